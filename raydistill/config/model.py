@@ -1,0 +1,106 @@
+"""Model and training settings, and the three presets that supply their values (spec B, C)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from raydistill.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Sizes of tokenizer, encoder and predictor (spec B1 to B3). The defaults are the paper's."""
+
+    width: int = 256
+    layers: int = 10
+    heads: int = 8
+    mlp_ratio: int = 4
+    dropout: float = 0.1
+    spikes_patch: int = 64
+    """Units in one token."""
+    lfp_patch: int = 32
+    """LFP channels in one token."""
+    max_count: int = 5
+    """Spike counts are clamped here before they are embedded and reconstructed."""
+    conv_kernel: int = 3
+    conv_dilation: int = 1
+    space_std: float = 1.0
+    """Standard deviation of a new session's space embeddings."""
+    predictor_width: int = 192
+    predictor_layers: int = 4
+    predictor_heads: int = 8
+
+    def __post_init__(self):
+        for width, heads in ((self.width, self.heads), (self.predictor_width, self.predictor_heads)):
+            if width % (2 * heads):
+                raise ConfigError(
+                    f"a width must be a multiple of twice its heads (rotary pairs), got ({width=}, {heads=})"
+                )
+        if self.width % self.spikes_patch:
+            raise ConfigError(
+                f"`width` must be a multiple of `spikes_patch` for the count table, "
+                f"but got ({self.width=}, {self.spikes_patch=})"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """One training's recipe (spec C). The defaults are the paper's for a single session."""
+
+    epochs: int = 400
+    batch: int = 32
+    """Segments in a global batch, whatever the number of workers."""
+    learning_rate: float = 6.25e-4
+    warmup_epochs: int = 30
+    warmup_start: float = 0.3
+    """The learning rate begins at this fraction of its peak and rises linearly over `warmup_epochs`."""
+    decay: float = 0.995
+    """Factor on the learning rate per epoch after the warm-up."""
+    weight_decay: float = 0.1
+    weight_decay_end: float = 0.4
+    weight_decay_epochs: int = 1000
+    """Weight decay follows half a cosine from `weight_decay` to `weight_decay_end` over this many epochs."""
+    patience: int = 50
+    """Epochs without a better validation loss before training stops; the best epoch's weights are kept."""
+    clip: float | None = 1.0
+    precision: Literal["fp32", "bf16"] = "bf16"
+    mask_ratio: float = 0.6
+    alignment: float = 5.0
+    """Weight of the cosine term of Eq. 1."""
+    checkpoint_every: int = 10
+    """Epochs between checkpoints; does not change the answer."""
+
+    def __post_init__(self):
+        if self.epochs < 1 or self.batch < 1:
+            raise ConfigError(f"`epochs` and `batch` must be at least 1, but got ({self.epochs=}, {self.batch=})")
+        if not 0 < self.mask_ratio < 1:
+            raise ConfigError(f"`mask_ratio` must lie between 0 and 1, but got {self.mask_ratio}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """Defaults of a sweep: one model, one recipe for pretraining, one for every per-session job."""
+
+    model: ModelConfig
+    pretraining: TrainingConfig
+    training: TrainingConfig
+
+
+PRESETS = {
+    "paper": Preset(
+        model=ModelConfig(),
+        pretraining=TrainingConfig(epochs=550, batch=64),
+        training=TrainingConfig(),
+    ),
+    "small": Preset(
+        model=ModelConfig(width=128, layers=4, heads=4, predictor_width=96, predictor_layers=2, predictor_heads=4),
+        pretraining=TrainingConfig(epochs=200, batch=64, warmup_epochs=10, learning_rate=1e-3, precision="fp32"),
+        training=TrainingConfig(epochs=150, warmup_epochs=10, learning_rate=1e-3, precision="fp32"),
+    ),
+    "tiny": Preset(
+        model=ModelConfig(
+            width=64, layers=2, heads=4, spikes_patch=64, predictor_width=48, predictor_layers=1, predictor_heads=4
+        ),
+        pretraining=TrainingConfig(epochs=40, batch=32, warmup_epochs=3, learning_rate=2e-3, precision="fp32"),
+        training=TrainingConfig(epochs=40, batch=16, warmup_epochs=3, learning_rate=2e-3, precision="fp32"),
+    ),
+}

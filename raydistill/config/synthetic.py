@@ -1,0 +1,76 @@
+"""What to simulate: subjects, sessions, arrays and the size of every term of the recorded signals."""
+
+from dataclasses import dataclass
+
+from raydistill.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyntheticConfig:
+    """Recordings with known latents (docs/synthetic-recordings.md derives each term). SD: standard deviation."""
+
+    seed: int = 0
+    """All randomness follows from this number."""
+    subjects: int = 3
+    """Subjects, each with its own array: unit tunings and LFP mixing."""
+    sessions_per_subject: int = 3
+    """Sessions of every subject; more sessions leave the earlier ones as they are."""
+    duration_s: float = 480.0
+    """Length of one session in seconds."""
+    min_units: int = 40
+    """Fewest units of a session."""
+    max_units: int = 64
+    """Units on one array, and the most that a session can have."""
+    min_channels: int = 24
+    """Fewest LFP channels of an array."""
+    max_channels: int = 32
+    """Most LFP channels of an array."""
+    unit_turnover: float = 0.3
+    """Share of units that are lost and replaced by others with new tuning, from one session to another."""
+    kinematics_rate_hz: float = 100.0
+    """Sampling rate of position and velocity."""
+    lfp_rate_hz: float = 500.0
+    """Sampling rate of the LFP."""
+    tuning_depth: float = 1.0
+    """Mean log-gain of a unit's firing rate at 20 cm/s in its preferred direction."""
+    sources: int = 8
+    """Local populations near the array, with preferred directions evenly around the circle."""
+    motor_potential_uv: float = 4.0
+    """SD in microvolts of the local motor potential, the part of the LFP that is linear in the drive."""
+    beta_uv: float = 20.0
+    """SD in microvolts of the beta oscillations, whose amplitude falls as their population is driven."""
+    beta_depth: float = 0.8
+    """Log-reduction of a beta amplitude per SD of the drive of its population."""
+    shared_rank: int = 6
+    """Dimensions of the 1/f activity that all channels share and that has nothing to do with behavior."""
+    shared_uv: float = 40.0
+    """SD in microvolts of that shared 1/f activity."""
+    private_uv: float = 6.0
+    """SD in microvolts of each channel's own 1/f activity."""
+    reference_uv: float = 20.0
+    """SD in microvolts of the drifting reference electrode, the same on every channel."""
+    line_uv: float = 10.0
+    """Mean amplitude in microvolts of the line noise at 60 Hz."""
+
+    def __post_init__(self):
+        if self.seed < 0:
+            raise ConfigError(f"`seed` must be at least 0, but got {self.seed}")
+        for name in ("subjects", "sessions_per_subject", "sources", "shared_rank"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"`{name}` must be at least 1, but got {getattr(self, name)}")
+        for what in ("units", "channels"):
+            low, high = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
+            if not 1 <= low <= high:
+                raise ConfigError(f"`1 <= min_{what} <= max_{what}` must hold, but got (min={low}, max={high})")
+        if not self.duration_s >= 10:
+            raise ConfigError(f"`duration_s` must be at least 10, but got {self.duration_s}")
+        if not 0 <= self.unit_turnover <= 1:
+            raise ConfigError(f"`unit_turnover` must lie between 0 and 1, but got {self.unit_turnover}")
+        if not (self.kinematics_rate_hz >= 50 and self.lfp_rate_hz >= 250):
+            raise ConfigError(
+                "`kinematics_rate_hz >= 50` and `lfp_rate_hz >= 250` must hold, "
+                f"but got ({self.kinematics_rate_hz=}, {self.lfp_rate_hz=})"
+            )
+        for name in ("motor_potential_uv", "beta_uv", "shared_uv", "private_uv", "reference_uv", "line_uv"):
+            if not 0 <= getattr(self, name) < 1000:
+                raise ConfigError(f"`{name}` must lie between 0 and 1000 microvolts, but got {getattr(self, name)}")

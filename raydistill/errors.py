@@ -1,0 +1,36 @@
+"""The errors a user can put right. The command line prints each as one line and exits with code 2.
+
+A message names what was wrong, the value, what is allowed, and the way out. Everything that is not a
+RaydistillError is a surprise and keeps its traceback.
+"""
+
+
+class RaydistillError(Exception):
+    """Root of the tree: something in the input, not in the program, has to change."""
+
+
+class ConfigError(RaydistillError):
+    """A sweep file, manifest or option says something that cannot be meant."""
+
+
+class DataError(RaydistillError):
+    """A recording or the session store is missing, unreadable or inconsistent."""
+
+
+class CheckpointError(RaydistillError):
+    """A job folder or model file is corrupt or belongs to another model."""
+
+
+class TrainingError(RaydistillError):
+    """Training cannot go on: the loss is not finite, or there is nothing to train on."""
+
+
+def suggest(word: str, known) -> str:
+    """`; did you mean "x"?` for the nearest known word, or the list of known words."""
+    import difflib
+
+    known = [str(k) for k in known]
+    near = difflib.get_close_matches(word, known, n=1)
+    if near:
+        return f'; did you mean "{near[0]}"?'
+    return f"; known: {', '.join(sorted(known)) or 'none'}"

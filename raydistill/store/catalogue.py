@@ -1,0 +1,57 @@
+"""What the store says of a session: one row of sessions.parquet."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One Parquet file: at most 64 segments of one session and one split."""
+
+    path: str
+    """Relative to the store."""
+    split: str
+    numbers: tuple[int, ...]
+    """The segments inside, in order."""
+    n_bins: tuple[int, ...]
+    """Bins of each of those segments."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalisation:
+    """Per-column statistics under the protocol's fit (train segments, or all)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A stored session: what it is, where its segments lie, and what it was made from."""
+
+    session: str
+    subject: str
+    dataset: str
+    task: str
+    region: str
+    bin_width_ms: float
+    n_segments: int
+    n_bins: int
+    n_units: int
+    n_channels: int
+    behavior: tuple[str, ...]
+    behavior_units: tuple[str, ...]
+    splits: dict[str, int]
+    """Segments in each of train, valid, test."""
+    aligned: bool
+    """Segments are whole trials, all beginning at the same event: a clock alone may decode behavior."""
+    protocol: str
+    normalisation: dict[str, Normalisation]
+    """For lfp and behavior, where the session has them."""
+    config: dict
+    """The IngestConfig it was made with."""
+    fingerprint: str
+    """sha256 of sources and configuration: an unchanged one is not ingested again."""
+    content: str
+    """sha256 of the stored values and their split: what a result depends on."""
+    sources: dict[str, str]
+    parts: tuple[Part, ...]

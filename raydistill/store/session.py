@@ -1,0 +1,139 @@
+"""One recording on one clock of bins: what readers make, what the store keeps.
+
+Axes: T bins, K behavior dimensions; spikes (T, units), lfp (T, channels), behavior (T, K).
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from raydistill.errors import DataError
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}")
+
+
+def check_name(name: str, what: str = "session") -> str:
+    """`name` if it can safely become a folder name; DataError otherwise."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise DataError(
+            f"{what} name {name!r} is not allowed: use 1 to 80 of the characters A-Z a-z 0-9 . _ - "
+            "and do not begin with a dot; rename it in the recording or the manifest"
+        )
+    return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A preprocessed recording, before it is cut into segments, in physical units.
+
+    All arrays share the first axis: bin t covers [start_s + t * width, start_s + (t + 1) * width).
+    Behavior is NaN where it was lost; spikes and lfp are complete. At least one of spikes and lfp is there.
+    """
+
+    name: str
+    subject: str
+    dataset: str = ""
+    task: str = ""
+    region: str = ""
+    bin_width_ms: float
+    start_s: float = 0.0
+    spikes: np.ndarray | None = None
+    """(T, units) uint8 counts per bin."""
+    lfp: np.ndarray | None = None
+    """(T, channels) float32, not yet z-scored."""
+    behavior: np.ndarray | None = None
+    """(T, K) float32."""
+    behavior_names: tuple[str, ...] = ()
+    behavior_units: tuple[str, ...] = ()
+    trial: np.ndarray | None = None
+    """(T,) int32 trial label of each bin, -1 outside of trials; bins of one trial are contiguous."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """File name -> sha256 of the raw files."""
+
+    def __post_init__(self):
+        check_name(self.name)
+        check_name(self.subject, "subject")
+        if self.spikes is None and self.lfp is None:
+            raise DataError(f"session {self.name}: it has neither spikes nor LFP; name at least one of them")
+        lengths = {k: len(a) for k in ("spikes", "lfp", "behavior", "trial") if (a := getattr(self, k)) is not None}
+        if len(set(lengths.values())) != 1:
+            raise DataError(f"session {self.name}: arrays of different length on one clock of bins: {lengths}")
+        if self.behavior is not None and self.behavior.shape[1] != len(self.behavior_names):
+            raise DataError(
+                f"session {self.name}: behavior has {self.behavior.shape[1]} columns but "
+                f"{len(self.behavior_names)} names {self.behavior_names}"
+            )
+        self._check_values()
+
+    def _check_values(self):
+        if self.spikes is not None:
+            if self.spikes.dtype != np.uint8 or self.spikes.ndim != 2:
+                raise DataError(f"session {self.name}: spikes must be (bins, units) uint8, got {_form(self.spikes)}")
+            empty = np.flatnonzero(~self.spikes.any(axis=0))
+            if len(empty):
+                raise DataError(
+                    f"session {self.name}: unit {empty[0]} has no spike"
+                    f"{f' ({len(empty)} such units)' if len(empty) > 1 else ''}; drop it with "
+                    f"`drop_units: {empty.tolist()}` or set `min_rate_hz` above 0"
+                )
+        if self.lfp is not None:
+            if self.lfp.ndim != 2 or not np.issubdtype(self.lfp.dtype, np.floating):
+                raise DataError(f"session {self.name}: lfp must be (bins, channels) float32, got {_form(self.lfp)}")
+            bad = np.argwhere(~np.isfinite(self.lfp))
+            if len(bad):
+                t, c = bad[0]
+                raise DataError(
+                    f"session {self.name}: LFP channel {c} is not finite at bin {t} ({len(bad)} such values); "
+                    f"drop the channel with `drop_channels: [{c}]` or set `lfp_nan: interpolate`"
+                )
+
+    @property
+    def n_bins(self) -> int:
+        return len(self.spikes if self.spikes is not None else self.lfp)
+
+    @classmethod
+    def from_arrays(cls, name, *, subject, bin_width_ms, spikes=None, lfp=None, behavior=None, **other):
+        """A session from arrays that already share a clock; counts may be of any integer type up to 255."""
+        if spikes is not None:
+            spikes = np.asarray(spikes)
+            if spikes.size and (spikes.min() < 0 or spikes.max() > 255 or np.any(spikes != np.round(spikes))):
+                raise DataError(f"session {name}: spike counts must be whole numbers from 0 to 255")
+            spikes = spikes.astype(np.uint8)
+        to_f32 = lambda a: None if a is None else np.asarray(a, dtype=np.float32)  # noqa: E731
+        return cls(
+            name=name,
+            subject=subject,
+            bin_width_ms=bin_width_ms,
+            spikes=spikes,
+            lfp=to_f32(lfp),
+            behavior=to_f32(behavior),
+            **other,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One training example as it is read from the store, z-scored. T bins."""
+
+    session: str
+    number: int
+    """Position among the session's segments, in time order; (session, number) names a segment for good."""
+    split: str
+    """train, valid or test."""
+    start_s: float
+    spikes: np.ndarray | None
+    """(T, units) uint8 counts."""
+    lfp: np.ndarray | None
+    """(T, channels) float32, z-scored per channel."""
+    behavior: np.ndarray | None
+    """(T, K) float32, z-scored per column, NaN where lost."""
+    trial: int | None = None
+
+    @property
+    def n_bins(self) -> int:
+        return len(self.spikes if self.spikes is not None else self.lfp)
+
+
+def _form(array):
+    return f"{array.shape} {array.dtype}"

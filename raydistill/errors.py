@@ -10,7 +10,14 @@ class RaydistillError(Exception):
 
 
 class ConfigError(RaydistillError):
-    """A sweep file, manifest or option says something that cannot be meant."""
+    """A sweep file, manifest or option says something that cannot be meant.
+
+    `at` is the path of the value within the configuration, so that the file's line can be told.
+    """
+
+    def __init__(self, message: str, at: tuple[str, ...] = ()):
+        super().__init__(message)
+        self.at = at
 
 
 class DataError(RaydistillError):

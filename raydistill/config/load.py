@@ -10,7 +10,7 @@ import types
 import typing
 from pathlib import Path
 
-from raydistill.errors import ConfigError, suggest
+from raydistill.errors import ConfigError, RaydistillError, suggest
 
 MAX_BYTES = 1_000_000
 
@@ -85,7 +85,9 @@ def build(cls, tree, where):
         raise where.error(f"{where.path or 'the file'} lacks `{missing[0]}`")
     try:
         return cls(**values)
-    except ConfigError as err:
+    except RaydistillError as err:
+        for key in getattr(err, "at", ()):
+            where, tree = where.down(tree, key), tree[key] if isinstance(tree, dict) and key in tree else None
         raise where.error(f"{where.path + ': ' if where.path else ''}{err}") from None
 
 
@@ -191,3 +193,11 @@ def _override(tree, text):
         if not isinstance(node, dict):
             raise ConfigError(f"--set {path}: `{key}` is a value, not a section")
     node[last] = value
+
+
+def build_from(cls, overrides):
+    """A `cls` from "a.b=value" strings alone."""
+    tree = {}
+    for text in overrides:
+        _override(tree, text)
+    return build(cls, tree, Where("--set"))

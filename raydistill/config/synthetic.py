@@ -15,7 +15,7 @@ class SyntheticConfig:
     """Subjects, each with its own array: unit tunings and LFP mixing."""
     sessions_per_subject: int = 3
     """Sessions of every subject; more sessions leave the earlier ones as they are."""
-    duration_s: float = 480.0
+    duration_s: float = 300.0
     """Length of one session in seconds."""
     min_units: int = 40
     """Fewest units of a session."""
@@ -31,21 +31,21 @@ class SyntheticConfig:
     """Sampling rate of position and velocity."""
     lfp_rate_hz: float = 500.0
     """Sampling rate of the LFP."""
-    tuning_depth: float = 1.0
+    tuning_depth: float = 0.7
     """Mean log-gain of a unit's firing rate at 20 cm/s in its preferred direction."""
     sources: int = 8
     """Local populations near the array, with preferred directions evenly around the circle."""
-    motor_potential_uv: float = 4.0
+    motor_potential_uv: float = 2.0
     """SD in microvolts of the local motor potential, the part of the LFP that is linear in the drive."""
     beta_uv: float = 20.0
     """SD in microvolts of the beta oscillations, whose amplitude falls as their population is driven."""
-    beta_depth: float = 0.8
+    beta_depth: float = 0.5
     """Log-reduction of a beta amplitude per SD of the drive of its population."""
     shared_rank: int = 6
     """Dimensions of the 1/f activity that all channels share and that has nothing to do with behavior."""
     shared_uv: float = 40.0
     """SD in microvolts of that shared 1/f activity."""
-    private_uv: float = 6.0
+    private_uv: float = 10.0
     """SD in microvolts of each channel's own 1/f activity."""
     reference_uv: float = 20.0
     """SD in microvolts of the drifting reference electrode, the same on every channel."""

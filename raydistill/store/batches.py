@@ -71,6 +71,8 @@ class Batch:
     """(sum of T, K) z-scored, NaN where lost."""
     target: torch.Tensor | None = None
     """(sum of T, D) the teacher's pooled latents, for distillation."""
+    idle: bool = False
+    """The worker holds none of the global batch's segments; this one stands in and counts for nothing."""
 
     def to(self, device) -> "Batch":
         moved = {
@@ -124,12 +126,14 @@ class Feed:
 
     def __init__(self, sizes: dict[str, list[int]], held: dict[str, dict[Row, Tokens]], batch: int, seed: int):
         self.sizes, self.held, self.batch, self.seed = sizes, held, batch, seed
+        self.targets: dict[tuple[str, int], torch.Tensor] = {}
+        """(session, number) -> (T, D) latents of a frozen teacher, handed out with the batches."""
 
-    def train(self, epoch: int) -> Iterator[Batch | None]:
-        """This worker's share of each global batch; None where it holds none of a batch's segments."""
+    def train(self, epoch: int) -> Iterator[Batch]:
+        """This worker's share of each global batch, in the order of the epoch."""
         return self._batches("train", epoch_order(self.sizes["train"], self.seed, epoch))
 
-    def split(self, split: str) -> Iterator[Batch | None]:
+    def split(self, split: str) -> Iterator[Batch]:
         """The segments of a split in stored order."""
         return self._batches(split, stored_order(self.sizes[split]))
 
@@ -137,7 +141,11 @@ class Feed:
         held = self.held[split]
         for rows in global_batches(order, self.batch):
             mine = [held[row] for row in rows if row in held]
-            yield pack(mine) if mine else None
+            batch = pack(mine or [next(iter(self.held["train"].values()))])
+            if self.targets:
+                places = zip(batch.sessions, batch.numbers, strict=True)
+                batch = dataclasses.replace(batch, target=torch.cat([self.targets[place] for place in places]))
+            yield batch if mine else dataclasses.replace(batch, idle=True)
 
 
 Reader = Callable[[list[Part]], list[list[Segment]]]
@@ -147,7 +155,7 @@ Reader = Callable[[list[Part]], list[list[Segment]]]
 def load_feed(
     parts: dict[str, list[Part]],
     held: dict[str, list[int]],
-    read: Reader,
+    read: dict[str, Reader],
     modality: str,
     patch: int,
     batch: int,
@@ -158,11 +166,11 @@ def load_feed(
     Args:
         parts: split -> all parts of the training set, in an order that all workers share.
         held: split -> indices of the parts this worker holds.
-        read: how parts are read (`read_directly` or `read_through_ray`).
+        read: split -> how its parts are read (`read_directly` or `read_through_ray`).
     """
     tokens = {}
     for split, indices in held.items():
-        found = read([parts[split][i] for i in indices])
+        found = read[split]([parts[split][i] for i in indices])
         tokens[split] = {
             Row(i, row): tokenize(segment, modality, patch)
             for i, segments in zip(indices, found, strict=True)

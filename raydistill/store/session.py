@@ -3,24 +3,12 @@
 Axes: T bins, K behavior dimensions; spikes (T, units), lfp (T, channels), behavior (T, K).
 """
 
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from raydistill.config.names import check_name
 from raydistill.errors import DataError
-
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}")
-
-
-def check_name(name: str, what: str = "session") -> str:
-    """`name` if it can safely become a folder name; DataError otherwise."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise DataError(
-            f"{what} name {name!r} is not allowed: use 1 to 80 of the characters A-Z a-z 0-9 . _ - "
-            "and do not begin with a dot; rename it in the recording or the manifest"
-        )
-    return name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,12 @@ import json
 import numpy as np
 
 from raydistill.config.fingerprint import FORMAT_VERSION, canonical
+from raydistill.config.names import check_name
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError, suggest
 from raydistill.store.catalogue import Entry, Normalisation, Part
 from raydistill.store.files import Folder
-from raydistill.store.session import Segment, Session, check_name
+from raydistill.store.session import Segment, Session
 from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut
 
 CATALOGUE = "sessions.parquet"

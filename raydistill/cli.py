@@ -1,0 +1,191 @@
+"""The command line: parse, call, print. Results go to stdout, progress and messages to stderr.
+
+Exit codes: 0 all done; 1 some jobs or recordings failed, the others finished; 2 the input was wrong;
+130 interrupted, all finished work kept.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+from rich.console import Console
+
+from raydistill import __version__
+from raydistill.errors import RaydistillError
+
+app = App(
+    name="raydistill", help="Distillation from spikes to LFP, from recordings to statistics.", version=__version__
+)
+
+Runs = Annotated[Path, Parameter(help="Folder of jobs, results and MLflow runs.")]
+Address = Annotated[str | None, Parameter(help="Ray cluster to use; a local Ray is started and stopped by default.")]
+Overrides = Annotated[
+    tuple[str, ...], Parameter(name="--set", help="Override a value: --set training.epochs=5.", negative="")
+]
+AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="")]
+
+RUNS = Path("runs")
+
+
+@app.command
+def sweep(file: Path, *, runs: Runs = RUNS, address: Address = None, set_: Overrides = ()):
+    """Run what is missing of a sweep, then compare; the same command again goes on where it stopped."""
+    from raydistill.config.sweep import load_sweep
+
+    config = load_sweep(file, set_)
+    from raydistill.evaluation.results import render
+    from raydistill.sweep.progress import Progress
+    from raydistill.sweep.run import run_sweep
+
+    with Progress(runs) as progress:
+        results = run_sweep(config, runs, progress, address)
+    render(results, Console())
+    print(
+        f"\nresults and figures   {runs / 'sweeps' / config.name}\n"
+        f"every job and curve   raydistill ui --runs {runs}\n"
+        f"the numbers as JSON   raydistill results {file} --json",
+        file=sys.stderr,
+    )
+    return 1 if results.failed else 0
+
+
+@app.command
+def plan(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJson = False):
+    """The jobs of a sweep, each done, missing, stale or failed, and why. Starts nothing."""
+    from raydistill.config.sweep import load_sweep
+    from raydistill.sweep.plan import plan as make_plan
+    from raydistill.sweep.plan import render
+    from raydistill.sweep.prepare import known_entries
+
+    config = load_sweep(file, set_)
+    planned = make_plan(config, known_entries(config, runs), runs)
+    if json_:
+        print(json.dumps(planned.to_json(), indent=1))
+    else:
+        render(planned, Console())
+
+
+@app.command
+def results(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJson = False):
+    """Decoding R² by method, session and seed, means by subject, and the tests, of the jobs done so far."""
+    from raydistill.config.sweep import load_sweep
+
+    config = load_sweep(file, set_)
+    from raydistill.evaluation.results import render
+    from raydistill.sweep.collect import collect
+    from raydistill.sweep.plan import plan as make_plan
+    from raydistill.sweep.prepare import known_entries
+
+    found = collect(config, make_plan(config, known_entries(config, runs), runs), runs)
+    if json_:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        render(found, Console())
+    return 1 if found.failed else 0
+
+
+@app.command
+def synth(folder: Path, *, set_: Overrides = ()):
+    """Write synthetic recordings with known latents as NWB files into FOLDER (docs/synthetic-recordings.md)."""
+    from raydistill.config.load import build_from
+    from raydistill.config.synthetic import SyntheticConfig
+    from raydistill.recordings.synthetic import generate
+    from raydistill.recordings.writers.nwb import write_nwb
+
+    for recording in generate(build_from(SyntheticConfig, set_)):
+        write_nwb(recording, folder / f"{recording.session}.nwb")
+        print(folder / f"{recording.session}.nwb")
+
+
+@app.command
+def ingest(
+    source: Path,
+    *,
+    store: str,
+    folder: Annotated[Path | None, Parameter(help="Where a manifest's files lie, if not beside it.")] = None,
+    workers: Annotated[int | None, Parameter(help="Recordings read at once; by default one a core.")] = None,
+    address: Address = None,
+    set_: Overrides = (),
+):
+    """Read recordings (a manifest, an NWB file or a folder of them) into the session store STORE, in parallel."""
+    from raydistill.recordings.manifest import plan_sources
+
+    planned = plan_sources(source, folder, set_)
+    from raydistill.recordings.ingest import ingest_with_ray
+
+    outcome = ingest_with_ray(planned, store, workers=workers, address=address, say=_say)
+    _say(f"{len(outcome.made)} made, {len(outcome.skipped)} unchanged, {len(outcome.failed)} failed; store {store}")
+    if not outcome.failed:
+        return 0
+    return 1 if outcome.made or outcome.skipped else 2
+
+
+@app.command
+def sessions(*, store: str, json_: AsJson = False):
+    """The sessions of a store."""
+    from raydistill.store.show import render, to_json
+    from raydistill.store.store import Store
+
+    entries = Store(store).entries()
+    if json_:
+        print(json.dumps([to_json(e) for e in entries], indent=1))
+    else:
+        render(entries, Console())
+
+
+@app.command
+def inspect(session: str, *, store: str, out: Path):
+    """A picture of one session: raster, LFP, behavior."""
+    from raydistill.store.store import Store
+
+    opened = Store(store)
+    entry = opened.entry(session)
+    from raydistill.evaluation.figures import session_picture
+
+    if out.suffix not in (".png", ".pdf", ".svg"):
+        raise RaydistillError(f"--out {out}: the picture is a .png, .pdf or .svg file")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    session_picture(entry, opened.read(entry), out.with_suffix(""))
+    print(out)
+
+
+@app.command
+def ui(*, runs: Runs = RUNS, port: int = 5000):
+    """The MLflow UI for this runs folder, on 127.0.0.1."""
+    from raydistill.tracking import serve
+
+    serve(runs, port)
+
+
+@app.command
+def doctor(*, runs: Runs = RUNS):
+    """What is installed, what is missing, which attention and device will be used."""
+    from raydistill.doctor import examine
+
+    checks = examine(runs)
+    for check in checks:
+        print(f"{check.state:<8} {check.name:<22} {check.detail}")
+    return 1 if any(check.state == "missing" for check in checks) else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of the `raydistill` command."""
+    try:
+        code = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+    except RaydistillError as err:
+        _say(f"raydistill: {err}")
+        sys.exit(2)
+    except CycloptsError as err:
+        _say(f"raydistill: {err}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say("raydistill: interrupted; finished work is kept, the same command goes on")
+        sys.exit(130)
+    sys.exit(code or 0)

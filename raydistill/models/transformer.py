@@ -1,0 +1,105 @@
+"""The pre-norm rotary transformer of encoder and predictor (spec B2).
+
+Axes: N packed tokens, D width, H heads, d = D / H.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from raydistill.models.attention import Layout, attend
+
+ROTARY_BASE = 10_000.0
+NORM_EPS = 1e-6
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight over the last axis, the statistic in float32."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The weight follows x's type: with a float32 weight on bfloat16 input torch leaves its fused kernel.
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), NORM_EPS)
+
+
+def rotary_angles(time: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the rotation of each token by its bin.
+
+    Shape:
+        time: (N,) integer bins.
+        output: two of (N, 1, head_width / 2).
+    """
+    frequency = ROTARY_BASE ** (-torch.arange(0, head_width, 2, device=time.device) / head_width)
+    angle = time[:, None, None] * frequency  # (N, 1, head_width / 2)
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate the pairs (x_i, x_{i + d/2}) of each head. Shape: (N, H, d) -> (N, H, d)."""
+    a, b = x.chunk(2, dim=-1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (N, 3 * D) -> 3 of (N, H, d)
+        mixed = attend(rotate(q, *angles), rotate(k, *angles), v, layout)
+        return self.dropout(self.out(mixed.flatten(1)))  # (N, H, d) -> (N, D)
+
+
+class GatedMLP(nn.Module):
+    """down(gelu(gate(x)) * up(x)), dropout after the gate and after the projection."""
+
+    def __init__(self, width: int, hidden: int, dropout: float):
+        super().__init__()
+        self.gate = nn.Linear(width, hidden)
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.down(self.dropout(F.gelu(self.gate(x)) * self.up(x))))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float):
+        super().__init__()
+        self.norm1 = RMSNorm(width)
+        self.attention = Attention(width, heads, dropout)
+        self.norm2 = RMSNorm(width)
+        self.mlp = GatedMLP(width, mlp_ratio * width, dropout)
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
+        x = x + self.attention(self.norm1(x), angles, layout)
+        return x + self.mlp(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    """`layers` blocks and a final norm, bidirectional within each segment.
+
+    Shape:
+        x: (N, D) packed tokens; time: (N,) their bins; output: (N, D).
+    """
+
+    def __init__(self, *, width: int, layers: int, heads: int, mlp_ratio: int, dropout: float):
+        super().__init__()
+        self.head_width = width // heads
+        self.blocks = nn.ModuleList([Block(width, heads, mlp_ratio, dropout) for _ in range(layers)])
+        self.norm = RMSNorm(width)
+
+    def forward(self, x: Tensor, time: Tensor, layout: Layout) -> Tensor:
+        angles = rotary_angles(time, self.head_width)
+        for block in self.blocks:
+            x = block(x, angles, layout)
+        return self.norm(x)

@@ -1,0 +1,89 @@
+"""The runs folder: which job folders are whole, and why the others are not.
+
+runs/jobs/<key>/    job.json, model.safetensors, model.json, metrics.json, history.jsonl; _SUCCESS last
+runs/sweeps/<name>.json    job name -> key when the sweep was last run
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from raydistill.store.files import write_json
+from raydistill.sweep.job import DONE, FAILED, MISSING, STALE, Job
+
+MARKER, FAILURE = "_SUCCESS", "failure.json"
+
+
+def job_folder(runs: Path, key: str) -> Path:
+    return runs / "jobs" / key
+
+
+def is_done(runs: Path, key: str) -> bool:
+    """Whether a job's folder is whole: its marker is there and every file has the size the marker gives."""
+    folder = job_folder(runs, key)
+    try:
+        sizes = json.loads((folder / MARKER).read_text())
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return False
+
+
+def job_state(runs: Path, job: Job, key_before: str | None) -> tuple[str, str]:
+    """State and reason."""
+    folder = job_folder(runs, job.key)
+    if is_done(runs, job.key):
+        return DONE, ""
+    if (folder / MARKER).exists():
+        return MISSING, "a file of its folder is damaged; it is made again"
+    if (folder / FAILURE).exists():
+        return FAILED, json.loads((folder / FAILURE).read_text())["cause"]
+    if any(folder.glob("checkpoints/epoch-*")):
+        newest = max(p.name for p in folder.glob("checkpoints/epoch-*"))
+        return MISSING, f"continues after epoch {int(newest.removeprefix('epoch-'))}"
+    if key_before and key_before != job.key and is_done(runs, key_before):
+        old = json.loads((job_folder(runs, key_before) / "job.json").read_text())["spec"]
+        return STALE, _first_difference(old, job.spec)
+    return MISSING, "not run yet"
+
+
+def _first_difference(old, new, path=""):
+    for name in sorted(old.keys() | new.keys()):
+        a, b = old.get(name), new.get(name)
+        here = f"{path}.{name}" if path else name
+        if a != b:
+            if isinstance(a, dict) and isinstance(b, dict):
+                return _first_difference(a, b, here)
+            if name == "from" or path == "sessions":
+                return "what it starts from has changed" if name == "from" else f"session {name} has changed"
+            return f"{here} {a} -> {b}"
+    return ""
+
+
+def last_keys(runs: Path, sweep: str) -> dict[str, str]:
+    """Job name -> key when the sweep was last run."""
+    path = runs / "sweeps" / f"{sweep}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def remember_keys(runs: Path, sweep: str, jobs: list[Job]) -> None:
+    write_json(runs / "sweeps" / f"{sweep}.json", {job.name: job.key for job in jobs})
+
+
+def finish(folder: Path) -> None:
+    """Declare a job's folder whole: checkpoints go, the marker with every file's size comes last."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    (folder / FAILURE).unlink(missing_ok=True)
+    files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", MARKER))]
+    write_json(folder / MARKER, {p.name: p.stat().st_size for p in sorted(files)})
+
+
+def set_aside_damage(folder: Path) -> None:
+    """A folder whose marker is there but whose files are not whole is moved away, under a name that says so."""
+    if (folder / MARKER).exists():
+        target = folder.with_name(f"damaged-{folder.name}")
+        shutil.rmtree(target, ignore_errors=True)
+        folder.rename(target)
+
+
+def read_metrics(runs: Path, key: str) -> dict:
+    return json.loads((job_folder(runs, key) / "metrics.json").read_text())

@@ -1,0 +1,107 @@
+"""What a running sweep tells: one live table on a terminal, a line a finished job otherwise; always on stderr."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from raydistill.sweep.folders import job_folder, read_metrics
+from raydistill.sweep.job import DONE
+from raydistill.sweep.plan import Plan
+
+
+class Progress:
+    """Counts jobs by the line of the sweep file that they come from. Use as a context."""
+
+    def __init__(self, runs: Path, console: Console | None = None, clock=time.monotonic):
+        self.runs, self.clock = runs, clock
+        self.console = console or Console(stderr=True)
+        self.stage = ""
+        self.total, self.done, self.failed = Counter(), Counter(), Counter()
+        self.current: tuple[str, str] | None = None
+        self.started, self.finished_here, self.left = clock(), 0, 0
+        self.live = Live(get_renderable=self._table, console=self.console, refresh_per_second=2, transient=True)
+
+    def __enter__(self):
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_):
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def say(self, stage: str) -> None:
+        """What is being done now, besides jobs."""
+        self.stage = stage
+        if not self.console.is_terminal:
+            self.console.print(stage, highlight=False, markup=False)
+
+    def plan(self, plan: Plan) -> None:
+        for planned in plan.planned:
+            self.total[_line(planned.job)] += 1
+            self.done[_line(planned.job)] += planned.state == DONE
+        self.left = len(plan.todo)
+        estimate = sum(p.estimated_s for p in plan.todo)
+        self.say(
+            f"{len(plan.planned)} jobs: {len(plan.planned) - self.left} done, {self.left} to run"
+            + (f", about {_duration(estimate)} of one core" if self.left else "")
+        )
+        self.started = self.clock()
+
+    def start(self, job) -> None:
+        """A pretraining begins; its epochs are shown from its history."""
+        self.current = (job.name, job.key)
+        self.say(f"{job.name}: training on {job.workers} worker{'s' if job.workers > 1 else ''}")
+
+    def succeed(self, job) -> None:
+        self._count(self.done, job)
+        metrics = read_metrics(self.runs, job.key)
+        r2 = f"R² {metrics['r2']:+.3f}  " if "r2" in metrics else ""
+        self._print(f"done    {job.name:<32} {r2}{metrics['seconds']:.1f} s")
+
+    def fail(self, job, cause: str) -> None:
+        self._count(self.failed, job)
+        self._print(f"failed  {job.name:<32} {cause}")
+
+    def _count(self, counter, job):
+        counter[_line(job)] += 1
+        self.finished_here, self.left, self.current = self.finished_here + 1, self.left - 1, None
+
+    def _print(self, text):
+        if not self.console.is_terminal:
+            eta = f"  ({self.left} left{self._eta()})" if self.left else ""
+            self.console.print(text + eta, highlight=False, markup=False, soft_wrap=True)
+
+    def _eta(self):
+        if not self.finished_here:
+            return ""
+        return f", {_duration((self.clock() - self.started) / self.finished_here * self.left)}"
+
+    def _table(self):
+        table = Table(title=f"{self.stage}{self._epoch()}", title_justify="left", box=None, pad_edge=False)
+        for column in ("job", "done", "failed", "of"):
+            table.add_column(column, justify="left" if column == "job" else "right")
+        for line, total in self.total.items():
+            table.add_row(line, str(self.done[line]), str(self.failed[line]), str(total))
+        table.add_row(f"{self.left} left{self._eta()}", "", "", "")
+        return table
+
+    def _epoch(self):
+        if self.current is None:
+            return ""
+        history = job_folder(self.runs, self.current[1]) / "history.jsonl"
+        return f", epoch {len(history.read_text().splitlines())}" if history.exists() else ""
+
+
+def _line(job) -> str:
+    return job.name.partition("/")[0]
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,239 @@
+"""Running a sweep: pretrainings on Ray Train, per-session jobs through Ray Tune, everything tracked.
+
+The driver holds no state of its own: what is done is what the runs folder says, so the same command goes on
+wherever the last one stopped.
+"""
+
+import contextlib
+import os
+import traceback
+from pathlib import Path
+
+import torch
+
+from raydistill.config.sweep import SweepConfig
+from raydistill.errors import RaydistillError
+from raydistill.evaluation import figures
+from raydistill.evaluation.results import Results
+from raydistill.store.files import write_atomically, write_json
+from raydistill.store.store import Store
+from raydistill.sweep.collect import collect, result_table, summary_metrics, sweep_fingerprint, tracked
+from raydistill.sweep.fanout import Queue
+from raydistill.sweep.folders import FAILURE, job_folder, remember_keys
+from raydistill.sweep.job import DONE, FAILED, Job
+from raydistill.sweep.jobs import Places, run_pretraining, run_session_job
+from raydistill.sweep.plan import Plan, plan
+from raydistill.sweep.prepare import missing_recordings, store_uri
+from raydistill.sweep.progress import Progress
+from raydistill.tracking import Tracker
+from raydistill.training.loop import read_history
+
+LOST_WORKERS = 3  # times that a job is taken up again after its process died
+
+
+def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, address: str | None = None) -> Results:
+    """Everything that is missing, then the results; jobs that fail stop only what depends on them."""
+    store = store_uri(sweep, runs)
+    with contextlib.ExitStack() as stack:
+        start_ray = lambda: stack.enter_context(_ray(address, runs))  # noqa: E731
+        if missing_recordings(sweep, runs):
+            start_ray()
+            _make_recordings(sweep, runs, store, progress)
+        planned = plan(sweep, Store(store).entries(), runs)
+        progress.plan(planned)
+        remember_keys(runs, sweep.name, planned.jobs)
+        tracker = Tracker(runs, sweep.name)
+        tracker.parent(
+            sweep_fingerprint(planned),
+            {"preset": sweep.preset, "seeds": sweep.seeds, "store": store},
+            {"protocol": planned.protocol},
+        )
+        _track_finished(planned, runs, tracker)
+        if planned.todo:
+            start_ray()
+            _run_jobs(sweep, planned, Places(str(runs.absolute()), store), tracker, progress)
+    results = collect(sweep, plan(sweep, Store(store).entries(), runs), runs)
+    progress.say("drawing figures")
+    _conclude(sweep, planned, runs, results, tracker)
+    return results
+
+
+@contextlib.contextmanager
+def _ray(address: str | None, runs: Path):
+    """A connection to the cluster at `address`, or a local Ray for as long as it is needed."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    if address:
+        ray.init(address=address, **quiet)
+    else:
+        # One CPU more than there are: Ray Data needs a free one while training workers hold theirs.
+        ray.init(address="local", num_cpus=(os.cpu_count() or 1) + 1, include_dashboard=False, **quiet)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker, progress: Progress) -> None:
+    runs, protocol = Path(places.runs), planned.protocol
+    done = {p.job.key for p in planned.planned if p.state == DONE}
+    queue = Queue([p.job for p in planned.todo], done)
+
+    def succeed(job: Job) -> None:
+        queue.succeed(job.key)
+        progress.succeed(job)
+        tracker.job(tracked(job, runs, protocol, done=True))
+
+    def fail(job: Job, cause: str) -> None:
+        for stopped, why in queue.fail(job.key, cause):
+            _keep_failure(runs, stopped, why)
+            progress.fail(stopped, why)
+            tracker.failed(tracked(stopped, runs, protocol, done=False), why)
+
+    pretrainings = [p.job for p in planned.todo if p.job.kind == "pretrain"]
+    for job in pretrainings:
+        queue.running[job.key] = queue.waiting.pop(job.key)
+        progress.start(job)
+        try:
+            run_pretraining(job, places, use_gpu=_gpus() > 0)
+        except Exception as err:
+            fail(job, _cause(err))
+        else:
+            succeed(job)
+    if queue.waiting:
+        progress.say("per-session jobs")
+        _fan_out(queue, places, sweep.gpu_per_job, succeed, fail)
+
+
+def _fan_out(queue: Queue, places: Places, gpu_per_job: float, succeed, fail) -> None:
+    """Run the queue through Ray Tune: one search algorithm deals out jobs as they become ready, workers are reused."""
+    import ray
+    from ray import tune
+    from ray.tune.search import Searcher
+
+    class JobsInOrder(Searcher):
+        def __init__(self):
+            super().__init__(metric="finished", mode="max")
+            self.trials: dict[str, Job] = {}
+
+        def suggest(self, trial_id):
+            job = queue.next()
+            if job is None:  # either all wait for running ones, or none is left
+                return Searcher.FINISHED if queue.exhausted else None
+            self.trials[trial_id] = job
+            return {"job": job.to_json(), "places": places}
+
+        def on_trial_complete(self, trial_id, result=None, error=False):
+            job = self.trials.pop(trial_id)
+            if error or result is None:
+                fail(job, f"its worker process was lost {LOST_WORKERS + 1} times; is there enough memory?")
+            elif result["cause"]:
+                fail(job, result["cause"])
+            else:
+                succeed(job)
+
+        def save(self, checkpoint_path):
+            """Nothing: the runs folder is the state."""
+
+        def restore(self, checkpoint_path):
+            """Nothing: the runs folder is the state."""
+
+    resources = {"CPU": 1} | ({"GPU": gpu_per_job} if _gpus() else {})
+    cpus = ray.cluster_resources().get("CPU", 1)
+    local = len(ray.nodes()) == 1
+    folder = Path(places.runs) / "ray"
+    tuner = tune.Tuner(
+        tune.with_resources(_trial, resources),
+        tune_config=tune.TuneConfig(
+            search_alg=JobsInOrder(),
+            num_samples=len(queue.waiting),
+            max_concurrent_trials=max(1, int(cpus) - local),  # a local Ray counts one CPU too many
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="jobs",
+            storage_path=str(folder),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
+        ),
+    )
+    tuner.fit()
+    if not queue.exhausted:  # Tune returns from Ctrl-C instead of raising
+        raise KeyboardInterrupt
+
+
+def _trial(config: dict) -> None:
+    """One per-session job in a worker process of Ray Tune."""
+    from ray import tune
+
+    torch.set_num_threads(1)
+    job, places = Job.from_json(config["job"]), config["places"]
+    cause = ""
+    try:
+        run_session_job(job, places)
+    except Exception as err:  # told as a result: an exception would cost the process that other jobs reuse
+        cause = _cause(err)
+    tune.report({"finished": 1, "cause": cause})
+
+
+def _gpus() -> float:
+    import ray
+
+    return ray.cluster_resources().get("GPU", 0)
+
+
+def _cause(err: Exception) -> str:
+    """One line for ours; type, message and place for a surprise."""
+    root = getattr(err, "cause", None) or err  # Ray wraps what a worker raised
+    message = str(root).strip().splitlines()
+    if isinstance(root, RaydistillError):
+        return message[0]
+    place = traceback.extract_tb(root.__traceback__)[-1] if root.__traceback__ else None
+    where = f" ({Path(place.filename).name}:{place.lineno})" if place else ""
+    return f"{type(root).__name__}: {message[-1] if message else ''}{where}"
+
+
+def _keep_failure(runs: Path, job: Job, cause: str) -> None:
+    write_json(job_folder(runs, job.key) / FAILURE, {"cause": cause, "job": job.name})
+
+
+def _track_finished(planned: Plan, runs: Path, tracker: Tracker) -> None:
+    """Show in MLflow what was done before, by a sweep that was killed or by another one."""
+    for p in planned.planned:
+        if p.state == DONE:
+            tracker.job(tracked(p.job, runs, planned.protocol, done=True))
+
+
+def _conclude(sweep: SweepConfig, planned: Plan, runs: Path, results: Results, tracker: Tracker) -> None:
+    """Figures and the result document, in the runs folder and in MLflow."""
+    folder = runs / "sweeps" / sweep.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "results.json", results.to_json())
+    drawn = []
+    if results.scores:
+        drawn += figures.session_dots(results, folder / "session_dots").values()
+        drawn += figures.paired_differences(results, folder / "paired_differences").values()
+    histories = {}
+    for job in planned.jobs:
+        if job.kind == "pretrain" and (lines := read_history(job_folder(runs, job.key) / "history.jsonl")):
+            histories[job.name] = lines
+    if histories:
+        drawn += figures.learning_curves(histories, folder / "learning_curves").values()
+    tracker.finish(
+        table=result_table(results),
+        documents={"sweep_results.json": results.to_json()},
+        figures=drawn,
+        metrics=summary_metrics(results),
+        status="FAILED" if results.failed else "FINISHED",
+    )
+
+
+def failed_jobs(plan: Plan) -> int:
+    return sum(p.state == FAILED for p in plan.planned)

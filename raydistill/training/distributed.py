@@ -1,0 +1,140 @@
+"""Training on the workers of Ray Train: the only file that knows Ray Train.
+
+The store is read once through Ray Data, each worker its own part files; then the one loop of the project runs on
+every worker, with its gradients averaged by DistributedDataParallel.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from raydistill.config.model import TrainingConfig
+from raydistill.errors import TrainingError
+from raydistill.models.files import save_model
+from raydistill.models.neural import ModelSpec, NeuralModel
+from raydistill.objectives import Objective
+from raydistill.store.batches import load_feed, part_dataset, read_through_ray
+from raydistill.store.catalogue import Entry
+from raydistill.store.files import write_json
+from raydistill.store.order import deal
+from raydistill.store.store import Store
+from raydistill.training import checkpoint
+from raydistill.training.loop import Training, World, train
+
+SPLITS = ("train", "valid")
+
+# Ray Train's controller looks at its workers every 2 s by default, and a run ends no sooner than it looks.
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributedTraining:
+    """A training on several sessions and workers."""
+
+    spec: ModelSpec
+    objective: Objective
+    store: str
+    entries: tuple[Entry, ...]
+    recipe: TrainingConfig
+    seed: int
+    folder: Path
+    """The job's folder, on a disk that all workers share."""
+    workers: int
+    use_gpu: bool
+    max_failures: int = 3
+    """Lost workers are replaced this often; training goes on from its newest checkpoint."""
+
+    @property
+    def parts(self) -> dict:
+        """split -> part files of all sessions, in an order that all workers share."""
+        return {split: [p for e in self.entries for p in e.parts if p.split == split] for split in SPLITS}
+
+
+def train_on_workers(training: DistributedTraining) -> checkpoint.Progress:
+    """Train to the end; model.safetensors and model.json of the best epoch lie in the folder afterwards."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    parts, store = training.parts, Store(training.store)
+    if len(parts["train"]) < training.workers:
+        raise TrainingError(
+            f"{training.workers} workers share {len(parts['train'])} part files, and each needs one; "
+            "lower `workers` of the pretraining"
+        )
+    ray_folder = training.folder.absolute() / "ray"
+    shutil.rmtree(ray_folder, ignore_errors=True)  # Ray would take up an old run; our checkpoints are what counts
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={"training": training},
+        datasets={split: part_dataset(store, parts[split]) for split in SPLITS},
+        dataset_config=_dealt_parts(training),
+        scaling_config=ScalingConfig(num_workers=training.workers, use_gpu=training.use_gpu),
+        run_config=RunConfig(
+            name="train",
+            storage_path=str(ray_folder),
+            failure_config=FailureConfig(max_failures=training.max_failures),
+        ),
+    )
+    trainer.fit()
+    shutil.rmtree(ray_folder, ignore_errors=True)
+    return checkpoint.Progress(**json.loads((training.folder / "progress.json").read_text()))
+
+
+def _dealt_parts(training: DistributedTraining):
+    """Gives each worker a stream of its own part files; which ones follows from the catalogue alone."""
+    from ray.train import DataConfig
+
+    class DealtParts(DataConfig):
+        def configure(self, datasets, world_size, worker_handles=None, worker_node_ids=None, **_):
+            store = Store(training.store)
+            shards = [{} for _ in range(world_size)]
+            for split in datasets:
+                for rank, indices in enumerate(_deal(training, split, world_size)):
+                    mine = [training.parts[split][i] for i in indices]
+                    dataset = part_dataset(store, mine or training.parts[split][:1])
+                    shards[rank][split] = dataset.iterator()
+            return shards
+
+    return DealtParts()
+
+
+def _deal(training: DistributedTraining, split: str, workers: int) -> list[list[int]]:
+    return deal([sum(p.n_bins) for p in training.parts[split]], workers)
+
+
+def _work(config: dict) -> None:
+    """The loop of one worker."""
+    import torch
+    from ray import train as ray_train
+    from ray.train.torch import get_device, prepare_model
+
+    training: DistributedTraining = config["training"]
+    world = World(ray_train.get_context().get_world_rank(), ray_train.get_context().get_world_size())
+    spec, device = training.spec, get_device()
+
+    read = {}
+    held = {split: _deal(training, split, world.size)[world.rank] for split in SPLITS}
+    for split in SPLITS:
+        read[split] = read_through_ray(ray_train.get_dataset_shard(split), list(training.entries))
+    feed = load_feed(training.parts, held, read, spec.modality, spec.patch, training.recipe.batch, training.seed)
+
+    torch.manual_seed(training.seed)  # all workers start from the same weights
+    model = NeuralModel(spec)
+    progress = train(
+        Training(
+            model=model,
+            objective=training.objective,
+            feed=feed,
+            recipe=training.recipe,
+            seed=training.seed,
+            folder=training.folder,
+            world=world,
+            wrap=lambda module: prepare_model(module, move_to_device=False),
+            device=str(device),
+        )
+    )
+    if world.rank == 0:
+        save_model(model, training.folder)
+        write_json(training.folder / "progress.json", asdict(progress))

@@ -1,0 +1,139 @@
+"""The plain baselines that are printed beside every model: one that does not beat them is not worth its GPU.
+
+Each is a ridge regression from a segment's own input to its behavior, fitted on train; its history and its penalty
+are chosen on the validation fold alone, and it is scored on the same bins as the models: all of the test segments.
+
+History comes as taps: tap l is the mean over the bins of about 60 ms that end l * 60 ms ago (one bin where bins are
+wider). That is 0.06, 0.18 or 0.3 s of history at bins up to 60 ms, and 0.1, 0.3 or 0.5 s at bins of 100 ms.
+What lies before the segment counts as the mean of train.
+
+Axes: T bins, C units or channels, D features, K behavior columns, G candidate settings.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from raydistill.errors import DataError
+from raydistill.evaluation.decoding import Decoding, evaluate, finite_bins, pooled_r2
+from raydistill.models.linear import LeastSquares, LinearMap, lagged
+from raydistill.store.catalogue import Entry
+from raydistill.store.session import Segment
+
+TAP_S = 0.06
+TAPS = (1, 3, 5)
+PENALTIES = (1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """How to score a baseline, and which sessions allow it.
+
+    `score` takes the train, valid and test segments, the bin width in ms and the names of the behavior columns.
+    """
+
+    score: Callable[[Sequence[Segment], Sequence[Segment], Sequence[Segment], float, Sequence[str]], Decoding]
+    modality: str | None = None
+    """spikes or lfp: what the session must hold."""
+    aligned: bool = False
+    """Segments must be whole trials that begin at the same event."""
+
+    def suits(self, entry: Entry) -> bool:
+        """Whether the stored session has what this baseline needs."""
+        has = {None: True, "spikes": entry.n_units > 0, "lfp": entry.n_channels > 0}[self.modality]
+        return has and (entry.aligned or not self.aligned)
+
+
+def ridge_on_spikes(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> Decoding:
+    """Ridge on lagged square-root counts (a Wiener filter); DataError as `decode`."""
+    return _ridge(lambda s: np.sqrt(s.spikes, dtype=np.float32), train, valid, test, bin_width_ms, columns)
+
+
+def ridge_on_lfp(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> Decoding:
+    """Ridge on lagged LFP (a Wiener filter); DataError as `decode`."""
+    return _ridge(lambda s: s.lfp, train, valid, test, bin_width_ms, columns)
+
+
+def clock(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> Decoding:
+    """Ridge on a one-hot code of the bin within its trial: what behavior gives away without any neural data.
+
+    Bins later than any in train read as the mean of train.
+    """
+    bins = np.eye(max((s.n_bins for s in (*train, *valid, *test)), default=0), dtype=np.float32)
+    return _ridge(lambda s: bins[: s.n_bins], train, valid, test, bin_width_ms, columns, taps=(1,), width=1)
+
+
+BASELINES = {
+    "Ridge on spikes": Baseline(ridge_on_spikes, modality="spikes"),
+    "Ridge on LFP": Baseline(ridge_on_lfp, modality="lfp"),
+    "Clock": Baseline(clock, aligned=True),
+}
+"""Name, as it stands in tables -> baseline."""
+
+
+def _ridge(signal, train, valid, test, bin_width_ms, columns, *, taps=TAPS, width=None):
+    """The ridge from `signal(segment)` (T, C) to behavior that reads the validation fold best."""
+    if not train:
+        raise DataError("the train fold has no segment; give the session more segments under `splits`")
+    width = width or max(1, round(TAP_S * 1000 / bin_width_ms))
+    smooth = lambda s: _moving_mean(signal(s), width)  # noqa: E731
+    mean, std = _statistics(smooth(s) for s in train)
+
+    def pairs(segments):
+        for s in segments:
+            yield lagged((smooth(s) - mean) / std, max(taps), stride=width), s.behavior
+
+    fit = LeastSquares()
+    for features, behavior in finite_bins(pairs(train), "train"):
+        fit.add(features, behavior)
+
+    # Features lie lag by lag, so a shorter history is the leading part of the longest: one pass serves all candidates.
+    candidates = list(product(taps, PENALTIES))
+    maps = [_padded(fit.solve(penalty, features=n * len(mean)), len(fit.xx)) for n, penalty in candidates]
+    best = int(np.argmax(_mean_r2(maps, pairs(valid), columns)))
+    return evaluate(
+        maps[best].predict,
+        pairs(valid),
+        pairs(test),
+        columns,
+        n_train=fit.n,
+        decoder=maps[best],
+        settings={"taps": candidates[best][0], "tap_bins": width, "penalty": candidates[best][1]},
+    )
+
+
+def _mean_r2(maps, pairs, columns):
+    """(G,) mean R² of each map over one fold, read once: the maps predict side by side, (T, G * K)."""
+    side_by_side = LinearMap(
+        np.concatenate([m.weights for m in maps], axis=1), np.concatenate([m.intercept for m in maps])
+    )
+    repeated = ((features, np.tile(behavior, len(maps))) for features, behavior in pairs)
+    per_column, _ = pooled_r2(side_by_side.predict, repeated, "valid", columns)
+    return per_column.reshape(len(maps), -1).mean(axis=1)  # (G * K,) -> (G, K) -> (G,)
+
+
+def _padded(linear, features):
+    """The same map on more features, which get no weight."""
+    return LinearMap(np.pad(linear.weights, ((0, features - len(linear.weights)), (0, 0))), linear.intercept)
+
+
+def _moving_mean(x, width):
+    """(T, C) mean over the last `width` bins, or as many as the segment has had."""
+    if width == 1:
+        return x
+    total = np.cumsum(x, axis=0, dtype=np.float64)
+    total[width:] -= total[:-width].copy()
+    return (total / np.minimum(np.arange(1, len(x) + 1), width)[:, None]).astype(np.float32)
+
+
+def _statistics(signals):
+    """Mean and standard deviation (C,) over all bins; 1 for a column that never changes."""
+    n, total, squares = 0, 0.0, 0.0
+    for x in signals:
+        x = x.astype(np.float64)
+        n, total, squares = n + len(x), total + x.sum(axis=0), squares + (x**2).sum(axis=0)
+    mean = total / n
+    std = np.sqrt(np.maximum(squares / n - mean**2, 0.0))
+    return mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32)

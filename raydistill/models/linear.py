@@ -1,0 +1,93 @@
+"""Linear maps fitted in one pass: least squares and ridge from running sums, and causal lags of a segment.
+
+Axes: n rows, T bins, C channels or units, D features, K targets.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class LinearMap:
+    """prediction (n, K) = x (n, D) @ weights (D, K) + intercept (K,)."""
+
+    weights: np.ndarray
+    intercept: np.ndarray
+
+    def predict(self, x):
+        return np.asarray(x, dtype=np.float64) @ self.weights + self.intercept
+
+
+class LeastSquares:
+    """Least squares over rows that are never all in memory: the state is D x (D + K) numbers (spec D1).
+
+    Sums are kept in float64 about the running means (Chan, Golub and LeVeque 1983), so that features with a large
+    mean and a small variance lose no digits.
+    """
+
+    def __init__(self):
+        self.n = 0
+
+    def add(self, x, y):
+        """Take in the rows x (n, D) and y (n, K), all finite."""
+        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        if not len(x):
+            return
+        if not self.n:
+            self.mean_x, self.mean_y = np.zeros(x.shape[1]), np.zeros(y.shape[1])
+            self.xx, self.xy = np.zeros((x.shape[1], x.shape[1])), np.zeros((x.shape[1], y.shape[1]))
+        total = self.n + len(x)
+        step_x, step_y = x.mean(axis=0) - self.mean_x, y.mean(axis=0) - self.mean_y
+        # The shift between the old mean and this chunk's enters the sums as one more row.
+        shift = np.sqrt(self.n * len(x) / total)
+        rows_x = np.vstack([x - x.mean(axis=0), shift * step_x])
+        rows_y = np.vstack([y - y.mean(axis=0), shift * step_y])
+        self.xx += rows_x.T @ rows_x
+        self.xy += rows_x.T @ rows_y
+        self.mean_x += step_x * (len(x) / total)
+        self.mean_y += step_y * (len(x) / total)
+        self.n = total
+
+    def solve(self, penalty: float = 0.0, features: int | None = None) -> LinearMap:
+        """The map that minimises |y - x w - b|^2 + penalty |w|^2; the intercept b is not penalised.
+
+        Without a penalty, directions in which x does not vary get no weight (the minimum-norm solution).
+        `features` fits on the first so many features only, as if the others had never been added.
+        """
+        if not self.n:
+            raise ValueError("`solve` needs at least one row; `add` some first")
+        xx, xy, mean_x = self.xx[:features, :features], self.xy[:features], self.mean_x[:features]
+        weights = np.linalg.solve(xx + penalty * np.eye(len(xx)), xy) if penalty else _minimum_norm(xx, xy)
+        return LinearMap(weights, self.mean_y - mean_x @ weights)
+
+
+def _minimum_norm(xx, xy):
+    """The shortest w (D, K) with xx @ w = xy, for a positive semi-definite xx."""
+    # Rank is judged on correlations, so that a feature in small units counts as much as one in large units.
+    scale = np.sqrt(np.diag(xx))
+    scale[scale == 0] = 1.0
+    values, vectors = np.linalg.eigh(xx / np.outer(scale, scale))
+    free = values <= len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
+    kept = vectors[:, ~free]
+    weights = kept @ ((kept.T @ (xy / scale[:, None])) / values[~free, None]) / scale[:, None]
+    if free.any():  # any step along `null` predicts the same; take the one that makes w shortest
+        null = vectors[:, free] / scale[:, None]
+        weights -= null @ np.linalg.lstsq(null, weights, rcond=None)[0]
+    return weights
+
+
+def lagged(x, lags: int, stride: int = 1) -> np.ndarray:
+    """The present and the past of one segment, side by side: (T, C) -> (T, lags * C), lag by lag.
+
+    Columns [l * C, (l + 1) * C) hold bin t - l * stride. History before the segment is 0, the mean of standardised
+    input: lags never reach into another segment.
+    """
+    if lags < 1 or stride < 1:
+        raise ValueError(f"`lags` and `stride` must be at least 1, but got ({lags=}, {stride=})")
+    x = np.asarray(x)
+    out = np.zeros((len(x), lags, x.shape[1]), dtype=x.dtype)
+    for lag in range(lags):
+        shift = min(lag * stride, len(x))
+        out[shift:, lag] = x[: len(x) - shift]
+    return out.reshape(len(x), -1)  # (T, lags, C) -> (T, lags * C)

@@ -1,0 +1,106 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raydistill.errors import DataError
+from raydistill.evaluation.figures import learning_curves, paired_differences, session_dots, session_picture
+from raydistill.evaluation.results import Results, Score
+from raydistill.evaluation.statistics import compare_all
+from raydistill.store.catalogue import Entry
+from raydistill.store.session import Segment
+
+MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml", "csv": b""}
+
+
+def _results():
+    rng = np.random.default_rng(0)
+    scores = tuple(
+        Score(method, f"{subject}.{i}", subject, seed, base + rng.normal(0, 0.05), "job")
+        for method, base in (("Distilled LFP", 0.6), ("MS-LFP", 0.3))
+        for subject, n in (("I", 3), ("C", 1))
+        for i in range(n)
+        for seed in range(2)
+    )
+    baselines = (Score("Ridge on LFP", "I.0", "I", None, 0.2, "job"),)
+    pairs = [("Distilled LFP", "MS-LFP"), ("Distilled LFP", "absent")]
+    return Results(protocol="corrected", scores=scores, baselines=baselines, comparisons=compare_all(pairs, scores))
+
+
+def _session(spikes=True, lfp=True):
+    rng = np.random.default_rng(0)
+    segments = [
+        Segment(
+            "s_1.2", i, "train", 5.0 * i,
+            rng.poisson(0.1, (50, 7)).astype(np.uint8) if spikes else None,
+            rng.normal(size=(50, 12)).astype(np.float32) if lfp else None,
+            np.where(rng.uniform(size=(50, 2)) < 0.05, np.nan, rng.normal(size=(50, 2))).astype(np.float32),
+        )
+        for i in range(5)
+    ]  # fmt: skip
+    entry = Entry(
+        session="s_1.2", subject="A", dataset="", task="", region="", bin_width_ms=100, n_segments=5, n_bins=250,
+        n_units=7 * spikes, n_channels=12 * lfp, behavior=("vx", "vy"), behavior_units=("m/s", "m/s"),
+        splits={"train": 3, "valid": 1, "test": 1}, aligned=False, protocol="corrected", normalisation={}, config={},
+        fingerprint="", content="", sources={}, parts=(),
+    )  # fmt: skip
+    return entry, segments
+
+
+def _whole(files: dict[str, Path], name):
+    """The rows of the CSV, after a look at every file."""
+    for kind, magic in MAGIC.items():
+        assert files[kind].name == f"{name}.{kind}"
+        assert files[kind].read_bytes().startswith(magic)
+    with files["csv"].open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_session_dots_saves_every_score_beside_the_picture(tmp_path):
+    rows = _whole(session_dots(_results(), tmp_path / "new" / "scores.v1"), "scores.v1")
+    assert len(rows) == 17
+    assert {r["kind"] for r in rows} == {"method", "baseline"}
+    assert float(rows[0]["r2"]) == _results().scores[0].r2
+
+
+def test_paired_differences_saves_every_pair_and_leaves_out_comparisons_without_one(tmp_path):
+    rows = _whole(paired_differences(_results(), tmp_path / "pairs"), "pairs")
+    assert len(rows) == 8
+    assert all(float(r["difference"]) == float(r["r2_better"]) - float(r["r2_worse"]) for r in rows)
+
+
+def test_learning_curves_saves_every_epoch(tmp_path):
+    history = [{"epoch": e, "train_loss": 1 / (e + 1), "valid_loss": 1.1 / (e + 1), "lr": 1e-3} for e in range(6)]
+    rows = _whole(learning_curves({"cost $x of {I_1}$": history, "other": history[:1]}, tmp_path / "loss"), "loss")
+    assert len(rows) == 7 and rows[2]["epoch"] == "2"
+
+
+@pytest.mark.parametrize(("spikes", "lfp"), [(True, True), (False, True)])
+def test_session_picture_draws_the_modalities_that_are_there(tmp_path, spikes, lfp):
+    entry, segments = _session(spikes, lfp)
+    rows = _whole(session_picture(entry, segments[::-1], tmp_path / entry.session, seconds=8.0), "s_1.2")
+    panels = {r["panel"] for r in rows}
+    assert panels == {"behavior"} | ({"spikes"} if spikes else set()) | ({"lfp"} if lfp else set())
+    assert max(float(r["time_s"]) for r in rows if r["time_s"]) == pytest.approx(7.9)
+    if spikes:
+        rates = [float(r["value"]) for r in rows if r["quantity"] == "rate_hz"]
+        np.testing.assert_allclose(rates, np.concatenate([s.spikes for s in segments]).mean(axis=0) / 0.1)
+
+
+def test_session_picture_without_segments_says_so(tmp_path):
+    with pytest.raises(DataError, match=r"s_1.2 has no segment"):
+        session_picture(_session()[0], [], tmp_path / "x")
+
+
+def test_figures_of_empty_results_are_still_saved(tmp_path):
+    empty = Results(protocol="paper", scores=())
+    for draw in (session_dots, paired_differences):
+        assert draw(empty, tmp_path / draw.__name__)["png"].stat().st_size > 0
+    assert learning_curves({}, tmp_path / "loss")["png"].stat().st_size > 0
+
+
+def test_figures_of_the_same_results_are_the_same_bytes(tmp_path):
+    first, again = (session_dots(_results(), tmp_path / folder / "scores") for folder in ("a", "b"))
+    for kind in MAGIC:
+        assert first[kind].read_bytes() == again[kind].read_bytes()

@@ -1,0 +1,96 @@
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from raydistill.evaluation.results import Failure, Results, Score, in_words, method_table, render
+from raydistill.evaluation.statistics import compare, compare_all
+
+SUBJECTS = {"I_1": "I", "I_2": "I", "I_3": "I", "C_1": "C"}
+
+
+def _results(lift=0.2):
+    rng = np.random.default_rng(0)
+    scores = tuple(
+        Score(method, session, subject, seed, base + 0.1 * i + 0.01 * rng.uniform(), f"{method}-{session}-{seed}")
+        for method, base in (("Distilled [LFP]", 0.2 + lift), ("MS-LFP", 0.2))
+        for i, (session, subject) in enumerate(SUBJECTS.items())
+        for seed in range(3)
+    )
+    baselines = tuple(Score("Ridge on LFP", s, subject, None, 0.1, "ridge") for s, subject in SUBJECTS.items())
+    return Results(
+        protocol="corrected",
+        scores=scores,
+        baselines=baselines,
+        comparisons=compare_all([("Distilled [LFP]", "MS-LFP")], scores),
+        failed=(Failure("0123456789abcdef", "I_9", "loss is not finite [epoch 3]"),),
+    )
+
+
+def test_to_json_has_the_promised_shape():
+    made = json.loads(json.dumps(_results().to_json(), allow_nan=False))
+    assert set(made) == {"protocol", "scores", "baselines", "tests", "failed"}
+    keys = {"method", "session", "subject", "seed", "r2", "job"}
+    assert len(made["scores"]) == 24 and all(set(s) == keys for s in made["scores"] + made["baselines"])
+    promised = {"better", "worse", "n", "statistic", "p", "p_method", "p_holm", "mean_difference", "ci_low", "ci_high"}
+    assert promised | {"session_level"} <= set(made["tests"][0])
+    assert made["tests"][0]["session_level"] == {"n": 4, "p": 2.0**-4}
+    assert made["failed"] == [{"job": "0123456789abcdef", "session": "I_9", "cause": "loss is not finite [epoch 3]"}]
+
+
+def test_to_json_of_numbers_that_are_not_finite_gives_null():
+    results = _results()
+    broken = replace(results.scores[0], r2=float("nan"))
+    made = Results(
+        protocol="paper",
+        scores=(broken, replace(broken, seed=1, r2=float("-inf"))),
+        comparisons=(compare("a", "b", []),),
+    ).to_json()
+    text = json.dumps(made, allow_nan=False)
+    assert [s["r2"] for s in made["scores"]] == [None, None]
+    assert made["tests"][0]["p"] is None and made["tests"][0]["ci_low"] is None and "NaN" not in text
+
+
+def test_method_table_weighs_sessions_alike_and_puts_baselines_last():
+    scores = (
+        Score("m", "I_1", "I", 0, 0.2, ""),
+        Score("m", "I_1", "I", 1, 0.4, ""),
+        Score("m", "I_2", "I", 0, 0.6, ""),
+        Score("m", "C_1", "C", 0, 0.9, ""),
+        Score("m", "C_1", "C", 1, float("nan"), ""),
+    )
+    row, baseline = method_table(
+        Results(protocol="paper", scores=scores, baselines=(Score("Clock", "I_1", "I", None, 0.1, ""),))
+    )
+    assert row.by_subject == pytest.approx({"I": 0.45, "C": 0.9})
+    assert (row.mean, row.n) == (pytest.approx(0.6), 4)
+    assert row.sd == pytest.approx(np.std([0.3, 0.6, 0.9], ddof=1))
+    assert baseline.method == "Clock" and baseline.baseline and np.isnan(baseline.sd)
+
+
+def test_in_words_says_what_was_found_and_what_was_not():
+    (found,) = _results().comparisons
+    assert in_words(found).startswith(
+        "Distilled [LFP] decodes better than MS-LFP, though not over sessions alone: mean difference +0.2"
+    )
+    assert "12 pairs" in in_words(found) and "over 4 sessions: p = 0.062" in in_words(found)
+    (none,) = _results(lift=-0.2).comparisons
+    assert "is not shown to decode better than" in in_words(none)
+    assert "nothing to compare" in in_words(compare("a", "b", []))
+
+
+def test_render_prints_scores_means_tests_and_failures():
+    console = Console(file=io.StringIO(), width=160)
+    render(_results(), console)
+    text = console.file.getvalue()
+    for part in ("corrected protocol", "Distilled [LFP]", "I_2", "Ridge on LFP", "after Holm", "[epoch 3]", "±"):
+        assert part in text
+
+
+def test_render_without_any_score_prints_the_failures():
+    console = Console(file=io.StringIO(), width=100)
+    render(Results(protocol="paper", scores=(), failed=(Failure("k", None, "no store"),)), console)
+    assert "no store" in console.file.getvalue()

@@ -6,16 +6,28 @@ wherever the last one stopped.
 
 import contextlib
 import os
+import shutil
 import traceback
 from pathlib import Path
 
-import torch
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
+import ray
+import torch
+from ray import tune
+from ray.tune.search import Searcher
+
+from raydistill.config.fingerprint import fingerprint
 from raydistill.config.sweep import SweepConfig
-from raydistill.errors import RaydistillError
+from raydistill.errors import DataError, RaydistillError
 from raydistill.evaluation import figures
 from raydistill.evaluation.results import Results
-from raydistill.store.files import write_atomically, write_json
+from raydistill.recordings.ingest import ingest
+from raydistill.recordings.manifest import Recording, Source
+from raydistill.recordings.synthetic import generate_session, session_names
+from raydistill.recordings.writers.nwb import write_nwb
+from raydistill.store.files import write_json
 from raydistill.store.store import Store
 from raydistill.sweep.collect import collect, result_table, summary_metrics, sweep_fingerprint, tracked
 from raydistill.sweep.fanout import Queue
@@ -28,6 +40,7 @@ from raydistill.sweep.progress import Progress
 from raydistill.tracking import Tracker
 from raydistill.training.loop import read_history
 
+VELOCITY = "processing/behavior/BehavioralTimeSeries/velocity"
 LOST_WORKERS = 3  # times that a job is taken up again after its process died
 
 
@@ -61,13 +74,9 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, address: str |
 @contextlib.contextmanager
 def _ray(address: str | None, runs: Path):
     """A connection to the cluster at `address`, or a local Ray for as long as it is needed."""
-    import ray
-
     if ray.is_initialized():
         yield
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     if address:
         ray.init(address=address, **quiet)
@@ -79,6 +88,33 @@ def _ray(address: str | None, runs: Path):
         yield
     finally:
         ray.shutdown()
+
+
+def _make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progress) -> None:
+    """Synthetic recordings as NWB files, one task a session, and from there into the store like any others."""
+    synthetic = sweep.recordings.synthetic
+    folder = runs.absolute() / "recordings" / fingerprint(synthetic)[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    recordings = [
+        Recording(
+            name=session,
+            path=folder / f"{session}.nwb",
+            source=Source(file=f"{session}.nwb", dataset="synthetic", behavior=VELOCITY),
+            config=sweep.recordings.ingest,
+        )
+        for session, _ in session_names(synthetic)
+    ]
+    progress.say(f"making {len(recordings)} synthetic recordings in {folder}")
+
+    @ray.remote(num_cpus=1)
+    def make(number, path):
+        write_nwb(generate_session(synthetic, number), path)
+
+    ray.get([make.remote(i, r.path) for i, r in enumerate(recordings) if not r.path.exists()])
+    progress.say(f"reading them into the store {store}")
+    outcome = ingest(recordings, store)
+    for cause in outcome.failed.values():
+        raise DataError(cause)
 
 
 def _run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker, progress: Progress) -> None:
@@ -112,49 +148,52 @@ def _run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracke
         _fan_out(queue, places, sweep.gpu_per_job, succeed, fail)
 
 
+class _JobsInOrder(Searcher):
+    """A search algorithm that deals out jobs as they become ready, so that no stage waits for another."""
+
+    def __init__(self, queue: Queue, places: Places, succeed, fail):
+        super().__init__(metric="finished", mode="max")
+        self.queue, self.places, self.succeed, self.fail = queue, places, succeed, fail
+        self.trials: dict[str, Job] = {}
+
+    def suggest(self, trial_id):
+        job = self.queue.next()
+        if job is None:  # either all wait for running ones, or none is left
+            return Searcher.FINISHED if self.queue.exhausted else None
+        self.trials[trial_id] = job
+        return {"job": job.to_json(), "places": self.places}
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        job = self.trials.pop(trial_id)
+        if error or result is None:
+            self.fail(job, f"its worker process was lost {LOST_WORKERS + 1} times; is there enough memory?")
+        elif result["cause"]:
+            self.fail(job, result["cause"])
+        else:
+            self.succeed(job)
+
+    def __getstate__(self):
+        return {}  # Tune keeps a copy to restore from; ours is the runs folder
+
+    def save(self, checkpoint_path):
+        """Nothing, for the same reason."""
+
+    restore = save
+
+
 def _fan_out(queue: Queue, places: Places, gpu_per_job: float, succeed, fail) -> None:
-    """Run the queue through Ray Tune: one search algorithm deals out jobs as they become ready, workers are reused."""
-    import ray
-    from ray import tune
-    from ray.tune.search import Searcher
-
-    class JobsInOrder(Searcher):
-        def __init__(self):
-            super().__init__(metric="finished", mode="max")
-            self.trials: dict[str, Job] = {}
-
-        def suggest(self, trial_id):
-            job = queue.next()
-            if job is None:  # either all wait for running ones, or none is left
-                return Searcher.FINISHED if queue.exhausted else None
-            self.trials[trial_id] = job
-            return {"job": job.to_json(), "places": places}
-
-        def on_trial_complete(self, trial_id, result=None, error=False):
-            job = self.trials.pop(trial_id)
-            if error or result is None:
-                fail(job, f"its worker process was lost {LOST_WORKERS + 1} times; is there enough memory?")
-            elif result["cause"]:
-                fail(job, result["cause"])
-            else:
-                succeed(job)
-
-        def save(self, checkpoint_path):
-            """Nothing: the runs folder is the state."""
-
-        def restore(self, checkpoint_path):
-            """Nothing: the runs folder is the state."""
-
+    """Run the queue through Ray Tune, in worker processes that are reused from job to job."""
     resources = {"CPU": 1} | ({"GPU": gpu_per_job} if _gpus() else {})
-    cpus = ray.cluster_resources().get("CPU", 1)
     local = len(ray.nodes()) == 1
     folder = Path(places.runs) / "ray"
+    shutil.rmtree(folder, ignore_errors=True)
     tuner = tune.Tuner(
         tune.with_resources(_trial, resources),
         tune_config=tune.TuneConfig(
-            search_alg=JobsInOrder(),
+            search_alg=_JobsInOrder(queue, places, succeed, fail),
             num_samples=len(queue.waiting),
-            max_concurrent_trials=max(1, int(cpus) - local),  # a local Ray counts one CPU too many
+            # A local Ray counts one CPU too many.
+            max_concurrent_trials=max(1, int(ray.cluster_resources().get("CPU", 1)) - local),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -165,14 +204,13 @@ def _fan_out(queue: Queue, places: Places, gpu_per_job: float, succeed, fail) ->
         ),
     )
     tuner.fit()
+    shutil.rmtree(folder, ignore_errors=True)
     if not queue.exhausted:  # Tune returns from Ctrl-C instead of raising
         raise KeyboardInterrupt
 
 
 def _trial(config: dict) -> None:
     """One per-session job in a worker process of Ray Tune."""
-    from ray import tune
-
     torch.set_num_threads(1)
     job, places = Job.from_json(config["job"]), config["places"]
     cause = ""
@@ -184,8 +222,6 @@ def _trial(config: dict) -> None:
 
 
 def _gpus() -> float:
-    import ray
-
     return ray.cluster_resources().get("GPU", 0)
 
 

@@ -1,0 +1,92 @@
+"""The whole model: published parameter counts, and outputs that do not depend on how a batch is packed."""
+
+import pytest
+import torch
+
+from raydistill.config.model import ModelConfig
+from raydistill.errors import CheckpointError
+from raydistill.models.files import load_model, save_model
+from raydistill.models.neural import ModelSpec, NeuralModel, transplant
+from raydistill.store.batches import pack, tokenize
+
+from .conftest import make_batch, make_segments, make_spec
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("layers", "parameters"), [(1, 1_052_672), (2, 2_105_088), (4, 4_209_920), (8, 8_419_584), (10, 10_524_416)]
+)
+def test_encoder_has_the_published_number_of_parameters(layers, parameters):
+    spec = ModelSpec(config=ModelConfig(layers=layers), modality="lfp", value="conv", head="readout", sessions={"s": 3})
+    with torch.device("meta"):
+        model = NeuralModel(spec)
+    assert count(model.encoder) == parameters
+    if layers == 10:
+        assert count(model.encoder) + count(model.tokenizer) == 10_550_016
+
+
+@pytest.mark.parametrize(
+    ("modality", "value", "predictor"), [("spikes", "count", 2_437_120), ("lfp", "linear", 2_435_040)]
+)
+def test_predictor_has_the_published_number_of_parameters(modality, value, predictor):
+    spec = ModelSpec(config=ModelConfig(), modality=modality, value=value, head="predictor", sessions={"s": 1})
+    with torch.device("meta"):
+        model = NeuralModel(spec)
+    assert count(model.predictor) == predictor
+    assert count(model.tokenizer.value) == {"count": 28, "linear": 8448}[value]
+
+
+def test_latents_of_packed_single_and_reordered_segments_agree(spec):
+    torch.manual_seed(0)
+    model = NeuralModel(spec).eval()
+    sessions, lengths = ["a", "b", "a", "b"], [7, 5, 11, 5]
+    segments = make_segments(sessions, lengths)
+    tokens = [tokenize(s, spec.modality, 8) for s in segments]
+    together = model.latents(pack(tokens)).split(lengths)
+    alone = [model.latents(pack([t])) for t in tokens]
+    backwards = model.latents(pack(tokens[::-1])).split(lengths[::-1])[::-1]
+    for a, b, c in zip(together, alone, backwards, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(a, c, atol=1e-5, rtol=1e-5)
+
+
+def test_latents_in_evaluation_are_deterministic(spec):
+    model = NeuralModel(spec).eval()
+    batch = make_batch(["a", "b"], [6, 6], spec.modality)
+    assert torch.equal(model.latents(batch), model.latents(batch))
+
+
+def test_pool_is_the_true_mean_over_patches():
+    model = NeuralModel(make_spec()).eval()
+    batch = make_batch(["b", "a"], [4, 3])
+    tokens = torch.randn(15, 32)
+    pooled = model.pool(tokens, batch)
+    torch.testing.assert_close(pooled[1], tokens[3:6].mean(0))
+    torch.testing.assert_close(pooled[4:], tokens[12:])
+
+
+def test_transplant_keeps_weights_and_known_sessions_and_draws_new_ones():
+    torch.manual_seed(0)
+    old = NeuralModel(make_spec())
+    new = transplant(old, ModelSpec(**(vars(make_spec()) | {"sessions": {"c": 2, "b": 3}})))
+    assert torch.equal(new.encoder.blocks[0].attention.qkv.weight, old.encoder.blocks[0].attention.qkv.weight)
+    assert torch.equal(new.tokenizer.space.table.weight[2:], old.tokenizer.space.table.weight[1:])
+    assert not torch.isin(new.tokenizer.space.table.weight[:2], old.tokenizer.space.table.weight).any()
+
+
+def test_saved_model_comes_back_bit_identical(tmp_path, spec):
+    model = NeuralModel(spec).eval()
+    save_model(model, tmp_path)
+    batch = make_batch(["a", "b"], [6, 4], spec.modality)
+    assert torch.equal(load_model(tmp_path).latents(batch), model.latents(batch))
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_truncated_model_file_is_refused_by_name(tmp_path, name):
+    save_model(NeuralModel(make_spec()), tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:50])
+    with pytest.raises(CheckpointError, match=name):
+        load_model(tmp_path)

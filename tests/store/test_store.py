@@ -1,0 +1,129 @@
+"""The store gives back exactly what went in, and shows a session only when it is whole."""
+
+import numpy as np
+import pytest
+
+from raydistill.config.recordings import IngestConfig, Splits
+from raydistill.errors import DataError
+from raydistill.store.session import Session
+from raydistill.store.store import Store
+
+CONFIG = IngestConfig(bin_width_ms=20, splits=Splits(segment_s=1, parent_s=2))
+
+
+def make_session(name="a_1", n_bins=2000, seed=0, **other):
+    random = np.random.default_rng(seed)
+    values = {
+        "subject": "a",
+        "bin_width_ms": 20.0,
+        "spikes": random.poisson(0.5, (n_bins, 7)),
+        "lfp": random.normal(3, 2, (n_bins, 5)),
+        "behavior": random.normal(1, 4, (n_bins, 2)),
+        "behavior_names": ("vx", "vy"),
+        "behavior_units": ("cm/s", "cm/s"),
+    }
+    return Session.from_arrays(name, **(values | other))
+
+
+@pytest.fixture(params=["path", "file://"])
+def store(request, tmp_path):
+    return Store(f"file://{tmp_path}" if request.param == "file://" else str(tmp_path))
+
+
+def test_store_round_trip_gives_back_every_value(store):
+    session = make_session()
+    entry = store.write(session, CONFIG, "f" * 64)
+    assert store.publish() == [entry] == Store(store.uri).entries()
+    segments = store.read(entry)
+    assert [s.number for s in segments] == list(range(40))
+    assert np.array_equal(np.concatenate([s.spikes for s in segments]), session.spikes)
+    norm = entry.normalisation["lfp"]
+    expected = ((session.lfp - norm.mean) / norm.std).astype(np.float32)
+    assert np.array_equal(np.concatenate([s.lfp for s in segments]), expected)
+    behavior = entry.normalisation["behavior"]
+    physical = np.concatenate([s.behavior for s in segments]) * behavior.std + behavior.mean
+    assert np.allclose(physical, session.behavior, atol=1e-5)
+    assert segments[3].start_s == pytest.approx(3.0)
+
+
+def test_store_normalisation_is_fitted_on_train_alone(store):
+    session = make_session()
+    entry = store.write(session, CONFIG, "f" * 64)
+    train = np.concatenate([session.lfp[s.number * 50 : s.number * 50 + 50] for s in store.read(entry, "train")])
+    assert np.allclose(entry.normalisation["lfp"].mean, train.mean(0), atol=1e-6)
+    assert not np.allclose(entry.normalisation["lfp"].mean, session.lfp.mean(0), atol=1e-6)
+
+
+def test_store_content_follows_values_and_not_time_of_writing(store):
+    first = store.write(make_session(), CONFIG, "f" * 64)
+    again = store.write(make_session(), CONFIG, "e" * 64)
+    changed = store.write(make_session(seed=1), CONFIG, "f" * 64)
+    assert first.content == again.content != changed.content
+
+
+def test_store_rewritten_session_leaves_no_stale_part(store):
+    store.write(make_session(), CONFIG, "f" * 64)
+    entry = store.write(make_session(n_bins=1000), CONFIG, "e" * 64)
+    there = store.folder.names("segments")
+    assert set(there) == {p.path for p in entry.parts} | {"segments/session=a_1/session.json"}
+
+
+def test_store_session_without_marker_is_not_there(store):
+    entry = store.write(make_session(), CONFIG, "f" * 64)
+    store.folder.delete("segments/session=a_1/session.json")
+    assert store.publish() == [] and store.fingerprints() == {}
+    assert len(entry.parts) == 3
+
+
+def test_store_missing_or_corrupt_part_names_it_and_the_way_out(tmp_path):
+    store = Store(str(tmp_path))
+    entry = store.write(make_session(), CONFIG, "f" * 64)
+    (tmp_path / entry.parts[0].path).write_bytes(b"PAR1 torn")
+    with pytest.raises(DataError, match=r"missing or corrupt.*ingest session a_1 again"):
+        store.read(entry)
+
+
+def test_store_unknown_session_suggests_the_nearest(store):
+    store.write(make_session(), CONFIG, "f" * 64)
+    store.publish()
+    with pytest.raises(DataError, match='no session "a_2"; did you mean "a_1"'):
+        store.entry("a_2")
+
+
+def test_store_that_is_not_there_says_how_to_make_one(tmp_path):
+    with pytest.raises(DataError, match="raydistill ingest"):
+        Store(str(tmp_path / "none")).entries()
+
+
+def test_store_float16_lfp_comes_back_as_float32_within_its_precision(store):
+    import dataclasses
+
+    session = make_session()
+    entry = store.write(session, dataclasses.replace(CONFIG, lfp_dtype="float16"), "f" * 64)
+    lfp = np.concatenate([s.lfp for s in store.read(entry)])
+    exact = (session.lfp - entry.normalisation["lfp"].mean) / entry.normalisation["lfp"].std
+    assert lfp.dtype == np.float32 and np.abs(lfp - exact).max() < 4e-3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lfp": np.full((2000, 5), np.nan)}, "LFP channel 0 is not finite at bin 0"),
+        ({"spikes": np.zeros((2000, 7), int)}, "unit 0 has no spike"),
+        ({"spikes": np.full((2000, 7), 300)}, "from 0 to 255"),
+        ({"lfp": np.zeros((100, 5))}, "different length"),
+        ({"behavior_names": ("vx",)}, "2 columns but 1 names"),
+        ({"name": "../evil"}, "is not allowed"),
+        ({"spikes": None, "lfp": None}, "neither spikes nor LFP"),
+    ],
+)
+def test_session_with_bad_values_names_the_culprit(change, said):
+    with pytest.raises(DataError, match=said.replace("(", r"\(")):
+        make_session(**change)
+
+
+def test_store_constant_channel_is_refused_by_number(store):
+    lfp = np.random.default_rng(0).normal(size=(2000, 5))
+    lfp[:, 3] = 1.5
+    with pytest.raises(DataError, match=r"channel 3 is constant.*drop_channels: \[3\]"):
+        store.write(make_session(lfp=lfp), CONFIG, "f" * 64)

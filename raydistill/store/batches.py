@@ -155,7 +155,7 @@ Reader = Callable[[list[Part]], list[list[Segment]]]
 def load_feed(
     parts: dict[str, list[Part]],
     held: dict[str, list[int]],
-    read: dict[str, Reader],
+    read: Reader,
     modality: str,
     patch: int,
     batch: int,
@@ -166,16 +166,13 @@ def load_feed(
     Args:
         parts: split -> all parts of the training set, in an order that all workers share.
         held: split -> indices of the parts this worker holds.
-        read: split -> how its parts are read (`read_directly` or `read_through_ray`).
+        read: how parts are read (`read_directly` or `read_through_ray`).
     """
-    tokens = {}
-    for split, indices in held.items():
-        found = read[split]([parts[split][i] for i in indices])
-        tokens[split] = {
-            Row(i, row): tokenize(segment, modality, patch)
-            for i, segments in zip(indices, found, strict=True)
-            for row, segment in enumerate(segments)
-        }
+    found = iter(read([parts[split][i] for split, indices in held.items() for i in indices]))
+    tokens = {
+        split: {Row(i, row): tokenize(s, modality, patch) for i in indices for row, s in enumerate(next(found))}
+        for split, indices in held.items()
+    }
     return Feed({split: [len(p.numbers) for p in ps] for split, ps in parts.items()}, tokens, batch, seed)
 
 
@@ -218,5 +215,10 @@ def part_dataset(store: Store, parts: list[Part]):
     import ray
 
     return ray.data.read_parquet(
-        [p.path for p in parts], filesystem=store.folder.filesystem, partitioning=None, include_paths=True
+        [p.path for p in parts],
+        filesystem=store.folder.filesystem,
+        partitioning=None,
+        include_paths=True,
+        # Reading waits for the disk. With a whole CPU a task, workers that hold all others would starve it.
+        ray_remote_args={"num_cpus": 0.1},
     )

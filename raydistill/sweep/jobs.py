@@ -122,7 +122,7 @@ def _train_on_session(job, places, store, entry, folder):
 
     parts = {split: [p for p in entry.parts if p.split == split] for split in ("train", "valid")}
     held = {split: list(range(len(ps))) for split, ps in parts.items()}
-    read = dict.fromkeys(parts, read_directly(store, [entry]))
+    read = read_directly(store, [entry])
     feed = load_feed(parts, held, read, spec.modality, spec.patch, recipe.batch, job.spec["seed"])
     if job.kind == "distill":
         _keep_teacher_latents(source, store, entry, feed)

@@ -16,7 +16,7 @@ from raydistill.models.files import save_model
 from raydistill.models.neural import ModelSpec, NeuralModel
 from raydistill.objectives import Objective
 from raydistill.store.batches import load_feed, part_dataset, read_through_ray
-from raydistill.store.catalogue import Entry
+from raydistill.store.catalogue import Entry, Part
 from raydistill.store.files import write_json
 from raydistill.store.order import deal
 from raydistill.store.store import Store
@@ -51,24 +51,27 @@ class DistributedTraining:
         """split -> part files of all sessions, in an order that all workers share."""
         return {split: [p for e in self.entries for p in e.parts if p.split == split] for split in SPLITS}
 
+    def held(self, rank: int, workers: int) -> dict[str, list[int]]:
+        """split -> indices of the parts that a worker holds."""
+        return {split: deal([sum(p.n_bins) for p in parts], workers)[rank] for split, parts in self.parts.items()}
+
+    def dealt(self, rank: int, workers: int) -> list[Part]:
+        """The parts that a worker holds."""
+        return [self.parts[split][i] for split, indices in self.held(rank, workers).items() for i in indices]
+
 
 def train_on_workers(training: DistributedTraining) -> checkpoint.Progress:
     """Train to the end; model.safetensors and model.json of the best epoch lie in the folder afterwards."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    parts, store = training.parts, Store(training.store)
-    if len(parts["train"]) < training.workers:
-        raise TrainingError(
-            f"{training.workers} workers share {len(parts['train'])} part files, and each needs one; "
-            "lower `workers` of the pretraining"
-        )
+    _check_workers(training)
     ray_folder = training.folder.absolute() / "ray"
     shutil.rmtree(ray_folder, ignore_errors=True)  # Ray would take up an old run; our checkpoints are what counts
     trainer = TorchTrainer(
         _work,
         train_loop_config={"training": training},
-        datasets={split: part_dataset(store, parts[split]) for split in SPLITS},
+        datasets={"segments": part_dataset(Store(training.store), training.dealt(0, 1))},
         dataset_config=_dealt_parts(training),
         scaling_config=ScalingConfig(num_workers=training.workers, use_gpu=training.use_gpu),
         run_config=RunConfig(
@@ -82,6 +85,24 @@ def train_on_workers(training: DistributedTraining) -> checkpoint.Progress:
     return checkpoint.Progress(**json.loads((training.folder / "progress.json").read_text()))
 
 
+def _check_workers(training: DistributedTraining) -> None:
+    """Ray Train would wait for ever for workers that cannot be had."""
+    import ray
+
+    parts = len(training.parts["train"])
+    if parts < training.workers:
+        raise TrainingError(
+            f"{training.workers} workers share {parts} part files, and each needs one; "
+            "lower `workers` of the pretraining"
+        )
+    cpus = int(ray.cluster_resources().get("CPU", 0))
+    if cpus <= training.workers and len(ray.nodes()) == 1:
+        raise TrainingError(
+            f"{training.workers} workers and the reading beside them need {training.workers + 1} CPUs, "
+            f"and this Ray has {cpus}; lower `workers` of the pretraining"
+        )
+
+
 def _dealt_parts(training: DistributedTraining):
     """Gives each worker a stream of its own part files; which ones follows from the catalogue alone."""
     from ray.train import DataConfig
@@ -89,19 +110,10 @@ def _dealt_parts(training: DistributedTraining):
     class DealtParts(DataConfig):
         def configure(self, datasets, world_size, worker_handles=None, worker_node_ids=None, **_):
             store = Store(training.store)
-            shards = [{} for _ in range(world_size)]
-            for split in datasets:
-                for rank, indices in enumerate(_deal(training, split, world_size)):
-                    mine = [training.parts[split][i] for i in indices]
-                    dataset = part_dataset(store, mine or training.parts[split][:1])
-                    shards[rank][split] = dataset.iterator()
-            return shards
+            shards = [part_dataset(store, training.dealt(rank, world_size)) for rank in range(world_size)]
+            return [{"segments": shard.iterator()} for shard in shards]
 
     return DealtParts()
-
-
-def _deal(training: DistributedTraining, split: str, workers: int) -> list[list[int]]:
-    return deal([sum(p.n_bins) for p in training.parts[split]], workers)
 
 
 def _work(config: dict) -> None:
@@ -114,11 +126,9 @@ def _work(config: dict) -> None:
     world = World(ray_train.get_context().get_world_rank(), ray_train.get_context().get_world_size())
     spec, device = training.spec, get_device()
 
-    read = {}
-    held = {split: _deal(training, split, world.size)[world.rank] for split in SPLITS}
-    for split in SPLITS:
-        read[split] = read_through_ray(ray_train.get_dataset_shard(split), list(training.entries))
-    feed = load_feed(training.parts, held, read, spec.modality, spec.patch, training.recipe.batch, training.seed)
+    read = read_through_ray(ray_train.get_dataset_shard("segments"), list(training.entries))
+    held, batch = training.held(world.rank, world.size), training.recipe.batch
+    feed = load_feed(training.parts, held, read, spec.modality, spec.patch, batch, training.seed)
 
     torch.manual_seed(training.seed)  # all workers start from the same weights
     model = NeuralModel(spec)

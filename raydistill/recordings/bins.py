@@ -1,0 +1,96 @@
+"""The session's clock of bins, and the spans of time that the modalities share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from raydistill.errors import DataError
+from raydistill.recordings.readers import Raw, SpikeTrains
+
+_ROUNDING = 1e-6  # of a bin: a time this close to a border of bins lies on it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bins:
+    """n bins; bin t covers [origin + (first + t) * width, origin + (first + t + 1) * width) seconds."""
+
+    origin_s: float
+    width_s: float
+    first: int
+    n: int
+
+    @property
+    def start_s(self) -> float:
+        return self.origin_s + self.first * self.width_s
+
+    @property
+    def stop_s(self) -> float:
+        return self.origin_s + (self.first + self.n) * self.width_s
+
+    @property
+    def edges(self) -> np.ndarray:
+        """(n + 1,) seconds."""
+        return self.origin_s + (self.first + np.arange(self.n + 1)) * self.width_s
+
+    @property
+    def centres(self) -> np.ndarray:
+        """(n,) seconds."""
+        return self.origin_s + (self.first + np.arange(self.n) + 0.5) * self.width_s
+
+    @property
+    def rows(self) -> slice:
+        """These bins among those of the file."""
+        return slice(self.first, self.first + self.n)
+
+    def index(self, times: np.ndarray) -> np.ndarray:
+        """The bin of each time; below 0 or from n on where it lies outside."""
+        return np.floor((times - self.start_s) / self.width_s + _ROUNDING).astype(np.int64)
+
+
+def covered(raw: Raw, width_s: float) -> tuple[float, float]:
+    """Seconds from the first to the last moment that all modalities of a recording cover.
+
+    Spikes cover what the file says was observed; without a word of that they cover whatever the others do.
+    """
+    spans = {}
+    if raw.n_bins is not None:
+        spans["bins"] = (0.0, raw.n_bins * width_s)
+    if raw.lfp is not None:
+        spans["lfp"] = raw.lfp.covers
+    if raw.behavior is not None:
+        spans["behavior"] = raw.behavior.covers
+    if isinstance(raw.spikes, SpikeTrains):
+        if raw.spikes.observed is not None:
+            spans["spikes"] = raw.spikes.observed
+        elif not spans:
+            ends = [t[[0, -1]] for t in raw.spikes.times if len(t)]
+            spans["spikes"] = (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0.0, 0.0)
+    return _shared(spans, width_s)
+
+
+def common_bins(raw: Raw, width_s: float) -> Bins:
+    """The bins that all modalities cover, inside of the recording's window if it has one.
+
+    A binned file keeps its own bins; otherwise bin 0 begins at the first moment that all modalities cover.
+
+    Raises:
+        DataError: nothing is shared by all.
+    """
+    spans = {"recording": covered(raw, width_s)}
+    if raw.window is not None:
+        spans["interval"] = raw.window
+    start, stop = _shared(spans, width_s)
+    if raw.n_bins is None:
+        return Bins(origin_s=start, width_s=width_s, first=0, n=int((stop - start) / width_s + _ROUNDING))
+    first = int(np.ceil(start / width_s - _ROUNDING))
+    return Bins(origin_s=0.0, width_s=width_s, first=first, n=int(stop / width_s + _ROUNDING) - first)
+
+
+def _shared(spans, width_s):
+    start, stop = max(a for a, _ in spans.values()), min(b for _, b in spans.values())
+    if not stop - start >= width_s * (1 - _ROUNDING):
+        listed = ", ".join(f"{name} {a:.3f} to {b:.3f} s" for name, (a, b) in spans.items())
+        raise DataError(
+            f"there is no bin of {width_s * 1000:g} ms that all cover: {listed}; are the clocks in seconds?"
+        )
+    return float(start), float(stop)

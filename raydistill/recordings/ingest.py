@@ -1,0 +1,168 @@
+"""Recordings into the store: one Ray task a recording, each independent of the others.
+
+A task hashes its file, compares the fingerprint of (content, description, configuration, format) with the stored
+one, and stops there if nothing has changed. Otherwise it reads, preprocesses and writes the session, marker last.
+What goes wrong with one recording is that recording's failure, with its cause in one line; the others arrive. The
+driver publishes the catalogue at the end, also when it is interrupted: finished sessions are never lost.
+"""
+
+import dataclasses
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
+from raydistill.errors import RaydistillError
+from raydistill.recordings.manifest import Recording
+from raydistill.recordings.preprocess import to_session
+from raydistill.recordings.readers import one_line, opened
+from raydistill.store.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """What became of one recording."""
+
+    name: str
+    state: Literal["made", "skipped", "failed"]
+    cause: str = ""
+    """Of a failure, in one line."""
+    notes: tuple[str, ...] = ()
+    """What was left out of a session that was made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an ingest did, by session name."""
+
+    made: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Stored already, and unchanged."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Name -> cause in one line."""
+
+
+def ingest_with_ray(
+    recordings: list[Recording],
+    store_uri: str,
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+    say: Callable[[str], None] = print,
+) -> Outcome:
+    """`ingest` on the cluster at `address`, or on a local Ray for as long as it takes; a line a recording to `say`."""
+    import ray
+
+    def tell(arrival: Arrival):
+        details = f": {arrival.cause}" if arrival.cause else "".join(f"; {note}" for note in arrival.notes)
+        say(f"{arrival.state:<8}{arrival.name}{details}")
+
+    if ray.is_initialized():
+        return ingest(recordings, store_uri, workers=workers, report=tell)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    place = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    ray.init(**place, logging_level="ERROR", log_to_driver=False)
+    try:
+        return ingest(recordings, store_uri, workers=workers, report=tell)
+    finally:
+        ray.shutdown()
+
+
+def ingest(
+    recordings: list[Recording],
+    store_uri: str,
+    *,
+    workers: int | None = None,
+    report: Callable[[Arrival], None] = lambda arrival: None,
+) -> Outcome:
+    """Read recordings into the store, in parallel; unchanged sessions are skipped. Ray must be initialised.
+
+    Args:
+        recordings: see `plan_sources`.
+        store_uri: path or URI of the store, made if it is not there.
+        workers: most recordings at a time; None: as many as Ray has CPUs for.
+        report: called in the driver for each recording as it is done.
+    Raises:
+        DataError: the store cannot be used at all. A single recording never raises.
+    """
+    # Workers run in folders of their own.
+    store_uri = store_uri if "://" in store_uri else os.path.abspath(store_uri)
+    recordings = [dataclasses.replace(r, path=r.path.absolute()) for r in recordings]
+    store = Store(store_uri)
+    known = store.fingerprints()
+    arrivals = []
+    try:
+        for arrival in _arrivals(recordings, store_uri, known, workers):
+            arrivals.append(arrival)
+            report(arrival)
+    finally:
+        if known or any(a.state == "made" for a in arrivals):
+            store.publish()
+    names = {state: tuple(sorted(a.name for a in arrivals if a.state == state)) for state in ("made", "skipped")}
+    return Outcome(**names, failed={a.name: a.cause for a in arrivals if a.state == "failed"})
+
+
+def _arrivals(recordings: list[Recording], store_uri: str, known: dict[str, str], workers: int | None):
+    """Missing files first, since that needs no reading; then the others as they come."""
+    found = {recording.name: recording.path.is_file() for recording in recordings}
+    for recording in recordings:
+        if not found[recording.name]:
+            yield Arrival(name=recording.name, state="failed", cause=f"{recording.path}: no such file")
+    yield from _in_parallel([r for r in recordings if found[r.name]], store_uri, known, workers)
+
+
+def _in_parallel(recordings: list[Recording], store_uri: str, known: dict[str, str], workers: int | None):
+    """Arrivals as they come; a worker that dies (out of memory, killed) fails its recording only."""
+    import ray
+
+    task = ray.remote(num_cpus=1, max_retries=1)(ingest_one)
+    waiting, running = deque(recordings), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < (workers or len(recordings)):
+                recording = waiting.popleft()
+                running[task.remote(recording, store_uri, known.get(recording.name))] = recording
+            done, _ = ray.wait(list(running), num_returns=1)
+            recording = running.pop(done[0])
+            try:
+                yield ray.get(done[0])
+            except ray.exceptions.RayError as err:
+                cause = f"{recording.path.name}: its worker died ({type(err).__name__}: {one_line(err)})"
+                yield Arrival(name=recording.name, state="failed", cause=cause)
+    finally:
+        for reference in running:
+            ray.cancel(reference)
+
+
+def ingest_one(recording: Recording, store_uri: str, known: str | None) -> Arrival:
+    """Bring one recording into the store unless its fingerprint is `known`; every error becomes a failed Arrival."""
+    try:
+        digest = sha256(recording.path)
+        identity = recording_fingerprint(recording, digest)
+        if identity == known:
+            return Arrival(name=recording.name, state="skipped")
+        with opened(recording.path, recording.source) as raw:
+            session, notes = to_session(recording, raw, {recording.path.name: digest})
+        Store(store_uri).write(session, recording.config, identity)
+    except RaydistillError as err:
+        return Arrival(name=recording.name, state="failed", cause=str(err))
+    except Exception as err:
+        cause = f"{recording.path.name}: {type(err).__name__}: {one_line(err)}"
+        return Arrival(name=recording.name, state="failed", cause=cause)
+    return Arrival(name=recording.name, state="made", notes=notes)
+
+
+def recording_fingerprint(recording: Recording, digest: str) -> str:
+    """sha256 of all that decides what a stored session holds; where the file lies does not."""
+    described = dataclasses.asdict(recording.source)
+    del described["file"], described["ingest"]  # the content stands for the file, the configuration for `ingest`
+    return fingerprint([FORMAT_VERSION, recording.name, digest, described, recording.config])
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

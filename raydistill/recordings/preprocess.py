@@ -1,0 +1,184 @@
+"""From a recording as its file gives it to a session on one clock of bins (spec A1).
+
+The parts: bins.py finds the clock, lfp.py and behavior.py bring their modality onto it; here spikes and trials
+follow, and all become a Session. Units and channels keep the numbers of their file in every message.
+"""
+
+import numpy as np
+
+from raydistill.config.recordings import IngestConfig
+from raydistill.errors import DataError
+from raydistill.recordings.behavior import behavior_on_bins, prepared
+from raydistill.recordings.bins import Bins, common_bins, covered
+from raydistill.recordings.lfp import lfp_on_bins
+from raydistill.recordings.manifest import Behavior, Recording, as_name
+from raydistill.recordings.readers import Counts, Raw, Signal, SpikeTrains
+from raydistill.store.session import Session
+
+_MAX_COUNT = 255
+
+
+def to_session(recording: Recording, raw: Raw, sources: dict[str, str]) -> tuple[Session, tuple[str, ...]]:
+    """The session of a recording, and notes on what was left out of it.
+
+    Args:
+        recording: its name, description and preprocessing configuration.
+        raw: the modalities, on their own clocks; LFP is read here, slice by slice.
+        sources: file name -> sha256, kept with the session.
+    Raises:
+        DataError: what the recording holds cannot become a session; the message names unit, channel or time.
+    """
+    config, source = recording.config, recording.source
+    if raw.spikes is None and raw.lfp is None:
+        raise DataError("there are neither spikes nor LFP to take")
+    width_s = config.bin_width_ms / 1000
+    bins = common_bins(raw, width_s)
+    notes, spikes, lfp, behavior = [], None, None, None
+    if raw.spikes is not None:
+        spikes = _spikes(raw, bins, config, notes)
+    if raw.lfp is not None:
+        lfp = lfp_on_bins(raw.lfp, bins, config, _kept_channels(raw.lfp, config))
+    names, units = (), ()
+    if raw.behavior is not None:
+        wanted = source.behavior if isinstance(source.behavior, Behavior) else Behavior()
+        trace = prepared(raw.behavior, wanted)
+        behavior, names, units = behavior_on_bins(trace, bins, config.behavior_gap_s), trace.names, trace.units
+        if np.isnan(behavior).any():
+            notes.append(f"behavior is lost (NaN) in {np.isnan(behavior).any(axis=1).mean():.1%} of the bins")
+    session = Session(
+        name=recording.name,
+        subject=source.subject or as_name(raw.subject or recording.name),
+        dataset=source.dataset,
+        task=source.task,
+        region=source.region or raw.region,
+        bin_width_ms=config.bin_width_ms,
+        start_s=bins.start_s,
+        spikes=spikes,
+        lfp=lfp,
+        behavior=behavior,
+        behavior_names=names,
+        behavior_units=units,
+        trial=_trial(raw, bins),
+        sources=sources,
+    )
+    return session, tuple(notes)
+
+
+# Spikes
+
+
+def _spikes(raw: Raw, bins: Bins, config: IngestConfig, notes: list[str]) -> np.ndarray:
+    """(T, units) uint8 counts of the units that are kept."""
+    if isinstance(raw.spikes, Counts):
+        counts, ids = raw.spikes.values[bins.rows], np.arange(raw.spikes.values.shape[1])
+    else:
+        _check_trains(raw.spikes, covered(raw, bins.width_s), config.drop_units)
+        counts, ids = bin_spikes(raw.spikes, bins), np.array(raw.spikes.ids, dtype=int)
+        if raw.window is None:
+            _note_outside(raw.spikes, bins, notes)
+    _check_numbers("drop_units", config.drop_units, ids, "unit")
+    kept = ~np.isin(ids, config.drop_units)
+    kept[kept] = _fast_enough(counts[:, kept], ids[kept], bins, config, notes)
+    counts, ids = counts[:, kept], ids[kept]
+    if counts.max() > _MAX_COUNT:
+        row, column = np.argwhere(counts > _MAX_COUNT)[0]
+        raise DataError(
+            f"unit {ids[column]} has {counts[row, column]:g} spikes in the bin at {bins.edges[row]:.3f} s; the store "
+            f"keeps up to {_MAX_COUNT}: set a smaller `bin_width_ms` or drop it with `drop_units: [{ids[column]}]`"
+        )
+    return counts.astype(np.uint8)
+
+
+def _fast_enough(counts, ids, bins, config, notes) -> np.ndarray:
+    """(units,) which reach `min_rate_hz`; where that is 0, a unit without a spike is an error."""
+    rates = counts.sum(axis=0, dtype=np.int64) / (bins.n * bins.width_s)
+    silent = ids[rates == 0].tolist()
+    if silent and config.min_rate_hz == 0:
+        raise DataError(
+            f"unit {silent[0]} has no spike from {bins.start_s:.3f} to {bins.stop_s:.3f} s"
+            f"{f' ({len(silent)} such units)' if len(silent) > 1 else ''}; drop with "
+            f"`drop_units: {sorted([*config.drop_units, *silent])}` or set `min_rate_hz` above 0"
+        )
+    fast = rates >= config.min_rate_hz
+    if not fast.any():
+        raise DataError(
+            f"no unit is left at `min_rate_hz` {config.min_rate_hz:g}; the fastest has {max(rates, default=0):.3g} Hz"
+        )
+    if not fast.all():
+        notes.append(f"units below {config.min_rate_hz:g} Hz left out: {', '.join(map(str, ids[~fast]))}")
+    return fast
+
+
+def bin_spikes(trains: SpikeTrains, bins: Bins) -> np.ndarray:
+    """(T, units) int64 counts; spikes outside of the bins are not counted."""
+    counts = np.empty((bins.n, len(trains.times)), dtype=np.int64)
+    for column, times in enumerate(trains.times):
+        index = bins.index(times)
+        counts[:, column] = np.bincount(index[(index >= 0) & (index < bins.n)], minlength=bins.n)
+    return counts
+
+
+def _check_trains(trains: SpikeTrains, span, dropped):
+    """Errors that mean a wrong clock or a damaged table rather than a quiet unit."""
+    for unit, times in zip(trains.ids, trains.times, strict=True):
+        if unit in dropped or not len(times):
+            continue
+        if not np.isfinite(times).all():
+            raise DataError(f"unit {unit}: spike {int(np.argmin(np.isfinite(times)))} has no finite time")
+        if np.any(np.diff(times) < 0):
+            at = int(np.argmax(np.diff(times) < 0)) + 1
+            raise DataError(f"unit {unit}: spike {at} at {times[at]:.4f} s comes before spike {at - 1}; sort the times")
+        if times[-1] < span[0] or times[0] > span[1]:
+            raise DataError(
+                f"unit {unit}: all {len(times)} spikes ({times[0]:.3f} to {times[-1]:.3f} s) lie outside of the "
+                f"recording ({span[0]:.3f} to {span[1]:.3f} s); are they on its clock, and in seconds?"
+            )
+
+
+def _note_outside(trains, bins, notes):
+    """A spike up to one bin beyond the ends is a matter of rounding; more is worth a word."""
+    beyond = [((t < bins.start_s - bins.width_s) | (t > bins.stop_s + bins.width_s)).sum() for t in trains.times]
+    if total := int(sum(beyond)):
+        n = sum(map(len, trains.times))
+        notes.append(
+            f"{total} of {n} spikes lie outside of {bins.start_s:.2f} to {bins.stop_s:.2f} s and were left out"
+        )
+
+
+# LFP channels and trials
+
+
+def _kept_channels(signal: Signal, config: IngestConfig) -> np.ndarray:
+    channels = range(signal.n_channels)
+    _check_numbers("drop_channels", config.drop_channels, channels, "LFP channel")
+    kept = np.array([c for c in channels if c not in config.drop_channels], dtype=int)
+    if not len(kept):
+        raise DataError(f"`drop_channels` leaves none of the {signal.n_channels} LFP channels")
+    return kept
+
+
+def _check_numbers(option, dropped, known, what):
+    unknown = [i for i in dropped if i not in known]
+    if unknown:
+        numbers = f"they are numbered {min(known)} to {max(known)}" if len(known) else "there are none"
+        raise DataError(f"`{option}`: there is no {what} {unknown[0]}; {numbers}")
+
+
+def _trial(raw: Raw, bins: Bins) -> np.ndarray | None:
+    """(T,) int32 label per bin, -1 outside of trials and in trials that are not there as a whole."""
+    if raw.trial_labels is not None:
+        return np.maximum(raw.trial_labels[bins.rows], -1).astype(np.int32)
+    if raw.trial_intervals is None:
+        return None
+    order = np.argsort(raw.trial_intervals[:, 0])
+    start, stop = raw.trial_intervals[order].T
+    if not np.all(stop > start):
+        raise DataError(f"trial {order[np.argmin(stop > start)]} does not end after it starts")
+    if np.any(start[1:] < stop[:-1] - bins.width_s):
+        at = int(np.argmax(start[1:] < stop[:-1] - bins.width_s))
+        raise DataError(f"trials {order[at]} and {order[at + 1]} overlap by {stop[at] - start[at + 1]:.3f} s")
+    whole = (start >= bins.start_s - bins.width_s) & (stop <= bins.stop_s + bins.width_s)
+    trial = np.full(bins.n, -1, dtype=np.int32)
+    for number, a, b in zip(order[whole], start[whole], stop[whole], strict=True):
+        trial[(bins.centres >= a) & (bins.centres < b)] = number
+    return trial

@@ -1,0 +1,1 @@
+"""Synthetic recordings as raw files: one file a layout."""

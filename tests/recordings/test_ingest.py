@@ -1,0 +1,203 @@
+"""Manifests, planning and parallel ingest into a store."""
+
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from raydistill.errors import ConfigError, DataError
+from raydistill.recordings.ingest import ingest, ingest_with_ray
+from raydistill.recordings.manifest import plan_sources
+from raydistill.store.store import Store
+
+ROOT = Path(__file__).parents[2]
+ENTRY = "subject: m1, bin_width_ms: 100, spikes: spikes, lfp: lfp, behavior: behavior"
+
+
+def three(make_h5, manifest, **of_second):
+    """A manifest of three recordings, a.h5, b.h5 and c.h5."""
+    for name, changed in (("a.h5", {}), ("b.h5", of_second), ("c.h5", {})):
+        make_h5(name, **changed)
+    entries = "".join(f"  - {{file: {name}.h5}}\n" for name in "abc")
+    return manifest(f"ingest: {{filters: null}}\ndefaults: {{{ENTRY}}}\nsessions:\n{entries}")
+
+
+# Planning
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("sessions:\n  - {fil: a.h5}\n", ConfigError, r'yaml:2: unknown key "fil".*did you mean "file"'),
+        ("defaults:\n  lfp:\n    value: x\nsessions: []", ConfigError, r'yaml:3: unknown key "value".*"values"'),
+        ("ingest: {bin_width: 10}\nsessions: []", ConfigError, r'yaml:1: .*did you mean "bin_width_ms"'),
+        ("sessions: []", ConfigError, "`sessions` is empty"),
+        ("sessions:\n  - {name: x}\n", ConfigError, "yaml:2: a session lacks `file`"),
+        ("sessions:\n  - {file: a.txt}\n", ConfigError, r"yaml:2: .*one of \.nwb, \.h5"),
+        ("sessions:\n  - {file: a.nwb, name: ../x}\n", ConfigError, r"yaml:2: session name '\.\./x' is not allowed"),
+        ("sessions:\n  - {file: a.nwb, subject: a/b}\n", ConfigError, "yaml:2: subject name 'a/b' is not allowed"),
+        ("sessions:\n  - {file: a.h5, spikes: x}\n", ConfigError, "yaml:2: .*give its `subject`"),
+        ("sessions:\n  - {file: a.h5, subject: m}\n", ConfigError, "path of `spikes` or `lfp`"),
+        ("sessions:\n  - {file: a.nwb, lfp: {values: x}}\n", ConfigError, "`lfp` describes a file of arrays"),
+        ("sessions:\n  - {file: a.nwb, behavior: {rate_hz: 3}}\n", ConfigError, r"`behavior\.rate_hz` describes"),
+        ("sessions:\n  - file: a.h5\n    spikes: {counts: x, times: y}\n", ConfigError, "yaml:3: .*either `counts` or"),
+    ],
+)
+def test_manifest_that_cannot_be_meant_is_refused_with_its_line(text, error, message, manifest):
+    with pytest.raises(error, match=message):
+        plan_sources(manifest(text))
+
+
+def test_two_sessions_of_one_name_are_refused_with_both_lines(manifest):
+    path = manifest("sessions:\n  - {file: x/day1.nwb}\n  - {file: b.nwb}\n  - {file: y/day1.nwb}\n")
+    with pytest.raises(
+        ConfigError, match=r"yaml:4: two sessions are named day1: .*x/day1\.nwb \(line 2\) and .*y/day1"
+    ):
+        plan_sources(path)
+
+
+def test_session_values_win_over_defaults_and_null_leaves_out(manifest):
+    first, second = plan_sources(
+        manifest(
+            "ingest: {min_rate_hz: 1, filters: null}\n"
+            "defaults: {subject: m1, spikes: s, lfp: l, bin_width_ms: 20, region: CA1}\n"
+            "sessions:\n  - {file: a.h5}\n"
+            "  - {file: b.h5, lfp: null, region: CA3, ingest: {min_rate_hz: 0, drop_units: 3}}\n"
+        )
+    )
+    assert (first.source.lfp, first.source.region, first.config.min_rate_hz) == ("l", "CA1", 1)
+    assert (second.source.lfp, second.source.region, second.config.min_rate_hz) == (None, "CA3", 0)
+    assert second.config.drop_units == (3,) and second.config.filters is None and second.config.bin_width_ms == 20
+
+
+def test_overrides_apply_to_manifests_and_to_plain_nwb_files(manifest, tmp_path):
+    (by_manifest,) = plan_sources(manifest("sessions: [{file: a.nwb}]"), overrides=["ingest.splits.segment_s=2"])
+    assert by_manifest.config.splits.segment_s == 2
+    (tmp_path / "a.nwb").touch()
+    (plain,) = plan_sources(tmp_path, overrides=["ingest.bin_width_ms=20", "defaults.behavior=processing/b/x"])
+    assert plain.config.bin_width_ms == 20 and plain.source.behavior == "processing/b/x"
+    with pytest.raises(ConfigError, match='did you mean "bin_width_ms"'):
+        plan_sources(tmp_path, overrides=["ingest.bin_with_ms=20"])
+
+
+def test_files_lie_beside_the_manifest_in_its_folder_or_where_the_caller_says(manifest, tmp_path):
+    path = manifest("folder: raw\nsessions: [{file: a.nwb}]")
+    assert plan_sources(path)[0].path == tmp_path / "raw" / "a.nwb"
+    assert plan_sources(path, "/elsewhere")[0].path == Path("/elsewhere/a.nwb")
+
+
+def test_source_that_is_nothing_to_read_is_refused(tmp_path, make_h5):
+    with pytest.raises(DataError, match="no such file or folder"):
+        plan_sources(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"no \.nwb file in this folder"):
+        plan_sources(tmp_path)
+    with pytest.raises(ConfigError, match="a folder is for the files of a manifest"):
+        plan_sources(tmp_path, folder=tmp_path)
+    with pytest.raises(ConfigError, match=r"describe this one in a \.yaml manifest"):
+        plan_sources(make_h5())
+
+
+# Ingest
+
+
+def test_ingest_with_one_bad_recording_of_three_brings_the_other_two(make_h5, manifest, tmp_path, local_ray, binned):
+    path = three(make_h5, manifest, lfp=np.full((600, 4), np.nan, dtype=np.float32))
+    seen = []
+    outcome = ingest(plan_sources(path), str(tmp_path / "store"), report=seen.append)
+    assert outcome.made == ("a", "c") and list(outcome.failed) == ["b"]
+    assert re.search(r"b\.h5: LFP channel 0 is not finite at 0\.050 s", outcome.failed["b"])
+    assert sorted(a.name for a in seen) == ["a", "b", "c"]
+    store = Store(str(tmp_path / "store"))
+    assert [e.session for e in store.entries()] == ["a", "c"]
+    segments = store.read(store.entry("a"))
+    assert np.array_equal(segments[0].spikes, binned["spikes"][:50]) and len(segments) == 12
+
+
+def test_ingest_again_skips_what_has_not_changed(make_h5, manifest, tmp_path, local_ray, binned):
+    path, store = three(make_h5, manifest), str(tmp_path / "store")
+    assert ingest(plan_sources(path), store, workers=1).made == ("a", "b", "c")
+    assert ingest(plan_sources(path), store).skipped == ("a", "b", "c")
+    make_h5("b.h5", spikes=binned["spikes"][::-1])
+    again = ingest(plan_sources(path, overrides=["defaults.task=new"]), store)
+    assert again.made == ("a", "b", "c")
+    make_h5("c.h5", spikes=binned["spikes"][::-1])
+    changed = ingest(plan_sources(path, overrides=["defaults.task=new"]), store)
+    assert changed.made == ("c",) and changed.skipped == ("a", "b")
+
+
+def test_ingest_of_missing_and_damaged_files_names_each_cause(make_h5, manifest, tmp_path, local_ray):
+    path = three(make_h5, manifest)
+    (tmp_path / "a.h5").unlink()
+    (tmp_path / "b.h5").write_bytes((tmp_path / "b.h5").read_bytes()[:4000])
+    lines = []
+    outcome = ingest_with_ray(plan_sources(path), str(tmp_path / "store"), say=lines.append)
+    assert outcome.made == ("c",)
+    assert outcome.failed["a"].endswith("a.h5: no such file")
+    assert re.search(r"b\.h5: not a readable \.h5 file .*trunc", outcome.failed["b"])
+    assert [line.split()[:2] for line in lines] == [["failed", "a:"], ["failed", "b:"], ["made", "c"]] or len(
+        lines
+    ) == 3
+    assert not any("\n" in cause for cause in outcome.failed.values())
+
+
+def test_ingest_where_nothing_arrives_leaves_no_store(make_h5, manifest, tmp_path, local_ray):
+    path = three(make_h5, manifest)
+    for name in "abc":
+        (tmp_path / f"{name}.h5").unlink()
+    outcome = ingest(plan_sources(path), str(tmp_path / "store"))
+    assert len(outcome.failed) == 3 and not outcome.made
+    with pytest.raises(DataError, match="no session store here"):
+        Store(str(tmp_path / "store")).entries()
+
+
+def test_ingest_of_a_session_too_short_for_three_folds_is_that_recordings_failure(
+    make_h5, manifest, tmp_path, local_ray, binned
+):
+    short = {k: v[:150] for k, v in binned.items()}
+    outcome = ingest(plan_sources(three(make_h5, manifest, **short)), str(tmp_path / "store"))
+    assert outcome.made == ("a", "c") and "too few for train, valid and test" in outcome.failed["b"]
+
+
+def test_tutorial_manifest_works_on_files_as_it_describes_them(manifest, tmp_path, local_ray, spike_trains, rng):
+    text = (ROOT / "docs" / "bring-your-own-data.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    times = np.concatenate(spike_trains)
+    with h5py.File(tmp_path / "day1.h5", "w") as file:
+        file["spikes/times"], file["spikes/unit"] = np.sort(times), rng.permutation(np.repeat(np.arange(8), 1200))
+        file["lfp"] = (100 * rng.normal(size=(60_000, 4))).astype(np.int16)
+        file["cursor"] = np.cumsum(rng.normal(size=(6000, 2)), axis=0)
+    arrays = {
+        "counts": rng.poisson(0.2, (6000, 5)),
+        "lfp": rng.normal(size=(6000, 4)),
+        "hand": rng.normal(size=(6000, 2)),
+    }
+    savemat(tmp_path / "day2.mat", arrays)
+    outcome = ingest(plan_sources(manifest(example)), str(tmp_path / "store"))
+    assert not outcome.failed and outcome.made == ("day1", "day2_hand")
+    first, second = Store(str(tmp_path / "store")).entries()
+    assert (first.n_units, first.n_channels, first.behavior) == (8, 4, ("velocity_x", "velocity_y"))
+    assert (second.n_units, second.n_channels, second.behavior_units) == (5, 3, ("cm/s", "cm/s"))
+
+
+# Real recordings
+
+
+def test_examples_of_real_recordings_all_arrive(recordings, tmp_path, local_ray):
+    store = str(tmp_path / "store")
+    for name, folder in (
+        ("cao2021", "cao2021"),
+        ("cao2021_uhf", "cao2021"),
+        ("contdata95", "contdata95"),
+        ("nwb_recordings", "nwb"),
+    ):
+        outcome = ingest(plan_sources(ROOT / "examples" / f"{name}.yaml", recordings / folder), store)
+        assert not outcome.failed
+    entries = {e.session: e for e in Store(store).entries()}
+    assert len(entries) == 15
+    assert (entries["rat1"].n_channels, entries["rat1_uhf"].n_channels) == (0, 127)
+    assert (entries["mouse1_session1"].n_segments, entries["contdata95"].n_segments) == (104, 1456)
+    assert entries["mouse1_session1"].bin_width_ms == 100 and entries["mouse1_session1"].n_bins == 2579
+    assert entries["open_field_r1838"].n_channels == 3 and entries["linear_track"].n_channels == 0

@@ -1,0 +1,204 @@
+"""NWB files: scale factors, clocks, choices among series, and what cannot be read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from raydistill.config.recordings import IngestConfig
+from raydistill.errors import DataError
+from raydistill.recordings.manifest import plan_sources
+from raydistill.recordings.preprocess import to_session
+from raydistill.recordings.readers import opened
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def plan(path, **options):
+    """The recording of one NWB file, read with these fields of a manifest's Source."""
+    (recording,) = plan_sources(path)
+    return replace(recording, source=replace(recording.source, **options))
+
+
+def read(path, check=lambda raw: raw, **options):
+    with opened(path, plan(path, **options).source) as raw:
+        return check(raw)
+
+
+def made(path, **config):
+    recording = replace(plan(path), config=IngestConfig(**config))
+    with opened(path, recording.source) as raw:
+        return to_session(recording, raw, {})[0]
+
+
+def test_nwb_without_any_manifest_gives_a_session_of_all_it_holds(make_nwb, spike_trains):
+    session = made(make_nwb("sub-1_ses 2.nwb"), bin_width_ms=20)
+    assert (session.name, session.subject, session.region) == ("sub-1_ses_2", "rat_1", "CA1")
+    assert (session.n_bins, session.lfp.shape) == (3000, (3000, 3))
+    assert session.spikes.sum() == sum(map(len, spike_trains))
+    assert session.behavior_names == ("position_x", "position_y") and session.behavior_units == ("meters",) * 2
+    assert np.allclose(session.behavior[:, 1], (np.arange(3000) + 0.5) / 50, atol=0.011)
+
+
+def test_nwb_without_a_subject_takes_the_name_of_the_session(make_nwb):
+    assert made(make_nwb("day3.nwb", subject=None), bin_width_ms=20).subject == "day3"
+
+
+def test_lfp_is_data_times_both_conversions_plus_offset(make_nwb):
+    data = np.arange(-7500, 7500, dtype=np.int16)[:, None] * np.array([1, 1, 1], dtype=np.int16)
+    path = make_nwb(lfp={"data": data, "conversion": 0.01, "channel_conversion": [1.0, 0.5, 2.0], "offset": 3.0})
+    values = read(path, lambda raw: raw.lfp.read(100, 200))
+    assert np.allclose(values, data[100:200] * 0.01 * [1.0, 0.5, 2.0] + 3.0, rtol=1e-6)
+
+
+def test_lfp_and_behavior_on_time_stamps_keep_their_clock(make_nwb):
+    stamps = 7.25 + np.arange(15000) / 250
+    steps = {"data": np.arange(100.0), "timestamps": 8 + np.sort(np.random.default_rng(0).uniform(0, 40, 100))}
+    path = make_nwb(lfp={"rate": None, "starting_time": None, "timestamps": stamps}, series={"walk": steps})
+    raw = read(path)
+    assert raw.lfp.rate_hz == pytest.approx(250) and raw.lfp.start_s == 7.25
+    assert np.array_equal(raw.behavior.times, steps["timestamps"]) and raw.behavior.names == ("position",)
+
+
+def test_lfp_with_a_hole_in_its_time_stamps_is_refused(make_nwb):
+    stamps = np.arange(15000) / 250
+    stamps[9000:] += 0.4
+    path = make_nwb(lfp={"rate": None, "starting_time": None, "timestamps": stamps})
+    with pytest.raises(DataError, match=r"rec\.nwb: .*ElectricalSeries is not sampled uniformly.*split the file"):
+        read(path)
+
+
+def test_spatial_conversion_is_applied(make_nwb):
+    path = make_nwb(series={"led": {"data": np.ones((100, 2)), "rate": 50.0, "starting_time": 1.0, "conversion": 0.25}})
+    assert np.all(read(path).behavior.values == 0.25)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"), [({}, (0, 2)), ({"unit_filter": None}, (0, 1, 2, 3))], ids=["default", "none"]
+)
+def test_units_are_taken_by_quality(make_nwb, spike_trains, options, kept):
+    path = make_nwb(trains=spike_trains[:4], quality=["good", "mua", "sorted", "noise"])
+    assert read(path, **options).spikes.ids == kept
+
+
+def test_units_none_of_the_wanted_quality_is_an_error_that_lists_what_there_is(make_nwb, spike_trains):
+    with pytest.raises(
+        DataError, match="no unit has quality sorted or good; the file says fair, poor; set `unit_filter"
+    ):
+        read(make_nwb(trains=spike_trains[:2], quality=["fair", "poor"]))
+
+
+def test_several_behavior_series_without_a_choice_is_an_error_that_lists_them(make_nwb):
+    two = {
+        k: {"data": np.zeros((100, 2)) + i, "rate": 50.0, "starting_time": 0.0}
+        for i, k in enumerate(("led_1", "led_2"))
+    }
+    path = make_nwb(series=two)
+    with pytest.raises(
+        DataError, match=r"several .*processing/behavior/Position/led_1, processing/behavior/Position/led_2"
+    ):
+        read(path)
+    assert np.all(read(path, behavior="processing/behavior/Position/led_2").behavior.values == 1)
+    assert read(path, behavior=None).behavior is None
+
+
+def test_series_called_velocity_is_preferred(make_nwb):
+    series = {k: {"data": np.zeros((100, 2)), "rate": 50.0, "starting_time": 0.0} for k in ("hand", "velocity")}
+    series["velocity"]["data"] = np.ones((100, 2))
+    assert np.all(read(make_nwb(series=series)).behavior.values == 1)
+
+
+def test_series_that_is_not_there_is_an_error_with_the_nearest(make_nwb):
+    with pytest.raises(DataError, match='did you mean "processing/behavior/Position/position"'):
+        read(make_nwb(), behavior="processing/behavior/Position/positon")
+
+
+def test_interval_takes_a_part_and_several_matches_need_an_index(make_nwb, manifest):
+    path = make_nwb(epochs=[(5.0, 20.0, "run"), (20.0, 40.0, "rest"), (40.0, 50.0, "run")])
+
+    def session(interval):
+        text = f"ingest: {{bin_width_ms: 20}}\nsessions: [{{file: {path.name}, trials: epochs, interval: {interval}}}]"
+        (recording,) = plan_sources(manifest(text))
+        with opened(recording.path, recording.source) as raw:
+            return to_session(recording, raw, {})[0]
+
+    second = session("{table: epochs, value: run, index: 1}")
+    assert (second.start_s, second.n_bins) == (40.0, 500) and set(second.trial) == {2}
+    assert session("{table: epochs, value: rest}").n_bins == 1000
+    assert session("{start_s: 1, stop_s: 3}").n_bins == 100
+    with pytest.raises(DataError, match=r"matches 2 rows: 5\.0 to 20\.0 s, 40\.0 to 50\.0 s; choose one by `index`"):
+        session("{table: epochs, value: run}")
+    with pytest.raises(DataError, match="matches no row"):
+        session("{table: epochs, value: sleep}")
+    with pytest.raises(DataError, match='no interval table "epoch"; did you mean "epochs"'):
+        session("{table: epoch, value: run}")
+
+
+def test_file_that_is_cut_off_is_an_error_naming_it(make_nwb):
+    path = make_nwb()
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(DataError, match=r"rec\.nwb: not a readable NWB file .*trunc"):
+        read(path)
+
+
+def test_hdf5_file_that_is_no_nwb_is_an_error_naming_it(tmp_path):
+    with h5py.File(tmp_path / "other.nwb", "w") as file:
+        file["x"] = 1
+    with pytest.raises(DataError, match=r"other\.nwb: .*NWB"):
+        read(tmp_path / "other.nwb")
+
+
+def test_unsorted_spike_times_are_an_error_naming_unit_and_file(make_nwb, spike_trains):
+    path = make_nwb(trains=[spike_trains[0], spike_trains[1][::-1]])
+    with pytest.raises(DataError, match=r"rec\.nwb: unit 1: spike 1 .* comes before spike 0"):
+        made(path, bin_width_ms=20)
+
+
+def test_synthetic_recording_comes_back_with_its_spikes_lfp_and_velocity(tmp_path):
+    from raydistill.config.synthetic import SyntheticConfig
+    from raydistill.recordings.synthetic import generate_session
+    from raydistill.recordings.writers.nwb import write_nwb
+
+    truth = generate_session(SyntheticConfig(duration_s=20.0), 0)
+    path = write_nwb(truth, tmp_path / "S1_01.nwb")
+    session = made(path, bin_width_ms=10)
+    assert session.spikes.sum() == sum(map(len, truth.spike_times))
+    assert session.lfp.shape == (session.n_bins, truth.lfp.shape[1])
+    assert session.behavior_names == ("velocity_x", "velocity_y")
+    assert np.corrcoef(session.behavior[:1990, 0], truth.velocity[:1990, 0])[0, 1] > 0.999
+
+
+# Real recordings
+
+
+def test_open_field_lfp_is_in_volts_and_its_sorted_units_are_taken(recordings):
+    path = recordings / "nwb" / "open_field_r1838.nwb"
+    with pytest.raises(DataError, match=r"several series .*led_1, .*led_2"):
+        read(path)
+    read(path, _check_open_field, behavior="processing/behavior/Position/led_1")
+
+
+def _check_open_field(raw):
+    microvolts = 1e6 * raw.lfp.read(0, raw.lfp.n_samples).astype(np.float64)
+    assert np.round(microvolts.std(axis=0)).tolist() == [59, 44, 115]
+    assert len(raw.spikes.ids) == 13 and sum(map(len, raw.spikes.times)) < 28_395
+    assert np.isnan(raw.behavior.values[:, 0]).sum() == 924
+    assert np.nanmax(raw.behavior.values) < 2.0  # metres in a box of about 1 m
+
+
+@pytest.mark.parametrize(
+    ("name", "n_bins", "median_speed"),
+    [("linear_track", 47968, (5, 25)), ("w_maze_run1", 54529, (5, 25)), ("open_field_r1838", 60000, (0.15, 0.3))],
+)
+def test_real_recordings_of_the_example_have_plausible_rates_and_speeds(recordings, name, n_bins, median_speed):
+    planned = {r.name: r for r in plan_sources(EXAMPLES / "nwb_recordings.yaml", recordings / "nwb")}
+    with opened(planned[name].path, planned[name].source) as raw:
+        session, _ = to_session(planned[name], raw, {})
+    rates = session.spikes.mean(axis=0) / 0.02
+    speed = np.hypot(*session.behavior.T)
+    assert session.n_bins == n_bins
+    assert rates.min() >= 0.05 and rates.max() < 5
+    assert median_speed[0] < np.nanmedian(speed) < median_speed[1]
+    assert np.isnan(speed).mean() < 0.01

@@ -1,0 +1,36 @@
+"""The published schedules, value by value."""
+
+import pytest
+import torch
+
+from raydistill.config.model import TrainingConfig
+from raydistill.models.neural import NeuralModel
+from raydistill.training.optim import build_optimizer, learning_rate, set_schedule, weight_decay
+
+from ..models.conftest import make_spec
+
+PAPER = TrainingConfig()
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"), [(0, 1.875e-4), (30, 6.25e-4), (100, 4.40e-4), (400, 9.8e-5), (550, 4.6e-5)]
+)
+def test_learning_rate_has_the_published_values(epoch, rate):
+    assert learning_rate(PAPER, epoch) == pytest.approx(rate, rel=0.01)
+
+
+@pytest.mark.parametrize(("epoch", "decay"), [(0, 0.1), (30, 0.1007), (100, 0.1073), (400, 0.2036), (1000, 0.4)])
+def test_weight_decay_has_the_published_values(epoch, decay):
+    assert weight_decay(PAPER, epoch) == pytest.approx(decay, abs=1e-4)
+
+
+def test_optimizer_decays_matrices_alone():
+    model = NeuralModel(make_spec("spikes", "count"))
+    optimizer = build_optimizer(model, PAPER)
+    set_schedule(optimizer, PAPER, 400)
+    decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    assert len(decays) == len(list(model.parameters()))
+    for name, p in model.named_parameters():
+        is_matrix = p.ndim > 1 and "table" not in name
+        assert (decays[id(p)] > 0) == is_matrix, name
+    assert isinstance(optimizer, torch.optim.AdamW)

@@ -98,9 +98,16 @@ PRESETS = {
     ),
     "tiny": Preset(
         model=ModelConfig(
-            width=64, layers=2, heads=4, spikes_patch=64, predictor_width=48, predictor_layers=1, predictor_heads=4
+            width=64,
+            layers=2,
+            heads=4,
+            mlp_ratio=2,
+            dropout=0.0,
+            predictor_width=48,
+            predictor_layers=1,
+            predictor_heads=4,
         ),
-        pretraining=TrainingConfig(epochs=40, batch=32, warmup_epochs=3, learning_rate=2e-3, precision="fp32"),
-        training=TrainingConfig(epochs=40, batch=16, warmup_epochs=3, learning_rate=2e-3, precision="fp32"),
+        pretraining=TrainingConfig(epochs=12, batch=16, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
+        training=TrainingConfig(epochs=20, batch=8, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
     ),
 }

@@ -214,11 +214,15 @@ def part_dataset(store: Store, parts: list[Part]):
     """A Ray Data dataset of the rows of `parts`, each row with the path of its part."""
     import ray
 
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # Measured on two cores: a dozen small parts take 7 s through the newer reader, 0.4 s through this one.
+    context.use_datasource_v2 = False
     return ray.data.read_parquet(
         [p.path for p in parts],
         filesystem=store.folder.filesystem,
         partitioning=None,
         include_paths=True,
         # Reading waits for the disk. With a whole CPU a task, workers that hold all others would starve it.
-        ray_remote_args={"num_cpus": 0.1},
+        num_cpus=0.1,
     )

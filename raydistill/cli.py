@@ -37,11 +37,15 @@ def sweep(file: Path, *, runs: Runs = RUNS, address: Address = None, set_: Overr
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import render
-    from raydistill.sweep.progress import Progress
-    from raydistill.sweep.run import run_sweep
+    from raydistill.sweep.collect import concluded
 
-    with Progress(runs) as progress:
-        results = run_sweep(config, runs, progress, address)
+    results = concluded(config, runs)
+    if results is None:
+        from raydistill.sweep.progress import Progress
+        from raydistill.sweep.run import run_sweep
+
+        with Progress(runs) as progress:
+            results = run_sweep(config, runs, progress, address)
     render(results, Console())
     print(
         f"\nresults and figures   {runs / 'sweeps' / config.name}\n"
@@ -95,6 +99,7 @@ def synth(folder: Path, *, set_: Overrides = ()):
     from raydistill.recordings.synthetic import generate
     from raydistill.recordings.writers.nwb import write_nwb
 
+    folder.mkdir(parents=True, exist_ok=True)
     for recording in generate(build_from(SyntheticConfig, set_)):
         write_nwb(recording, folder / f"{recording.session}.nwb")
         print(folder / f"{recording.session}.nwb")

@@ -203,6 +203,12 @@ class Tracker:
             self._client.log_inputs(run_id, [DatasetInput(each, role) for each in data])
 
 
+def is_tracked(runs: Path) -> bool:
+    """Whether there is a database in the runs folder, or a server that keeps it elsewhere."""
+    uri, _ = _location(Path(runs))
+    return not (file := _database(uri)) or file.exists()
+
+
 def serve(runs: Path, port: int = 5000) -> None:
     """The MLflow UI of this runs folder on the loopback interface, until Ctrl-C or SIGTERM.
 

@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+from raydistill.cluster import connected
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
 def local_ray():
-    """A Ray of two CPUs that every test shares; starting one costs seconds."""
+    """The local Ray of every command, shared by the tests; starting one costs seconds."""
     import ray
 
-    if not ray.is_initialized():
-        ray.init(address="local", num_cpus=3, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
-    yield ray
-    ray.shutdown()
+    with connected():
+        yield ray
 
 
 @pytest.fixture(scope="session")

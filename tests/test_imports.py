@@ -14,22 +14,30 @@ PACKAGE = ROOT / "raydistill"
 ALLOWED = {
     "__init__": "",
     "errors": "",
+    "cluster": "",
     "config": "errors",
     "store": "config errors",
-    "recordings": "store config errors",
+    "recordings": "store config cluster errors",
     "models": "store config errors",
     "objectives": "models store config errors",
     "training": "objectives models store config errors",
     "evaluation": "objectives models store config errors",
     "tracking": "errors",
-    "sweep": "training evaluation tracking recordings objectives models store config errors",
+    "sweep": "training evaluation tracking recordings objectives models store config cluster errors",
     "bench": "sweep training evaluation tracking recordings objectives models store config errors",
     "doctor": "errors",
     "cli": "bench doctor sweep training evaluation tracking recordings objectives models store config errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {
-    "ray": ("recordings/ingest.py", "store/batches.py", "training/distributed.py", "sweep/run.py", "sweep/search.py"),
+    "ray": (
+        "cluster.py",
+        "recordings/ingest.py",
+        "store/batches.py",
+        "training/distributed.py",
+        "sweep/run.py",
+        "sweep/search.py",
+    ),
     "mlflow": ("tracking.py",),
     "optuna": ("sweep/search.py",),
     "pynwb": ("recordings/",),

@@ -26,7 +26,7 @@ def load(cls, path, overrides=()):
     """Read the YAML file `path` as `cls`; `overrides` are "a.b=value" strings, applied last."""
     tree = read_yaml(path)
     for text in overrides:
-        _override(tree, text)
+        override(tree, text)
     return build(cls, tree, Where(str(path)))
 
 
@@ -172,7 +172,7 @@ def _a(kind):
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(kind, str(kind))
 
 
-def _override(tree, text):
+def override(tree, text):
     """Apply one `--set a.b=value`; the value is read as YAML, the path may name keys the file leaves out."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -199,5 +199,5 @@ def build_from(cls, overrides):
     """A `cls` from "a.b=value" strings alone."""
     tree = {}
     for text in overrides:
-        _override(tree, text)
+        override(tree, text)
     return build(cls, tree, Where("--set"))

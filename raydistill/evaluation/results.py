@@ -158,7 +158,9 @@ def render(results: Results, console) -> None:
 
     console.print(Text(f"Decoding R² under the {results.protocol} protocol; mean ± SD over seeds"))
     console.print(_session_table(results))
+    console.print("\nmean over sessions, by subject")
     console.print(_subject_table(results))
+    console.print()
     for comparison in results.comparisons:
         console.print(Text(f"• {in_words(comparison)}"))
     for failure in results.failed:
@@ -173,15 +175,15 @@ def _session_table(results):
     found = defaultdict(list)
     for s in scores:
         found[s.method, s.session].append(s.r2)
-    table = Table("subject", "session")
+    table = Table("subject", "session", box=None, pad_edge=False)
     for method in methods:
-        table.add_column(_plain(method), justify="right")
+        table.add_column(_plain(method), justify="right", overflow="fold")
     for subject, session in sorted({(s.subject, s.session) for s in scores}):
         cells = []
         for method in methods:
             r2 = found[method, session]
-            spread = f" ± {np.std(r2, ddof=1):.3f}" if len(r2) > 1 else ""
-            cells.append(f"{np.mean(r2):.3f}{spread}" if r2 else "–")
+            spread = f"±{_short(np.std(r2, ddof=1))}" if len(r2) > 1 else ""
+            cells.append(f"{_short(np.mean(r2))}{spread}" if r2 else "–")
         table.add_row(_plain(subject), _plain(session), *cells)
     return table
 
@@ -191,17 +193,18 @@ def _subject_table(results):
 
     rows = method_table(results)
     subjects = sorted({name for row in rows for name in row.by_subject})
-    table = Table("method")
+    table = Table("method", box=None, pad_edge=False)
     for name in (*subjects, "all", "SD over sessions", "n"):
         table.add_column(_plain(name), justify="right")
-    begun = False
     for row in rows:
-        if row.baseline and not begun:
-            table.add_section()
-            begun = True
         values = [*(row.by_subject.get(name, float("nan")) for name in subjects), row.mean, row.sd]
-        table.add_row(_plain(row.method), *("–" if np.isnan(v) else f"{v:.3f}" for v in values), str(row.n))
+        table.add_row(_plain(row.method), *("–" if np.isnan(v) else _short(v) for v in values), str(row.n))
     return table
+
+
+def _short(value: float) -> str:
+    """.123: many columns share a terminal of 80 characters."""
+    return f"{value:.3f}".replace("0.", ".", 1)
 
 
 def _plain(text):

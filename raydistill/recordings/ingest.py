@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from raydistill.cluster import connected, cores
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.errors import RaydistillError
 from raydistill.recordings.manifest import Recording
@@ -55,21 +56,13 @@ def ingest_with_ray(
     say: Callable[[str], None] = print,
 ) -> Outcome:
     """`ingest` on the cluster at `address`, or on a local Ray for as long as it takes; a line a recording to `say`."""
-    import ray
 
     def tell(arrival: Arrival):
         details = f": {arrival.cause}" if arrival.cause else "".join(f"; {note}" for note in arrival.notes)
         say(f"{arrival.state:<8}{arrival.name}{details}")
 
-    if ray.is_initialized():
-        return ingest(recordings, store_uri, workers=workers, report=tell)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    place = {"address": address} if address else {"address": "local", "include_dashboard": False}
-    ray.init(**place, logging_level="ERROR", log_to_driver=False)
-    try:
-        return ingest(recordings, store_uri, workers=workers, report=tell)
-    finally:
-        ray.shutdown()
+    with connected(address):
+        return ingest(recordings, store_uri, workers=workers or (None if address else cores()), report=tell)
 
 
 def ingest(

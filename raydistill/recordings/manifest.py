@@ -11,8 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
-from raydistill.config.load import Partial, Where, build, read_yaml
-from raydistill.config.load import _override as override
+from raydistill.config.load import Partial, Where, build, override, read_yaml
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.readers import ENDINGS

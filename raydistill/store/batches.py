@@ -224,5 +224,5 @@ def part_dataset(store: Store, parts: list[Part]):
         partitioning=None,
         include_paths=True,
         # Reading waits for the disk. With a whole CPU a task, workers that hold all others would starve it.
-        num_cpus=0.1,
+        num_cpus=0.25,
     )

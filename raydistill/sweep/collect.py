@@ -1,16 +1,20 @@
 """From job folders to results: scores, comparisons and failures of a plan, and what MLflow shows of it."""
 
+import json
 from pathlib import Path
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.sweep import SweepConfig
 from raydistill.evaluation.results import Failure, Results, Score, method_table
 from raydistill.evaluation.statistics import compare_all
+from raydistill.store.files import write_json
+from raydistill.store.store import Store
 from raydistill.sweep.folders import job_folder, read_metrics
 from raydistill.sweep.job import DONE, FAILED, Job
-from raydistill.sweep.plan import Plan
-from raydistill.tracking import TrackedJob
-from raydistill.training.loop import read_history
+from raydistill.sweep.plan import Plan, plan
+from raydistill.sweep.prepare import missing_recordings, store_uri
+from raydistill.tracking import TrackedJob, is_tracked
+from raydistill.training.history import read_history
 
 
 def collect(sweep: SweepConfig, plan: Plan, runs: Path) -> Results:
@@ -37,8 +41,29 @@ def collect(sweep: SweepConfig, plan: Plan, runs: Path) -> Results:
 
 
 def sweep_fingerprint(plan: Plan) -> str:
-    """The identity of a sweep's answer: that of its jobs."""
+    """The identity of a sweep's question: that of its jobs."""
     return fingerprint(sorted(job.key for job in plan.jobs))
+
+
+def _answer(sweep: SweepConfig, plan: Plan) -> dict:
+    """What figures, tables and MLflow were last made from."""
+    return {"jobs": sweep_fingerprint(plan), "methods": sweep.methods, "compare": list(sweep.compare)}
+
+
+def conclude(sweep: SweepConfig, plan: Plan, runs: Path) -> None:
+    """Note that figures are drawn and MLflow is told, so that the next run of the sweep has nothing to do."""
+    write_json(runs / "sweeps" / sweep.name / "concluded.json", _answer(sweep, plan))
+
+
+def concluded(sweep: SweepConfig, runs: Path) -> Results | None:
+    """The results of a sweep that has nothing left to do; None where it has."""
+    note = runs / "sweeps" / sweep.name / "concluded.json"
+    if missing_recordings(sweep, runs) or not note.exists() or not is_tracked(runs):
+        return None
+    found = plan(sweep, Store(store_uri(sweep, runs)).entries(), runs)
+    if found.todo or json.loads(note.read_text()) != _answer(sweep, found):
+        return None
+    return collect(sweep, found, runs)
 
 
 def tracked(job: Job, runs: Path, protocol: str, done: bool) -> TrackedJob:

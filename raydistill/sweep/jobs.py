@@ -25,7 +25,7 @@ from raydistill.sweep.folders import finish, is_done, job_folder, set_aside_dama
 from raydistill.sweep.job import Job
 from raydistill.sweep.plan import BASELINE_NAMES
 from raydistill.training.distributed import DistributedTraining, train_on_workers
-from raydistill.training.loop import Training, read_history, train
+from raydistill.training.loop import Training, train
 
 LATENT_BATCH = 32  # segments encoded at once when latents are computed; does not change them
 
@@ -227,7 +227,3 @@ def _metrics(decoding: Decoding, started: float) -> dict:
         "settings": decoding.settings,
         "seconds": round(time.time() - started, 3),
     }
-
-
-def history_of(places: Places, key: str) -> list[dict]:
-    return read_history(places.folder(key) / "history.jsonl")

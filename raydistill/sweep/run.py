@@ -5,19 +5,16 @@ wherever the last one stopped.
 """
 
 import contextlib
-import os
 import shutil
 import traceback
 from pathlib import Path
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
 import ray
 import torch
 from ray import tune
 from ray.tune.search import Searcher
 
+from raydistill.cluster import connected, cores
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.sweep import SweepConfig
 from raydistill.errors import DataError, RaydistillError
@@ -29,16 +26,23 @@ from raydistill.recordings.synthetic import generate_session, session_names
 from raydistill.recordings.writers.nwb import write_nwb
 from raydistill.store.files import write_json
 from raydistill.store.store import Store
-from raydistill.sweep.collect import collect, result_table, summary_metrics, sweep_fingerprint, tracked
+from raydistill.sweep.collect import (
+    collect,
+    conclude,
+    result_table,
+    summary_metrics,
+    sweep_fingerprint,
+    tracked,
+)
 from raydistill.sweep.fanout import Queue
 from raydistill.sweep.folders import FAILURE, job_folder, remember_keys
-from raydistill.sweep.job import DONE, FAILED, Job
+from raydistill.sweep.job import DONE, Job
 from raydistill.sweep.jobs import Places, run_pretraining, run_session_job
 from raydistill.sweep.plan import Plan, plan
 from raydistill.sweep.prepare import missing_recordings, store_uri
 from raydistill.sweep.progress import Progress
 from raydistill.tracking import Tracker
-from raydistill.training.loop import read_history
+from raydistill.training.history import read_history
 
 VELOCITY = "processing/behavior/BehavioralTimeSeries/velocity"
 LOST_WORKERS = 3  # times that a job is taken up again after its process died
@@ -48,7 +52,7 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, address: str |
     """Everything that is missing, then the results; jobs that fail stop only what depends on them."""
     store = store_uri(sweep, runs)
     with contextlib.ExitStack() as stack:
-        start_ray = lambda: stack.enter_context(_ray(address, runs))  # noqa: E731
+        start_ray = lambda: stack.enter_context(connected(address))  # noqa: E731
         if missing_recordings(sweep, runs):
             start_ray()
             _make_recordings(sweep, runs, store, progress)
@@ -69,25 +73,6 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, address: str |
     progress.say("drawing figures")
     _conclude(sweep, planned, runs, results, tracker)
     return results
-
-
-@contextlib.contextmanager
-def _ray(address: str | None, runs: Path):
-    """A connection to the cluster at `address`, or a local Ray for as long as it is needed."""
-    if ray.is_initialized():
-        yield
-        return
-    quiet = {"logging_level": "ERROR", "log_to_driver": False}
-    if address:
-        ray.init(address=address, **quiet)
-    else:
-        # One CPU more than there are: Ray Data needs a free one while training workers hold theirs.
-        ray.init(address="local", num_cpus=(os.cpu_count() or 1) + 1, include_dashboard=False, **quiet)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progress) -> None:
@@ -184,16 +169,17 @@ class _JobsInOrder(Searcher):
 def _fan_out(queue: Queue, places: Places, gpu_per_job: float, succeed, fail) -> None:
     """Run the queue through Ray Tune, in worker processes that are reused from job to job."""
     resources = {"CPU": 1} | ({"GPU": gpu_per_job} if _gpus() else {})
+    # cluster.yaml keeps nodes for pretraining apart; a node without that label suits any job.
+    bundle = tune.PlacementGroupFactory([resources], bundle_label_selector=[{"pool": "!pretraining"}])
     local = len(ray.nodes()) == 1
     folder = Path(places.runs) / "ray"
     shutil.rmtree(folder, ignore_errors=True)
     tuner = tune.Tuner(
-        tune.with_resources(_trial, resources),
+        tune.with_resources(_trial, bundle),
         tune_config=tune.TuneConfig(
             search_alg=_JobsInOrder(queue, places, succeed, fail),
             num_samples=len(queue.waiting),
-            # A local Ray counts one CPU too many.
-            max_concurrent_trials=max(1, int(ray.cluster_resources().get("CPU", 1)) - local),
+            max_concurrent_trials=cores() if local else max(1, int(ray.cluster_resources().get("CPU", 1))),
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -269,7 +255,4 @@ def _conclude(sweep: SweepConfig, planned: Plan, runs: Path, results: Results, t
         metrics=summary_metrics(results),
         status="FAILED" if results.failed else "FINISHED",
     )
-
-
-def failed_jobs(plan: Plan) -> int:
-    return sum(p.state == FAILED for p in plan.planned)
+    conclude(sweep, planned, runs)

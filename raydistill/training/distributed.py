@@ -5,7 +5,6 @@ every worker, with its gradients averaged by DistributedDataParallel.
 """
 
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,9 +23,6 @@ from raydistill.training import checkpoint
 from raydistill.training.loop import Training, World, train
 
 SPLITS = ("train", "valid")
-
-# Ray Train's controller looks at its workers every 2 s by default, and a run ends no sooner than it looks.
-os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +69,11 @@ def train_on_workers(training: DistributedTraining) -> checkpoint.Progress:
         train_loop_config={"training": training},
         datasets={"segments": part_dataset(Store(training.store), training.dealt(0, 1))},
         dataset_config=_dealt_parts(training),
-        scaling_config=ScalingConfig(num_workers=training.workers, use_gpu=training.use_gpu),
+        scaling_config=ScalingConfig(
+            num_workers=training.workers,
+            use_gpu=training.use_gpu,
+            label_selector={"pool": "!sessions"},  # cluster.yaml keeps nodes for per-session jobs apart
+        ),
         run_config=RunConfig(
             name="train",
             storage_path=str(ray_folder),

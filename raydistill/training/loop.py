@@ -4,7 +4,6 @@ Every epoch's randomness (order, masks, dropout) is drawn from (seed, epoch), so
 checkpoint ends with the same bits as one that was never stopped.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -19,8 +18,8 @@ from raydistill.config.model import TrainingConfig
 from raydistill.errors import TrainingError
 from raydistill.objectives import Draw, Objective, Term
 from raydistill.store.batches import Batch, Feed
-from raydistill.store.files import write_atomically
 from raydistill.training import checkpoint
+from raydistill.training.history import append_history, cut_history
 from raydistill.training.optim import build_optimizer, set_schedule
 
 
@@ -75,7 +74,7 @@ def train(training: Training) -> checkpoint.Progress:
     resumed = checkpoint.resume(checkpoints, model, optimizer)
     progress, best = resumed or (checkpoint.Progress(), _copy(model))
     if training.world.rank == 0:
-        _cut_history(history, progress.epoch)
+        cut_history(history, progress.epoch)
     forward = training.wrap(Pass(model, training.objective))
 
     while progress.epoch < recipe.epochs and progress.epochs_since_best < recipe.patience:
@@ -92,7 +91,7 @@ def train(training: Training) -> checkpoint.Progress:
         if training.world.rank == 0:
             line = {f"train_{k}": v for k, v in losses.items()} | {f"valid_{k}": v for k, v in valid.items()}
             line |= {"epoch": epoch, "time": time.time(), "seconds": time.time() - started, "learning_rate": rate}
-            _append(history, line)
+            append_history(history, line)
             if progress.epoch % recipe.checkpoint_every == 0:
                 checkpoint.save(checkpoints, progress, model, best, optimizer)
     model.load_state_dict(best)
@@ -168,25 +167,3 @@ def _epoch_seed(*parts: int) -> int:
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: w.detach().cpu().clone() for name, w in model.state_dict().items()}
-
-
-def read_history(path: Path) -> list[dict]:
-    """The whole lines of a history.jsonl; a torn last line is left out."""
-    lines = []
-    for text in path.read_text().splitlines() if path.exists() else ():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
-
-
-def _cut_history(path: Path, epochs: int) -> None:
-    """Forget the epochs that no checkpoint covers: they are about to be run again."""
-    kept = [line for line in read_history(path) if line["epoch"] < epochs]
-    write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-
-
-def _append(path: Path, line: dict) -> None:
-    with open(path, "a") as file:
-        file.write(json.dumps(line) + "\n")

@@ -14,7 +14,7 @@ from raydistill.objectives import masked_autoencoding
 from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.training.distributed import DistributedTraining, train_on_workers
-from raydistill.training.loop import read_history
+from raydistill.training.history import read_history
 
 from ..models.conftest import CONFIG
 from .conftest import RECIPE

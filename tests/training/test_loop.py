@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from raydistill.errors import TrainingError
-from raydistill.training.loop import read_history, train, validate
+from raydistill.training.history import read_history
+from raydistill.training.loop import train, validate
 
 from .conftest import RECIPE, make_feed, make_training
 

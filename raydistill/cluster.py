@@ -1,0 +1,46 @@
+"""Starting Ray, in one way for every command: a cluster by its address, or a local one for as long as it is needed."""
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+# Read by Ray when it is imported or when its processes start.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+# Ray Train's controller looks at its workers every 2 s by default, and a run ends no sooner than it looks.
+os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+
+
+@contextlib.contextmanager
+def connected(address: str | None = None):
+    """Ray, initialised; one that is there already is used and left running."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    if address:
+        ray.init(address=address, **quiet)
+    else:
+        # One CPU more than there are: Ray Data needs a free one while training workers hold theirs.
+        ray.init(address="local", num_cpus=cores() + 1, include_dashboard=False, **quiet)
+        _hide_token()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _hide_token() -> None:
+    """Ray writes the token that guards its ports so that everybody on the machine can read it."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.exists():
+        with contextlib.suppress(PermissionError):
+            token.chmod(0o600)

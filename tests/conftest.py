@@ -26,3 +26,14 @@ def recordings():
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(tmp_path_factory):
+    """The folder of a small sweep that ran without disturbance: sweep.yaml and runs/."""
+    from .commands import SWEEP, raydistill
+
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "sweep.yaml").write_text(SWEEP)
+    raydistill("sweep", "sweep.yaml", cwd=folder, check=0)
+    return folder

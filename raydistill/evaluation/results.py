@@ -182,7 +182,7 @@ def _session_table(results):
         cells = []
         for method in methods:
             r2 = found[method, session]
-            spread = f"±{_short(np.std(r2, ddof=1))}" if len(r2) > 1 else ""
+            spread = f"±{_short(np.std(r2, ddof=1), 2)}" if len(r2) > 1 else ""
             cells.append(f"{_short(np.mean(r2))}{spread}" if r2 else "–")
         table.add_row(_plain(subject), _plain(session), *cells)
     return table
@@ -202,9 +202,9 @@ def _subject_table(results):
     return table
 
 
-def _short(value: float) -> str:
+def _short(value: float, digits: int = 3) -> str:
     """.123: many columns share a terminal of 80 characters."""
-    return f"{value:.3f}".replace("0.", ".", 1)
+    return f"{value:.{digits}f}".replace("0.", ".", 1)
 
 
 def _plain(text):

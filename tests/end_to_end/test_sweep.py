@@ -1,0 +1,71 @@
+"""A sweep from nothing to its table, and everything that can be asked of it afterwards."""
+
+from ..commands import raydistill, read_json
+
+
+def test_finished_sweep_holds_every_score_and_test(finished_sweep):
+    results = read_json("results", "sweep.yaml", cwd=finished_sweep)
+    assert results["protocol"] == "corrected" and results["failed"] == []
+    scored = {(s["method"], s["session"], s["subject"], s["seed"]) for s in results["scores"]}
+    sessions = {("S1_02", "S1"), ("S2_02", "S2")}
+    methods = ("Distilled LFP", "MS-Spike", "SS-LFP")
+    assert scored == {(m, session, subject, 0) for m in methods for session, subject in sessions}
+    assert {b["method"] for b in results["baselines"]} == {"Ridge on spikes", "Ridge on LFP"}
+    (test,) = results["tests"]
+    assert (test["better"], test["worse"], test["n"]) == ("Distilled LFP", "SS-LFP", 2)
+    # Ten epochs on a minute of recording are enough for spikes to tell something of the movement.
+    assert all(b["r2"] > 0.2 for b in results["baselines"] if b["method"] == "Ridge on spikes")
+
+
+def test_finished_sweep_again_does_nothing(finished_sweep):
+    before = {p: p.stat().st_mtime_ns for p in (finished_sweep / "runs" / "jobs").rglob("*")}
+    again = raydistill("sweep", "sweep.yaml", cwd=finished_sweep, check=0)
+    assert {p: p.stat().st_mtime_ns for p in (finished_sweep / "runs" / "jobs").rglob("*")} == before
+    assert "training on" not in again.stderr and "Distilled" in again.stdout
+
+
+def test_finished_sweep_plan_has_the_promised_shape(finished_sweep):
+    plan = read_json("plan", "sweep.yaml", cwd=finished_sweep)
+    assert plan["counts"] == {"done": 11, "missing": 0, "stale": 0, "failed": 0}
+    wanted = {"key", "name", "kind", "method", "session", "seed", "state", "reason", "depends_on", "estimated_s"}
+    assert all(set(job) == wanted for job in plan["jobs"])
+    by_name = {job["name"]: job for job in plan["jobs"]}
+    assert by_name["distilled/S1_02/seed0"]["depends_on"] == [by_name["teacher/S1_02/seed0"]["key"]]
+
+
+def test_changed_value_makes_its_jobs_stale_and_says_why(finished_sweep):
+    plan = read_json("plan", "sweep.yaml", "--set", "jobs.ss_lfp.training.epochs=11", cwd=finished_sweep)
+    stale = {job["name"]: job["reason"] for job in plan["jobs"] if job["state"] == "stale"}
+    assert stale == {f"ss_lfp/{s}/seed0": "training.epochs 10 -> 11" for s in ("S1_02", "S2_02")}
+
+
+def test_sweep_over_another_store_of_the_same_recordings_reuses_every_job(finished_sweep):
+    other = read_json("plan", "sweep.yaml", "--set", "name=other", cwd=finished_sweep)
+    assert other["counts"]["done"] == 11
+
+
+def test_tracked_sweep_has_parent_table_and_children(finished_sweep):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished_sweep / 'runs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small")
+    runs = client.search_runs([experiment.experiment_id])
+    children = [r for r in runs if "mlflow.parentRunId" in r.data.tags]
+    (parent,) = [r for r in runs if r not in children]
+    assert len(children) == 11 and {r.info.status for r in runs} == {"FINISHED"}
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parent.info.run_id}
+    (teacher,) = [r for r in children if r.info.run_name == "teacher/S1_02/seed0"]
+    assert teacher.data.tags["session"] == "S1_02" and "r2" in teacher.data.metrics
+    assert len(client.get_metric_history(teacher.info.run_id, "valid_loss")) == 10
+    names = {a.path for a in client.list_artifacts(parent.info.run_id)}
+    assert {"results.json", "figures"} <= names
+
+
+def test_sessions_and_inspect_show_the_store(finished_sweep):
+    (store,) = (finished_sweep / "runs" / "stores").iterdir()
+    sessions = read_json("sessions", "--store", store, cwd=finished_sweep)
+    assert [s["session"] for s in sessions] == ["S1_01", "S1_02", "S2_01", "S2_02"]
+    wanted = "session subject dataset bin_width_ms n_segments n_bins n_units n_channels behavior splits"
+    assert all(set(s) == set(wanted.split()) for s in sessions)
+    raydistill("inspect", "S1_01", "--store", store, "--out", "picture.png", cwd=finished_sweep, check=0)
+    assert (finished_sweep / "picture.png").read_bytes().startswith(b"\x89PNG")

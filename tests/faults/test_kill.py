@@ -1,0 +1,68 @@
+"""SIGKILL of the driver, twice: the same command completes, and the answer is the same to the last digit."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+
+from ..commands import raydistill, read_json, start, wait_until
+
+
+def jobs_by_name(folder, runs):
+    plan = read_json("plan", "sweep.yaml", "--runs", runs, cwd=folder)
+    return {job["name"]: job for job in plan["jobs"]}
+
+
+def kill(process):
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def scores(folder):
+    results = read_json("results", "sweep.yaml", cwd=folder)
+    return results["scores"], results["baselines"], results["tests"]
+
+
+def test_driver_killed_in_pretraining_and_in_the_fan_out_ends_with_the_same_answer(finished_sweep, tmp_path):
+    shutil.copy(finished_sweep / "sweep.yaml", tmp_path)
+    for part in ("recordings", "stores"):  # made once: it is the jobs that are disturbed here
+        shutil.copytree(finished_sweep / "runs" / part, tmp_path / "runs" / part)
+    jobs = jobs_by_name(tmp_path, "runs")
+    folder = lambda name: tmp_path / "runs" / "jobs" / jobs[name]["key"]  # noqa: E731
+
+    process = start("sweep", "sweep.yaml", cwd=tmp_path)
+    wait_until(lambda: (folder("ms_spike/seed0") / "checkpoints" / "epoch-000003").exists(), process)
+    kill(process)
+    assert jobs_by_name(tmp_path, "runs")["ms_spike/seed0"]["state"] == "missing"
+
+    process = start("sweep", "sweep.yaml", cwd=tmp_path)
+    wait_until(lambda: (folder("teacher/S1_02/seed0") / "_SUCCESS").exists(), process)
+    kill(process)
+    between = jobs_by_name(tmp_path, "runs")
+    done = {name for name, job in between.items() if job["state"] == "done"}
+    assert {"ms_spike/seed0", "teacher/S1_02/seed0"} <= done < set(between)
+    made = {name: (folder(name) / "_SUCCESS").stat().st_mtime_ns for name in done}
+
+    raydistill("sweep", "sweep.yaml", cwd=tmp_path, check=0)
+    assert {name: (folder(name) / "_SUCCESS").stat().st_mtime_ns for name in done} == made
+    assert scores(tmp_path) == scores(finished_sweep)
+    for name in ("ms_spike/seed0", "distilled/S2_02/seed0"):
+        weights = folder(name) / "model.safetensors"
+        undisturbed = finished_sweep / "runs" / "jobs" / jobs[name]["key"] / "model.safetensors"
+        assert weights.read_bytes() == undisturbed.read_bytes(), name
+    assert [line["epoch"] for line in map(json.loads, (folder("ms_spike/seed0") / "history.jsonl").open())] == list(
+        range(8)
+    )
+    assert_every_point_once(tmp_path / "runs" / "mlflow.db", len(jobs))
+
+
+def assert_every_point_once(database, n_jobs):
+    with sqlite3.connect(database) as db:
+        points = db.execute(
+            "select m.run_uuid, key, step from metrics m join runs using (run_uuid) where lifecycle_stage='active'"
+        )
+        points = points.fetchall()
+        runs = db.execute("select count(*) from tags where key='raydistill.job'").fetchone()
+    assert len(points) == len(set(points)) > 0
+    assert runs == (n_jobs,)

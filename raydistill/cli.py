@@ -7,7 +7,7 @@ Exit codes: 0 all done; 1 some jobs or recordings failed, the others finished; 2
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
@@ -31,7 +31,16 @@ RUNS = Path("runs")
 
 
 @app.command
-def sweep(file: Path, *, runs: Runs = RUNS, address: Address = None, set_: Overrides = ()):
+def sweep(
+    file: Path,
+    *,
+    runs: Runs = RUNS,
+    address: Address = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], Parameter(help="auto: cuda where the cluster has a GPU by now.")
+    ] = "auto",
+    set_: Overrides = (),
+):
     """Run what is missing of a sweep, then compare; the same command again goes on where it stopped."""
     from raydistill.config.sweep import load_sweep
 
@@ -45,7 +54,7 @@ def sweep(file: Path, *, runs: Runs = RUNS, address: Address = None, set_: Overr
         from raydistill.sweep.run import run_sweep
 
         with Progress(runs) as progress:
-            results = run_sweep(config, runs, progress, address)
+            results = run_sweep(config, runs, progress, address, device)
     render(results, Console())
     print(
         f"\nresults and figures   {runs / 'sweeps' / config.name}\n"
@@ -86,8 +95,10 @@ def results(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJso
     found = collect(config, make_plan(config, known_entries(config, runs), runs), runs)
     if json_:
         print(json.dumps(found.to_json(), indent=1))
-    else:
+    elif found.scores or found.baselines or found.failed:
         render(found, Console())
+    else:
+        _say(f"no job of {config.name} is done in {runs}; run `raydistill sweep {file}` first")
     return 1 if found.failed else 0
 
 
@@ -184,11 +195,11 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point of the `raydistill` command."""
     try:
         code = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
-    except RaydistillError as err:
+    except (RaydistillError, CycloptsError) as err:
         _say(f"raydistill: {err}")
         sys.exit(2)
-    except CycloptsError as err:
-        _say(f"raydistill: {err}")
+    except OSError as err:  # no permission, no space, no such folder
+        _say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; nothing finished is lost")
         sys.exit(2)
     except KeyboardInterrupt:
         _say("raydistill: interrupted; finished work is kept, the same command goes on")

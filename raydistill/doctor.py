@@ -77,8 +77,16 @@ def _devices() -> list[Check]:
         device += "" if torch.cuda.is_bf16_supported() else "; no bf16: set `training.precision: fp32`"
     return [
         Check("device", "ok", device),
-        Check("attention", "ok", "scaled_dot_product_attention, a call per distinct segment length: exact, no padding"),
+        Check("attention", "ok", _attention(torch.cuda.is_available())),
     ]
+
+
+def _attention(cuda: bool) -> str:
+    dense = "one dense call for segments of one length"
+    if cuda and util.find_spec("flash_attn"):
+        return f"{dense}; flash-attn's varlen kernel for ragged batches in half precision"
+    why = "flash-attn is not installed" if cuda else "no CUDA device"
+    return f"{dense}; a call per distinct length for ragged batches ({why}): exact, no padding"
 
 
 def _cores() -> Check:

@@ -13,7 +13,13 @@ SWEEP = """# Question: does everything work together?
 name: small
 recordings:
   synthetic:
-    {subjects: 2, sessions_per_subject: 2, duration_s: 80, min_units: 10, max_units: 16, min_channels: 6, max_channels: 8}
+    subjects: 2
+    sessions_per_subject: 2
+    duration_s: 80
+    min_units: 10
+    max_units: 16
+    min_channels: 6
+    max_channels: 8
   ingest:
     bin_width_ms: 20
     filters: {lowpass_hz: 25}

@@ -55,7 +55,7 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
     """Decoding R² of each session by subject and method; baselines are lines at their mean over the subject.
 
     `path` is without extension, here and below; the files come back by kind (png, pdf, svg, csv).
-    A dot is a session (mean over seeds), its bar the SD over seeds, the black bar the method's mean.
+    A dot is a session (mean over seeds), its bar the SD over seeds, the black bar the mean of several.
     """
     scores = [s for s in results.scores if np.isfinite(s.r2)]
     baselines = [s for s in results.baselines if np.isfinite(s.r2)]
@@ -111,7 +111,10 @@ def _dots(ax, x, scores: Sequence[Score], m):
     look = _look(m)
     ax.errorbar(x + offsets, means, spreads, fmt="none", ecolor=look["color"], elinewidth=0.7, alpha=0.7)
     ax.scatter(x + offsets, means, s=9, linewidths=0, alpha=0.85, **look)
-    ax.plot([x - 0.38, x + 0.38], [np.mean(means)] * 2, color="black", linewidth=1.2, solid_capstyle="butt", zorder=4)
+    if len(means) > 1:
+        ax.plot(
+            [x - 0.38, x + 0.38], [np.mean(means)] * 2, color="black", linewidth=1.2, solid_capstyle="butt", zorder=4
+        )
 
 
 @matplotlib.rc_context(STYLE)

@@ -1,10 +1,12 @@
 """Attention within each segment of a packed batch, without padding and without a mask.
 
-Segments of one length are one dense call of scaled_dot_product_attention; ragged batches make one call per
-distinct length.
+Segments of one length are one dense call of scaled_dot_product_attention. Ragged batches go through flash-attn's
+varlen kernel where it is installed and can serve them (CUDA, half precision), else make one call per distinct length.
 """
 
+import itertools
 from collections import defaultdict
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -20,6 +22,7 @@ class Layout:
 
     def __init__(self, lengths: tuple[int, ...], device=None):
         self.lengths = lengths
+        self._cu_seqlens = None
         if len(set(lengths)) == 1:
             self.groups = [(lengths[0], None)]
             return
@@ -35,6 +38,23 @@ class Layout:
             if length > 0
         ]
 
+    def cu_seqlens(self, device) -> Tensor:
+        """(B + 1,) int32: where each segment begins, and the end."""
+        if self._cu_seqlens is None:
+            edges = [0, *itertools.accumulate(self.lengths)]
+            self._cu_seqlens = torch.tensor(edges, dtype=torch.int32, device=device)
+        return self._cu_seqlens
+
+
+@cache
+def _flash_varlen():
+    """flash-attn's kernel for packed segments, or None where it is not installed."""
+    try:
+        from flash_attn import flash_attn_varlen_func
+    except ImportError:
+        return None
+    return flash_attn_varlen_func
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout) -> Tensor:
     """softmax(q kᵀ / sqrt(d)) v within each segment.
@@ -45,6 +65,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout) -> Tensor:
     """
     if len(layout.groups) == 1 and layout.groups[0][1] is None:
         return _dense(q, k, v, layout.groups[0][0])
+    if q.is_cuda and q.dtype in (torch.bfloat16, torch.float16) and (flash := _flash_varlen()):
+        edges, longest = layout.cu_seqlens(q.device), max(layout.lengths)
+        return flash(q, k, v, edges, edges, longest, longest)
     out = torch.empty_like(q)
     for length, rows in layout.groups:
         out[rows] = _dense(q[rows], k[rows], v[rows], length)

@@ -104,7 +104,11 @@ def _arrivals(recordings: list[Recording], store_uri: str, known: dict[str, str]
     found = {recording.name: recording.path.is_file() for recording in recordings}
     for recording in recordings:
         if not found[recording.name]:
-            yield Arrival(name=recording.name, state="failed", cause=f"{recording.path}: no such file")
+            yield Arrival(
+                name=recording.name,
+                state="failed",
+                cause=f"{recording.path}: no such file; name the folder of the files with --folder",
+            )
     yield from _in_parallel([r for r in recordings if found[r.name]], store_uri, known, workers)
 
 

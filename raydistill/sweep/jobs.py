@@ -60,7 +60,7 @@ def run_session_job(job: Job, places: Places) -> None:
     finish(folder)
 
 
-def run_pretraining(job: Job, places: Places, use_gpu: bool) -> None:
+def run_pretraining(job: Job, places: Places) -> None:
     """Run a job on many sessions on Ray Train workers, unless its folder is whole already."""
     if is_done(Path(places.runs), job.key):
         return
@@ -77,7 +77,7 @@ def run_pretraining(job: Job, places: Places, use_gpu: bool) -> None:
         seed=job.spec["seed"],
         folder=folder,
         workers=job.workers,
-        use_gpu=use_gpu,
+        use_gpu=places.device == "cuda",
     )
     progress = train_on_workers(training)
     write_json(folder / "metrics.json", asdict(progress) | {"seconds": round(time.time() - started, 3)})

@@ -48,8 +48,16 @@ VELOCITY = "processing/behavior/BehavioralTimeSeries/velocity"
 LOST_WORKERS = 3  # times that a job is taken up again after its process died
 
 
-def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, address: str | None = None) -> Results:
-    """Everything that is missing, then the results; jobs that fail stop only what depends on them."""
+def run_sweep(
+    sweep: SweepConfig, runs: Path, progress: Progress, address: str | None = None, device: str = "auto"
+) -> Results:
+    """Everything that is missing, then the results; jobs that fail stop only what depends on them.
+
+    Args:
+        address: of a Ray cluster; None: a local Ray.
+        device: cpu, cuda, or auto: cuda where the cluster has a GPU by now (one that starts its nodes on demand
+            has none at first).
+    """
     store = store_uri(sweep, runs)
     with contextlib.ExitStack() as stack:
         start_ray = lambda: stack.enter_context(connected(address))  # noqa: E731
@@ -68,7 +76,9 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, address: str |
         _track_finished(planned, runs, tracker)
         if planned.todo:
             start_ray()
-            _run_jobs(sweep, planned, Places(str(runs.absolute()), store), tracker, progress)
+            if device == "auto":
+                device = "cuda" if ray.cluster_resources().get("GPU") else "cpu"
+            _run_jobs(sweep, planned, Places(str(runs.absolute()), store, device), tracker, progress)
     results = collect(sweep, plan(sweep, Store(store).entries(), runs), runs)
     progress.say("drawing figures")
     _conclude(sweep, planned, runs, results, tracker)
@@ -123,7 +133,7 @@ def _run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracke
         queue.running[job.key] = queue.waiting.pop(job.key)
         progress.start(job)
         try:
-            run_pretraining(job, places, use_gpu=_gpus() > 0)
+            run_pretraining(job, places)
         except Exception as err:
             fail(job, _cause(err))
         else:
@@ -168,7 +178,7 @@ class _JobsInOrder(Searcher):
 
 def _fan_out(queue: Queue, places: Places, gpu_per_job: float, succeed, fail) -> None:
     """Run the queue through Ray Tune, in worker processes that are reused from job to job."""
-    resources = {"CPU": 1} | ({"GPU": gpu_per_job} if _gpus() else {})
+    resources = {"CPU": 1} | ({"GPU": gpu_per_job} if places.device == "cuda" else {})
     # cluster.yaml keeps nodes for pretraining apart; a node without that label suits any job.
     bundle = tune.PlacementGroupFactory([resources], bundle_label_selector=[{"pool": "!pretraining"}])
     local = len(ray.nodes()) == 1
@@ -179,7 +189,8 @@ def _fan_out(queue: Queue, places: Places, gpu_per_job: float, succeed, fail) ->
         tune_config=tune.TuneConfig(
             search_alg=_JobsInOrder(queue, places, succeed, fail),
             num_samples=len(queue.waiting),
-            max_concurrent_trials=cores() if local else max(1, int(ray.cluster_resources().get("CPU", 1))),
+            # Elsewhere Tune lets jobs wait for resources, so that a cluster that scales sees what is wanted.
+            max_concurrent_trials=cores() if local else None,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -205,10 +216,6 @@ def _trial(config: dict) -> None:
     except Exception as err:  # told as a result: an exception would cost the process that other jobs reuse
         cause = _cause(err)
     tune.report({"finished": 1, "cause": cause})
-
-
-def _gpus() -> float:
-    return ray.cluster_resources().get("GPU", 0)
 
 
 def _cause(err: Exception) -> str:

@@ -135,7 +135,7 @@ def test_ingest_of_missing_and_damaged_files_names_each_cause(make_h5, manifest,
     lines = []
     outcome = ingest_with_ray(plan_sources(path), str(tmp_path / "store"), say=lines.append)
     assert outcome.made == ("c",)
-    assert outcome.failed["a"].endswith("a.h5: no such file")
+    assert outcome.failed["a"].endswith("a.h5: no such file; name the folder of the files with --folder")
     assert re.search(r"b\.h5: not a readable \.h5 file .*trunc", outcome.failed["b"])
     assert [line.split()[:2] for line in lines] == [["failed", "a:"], ["failed", "b:"], ["made", "c"]] or len(
         lines

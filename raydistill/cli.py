@@ -17,7 +17,10 @@ from raydistill import __version__
 from raydistill.errors import RaydistillError
 
 app = App(
-    name="raydistill", help="Distillation from spikes to LFP, from recordings to statistics.", version=__version__
+    name="raydistill",
+    help="Distillation from spikes to LFP, from recordings to statistics.",
+    version=__version__,
+    suppress_keyboard_interrupt=False,  # told below, with what is kept
 )
 
 Runs = Annotated[Path, Parameter(help="Folder of jobs, results and MLflow runs.")]

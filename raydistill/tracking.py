@@ -116,6 +116,10 @@ class Tracker:
         cause = cause[:5000]  # a tag takes 8000
         return self._show(job, "FAILED", {CAUSE: cause, NOTE: cause})
 
+    def interrupted(self) -> None:
+        """Mark the sweep's run as stopped before its end."""
+        self._client.set_terminated(self._parent, "KILLED")
+
     def finish(
         self,
         *,

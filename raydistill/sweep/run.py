@@ -78,7 +78,11 @@ def run_sweep(
             start_ray()
             if device == "auto":
                 device = "cuda" if ray.cluster_resources().get("GPU") else "cpu"
-            _run_jobs(sweep, planned, Places(str(runs.absolute()), store, device), tracker, progress)
+            try:
+                _run_jobs(sweep, planned, Places(str(runs.absolute()), store, device), tracker, progress)
+            except KeyboardInterrupt:
+                tracker.interrupted()
+                raise
     results = collect(sweep, plan(sweep, Store(store).entries(), runs), runs)
     progress.say("drawing figures")
     _conclude(sweep, planned, runs, results, tracker)

@@ -4,19 +4,18 @@ The store is read once through Ray Data, each worker its own part files; then th
 every worker, with its gradients averaged by DistributedDataParallel.
 """
 
-import json
 import shutil
-from dataclasses import asdict, dataclass
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from raydistill.config.model import TrainingConfig
-from raydistill.errors import TrainingError
+from raydistill.errors import RaydistillError, TrainingError
 from raydistill.models.files import save_model
 from raydistill.models.neural import ModelSpec, NeuralModel
 from raydistill.objectives import Objective
 from raydistill.store.batches import load_feed, part_dataset, read_through_ray
 from raydistill.store.catalogue import Entry, Part
-from raydistill.store.files import write_json
 from raydistill.store.order import deal
 from raydistill.store.store import Store
 from raydistill.training import checkpoint
@@ -80,9 +79,34 @@ def train_on_workers(training: DistributedTraining) -> checkpoint.Progress:
             failure_config=FailureConfig(max_failures=training.max_failures),
         ),
     )
-    trainer.fit()
+    result = _in_a_thread(trainer.fit).return_value
     shutil.rmtree(ray_folder, ignore_errors=True)
-    return checkpoint.Progress(**json.loads((training.folder / "progress.json").read_text()))
+    if isinstance(result, RaydistillError):
+        raise result
+    return result
+
+
+def _in_a_thread(function):
+    """Run `function` while the main thread waits, so that Ctrl-C is a KeyboardInterrupt here.
+
+    In the main thread Ray Train would put a signal handler of its own in place, end the process without a word, and
+    leave the handler behind.
+    """
+    outcome: dict[str, object] = {}
+
+    def run():
+        try:
+            outcome["value"] = function()
+        except BaseException as err:
+            outcome["error"] = err
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=0.2)  # a join without end would keep the signal waiting
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["value"]
 
 
 def _check_workers(training: DistributedTraining) -> None:
@@ -116,13 +140,23 @@ def _dealt_parts(training: DistributedTraining):
     return DealtParts()
 
 
-def _work(config: dict) -> None:
-    """The loop of one worker."""
+def _work(config: dict) -> checkpoint.Progress | RaydistillError:
+    """The loop of one worker; rank 0's progress comes back.
+
+    An error of ours is returned, not raised: it would come again, and Ray Train starts workers anew for what is
+    raised.
+    """
+    try:
+        return _train_as_worker(config["training"])
+    except RaydistillError as err:
+        return err
+
+
+def _train_as_worker(training: DistributedTraining) -> checkpoint.Progress:
     import torch
     from ray import train as ray_train
     from ray.train.torch import get_device, prepare_model
 
-    training: DistributedTraining = config["training"]
     world = World(ray_train.get_context().get_world_rank(), ray_train.get_context().get_world_size())
     spec, device = training.spec, get_device()
 
@@ -147,4 +181,4 @@ def _work(config: dict) -> None:
     )
     if world.rank == 0:
         save_model(model, training.folder)
-        write_json(training.folder / "progress.json", asdict(progress))
+    return progress

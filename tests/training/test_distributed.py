@@ -71,3 +71,10 @@ def test_one_and_two_workers_learn_the_same(local_ray, store, tmp_path):
 def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, workers, said):
     with pytest.raises(TrainingError, match=said):
         train_on_workers(distributed(store, tmp_path / "many", workers))
+
+
+def test_training_that_cannot_go_on_says_so_without_being_tried_again(local_ray, store, tmp_path):
+    training = distributed(store, tmp_path / "hopeless", 1)
+    recipe = dataclasses.replace(training.recipe, learning_rate=1e12, warmup_start=1.0, clip=None)
+    with pytest.raises(TrainingError, match="lower `learning_rate`"):
+        train_on_workers(dataclasses.replace(training, recipe=recipe))

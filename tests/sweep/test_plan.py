@@ -1,0 +1,116 @@
+"""Planning: every job of the question once, keys that follow from what determines the answer and nothing else."""
+
+import dataclasses
+
+import pytest
+
+from raydistill.config.load import Where, build
+from raydistill.config.sweep import SweepConfig
+from raydistill.errors import ConfigError
+from raydistill.store.catalogue import Entry
+from raydistill.sweep.plan import expand, plan
+
+SWEEP = {
+    "name": "s",
+    "store": "somewhere",
+    "preset": "tiny",
+    "seeds": [0, 1],
+    "behavior": ["velocity"],
+    "sessions": {"held_out": {"names": ["a_2", "b_2"]}, "pretraining": {"except": "held_out", "modality": "spikes"}},
+    "jobs": {
+        "ms": {"pretrain": "spikes", "on": "pretraining", "workers": 2},
+        "teacher": {"finetune": "ms", "each": "held_out"},
+        "distilled": {"distill": "teacher", "each": "held_out"},
+        "ss": {"train": "lfp", "each": "held_out"},
+    },
+    "methods": {"Distilled": "distilled", "SS": "ss"},
+}
+
+
+def make_entry(session, n_units=10, n_channels=5, **other):
+    values = {f.name: "" for f in dataclasses.fields(Entry)}
+    values |= {"session": session, "subject": session[0], "n_units": n_units, "n_channels": n_channels, "n_bins": 1000}
+    values |= {"behavior": ("velocity",), "aligned": False, "content": f"content of {session}", "protocol": "corrected"}
+    return Entry(**(values | {"bin_width_ms": 20.0, "n_segments": 10} | other))
+
+
+ENTRIES = [make_entry(s) for s in ("a_1", "a_2", "b_1", "b_2")] + [make_entry("c_1", n_channels=0)]
+
+
+def jobs_of(entries=ENTRIES, **change):
+    sweep = build(SweepConfig, SWEEP | change, Where("sweep.yaml"))
+    return {job.name: job for job in expand(sweep, entries)}
+
+
+def with_job(name, **change):
+    return {"jobs": SWEEP["jobs"] | {name: SWEEP["jobs"][name] | change}}
+
+
+def test_expand_makes_every_job_once_and_sources_first():
+    jobs = jobs_of()
+    assert len(jobs) == 1 + 3 * 2 * 2 + 2 * 2
+    assert list(jobs["ms/seed0"].spec["sessions"]) == ["a_1", "b_1", "c_1"]
+    assert jobs["distilled/a_2/seed1"].depends_on == (jobs["teacher/a_2/seed1"].key,)
+    assert jobs["teacher/a_2/seed1"].depends_on == (jobs["ms/seed0"].key,)
+    seen = set()
+    for job in jobs.values():
+        assert seen.issuperset(job.depends_on)
+        seen.add(job.key)
+
+
+def changed(**change):
+    """Names of the jobs whose key differs after a change of the sweep."""
+    before, after = jobs_of(), jobs_of(**change)
+    return {name for name in before if before[name].key != after[name].key}
+
+
+def test_key_changes_with_what_determines_the_answer():
+    per_session = {f"{n}/{s}_2/seed{i}" for n in ("teacher", "distilled", "ss") for s in "ab" for i in (0, 1)}
+    assert changed(training={"epochs": 7}) == per_session
+    assert changed(pretraining={"epochs": 7}) == {"ms/seed0"} | {n for n in per_session if not n.startswith("ss")}
+    assert changed(**with_job("ss", training={"learning_rate": 0.1})) == {n for n in per_session if n.startswith("ss")}
+    other = [make_entry("a_2", content="other"), *(e for e in ENTRIES if e.session != "a_2")]
+    assert changed(entries=other) == {n for n in jobs_of() if "a_2" in n}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"store": "elsewhere"},
+        {"name": "other"},
+        {"training": {"checkpoint_every": 3}},
+        {"gpu_per_job": 0.5},
+        with_job("ms", workers=8),
+        {"methods": {"Other name": "distilled", "SS": "ss"}},
+        {"seeds": [1, 0]},
+    ],
+    ids=str,
+)
+def test_key_leaves_out_what_does_not_change_the_answer(change):
+    assert changed(**change) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sessions": SWEEP["sessions"] | {"held_out": {"names": ["a_3"]}}}, 'no session "a_3"; did you mean'),
+        ({"sessions": SWEEP["sessions"] | {"held_out": {"subjects": ["z"]}}}, "matches none of the store's 5"),
+        ({"sessions": SWEEP["sessions"] | {"held_out": {"names": ["c_1"]}}}, "needs lfp, which session c_1 does not"),
+        ({"behavior": ["velocty"]}, 'no column "velocty"; did you mean "velocity"?'),
+    ],
+)
+def test_expand_that_cannot_be_meant_is_refused(change, said):
+    with pytest.raises(ConfigError) as caught:
+        jobs_of(**change)
+    assert said in str(caught.value)
+
+
+def test_clock_is_planned_where_trials_are_aligned():
+    entries = [make_entry(e.session, n_channels=e.n_channels, aligned=e.session == "a_2") for e in ENTRIES]
+    assert [name for name in jobs_of(entries) if name.startswith("clock")] == ["clock/a_2"]
+
+
+def test_plan_of_an_empty_runs_folder_misses_everything(tmp_path):
+    found = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path).to_json()
+    assert found["counts"] == {"done": 0, "missing": 17, "stale": 0, "failed": 0}
+    assert all(job["estimated_s"] > 0 for job in found["jobs"])

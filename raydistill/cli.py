@@ -49,7 +49,7 @@ def sweep(
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import render
-    from raydistill.sweep.collect import concluded
+    from raydistill.sweep.conclude import concluded
 
     results = concluded(config, runs)
     if results is None:

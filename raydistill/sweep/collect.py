@@ -1,19 +1,15 @@
 """From job folders to results: scores, comparisons and failures of a plan, and what MLflow shows of it."""
 
-import json
 from pathlib import Path
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.sweep import SweepConfig
-from raydistill.evaluation.results import Failure, Results, Score, method_table
+from raydistill.evaluation.results import Failure, Results, Score
 from raydistill.evaluation.statistics import compare_all
-from raydistill.store.files import write_json
-from raydistill.store.store import Store
 from raydistill.sweep.folders import job_folder, read_metrics
 from raydistill.sweep.job import DONE, FAILED, Job
-from raydistill.sweep.plan import Plan, plan
-from raydistill.sweep.prepare import missing_recordings, store_uri
-from raydistill.tracking import TrackedJob, is_tracked
+from raydistill.sweep.plan import Plan
+from raydistill.tracking import TrackedJob
 from raydistill.training.history import read_history
 
 
@@ -45,27 +41,6 @@ def sweep_fingerprint(plan: Plan) -> str:
     return fingerprint(sorted(job.key for job in plan.jobs))
 
 
-def _answer(sweep: SweepConfig, plan: Plan) -> dict:
-    """What figures, tables and MLflow were last made from."""
-    return {"jobs": sweep_fingerprint(plan), "methods": sweep.methods, "compare": list(sweep.compare)}
-
-
-def conclude(sweep: SweepConfig, plan: Plan, runs: Path) -> None:
-    """Note that figures are drawn and MLflow is told, so that the next run of the sweep has nothing to do."""
-    write_json(runs / "sweeps" / sweep.name / "concluded.json", _answer(sweep, plan))
-
-
-def concluded(sweep: SweepConfig, runs: Path) -> Results | None:
-    """The results of a sweep that has nothing left to do; None where it has."""
-    note = runs / "sweeps" / sweep.name / "concluded.json"
-    if missing_recordings(sweep, runs) or not note.exists() or not is_tracked(runs):
-        return None
-    found = plan(sweep, Store(store_uri(sweep, runs)).entries(), runs)
-    if found.todo or json.loads(note.read_text()) != _answer(sweep, found):
-        return None
-    return collect(sweep, found, runs)
-
-
 def tracked(job: Job, runs: Path, protocol: str, done: bool) -> TrackedJob:
     """A job as MLflow shows it: few parameters with constant names, tags to search by, curves and figures."""
     folder = job_folder(runs, job.key)
@@ -86,15 +61,3 @@ def tracked(job: Job, runs: Path, protocol: str, done: bool) -> TrackedJob:
         sessions=job.spec["sessions"],
         artifacts=[folder / "job.json"] if (folder / "job.json").exists() else [],
     )
-
-
-def result_table(results: Results) -> dict[str, list]:
-    """The scores as columns, baselines below the methods."""
-    rows = (*results.scores, *results.baselines)
-    return {name: [getattr(s, name) for s in rows] for name in ("method", "session", "subject", "seed", "r2", "job")}
-
-
-def summary_metrics(results: Results) -> dict[str, float]:
-    """Mean R² of every method and the p of every comparison, as metrics of the sweep's own run."""
-    means = {f"mean_r2/{row.method}": row.mean for row in method_table(results)}
-    return means | {f"p/{c.better} over {c.worse}": c.test.p for c in results.comparisons}

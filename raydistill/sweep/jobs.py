@@ -1,7 +1,9 @@
 """What each kind of job does, from its specification and nothing else, in its own folder."""
 
 import dataclasses
+import functools
 import platform
+import subprocess
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -97,7 +99,18 @@ def provenance() -> dict:
     versions = {name: version(name) for name in ("raydistill", "torch", "ray", "numpy")}
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     cuda = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
-    return versions | machine | cuda | {"threads": torch.get_num_threads()}
+    return versions | machine | cuda | {"threads": torch.get_num_threads(), "git": _git_state()}
+
+
+@functools.cache
+def _git_state() -> str | None:
+    """The commit that the package runs from, marked if it was changed; None outside of a checkout."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
 
 
 def _entries(store: Store, job: Job) -> list[Entry]:

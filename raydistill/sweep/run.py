@@ -18,7 +18,6 @@ from raydistill.cluster import connected, cores
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.sweep import SweepConfig
 from raydistill.errors import DataError, RaydistillError
-from raydistill.evaluation import figures
 from raydistill.evaluation.results import Results
 from raydistill.recordings.ingest import ingest
 from raydistill.recordings.manifest import Recording, Source
@@ -26,14 +25,8 @@ from raydistill.recordings.synthetic import generate_session, session_names
 from raydistill.recordings.writers.nwb import write_nwb
 from raydistill.store.files import write_json
 from raydistill.store.store import Store
-from raydistill.sweep.collect import (
-    collect,
-    conclude,
-    result_table,
-    summary_metrics,
-    sweep_fingerprint,
-    tracked,
-)
+from raydistill.sweep.collect import collect, sweep_fingerprint, tracked
+from raydistill.sweep.conclude import conclude
 from raydistill.sweep.fanout import Queue
 from raydistill.sweep.folders import FAILURE, job_folder, remember_keys
 from raydistill.sweep.job import DONE, Job
@@ -42,7 +35,6 @@ from raydistill.sweep.plan import Plan, plan
 from raydistill.sweep.prepare import missing_recordings, store_uri
 from raydistill.sweep.progress import Progress
 from raydistill.tracking import Tracker
-from raydistill.training.history import read_history
 
 VELOCITY = "processing/behavior/BehavioralTimeSeries/velocity"
 LOST_WORKERS = 3  # times that a job is taken up again after its process died
@@ -85,7 +77,7 @@ def run_sweep(
                 raise
     results = collect(sweep, plan(sweep, Store(store).entries(), runs), runs)
     progress.say("drawing figures")
-    _conclude(sweep, planned, runs, results, tracker)
+    conclude(sweep, planned, runs, results, tracker)
     return results
 
 
@@ -242,28 +234,3 @@ def _track_finished(planned: Plan, runs: Path, tracker: Tracker) -> None:
     for p in planned.planned:
         if p.state == DONE:
             tracker.job(tracked(p.job, runs, planned.protocol, done=True))
-
-
-def _conclude(sweep: SweepConfig, planned: Plan, runs: Path, results: Results, tracker: Tracker) -> None:
-    """Figures and the result document, in the runs folder and in MLflow."""
-    folder = runs / "sweeps" / sweep.name
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "results.json", results.to_json())
-    drawn = []
-    if results.scores:
-        drawn += figures.session_dots(results, folder / "session_dots").values()
-        drawn += figures.paired_differences(results, folder / "paired_differences").values()
-    histories = {}
-    for job in planned.jobs:
-        if job.kind == "pretrain" and (lines := read_history(job_folder(runs, job.key) / "history.jsonl")):
-            histories[job.name] = lines
-    if histories:
-        drawn += figures.learning_curves(histories, folder / "learning_curves").values()
-    tracker.finish(
-        table=result_table(results),
-        documents={"sweep_results.json": results.to_json()},
-        figures=drawn,
-        metrics=summary_metrics(results),
-        status="FAILED" if results.failed else "FINISHED",
-    )
-    conclude(sweep, planned, runs)

@@ -1,0 +1,76 @@
+"""The end of a sweep: figures and documents in the runs folder and in MLflow, and a note that they are made."""
+
+import json
+from pathlib import Path
+
+from raydistill.config.sweep import SweepConfig
+from raydistill.evaluation.results import Results, method_table
+from raydistill.store.files import write_json
+from raydistill.store.store import Store
+from raydistill.sweep.collect import collect, sweep_fingerprint
+from raydistill.sweep.folders import job_folder
+from raydistill.sweep.plan import Plan, plan
+from raydistill.sweep.prepare import missing_recordings, store_uri
+from raydistill.tracking import Tracker, is_tracked
+from raydistill.training.history import read_history
+
+
+def conclude(sweep: SweepConfig, planned: Plan, runs: Path, results: Results, tracker: Tracker) -> None:
+    """Draw the figures, tell MLflow, and note it, so that the same sweep has nothing left to do."""
+    folder = runs / "sweeps" / sweep.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "results.json", results.to_json())
+    tracker.finish(
+        table=_table(results),
+        documents={"sweep_results.json": results.to_json()},
+        figures=_draw(planned, runs, results, folder),
+        metrics=_summary(results),
+        status="FAILED" if results.failed else "FINISHED",
+    )
+    write_json(_note(sweep, runs), _answer(sweep, planned))
+
+
+def concluded(sweep: SweepConfig, runs: Path) -> Results | None:
+    """The results of a sweep that has nothing left to do; None where it has."""
+    note = _note(sweep, runs)
+    if missing_recordings(sweep, runs) or not note.exists() or not is_tracked(runs):
+        return None
+    found = plan(sweep, Store(store_uri(sweep, runs)).entries(), runs)
+    if found.todo or json.loads(note.read_text()) != _answer(sweep, found):
+        return None
+    return collect(sweep, found, runs)
+
+
+def _note(sweep: SweepConfig, runs: Path) -> Path:
+    return runs / "sweeps" / sweep.name / "concluded.json"
+
+
+def _answer(sweep: SweepConfig, planned: Plan) -> dict:
+    """What figures, tables and MLflow were last made from."""
+    return {"jobs": sweep_fingerprint(planned), "methods": sweep.methods, "compare": list(sweep.compare)}
+
+
+def _draw(planned: Plan, runs: Path, results: Results, folder: Path) -> list[Path]:
+    from raydistill.evaluation import figures
+
+    drawn = []
+    if results.scores:
+        drawn += figures.session_dots(results, folder / "session_dots").values()
+        drawn += figures.paired_differences(results, folder / "paired_differences").values()
+    pretrainings = {job.name: job_folder(runs, job.key) for job in planned.jobs if job.kind == "pretrain"}
+    histories = {name: read_history(path / "history.jsonl") for name, path in pretrainings.items()}
+    if histories := {name: lines for name, lines in histories.items() if lines}:
+        drawn += figures.learning_curves(histories, folder / "learning_curves").values()
+    return drawn
+
+
+def _table(results: Results) -> dict[str, list]:
+    """The scores as columns, baselines below the methods."""
+    rows = (*results.scores, *results.baselines)
+    return {name: [getattr(s, name) for s in rows] for name in ("method", "session", "subject", "seed", "r2", "job")}
+
+
+def _summary(results: Results) -> dict[str, float]:
+    """Mean R² of every method and the p of every comparison, as metrics of the sweep's own run."""
+    means = {f"mean_r2/{row.method}": row.mean for row in method_table(results)}
+    return means | {f"p/{c.better} over {c.worse}": c.test.p for c in results.comparisons}

@@ -65,14 +65,14 @@ class Progress:
 
     def fail(self, job, cause: str) -> None:
         self._count(self.failed, job)
-        self._print(f"failed  {job.name:<32} {cause}")
+        self._print(f"failed  {job.name:<32} {cause}", on_terminal=True)
 
     def _count(self, counter, job):
         counter[_line(job)] += 1
         self.finished_here, self.left, self.current = self.finished_here + 1, self.left - 1, None
 
-    def _print(self, text):
-        if not self.console.is_terminal:
+    def _print(self, text, on_terminal=False):
+        if on_terminal or not self.console.is_terminal:
             eta = f"  ({self.left} left{self._eta()})" if self.left else ""
             self.console.print(text + eta, highlight=False, markup=False, soft_wrap=True)
 

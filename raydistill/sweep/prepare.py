@@ -1,6 +1,7 @@
 """The sessions a sweep runs on: those of its store, or synthetic ones that it makes for itself."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 from raydistill.config.fingerprint import fingerprint
@@ -13,7 +14,8 @@ from raydistill.store.store import CATALOGUE, Store
 def store_uri(sweep: SweepConfig, runs: Path) -> str:
     """The store that the sweep names, or one in the runs folder named after the recordings it describes."""
     if sweep.recordings is None:
-        return sweep.store
+        # Workers run in folders of their own, where a relative path would be another one.
+        return sweep.store if "://" in sweep.store else os.path.abspath(sweep.store)
     return str(runs.absolute() / "stores" / fingerprint(sweep.recordings)[:16])
 
 

@@ -66,6 +66,7 @@ def train_on_workers(training: DistributedTraining) -> checkpoint.Progress:
     trainer = TorchTrainer(
         _work,
         train_loop_config={"training": training},
+        # Ray Train asks for a dataset to split; what each worker streams is decided in `_dealt_parts`.
         datasets={"segments": part_dataset(Store(training.store), training.dealt(0, 1))},
         dataset_config=_dealt_parts(training),
         scaling_config=ScalingConfig(

@@ -87,6 +87,10 @@ class Raw:
     """(T,) label of each bin of a file that is binned."""
     trial_intervals: np.ndarray | None = None
     """(trials, 2) start and stop in seconds."""
+    pieces: np.ndarray | None = None
+    """(pieces, 2) start and stop in seconds of the stretches that were recorded; None: there is no gap.
+
+    No segment crosses from one piece to the next; what lies between them is left out."""
     n_bins: int | None = None
     """Bins of a file that is binned: its bin 0 begins at 0 s. None: the clock follows from the times."""
     window: tuple[float, float] | None = None

@@ -26,6 +26,7 @@ class Splits:
     by: Literal["time", "trials", "blocks"] = "time"
     """What is drawn into a fold: parents of `parent_s` seconds, whole trials, or contiguous blocks of time."""
     segment_s: float = 5.0
+    """Length of a segment; a trial is one segment, or several if it is longer."""
     parent_s: float = 10.0
     valid: float = 0.1
     test: float = 0.1

@@ -4,6 +4,8 @@ The parts: bins.py finds the clock, lfp.py and behavior.py bring their modality 
 follow, and all become a Session. Units and channels keep the numbers of their file in every message.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from raydistill.config.recordings import IngestConfig
@@ -37,7 +39,7 @@ def to_session(recording: Recording, raw: Raw, sources: dict[str, str]) -> tuple
     if raw.spikes is not None:
         spikes = _spikes(raw, bins, config, notes)
     if raw.lfp is not None:
-        lfp = lfp_on_bins(raw.lfp, bins, config, _kept_channels(raw.lfp, config))
+        lfp = _lfp(raw, bins, config)
     names, units = (), ()
     if raw.behavior is not None:
         wanted = source.behavior if isinstance(source.behavior, Behavior) else Behavior()
@@ -59,6 +61,7 @@ def to_session(recording: Recording, raw: Raw, sources: dict[str, str]) -> tuple
         behavior_names=names,
         behavior_units=units,
         trial=_trial(raw, bins),
+        piece=_piece_labels(raw, bins),
         sources=sources,
     )
     return session, tuple(notes)
@@ -145,7 +148,45 @@ def _note_outside(trains, bins, notes):
         )
 
 
-# LFP channels and trials
+# LFP, trials and pieces
+
+
+def _lfp(raw: Raw, bins: Bins, config: IngestConfig) -> np.ndarray:
+    """(T, channels); of a recording with gaps each piece is filtered by itself, and what lies between is 0."""
+    channels = _kept_channels(raw.lfp, config)
+    if raw.pieces is None:
+        return lfp_on_bins(raw.lfp, bins, config, channels)
+    labels, lfp = _piece_labels(raw, bins), np.zeros((bins.n, len(channels)), dtype=np.float32)
+    for number, (start, stop) in enumerate(raw.pieces):
+        rows = np.flatnonzero(labels == number)
+        if len(rows):
+            part = replace(bins, first=bins.first + int(rows[0]), n=len(rows))
+            lfp[rows] = lfp_on_bins(_within(raw.lfp, start, stop), part, config, channels)
+    return lfp
+
+
+def _within(signal: Signal, start: float, stop: float) -> Signal:
+    """The samples of a signal from `start` to `stop` seconds, as a signal that knows no others."""
+    first = max(0, int(np.ceil((start - signal.start_s) * signal.rate_hz - 1e-6)))
+    last = min(signal.n_samples, int(np.floor((stop - signal.start_s) * signal.rate_hz + 1e-6)))
+    return Signal(
+        read=lambda a, b: signal.read(first + a, first + b),
+        n_samples=last - first,
+        n_channels=signal.n_channels,
+        rate_hz=signal.rate_hz,
+        start_s=signal.start_s + first / signal.rate_hz,
+    )
+
+
+def _piece_labels(raw: Raw, bins: Bins) -> np.ndarray | None:
+    """(T,) int32 piece of each bin that lies in one as a whole, -1 elsewhere; None where there is no gap."""
+    if raw.pieces is None:
+        return None
+    label = np.full(bins.n, -1, dtype=np.int32)
+    slack = 1e-6 * bins.width_s
+    for number, (start, stop) in enumerate(raw.pieces):
+        label[(bins.edges[:-1] >= start - slack) & (bins.edges[1:] <= stop + slack)] = number
+    return label
 
 
 def _kept_channels(signal: Signal, config: IngestConfig) -> np.ndarray:

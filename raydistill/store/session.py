@@ -36,6 +36,8 @@ class Session:
     behavior_units: tuple[str, ...] = ()
     trial: np.ndarray | None = None
     """(T,) int32 trial label of each bin, -1 outside of trials; bins of one trial are contiguous."""
+    piece: np.ndarray | None = None
+    """(T,) int32 label of each stretch without a gap, -1 between them; None: there is no gap."""
     sources: dict[str, str] = field(default_factory=dict)
     """File name -> sha256 of the raw files."""
 
@@ -44,7 +46,9 @@ class Session:
         check_name(self.subject, "subject")
         if self.spikes is None and self.lfp is None:
             raise DataError(f"session {self.name}: it has neither spikes nor LFP; name at least one of them")
-        lengths = {k: len(a) for k in ("spikes", "lfp", "behavior", "trial") if (a := getattr(self, k)) is not None}
+        lengths = {
+            k: len(a) for k in ("spikes", "lfp", "behavior", "trial", "piece") if (a := getattr(self, k)) is not None
+        }
         if len(set(lengths.values())) != 1:
             raise DataError(f"session {self.name}: arrays of different length on one clock of bins: {lengths}")
         if self.behavior is not None and self.behavior.shape[1] != len(self.behavior_names):

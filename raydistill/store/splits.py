@@ -24,44 +24,71 @@ class Cut:
     trial: int | None = None
 
 
-def cut(name: str, n_bins: int, bin_width_ms: float, trial: np.ndarray | None, splits: Splits) -> list[Cut]:
+def cut(
+    name: str, n_bins: int, bin_width_ms: float, splits: Splits, trial: np.ndarray | None, piece: np.ndarray | None
+) -> list[Cut]:
     """The segments of a session in time order.
 
     Args:
         name: the session, for errors.
         n_bins: bins of the session, T.
         bin_width_ms: width of a bin.
-        trial: (T,) trial label per bin, -1 outside of trials; needed for `by: trials`.
         splits: how to cut and draw.
+        trial: (T,) trial label per bin, -1 outside of trials; needed for `by: trials`.
+        piece: (T,) label of each stretch without a gap, -1 between them; None: there is no gap.
     Raises:
         DataError: the session has fewer split units than three folds need.
     """
+    bins = lambda seconds: max(1, round(seconds * 1000 / bin_width_ms))  # noqa: E731
+    parent, segment = bins(splits.parent_s), bins(splits.segment_s)
     if splits.by == "trials":
         units = _trials(name, trial)
         folds = _draw(name, len(units), splits, "trials")
-        return [Cut(a, b, fold, int(trial[a])) for (a, b), fold in zip(units, folds, strict=True)]
-    bins = lambda seconds: round(seconds * 1000 / bin_width_ms)  # noqa: E731
-    parent, segment = bins(splits.parent_s), bins(splits.segment_s)
-    starts = np.arange(n_bins // parent) * parent
+        chunks = [(unit, fold, _chunks(*unit, segment)) for unit, fold in zip(units, folds, strict=True)]
+        return [Cut(a, b, fold, int(trial[unit[0]])) for unit, fold, parts in chunks for a, b in parts]
+    units = _parents(n_bins, parent, segment, piece)
     if splits.by == "time":
-        folds = _draw(name, len(starts), splits, f"{splits.parent_s:g}-s parents")
-        guard = 0
+        folds = _draw(name, len(units), splits, f"{splits.parent_s:g}-s parents")
     else:
-        folds = _blocks(name, len(starts), splits)
-        guard = bins(splits.guard_s)
-    cuts = []
-    for start, fold in zip(starts, folds, strict=True):
-        cuts += [Cut(int(start + a), int(start + a + segment), fold) for a in range(0, parent - segment + 1, segment)]
-    return _keep_guard(cuts, guard)
+        folds = _blocks(name, len(units), splits)
+    cuts = [
+        Cut(a, a + segment, fold)
+        for (start, stop), fold in zip(units, folds, strict=True)
+        for a in range(start, stop - segment + 1, segment)
+    ]
+    return _keep_guard(cuts, round(splits.guard_s * 1000 / bin_width_ms) if splits.by == "blocks" else 0)
+
+
+def _runs(label):
+    """[start, stop) of each run of one label from 0 on; a label that comes back later is another run."""
+    edges = np.flatnonzero(np.diff(label)) + 1  # (runs - 1,)
+    bounds = [0, *edges.tolist(), len(label)]
+    return [(a, b) for a, b in pairwise(bounds) if label[a] >= 0]
 
 
 def _trials(name, trial):
-    """[start, stop) of each run of one label; a label that comes back later is another trial."""
     if trial is None:
         raise DataError(f"session {name}: `splits.by: trials` needs trials, and the recording names none")
-    edges = np.flatnonzero(np.diff(trial)) + 1  # (runs - 1,)
-    bounds = [0, *edges.tolist(), len(trial)]
-    return [(a, b) for a, b in pairwise(bounds) if trial[a] >= 0]
+    return _runs(trial)
+
+
+def _chunks(start, stop, longest):
+    """A trial as one segment, or, where it is longer, as full ones from its start and one that ends with it."""
+    if stop - start <= longest:
+        return [(start, stop)]
+    full = [(a, a + longest) for a in range(start, stop - longest + 1, longest)]
+    rest = (stop - start) % longest
+    return full + ([(stop - rest, stop)] if rest else [])
+
+
+def _parents(n_bins, parent, segment, piece):
+    """[start, stop) of each parent. A recording without gaps drops its tail; a piece keeps a rest of whole segments."""
+    if piece is None:
+        return [(a, a + parent) for a in range(0, n_bins - parent + 1, parent)]
+    units = []
+    for start, stop in _runs(piece):
+        units += [(a, min(a + parent, stop)) for a in range(start, stop - segment + 1, parent)]
+    return units
 
 
 def _draw(name, n, splits, what):

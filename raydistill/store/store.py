@@ -72,7 +72,7 @@ class Store:
 
     def write(self, session: Session, config: IngestConfig, fingerprint: str) -> Entry:
         """Cut, draw, normalise and store one session, replacing an older one of that name; the marker comes last."""
-        cuts = cut(session.name, session.n_bins, session.bin_width_ms, session.trial, config.splits)
+        cuts = cut(session.name, session.n_bins, session.bin_width_ms, config.splits, session.trial, session.piece)
         fitted = cuts if config.splits.protocol != "corrected" else [c for c in cuts if c.split == TRAIN]
         normalisation = {
             name: _statistics(session, name, fitted)
@@ -250,7 +250,7 @@ def _entry(session, config, cuts, normalisation, parts, fingerprint, digest):
         behavior=tuple(session.behavior_names),
         behavior_units=tuple(session.behavior_units),
         splits={split: sum(c.split == split for c in cuts) for split in (TRAIN, VALID, TEST)},
-        aligned=config.splits.by == "trials",
+        aligned=config.splits.by == "trials" and len({c.trial for c in cuts}) == len(cuts),
         protocol=config.splits.protocol,
         normalisation=normalisation,
         config=canonical(config),

@@ -361,3 +361,23 @@ def test_drop_channels_of_a_number_that_is_not_there_is_refused():
     raw = replace(trains_raw(REGULAR), lfp=signal(lambda t: np.sin(t)[:, None] * [1.0, 2.0], 250.0, 20.0))
     with pytest.raises(DataError, match="there is no LFP channel 2; they are numbered 0 to 1"):
         session(raw, drop_channels=(2,))
+
+
+def test_pieces_are_filtered_apart_and_label_the_bins_that_lie_in_them_whole():
+    """What lies between the pieces is a step of 1 V and lost samples: none of it may reach a piece."""
+
+    def between(t):
+        voltage = np.sin(2 * np.pi * t)[:, None] * [1e-3, 2e-3]
+        voltage[(t >= 8) & (t < 12)] = np.where(t[(t >= 8) & (t < 12)] < 10, 1.0, np.nan)[:, None]
+        return voltage
+
+    pieces = np.array([[0.0, 8.0], [12.0, 20.0]])
+    whole = replace(trains_raw(REGULAR), lfp=signal(between, 1000.0, 20.0), pieces=pieces)
+    made, _ = session(whole, filters=NO_CAR.filters)
+    assert np.unique(made.piece[:800]).tolist() == [0] and np.unique(made.piece[1200:]).tolist() == [1]
+    assert np.all(made.piece[800:1200] == -1) and not made.lfp[800:1200].any()
+    clean = replace(
+        trains_raw(REGULAR), lfp=signal(lambda t: np.sin(2 * np.pi * t)[:, None] * [1e-3, 2e-3], 1000.0, 8.0)
+    )
+    alone, _ = session(clean, filters=NO_CAR.filters)
+    assert np.abs(made.lfp[:800] - alone.lfp).max() < 1e-6

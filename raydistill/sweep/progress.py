@@ -4,9 +4,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from raydistill.sweep.folders import job_folder, read_metrics
 from raydistill.sweep.job import DONE
@@ -82,13 +83,12 @@ class Progress:
         return f", {_duration((self.clock() - self.started) / self.finished_here * self.left)}"
 
     def _table(self):
-        table = Table(title=f"{self.stage}{self._epoch()}", title_justify="left", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
         for column in ("job", "done", "failed", "of"):
             table.add_column(column, justify="left" if column == "job" else "right")
         for line, total in self.total.items():
             table.add_row(line, str(self.done[line]), str(self.failed[line]), str(total))
-        table.add_row(f"{self.left} left{self._eta()}", "", "", "")
-        return table
+        return Group(Text(f"{self.stage}{self._epoch()}"), table, Text(f"{self.left} left{self._eta()}"))
 
     def _epoch(self):
         if self.current is None:

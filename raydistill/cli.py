@@ -58,7 +58,7 @@ def sweep(
 
         with Progress(runs) as progress:
             results = run_sweep(config, runs, progress, address, device)
-    render(results, Console())
+    render(results, _console())
     print(
         f"\nresults and figures   {runs / 'sweeps' / config.name}\n"
         f"every job and curve   raydistill ui --runs {runs}\n"
@@ -81,7 +81,7 @@ def plan(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJson =
     if json_:
         print(json.dumps(planned.to_json(), indent=1))
     else:
-        render(planned, Console())
+        render(planned, _console())
 
 
 @app.command
@@ -99,7 +99,7 @@ def results(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJso
     if json_:
         print(json.dumps(found.to_json(), indent=1))
     elif found.scores or found.baselines or found.failed:
-        render(found, Console())
+        render(found, _console())
     else:
         _say(f"no job of {config.name} is done in {runs}; run `raydistill sweep {file}` first")
     return 1 if found.failed else 0
@@ -152,7 +152,7 @@ def sessions(*, store: str, json_: AsJson = False):
     if json_:
         print(json.dumps([to_json(e) for e in entries], indent=1))
     else:
-        render(entries, Console())
+        render(entries, _console())
 
 
 @app.command
@@ -188,6 +188,11 @@ def doctor(*, runs: Runs = RUNS):
     for check in checks:
         print(f"{check.state:<8} {check.name:<22} {check.detail}")
     return 1 if any(check.state == "missing" for check in checks) else 0
+
+
+def _console() -> Console:
+    """For results on stdout: as wide as the terminal, or wide enough for a file."""
+    return Console(width=None if sys.stdout.isatty() else 140)
 
 
 def _say(text: str) -> None:

@@ -35,11 +35,6 @@ class ModelConfig:
                 raise ConfigError(
                     f"a width must be a multiple of twice its heads (rotary pairs), got ({width=}, {heads=})"
                 )
-        if self.width % self.spikes_patch:
-            raise ConfigError(
-                f"`width` must be a multiple of `spikes_patch` for the count table, "
-                f"but got ({self.width=}, {self.spikes_patch=})"
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

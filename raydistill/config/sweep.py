@@ -132,7 +132,7 @@ class SweepConfig:
             if job.source and job.source not in earlier:
                 raise ConfigError("a job starts from one above it in the file", at=("jobs", name, job.kind))
             earlier[name] = job
-            self.model_of(job), self.training_of(job)  # the merged values must fit together, too
+            self._check_values(name, job)
         for method, job in self.methods.items():
             _known(job, self.jobs, "methods", method)
             if self.jobs[job].pretrain:
@@ -142,6 +142,28 @@ class SweepConfig:
         for pair in self.comparisons:
             for method in pair:
                 _known(method, self.methods, "compare")
+
+    def _check_values(self, name: str, job: JobConfig) -> None:
+        """The merged values must fit together, too."""
+        model, _ = self.model_of(job), self.training_of(job)
+        if self.embedding_of(name) == "count" and model.width % model.spikes_patch:
+            raise ConfigError(
+                f"`width` must be a multiple of `spikes_patch` for the count table, "
+                f"but got (width={model.width}, spikes_patch={model.spikes_patch})",
+                at=("jobs", name),
+            )
+
+    def modality_of(self, name: str) -> str:
+        """The modality that a job's model reads."""
+        job = self.jobs[name]
+        return job.pretrain or job.train or (job.into if job.distill else self.modality_of(job.finetune))
+
+    def embedding_of(self, name: str) -> str:
+        """The value embedding of a job's model: what the job says, or the usual one of its modality and kind."""
+        job = self.jobs[name]
+        if job.embedding:
+            return job.embedding
+        return "count" if self.modality_of(name) == "spikes" else "conv" if job.distill else "linear"
 
     @property
     def comparisons(self) -> list[tuple[str, str]]:

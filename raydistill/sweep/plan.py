@@ -118,14 +118,14 @@ def _instances(sweep, name, config: JobConfig, method, groups, made):
     if config.pretrain:
         sessions = groups[config.on]
         _need(sweep, name, sessions, config.pretrain)
-        spec = _spec(sweep, config, config.pretrain, sessions, config.seed, ())
+        spec = _spec(sweep, name, sessions, config.seed, ())
         job = _job(sweep, config, f"{name}/seed{config.seed}", None, None, config.seed, spec, ())
         yield (name, None, None), job
         return
     source = sweep.jobs[config.source] if config.source else None
-    modality = config.train or (config.into if config.distill else modality_of(sweep, config.source))
+    needed = {sweep.modality_of(job) for job in (name, config.source) if job}
     for entry in groups[config.each]:
-        _need(sweep, name, [entry], modality, *([modality_of(sweep, config.distill)] if config.distill else []))
+        _need(sweep, name, [entry], *sorted(needed))
         for seed in sweep.seeds:
             start = ()
             if source:
@@ -136,15 +136,9 @@ def _instances(sweep, name, config: JobConfig, method, groups, made):
                         "give both the same `each`"
                     )
                 start = (made[key].key,)
-            spec = _spec(sweep, config, modality, [entry], seed, start) | {"behavior": _behavior(sweep, entry)}
+            spec = _spec(sweep, name, [entry], seed, start) | {"behavior": _behavior(sweep, entry)}
             title = f"{name}/{entry.session}/seed{seed}"
             yield (name, entry.session, seed), _job(sweep, config, title, method, entry, seed, spec, start)
-
-
-def modality_of(sweep: SweepConfig, name: str) -> str:
-    """The modality that a job's model reads."""
-    job = sweep.jobs[name]
-    return job.pretrain or job.train or (job.into if job.distill else modality_of(sweep, job.finetune))
 
 
 def _need(sweep, name, entries, *modalities):
@@ -165,10 +159,17 @@ def _behavior(sweep, entry):
     return list(sweep.behavior or entry.behavior)
 
 
-def _spec(sweep, config, modality, entries, seed, start):
-    training = asdict(sweep.training_of(config))
-    training.pop("checkpoint_every")
-    value = config.embedding or ("count" if modality == "spikes" else "conv" if config.distill else "linear")
+def _spec(sweep, name, entries, seed, start):
+    """Everything that changes the answer of a job, and nothing else."""
+    config, modality, value = sweep.jobs[name], sweep.modality_of(name), sweep.embedding_of(name)
+    model, training = asdict(sweep.model_of(config)), asdict(sweep.training_of(config))
+    unused = {"checkpoint_every", "lfp_patch" if modality == "spikes" else "spikes_patch"}
+    unused |= set() if value == "count" else {"max_count"}
+    unused |= set() if value == "conv" else {"conv_kernel", "conv_dilation"}
+    if config.distill:
+        unused |= {"mask_ratio", "predictor_width", "predictor_layers", "predictor_heads"}
+    else:
+        unused |= {"alignment"}
     return canonical(
         {
             "format": FORMAT_VERSION,
@@ -176,8 +177,8 @@ def _spec(sweep, config, modality, entries, seed, start):
             "modality": modality,
             "value": value,
             "sessions": {e.session: e.content for e in entries},
-            "model": asdict(sweep.model_of(config)),
-            "training": training,
+            "model": {k: v for k, v in model.items() if k not in unused},
+            "training": {k: v for k, v in training.items() if k not in unused},
             "seed": seed,
             "from": list(start),
         }

@@ -73,6 +73,14 @@ def test_key_changes_with_what_determines_the_answer():
     assert changed(entries=other) == {n for n in jobs_of() if "a_2" in n}
 
 
+def test_key_changes_only_where_a_value_is_used():
+    every = set(jobs_of()) - {n for n in jobs_of() if n.startswith("ridge")}
+    students = {n for n in every if n.startswith("distilled")}
+    assert changed(model={"lfp_patch": 16}) == students | {n for n in every if n.startswith("ss")}
+    assert changed(model={"conv_kernel": 5}) == students == changed(training={"alignment": 1.0})
+    assert changed(model={"spikes_patch": 32}) == {n for n in every if not n.startswith("ss")}
+
+
 @pytest.mark.parametrize(
     "change",
     [

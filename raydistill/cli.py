@@ -125,14 +125,24 @@ def ingest(
     *,
     store: str,
     folder: Annotated[Path | None, Parameter(help="Where a manifest's files lie, if not beside it.")] = None,
+    dataset: Annotated[
+        Literal["makin", "flint", "gallego", "neurotask", "nwb"] | None,
+        Parameter(help="Of a folder, only the recordings of this layout."),
+    ] = None,
+    dry_run: Annotated[bool, Parameter(help="List what would be read, and start nothing.", negative="")] = False,
     workers: Annotated[int | None, Parameter(help="Recordings read at once; by default one a core.")] = None,
     address: Address = None,
     set_: Overrides = (),
 ):
-    """Read recordings (a manifest, an NWB file or a folder of them) into the session store STORE, in parallel."""
-    from raydistill.recordings.manifest import plan_sources
+    """Read recordings (a manifest, an NWB file, a folder) into the session store STORE, in parallel."""
+    from raydistill.recordings.discover import plan_sources
 
-    planned = plan_sources(source, folder, set_)
+    planned = plan_sources(source, folder, set_, dataset)
+    if dry_run:
+        for recording in planned:
+            there = "" if recording.path.is_file() else "  missing"
+            print(f"{recording.name:<32} {recording.config.bin_width_ms:g} ms  {recording.path}{there}")
+        return 0
     from raydistill.recordings.ingest import ingest_with_ray
 
     outcome = ingest_with_ray(planned, store, workers=workers, address=address, say=_say)

@@ -138,12 +138,12 @@ def _in_parallel(recordings: list[Recording], store_uri: str, known: dict[str, s
 def ingest_one(recording: Recording, store_uri: str, known: str | None) -> Arrival:
     """Bring one recording into the store unless its fingerprint is `known`; every error becomes a failed Arrival."""
     try:
-        digest = sha256(recording.path)
-        identity = recording_fingerprint(recording, digest)
+        digests = {path.name: sha256(path) for path in files_of(recording)}
+        identity = recording_fingerprint(recording, digests)
         if identity == known:
             return Arrival(name=recording.name, state="skipped")
-        with opened(recording.path, recording.source) as raw:
-            session, notes = to_session(recording, raw, {recording.path.name: digest})
+        with opened(recording.path, recording.source, recording.config.bin_width_ms) as raw:
+            session, notes = to_session(recording, raw, digests)
         Store(store_uri).write(session, recording.config, identity)
     except RaydistillError as err:
         return Arrival(name=recording.name, state="failed", cause=str(err))
@@ -153,11 +153,18 @@ def ingest_one(recording: Recording, store_uri: str, known: str | None) -> Arriv
     return Arrival(name=recording.name, state="made", notes=notes)
 
 
-def recording_fingerprint(recording: Recording, digest: str) -> str:
+def files_of(recording: Recording) -> list[Path]:
+    """The recording's file, and its companion where it has one."""
+    companion = getattr(recording.source, "companion", None)
+    return [recording.path, *([recording.path.parent / companion] if companion else [])]
+
+
+def recording_fingerprint(recording: Recording, digests: dict[str, str]) -> str:
     """sha256 of all that decides what a stored session holds; where the file lies does not."""
     described = dataclasses.asdict(recording.source)
-    del described["file"], described["ingest"]  # the content stands for the file, the configuration for `ingest`
-    return fingerprint([FORMAT_VERSION, recording.name, digest, described, recording.config])
+    for name in ("file", "companion", "ingest"):  # content stands for the files, the configuration for `ingest`
+        described.pop(name, None)
+    return fingerprint([FORMAT_VERSION, recording.name, sorted(digests.values()), described, recording.config])
 
 
 def sha256(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 from raydistill.config.load import Partial, Where, build, override, read_yaml
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError
+from raydistill.recordings.published import Published
 from raydistill.recordings.readers import ENDINGS
 from raydistill.store.session import check_name
 
@@ -191,35 +192,45 @@ class Recording:
 
     name: str
     path: Path
-    source: Source
+    source: Source | Published
     config: IngestConfig
 
 
-def plan_sources(source: str | Path, folder: str | Path | None = None, overrides=()) -> list[Recording]:
-    """The recordings of a manifest, an NWB file, or a folder of NWB files.
+def described(source: Path, folder: Path | None = None, overrides=()) -> list[Recording]:
+    """The recordings of a manifest or of an NWB file.
 
     Args:
-        source: path of a .yaml manifest, of a .nwb file, or of a folder that is searched for .nwb files.
+        source: path of a .yaml manifest or of a .nwb file.
         folder: where a manifest's files lie, if not where it says itself.
         overrides: "path=value" strings on the manifest's keys, such as "ingest.bin_width_ms=20"; without a
             manifest they apply to the one that the NWB files amount to.
     Raises:
         ConfigError, DataError: `source` is nothing to read, or says something that cannot be meant.
     """
-    source = Path(source)
     if source.suffix.lower() in (".yaml", ".yml"):
-        tree, base = read_yaml(source), source.parent
-    elif folder is not None:
-        raise ConfigError(f"{source}: a folder is for the files of a manifest; NWB files are named directly")
-    else:
-        tree, base = {"sessions": [{"file": str(path)} for path in _nwb_files(source)]}, Path()
+        return _planned(read_yaml(source), source, folder, overrides)
+    if folder is not None:
+        raise ConfigError(f"{source}: --folder is for the files of a manifest; other files are named directly")
+    return _planned({"sessions": [{"file": str(path)} for path in _nwb_file(source)]}, source, Path(), overrides)
+
+
+def nwb_recordings(folder: Path, overrides=(), apart=frozenset()) -> list[Recording]:
+    """The NWB 2 files anywhere in a folder, apart from those that belong to other recordings."""
+    there = (p for p in folder.rglob("[!.]*") if p.suffix.lower() == ".nwb" and p.is_file())
+    files = sorted(p for p in there if p not in apart)
+    tree = {"sessions": [{"file": str(path)} for path in files]}
+    return _planned(tree, folder, Path(), overrides) if files else []
+
+
+def _planned(tree: dict, source: Path, base: Path | None, overrides) -> list[Recording]:
+    """The recordings that a manifest's tree describes; files lie in `base`, or where the manifest says."""
     for text in overrides:
         override(tree, text)
     where = Where(str(source))
     manifest = build(Manifest, tree, where)
     if not manifest.sessions:
         raise where.error("`sessions` is empty: name at least one recording")
-    base = Path(folder) if folder is not None else base / (manifest.folder or "")
+    base = source.parent / (manifest.folder or "") if base is None else base
     items = tree["sessions"] if isinstance(tree["sessions"], list) else [tree["sessions"]]
     places = [where.down(tree, "sessions").down(items, i) for i in range(len(items))]
     planned = [_recording(manifest, own, base, at) for own, at in zip(manifest.sessions, places, strict=True)]
@@ -227,12 +238,7 @@ def plan_sources(source: str | Path, folder: str | Path | None = None, overrides
     return planned
 
 
-def _nwb_files(source: Path) -> list[Path]:
-    if source.is_dir():
-        files = sorted(p for p in source.rglob("[!.]*") if p.suffix.lower() == ".nwb" and p.is_file())
-        if not files:
-            raise DataError(f"{source}: no .nwb file in this folder; describe other files in a manifest")
-        return files
+def _nwb_file(source: Path) -> list[Path]:
     if not source.exists():
         raise DataError(f"{source}: no such file or folder; give a manifest (.yaml), a .nwb file or a folder of them")
     if source.suffix.lower() != ".nwb":

@@ -14,7 +14,7 @@ from raydistill.recordings.behavior import behavior_on_bins, prepared
 from raydistill.recordings.bins import Bins, common_bins, covered
 from raydistill.recordings.lfp import lfp_on_bins
 from raydistill.recordings.manifest import Behavior, Recording, as_name
-from raydistill.recordings.readers import Counts, Raw, Signal, SpikeTrains
+from raydistill.recordings.readers import Counts, Raw, Signal, SpikeTrains, Trace
 from raydistill.store.session import Session
 
 _MAX_COUNT = 255
@@ -42,9 +42,9 @@ def to_session(recording: Recording, raw: Raw, sources: dict[str, str]) -> tuple
         lfp = _lfp(raw, bins, config)
     names, units = (), ()
     if raw.behavior is not None:
-        wanted = source.behavior if isinstance(source.behavior, Behavior) else Behavior()
-        trace = prepared(raw.behavior, wanted)
-        behavior, names, units = behavior_on_bins(trace, bins, config.behavior_gap_s), trace.names, trace.units
+        wanted = getattr(source, "behavior", None)
+        trace = prepared(raw.behavior, wanted if isinstance(wanted, Behavior) else Behavior())
+        behavior, names, units = _behavior(raw, trace, bins, config.behavior_gap_s), trace.names, trace.units
         if np.isnan(behavior).any():
             notes.append(f"behavior is lost (NaN) in {np.isnan(behavior).any(axis=1).mean():.1%} of the bins")
     session = Session(
@@ -156,13 +156,35 @@ def _lfp(raw: Raw, bins: Bins, config: IngestConfig) -> np.ndarray:
     channels = _kept_channels(raw.lfp, config)
     if raw.pieces is None:
         return lfp_on_bins(raw.lfp, bins, config, channels)
-    labels, lfp = _piece_labels(raw, bins), np.zeros((bins.n, len(channels)), dtype=np.float32)
-    for number, (start, stop) in enumerate(raw.pieces):
-        rows = np.flatnonzero(labels == number)
-        if len(rows):
-            part = replace(bins, first=bins.first + int(rows[0]), n=len(rows))
-            lfp[rows] = lfp_on_bins(_within(raw.lfp, start, stop), part, config, channels)
+    lfp = np.zeros((bins.n, len(channels)), dtype=np.float32)
+    for rows, part, (start, stop) in _pieces(raw, bins):
+        lfp[rows] = lfp_on_bins(_within(raw.lfp, start, stop), part, config, channels)
     return lfp
+
+
+def _behavior(raw: Raw, trace: Trace, bins: Bins, gap_s: float) -> np.ndarray:
+    """(T, K); nothing is interpolated from one piece to the next, and what lies between is NaN."""
+    if raw.pieces is None:
+        return behavior_on_bins(trace, bins, gap_s)
+    order = np.argsort(trace.times, kind="stable")
+    times, values = trace.times[order], trace.values[order]
+    behavior = np.full((bins.n, len(trace.names)), np.nan, dtype=np.float32)
+    for rows, part, (start, stop) in _pieces(raw, bins):
+        own = slice(*np.searchsorted(times, [start - 1e-9, stop + 1e-9]))
+        if np.isfinite(values[own]).any():
+            behavior[rows] = behavior_on_bins(replace(trace, times=times[own], values=values[own]), part, gap_s)
+    if np.isnan(behavior).all():
+        raise DataError("behavior is lost in every bin of every piece")
+    return behavior
+
+
+def _pieces(raw: Raw, bins: Bins):
+    """(rows, the bins of these rows, (start, stop) in seconds) of each piece that holds a whole bin."""
+    for start, stop in raw.pieces:
+        first = max(0, int(np.ceil((start - bins.start_s) / bins.width_s - 1e-6)))
+        last = min(bins.n, int(np.floor((stop - bins.start_s) / bins.width_s + 1e-6)))
+        if last > first:
+            yield slice(first, last), replace(bins, first=bins.first + first, n=last - first), (start, stop)
 
 
 def _within(signal: Signal, start: float, stop: float) -> Signal:
@@ -183,9 +205,8 @@ def _piece_labels(raw: Raw, bins: Bins) -> np.ndarray | None:
     if raw.pieces is None:
         return None
     label = np.full(bins.n, -1, dtype=np.int32)
-    slack = 1e-6 * bins.width_s
-    for number, (start, stop) in enumerate(raw.pieces):
-        label[(bins.edges[:-1] >= start - slack) & (bins.edges[1:] <= stop + slack)] = number
+    for number, (rows, _, _) in enumerate(_pieces(raw, bins)):
+        label[rows] = number
     return label
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.io import savemat
 
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.manifest import plan_sources
+from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.preprocess import to_session
 from raydistill.recordings.readers import opened
 
@@ -21,7 +21,7 @@ def session(manifest):
         path_and_subject = f"file: {path.name}, subject: m1, bin_width_ms: 100"
         text = f"ingest: {{{ingest}}}\nsessions:\n  - {{{path_and_subject}, {entry}}}\n"
         (recording,) = plan_sources(manifest(text), path.parent)
-        with opened(recording.path, recording.source) as raw:
+        with opened(recording.path, recording.source, 10.0) as raw:
             return to_session(recording, raw, {})[0]
 
     return make
@@ -96,7 +96,7 @@ def test_spike_times_of_every_form_are_read_by_unit(name, tmp_path, manifest):
     FORMS[name](tmp_path / name)
     spikes = "{times: times, unit_ids: unit}" if name == "flat.npz" else "{times: times}"
     (recording,) = plan_sources(manifest(f"sessions: [{{file: {name}, subject: m1, spikes: {spikes}}}]"))
-    with opened(recording.path, recording.source) as raw:
+    with opened(recording.path, recording.source, 10.0) as raw:
         times = [t.tolist() for t in raw.spikes.times]
     expected = {"flat.npz": [TRAINS[0], TRAINS[2]], "keys.npz": [TRAINS[0], TRAINS[2], [1.0]]}
     assert times == expected.get(name, TRAINS)
@@ -191,7 +191,7 @@ def test_binned_arrays_without_a_bin_width_are_refused(make_h5, manifest):
     (recording,) = plan_sources(manifest("sessions: [{file: rec.h5, subject: m1, spikes: spikes}]"))
     with (
         pytest.raises(DataError, match="spikes has one row a bin: give the file's `bin_width_ms`"),
-        opened(recording.path, recording.source),
+        opened(recording.path, recording.source, 10.0),
     ):
         pass
 

@@ -9,8 +9,8 @@ import pytest
 from scipy.io import savemat
 
 from raydistill.errors import ConfigError, DataError
+from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest, ingest_with_ray
-from raydistill.recordings.manifest import plan_sources
 from raydistill.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -92,9 +92,9 @@ def test_files_lie_beside_the_manifest_in_its_folder_or_where_the_caller_says(ma
 def test_source_that_is_nothing_to_read_is_refused(tmp_path, make_h5):
     with pytest.raises(DataError, match="no such file or folder"):
         plan_sources(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"no \.nwb file in this folder"):
+    with pytest.raises(DataError, match="no known recording in this folder"):
         plan_sources(tmp_path)
-    with pytest.raises(ConfigError, match="a folder is for the files of a manifest"):
+    with pytest.raises(ConfigError, match="--folder is for the files of a manifest"):
         plan_sources(tmp_path, folder=tmp_path)
     with pytest.raises(ConfigError, match=r"describe this one in a \.yaml manifest"):
         plan_sources(make_h5())

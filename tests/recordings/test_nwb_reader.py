@@ -9,7 +9,7 @@ import pytest
 
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
-from raydistill.recordings.manifest import plan_sources
+from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.preprocess import to_session
 from raydistill.recordings.readers import opened
 
@@ -23,13 +23,13 @@ def plan(path, **options):
 
 
 def read(path, check=lambda raw: raw, **options):
-    with opened(path, plan(path, **options).source) as raw:
+    with opened(path, plan(path, **options).source, 10.0) as raw:
         return check(raw)
 
 
 def made(path, **config):
     recording = replace(plan(path), config=IngestConfig(**config))
-    with opened(path, recording.source) as raw:
+    with opened(path, recording.source, 10.0) as raw:
         return to_session(recording, raw, {})[0]
 
 
@@ -121,7 +121,7 @@ def test_interval_takes_a_part_and_several_matches_need_an_index(make_nwb, manif
     def session(interval):
         text = f"ingest: {{bin_width_ms: 20}}\nsessions: [{{file: {path.name}, trials: epochs, interval: {interval}}}]"
         (recording,) = plan_sources(manifest(text))
-        with opened(recording.path, recording.source) as raw:
+        with opened(recording.path, recording.source, 10.0) as raw:
             return to_session(recording, raw, {})[0]
 
     second = session("{table: epochs, value: run, index: 1}")
@@ -194,7 +194,7 @@ def _check_open_field(raw):
 )
 def test_real_recordings_of_the_example_have_plausible_rates_and_speeds(recordings, name, n_bins, median_speed):
     planned = {r.name: r for r in plan_sources(EXAMPLES / "nwb_recordings.yaml", recordings / "nwb")}
-    with opened(planned[name].path, planned[name].source) as raw:
+    with opened(planned[name].path, planned[name].source, 10.0) as raw:
         session, _ = to_session(planned[name], raw, {})
     rates = session.spikes.mean(axis=0) / 0.02
     speed = np.hypot(*session.behavior.T)

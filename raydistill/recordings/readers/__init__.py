@@ -6,11 +6,13 @@ A reader is one file for one layout, with `opened(path, source)`: a context mana
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from raydistill.errors import DataError
+from raydistill.recordings.published import Published
 
 ARRAY_ENDINGS = (".h5", ".hdf5", ".mat", ".npz")
 ENDINGS = (".nwb", *ARRAY_ENDINGS)
@@ -100,14 +102,23 @@ class Raw:
     region: str = ""
 
 
-def opened(path: Path, source) -> AbstractContextManager[Raw]:
-    """The recording in `path`, read as `source` (a manifest's Source) says; the file stays open inside the context.
+def opened(path: Path, source, bin_width_ms: float) -> AbstractContextManager[Raw]:
+    """The recording in `path`, read as `source` says; the file stays open inside the context.
+
+    Args:
+        source: a manifest's Source, or a Published.
+        bin_width_ms: of the session to be made; files of bins with trials between them are rebinned to it.
 
     Raises:
         DataError: the file is missing, damaged, or not as `source` describes it.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
+    if isinstance(source, Published):
+        reader = import_module(f"raydistill.recordings.readers.{source.layout}")
+        return (
+            reader.opened(path, source, bin_width_ms) if source.layout == "neurotask" else reader.opened(path, source)
+        )
     if path.suffix.lower() == ".nwb":
         from raydistill.recordings.readers import nwb as reader
     else:

@@ -1,0 +1,131 @@
+"""Flint et al. (2012), monkey C: MATLAB 5 files that hold the trials of one to four sessions (spec A2).
+
+`Subject` is a struct array of sessions, `Subject.Trial` one of trials, `Trial.Neuron` one of units, to some of which
+an LFP channel belongs. All times are seconds of one clock. Spikes and behavior are few and are gathered; LFP stays
+as it was loaded, trial by trial, and is laid onto one clock of 2 kHz as it is read: NaN between the trials.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from raydistill.errors import DataError
+from raydistill.recordings.published import Found, Published
+from raydistill.recordings.readers import Raw, Signal, SpikeTrains, Trace
+from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ, STEP_S, Trial, session_trials
+
+SESSIONS = {"e1": 1, "e2": 2, "e3": 4, "e4": 3, "e5": 2}
+"""Sessions in each of the published files."""
+_FILE = re.compile(r"flint_2012_(e[1-5])\.mat", re.IGNORECASE)
+
+
+def find(folder: Path) -> list[Found]:
+    """The sessions in the files `Flint_2012_e1.mat` to `_e5.mat` anywhere in `folder`, such as MonkeyC_e2_1."""
+    found = []
+    for path in sorted(folder.rglob("*.mat")):
+        if match := _FILE.fullmatch(path.name):
+            experiment = match[1].lower()
+            source = {"file": path.relative_to(folder).as_posix(), "subject": "C", "dataset": "flint", "task": "CO"}
+            for part in map(str, range(1, _session_count(path, experiment) + 1)):
+                published = Published(layout="flint", part=part, region="M1", **source)
+                found.append(Found(name=f"MonkeyC_{experiment}_{part}", path=path, source=published))
+    return found
+
+
+def _session_count(path: Path, experiment: str) -> int:
+    """Read from the head of the file; a damaged one is taken for the published one, and fails when it is opened."""
+    from scipy.io import whosmat
+
+    try:
+        return int(np.prod({name: shape for name, shape, _ in whosmat(path)}["Subject"]))
+    except Exception:
+        return SESSIONS[experiment]
+
+
+@contextmanager
+def opened(path: Path, source: Published) -> Iterator[Raw]:
+    """Yield the `Raw` of session `source.part` (from 1) of a file.
+
+    Raises:
+        DataError: the file is damaged, or a field is missing, of another type or length, or off the clock.
+    """
+    try:
+        yield _raw(session_trials(path, source.part))
+    except DataError as err:
+        raise DataError(f"{path.name}: {err}") from err
+
+
+def _raw(trials: list[Trial]) -> Raw:
+    start_s = float(trials[0].time[0])
+    bounds, joined = _placed(trials, start_s)
+    pieces = np.column_stack([bounds[np.r_[True, ~joined], 0], bounds[np.r_[~joined, True], 1]])
+    times = np.concatenate([t.time for t in trials])
+    units = range(len(trials[0].spikes))
+    return Raw(
+        spikes=SpikeTrains(
+            times=tuple(np.sort(np.concatenate([t.spikes[u] for t in trials])) for u in units), ids=tuple(units)
+        ),
+        lfp=_lfp(trials, bounds, start_s),
+        behavior=Trace(
+            times=times,
+            values=np.concatenate([t.velocity for t in trials]),
+            names=("velocity_x", "velocity_y"),
+            units=("", ""),  # the files do not state them
+            span=(start_s, float(times[-1]) + STEP_S),
+        ),
+        trial_intervals=np.array([(t.time[0], t.time[-1] + STEP_S) for t in trials]),
+        pieces=start_s + pieces / LFP_HZ,
+        subject="C",
+        region="M1",
+    )
+
+
+def _placed(trials: list[Trial], start_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """(trials, 2) LFP samples of the session between which each lies; (trials - 1,) those that the next one continues.
+
+    A trial that begins within half a step of `Time` after the last one ends continues it: there is no gap.
+    """
+    spans = np.array([(t.time[0], t.time[-1] + STEP_S) for t in trials])
+    bounds = np.round((spans - start_s) * LFP_HZ).astype(np.int64)
+    between = bounds[1:, 0] - bounds[:-1, 1]
+    half_step = LFP_HZ // RATE_HZ // 2
+    if np.any(between < -half_step):
+        at = int(np.argmax(between < -half_step))
+        pair = f"trials {trials[at].number} and {trials[at + 1].number}"
+        raise DataError(f"{pair} overlap by {-between[at] / LFP_HZ:.3f} s")
+    joined = between <= half_step
+    bounds[:-1, 1][joined] = bounds[1:, 0][joined]
+    return bounds, joined
+
+
+def _lfp(trials: list[Trial], bounds: np.ndarray, start_s: float) -> Signal | None:
+    channels = [n for n in range(len(trials[0].lfp)) if any(len(t.lfp[n]) for t in trials)]
+    if not channels:
+        return None
+    per_trial = [tuple(t.lfp[n] for n in channels) for t in trials]
+    return Signal(
+        read=partial(_read, per_trial, bounds),
+        n_samples=int(bounds[-1, 1]),
+        n_channels=len(channels),
+        rate_hz=float(LFP_HZ),
+        start_s=start_s,
+    )
+
+
+def _read(per_trial, bounds: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """(stop - start, C) float32; NaN between trials, and where a trial lacks the channel.
+
+    Where the LFP of a trial is a few samples short, the last sample stands for those that are missing.
+    """
+    out = np.full((stop - start, len(per_trial[0])), np.nan, dtype=np.float32)
+    for i in range(np.searchsorted(bounds[:, 1], start, "right"), np.searchsorted(bounds[:, 0], stop)):
+        first, last = max(start, bounds[i, 0]), min(stop, bounds[i, 1])
+        rows = np.arange(first, last) - bounds[i, 0]
+        for column, samples in enumerate(per_trial[i]):
+            if len(samples):
+                out[first - start : last - start, column] = samples[np.minimum(rows, len(samples) - 1)]
+    return out

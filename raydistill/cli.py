@@ -106,17 +106,21 @@ def results(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJso
 
 
 @app.command
-def synth(folder: Path, *, set_: Overrides = ()):
-    """Write synthetic recordings with known latents as NWB files into FOLDER (docs/synthetic-recordings.md)."""
+def synth(
+    folder: Path,
+    *,
+    layout: Annotated[
+        Literal["nwb", "makin", "flint", "gallego", "neurotask"], Parameter(help="How the files are laid out.")
+    ] = "nwb",
+    set_: Overrides = (),
+):
+    """Write synthetic recordings with known latents into FOLDER (docs/synthetic-recordings.md)."""
     from raydistill.config.load import build_from
     from raydistill.config.synthetic import SyntheticConfig
-    from raydistill.recordings.synthetic import generate
-    from raydistill.recordings.writers.nwb import write_nwb
+    from raydistill.recordings.writers.layouts import write_layout
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for recording in generate(build_from(SyntheticConfig, set_)):
-        write_nwb(recording, folder / f"{recording.session}.nwb")
-        print(folder / f"{recording.session}.nwb")
+    for path in write_layout(layout, build_from(SyntheticConfig, set_), folder):
+        print(path)
 
 
 @app.command
@@ -179,6 +183,17 @@ def inspect(session: str, *, store: str, out: Path):
     out.parent.mkdir(parents=True, exist_ok=True)
     session_picture(entry, opened.read(entry), out.with_suffix(""))
     print(out)
+
+
+@app.command
+def export(session: str, *, store: str, nwb: Path):
+    """Write one session of a store as an NWB 2 file."""
+    from raydistill.recordings.writers.export import write_session_nwb
+    from raydistill.store.store import Store
+
+    opened = Store(store)
+    entry = opened.entry(session)
+    print(write_session_nwb(entry, opened.read(entry), nwb))
 
 
 @app.command

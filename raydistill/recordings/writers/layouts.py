@@ -57,5 +57,6 @@ def write_layout(layout: Layout, config: SyntheticConfig, folder: Path) -> Itera
 def _check_room(layout, what, wanted, room):
     if wanted > room:
         raise ConfigError(
-            f"the layout {layout} has room for {room} {what}, not {wanted}; set fewer with `--set {what}=`"
+            f"the layout {layout} has room for {room} {what}, not {wanted}; "
+            "set `subjects` or `sessions_per_subject` lower with --set"
         )

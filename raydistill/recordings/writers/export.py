@@ -5,7 +5,6 @@ out, and the file's date is a stand-in. N bins in all segments, C channels.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError
+from raydistill.recordings.writers import whole
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 
@@ -45,15 +45,8 @@ def write_session_nwb(entry: Entry, segments: Sequence[Segment], path) -> Path:
         raise DataError(f"session {entry.session}: there is no segment to export")
     if strangers := {s.session for s in segments} - {entry.session}:
         raise DataError(f"session {entry.session}: the segments belong to {', '.join(sorted(strangers))}")
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
-            io.write(_nwb_file(entry, segments))
-        os.replace(partial, path)
-    except OSError as err:
-        raise DataError(f"{path}: cannot be written ({err}); name a folder that exists and has room") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial, h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
+        io.write(_nwb_file(entry, segments))
     return path
 
 

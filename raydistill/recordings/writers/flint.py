@@ -1,6 +1,5 @@
 """Synthetic recordings as the MATLAB 5 files of Flint et al. (2012): struct arrays of sessions, trials and units."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from raydistill.errors import DataError
 from raydistill.recordings.readers.flint import SESSIONS
 from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ
 from raydistill.recordings.synthetic import SyntheticRecording
+from raydistill.recordings.writers import whole
 
 _LFP_EXTRA = (-3, 0, 2)  # samples by which the LFP of successive trials misses 20 a sample of `Time`
 
@@ -40,14 +40,8 @@ def write_flint(
 def _written(path: Path, variables: dict) -> Path:
     from scipy.io import savemat
 
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole(path) as partial:
         savemat(partial, variables, appendmat=False)
-        os.replace(partial, path)
-    except OSError as err:
-        raise DataError(f"{path}: cannot be written ({err}); name a folder that exists and has room") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

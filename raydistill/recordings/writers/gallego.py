@@ -1,6 +1,5 @@
 """A synthetic recording as a MATLAB 7.3 file of Gallego-Carracedo et al.: counts and LFP power per bin of trials."""
 
-import os
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from raydistill.errors import DataError
 from raydistill.recordings.readers.gallego import MONKEYS
 from raydistill.recordings.synthetic import SyntheticRecording
+from raydistill.recordings.writers import whole
 
 BANDS = ((0, 0), (0.5, 4), (4, 8), (8, 12), (12, 25), (25, 50), (50, 100), (100, 200), (200, 400))
 """Hz; the local motor potential is coded as 0 to 0."""
@@ -132,8 +132,7 @@ def write_trial_data(rows: list[dict], path: Path) -> Path:
     """
     import h5py
 
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole(path) as partial:
         with h5py.File(partial, "w", userblock_size=512) as file:
             group = file.create_group("trial_data")
             group.attrs["MATLAB_class"] = np.bytes_("struct")
@@ -146,11 +145,6 @@ def write_trial_data(rows: list[dict], path: Path) -> Path:
                     references[i, 0] = _write(file, f"#refs#/{name}_{i}", row[name]).ref
         with open(partial, "r+b") as head:
             head.write(_HEADER)
-        os.replace(partial, path)
-    except OSError as err:
-        raise DataError(f"{path}: cannot be written ({err}); name a folder that exists and has room") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

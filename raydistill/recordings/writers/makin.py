@@ -4,7 +4,6 @@ What MATLAB would have written is written: object references into #refs#, its at
 empty cells that hold their own size. k samples, n channels, u rows of units.
 """
 
-import os
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from raydistill.errors import DataError
 from raydistill.recordings.synthetic import SyntheticRecording
+from raydistill.recordings.writers import whole
 
 _NAME = re.compile(r"(indy|loco)_\d{8}_\d{2}")
 _CURSOR_HZ = 250.0
@@ -68,17 +68,11 @@ def _new_file(path, header=b""):
     """An HDF5 file under another name, which becomes `path` at the end, and nothing if there is an error."""
     import h5py
 
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole(path) as partial:
         with h5py.File(partial, "w", userblock_size=512 if header else 0) as file:
             yield file
         with open(partial, "r+b") as block:
             block.write(header)
-        os.replace(partial, path)
-    except OSError as err:
-        raise DataError(f"{path}: cannot be written ({err}); name a folder that exists and has room") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _on_clock(values, rate_hz, new_rate_hz):

@@ -4,14 +4,13 @@ Of a recording only its trials remain: the file does not say when they took plac
 and the sessions of each are numbered from 1, in the order of first appearance.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError
 from raydistill.recordings.synthetic import SyntheticRecording
+from raydistill.recordings.writers import whole
 
 _ROWS = 65_536  # in a row group
 _FAILED = 5  # every fifth trial ended as F, the others as R
@@ -47,14 +46,8 @@ def write_neurotask(
         for key, value in (labels | {"task": task}).items():
             table = table.append_column(key, pa.array([value] * len(table)))
         tables.append(table)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole(path) as partial:
         pq.write_table(pa.concat_tables(tables), partial, row_group_size=_ROWS)
-        os.replace(partial, path)
-    except OSError as err:
-        raise DataError(f"{path}: cannot be written ({err}); name a folder that exists and has room") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

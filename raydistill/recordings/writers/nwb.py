@@ -1,13 +1,12 @@
 """A synthetic recording as an NWB 2 file, laid out as on DANDI: units, LFP, position and velocity."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError
 from raydistill.recordings.synthetic import SyntheticRecording
+from raydistill.recordings.writers import whole
 
 _VOLTS_PER_BIT = 0.195e-6  # of a common amplifier; it saturates at +-6.4 mV
 _PITCH_UM = 400.0  # between neighbouring electrodes of a square array
@@ -27,15 +26,8 @@ def write_nwb(recording: SyntheticRecording, path) -> Path:
     from pynwb import NWBHDF5IO
 
     path = Path(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
-            io.write(_nwb_file(recording))
-        os.replace(partial, path)
-    except OSError as err:
-        raise DataError(f"{path}: cannot be written ({err}); name a folder that exists and has room") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial, h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
+        io.write(_nwb_file(recording))
     return path
 
 

@@ -45,7 +45,7 @@ compare: [Distilled LFP > SS-LFP]
 
 def raydistill(*arguments, cwd, check=None) -> subprocess.CompletedProcess:
     """Run a command to its end; `check` is the exit code it must have."""
-    done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=280)
+    done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=500)
     if check is not None:
         assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
@@ -59,7 +59,7 @@ def start(*arguments, cwd) -> subprocess.Popen:
     )
 
 
-def wait_until(condition, process, seconds=120):
+def wait_until(condition, process, seconds=240):
     """Wait for `condition()` while the process runs; fails if it ends first."""
     end = time.monotonic() + seconds
     while not condition():

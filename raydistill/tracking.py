@@ -253,7 +253,16 @@ def serve(runs: Path, port: int = 5000) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        server.terminate()
+        _end(server)
+
+
+def _end(server: subprocess.Popen, patience_s: float = 5.0) -> None:
+    """Ask the server to end; one that waits for a browser to close its connection is ended with its workers."""
+    server.terminate()
+    try:
+        server.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)  # it leads a group of its own
         server.wait()
 
 

@@ -244,7 +244,9 @@ def serve(runs: Path, port: int = 5000) -> None:
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
     print(f"MLflow at http://127.0.0.1:{port} in a few seconds (Ctrl-C ends it)", file=sys.stderr, flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Either ends it, also where a shell started it in the background and so had it ignore Ctrl-C.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     # In a session of its own the server hears of Ctrl-C from us alone, once.
     server = subprocess.Popen(command, env=environment, start_new_session=True)
     try:

@@ -41,3 +41,8 @@ def suggest(word: str, known) -> str:
     if near:
         return f'; did you mean "{near[0]}"?'
     return f"; known: {', '.join(sorted(known)) or 'none'}"
+
+
+def one_line(err: Exception) -> str:
+    """The first line of an exception's message, with its type when there is none."""
+    return (str(err).strip().splitlines() or [type(err).__name__])[0]

@@ -33,9 +33,8 @@ class Splits:
     seed: int = 42
     guard_s: float = 0.0
     """For `blocks`: seconds dropped on both sides of a border between folds."""
-    protocol: Literal["corrected", "paper", "released"] = "corrected"
-    """`corrected` fits normalisation on train only and scores on test alone; `paper` and `released` normalise
-    over the whole session and score on valid and test together; `released` keeps the off-by-one fold sizes."""
+    outliers: Literal["keep", "drop"] = "keep"
+    """`drop` leaves out parents whose behavior varies more than Tukey's fence over the train parents allows."""
 
     def __post_init__(self):
         if not 0 < self.segment_s <= self.parent_s:
@@ -52,6 +51,10 @@ class Splits:
 class IngestConfig:
     """From a raw recording to the store. Everything here enters the fingerprint of a stored session."""
 
+    protocol: Literal["corrected", "paper", "released"] = "corrected"
+    """`corrected` fits normalisation on train only and scores on test alone; `paper` and `released` normalise
+    over the whole session and score on valid and test together; `released` also keeps two slips of the published
+    code: fold sizes that are off by one, and time stamps by which the LFP drifts one bin against the spikes."""
     bin_width_ms: float = 10.0
     min_rate_hz: float = 0.0
     """Units below this rate are dropped; at 0 none is dropped and a unit without a spike is an error."""

@@ -27,6 +27,8 @@ class Recordings:
 class SessionGroup:
     """Sessions of the store that meet every condition given."""
 
+    named: Literal["paper_held_out", "paper_pretraining", "paper_lfp_pretraining", "paper_generalization"] | None = None
+    """One of the paper's groups: 17, 226, 48 and 27 sessions."""
     names: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()

@@ -17,10 +17,10 @@ from typing import Literal
 
 from raydistill.cluster import connected, cores
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
-from raydistill.errors import RaydistillError
+from raydistill.errors import RaydistillError, one_line
 from raydistill.recordings.manifest import Recording
 from raydistill.recordings.preprocess import to_session
-from raydistill.recordings.readers import one_line, opened
+from raydistill.recordings.readers import opened
 from raydistill.store.store import Store
 
 

@@ -16,7 +16,8 @@ from raydistill.errors import DataError
 from raydistill.store.catalogue import Entry, Part
 from raydistill.store.order import Row, epoch_order, global_batches, stored_order
 from raydistill.store.session import Segment
-from raydistill.store.store import Store, segments_from_table
+from raydistill.store.store import Store
+from raydistill.store.table import segments_from_table
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,10 @@ class Entry:
     behavior_units: tuple[str, ...]
     splits: dict[str, int]
     """Segments in each of train, valid, test."""
+    split_hash: str = ""
+    """sha256 of the fold of every split unit, whatever the length of the segments (split.json)."""
+    outliers: int = 0
+    """Split units that were left out because their behavior varies too much."""
     aligned: bool
     """Segments are whole trials, all beginning at the same event: a clock alone may decode behavior."""
     protocol: str

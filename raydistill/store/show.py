@@ -1,7 +1,8 @@
-"""The store's sessions as JSON and as a table."""
+"""The store's sessions as JSON and as a table, and beside the paper's Table 2."""
 
 from rich.table import Table
 
+from raydistill.config.paper import GROUPS, TABLE_2, counts_off, paper_group
 from raydistill.store.catalogue import Entry
 
 SHOWN = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bins", "n_units", "n_channels")
@@ -26,3 +27,29 @@ def render(entries: list[Entry], console) -> None:
         f"{len(entries)} sessions of {len({e.subject for e in entries})} subjects, "
         f"{hours:.2f} hours in {sum(e.n_segments for e in entries)} segments"
     )
+    if any(e.dataset in TABLE_2 for e in entries):
+        console.print()
+        render_table_2(entries, console)
+
+
+def render_table_2(entries: list[Entry], console) -> None:
+    """The paper's datasets in this store, each figure over the paper's; then its groups of sessions."""
+    table = Table(box=None, pad_edge=False, title="here / Table 2 of the paper", title_justify="left")
+    for name in ("dataset", "subjects", "sessions", "hours", "segments", "units"):
+        table.add_column(name, justify="left" if name in ("dataset", "subjects") else "right")
+    for dataset, paper in TABLE_2.items():
+        here = [e for e in entries if e.dataset == dataset]
+        hours = sum(e.n_bins * e.bin_width_ms for e in here) / 3.6e6
+        table.add_row(
+            dataset,
+            f"{len({e.subject for e in here})} / {len(paper.subjects)}",
+            f"{len(here)} / {paper.sessions}",
+            f"{hours:.2f} / {paper.hours:.2f}",
+            f"{sum(e.n_segments for e in here)} / {paper.sequences}",
+            f"{sum(e.n_units for e in here)} / {paper.neurons}",
+        )
+    console.print(table)
+    groups = [f"{name} {len(paper_group(name, entries))} of {n}" for name, n in GROUPS.items()]
+    console.print(f"groups: {', '.join(groups)}")
+    for off in counts_off(entries):
+        console.print(f"the corpus is there, but {off}")

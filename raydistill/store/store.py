@@ -2,9 +2,11 @@
 
 sessions.parquet                                   the catalogue, compiled from the markers
 segments/session=<name>/part-<split>-<n>-<id>.parquet
+segments/session=<name>/split.json                 the fold of each split unit, and the hash of them all
 segments/session=<name>/session.json               the marker, written last: without it nothing is there
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,11 +16,12 @@ import numpy as np
 from raydistill.config.fingerprint import FORMAT_VERSION, canonical
 from raydistill.config.names import check_name
 from raydistill.config.recordings import IngestConfig
-from raydistill.errors import DataError, suggest
+from raydistill.errors import DataError, one_line, suggest
 from raydistill.store.catalogue import Entry, Normalisation, Part
 from raydistill.store.files import Folder
 from raydistill.store.session import Segment, Session
-from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut
+from raydistill.store.splits import TEST, TRAIN, VALID, cut, draw, split_to_json, without_outliers
+from raydistill.store.table import fold_into, segments_from_table, to_table
 
 CATALOGUE = "sessions.parquet"
 SEGMENTS_PER_PART = 64
@@ -38,7 +41,10 @@ class Store:
         if not self.folder.exists(CATALOGUE):
             raise DataError(f"store {self.uri}: there is no session store here; make one with `raydistill ingest`")
         table = pq.read_table(CATALOGUE, filesystem=self.folder.filesystem, columns=["entry"])
-        return [entry_from_json(text) for text in table.column("entry").to_pylist()]
+        try:
+            return [entry_from_json(text) for text in table.column("entry").to_pylist()]
+        except DataError as err:
+            raise DataError(f"store {self.uri}: {CATALOGUE} holds {err}; ingest its recordings again") from None
 
     def entry(self, name: str) -> Entry:
         entries = {e.session: e for e in self.entries()}
@@ -51,8 +57,13 @@ class Store:
         return {e.session: e.fingerprint for e in self._marked()}
 
     def _marked(self):
+        """The entries of all whole sessions; one that cannot be read is not there, and is ingested again."""
         names = self.folder.names("segments", "/session.json")
-        return [entry_from_json(self.folder.read(name).decode()) for name in names]
+        found = []
+        for name in names:
+            with contextlib.suppress(DataError):
+                found.append(entry_from_json(self.folder.read(name).decode()))
+        return found
 
     def publish(self) -> list[Entry]:
         """Compile sessions.parquet from the markers; called by the one process that drives an ingest."""
@@ -72,8 +83,10 @@ class Store:
 
     def write(self, session: Session, config: IngestConfig, fingerprint: str) -> Entry:
         """Cut, draw, normalise and store one session, replacing an older one of that name; the marker comes last."""
-        cuts = cut(session.name, session.n_bins, session.bin_width_ms, config.splits, session.trial, session.piece)
-        fitted = cuts if config.splits.protocol != "corrected" else [c for c in cuts if c.split == TRAIN]
+        drawn = draw(session, config)
+        units = without_outliers(drawn, session.behavior, config)
+        cuts = cut(units, session, config)
+        fitted = cuts if config.protocol != "corrected" else [c for c in cuts if c.split == TRAIN]
         normalisation = {
             name: _statistics(session, name, fitted)
             for name in ("lfp", "behavior")
@@ -85,14 +98,20 @@ class Store:
             numbered = [(i, c) for i, c in enumerate(cuts) if c.split == split]
             for n, group in enumerate(_even_groups(numbered, SEGMENTS_PER_PART)):
                 path = f"{base}/part-{split}-{n:05d}-{fingerprint[:8]}.parquet"
-                table = _table(session, group, normalisation, config.lfp_dtype)
-                _digest(digest, table)
+                table = to_table(session, group, normalisation, config.lfp_dtype)
+                fold_into(digest, table)
                 self._write_table(path, table)
                 numbers, bins = zip(*((i, c.stop - c.start) for i, c in group), strict=True)
                 parts.append(Part(path=path, split=split, numbers=numbers, n_bins=bins))
-        entry = _entry(session, config, cuts, normalisation, parts, fingerprint, digest.hexdigest())
+        split = split_to_json(units, session.bin_width_ms)
+        self.folder.write(f"{base}/split.json", json.dumps(split).encode())
+        entry = dataclasses.replace(
+            _entry(session, config, cuts, normalisation, parts, fingerprint, digest.hexdigest()),
+            split_hash=split["hash"],
+            outliers=len(drawn) - len(units),
+        )
         self.folder.write(f"{base}/session.json", entry_to_json(entry).encode())
-        kept = {p.path for p in parts} | {f"{base}/session.json"}
+        kept = {p.path for p in parts} | {f"{base}/session.json", f"{base}/split.json"}
         for name in self.folder.names(base):
             if name not in kept:
                 self.folder.delete(name)
@@ -124,90 +143,6 @@ class Store:
         return sorted(segments, key=lambda s: s.number)
 
 
-def segments_from_table(table, entry: Entry) -> list[Segment]:
-    """Rows of a part as segments: views into the table's buffers, behavior z-scored."""
-    columns = {name: _values(table, name) for name in ("spikes", "lfp", "behavior")}
-    widths = {"spikes": entry.n_units, "lfp": entry.n_channels, "behavior": len(entry.behavior)}
-    n_bins = table.column("n_bins").to_pylist()
-    edges = np.concatenate([[0], np.cumsum(n_bins)])  # (segments + 1,)
-    arrays = {}
-    for name, flat in columns.items():
-        # (sum of bins * width,) -> (sum of bins, width)
-        arrays[name] = flat.reshape(edges[-1], widths[name]) if flat is not None and widths[name] else None
-    if arrays["lfp"] is not None:
-        arrays["lfp"] = arrays["lfp"].astype(np.float32, copy=False)
-    if arrays["behavior"] is not None:
-        norm = entry.normalisation["behavior"]
-        arrays["behavior"] = ((arrays["behavior"] - np.float32(norm.mean)) / np.float32(norm.std)).astype(np.float32)
-    labels = zip(*(table.column(c).to_pylist() for c in ("segment", "split", "start_s", "trial")), strict=True)
-    return [
-        Segment(
-            entry.session,
-            number,
-            split,
-            start_s,
-            *(None if a is None else a[i:j] for a in arrays.values()),
-            trial=trial,
-        )
-        for i, j, (number, split, start_s, trial) in zip(edges[:-1], edges[1:], labels, strict=True)
-    ]
-
-
-def _values(table, name):
-    """The values of a list column in row order, without a copy where the column is one chunk."""
-    column = table.column(name)
-    if column.null_count == len(column):
-        return None
-    chunks = [chunk.flatten().to_numpy() for chunk in column.chunks]
-    return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
-
-
-def _table(session, group, normalisation, lfp_dtype):
-    import pyarrow as pa
-
-    width_s = session.bin_width_ms / 1000
-    lfp = None
-    if session.lfp is not None:
-        norm = normalisation["lfp"]
-        lfp = lambda a: ((a - norm.mean) / norm.std).astype(lfp_dtype)  # noqa: E731
-    pieces = {
-        "spikes": (session.spikes, None, pa.uint8()),
-        "lfp": (session.lfp, lfp, pa.float16() if lfp_dtype == "float16" else pa.float32()),
-        "behavior": (session.behavior, None, pa.float32()),
-    }
-    columns = {
-        "segment": pa.array([i for i, _ in group], pa.int32()),
-        "split": pa.array([c.split for _, c in group]),
-        "start_s": pa.array([session.start_s + c.start * width_s for _, c in group], pa.float64()),
-        "n_bins": pa.array([c.stop - c.start for _, c in group], pa.int32()),
-        "trial": pa.array([c.trial for _, c in group], pa.int32()),
-    }
-    for name, (values, change, kind) in pieces.items():
-        columns[name] = _list_column(values, [c for _, c in group], change, kind)
-    return pa.table(columns)
-
-
-def _list_column(values, cuts: list[Cut], change, kind):
-    """Each segment's (T, width) values as one list, bin after bin."""
-    import pyarrow as pa
-
-    if values is None:
-        return pa.nulls(len(cuts), pa.list_(kind))
-    rows = [values[c.start : c.stop] if change is None else change(values[c.start : c.stop]) for c in cuts]
-    flat = np.concatenate([np.ascontiguousarray(r).reshape(-1) for r in rows])
-    offsets = np.concatenate([[0], np.cumsum([r.size for r in rows])]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, kind))
-
-
-def _digest(digest, table):
-    """Fold a part's rows into the session's content hash: values, split and place, not their Parquet encoding."""
-    for name in ("segment", "split", "n_bins", "trial"):
-        digest.update(json.dumps(table.column(name).to_pylist()).encode())
-    for name in ("spikes", "lfp", "behavior"):
-        values = _values(table, name)
-        digest.update(b"-" if values is None else f"{values.dtype}{values.size}".encode() + values.tobytes())
-
-
 def _even_groups(items, at_most):
     """`items` in ceil(n / at_most) groups whose sizes differ by at most one."""
     n = -(-len(items) // at_most)
@@ -235,7 +170,7 @@ def _statistics(session, name, cuts):
 
 def _entry(session, config, cuts, normalisation, parts, fingerprint, digest):
     width = lambda a: 0 if a is None else a.shape[1]  # noqa: E731
-    identity = [FORMAT_VERSION, digest, session.bin_width_ms, list(session.behavior_names), config.splits.protocol]
+    identity = [FORMAT_VERSION, digest, session.bin_width_ms, list(session.behavior_names), config.protocol]
     return Entry(
         session=session.name,
         subject=session.subject,
@@ -251,7 +186,7 @@ def _entry(session, config, cuts, normalisation, parts, fingerprint, digest):
         behavior_units=tuple(session.behavior_units),
         splits={split: sum(c.split == split for c in cuts) for split in (TRAIN, VALID, TEST)},
         aligned=config.splits.by == "trials" and len({c.trial for c in cuts}) == len(cuts),
-        protocol=config.splits.protocol,
+        protocol=config.protocol,
         normalisation=normalisation,
         config=canonical(config),
         fingerprint=fingerprint,
@@ -266,14 +201,18 @@ def entry_to_json(entry: Entry) -> str:
 
 
 def entry_from_json(text: str) -> Entry:
-    tree = json.loads(text)
-    tree["parts"] = tuple(
-        Part(path=p["path"], split=p["split"], numbers=tuple(p["numbers"]), n_bins=tuple(p["n_bins"]))
-        for p in tree["parts"]
-    )
-    tree["normalisation"] = {
-        name: Normalisation(mean=tuple(n["mean"]), std=tuple(n["std"])) for name, n in tree["normalisation"].items()
-    }
-    for name in ("behavior", "behavior_units"):
-        tree[name] = tuple(tree[name])
-    return Entry(**tree)
+    """Raises DataError for a text that this version did not write."""
+    try:
+        tree = json.loads(text)
+        tree["parts"] = tuple(
+            Part(path=p["path"], split=p["split"], numbers=tuple(p["numbers"]), n_bins=tuple(p["n_bins"]))
+            for p in tree["parts"]
+        )
+        tree["normalisation"] = {
+            name: Normalisation(mean=tuple(n["mean"]), std=tuple(n["std"])) for name, n in tree["normalisation"].items()
+        }
+        for name in ("behavior", "behavior_units"):
+            tree[name] = tuple(tree[name])
+        return Entry(**tree)
+    except (ValueError, KeyError, TypeError) as err:
+        raise DataError(f"an entry that another version of raydistill wrote ({one_line(err)})") from None

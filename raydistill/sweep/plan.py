@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from raydistill.config.fingerprint import FORMAT_VERSION, canonical, fingerprint
+from raydistill.config.paper import GROUPS, counts_off, paper_group
 from raydistill.config.sweep import JobConfig, SessionGroup, SweepConfig
 from raydistill.errors import ConfigError, suggest
 from raydistill.store.catalogue import Entry
@@ -35,6 +36,8 @@ class Plan:
 
     protocol: str
     planned: tuple[Planned, ...] = field(default_factory=tuple)
+    notes: tuple[str, ...] = ()
+    """What a reader of the results should know, such as sessions of the paper that are not there."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -65,7 +68,7 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: Path) -> Plan:
         state, reason = job_state(runs, job, before.get(job.name))
         planned.append(Planned(job=job, state=state, reason=reason, estimated_s=_estimate(job, sizes)))
     protocols = sorted({e.protocol for e in entries if any(j.session == e.session for j in jobs)})
-    return Plan(" and ".join(protocols), tuple(planned))
+    return Plan(" and ".join(protocols), tuple(planned), _missing_of_paper(sweep, entries))
 
 
 def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
@@ -91,11 +94,13 @@ def select(sweep: SweepConfig, name: str, entries: Iterable[Entry]) -> list[Entr
             raise ConfigError(
                 f'{sweep.name}: {".".join(at)}: the store has no session "{session}"{suggest(session, known)}'
             )
+    named = set(_paper_group(sweep.name, group.named, known.values())) if group.named else None
     excluded = {e.session for e in select(sweep, group.except_, known.values())} if group.except_ else set()
     chosen = [
         e
         for e in sorted(known.values(), key=lambda e: e.session)
         if e.session not in excluded
+        and (named is None or e.session in named)
         and (not group.names or e.session in group.names)
         and (not group.subjects or e.subject in group.subjects)
         and (not group.datasets or e.dataset in group.datasets)
@@ -107,6 +112,23 @@ def select(sweep: SweepConfig, name: str, entries: Iterable[Entry]) -> list[Entr
             "see `raydistill sessions --store DIR`"
         )
     return chosen
+
+
+def _missing_of_paper(sweep, entries):
+    """A line for each group of the paper that the store does not hold as a whole."""
+    named = {name: group.named for name, group in sweep.sessions.items() if group.named}
+    counts = {group: len(paper_group(group, entries)) for group in named.values()}
+    return tuple(
+        f"sessions.{name}: the store holds {counts[group]} of the {GROUPS[group]} sessions of {group}"
+        for name, group in named.items()
+        if counts[group] < GROUPS[group]
+    )
+
+
+def _paper_group(sweep_name, name, entries):
+    if off := counts_off(entries):
+        raise ConfigError(f"{sweep_name}: the store holds the paper's corpus, but {'; '.join(off)}; see `sessions`")
+    return paper_group(name, entries)
 
 
 def _has(entry, modality):
@@ -241,4 +263,6 @@ def render(plan: Plan, console) -> None:
     console.print(table)
     counts = ", ".join(f"{n} {state}" for state, n in plan.to_json()["counts"].items() if n)
     seconds = sum(p.estimated_s for p in plan.todo)
+    for note in plan.notes:
+        console.print(note)
     console.print(f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run")

@@ -54,7 +54,7 @@ def _promised(sweep: SweepConfig) -> list[Entry]:
             behavior_units=(),
             splits={},
             aligned=False,
-            protocol=ingest.splits.protocol,
+            protocol=ingest.protocol,
             normalisation={},
             config=dataclasses.asdict(ingest),
             fingerprint="",

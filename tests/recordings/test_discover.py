@@ -36,7 +36,7 @@ def folder(tmp_path_factory, recording):
     write_makin(recording, folder, "indy_20160622_01")
     write_flint([recording], folder)
     write_gallego(recording, folder)
-    write_neurotask([recording], folder)
+    write_neurotask([recording], folder, labels={recording.session: ("C", 1)}, units=CONFIG.max_units)
     write_nwb(recording, folder / "S1_01.nwb")
     return folder
 

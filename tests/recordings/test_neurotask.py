@@ -20,6 +20,11 @@ CONFIG = SyntheticConfig(
     min_channels=2,
     max_channels=2,
 )
+LABELS = {"S1_01": (1, 1), "S1_02": (1, 2), "S2_01": (2, 1)}
+
+
+def write(recordings, folder, **options):
+    return write_neurotask(recordings, folder, **{"labels": LABELS, "units": CONFIG.max_units} | options)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +34,7 @@ def recordings():
 
 @pytest.fixture(scope="module")
 def written(recordings, tmp_path_factory):
-    return write_neurotask(recordings, tmp_path_factory.mktemp("neurotask"))
+    return write(recordings, tmp_path_factory.mktemp("neurotask"))
 
 
 @pytest.fixture
@@ -105,7 +110,7 @@ def test_find_names_every_session_of_a_file_by_its_columns(written, tmp_path):
     assert [f.name for f in found] == ["Perich_1_CO_1", "Perich_1_CO_2", "Perich_2_CO_1"]
     assert [f.source.subject for f in found] == ["Perich_1", "Perich_1", "Perich_2"]
     assert {(f.path, f.source.file, f.source.dataset, f.source.task, f.source.region) for f in found} == {
-        (path, f"Perich/{written.name}", "Perich", "CO", "M1, PMd")
+        (path, f"Perich/{written.name}", "perich", "CO", "M1, PMd")
     }
 
 
@@ -142,7 +147,7 @@ def test_find_passes_over_the_datasets_that_other_layouts_hold(rewritten, tmp_pa
 def test_behavior_is_what_the_paper_decodes_from_each_dataset(
     recordings, tmp_path, dataset_id, name, task, names, subject
 ):
-    path = write_neurotask(recordings[:1], tmp_path, dataset_id=dataset_id, name=name, task=task)
+    path = write(recordings[:1], tmp_path, dataset_id=dataset_id, name=name, task=task)
     raw = read(path)
     assert (raw.behavior.names, raw.subject) == (names, subject)
     assert raw.behavior.values.std() > 0
@@ -260,5 +265,20 @@ def test_a_session_that_is_not_there_is_refused_with_a_suggestion(written):
 
 def test_a_folder_that_is_missing_leaves_no_partial_file(recordings, tmp_path):
     with pytest.raises(DataError, match="cannot be written"):
-        write_neurotask(recordings[:1], tmp_path / "nowhere")
+        write(recordings[:1], tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_with_more_units_than_columns_is_refused_and_no_file_is_left(recordings, tmp_path):
+    most = max(len(r.spike_times) for r in recordings)
+    with pytest.raises(DataError, match=rf"has {most} units; `units` must be as many, not {most - 1}"):
+        write(recordings, tmp_path, units=most - 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_recordings_are_taken_one_at_a_time_and_keep_their_labels(recordings, written, tmp_path):
+    named = {r.session: (f"Monkey{r.subject}", f"2016-09-0{i}") for i, r in enumerate(recordings)}
+    path = write(iter(recordings), tmp_path, labels=named)
+    assert pq.read_metadata(path).num_row_groups == len(recordings)
+    assert [f.name for f in find(tmp_path)] == [f"Perich_{animal}_CO_{day}" for animal, day in named.values()]
+    assert np.array_equal(read(path, 1).spikes.values, read(written, 1).spikes.values)

@@ -1,51 +1,92 @@
-"""Cutting and drawing: exact fold sizes, no unit on two sides, one split for every segment length."""
+"""Drawing and cutting: exact fold sizes, no unit on two sides, one split for every segment length."""
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from raydistill.config.recordings import Splits
+from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError
-from raydistill.store.splits import cut, fold_sizes
+from raydistill.store.session import Session
+from raydistill.store.splits import Unit, cut, draw, fold_sizes, split_to_json, without_outliers
+
+
+def session(n_bins, *, bin_width_ms=100.0, trial=None, piece=None, behavior=None):
+    names = (
+        {} if behavior is None else {"behavior": behavior, "behavior_names": ("vx", "vy"), "behavior_units": ("", "")}
+    )
+    spikes = np.ones((n_bins, 1))
+    return Session.from_arrays(
+        "s", subject="a", bin_width_ms=bin_width_ms, spikes=spikes, trial=trial, piece=piece, **names
+    )
+
+
+def segments(made, **splits):
+    config = IngestConfig(splits=Splits(**splits))
+    return cut(draw(made, config), made, config)
 
 
 @given(n_parents=st.integers(10, 60), seed=st.integers(0, 5), ratio=st.sampled_from([1, 2, 5]))
 def test_cut_by_time_keeps_every_parent_in_one_fold(n_parents, seed, ratio):
-    splits = Splits(parent_s=10, segment_s=10 / ratio, seed=seed)
-    cuts = cut("s", n_parents * 100 + 7, 100.0, splits, None, None)
+    cuts = segments(session(n_parents * 100 + 7), parent_s=10, segment_s=10 / ratio, seed=seed)
     folds = {}
     for c in cuts:
         folds.setdefault(c.start // 100, set()).add(c.split)
         assert c.start // 100 == (c.stop - 1) // 100
     assert len(folds) == n_parents and all(len(f) == 1 for f in folds.values())
-    n_valid, n_test = fold_sizes(n_parents, splits)
+    n_valid, n_test = fold_sizes(n_parents, IngestConfig())
     assert sum(f == {"valid"} for f in folds.values()) == n_valid == n_parents // 10
     assert sum(f == {"test"} for f in folds.values()) == n_test
 
 
-def test_cut_other_segment_length_keeps_the_split():
-    fold_of = lambda s: {c.start // 100: c.split for c in cut("s", 3000, 100.0, s, None, None)}  # noqa: E731
-    assert fold_of(Splits(parent_s=10, segment_s=5)) == fold_of(Splits(parent_s=10, segment_s=2.5))
+@given(
+    pieces=st.lists(st.tuples(st.integers(1, 300), st.integers(0, 20)), min_size=1, max_size=8),
+    segment_s=st.sampled_from([1, 2.5, 5, 10]),
+    by=st.sampled_from(["time", "blocks", "trials"]),
+    seed=st.integers(0, 3),
+)
+def test_segments_of_any_length_share_one_split_without_overlap(pieces, segment_s, by, seed):
+    """Whatever the gaps, trials and lengths: the units and their hash stay, and segments lie in units, apart."""
+    label = np.concatenate([np.repeat([i, -1], p) for i, p in enumerate(pieces)]).astype(np.int32)
+    made = session(len(label), piece=label, trial=label)
+    config = IngestConfig(splits=Splits(by=by, segment_s=segment_s, seed=seed))
+    other = IngestConfig(splits=Splits(by=by, segment_s=5, seed=seed))
+    try:
+        units = draw(made, config)
+        cuts = cut(units, made, config)
+    except DataError:
+        assume(False)  # too short for three folds
+    assert split_to_json(units, 100.0) == split_to_json(draw(made, other), 100.0)
+    covered = np.zeros(len(label), dtype=int)
+    for c in cuts:
+        covered[c.start : c.stop] += 1
+        assert sum(u.start <= c.start and c.stop <= u.stop and u.split == c.split for u in units) == 1
+    assert covered.max() == 1 and not covered[label < 0].any()
+    assert [c.start for c in cuts] == sorted(c.start for c in cuts)
+
+
+def test_split_hash_follows_the_folds():
+    made = session(3000)
+    hashes = {split_to_json(draw(made, IngestConfig(splits=Splits(seed=s))), 100.0)["hash"] for s in (0, 0, 1)}
+    assert len(hashes) == 2
 
 
 def test_cut_released_protocol_keeps_its_off_by_one_sizes():
-    assert fold_sizes(25, Splits(protocol="released")) == (2, 3)
-    assert fold_sizes(9, Splits(protocol="released")) == (0, 1)
-    assert fold_sizes(25, Splits()) == (2, 2)
-    assert fold_sizes(5, Splits()) == (1, 1)
+    assert fold_sizes(25, IngestConfig(protocol="released")) == (2, 3)
+    assert fold_sizes(9, IngestConfig(protocol="released")) == (0, 1)
+    assert fold_sizes(25, IngestConfig()) == (2, 2)
+    assert fold_sizes(5, IngestConfig()) == (1, 1)
 
 
 def test_cut_by_trials_makes_each_trial_one_segment():
     trial = np.repeat([3, -1, 4, 5, 6], [20, 5, 17, 25, 3]).astype(np.int32)
-    cuts = cut("s", len(trial), 100.0, Splits(by="trials"), trial, None)
+    cuts = segments(session(len(trial), trial=trial), by="trials")
     assert [(c.start, c.stop, c.trial) for c in cuts] == [(0, 20, 3), (25, 42, 4), (42, 67, 5), (67, 70, 6)]
     assert {c.split for c in cuts} == {"train", "valid", "test"}
 
 
 def test_cut_by_blocks_leaves_a_guard_between_folds():
-    splits = Splits(by="blocks", segment_s=1, parent_s=1, guard_s=2)
-    cuts = cut("s", 10_000, 10.0, splits, None, None)
+    cuts = segments(session(10_000, bin_width_ms=10.0), by="blocks", segment_s=1, parent_s=1, guard_s=2)
     for a in cuts:
         for b in cuts:
             if a.split != b.split:
@@ -53,11 +94,20 @@ def test_cut_by_blocks_leaves_a_guard_between_folds():
     assert {c.split for c in cuts} == {"train", "valid", "test"}
 
 
-@pytest.mark.parametrize("splits", [Splits(), Splits(by="blocks"), Splits(by="trials")])
-def test_cut_short_session_is_refused(splits):
-    trial = np.zeros(200, np.int32)
+def test_cut_guard_that_leaves_a_fold_empty_is_refused():
+    with pytest.raises(DataError, match=r"no segment of 5 s is left in .*guard_s"):
+        segments(session(3000), by="blocks", guard_s=60)
+
+
+@pytest.mark.parametrize("by", ["time", "blocks", "trials"])
+def test_cut_short_session_is_refused(by):
     with pytest.raises(DataError, match=r"short|too few"):
-        cut("short", 200, 100.0, splits, trial, None)
+        segments(session(200, trial=np.zeros(200, np.int32)), by=by)
+
+
+def test_cut_by_trials_of_a_recording_without_trials_is_refused():
+    with pytest.raises(DataError, match="names none"):
+        segments(session(2000), by="trials")
 
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 20)), min_size=6, max_size=12))
@@ -66,7 +116,7 @@ def test_cut_by_time_never_crosses_a_gap(pieces):
     label = np.concatenate([np.repeat([i, -1], [40 + length, gap]) for i, (length, gap) in enumerate(pieces)]).astype(
         np.int32
     )
-    cuts = cut("s", len(label), 100.0, Splits(parent_s=4, segment_s=2), None, label)
+    cuts = segments(session(len(label), piece=label), parent_s=4, segment_s=2)
     assert all(len(set(label[c.start : c.stop])) == 1 and label[c.start] >= 0 for c in cuts)
     assert len(cuts) == sum((40 + length) // 20 for length, _ in pieces)
 
@@ -76,6 +126,50 @@ def test_cut_by_time_never_crosses_a_gap(pieces):
 )
 def test_cut_of_a_long_trial_keeps_all_of_it_also_when_it_is_a_whole_multiple(length, chunks):
     trial = np.repeat([0, 1, 2], [length, 30, 30]).astype(np.int32)
-    cuts = [c for c in cut("s", len(trial), 100.0, Splits(by="trials"), trial, None) if c.trial == 0]
+    cuts = [c for c in segments(session(len(trial), trial=trial), by="trials") if c.trial == 0]
     assert [c.stop - c.start for c in cuts] == chunks and cuts[-1].stop == length
     assert len({c.split for c in cuts}) == 1
+
+
+@pytest.fixture
+def restless():
+    """30 parents of 10 s; in the fourth and the last train parent, and in one of test, the hand moves wildly."""
+    behavior = np.random.default_rng(0).normal(size=(3000, 2))
+    units = draw(session(3000), IngestConfig())
+    train = [u for u in units if u.split == "train"]
+    test = next(u for u in units if u.split == "test")
+    wild = [train[3], train[-1], test]
+    for unit in wild:
+        behavior[unit.start : unit.stop, 1] *= 5
+    behavior[:50, 0] = np.nan
+    return session(3000, behavior=behavior), units, wild
+
+
+def test_outliers_dropped_are_those_above_the_fence_of_train_in_every_fold(restless):
+    made, units, wild = restless
+    kept = without_outliers(units, made.behavior, IngestConfig(splits=Splits(outliers="drop")))
+    assert set(units) - set(kept) == set(wild)
+    assert without_outliers(units, made.behavior, IngestConfig()) == units
+
+
+def test_outliers_fence_is_fitted_on_train_alone_unless_released():
+    """A third of the units is wild, all of it in test: a fence over all folds lets it pass, one over train does not."""
+    behavior = np.random.default_rng(0).normal(size=(3000, 2))
+    folds = ["test" if i % 3 == 0 else "valid" if i == 1 else "train" for i in range(30)]
+    units = [Unit(i * 100, i * 100 + 100, fold) for i, fold in enumerate(folds)]
+    for u in units[3::3]:
+        behavior[u.start : u.stop] *= 5
+    drop = Splits(outliers="drop")
+    kept = without_outliers(units, behavior, IngestConfig(splits=drop))
+    assert [u for u in kept if u.split == "test"] == units[:1]
+    assert without_outliers(units, behavior, IngestConfig(splits=drop, protocol="released")) == units
+
+
+def test_outliers_that_are_all_of_a_fold_are_an_error(restless):
+    made, units, _ = restless
+    behavior = made.behavior.copy()
+    for u in units:
+        if u.split == "valid":
+            behavior[u.start : u.stop] *= 9
+    with pytest.raises(DataError, match="leaves nothing to valid"):
+        without_outliers(units, behavior, IngestConfig(splits=Splits(outliers="drop")))

@@ -1,5 +1,7 @@
 """The store gives back exactly what went in, and shows a session only when it is whole."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,40 @@ def test_store_normalisation_is_fitted_on_train_alone(store):
     assert not np.allclose(entry.normalisation["lfp"].mean, session.lfp.mean(0), atol=1e-6)
 
 
+def test_store_keeps_the_split_and_its_hash_whatever_the_length_of_segments(store):
+    entry = store.write(make_session(), CONFIG, "f" * 64)
+    split = json.loads(store.folder.read("segments/session=a_1/split.json"))
+    assert split["hash"] == entry.split_hash and split["bin_width_ms"] == 20
+    assert [(start, stop) for start, stop, _ in split["units"]] == [(a, a + 100) for a in range(0, 2000, 100)]
+    fold_of = {start: fold for start, _, fold in split["units"]}
+    assert all(fold_of[s.number * 50 // 100 * 100] == s.split for s in store.read(entry))
+    longer = IngestConfig(bin_width_ms=20, splits=Splits(segment_s=2, parent_s=2))
+    assert store.write(make_session(), longer, "e" * 64).split_hash == entry.split_hash
+
+
+def test_store_leaves_outliers_out_and_counts_them(store):
+    session = make_session()
+    behavior = session.behavior.copy()
+    behavior[300:400] *= 20
+    entry = store.write(
+        make_session(behavior=behavior),
+        IngestConfig(bin_width_ms=20, splits=Splits(segment_s=1, parent_s=2, outliers="drop")),
+        "f" * 64,
+    )
+    assert entry.outliers >= 1
+    assert {6.0, 7.0}.isdisjoint(s.start_s for s in store.read(entry))
+
+
+def test_store_of_another_version_is_named_and_its_sessions_are_ingested_again(store):
+    entry = store.write(make_session(), CONFIG, "f" * 64)
+    store.publish()
+    marker = "segments/session=a_1/session.json"
+    store.folder.write(marker, store.folder.read(marker).replace(b'"n_bins"', b'"bins"'))
+    assert store.fingerprints() == {}
+    store.publish()
+    assert store.entries() == [] and entry.session == "a_1"
+
+
 def test_store_content_follows_values_and_not_time_of_writing(store):
     first = store.write(make_session(), CONFIG, "f" * 64)
     again = store.write(make_session(), CONFIG, "e" * 64)
@@ -65,7 +101,10 @@ def test_store_rewritten_session_leaves_no_stale_part(store):
     store.write(make_session(), CONFIG, "f" * 64)
     entry = store.write(make_session(n_bins=1000), CONFIG, "e" * 64)
     there = store.folder.names("segments")
-    assert set(there) == {p.path for p in entry.parts} | {"segments/session=a_1/session.json"}
+    assert set(there) == {p.path for p in entry.parts} | {
+        "segments/session=a_1/session.json",
+        "segments/session=a_1/split.json",
+    }
 
 
 def test_store_session_without_marker_is_not_there(store):

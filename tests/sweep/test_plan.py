@@ -122,3 +122,17 @@ def test_plan_of_an_empty_runs_folder_misses_everything(tmp_path):
     found = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path).to_json()
     assert found["counts"] == {"done": 0, "missing": 17, "stale": 0, "failed": 0}
     assert all(job["estimated_s"] > 0 for job in found["jobs"])
+
+
+def test_plan_takes_a_named_group_of_the_paper_and_says_what_is_missing(tmp_path):
+    held_out = [make_entry(f"MonkeyI_{day}", dataset="makin") for day in ("20160622_01", "20160630_01")]
+    other = make_entry("MonkeyI_20160624_03", dataset="makin")
+    groups = {"held_out": {"named": "paper_held_out"}, "pretraining": {"named": "paper_pretraining"}}
+    sweep = build(SweepConfig, SWEEP | {"sessions": groups}, Where("sweep.yaml"))
+    planned = plan(sweep, [*held_out, other, *ENTRIES], tmp_path)
+    assert {j.session for j in planned.jobs if j.session} == {e.session for e in held_out}
+    assert list(next(j for j in planned.jobs if j.name == "ms/seed0").spec["sessions"]) == [other.session]
+    assert planned.notes == (
+        "sessions.held_out: the store holds 2 of the 17 sessions of paper_held_out",
+        "sessions.pretraining: the store holds 1 of the 226 sessions of paper_pretraining",
+    )

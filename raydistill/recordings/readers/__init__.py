@@ -126,11 +126,6 @@ def opened(path: Path, source, bin_width_ms: float) -> AbstractContextManager[Ra
     return reader.opened(path, source)
 
 
-def one_line(err: Exception) -> str:
-    """The first line of an exception's message, with its type when there is none."""
-    return (str(err).strip().splitlines() or [type(err).__name__])[0]
-
-
 def as_columns(values, what: str) -> np.ndarray:
     """A vector as (K, 1), a matrix as it is; DataError for any other shape or for values that are no numbers."""
     values = np.asarray(values)

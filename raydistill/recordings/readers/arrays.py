@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError, suggest
+from raydistill.errors import DataError, one_line, suggest
 from raydistill.recordings.manifest import Behavior, Lfp, Spikes, Trials
-from raydistill.recordings.readers import Counts, Raw, Signal, SpikeTrains, Trace, one_line
+from raydistill.recordings.readers import Counts, Raw, Signal, SpikeTrains, Trace
 from raydistill.recordings.readers.files import as_matrix, open_file
 
 

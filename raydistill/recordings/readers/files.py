@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError, suggest
-from raydistill.recordings.readers import as_columns, one_line
+from raydistill.errors import DataError, one_line, suggest
+from raydistill.recordings.readers import as_columns
 
 
 def open_file(path: Path):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError, suggest
+from raydistill.errors import DataError, one_line, suggest
 from raydistill.recordings.published import Found, Published
-from raydistill.recordings.readers import Raw, Signal, SpikeTrains, Trace, one_line
+from raydistill.recordings.readers import Raw, Signal, SpikeTrains, Trace
 
 _NAME = re.compile(r"(indy|loco)_(\d{8}_\d{2})\.mat")
 _BROADBAND = "acquisition/timeseries/broadband"

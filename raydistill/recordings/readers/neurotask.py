@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError, suggest
+from raydistill.errors import DataError, one_line, suggest
 from raydistill.recordings.manifest import as_name
 from raydistill.recordings.published import Found, Published
-from raydistill.recordings.readers import Counts, Raw, Trace, one_line
+from raydistill.recordings.readers import Counts, Raw, Trace
 
 _FILE = re.compile(r"([2456])_(\d+(?:\.\d+)?)_[^_]+_(.+)\.parquet")
 _KEYS = ["datasetID", "animal", "session", "task"]
@@ -58,7 +58,12 @@ def find(folder: Path) -> list[Found]:
             dataset, animal = _DATASETS[key["datasetID"]], _text(key["animal"])
             subject = dataset.subjects.get(animal, as_name(f"{dataset.name}_{animal}"))
             where = {"layout": "neurotask", "file": path.relative_to(folder).as_posix(), "part": name}
-            what = {"subject": subject, "dataset": dataset.name, "task": _text(key["task"]), "region": dataset.region}
+            what = {
+                "subject": subject,
+                "dataset": dataset.name.lower(),
+                "task": _text(key["task"]),
+                "region": dataset.region,
+            }
             found.append(Found(name=name, path=path, source=Published(**where, **what)))
     return found
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError, suggest
-from raydistill.recordings.readers import Raw, Signal, SpikeTrains, Trace, as_columns, one_line
+from raydistill.errors import DataError, one_line, suggest
+from raydistill.recordings.readers import Raw, Signal, SpikeTrains, Trace, as_columns
 
 _SLICE = 1_000_000  # time stamps read at once
 

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError, suggest
-from raydistill.recordings.readers import one_line
+from raydistill.errors import DataError, one_line, suggest
 
 BIN_S = 0.03
 

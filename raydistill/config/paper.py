@@ -97,6 +97,9 @@ TABLE_2 = {
 }  # fmt: skip
 """Dataset -> its row."""
 
+PUBLISHED_NAMES = {"makin": (*MAKIN_LFP, *MAKIN_SPIKES), "flint": FLINT}
+"""Datasets whose sessions are all known by name."""
+
 GROUPS = {"paper_held_out": 17, "paper_pretraining": 226, "paper_lfp_pretraining": 48, "paper_generalization": 27}
 """Named group of sessions -> how many it has when the whole corpus is there."""
 

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -53,16 +53,11 @@ def ingest_with_ray(
     *,
     workers: int | None = None,
     address: str | None = None,
-    say: Callable[[str], None] = print,
+    report: Callable[[Arrival], None] = lambda arrival: None,
 ) -> Outcome:
-    """`ingest` on the cluster at `address`, or on a local Ray for as long as it takes; a line a recording to `say`."""
-
-    def tell(arrival: Arrival):
-        details = f": {arrival.cause}" if arrival.cause else "".join(f"; {note}" for note in arrival.notes)
-        say(f"{arrival.state:<8}{arrival.name}{details}")
-
+    """`ingest` on the cluster at `address`, or on a local Ray for as long as it takes."""
     with connected(address):
-        return ingest(recordings, store_uri, workers=workers or (None if address else cores()), report=tell)
+        return ingest(recordings, store_uri, workers=workers or (None if address else cores()), report=report)
 
 
 def ingest(
@@ -100,33 +95,42 @@ def ingest(
 
 
 def _arrivals(recordings: list[Recording], store_uri: str, known: dict[str, str], workers: int | None):
-    """Missing files first, since that needs no reading; then the others as they come."""
-    found = {recording.name: recording.path.is_file() for recording in recordings}
+    """Missing files first, since that needs no reading; then the others as they come, the largest begun first."""
+    sizes = {}
     for recording in recordings:
-        if not found[recording.name]:
-            yield Arrival(
-                name=recording.name,
-                state="failed",
-                cause=f"{recording.path}: no such file; name the folder of the files with --folder",
-            )
-    yield from _in_parallel([r for r in recordings if found[r.name]], store_uri, known, workers)
+        try:
+            sizes[recording.name] = sum(path.stat().st_size for path in files_of(recording))
+        except OSError as err:
+            hint = "no such file; name the folder of the files with --folder"
+            cause = f"{err.filename}: {hint if isinstance(err, FileNotFoundError) else err.strerror}"
+            yield Arrival(name=recording.name, state="failed", cause=cause)
+    found = sorted((r for r in recordings if r.name in sizes), key=lambda r: (-sizes[r.name], r.name))
+    yield from _in_parallel(found, store_uri, known, workers)
 
 
 def _in_parallel(recordings: list[Recording], store_uri: str, known: dict[str, str], workers: int | None):
     """Arrivals as they come; a worker that dies (out of memory, killed) fails its recording only."""
     import ray
 
-    task = ray.remote(num_cpus=1, max_retries=1)(ingest_one)
-    waiting, running = deque(recordings), {}
+    hash_file = ray.remote(num_cpus=1)(sha256)
+    task = ray.remote(num_cpus=1, max_retries=1)(_ingest_in_task)
+    waiting, running, digests = deque(recordings), {}, {}
     try:
         while waiting or running:
             while waiting and len(running) < (workers or len(recordings)):
                 recording = waiting.popleft()
-                running[task.remote(recording, store_uri, known.get(recording.name))] = recording
+                for path in files_of(recording):  # a file with several sessions is hashed once
+                    digests[path] = digests.get(path) or hash_file.remote(path)
+                own = [digests[path] for path in files_of(recording)]
+                running[task.remote(recording, store_uri, known.get(recording.name), *own)] = recording
             done, _ = ray.wait(list(running), num_returns=1)
             recording = running.pop(done[0])
             try:
                 yield ray.get(done[0])
+            except ray.exceptions.RayTaskError as err:  # its file cannot be hashed
+                yield Arrival(
+                    name=recording.name, state="failed", cause=f"{recording.path.name}: {one_line(err.cause)}"
+                )
             except ray.exceptions.RayError as err:
                 cause = f"{recording.path.name}: its worker died ({type(err).__name__}: {one_line(err)})"
                 yield Arrival(name=recording.name, state="failed", cause=cause)
@@ -135,21 +139,35 @@ def _in_parallel(recordings: list[Recording], store_uri: str, known: dict[str, s
             ray.cancel(reference)
 
 
-def ingest_one(recording: Recording, store_uri: str, known: str | None) -> Arrival:
-    """Bring one recording into the store unless its fingerprint is `known`; every error becomes a failed Arrival."""
+def _ingest_in_task(recording: Recording, store_uri: str, known: str | None, *digests: str) -> Arrival:
+    """`ingest_one`, where the LFP of a long recording is decimated by tasks of its own."""
+    return ingest_one(recording, store_uri, known, digests)
+
+
+def ingest_one(
+    recording: Recording, store_uri: str, known: str | None, digests: Sequence[str] | None = None
+) -> Arrival:
+    """Bring one recording into the store unless its fingerprint is `known`; every error becomes a failed Arrival.
+
+    Args:
+        digests: sha256 of each of `files_of(recording)`; None: they are hashed here.
+    """
     try:
-        digests = {path.name: sha256(path) for path in files_of(recording)}
-        identity = recording_fingerprint(recording, digests)
+        digests = [sha256(path) for path in files_of(recording)] if digests is None else digests
+        sources = {path.name: digest for path, digest in zip(files_of(recording), digests, strict=True)}
+        identity = recording_fingerprint(recording, sources)
         if identity == known:
             return Arrival(name=recording.name, state="skipped")
         with opened(recording.path, recording.source, recording.config.bin_width_ms) as raw:
-            session, notes = to_session(recording, raw, digests)
-        Store(store_uri).write(session, recording.config, identity)
+            session, notes = to_session(recording, raw, sources)
+        entry = Store(store_uri).write(session, recording.config, identity)
     except RaydistillError as err:
         return Arrival(name=recording.name, state="failed", cause=str(err))
     except Exception as err:
         cause = f"{recording.path.name}: {type(err).__name__}: {one_line(err)}"
         return Arrival(name=recording.name, state="failed", cause=cause)
+    if entry.outliers:
+        notes += (f"{entry.outliers} parents of too restless behavior left out",)
     return Arrival(name=recording.name, state="made", notes=notes)
 
 

@@ -36,14 +36,14 @@ class Folder:
         from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
         self.uri = str(uri)
-        self.local = "://" not in self.uri
         try:
-            if self.local:
-                filesystem, base = LocalFileSystem(), os.path.abspath(self.uri)
-            else:
+            if "://" in self.uri:
                 filesystem, base = FileSystem.from_uri(self.uri)
+            else:
+                filesystem, base = LocalFileSystem(), os.path.abspath(self.uri)
         except (ArrowInvalid, OSError) as err:
             raise DataError(f"store {self.uri}: not a folder that can be opened ({err})") from None
+        self.local = isinstance(filesystem, LocalFileSystem)
         self.filesystem = SubTreeFileSystem(base, filesystem)
 
     def exists(self, name: str) -> bool:
@@ -55,13 +55,14 @@ class Folder:
         with self.filesystem.open_input_stream(name) as stream:
             return stream.read()
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data) -> None:
         """Whole or absent: object stores publish a file when it is closed, local disks when it is renamed."""
-        beside = f"{name}.{os.getpid()}.tmp"
         self.filesystem.create_dir(os.path.dirname(name) or ".", recursive=True)
+        beside = f"{name}.{os.getpid()}.tmp" if self.local else name
         with self.filesystem.open_output_stream(beside) as stream:
             stream.write(data)
-        self.filesystem.move(beside, name)
+        if self.local:
+            self.filesystem.move(beside, name)
 
     def names(self, folder: str, ending: str = "") -> list[str]:
         """Names of the files anywhere below `folder`, sorted; none where the folder is missing."""

@@ -68,7 +68,6 @@ class Store:
     def publish(self) -> list[Entry]:
         """Compile sessions.parquet from the markers; called by the one process that drives an ingest."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         entries = self._marked()
         shown = ("session", "subject", "dataset", "task", "region", "bin_width_ms", "n_segments", "n_bins")
@@ -76,9 +75,7 @@ class Store:
         columns = {name: [getattr(e, name) for e in entries] for name in shown}
         columns["behavior"] = [list(e.behavior) for e in entries]
         table = pa.table(columns | {"entry": [entry_to_json(e) for e in entries]})
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
-        self.folder.write(CATALOGUE, sink.getvalue().to_pybytes())
+        self.folder.write(CATALOGUE, _as_parquet(table))
         return entries
 
     def write(self, session: Session, config: IngestConfig, fingerprint: str) -> Entry:
@@ -100,7 +97,7 @@ class Store:
                 path = f"{base}/part-{split}-{n:05d}-{fingerprint[:8]}.parquet"
                 table = to_table(session, group, normalisation, config.lfp_dtype)
                 fold_into(digest, table)
-                self._write_table(path, table)
+                self.folder.write(path, _as_parquet(table))
                 numbers, bins = zip(*((i, c.stop - c.start) for i, c in group), strict=True)
                 parts.append(Part(path=path, split=split, numbers=numbers, n_bins=bins))
         split = split_to_json(units, session.bin_width_ms)
@@ -116,12 +113,6 @@ class Store:
             if name not in kept:
                 self.folder.delete(name)
         return entry
-
-    def _write_table(self, path, table):
-        import pyarrow.parquet as pq
-
-        self.folder.filesystem.create_dir(path.rsplit("/", 1)[0], recursive=True)
-        pq.write_table(table, path, filesystem=self.folder.filesystem, compression="zstd", row_group_size=64)
 
     def read(self, entry: Entry, split: str | None = None) -> list[Segment]:
         """The segments of a session in time order, of one split or of all."""
@@ -141,6 +132,16 @@ class Store:
                     ) from None
                 segments += segments_from_table(table, entry)
         return sorted(segments, key=lambda s: s.number)
+
+
+def _as_parquet(table):
+    """The table as the bytes of a Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=SEGMENTS_PER_PART)
+    return sink.getvalue()
 
 
 def _even_groups(items, at_most):

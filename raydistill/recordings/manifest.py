@@ -53,6 +53,8 @@ class Lfp:
     """Time of the first sample."""
     scale: float = 1.0
     """Factor to physical units."""
+    bands: int = 1
+    """Features of each electrode, such as band powers; they lie beside each other among the columns."""
     transpose: bool = False
     """The matrix lies as (channels, samples)."""
 

@@ -57,6 +57,7 @@ def to_session(recording: Recording, raw: Raw, sources: dict[str, str]) -> tuple
         start_s=bins.start_s,
         spikes=spikes,
         lfp=lfp,
+        lfp_bands=1 if raw.lfp is None else raw.lfp.bands,
         behavior=behavior,
         behavior_names=names,
         behavior_units=units,
@@ -216,6 +217,11 @@ def _kept_channels(signal: Signal, config: IngestConfig) -> np.ndarray:
     kept = np.array([c for c in channels if c not in config.drop_channels], dtype=int)
     if not len(kept):
         raise DataError(f"`drop_channels` leaves none of the {signal.n_channels} LFP channels")
+    electrodes, counts = np.unique(kept // signal.bands, return_counts=True)
+    if np.any(counts != signal.bands):
+        at = int(electrodes[np.argmax(counts != signal.bands)])
+        own = list(range(at * signal.bands, (at + 1) * signal.bands))
+        raise DataError(f"`drop_channels` must name all {signal.bands} bands of an electrode, such as {own}")
     return kept
 
 

@@ -38,10 +38,13 @@ class Entry:
     n_bins: int
     n_units: int
     n_channels: int
+    """Columns of LFP: electrodes, or electrodes times `lfp_bands`."""
     behavior: tuple[str, ...]
     behavior_units: tuple[str, ...]
     splits: dict[str, int]
     """Segments in each of train, valid, test."""
+    lfp_bands: int = 1
+    """Features of each electrode, which lie beside each other among the channels."""
     split_hash: str = ""
     """sha256 of the fold of every split unit, whatever the length of the segments (split.json)."""
     outliers: int = 0
@@ -50,7 +53,7 @@ class Entry:
     """Segments are whole trials, all beginning at the same event: a clock alone may decode behavior."""
     protocol: str
     normalisation: dict[str, Normalisation]
-    """For lfp and behavior, where the session has them."""
+    """For spikes, lfp and behavior, where the session has them."""
     config: dict
     """The IngestConfig it was made with."""
     fingerprint: str

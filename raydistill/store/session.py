@@ -30,6 +30,8 @@ class Session:
     """(T, units) uint8 counts per bin."""
     lfp: np.ndarray | None = None
     """(T, channels) float32, not yet z-scored."""
+    lfp_bands: int = 1
+    """Features of each electrode, such as band powers; they lie beside each other among the channels."""
     behavior: np.ndarray | None = None
     """(T, K) float32."""
     behavior_names: tuple[str, ...] = ()

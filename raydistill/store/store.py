@@ -86,7 +86,7 @@ class Store:
         fitted = cuts if config.protocol != "corrected" else [c for c in cuts if c.split == TRAIN]
         normalisation = {
             name: _statistics(session, name, fitted)
-            for name in ("lfp", "behavior")
+            for name in ("spikes", "lfp", "behavior")
             if getattr(session, name) is not None
         }
         base = f"segments/session={check_name(session.name)}"
@@ -151,21 +151,21 @@ def _even_groups(items, at_most):
 
 
 def _statistics(session, name, cuts):
+    """Mean and SD of each column over the bins of the cuts that are there, a segment at a time."""
     values = getattr(session, name)
-    fitted = np.concatenate([values[c.start : c.stop] for c in cuts]).astype(np.float64)  # (bins, width)
+    segments = lambda: (values[c.start : c.stop].astype(np.float64) for c in cuts)  # noqa: E731
+    n = sum(np.isfinite(x).sum(axis=0) for x in segments())  # (width,)
     with np.errstate(all="ignore"):
-        mean, std = np.nanmean(fitted, axis=0), np.nanstd(fitted, axis=0)
-    dead = (
-        np.flatnonzero(~(std > 1e-12 * np.maximum(1.0, np.abs(mean))))
-        if name == "behavior"
-        else np.flatnonzero(std == 0)
-    )
+        mean = sum(np.nansum(x, axis=0) for x in segments()) / n
+        std = np.sqrt(sum(np.nansum((x - mean) ** 2, axis=0) for x in segments()) / n)
+    dead = np.flatnonzero(~(std > (0 if name == "lfp" else 1e-12 * np.maximum(1.0, np.abs(mean)))))
     if len(dead) and name == "lfp":
         raise DataError(
             f"session {session.name}: LFP channel {dead[0]} is constant over the train segments; "
             f"drop it with `drop_channels: {dead.tolist()}`"
         )
-    mean[dead], std[dead] = np.nan_to_num(mean[dead]), 1.0  # a constant behavior is kept: it is simply never decodable
+    # A constant behavior is never decodable, and a unit may be silent in train: both are kept as they are.
+    mean[dead], std[dead] = np.nan_to_num(mean[dead]), 1.0
     return Normalisation(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
@@ -183,6 +183,7 @@ def _entry(session, config, cuts, normalisation, parts, fingerprint, digest):
         n_bins=sum(c.stop - c.start for c in cuts),
         n_units=width(session.spikes),
         n_channels=width(session.lfp),
+        lfp_bands=session.lfp_bands,
         behavior=tuple(session.behavior_names),
         behavior_units=tuple(session.behavior_units),
         splits={split: sum(c.split == split for c in cuts) for split in (TRAIN, VALID, TEST)},

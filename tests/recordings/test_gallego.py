@@ -11,7 +11,10 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
 from raydistill.recordings.bins import common_bins
+from raydistill.recordings.discover import CONFIGS
 from raydistill.recordings.lfp import lfp_on_bins
+from raydistill.recordings.manifest import Recording
+from raydistill.recordings.preprocess import to_session
 from raydistill.recordings.readers.gallego import channel_major, find, opened, parsed_date, trials
 from raydistill.recordings.synthetic import generate_session
 from raydistill.recordings.writers.gallego import BANDS, lfp_power, write_gallego, write_trial_data
@@ -317,3 +320,18 @@ def test_recordings_that_cannot_be_written_are_refused(tmp_path, recording):
     with pytest.raises(DataError, match="cannot be written"):
         write_gallego(recording, tmp_path / "absent")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bands_of_an_electrode_are_told_and_only_whole_electrodes_are_dropped(tmp_path, recording):
+    path = write_gallego(recording, tmp_path)
+    (found,) = find(tmp_path)
+    with opened(path, found.source) as raw:
+        assert raw.lfp.bands == 9
+        planned = Recording(name=found.name, path=path, source=found.source, config=CONFIGS["gallego"])
+        assert to_session(planned, raw, {})[0].lfp_bands == 9
+        config = replace(planned.config, drop_channels=tuple(range(9)))
+        session, _ = to_session(replace(planned, config=config), raw, {})
+        assert session.lfp.shape[1] == raw.lfp.n_channels - 9
+        config = replace(planned.config, drop_channels=(3,))
+        with pytest.raises(DataError, match=r"all 9 bands of an electrode, such as \[0, 1, 2"):
+            to_session(replace(planned, config=config), raw, {})

@@ -51,6 +51,8 @@ class Signal:
     """Time of sample 0."""
     span: tuple[float, float] | None = None
     """Seconds covered; None: from sample 0 to one step after the last."""
+    bands: int = 1
+    """Features of each electrode, such as band powers; they lie beside each other among the C columns."""
 
     @property
     def covers(self) -> tuple[float, float]:

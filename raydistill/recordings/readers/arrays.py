@@ -118,7 +118,19 @@ def _lfp(file, wanted: Lfp, bin_s) -> Signal:
     if rate_hz is None:
         rate_hz, start_s, span = _bin_clock(n_samples, bin_s)
     read = partial(_scaled, matrix, wanted.scale)
-    return Signal(read=read, n_samples=n_samples, n_channels=n_channels, rate_hz=rate_hz, start_s=start_s, span=span)
+    if wanted.bands < 1 or n_channels % wanted.bands:
+        raise DataError(
+            f"{wanted.values} has {n_channels} columns, no whole number of electrodes of {wanted.bands} bands"
+        )
+    return Signal(
+        read=read,
+        n_samples=n_samples,
+        n_channels=n_channels,
+        rate_hz=rate_hz,
+        start_s=start_s,
+        span=span,
+        bands=wanted.bands,
+    )
 
 
 def _bin_clock(n, bin_s):

@@ -185,6 +185,7 @@ def _lfp(data: TrialData, arrays: tuple[str, ...], kept: list[Trial], starts: np
         rate_hz=1 / BIN_S,
         start_s=BIN_S / 2,
         span=(0.0, float(starts[-1]) * BIN_S),
+        bands=_bands(data, arrays, kept[0]),
     )
 
 
@@ -192,6 +193,15 @@ def _read(power, starts: np.ndarray, start: int, stop: int) -> np.ndarray:
     """(stop - start, columns) of the trials that lie there, one after the other."""
     trials = range(np.searchsorted(starts, start, "right") - 1, np.searchsorted(starts, stop))
     return np.concatenate([power(i)[max(0, start - starts[i]) : stop - starts[i]] for i in trials])
+
+
+def _bands(data: TrialData, arrays: tuple[str, ...], trial: Trial) -> int:
+    """Bands of each electrode; two arrays with different ones have no common patch."""
+    guides = [data.array(f"{array}_lfp_guide", trial.index) for array in arrays]
+    counts = {len(np.unique(guide[:, 1:], axis=0)) for guide in guides}
+    if len(counts) > 1:
+        raise DataError(f"the arrays {' and '.join(arrays)} have different bands; take one of them")
+    return counts.pop()
 
 
 def _orders(data: TrialData, array: str, kept: list[Trial]) -> list[np.ndarray]:

@@ -110,17 +110,31 @@ def synth(
     folder: Path,
     *,
     layout: Annotated[
-        Literal["nwb", "makin", "flint", "gallego", "neurotask"], Parameter(help="How the files are laid out.")
+        Literal["nwb", "makin", "flint", "gallego", "neurotask", "paper"],
+        Parameter(help="How the files are laid out; paper: all of the paper's sessions, in miniature."),
     ] = "nwb",
+    scale: Annotated[
+        Literal["tiny", "small"] | None,
+        Parameter(help="Of --layout paper: sessions of half a minute (tiny, the default) or of two minutes."),
+    ] = None,
     set_: Overrides = (),
 ):
     """Write synthetic recordings with known latents into FOLDER (docs/synthetic-recordings.md)."""
-    from raydistill.config.load import build_from
-    from raydistill.config.synthetic import SyntheticConfig
-    from raydistill.recordings.writers.layouts import write_layout
+    if layout == "paper":
+        from raydistill.recordings.writers.corpus import corpus_config, write_corpus
 
-    for path in write_layout(layout, build_from(SyntheticConfig, set_), folder):
-        print(path)
+        paths = write_corpus(folder, corpus_config(scale or "tiny", set_))
+    else:
+        from raydistill.config.load import build_from
+        from raydistill.config.synthetic import SyntheticConfig
+        from raydistill.errors import ConfigError
+        from raydistill.recordings.writers.layouts import write_layout
+
+        if scale is not None:
+            raise ConfigError(f"--scale {scale} belongs to --layout paper alone; sizes of other layouts go with --set")
+        paths = write_layout(layout, build_from(SyntheticConfig, set_), folder)
+    for path in paths:
+        print(path, flush=True)
 
 
 @app.command
@@ -133,7 +147,9 @@ def ingest(
         Literal["makin", "flint", "gallego", "neurotask", "nwb"] | None,
         Parameter(help="Of a folder, only the recordings of this layout."),
     ] = None,
-    dry_run: Annotated[bool, Parameter(help="List what would be read, and start nothing.", negative="")] = False,
+    dry_run: Annotated[
+        bool, Parameter(help="List what is there, what is missing, what would be done.", negative="")
+    ] = False,
     workers: Annotated[int | None, Parameter(help="Recordings read at once; by default one a core.")] = None,
     address: Address = None,
     set_: Overrides = (),
@@ -143,13 +159,15 @@ def ingest(
 
     planned = plan_sources(source, folder, set_, dataset)
     if dry_run:
-        for recording in planned:
-            there = "" if recording.path.is_file() else "  missing"
-            print(f"{recording.name:<32} {recording.config.bin_width_ms:g} ms  {recording.path}{there}")
+        from raydistill.recordings.dry_run import dry_run as lines
+
+        print(*lines(planned, store), sep="\n")
         return 0
     from raydistill.recordings.ingest import ingest_with_ray
+    from raydistill.recordings.progress import telling
 
-    outcome = ingest_with_ray(planned, store, workers=workers, address=address, say=_say)
+    with telling(len(planned)) as report:
+        outcome = ingest_with_ray(planned, store, workers=workers, address=address, report=report)
     _say(f"{len(outcome.made)} made, {len(outcome.skipped)} unchanged, {len(outcome.failed)} failed; store {store}")
     if not outcome.failed:
         return 0

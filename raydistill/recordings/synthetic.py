@@ -33,8 +33,10 @@ class SyntheticRecording:
     """For each unit, its spike times in seconds, ascending."""
     unit_channels: np.ndarray
     """(units,) the channel on which each unit was found."""
-    lfp: np.ndarray
-    """(L, C) float32, volts."""
+    n_channels: int
+    """Of the array, whether or not its LFP was recorded."""
+    lfp: np.ndarray | None
+    """(L, C) float32, volts; None: spikes alone."""
     lfp_rate_hz: float
     position: np.ndarray
     """(K, 2) float64, cm."""
@@ -78,9 +80,19 @@ def generate(config: SyntheticConfig) -> Iterator[SyntheticRecording]:
 def generate_session(config: SyntheticConfig, number: int) -> SyntheticRecording:
     """The recording of `session_names(config)[number]`, without generating any other."""
     session, subject = session_names(config)[number]
-    subject_number, session_number = divmod(number, config.sessions_per_subject)
-    rng = _stream(config, subject_number, session_number)
-    array = _draw_array(config, _stream(config, subject_number))
+    return simulate(config, *divmod(number, config.sessions_per_subject), session=session, subject=subject)
+
+
+def simulate(
+    config: SyntheticConfig, array_number: int, session_number: int, *, session: str, subject: str, lfp: bool = True
+) -> SyntheticRecording:
+    """Session `session_number` of array `array_number`, from 0, whatever they are called.
+
+    Args:
+        lfp: False leaves the LFP out, which takes most of the time; all else is the same without it.
+    """
+    rng = _stream(config, array_number, session_number)
+    array = _draw_array(config, _stream(config, array_number))
 
     position, velocity = _reach(rng, config.duration_s, config.kinematics_rate_hz)
     drive = _population_drive(velocity, config.sources, config.kinematics_rate_hz)
@@ -90,7 +102,8 @@ def generate_session(config: SyntheticConfig, number: int) -> SyntheticRecording
         subject=subject,
         spike_times=_spike(rng, tuning, velocity, config.kinematics_rate_hz),
         unit_channels=unit_channels,
-        lfp=_lfp(rng, config, array, drive),
+        n_channels=array.motor_mixing.shape[1],
+        lfp=_lfp(rng, config, array, drive) if lfp else None,
         lfp_rate_hz=config.lfp_rate_hz,
         position=position,
         velocity=velocity,

@@ -13,7 +13,29 @@ SET = [word for name, value in SMALL.items() for word in ("--set", f"{name}={val
 def test_synthetic_files_of_a_layout_are_found_again(tmp_path, layout):
     raydistill("synth", "raw", "--layout", layout, *SET, cwd=tmp_path, check=0)
     listed = raydistill("ingest", "raw", "--store", "store", "--dataset", layout, "--dry-run", cwd=tmp_path, check=0)
-    assert len(listed.stdout.splitlines()) == 1 and not (tmp_path / "store").exists()
+    session, *lacking = listed.stdout.splitlines()
+    assert " make, bins of " in session and "raw/" in session and not (tmp_path / "store").exists()
+    assert len(lacking) == 1 and ": 1 of the paper's " in lacking[0]
+
+
+def test_dry_run_tells_what_is_stored_changed_or_missing(tmp_path):
+    raydistill("synth", "raw", "--layout", "makin", *SET, cwd=tmp_path, check=0)
+    command = ("ingest", "raw", "--store", "store", "--set", "ingest.splits.parent_s=6")
+    raydistill(*command, cwd=tmp_path, check=0)
+    told = lambda *more: raydistill(*command, "--dry-run", *more, cwd=tmp_path, check=0).stdout  # noqa: E731
+    assert "skip, unless its file has changed" in told()
+    assert "make again: other settings than stored" in told("--set", "units=sorted", "--set", "ingest.bin_width_ms=20")
+    (tmp_path / "raw" / "indy_20160622_01.nwb").unlink()
+    assert "no broadband file beside MonkeyI_20160622_01" in told()
+    listed = tmp_path / "listed.yaml"
+    listed.write_text("sessions: [{file: gone.h5, subject: a, bin_width_ms: 10, spikes: spikes}]")
+    gone = raydistill("ingest", listed, "--store", "store", "--dry-run", cwd=tmp_path, check=0)
+    assert "fail: no file gone.h5" in gone.stdout
+
+
+def test_scale_belongs_to_the_layout_of_the_paper(tmp_path):
+    done = raydistill("synth", "raw", "--scale", "tiny", cwd=tmp_path, check=2)
+    assert "--layout paper" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_layout_without_room_is_refused(tmp_path):

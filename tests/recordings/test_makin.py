@@ -174,8 +174,8 @@ def test_makin_files_have_the_published_layout(written):
 
 
 def test_makin_two_arrays_without_broadband_are_two_regions(recording, tmp_path):
-    wide = dataclasses.replace(recording, lfp=np.zeros((10, 98), np.float32))
-    write_makin(wide, tmp_path, "loco_20170210_03", broadband=False)
+    wide = dataclasses.replace(recording, n_channels=98, lfp=None)
+    write_makin(wide, tmp_path, "loco_20170210_03")
     raw = read(find(tmp_path)[0])
     assert (raw.region, raw.lfp) == ("M1, S1", None)
     assert raw.spikes.ids[0] == 0 and raw.spikes.ids[-1] == 4 * 98 + 1  # the fifth unit of channel 1
@@ -325,5 +325,5 @@ def test_makin_write_under_another_name_or_into_no_folder_is_an_error(recording,
     with pytest.raises(DataError, match='"S1_01" is no name'):
         write_makin(recording, tmp_path, "S1_01")
     with pytest.raises(DataError, match=rf"missing/{NAME}\.mat: cannot be written"):
-        write_makin(recording, tmp_path / "missing", NAME, broadband=False)
+        write_makin(dataclasses.replace(recording, lfp=None), tmp_path / "missing", NAME)
     assert list(tmp_path.iterdir()) == []

@@ -276,7 +276,7 @@ def test_a_recording_with_more_units_than_columns_is_refused_and_no_file_is_left
     assert list(tmp_path.iterdir()) == []
 
 
-def test_recordings_are_taken_one_at_a_time_and_keep_their_labels(recordings, written, tmp_path):
+def test_an_iterator_of_recordings_becomes_a_row_group_each_under_its_label(recordings, written, tmp_path):
     named = {r.session: (f"Monkey{r.subject}", f"2016-09-0{i}") for i, r in enumerate(recordings)}
     path = write(iter(recordings), tmp_path, labels=named)
     assert pq.read_metadata(path).num_row_groups == len(recordings)

@@ -8,7 +8,7 @@ from scipy import signal
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError
-from raydistill.recordings.synthetic import generate, generate_session, session_names
+from raydistill.recordings.synthetic import generate, generate_session, session_names, simulate
 
 SMALL = SyntheticConfig(
     subjects=2, sessions_per_subject=2, duration_s=20, min_units=6, max_units=10, min_channels=8, max_channels=12
@@ -70,6 +70,13 @@ def test_generate_with_more_sessions_or_subjects_leaves_a_session_as_it_is():
     more = dataclasses.replace(SMALL, subjects=3, sessions_per_subject=4)
     assert same(generate_session(SMALL, 3), generate_session(more, 5))  # both are S2_02
     assert generate_session(more, 5).session == generate_session(SMALL, 3).session == "S2_02"
+
+
+def test_simulate_without_lfp_leaves_all_else_as_it_is():
+    whole, spikes_alone = (simulate(SMALL, 1, 0, session="a", subject="b", lfp=lfp) for lfp in (True, False))
+    assert spikes_alone.lfp is None and (spikes_alone.session, spikes_alone.subject) == ("a", "b")
+    assert same(spikes_alone, dataclasses.replace(whole, lfp=None))
+    assert same(whole, generate_session(SMALL, 2)) and whole.n_channels == whole.lfp.shape[1]
 
 
 def test_generate_with_another_seed_gives_other_recordings():

@@ -28,19 +28,20 @@ _ROWS = 16_384  # of the file in memory at once
 
 
 @dataclass(frozen=True)
-class _Dataset:
+class Dataset:
     name: str
     region: str
     behavior: str
     subjects: dict[str, str]  # the animal as the file names it -> its name in Table 2 of the paper
 
 
-_DATASETS = {
-    2: _Dataset("Chowdhury", "S1", "hand_vel", {n: f"R{n}" for n in "123"}),
-    4: _Dataset("Ma", "M1", "cursor_vel", {n: f"X{n}" for n in "1234"}),
-    5: _Dataset("Perich", "M1, PMd", "cursor_vel", {"C": "Cp", "M": "Mp", "T": "T", "J": "J"}),
-    6: _Dataset("Churchland", "M1, PMd", "cursor_vel", {n: f"C{n}" for n in "12"}),
+DATASETS = {
+    2: Dataset("Chowdhury", "S1", "hand_vel", {n: f"R{n}" for n in "123"}),
+    4: Dataset("Ma", "M1", "cursor_vel", {n: f"X{n}" for n in "1234"}),
+    5: Dataset("Perich", "M1, PMd", "cursor_vel", {"C": "Cp", "M": "Mp", "T": "T", "J": "J"}),
+    6: Dataset("Churchland", "M1, PMd", "cursor_vel", {n: f"C{n}" for n in "12"}),
 }
+"""By the number that opens the name of a file."""
 _UNITS = {"hand_vel": "cm/s"}  # the layout does not say what cursor velocity and force are measured in
 
 
@@ -55,7 +56,7 @@ def find(folder: Path) -> list[Found]:
         with _reading(path):
             sessions = _sessions(path)
         for name, key in sessions.items():
-            dataset, animal = _DATASETS[key["datasetID"]], _text(key["animal"])
+            dataset, animal = DATASETS[key["datasetID"]], _text(key["animal"])
             subject = dataset.subjects.get(animal, as_name(f"{dataset.name}_{animal}"))
             where = {"layout": "neurotask", "file": path.relative_to(folder).as_posix(), "part": name}
             what = {
@@ -109,7 +110,7 @@ def _sessions(path) -> dict[str, dict]:
             raise DataError(f"there are rows without a value in `{empty[0]}`")
         if key["datasetID"] != named:
             raise DataError(f"`datasetID` is {key['datasetID']}, but the file's name says {named}")
-        name = as_name("_".join([_DATASETS[named].name, *(_text(key[k]) for k in ("animal", "task", "session"))]))
+        name = as_name("_".join([DATASETS[named].name, *(_text(key[k]) for k in ("animal", "task", "session"))]))
         if sessions.setdefault(name, key) != key:
             raise DataError(f"two sessions would both be called {name}: {sessions[name]} and {key}")
     return sessions
@@ -199,7 +200,7 @@ def _columns(schema, key, path) -> tuple[list[str], list[str]]:
 
     there = [field.name for field in schema if not pa.types.is_null(field.type)]
     units = sorted((n for n in there if re.fullmatch(r"Neuron\d+", n)), key=lambda n: int(n[6:]))
-    dataset = _DATASETS[key["datasetID"]]
+    dataset = DATASETS[key["datasetID"]]
     is_key = dataset.name == "Ma" and "key" in f"{key['task']} {_FILE.fullmatch(path.name)[3]}".lower()
     wanted = "force" if is_key else dataset.behavior
     behavior = [n for n in (f"{wanted}_x", f"{wanted}_y") if n in there]

@@ -11,6 +11,9 @@ from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ
 from raydistill.recordings.synthetic import SyntheticRecording
 from raydistill.recordings.writers import whole
 
+_HEADER = b"MATLAB 5.0 MAT-file Platform: posix".ljust(
+    116
+)  # without the time of writing: the same data, the same bytes
 _LFP_EXTRA = (-3, 0, 2)  # samples by which the LFP of successive trials misses 20 a sample of `Time`
 
 
@@ -32,16 +35,22 @@ def write_flint(
     for experiment, count in SESSIONS.items():
         here, rest = rest[:count], rest[count:]
         if here:
-            subjects = _structs([{"Trial": _trials(r, trial_s, gap_s)} for r in here])
-            paths.append(_written(Path(folder) / f"Flint_2012_{experiment}.mat", {"Subject": subjects}))
+            paths.append(write_flint_file(here, folder, experiment, trial_s=trial_s, gap_s=gap_s))
     return paths
 
 
-def _written(path: Path, variables: dict) -> Path:
+def write_flint_file(
+    recordings: Sequence[SyntheticRecording], folder, experiment: str, *, trial_s: float = 20.0, gap_s: float = 1.0
+) -> Path:
+    """Write one of the files, such as `Flint_2012_e2.mat`; arguments and errors as of `write_flint`."""
     from scipy.io import savemat
 
+    path = Path(folder) / f"Flint_2012_{experiment}.mat"
+    subjects = _structs([{"Trial": _trials(r, trial_s, gap_s)} for r in recordings])
     with whole(path) as partial:
-        savemat(partial, variables, appendmat=False)
+        savemat(partial, {"Subject": subjects}, appendmat=False)
+        with open(partial, "r+b") as file:
+            file.write(_HEADER)
     return path
 
 

@@ -51,7 +51,9 @@ def write_layout(layout: Layout, config: SyntheticConfig, folder: Path) -> Itera
         _check_room(layout, "sessions", len(session_names(config)), sum(FLINT_SESSIONS.values()))
         yield from write_flint(list(generate(config)), folder)
     else:
-        yield write_neurotask(list(generate(config)), folder)
+        places = [divmod(number, config.sessions_per_subject) for number in range(len(session_names(config)))]
+        labels = {name: (i + 1, j + 1) for (name, _), (i, j) in zip(session_names(config), places, strict=True)}
+        yield write_neurotask(generate(config), folder, labels=labels, units=config.max_units)
 
 
 def _check_room(layout, what, wanted, room):

@@ -33,10 +33,9 @@ def write_makin(
     name: str,
     *,
     start_s: float = 0.0,
-    broadband: bool = True,
     channels_first: bool = False,
 ) -> Path:
-    """Write `name`.mat and, with `broadband`, `name`.nwb into `folder`; each appears under its name when it is whole.
+    """Write `name`.mat and, if there is LFP, `name`.nwb into `folder`; each appears under its name when it is whole.
 
     Position becomes the cursor in mm at 250 Hz, LFP the broadband at 24414.0625 Hz, both along cubic splines. A new
     target shows when the hand has reached the last. The first unit of a channel becomes its hash unit, the next ones
@@ -53,7 +52,7 @@ def write_makin(
     """
     if not _NAME.fullmatch(name):
         raise DataError(f'"{name}" is no name of these sessions; indy_YYYYMMDD_NN or loco_YYYYMMDD_NN is needed')
-    if broadband:
+    if recording.lfp is not None:
         with _new_file(Path(folder) / f"{name}.nwb") as file:
             _write_broadband(file, recording, start_s, channels_first)
     path = Path(folder) / f"{name}.mat"
@@ -106,7 +105,7 @@ def _targets(recording, seconds) -> np.ndarray:
 
 
 def _write_units(file, recording, start_s):
-    n = recording.lfp.shape[1]
+    n = recording.n_channels
     names = [_matlab_text(file, f"name_{c}", name) for c, name in enumerate(_channel_names(n))]
     _matlab_cell(file, "chan_names", [names])
     trains = [

@@ -1,53 +1,54 @@
 """Synthetic recordings as a NeuroTask Parquet file (spec A4): several sessions, cut into trials, one row a bin.
 
-Of a recording only its trials remain: the file does not say when they took place. As in the published files, animals
-and the sessions of each are numbered from 1, in the order of first appearance.
+Of a recording only its trials remain: the file does not say when they took place. A session is a row group, so that
+one is in memory at a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from raydistill.errors import DataError
 from raydistill.recordings.synthetic import SyntheticRecording
 from raydistill.recordings.writers import whole
 
-_ROWS = 65_536  # in a row group
 _FAILED = 5  # every fifth trial ended as F, the others as R
 
 
 def write_neurotask(
-    recordings: Sequence[SyntheticRecording],
+    recordings: Iterable[SyntheticRecording],
     folder,
     *,
+    labels: Mapping[str, tuple[int | str, int | str]],
+    units: int,
     dataset_id: int = 5,
     name: str = "Perich",
     task: str = "CO",
     bin_ms: int = 10,
 ) -> Path:
-    """Write `recordings` to `folder/<dataset_id>_<bin_ms>_<name>_<task>.parquet` and give that path.
+    """Write one recording or more to `folder/<dataset_id>_<bin_ms>_<name>_<task>.parquet` and give that path.
 
     Dataset 2 holds hand_{pos,vel}_{x,y}, dataset 4 cursor_{pos,vel}_{x,y} and force_{x,y}, all others
     cursor_{pos,vel}_{x,y}: position in cm and velocity in cm/s at the centre of each bin, force as a spring of
-    1 N/cm would have it. Neuron1..K has the width of the recording with the most units, null beyond those of another.
-    DataError if the file cannot be written.
+    1 N/cm would have it.
+
+    Args:
+        recordings: taken one after the other.
+        labels: session of a recording -> its values in the columns `animal` and `session`.
+        units: number of columns Neuron1..K, null beyond the units of a recording.
+    Raises:
+        DataError: a recording with more units, or a file that cannot be written.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = Path(folder) / f"{dataset_id}_{bin_ms}_{name}_{task}.parquet"
-    columns = max(len(r.spike_times) for r in recordings)
-    animals = list(dict.fromkeys(r.subject for r in recordings))
-    tables = []
-    for number, recording in enumerate(recordings):
-        session = 1 + sum(r.subject == recording.subject for r in recordings[:number])
-        table = _table(recording, dataset_id, bin_ms / 1000, columns)
-        labels = {"datasetID": dataset_id, "animal": animals.index(recording.subject) + 1, "session": session}
-        for key, value in (labels | {"task": task}).items():
-            table = table.append_column(key, pa.array([value] * len(table)))
-        tables.append(table)
-    with whole(path) as partial:
-        pq.write_table(pa.concat_tables(tables), partial, row_group_size=_ROWS)
+    tables = (_table(r, dataset_id, task, labels[r.session], bin_ms / 1000, units) for r in recordings)
+    first = next(tables)
+    with whole(path) as partial, pq.ParquetWriter(partial, first.schema) as file:
+        for table in chain([first], tables):
+            file.write_table(table)
     return path
 
 
@@ -64,13 +65,17 @@ def trial_rows(recording: SyntheticRecording, bin_s: float) -> list[tuple[int, i
     return trials
 
 
-def _table(recording, dataset_id, bin_s, columns):
+def _table(recording, dataset_id, task, label, bin_s, units):
     import pyarrow as pa
 
+    if len(recording.spike_times) > units:
+        raise DataError(
+            f"{recording.session} has {len(recording.spike_times)} units; `units` must be as many, not {units}"
+        )
     trials = trial_rows(recording, bin_s)
     rows = np.concatenate([np.arange(a, b) for a, b in trials])
     lengths = [b - a for a, b in trials]
-    table = {f"Neuron{i + 1}": _counts(recording, i, bin_s, rows) for i in range(columns)}
+    table = {f"Neuron{i + 1}": _counts(recording, i, bin_s, rows) for i in range(units)}
     seconds = (rows + 0.5) * bin_s
     for key, values in _behavior(recording, dataset_id).items():
         at = np.arange(len(values)) / recording.kinematics_rate_hz
@@ -84,7 +89,8 @@ def _table(recording, dataset_id, bin_s, columns):
     numbers = np.arange(1, len(trials) + 1)
     table["trial_id"] = np.repeat(numbers, lengths)
     table["result"] = np.repeat(np.where(numbers % _FAILED, "R", "F"), lengths)
-    return pa.table(table)
+    keys = {"datasetID": dataset_id, "animal": label[0], "session": label[1], "task": task}
+    return pa.table(table | {key: [value] * len(rows) for key, value in keys.items()})
 
 
 def _counts(recording, unit, bin_s, rows):

@@ -5,17 +5,18 @@ global batch, however it was spread over workers.
 Axes: N tokens, M masked tokens, S patch size, D width, T bins.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydistill.models.neural import NeuralModel
-from raydistill.store.batches import Batch
+from raydistill.store.tokens import Batch
 
 
 class Term(NamedTuple):
@@ -78,6 +79,23 @@ def drop_tokens(batch: Batch, ratio: float, draw: Draw) -> tuple[Tensor, Tensor,
     return *places, tuple(len(v) for v in visible)
 
 
+def behavior_regression(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
+    """Mean squared error of z-scored behavior from the latents of every bin, nothing masked; lost values do not count."""
+    return {"behavior": _behavior_error(model, model.latents(batch), batch)}
+
+
+def together(*objectives: Objective) -> Objective:
+    """The sum of several objectives, each in a pass of its own and with weight 1 (spec B6: no scaling)."""
+
+    def objective(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
+        terms = {}
+        for part in objectives:
+            terms |= part(model, batch, draw)
+        return terms
+
+    return objective
+
+
 def distillation(alignment: float) -> Objective:
     """Eq. 1: MSE(y, f(h)) + alignment * (1 - mean over bins of cos(h, h_teacher)), nothing masked on either side.
 
@@ -87,15 +105,62 @@ def distillation(alignment: float) -> Objective:
     def objective(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
         tokens = model.encode(batch)  # (N, D)
         error = (model.readout(tokens) - batch.values).square()
-        cosine = F.cosine_similarity(model.pool(tokens, batch).float(), batch.target, dim=-1)  # (sum of T,)
-        return {
-            "reconstruction": Term(_over(error, batch.valid), batch.slots.sum().double()),
-            "alignment": Term((1 - cosine).sum(), cosine.new_tensor(len(cosine), dtype=torch.double), alignment),
-        }
+        reconstruction = Term(_over(error, batch.valid), batch.slots.sum().double())
+        pull = _alignment(model.pool(tokens, batch), batch.target, alignment)
+        return {"reconstruction": reconstruction, "alignment": pull}
 
     return objective
 
 
+def distillation_with_behavior(alignment: float) -> Objective:
+    """Eq. 3: Eq. 1 with the error of behavior, divided by its own dimensions, in place of that of the LFP."""
+
+    def objective(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
+        latents = model.latents(batch)
+        pull = _alignment(latents, batch.target, alignment)
+        return {"behavior": _behavior_error(model, latents, batch), "alignment": pull}
+
+    return objective
+
+
+class StudentAndTeacher(nn.Module):
+    """Both sides of a distillation whose teacher learns too, from an epoch on. The teacher never drops out."""
+
+    def __init__(self, student: NeuralModel, teacher: NeuralModel):
+        super().__init__()
+        self.student, self.teacher = student, teacher
+
+    def train(self, mode: bool = True) -> "StudentAndTeacher":
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+
+def unfrozen(objective: Objective, epoch: int) -> Objective:
+    """A distillation whose teacher is trained with the student from `epoch` on (Table 4); before, it is frozen.
+
+    Its model is a `StudentAndTeacher`, and the teacher's own inputs come with the batch (`batch.teacher`).
+    """
+
+    def both(pair: StudentAndTeacher, batch: Batch, draw: Draw) -> dict[str, Term]:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and draw.epoch >= epoch):
+            target = pair.teacher.latents(batch.teacher)
+        return objective(pair.student, dataclasses.replace(batch, target=target), draw)
+
+    return both
+
+
+def _alignment(latents: Tensor, target: Tensor, weight: float) -> Term:
+    cosine = F.cosine_similarity(latents.float(), target.float(), dim=-1)  # (sum of T,)
+    return Term((1 - cosine).sum(), cosine.new_tensor(len(cosine), dtype=torch.double), weight)
+
+
+def _behavior_error(model: NeuralModel, latents: Tensor, batch: Batch) -> Term:
+    there = batch.behavior.isfinite()  # (sum of T, K)
+    error = (model.behavior(latents) - batch.behavior.nan_to_num()).square()
+    return Term(_over(error, there), there.sum().double())
+
+
 def _over(loss: Tensor, valid: Tensor) -> Tensor:
-    """Sum over the slots that hold a unit or channel."""
+    """Sum over the values that are there."""
     return torch.where(valid, loss, 0.0).float().sum()

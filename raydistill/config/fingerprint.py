@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when the meaning of a job's specification or files changes: old folders are then no longer found."""
 
 

@@ -18,11 +18,19 @@ class ModelConfig:
     spikes_patch: int = 64
     """Units in one token."""
     lfp_patch: int = 32
-    """LFP channels in one token."""
+    """LFP electrodes in one token, with all their bands."""
     max_count: int = 5
     """Spike counts are clamped here before they are embedded and reconstructed."""
     conv_kernel: int = 3
     conv_dilation: int = 1
+    conv_axis: Literal["time", "tokens"] = "time"
+    """`time` convolves each patch along its own past; `tokens` along the row of tokens, as the published code does."""
+    multimodal: Literal["paired", "flat"] = "paired"
+    """Patch k of spikes and of LFP make one token, or the channels follow the units before both are cut."""
+    backbone: Literal["transformer", "lstm", "cnn"] = "transformer"
+    """lstm and cnn read the mean of a bin's patches, and are of the same number of parameters."""
+    causal: bool = False
+    """A bin's latents depend on nothing that comes later."""
     space_std: float = 1.0
     """Standard deviation of a new session's space embeddings."""
     predictor_width: int = 192

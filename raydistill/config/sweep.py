@@ -12,6 +12,7 @@ from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, suggest
 
 Modality = Literal["spikes", "lfp"]
+KINDS = ("pretrain", "finetune", "train", "distill")
 BASELINES = ("ridge_on_spikes", "ridge_on_lfp", "clock")
 
 
@@ -45,41 +46,75 @@ class JobConfig:
     pretrain: Modality | None = None
     """Masked autoencoding over all sessions of the group `on`."""
     finetune: str | None = None
-    """Masked autoencoding on each session of the group `each`, from the weights of the job named here."""
-    train: Modality | None = None
-    """Masked autoencoding from scratch on each session of the group `each`."""
+    """On each session of the group `each`, from the weights of the job named here."""
+    train: Modality | tuple[Modality, ...] | None = None
+    """From scratch on each session of the group `each`; [spikes, lfp] for a multimodal model."""
     distill: str | None = None
-    """Eq. 1 on each session of the group `each`, from the frozen teacher of the job named here."""
+    """Eq. 1 from the frozen teacher of the job named here: on each session of `each`, or, as a pretraining, one
+    student over all sessions of the group `on`."""
     into: Literal["lfp"] = "lfp"
+    start: str | None = None
+    """Of a distillation: the job whose weights the student starts from; by default it starts anew."""
+    supervision: Literal["none", "joint", "full"] = "none"
+    """joint adds behavior regression to masked autoencoding; full is behavior regression alone, and Eq. 3 instead of
+    Eq. 1 for a distillation."""
+    unfreeze_epoch: int | None = None
+    """Of a distillation: from this epoch on the teacher learns, too (Table 4)."""
     on: str | None = None
     each: str | None = None
     workers: int = 1
     """Ray Train workers of a pretraining; does not change which batches it sees."""
     seed: int = 0
     """Of a pretraining; per-session jobs run once for each of the sweep's seeds."""
-    embedding: Literal["count", "linear", "conv"] | None = None
-    """Value embedding; by default count for spikes, linear for LFP, conv for a distilled student."""
+    embedding: Literal["count", "linear", "conv", "mlp"] | None = None
+    """Value embedding; by default count for spikes, conv for a distilled student, else linear, or that of the weights
+    that the job starts from."""
     model: Partial[ModelConfig] = field(default_factory=dict)
     training: Partial[TrainingConfig] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
-        return next(kind for kind in ("pretrain", "finetune", "train", "distill") if getattr(self, kind))
+        return next(kind for kind in KINDS if getattr(self, kind))
 
     @property
     def source(self) -> str | None:
-        """The job whose result this one starts from."""
-        return self.finetune or self.distill
+        """The job whose weights this one starts from."""
+        return self.finetune or self.start
+
+    @property
+    def is_pretraining(self) -> bool:
+        """One model over all sessions of a group."""
+        return self.on is not None
 
     def __post_init__(self):
-        given = [kind for kind in ("pretrain", "finetune", "train", "distill") if getattr(self, kind)]
+        given = [kind for kind in KINDS if getattr(self, kind)]
         if len(given) != 1:
-            raise ConfigError(f"a job is exactly one of pretrain, finetune, train, distill; got {given or 'none'}")
-        wanted, other = ("on", "each") if self.pretrain else ("each", "on")
-        if getattr(self, wanted) is None or getattr(self, other) is not None:
-            raise ConfigError(f"`{given[0]}` takes its sessions from `{wanted}: GROUP`, not from `{other}`")
+            raise ConfigError(f"a job is exactly one of {', '.join(KINDS)}; got {' and '.join(given) or 'none'}")
+        allowed = {"pretrain": "`on: GROUP`", "distill": "either `on: GROUP` or `each: GROUP`"}
+        groups = {"pretrain": [True], "distill": [True, False]}.get(given[0], [False])
+        if (self.on is None) == (self.each is None) or self.is_pretraining not in groups:
+            raise ConfigError(f"`{given[0]}` takes its sessions from {allowed.get(given[0], '`each: GROUP`')}")
         if self.workers < 1:
             raise ConfigError(f"`workers` must be at least 1, but got {self.workers}")
+        if not self.distill and (self.start or self.unfreeze_epoch is not None):
+            raise ConfigError("`start` and `unfreeze_epoch` belong to `distill`")
+        if self.unfreeze_epoch is not None and (self.unfreeze_epoch < 0 or self.is_pretraining):
+            raise ConfigError("`unfreeze_epoch` is an epoch from 0 on, of a distillation on `each` session")
+        if self.supervision == "joint" and not (self.finetune or self.train):
+            raise ConfigError("`supervision: joint` is masked autoencoding with behavior: of `finetune` or `train`")
+        if self.supervision != "none" and self.is_pretraining:
+            raise ConfigError("sessions of a pretraining have different behavior: `supervision` belongs to `each`")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MethodConfig:
+    """A method that decodes a job's models in another way than they were trained."""
+
+    job: str
+    inputs: Literal["lfp"] | None = None
+    """A multimodal model with its spikes taken away."""
+    spikes_as: Literal["mean", "silence"] = "mean"
+    """What stands in their place: their mean (zero after z-scoring), or none at all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +132,7 @@ class SweepConfig:
     """Behavior columns to decode; all of them by default."""
     sessions: dict[str, SessionGroup]
     jobs: dict[str, JobConfig]
-    methods: dict[str, str]
+    methods: dict[str, str | MethodConfig]
     """Method -> the job whose models it decodes."""
     baselines: tuple[Literal["ridge_on_spikes", "ridge_on_lfp", "clock"], ...] = BASELINES
     compare: tuple[str, ...] = ()
@@ -115,7 +150,8 @@ class SweepConfig:
 
     def training_of(self, job: JobConfig) -> TrainingConfig:
         preset = PRESETS[self.preset]
-        base, here = (preset.pretraining, self.pretraining) if job.pretrain else (preset.training, self.training)
+        pretraining = job.is_pretraining
+        base, here = (preset.pretraining, self.pretraining) if pretraining else (preset.training, self.training)
         return dataclasses.replace(base, **(here | job.training))
 
     def __post_init__(self):
@@ -130,17 +166,22 @@ class SweepConfig:
         for name, job in self.jobs.items():
             check_name(name, "job")
             _known(job.on or job.each, self.sessions, "jobs", name, "on" if job.on else "each")
-            _known(job.source, self.jobs, "jobs", name, job.kind)
-            if job.source and job.source not in earlier:
-                raise ConfigError("a job starts from one above it in the file", at=("jobs", name, job.kind))
+            for key in ("finetune", "distill", "start"):
+                other = getattr(job, key)
+                _known(other, self.jobs, "jobs", name, key)
+                if other and other not in earlier:
+                    raise ConfigError("a job starts from one above it in the file", at=("jobs", name, key))
             earlier[name] = job
             self._check_values(name, job)
-        for method, job in self.methods.items():
+        for method in self.methods:
+            job = self.method(method).job
             _known(job, self.jobs, "methods", method)
-            if self.jobs[job].pretrain:
+            if self.jobs[job].is_pretraining:
                 raise ConfigError(
                     f"a method decodes a per-session job, and {job} is a pretraining", at=("methods", method)
                 )
+            if self.method(method).inputs and self.modality_of(job) != "multimodal":
+                raise ConfigError(f"`inputs: lfp` needs a multimodal model, which {job} is not", at=("methods", method))
         for pair in self.comparisons:
             for method in pair:
                 _known(method, self.methods, "compare")
@@ -148,16 +189,33 @@ class SweepConfig:
     def _check_values(self, name: str, job: JobConfig) -> None:
         """The merged values must fit together, too."""
         model, _ = self.model_of(job), self.training_of(job)
-        if self.embedding_of(name) == "count" and model.width % model.spikes_patch:
+        if self.embedding_of(name) == "count":
+            if self.modality_of(name) != "spikes":
+                raise ConfigError(
+                    "`embedding: count` embeds spike counts, of a model of spikes alone", at=("jobs", name)
+                )
+            if model.width % model.spikes_patch:
+                raise ConfigError(
+                    f"`width` must be a multiple of `spikes_patch` for the count table, "
+                    f"but got (width={model.width}, spikes_patch={model.spikes_patch})",
+                    at=("jobs", name),
+                )
+        if model.backbone != "transformer" and job.supervision != "full":
             raise ConfigError(
-                f"`width` must be a multiple of `spikes_patch` for the count table, "
-                f"but got (width={model.width}, spikes_patch={model.spikes_patch})",
+                f"`backbone: {model.backbone}` has no tokens to mask or read out: it needs `supervision: full`",
                 at=("jobs", name),
             )
 
+    def method(self, name: str) -> MethodConfig:
+        """A method, its shorthand written out."""
+        given = self.methods[name]
+        return MethodConfig(job=given) if isinstance(given, str) else given
+
     def modality_of(self, name: str) -> str:
-        """The modality that a job's model reads."""
+        """What a job's model reads: spikes, lfp or multimodal."""
         job = self.jobs[name]
+        if isinstance(job.train, tuple):
+            return "multimodal" if len(set(job.train)) == 2 else job.train[0]
         return job.pretrain or job.train or (job.into if job.distill else self.modality_of(job.finetune))
 
     def embedding_of(self, name: str) -> str:
@@ -165,6 +223,8 @@ class SweepConfig:
         job = self.jobs[name]
         if job.embedding:
             return job.embedding
+        if job.source:
+            return self.embedding_of(job.source)
         return "count" if self.modality_of(name) == "spikes" else "conv" if job.distill else "linear"
 
     @property

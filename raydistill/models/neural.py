@@ -1,9 +1,9 @@
-"""The model of every neural job: tokenizer and encoder, and the head its objective trains (spec B2 to B4).
+"""The model of every neural job: tokenizer and encoder, and the heads that its objective trains (spec B2 to B4).
 
-Axes: N tokens of a packed batch, M masked ones, S patch size, D width, T bins.
+Axes: N tokens of a packed batch, M masked ones, S patch size, D width, T bins, K behavior dimensions.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +12,8 @@ from raydistill.config.model import ModelConfig
 from raydistill.models.attention import Layout
 from raydistill.models.tokenizer import Tokenizer
 from raydistill.models.transformer import Transformer
-from raydistill.store.batches import Batch
 from raydistill.store.catalogue import Entry
+from raydistill.store.tokens import Batch, Inputs
 
 BOTTLENECK = 64  # width between the predictor and its patch-sized output (spec B3)
 
@@ -24,30 +24,48 @@ class ModelSpec:
 
     config: ModelConfig
     modality: str
-    """spikes or lfp."""
+    """spikes, lfp or multimodal."""
     value: str
-    """Value embedding: count, linear or conv."""
-    head: str
-    """predictor (masked autoencoding) or readout (distillation)."""
+    """Value embedding: count, linear, conv or mlp."""
+    heads: tuple[str, ...] = ()
+    """Out of predictor (masked autoencoding), readout (the LFP of a distilled student) and behavior."""
     sessions: dict[str, int]
     """Session -> patches per bin."""
+    bands: int = 1
+    """LFP features of each electrode."""
+    behavior: tuple[str, ...] = ()
+    """Behavior columns that the head predicts."""
+    provenance: dict = field(default_factory=dict)
+    """Where the model comes from: job, data, protocol, versions. Nothing is computed from it."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Slots of each signal in a patch."""
+        units, channels = self.config.spikes_patch, self.config.lfp_patch * self.bands
+        if self.modality != "multimodal":
+            return (units,) if self.modality == "spikes" else (channels,)
+        return (units, channels) if self.config.multimodal == "paired" else (units + channels,)
 
     @property
     def patch(self) -> int:
-        return self.config.spikes_patch if self.modality == "spikes" else self.config.lfp_patch
+        """S"""
+        return sum(self.widths)
+
+    def patches(self, n_units: int, n_channels: int) -> int:
+        """P of a session."""
+        if self.modality != "multimodal":
+            columns = (n_units,) if self.modality == "spikes" else (n_channels,)
+        else:
+            columns = (n_units, n_channels) if len(self.widths) == 2 else (n_units + n_channels,)
+        return max(-(-n // w) for n, w in zip(columns, self.widths, strict=True))
 
     def to_json(self) -> dict:
         return asdict(self)
 
     @classmethod
     def from_json(cls, tree: dict) -> "ModelSpec":
-        return cls(**(tree | {"config": ModelConfig(**tree["config"])}))
-
-
-def patches_of(entries: list[Entry], modality: str, patch: int) -> dict[str, int]:
-    """Session -> patches per bin of a modality."""
-    columns = {e.session: e.n_units if modality == "spikes" else e.n_channels for e in entries}
-    return {name: -(-n // patch) for name, n in columns.items()}
+        tuples = {name: tuple(tree[name]) for name in ("heads", "behavior")}
+        return cls(**(tree | tuples | {"config": ModelConfig(**tree["config"])}))
 
 
 class Predictor(nn.Module):
@@ -84,10 +102,10 @@ class Predictor(nn.Module):
 
 
 class NeuralModel(nn.Module):
-    """Tokenizer, encoder, and one head.
+    """Tokenizer, encoder and heads.
 
     The latents of a bin are the mean of its patches' tokens after the final norm (spec B4, with a true mean:
-    spec A6, 9).
+    spec A6, 9). A recurrent or convolutional encoder takes the mean first.
     """
 
     def __init__(self, spec: ModelSpec):
@@ -95,20 +113,16 @@ class NeuralModel(nn.Module):
         config = spec.config
         self.spec = spec
         self.tokenizer = Tokenizer(config, spec.value, spec.patch, spec.sessions)
-        self.encoder = Transformer(
-            width=config.width,
-            layers=config.layers,
-            heads=config.heads,
-            mlp_ratio=config.mlp_ratio,
-            dropout=config.dropout,
-        )
-        if spec.head == "predictor":
+        self.encoder = _encoder(config)
+        if "predictor" in spec.heads:
             self.predictor = Predictor(config, spec.patch)
-        else:
+        if "readout" in spec.heads:
             self.readout = nn.Linear(config.width, spec.patch)
+        if "behavior" in spec.heads:
+            self.behavior = nn.Linear(config.width, len(spec.behavior))
 
     def encode(self, batch: Batch) -> Tensor:
-        """All tokens, none masked. Shape: (N, D)."""
+        """All tokens through the transformer, none masked. Shape: (N, D)."""
         return self.encoder(self.tokenizer(batch), batch.time, Layout(batch.lengths, batch.time.device))
 
     def reconstruct(self, batch: Batch, visible: Tensor, dropped: Tensor, visible_lengths: tuple[int, ...]) -> Tensor:
@@ -131,14 +145,44 @@ class NeuralModel(nn.Module):
 
     def latents(self, batch: Batch) -> Tensor:
         """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
-        return self.pool(self.encode(batch), batch)
+        if self.spec.config.backbone == "transformer":
+            return self.pool(self.encode(batch), batch)
+        return self.encoder(self.pool(self.tokenizer(batch), batch), batch.bins)
+
+
+def inputs_of(spec: ModelSpec, entries: list[Entry], spikes_as: str = "recorded") -> Inputs:
+    """What a model reads of these sessions' segments, with the behavior that its head predicts."""
+    multimodal = spec.modality == "multimodal"
+    return Inputs(
+        modality=spec.modality,
+        widths=spec.widths,
+        spikes_norm={e.session: e.normalisation["spikes"] for e in entries} if multimodal else {},
+        behavior={e.session: tuple(e.behavior.index(c) for c in spec.behavior) for e in entries},
+        spikes_as=spikes_as,
+    )
+
+
+def _encoder(config: ModelConfig) -> nn.Module:
+    if config.backbone != "transformer":
+        from raydistill.models.backbones import Convolutional, Recurrent
+
+        return (Recurrent if config.backbone == "lstm" else Convolutional)(config)
+    return Transformer(
+        width=config.width,
+        layers=config.layers,
+        heads=config.heads,
+        mlp_ratio=config.mlp_ratio,
+        dropout=config.dropout,
+        **({"causal": True} if config.causal else {}),
+    )
 
 
 def transplant(model: NeuralModel, spec: ModelSpec) -> NeuralModel:
-    """A model of `spec` that starts from `model`: the same weights, space embeddings of unknown sessions drawn anew."""
+    """A model of `spec` that starts from `model`: the same weights, those of new sessions and heads drawn anew."""
     new = NeuralModel(spec)
     space = model.tokenizer.space.transplanted(spec.sessions)
     weights = model.state_dict() | {"tokenizer.space.table.weight": space.table.weight}
+    fresh = tuple(f"{head}." for head in set(spec.heads) - set(model.spec.heads))
     wanted = new.state_dict()
-    new.load_state_dict({name: weights[name] for name in wanted})
+    new.load_state_dict({name: wanted[name] if name.startswith(fresh) else weights[name] for name in wanted})
     return new

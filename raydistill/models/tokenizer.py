@@ -9,7 +9,9 @@ from torch.nn import functional as F
 
 from raydistill.config.model import ModelConfig
 from raydistill.errors import DataError, suggest
-from raydistill.store.batches import Batch
+from raydistill.store.tokens import Batch
+
+PERCEPTRON_HIDDEN = 512
 
 
 class CountTable(nn.Module):
@@ -40,26 +42,41 @@ class LinearPatch(nn.Module):
         return self.linear(_take(batch.values, rows))
 
 
+class PerceptronPatch(nn.Module):
+    """Two layers with tanh between, as in the published LFP models. Shape: (N, S) float32 -> (N, D)."""
+
+    def __init__(self, patch: int, width: int):
+        super().__init__()
+        self.hidden = nn.Linear(patch, PERCEPTRON_HIDDEN)
+        self.linear = nn.Linear(PERCEPTRON_HIDDEN, width)
+
+    def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        return self.linear(self.hidden(_take(batch.values, rows)).tanh())
+
+
 class CausalConvPatch(nn.Module):
     """A dilated causal convolution along time, within one patch and one segment. Shape: (N, S) -> (N, D).
 
-    The published code convolves along the flattened token axis, which mixes channels and leaks between
-    segments (spec A6, 7 and 8); here tap j of token (t, p) is the same patch p at bin t - j * dilation.
+    Tap j of token (t, p) is the same patch p at bin t - j * dilation. The published code convolves along the row of
+    tokens, where the token before is another patch of the same bin (spec A6, 7); `axis="tokens"` does the same, but
+    never reaches into the segment before (A6, 8).
     """
 
-    def __init__(self, patch: int, width: int, kernel: int, dilation: int):
+    def __init__(self, patch: int, width: int, kernel: int, dilation: int, axis: str):
         super().__init__()
-        self.dilation = dilation
+        self.dilation, self.axis = dilation, axis
         self.conv = nn.Conv1d(patch, width, kernel)
 
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
         row = torch.arange(len(batch.values), device=batch.values.device) if rows is None else rows
+        patches, time = batch.patches[row], batch.time[row]
+        # How far back one step reaches in the row of tokens, and how many such steps the segment holds before.
+        stride, before = (patches, time) if self.axis == "time" else (1, time * patches + batch.patch[row])
         taps = []
         for lag in reversed(range(self.conv.kernel_size[0])):  # the last tap of the kernel is the present
             steps = lag * self.dilation
-            past = (row - steps * batch.patches[row]).clamp(min=0)
-            inside = (batch.time[row] >= steps)[:, None]
-            taps.append(batch.values[past] * inside)
+            past = (row - steps * stride).clamp(min=0)
+            taps.append(batch.values[past] * (before >= steps)[:, None])
         windows = torch.cat(taps, dim=1)  # (N, kernel * S), tap after tap
         weight = self.conv.weight.transpose(1, 2).flatten(1)  # (D, S, kernel) -> (D, kernel * S)
         return F.linear(windows, weight, self.conv.bias)
@@ -68,13 +85,15 @@ class CausalConvPatch(nn.Module):
 class SpaceEmbedding(nn.Module):
     """A learned vector for each patch of each session: (P, D) rows a session, in one table.
 
-    Sessions are looked up by their exact name; an unknown one is an error, never an alias.
+    Sessions are looked up by their exact name; another one needs an entry in `aliases`, which is empty at first.
     """
 
     def __init__(self, sessions: dict[str, int], width: int, std: float):
         super().__init__()
         self.std = std
         self.sessions = dict(sessions)
+        self.aliases: dict[str, str] = {}
+        """Session of the data -> session of this table whose rows stand for its patches."""
         self.table = nn.Embedding(sum(sessions.values()), width)
         nn.init.normal_(self.table.weight, std=std)
         starts = [sum(list(sessions.values())[:i]) for i in range(len(sessions))]
@@ -85,11 +104,17 @@ class SpaceEmbedding(nn.Module):
 
     def rows(self, batch: Batch) -> Tensor:
         """(N,) row of the table for each token of the batch."""
-        try:
-            starts = [self.start[s] for s in batch.sessions]
-        except KeyError as err:
-            unknown = err.args[0]
-            raise DataError(f'the model knows no session "{unknown}"{suggest(unknown, self.start)}') from None
+        starts = []
+        for session, n_bins, length in zip(batch.sessions, batch.bins, batch.lengths, strict=True):
+            name = self.aliases.get(session, session)
+            if name not in self.start:
+                raise DataError(f'the model knows no session "{name}"{suggest(name, self.start)}')
+            if length != n_bins * self.sessions[name]:
+                raise DataError(
+                    f"session {session} has {length // n_bins} patches a bin, but the model has {self.sessions[name]} "
+                    f"for {name}; it needs another number of units or channels"
+                )
+            starts.append(self.start[name])
         device = batch.patch.device
         starts = torch.tensor(starts, device=device).repeat_interleave(torch.tensor(batch.lengths, device=device))
         return starts + batch.patch
@@ -109,7 +134,7 @@ class Tokenizer(nn.Module):
     """Value embedding plus space embedding.
 
     Args:
-        value: "count" (spikes), "linear" or "conv" (LFP).
+        value: "count" (spikes alone), "linear", "conv" or "mlp".
         sessions: name -> patches per bin.
     Shape:
         batch of N tokens -> (N, D), or (len(rows), D) for the tokens named by `rows`.
@@ -121,8 +146,11 @@ class Tokenizer(nn.Module):
             self.value = CountTable(patch, config.width, config.max_count)
         elif value == "linear":
             self.value = LinearPatch(patch, config.width)
+        elif value == "mlp":
+            self.value = PerceptronPatch(patch, config.width)
         else:
-            self.value = CausalConvPatch(patch, config.width, config.conv_kernel, config.conv_dilation)
+            kernel, dilation = config.conv_kernel, config.conv_dilation
+            self.value = CausalConvPatch(patch, config.width, kernel, dilation, config.conv_axis)
         self.space = SpaceEmbedding(sessions, config.width, config.space_std)
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:

@@ -140,7 +140,8 @@ def _as_parquet(table):
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=SEGMENTS_PER_PART)
+    # Voltages hardly repeat: without a dictionary writing takes a quarter of the time and a third of the memory.
+    pq.write_table(table, sink, compression="zstd", use_dictionary=False, row_group_size=SEGMENTS_PER_PART)
     return sink.getvalue()
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from raydistill.config.fingerprint import canonical
 from raydistill.config.sweep import SweepConfig
 from raydistill.evaluation.results import Results, method_table
 from raydistill.store.files import write_json
@@ -47,7 +48,7 @@ def _note(sweep: SweepConfig, runs: Path) -> Path:
 
 def _answer(sweep: SweepConfig, planned: Plan) -> dict:
     """What figures, tables and MLflow were last made from."""
-    return {"jobs": sweep_fingerprint(planned), "methods": sweep.methods, "compare": list(sweep.compare)}
+    return {"jobs": sweep_fingerprint(planned), "methods": canonical(sweep.methods), "compare": list(sweep.compare)}
 
 
 def _draw(planned: Plan, runs: Path, results: Results, folder: Path) -> list[Path]:
@@ -57,7 +58,7 @@ def _draw(planned: Plan, runs: Path, results: Results, folder: Path) -> list[Pat
     if results.scores:
         drawn += figures.session_dots(results, folder / "session_dots").values()
         drawn += figures.paired_differences(results, folder / "paired_differences").values()
-    pretrainings = {job.name: job_folder(runs, job.key) for job in planned.jobs if job.kind == "pretrain"}
+    pretrainings = {job.name: job_folder(runs, job.key) for job in planned.jobs if job.is_pretraining}
     histories = {name: read_history(path / "history.jsonl") for name, path in pretrainings.items()}
     if histories := {name: lines for name, lines in histories.items() if lines}:
         drawn += figures.learning_curves(histories, folder / "learning_curves").values()

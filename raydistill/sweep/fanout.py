@@ -17,17 +17,21 @@ class Queue:
         self.failed: dict[str, str] = {}
         """Key -> cause."""
 
-    def next(self) -> Job | None:
-        """A job that can start now, in the order given; None while all wait for running ones."""
-        for key, job in self.waiting.items():
-            if self.done.issuperset(job.depends_on):
-                self.running[key] = self.waiting.pop(key)
-                return job
-        return None
+    def next(self, pretraining: bool = False) -> Job | None:
+        """A job on one session that can start now, or a pretraining, in the order given; None where none is ready."""
+        job = self._ready(pretraining)
+        if job:
+            self.running[job.key] = self.waiting.pop(job.key)
+        return job
 
     @property
     def exhausted(self) -> bool:
-        return not self.waiting and not self.running
+        """No job on one session runs, nor will any before a pretraining is done."""
+        return not self.running and self._ready(pretraining=False) is None
+
+    def _ready(self, pretraining):
+        ready = (j for j in self.waiting.values() if self.done.issuperset(j.depends_on))
+        return next((j for j in ready if j.is_pretraining == pretraining), None)
 
     def succeed(self, key: str) -> Job:
         job = self.running.pop(key)

@@ -53,8 +53,10 @@ def _first_difference(old, new, path=""):
         if a != b:
             if isinstance(a, dict) and isinstance(b, dict):
                 return _first_difference(a, b, here)
-            if name == "from" or path == "sessions":
-                return "what it starts from has changed" if name == "from" else f"session {name} has changed"
+            if name == "weights" or path == "teachers":
+                return "what it starts from has changed"
+            if path == "sessions":
+                return f"session {name} has changed"
             return f"{here} {a} -> {b}"
     return ""
 

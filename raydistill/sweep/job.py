@@ -13,7 +13,7 @@ class Job:
     name: str
     """Job of the sweep file, session and seed, such as teacher/S1_02/seed0."""
     kind: str
-    """pretrain, finetune, train, distill or baseline."""
+    """pretrain, finetune, train, distill, evaluate or baseline."""
     method: str | None
     session: str | None
     subject: str | None
@@ -22,6 +22,11 @@ class Job:
     depends_on: tuple[str, ...] = ()
     workers: int = 1
     checkpoint_every: int = 10
+
+    @property
+    def is_pretraining(self) -> bool:
+        """One model over many sessions, on Ray Train workers."""
+        return self.session is None
 
     def to_json(self) -> dict:
         return asdict(self)

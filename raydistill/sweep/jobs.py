@@ -11,25 +11,25 @@ from pathlib import Path
 
 import torch
 
-from raydistill.config.model import ModelConfig, TrainingConfig
 from raydistill.errors import DataError
 from raydistill.evaluation.baselines import BASELINES
-from raydistill.evaluation.decoding import Decoding, decode
+from raydistill.evaluation.decoding import Decoding
+from raydistill.evaluation.latents import behavior_of, score_by_head, score_by_least_squares, scored_folds
 from raydistill.models.files import load_model, save_model
-from raydistill.models.neural import ModelSpec, NeuralModel, patches_of, transplant
-from raydistill.objectives import Objective, distillation, masked_autoencoding
-from raydistill.store.batches import Feed, load_feed, pack, read_directly, tokenize
+from raydistill.models.neural import NeuralModel, inputs_of, transplant
+from raydistill.objectives import StudentAndTeacher, unfrozen
+from raydistill.store.batches import load_feed, read_directly
 from raydistill.store.catalogue import Entry
 from raydistill.store.files import write_json
-from raydistill.store.session import Segment
 from raydistill.store.store import Store
+from raydistill.sweep.expand import BASELINE_NAMES
 from raydistill.sweep.folders import finish, is_done, job_folder, set_aside_damage
 from raydistill.sweep.job import Job
-from raydistill.sweep.plan import BASELINE_NAMES
+from raydistill.sweep.learning import model_spec, objective_of, recipe_of
+from raydistill.training.checkpoint import Progress
 from raydistill.training.distributed import DistributedTraining, train_on_workers
 from raydistill.training.loop import Training, train
-
-LATENT_BATCH = 32  # segments encoded at once when latents are computed; does not change them
+from raydistill.training.teacher import keep_latents
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,14 @@ def run_session_job(job: Job, places: Places) -> None:
     store = Store(places.store)
     entry = _entries(store, job)[0]
     if job.kind == "baseline":
-        decoding = _score_baseline(job, store, entry)
-        write_json(folder / "metrics.json", _metrics(decoding, started))
+        metrics = _decoded(_score_baseline(job, store, entry))
+    elif job.kind == "evaluate":
+        model = load_model(places.folder(job.spec["model"]))
+        metrics = _scores(job, model, store, entry, job.spec["spikes_as"])
     else:
         model, progress = _train_on_session(job, places, store, entry, folder)
-        decoding = score(model, store, entry, tuple(job.spec["behavior"]))
-        write_json(folder / "metrics.json", _metrics(decoding, started) | asdict(progress))
+        metrics = _scores(job, model, store, entry, "recorded") | asdict(progress)
+    write_json(folder / "metrics.json", metrics | {"seconds": round(time.time() - started, 3)})
     finish(folder)
 
 
@@ -71,15 +73,17 @@ def run_pretraining(job: Job, places: Places) -> None:
     store = Store(places.store)
     entries = _entries(store, job)
     training = DistributedTraining(
-        spec=_model_spec(job, entries),
-        objective=_objective(job),
+        spec=model_spec(job, entries, _provenance_of(job, entries)),
+        objective=objective_of(job),
         store=places.store,
         entries=tuple(entries),
-        recipe=_recipe(job),
+        recipe=recipe_of(job),
         seed=job.spec["seed"],
         folder=folder,
         workers=job.workers,
         use_gpu=places.device == "cuda",
+        weights=places.folder(job.spec["weights"]) if job.spec["weights"] else None,
+        teachers={session: places.folder(key) for session, key in job.spec["teachers"].items()},
     )
     progress = train_on_workers(training)
     write_json(folder / "metrics.json", asdict(progress) | {"seconds": round(time.time() - started, 3)})
@@ -125,118 +129,68 @@ def _entries(store: Store, job: Job) -> list[Entry]:
 # ---- Training on one session ----
 
 
-def _train_on_session(job, places, store, entry, folder):
+def _train_on_session(job: Job, places: Places, store: Store, entry: Entry, folder: Path):
     """Train, keep the best epoch's model in the folder; returns model and progress."""
-    spec = _model_spec(job, [entry])
-    recipe = _recipe(job)
-    torch.manual_seed(job.spec["seed"])
-    source = load_model(places.folder(job.spec["from"][0])) if job.spec["from"] else None
-    model = transplant(source, spec) if job.kind == "finetune" else NeuralModel(spec)
+    spec, recipe, seed = model_spec(job, [entry], _provenance_of(job, [entry])), recipe_of(job), job.spec["seed"]
+    torch.manual_seed(seed)
+    source = load_model(places.folder(job.spec["weights"])) if job.spec["weights"] else None
+    model = transplant(source, spec) if source else NeuralModel(spec)
+    teacher = load_model(places.folder(job.spec["teachers"][entry.session])) if job.spec["teachers"] else None
 
     parts = {split: [p for p in entry.parts if p.split == split] for split in ("train", "valid")}
     held = {split: list(range(len(ps))) for split, ps in parts.items()}
-    read = read_directly(store, [entry])
-    feed = load_feed(parts, held, read, spec.modality, spec.patch, recipe.batch, job.spec["seed"])
-    if job.kind == "distill":
-        _keep_teacher_latents(source, store, entry, feed)
+    heard = inputs_of(teacher.spec, [entry]) if teacher else None
+    read, inputs = read_directly(store, [entry]), inputs_of(spec, [entry])
+    feed = load_feed(parts, held, read, inputs, recipe.batch, seed, teacher=heard)
+    trained, objective = model, objective_of(job)
+    if "unfreeze_epoch" in job.spec:
+        trained, objective = StudentAndTeacher(model, teacher), unfrozen(objective, job.spec["unfreeze_epoch"])
+    elif teacher:
+        keep_latents(feed, {entry.session: teacher}, places.device)
     training = Training(
-        model=model,
-        objective=_objective(job),
-        feed=feed,
-        recipe=recipe,
-        seed=job.spec["seed"],
-        folder=folder,
-        device=places.device,
+        model=trained, objective=objective, feed=feed, recipe=recipe, seed=seed, folder=folder, device=places.device
     )
-    progress = train(training)
+    progress: Progress = train(training)
     save_model(model, folder)
     return model.cpu(), progress
 
 
-def _keep_teacher_latents(teacher: NeuralModel, store: Store, entry: Entry, feed: Feed) -> None:
-    """The frozen teacher sees no augmentation: its latents are computed once a segment and kept."""
-    for split in ("train", "valid"):
-        segments = store.read(entry, split)
-        for segment, latents in zip(segments, latents_of(teacher, segments), strict=True):
-            feed.targets[(segment.session, segment.number)] = latents
-
-
-def _objective(job) -> Objective:
-    recipe = job.spec["training"]
-    return distillation(recipe["alignment"]) if job.kind == "distill" else masked_autoencoding(recipe["mask_ratio"])
-
-
-def _recipe(job) -> TrainingConfig:
-    return TrainingConfig(**job.spec["training"], checkpoint_every=job.checkpoint_every)
-
-
-def _model_spec(job, entries) -> ModelSpec:
-    config = ModelConfig(**job.spec["model"])
-    modality = job.spec["modality"]
-    patch = config.spikes_patch if modality == "spikes" else config.lfp_patch
-    return ModelSpec(
-        config=config,
-        modality=modality,
-        value=job.spec["value"],
-        head="readout" if job.kind == "distill" else "predictor",
-        sessions=patches_of(entries, modality, patch),
-    )
+def _provenance_of(job: Job, entries: list[Entry]) -> dict:
+    """What a model file says of where it comes from."""
+    return {
+        "job": job.name,
+        "key": job.key,
+        "data": {e.session: e.content for e in entries},
+        "protocol": " and ".join(sorted({e.protocol for e in entries})),
+        "normalisation": {
+            e.session: {name: asdict(norm) for name, norm in e.normalisation.items() if name != "behavior"}
+            for e in entries
+        },
+    } | provenance()
 
 
 # ---- Evaluation ----
 
 
-@torch.no_grad()
-def latents_of(model: NeuralModel, segments: list[Segment]):
-    """(T, D) latents of each segment, nothing masked, a batch at a time."""
-    model.eval()
-    tokens = [tokenize(s, model.spec.modality, model.spec.patch) for s in segments]
-    for i in range(0, len(tokens), LATENT_BATCH):
-        batch = pack(tokens[i : i + LATENT_BATCH])
-        yield from model.latents(batch).float().split(list(batch.bins))
-
-
-def score(model: NeuralModel, store: Store, entry: Entry, columns: tuple[str, ...]) -> Decoding:
-    """Decode behavior from the model's latents by least squares (spec D1), under the session's protocol."""
-
-    def pairs(split):
-        segments = [s for name in split for s in store.read(entry, name)]
-        for segment, latents in zip(segments, latents_of(model, segments), strict=True):
-            yield latents.numpy(), _columns(segment, entry, columns)
-
-    return decode(pairs(("train",)), pairs(("valid",)), pairs(_scored(entry)), columns)
+def _scores(job: Job, model: NeuralModel, store: Store, entry: Entry, spikes_as: str) -> dict:
+    """R² by the model's own head where it was trained with one, and by least squares from its latents."""
+    inputs = inputs_of(model.spec, [entry], spikes_as)
+    by_least_squares = score_by_least_squares(model, inputs, store, entry, tuple(job.spec["behavior"]))
+    if not model.spec.behavior:
+        return _decoded(by_least_squares)
+    return _decoded(score_by_head(model, inputs, store, entry)) | {"r2_least_squares": by_least_squares.r2}
 
 
 def _score_baseline(job: Job, store: Store, entry: Entry) -> Decoding:
     columns = tuple(job.spec["behavior"])
     folds = [
-        [_with_behavior(s, _columns(s, entry, columns)) for name in split for s in store.read(entry, name)]
-        for split in (("train",), ("valid",), _scored(entry))
+        [dataclasses.replace(s, behavior=behavior_of(s, entry, columns)) for fold in folds for s in store.read(entry, fold)]
+        for folds in (("train",), ("valid",), scored_folds(entry))
     ]
     baseline = BASELINES[BASELINE_NAMES[job.spec["baseline"]]]
     return baseline.score(*folds, entry.bin_width_ms, columns)
 
 
-def _scored(entry: Entry) -> tuple[str, ...]:
-    """The folds a score is reported on: the published protocols include the early-stopping fold (spec A6, 3)."""
-    return ("test",) if entry.protocol == "corrected" else ("valid", "test")
-
-
-def _columns(segment: Segment, entry: Entry, columns: tuple[str, ...]):
-    return segment.behavior[:, [entry.behavior.index(c) for c in columns]]  # (T, K) -> (T, columns)
-
-
-def _with_behavior(segment: Segment, behavior) -> Segment:
-    return dataclasses.replace(segment, behavior=behavior)
-
-
-def _metrics(decoding: Decoding, started: float) -> dict:
-    return {
-        "r2": decoding.r2,
-        "r2_per_axis": decoding.r2_per_axis,
-        "valid_r2": decoding.valid_r2,
-        "n_train": decoding.n_train,
-        "n_test": decoding.n_test,
-        "settings": decoding.settings,
-        "seconds": round(time.time() - started, 3),
-    }
+def _decoded(decoding: Decoding) -> dict:
+    shown = ("r2", "r2_per_axis", "valid_r2", "n_train", "n_test", "settings")
+    return {name: getattr(decoding, name) for name in shown}

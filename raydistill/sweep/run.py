@@ -124,19 +124,18 @@ def _run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracke
             progress.fail(stopped, why)
             tracker.failed(tracked(stopped, runs, protocol, done=False), why)
 
-    pretrainings = [p.job for p in planned.todo if p.job.kind == "pretrain"]
-    for job in pretrainings:
-        queue.running[job.key] = queue.waiting.pop(job.key)
-        progress.start(job)
-        try:
-            run_pretraining(job, places)
-        except Exception as err:
-            fail(job, _cause(err))
-        else:
-            succeed(job)
-    if queue.waiting:
-        progress.say("per-session jobs")
-        _fan_out(queue, places, sweep.gpu_per_job, succeed, fail)
+    while queue.waiting:  # a pretraining may learn from jobs on single sessions, and these from other pretrainings
+        while job := queue.next(pretraining=True):
+            progress.start(job)
+            try:
+                run_pretraining(job, places)
+            except Exception as err:
+                fail(job, _cause(err))
+            else:
+                succeed(job)
+        if not queue.exhausted:
+            progress.say("per-session jobs")
+            _fan_out(queue, places, sweep.gpu_per_job, succeed, fail)
 
 
 class _JobsInOrder(Searcher):

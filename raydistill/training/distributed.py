@@ -6,13 +6,13 @@ every worker, with its gradients averaged by DistributedDataParallel.
 
 import shutil
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from raydistill.config.model import TrainingConfig
 from raydistill.errors import RaydistillError, TrainingError
-from raydistill.models.files import save_model
-from raydistill.models.neural import ModelSpec, NeuralModel
+from raydistill.models.files import load_model, save_model
+from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of, transplant
 from raydistill.objectives import Objective
 from raydistill.store.batches import load_feed, part_dataset, read_through_ray
 from raydistill.store.catalogue import Entry, Part
@@ -20,6 +20,7 @@ from raydistill.store.order import deal
 from raydistill.store.store import Store
 from raydistill.training import checkpoint
 from raydistill.training.loop import Training, World, train
+from raydistill.training.teacher import keep_latents
 
 SPLITS = ("train", "valid")
 
@@ -38,6 +39,10 @@ class DistributedTraining:
     """The job's folder, on a disk that all workers share."""
     workers: int
     use_gpu: bool
+    weights: Path | None = None
+    """Folder of the model that this one starts from."""
+    teachers: dict[str, Path] = field(default_factory=dict)
+    """Of a distillation: session -> folder of its teacher."""
     max_failures: int = 3
     """Lost workers are replaced this often; training goes on from its newest checkpoint."""
 
@@ -163,10 +168,15 @@ def _train_as_worker(training: DistributedTraining) -> checkpoint.Progress:
 
     read = read_through_ray(ray_train.get_dataset_shard("segments"), list(training.entries))
     held, batch = training.held(world.rank, world.size), training.recipe.batch
-    feed = load_feed(training.parts, held, read, spec.modality, spec.patch, batch, training.seed)
+    entries = list(training.entries)
+    folders = {folder: load_model(folder) for folder in set(training.teachers.values())}
+    teachers = {session: folders[folder] for session, folder in training.teachers.items()}
+    heard = inputs_of(next(iter(teachers.values())).spec, entries) if teachers else None  # one job made them all
+    feed = load_feed(training.parts, held, read, inputs_of(spec, entries), batch, training.seed, teacher=heard)
+    keep_latents(feed, teachers, str(device))
 
     torch.manual_seed(training.seed)  # all workers start from the same weights
-    model = NeuralModel(spec)
+    model = transplant(load_model(training.weights), spec) if training.weights else NeuralModel(spec)
     progress = train(
         Training(
             model=model,

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from raydistill.config.model import TrainingConfig
 from raydistill.errors import TrainingError
 from raydistill.objectives import Draw, Objective, Term
-from raydistill.store.batches import Batch, Feed
+from raydistill.store.batches import Feed
+from raydistill.store.tokens import Batch
 from raydistill.training import checkpoint
 from raydistill.training.history import append_history, cut_history
 from raydistill.training.optim import build_optimizer, set_schedule
@@ -106,7 +107,7 @@ def _train_epoch(training, forward, optimizer, epoch) -> dict[str, float]:
         terms = _terms(training, forward, batch, Draw(training.seed, epoch))
         counts = training.world.total(torch.stack([t.count for t in terms.values()]))
         # DDP averages gradients over the workers; times their number, the loss is that of the global batch.
-        shares = training.world.size / counts
+        shares = training.world.size / counts.clamp(min=1)  # of behavior, a batch may hold nothing
         loss = sum(t.weight * t.total * share for t, share in zip(terms.values(), shares, strict=True))
         loss.backward()
         if training.recipe.clip:
@@ -152,7 +153,7 @@ class _Sums:
         if not self.sums:
             raise TrainingError(f"no segments in {when}: the fold is empty; give a longer recording or other splits")
         totals = self.world.total(torch.stack(list(self.sums.values()))).tolist()  # (terms, 2)
-        means = {name: total / count for name, (total, count) in zip(self.sums, totals, strict=True)}
+        means = {name: total / max(count, 1) for name, (total, count) in zip(self.sums, totals, strict=True)}
         loss = sum(self.weights[name] * mean for name, mean in means.items())
         if not math.isfinite(loss):
             raise TrainingError(

@@ -5,8 +5,8 @@ import pytest
 
 from raydistill.config.model import ModelConfig
 from raydistill.models.neural import ModelSpec
-from raydistill.store.batches import pack, tokenize
 from raydistill.store.session import Segment
+from raydistill.store.tokens import Inputs, pack
 
 CONFIG = ModelConfig(
     width=32, layers=2, heads=2, dropout=0.0, spikes_patch=8, lfp_patch=8, predictor_width=24, predictor_heads=2
@@ -32,11 +32,12 @@ def make_segments(sessions, lengths, seed=0):
 
 
 def make_batch(sessions, lengths, modality="lfp", seed=0):
-    return pack([tokenize(s, modality, 8) for s in make_segments(sessions, lengths, seed)])
+    inputs = Inputs(modality=modality, widths=(8,))
+    return pack([inputs.tokenize(s) for s in make_segments(sessions, lengths, seed)])
 
 
-def make_spec(modality="lfp", value="linear", head="predictor"):
-    return ModelSpec(config=CONFIG, modality=modality, value=value, head=head, sessions={"a": 1, "b": 3})
+def make_spec(modality="lfp", value="linear", heads=("predictor",)):
+    return ModelSpec(config=CONFIG, modality=modality, value=value, heads=heads, sessions={"a": 1, "b": 3})
 
 
 @pytest.fixture(params=[("spikes", "count"), ("lfp", "linear"), ("lfp", "conv")], ids=lambda p: p[1])

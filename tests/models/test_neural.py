@@ -7,7 +7,7 @@ from raydistill.config.model import ModelConfig
 from raydistill.errors import CheckpointError
 from raydistill.models.files import load_model, save_model
 from raydistill.models.neural import ModelSpec, NeuralModel, transplant
-from raydistill.store.batches import pack, tokenize
+from raydistill.store.tokens import Inputs, pack
 
 from .conftest import make_batch, make_segments, make_spec
 
@@ -20,7 +20,7 @@ def count(module):
     ("layers", "parameters"), [(1, 1_052_672), (2, 2_105_088), (4, 4_209_920), (8, 8_419_584), (10, 10_524_416)]
 )
 def test_encoder_has_the_published_number_of_parameters(layers, parameters):
-    spec = ModelSpec(config=ModelConfig(layers=layers), modality="lfp", value="conv", head="readout", sessions={"s": 3})
+    spec = ModelSpec(config=ModelConfig(layers=layers), modality="lfp", value="conv", heads=("readout",), sessions={"s": 3})
     with torch.device("meta"):
         model = NeuralModel(spec)
     assert count(model.encoder) == parameters
@@ -32,7 +32,7 @@ def test_encoder_has_the_published_number_of_parameters(layers, parameters):
     ("modality", "value", "predictor"), [("spikes", "count", 2_437_120), ("lfp", "linear", 2_435_040)]
 )
 def test_predictor_has_the_published_number_of_parameters(modality, value, predictor):
-    spec = ModelSpec(config=ModelConfig(), modality=modality, value=value, head="predictor", sessions={"s": 1})
+    spec = ModelSpec(config=ModelConfig(), modality=modality, value=value, heads=("predictor",), sessions={"s": 1})
     with torch.device("meta"):
         model = NeuralModel(spec)
     assert count(model.predictor) == predictor
@@ -44,7 +44,7 @@ def test_latents_of_packed_single_and_reordered_segments_agree(spec):
     model = NeuralModel(spec).eval()
     sessions, lengths = ["a", "b", "a", "b"], [7, 5, 11, 5]
     segments = make_segments(sessions, lengths)
-    tokens = [tokenize(s, spec.modality, 8) for s in segments]
+    tokens = [Inputs(modality=spec.modality, widths=(8,)).tokenize(s) for s in segments]
     together = model.latents(pack(tokens)).split(lengths)
     alone = [model.latents(pack([t])) for t in tokens]
     backwards = model.latents(pack(tokens[::-1])).split(lengths[::-1])[::-1]

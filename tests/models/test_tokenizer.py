@@ -19,7 +19,7 @@ def test_pack_lays_tokens_out_in_time_major_order():
     assert batch.lengths == (2, 6) and batch.bins == (2, 2)
     assert batch.time.tolist() == [0, 1, 0, 0, 0, 1, 1, 1]
     assert batch.patch.tolist() == [0, 0, 0, 1, 2, 0, 1, 2]
-    assert batch.slots.tolist() == [8, 8, 8, 8, 4, 8, 8, 4]
+    assert batch.slots[:, 0].tolist() == [8, 8, 8, 8, 4, 8, 8, 4]
     assert batch.values[~batch.valid].abs().sum() == 0
 
 
@@ -61,10 +61,10 @@ def test_conv_sees_neither_future_nor_other_patches_nor_other_segments():
 
 
 def test_space_embedding_unknown_session_is_refused_by_name():
-    from raydistill.store.batches import pack, tokenize
+    from raydistill.store.tokens import Inputs, pack
 
     from .conftest import make_segments
 
     tokenizer = Tokenizer(CONFIG, "linear", 8, {"b": 3})
     with pytest.raises(DataError, match='no session "a"'):
-        tokenizer(pack([tokenize(make_segments(["a"], [3])[0], "lfp", 8)]))
+        tokenizer(pack([Inputs(modality="lfp", widths=(8,)).tokenize(make_segments(["a"], [3])[0])]))

@@ -5,9 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydistill.store.batches import Feed, pack, tokenize
+from raydistill.store.batches import Feed
 from raydistill.store.order import Row
 from raydistill.store.session import Segment
+from raydistill.store.tokens import Inputs
+
+
+SPIKES = Inputs(modality="spikes", widths=(4,))
 
 
 def make_segment(number, n_bins=4, units=5):
@@ -18,23 +22,8 @@ def make_segment(number, n_bins=4, units=5):
 
 def make_feed(sizes, parts, batch):
     """A worker that holds `parts`; the segment of row r in part p has number 10 p + r."""
-    held = {Row(p, r): tokenize(make_segment(10 * p + r), "spikes", 4) for p in parts for r in range(sizes[p])}
+    held = {Row(p, r): SPIKES.tokenize(make_segment(10 * p + r)) for p in parts for r in range(sizes[p])}
     return Feed({"train": sizes, "valid": sizes}, {"train": held, "valid": held}, batch, seed=0)
-
-
-def test_tokenize_is_a_view_and_a_pad():
-    values = np.arange(24, dtype=np.uint8).reshape(3, 8)
-    segment = Segment("s", 0, "train", 0.0, values, None, None)
-    whole = tokenize(segment, "spikes", 4)
-    assert np.shares_memory(whole.values, values) and whole.values.tolist()[:2] == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    padded = tokenize(segment, "spikes", 5)
-    assert padded.values.tolist()[:2] == [[0, 1, 2, 3, 4], [5, 6, 7, 0, 0]] and padded.n_patches == 2
-
-
-def test_pack_keeps_behavior_beside_its_bins():
-    batch = pack([tokenize(make_segment(n, n_bins=n), "spikes", 4) for n in (2, 3)])
-    assert batch.behavior[:, 0].tolist() == [2, 2, 3, 3, 3]
-    assert batch.bins == (2, 3) and batch.lengths == (4, 6) and batch.values.dtype == torch.uint8
 
 
 @given(

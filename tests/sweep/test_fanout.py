@@ -7,14 +7,14 @@ from raydistill.sweep.fanout import Queue
 from raydistill.sweep.job import Job
 
 
-def make_job(key, *depends_on):
+def make_job(key, *depends_on, session="s"):
     spec = {"sessions": {}}
     return Job(
         key=key,
         name=key,
         kind="train",
         method=None,
-        session=None,
+        session=session,
         subject=None,
         seed=0,
         spec=spec,
@@ -49,6 +49,19 @@ def test_queue_failure_takes_along_all_that_needs_it():
         ("e", "needs a, which failed"),
     ]
     assert queue.next().key == "d" and queue.next() is None
+
+
+def test_queue_lets_pretrainings_and_sessions_wait_for_each_other():
+    jobs = [make_job("ms", session=None), make_job("teacher", "ms"), make_job("ms_distilled", "teacher", session=None)]
+    queue = Queue([*jobs, make_job("student", "ms_distilled"), make_job("alone")], set())
+    assert queue.next(pretraining=True).key == "ms" and queue.next(pretraining=True) is None
+    queue.succeed("ms")
+    assert [queue.next().key, queue.next().key] == ["teacher", "alone"] and not queue.exhausted
+    queue.succeed("teacher"), queue.succeed("alone")
+    assert queue.exhausted and queue.waiting
+    assert queue.next(pretraining=True).key == "ms_distilled"
+    queue.succeed("ms_distilled")
+    assert not queue.exhausted and queue.next().key == "student"
 
 
 @given(st.data())

@@ -8,7 +8,8 @@ from raydistill.config.load import Where, build
 from raydistill.config.sweep import SweepConfig
 from raydistill.errors import ConfigError
 from raydistill.store.catalogue import Entry
-from raydistill.sweep.plan import expand, plan
+from raydistill.sweep.expand import expand
+from raydistill.sweep.plan import plan
 
 SWEEP = {
     "name": "s",
@@ -136,3 +137,51 @@ def test_plan_takes_a_named_group_of_the_paper_and_says_what_is_missing(tmp_path
         "sessions.held_out: the store holds 2 of the 17 sessions of paper_held_out",
         "sessions.pretraining: the store holds 1 of the 226 sessions of paper_pretraining",
     )
+
+
+FAMILY = {
+    "jobs": SWEEP["jobs"]
+    | {
+        "teacher_sup": {"finetune": "ms", "each": "held_out", "supervision": "joint"},
+        "teacher_full": {"finetune": "ms", "each": "held_out", "supervision": "full"},
+        "distilled_full": {"distill": "teacher_full", "each": "held_out", "supervision": "full"},
+        "unfrozen": {"distill": "teacher", "each": "held_out", "unfreeze_epoch": 0},
+        "ms_distilled": {"distill": "ms", "on": "lfp"},
+        "ms_distilled_ft": {"distill": "teacher", "start": "ms_distilled", "each": "held_out"},
+        "mm": {"train": ["spikes", "lfp"], "each": "held_out"},
+        "lstm": {"train": "lfp", "each": "held_out", "supervision": "full", "model": {"backbone": "lstm"}},
+    },
+    "sessions": SWEEP["sessions"] | {"lfp": {"modality": "lfp", "except": "held_out"}},
+    "methods": {"MM": "mm", "MM-ZS": {"job": "mm", "inputs": "lfp"}, "Full": "distilled_full", "MS": "ms_distilled_ft"},
+}
+
+
+def test_expand_of_the_whole_family_links_every_job_to_its_weights_and_teachers():
+    jobs = jobs_of(**FAMILY)
+    one = lambda name: jobs[f"{name}/a_2/seed1"]  # noqa: E731
+    assert one("distilled_full").spec["teachers"] == {"a_2": one("teacher_full").key}
+    assert one("distilled_full").spec["weights"] is None
+    many = jobs["ms_distilled/seed0"]
+    assert many.is_pretraining and many.spec["teachers"] == dict.fromkeys(("a_1", "b_1"), jobs["ms/seed0"].key)
+    tuned = one("ms_distilled_ft")
+    assert tuned.spec["weights"] == many.key and tuned.spec["teachers"] == {"a_2": one("teacher").key}
+    assert set(tuned.depends_on) == {many.key, one("teacher").key} and tuned.spec["value"] == "conv"
+    assert one("mm").spec["modality"] == "multimodal" and one("mm").spec["value"] == "linear"
+    assert one("unfrozen").spec["unfreeze_epoch"] == 0 and one("unfrozen").key != one("distilled").key
+    assert len({one(name).key for name in ("teacher", "teacher_sup", "teacher_full")}) == 3
+    silent = one("MM-ZS")
+    assert silent.kind == "evaluate" and silent.method == "MM-ZS" and silent.depends_on == (one("mm").key,)
+    assert one("mm").method == "MM" and one("distilled_full").method == "Full"
+
+
+def test_expand_distillation_over_sessions_needs_a_teacher_for_each():
+    jobs = FAMILY["jobs"] | {"ms_distilled": {"distill": "teacher", "on": "lfp"}}
+    with pytest.raises(ConfigError, match="jobs.ms_distilled runs on session a_1 with seed 0, but teacher does not"):
+        jobs_of(**FAMILY | {"jobs": jobs})
+
+
+def test_key_of_a_multimodal_model_follows_both_patches_and_their_layout():
+    before = jobs_of(**FAMILY)["mm/a_2/seed0"].key
+    keys = {jobs_of(**FAMILY, model=m)["mm/a_2/seed0"].key for m in ({"lfp_patch": 8}, {"multimodal": "flat"})}
+    assert len(keys | {before}) == 3
+    assert jobs_of(**FAMILY, model={"multimodal": "flat"})["ms/seed0"].key == jobs_of(**FAMILY)["ms/seed0"].key

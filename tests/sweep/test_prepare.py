@@ -2,7 +2,7 @@
 
 from raydistill.config.load import Where, build
 from raydistill.config.sweep import SweepConfig
-from raydistill.sweep.plan import expand
+from raydistill.sweep.expand import expand
 from raydistill.sweep.prepare import known_entries, missing_recordings, store_uri
 
 from .test_plan import SWEEP

@@ -8,8 +8,9 @@ import torch
 from raydistill.config.model import TrainingConfig
 from raydistill.models.neural import NeuralModel
 from raydistill.objectives import masked_autoencoding
-from raydistill.store.batches import Feed, tokenize
+from raydistill.store.batches import Feed
 from raydistill.store.order import Row
+from raydistill.store.tokens import Inputs
 from raydistill.training.loop import Training
 
 from ..models.conftest import CONFIG, make_segments, make_spec
@@ -20,7 +21,7 @@ RECIPE = TrainingConfig(epochs=5, batch=4, warmup_epochs=2, precision="fp32", ch
 def make_feed(n=12, batch=4, parts=2):
     """`parts` part files of a's and b's segments, all held by one worker."""
     segments = make_segments(["a", "b"] * (n // 2), [10] * n)
-    tokens = [tokenize(s, "lfp", 8) for s in segments]
+    tokens = [Inputs(modality="lfp", widths=(8,)).tokenize(s) for s in segments]
     groups = np.array_split(np.arange(n), parts)
     held = {Row(p, r): tokens[i] for p, group in enumerate(groups) for r, i in enumerate(group)}
     valid = {Row(0, i): t for i, t in enumerate(tokens[:4])}

@@ -9,7 +9,7 @@ import torch
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import TrainingError
 from raydistill.models.files import load_model
-from raydistill.models.neural import ModelSpec, patches_of
+from raydistill.models.neural import ModelSpec
 from raydistill.objectives import masked_autoencoding
 from raydistill.store.session import Session
 from raydistill.store.store import Store
@@ -38,9 +38,9 @@ def distributed(store, folder, workers):
     folder.mkdir()
     entries = store.entries()
     config = dataclasses.replace(CONFIG, dropout=0.0)
-    sessions = patches_of(entries, "spikes", 8)
+    sessions = {e.session: -(-e.n_units // 8) for e in entries}
     return DistributedTraining(
-        spec=ModelSpec(config=config, modality="spikes", value="count", head="predictor", sessions=sessions),
+        spec=ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions=sessions),
         objective=masked_autoencoding(0.6),
         store=store.uri,
         entries=tuple(entries),

@@ -1,0 +1,58 @@
+"""A model's latents, and how well behavior is read from them, over the segments of a stored session.
+
+Axes: T bins, D width, K behavior dimensions.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from raydistill.evaluation.decoding import Decoding, decode, evaluate
+from raydistill.models.neural import NeuralModel
+from raydistill.store.catalogue import Entry
+from raydistill.store.session import Segment
+from raydistill.store.store import Store
+from raydistill.store.tokens import Inputs, pack
+
+BATCH = 32  # segments encoded at once; does not change the latents
+
+
+@torch.no_grad()
+def latents_of(model: NeuralModel, segments: list[Segment], inputs: Inputs) -> Iterator[torch.Tensor]:
+    """(T, D) latents of each segment, nothing masked, a batch at a time."""
+    model.eval()
+    tokens = [inputs.tokenize(s) for s in segments]
+    for i in range(0, len(tokens), BATCH):
+        batch = pack(tokens[i : i + BATCH])
+        yield from model.latents(batch).float().split(list(batch.bins))
+
+
+def score_by_least_squares(model: NeuralModel, inputs: Inputs, store: Store, entry: Entry, columns) -> Decoding:
+    """Behavior by ordinary least squares from the latents (spec D1), under the session's protocol."""
+    pairs = lambda folds: _pairs(model, inputs, store, entry, columns, folds, lambda latents: latents)  # noqa: E731
+    return decode(pairs(("train",)), pairs(("valid",)), pairs(scored_folds(entry)), columns)
+
+
+def score_by_head(model: NeuralModel, inputs: Inputs, store: Store, entry: Entry) -> Decoding:
+    """Behavior as the model's own head gives it."""
+    columns = model.spec.behavior
+    with torch.no_grad():
+        pairs = lambda folds: _pairs(model, inputs, store, entry, columns, folds, model.behavior)  # noqa: E731
+        return evaluate(lambda x: x, pairs(("valid",)), pairs(scored_folds(entry)), columns, n_train=0)
+
+
+def _pairs(model, inputs, store, entry, columns, folds, features):
+    """(features (T, .), behavior (T, K)) of every segment of the folds."""
+    segments = [s for fold in folds for s in store.read(entry, fold)]
+    for segment, latents in zip(segments, latents_of(model, segments, inputs), strict=True):
+        yield features(latents).numpy(), behavior_of(segment, entry, columns)
+
+
+def behavior_of(segment: Segment, entry: Entry, columns) -> np.ndarray:
+    return segment.behavior[:, [entry.behavior.index(c) for c in columns]]  # (T, K) -> (T, columns)
+
+
+def scored_folds(entry: Entry) -> tuple[str, ...]:
+    """The folds a score is reported on: the published protocols include the early-stopping fold (spec A6, 3)."""
+    return ("test",) if entry.protocol == "corrected" else ("valid", "test")

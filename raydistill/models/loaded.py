@@ -1,0 +1,107 @@
+"""A trained model as a user has it: arrays in, latents out. `raydistill.load_model` makes one."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from raydistill.errors import DataError, suggest
+from raydistill.models.files import load_model as load_neural
+from raydistill.models.neural import ModelSpec
+from raydistill.store.catalogue import Normalisation
+from raydistill.store.session import Segment
+from raydistill.store.tokens import Inputs, pack
+
+
+class LoadedModel:
+    """A model with the weights of its best epoch, in evaluation mode.
+
+    Attributes:
+        spec: what it is built from, the sessions it knows, and where it comes from (`spec.provenance`).
+    """
+
+    def __init__(self, folder: Path):
+        self._model = load_neural(Path(folder))
+        self.spec: ModelSpec = self._model.spec
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """Sessions that the model has space embeddings for."""
+        return tuple(self.spec.sessions)
+
+    @torch.no_grad()
+    def latents(
+        self, *, spikes: np.ndarray | None = None, lfp: np.ndarray | None = None, session: str | None = None
+    ) -> np.ndarray:
+        """Latents of every bin of one stretch of recording, nothing masked.
+
+        Args:
+            spikes: (T, units) counts per bin; for a model of spikes, or of both.
+            lfp: (T, channels) z-scored per channel, as the store gives it; for a model of LFP, or of both.
+            session: whose space embeddings to take; needed where the model knows several.
+        Returns:
+            (T, D) float32.
+        Raises:
+            DataError: an array is missing, or has another number of columns or bins than the model can read.
+        """
+        return self._model.latents(self._batch(spikes, lfp, session)).float().numpy()
+
+    @torch.no_grad()
+    def behavior(
+        self, *, spikes: np.ndarray | None = None, lfp: np.ndarray | None = None, session: str | None = None
+    ) -> np.ndarray:
+        """Behavior as the model's own head decodes it, z-scored: (T, K), columns as in `spec.behavior`.
+
+        Arguments and errors as `latents`; DataError for a model that was trained without behavior.
+        """
+        if not self.spec.behavior:
+            raise DataError("this model has no behavior head: it was trained with `supervision: none`")
+        latents = self._model.latents(self._batch(spikes, lfp, session))
+        return self._model.behavior(latents).float().numpy()
+
+    def _batch(self, spikes, lfp, session):
+        session = self._session(session)
+        arrays = {"spikes": spikes, "lfp": lfp}
+        read = ("spikes", "lfp") if self.spec.modality == "multimodal" else (self.spec.modality,)
+        for name in read:
+            arrays[name] = _matrix(name, arrays[name])
+        if len({len(arrays[name]) for name in read}) > 1:
+            raise DataError(f"spikes have {len(arrays['spikes'])} bins and lfp {len(arrays['lfp'])}; give the same bins")
+        norms = self.spec.provenance.get("normalisation", {}).get(session, {})
+        spikes_norm = {session: Normalisation(**norms["spikes"])} if "spikes" in norms else {}
+        inputs = Inputs(modality=self.spec.modality, widths=self.spec.widths, spikes_norm=spikes_norm)
+        return pack([inputs.tokenize(Segment(session, 0, "test", 0.0, arrays["spikes"], arrays["lfp"], None))])
+
+    def _session(self, session):
+        if session is None and len(self.sessions) == 1:
+            return self.sessions[0]
+        if session not in self.sessions:
+            given = f'"{session}"' if session else "none"
+            hint = suggest(session or "", self.sessions)
+            raise DataError(f"the model knows {len(self.sessions)} sessions; name one as `session`, got {given}{hint}")
+        return session
+
+
+def _matrix(name, values):
+    """(T, columns) in the type that the store gives it."""
+    if values is None:
+        raise DataError(f"this model reads {name}: give `{name}` as an array of (bins, columns)")
+    values = np.asarray(values)
+    if values.ndim != 2 or not len(values):
+        raise DataError(f"`{name}` has the shape {values.shape}; (bins, columns) is needed")
+    if not np.isfinite(values).all():
+        raise DataError(f"`{name}` holds values that are not finite; fill or leave out those bins")
+    if name == "lfp":
+        return values.astype(np.float32)
+    if values.min() < 0 or values.max() > 255 or np.any(values != np.round(values)):
+        raise DataError("`spikes` must hold whole counts from 0 to 255")
+    return values.astype(np.uint8)
+
+
+def load_model(folder: str | Path) -> LoadedModel:
+    """The model in a job's folder, or wherever its model.safetensors and model.json lie.
+
+    Raises:
+        CheckpointError: the files are not there, or damaged.
+    """
+    return LoadedModel(Path(folder))

@@ -139,7 +139,7 @@ def synth(
 
 @app.command
 def ingest(
-    source: Path,
+    source: str,
     *,
     store: str,
     folder: Annotated[Path | None, Parameter(help="Where a manifest's files lie, if not beside it.")] = None,
@@ -154,7 +154,7 @@ def ingest(
     address: Address = None,
     set_: Overrides = (),
 ):
-    """Read recordings (a manifest, an NWB file, a folder) into the session store STORE, in parallel."""
+    """Read recordings (a manifest, an NWB file or its URI, a folder) into the session store STORE, in parallel."""
     from raydistill.recordings.discover import plan_sources
 
     planned = plan_sources(source, folder, set_, dataset)
@@ -215,11 +215,79 @@ def export(session: str, *, store: str, nwb: Path):
 
 
 @app.command
+def import_(
+    file: Path,
+    *,
+    metadata: Annotated[Path, Parameter(help="CSV of the checkpoint's sessions: subject_session,d_input.")],
+    out: Annotated[Path, Parameter(help="Folder for model.safetensors and model.json.")],
+):
+    """Take in a checkpoint that the paper's authors released; no code in it is run."""
+    from raydistill.models.files import SPEC, save_model
+    from raydistill.models.released import import_checkpoint
+
+    if (out / SPEC).exists():
+        raise RaydistillError(f"--out {out}: holds a model already; name another folder")
+    imported = import_checkpoint(file, metadata)
+    out.mkdir(parents=True, exist_ok=True)
+    save_model(imported.model, out)
+    for note in imported.notes:
+        _say(f"note: {note}")
+    print(out)
+
+
+@app.command
+def decode(
+    model: Path,
+    *,
+    session: str,
+    store: str,
+    as_: Annotated[
+        str | None, Parameter(name="--as", help="Session of the model whose embeddings stand for this one's.")
+    ] = None,
+    behavior: Annotated[tuple[str, ...], Parameter(help="Columns to decode; by default all.", negative="")] = (),
+    out: Annotated[Path | None, Parameter(help="Write the latents of every bin to this .npz.")] = None,
+    json_: AsJson = False,
+):
+    """Run a trained model on a session of a store: R² of behavior read from its latents."""
+    from raydistill.evaluation.apply import decoded, write_latents
+    from raydistill.store.store import Store
+
+    opened = Store(store)
+    told = decoded(model, opened, session, as_, behavior)
+    if json_:
+        print(json.dumps(told, indent=1))
+    else:
+        axes = ", ".join(f"{name} {value:.3f}" for name, value in told["r2_per_axis"].items())
+        head = f"; by the model's own head {told['r2_of_head']:.3f}" if "r2_of_head" in told else ""
+        print(f"{session}: R² {told['r2']:.3f} ({axes}) over {told['n_test']} bins, {told['protocol']} protocol{head}")
+    if out is not None:
+        print(write_latents(model, opened, session, as_, out), file=sys.stderr)
+
+
+@app.command
 def ui(*, runs: Runs = RUNS, port: int = 5000):
     """The MLflow UI for this runs folder, on 127.0.0.1."""
     from raydistill.tracking import serve
 
     serve(runs, port)
+
+
+@app.command
+def bench(
+    what: Literal["ingest"],
+    *,
+    minutes: Annotated[float, Parameter(help="Length of the recording that is made and ingested.")] = 1.0,
+    json_: AsJson = False,
+):
+    """What a part of raydistill costs on this machine, beside what the machine could do at best."""
+    from raydistill.bench.ingest import bench_ingest
+
+    report = bench_ingest(minutes=minutes, say=_say)
+    if json_:
+        print(json.dumps(report.to_json(), indent=1))
+    else:
+        for name, value in report.figures.items():
+            print(f"{name:<20} {value:10.4g}")
 
 
 @app.command

@@ -80,7 +80,7 @@ def drop_tokens(batch: Batch, ratio: float, draw: Draw) -> tuple[Tensor, Tensor,
 
 
 def behavior_regression(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
-    """Mean squared error of z-scored behavior from the latents of every bin, nothing masked; lost values do not count."""
+    """Squared error of z-scored behavior from the latents of every bin, nothing masked; lost values do not count."""
     return {"behavior": _behavior_error(model, model.latents(batch), batch)}
 
 

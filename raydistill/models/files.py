@@ -1,24 +1,21 @@
 """A model on disk: weights as safetensors, what it is built from as JSON; no pickle is written or read."""
 
 import json
-import os
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from raydistill.errors import CheckpointError
 from raydistill.models.neural import ModelSpec, NeuralModel
-from raydistill.store.files import write_json
+from raydistill.store.files import write_atomically, write_json
 
 WEIGHTS, SPEC = "model.safetensors", "model.json"
 
 
 def save_model(model: NeuralModel, folder: Path) -> None:
     """Write both files into `folder`, each whole or absent."""
-    beside = folder / f".{WEIGHTS}.{os.getpid()}.tmp"
-    save_file({name: w.detach().contiguous().cpu() for name, w in model.state_dict().items()}, beside)
-    os.replace(beside, folder / WEIGHTS)
+    write_atomically(folder / WEIGHTS, save({n: w.detach().contiguous().cpu() for n, w in model.state_dict().items()}))
     write_json(folder / SPEC, model.spec.to_json())
 
 

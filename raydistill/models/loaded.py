@@ -66,7 +66,9 @@ class LoadedModel:
         for name in read:
             arrays[name] = _matrix(name, arrays[name])
         if len({len(arrays[name]) for name in read}) > 1:
-            raise DataError(f"spikes have {len(arrays['spikes'])} bins and lfp {len(arrays['lfp'])}; give the same bins")
+            raise DataError(
+                f"spikes have {len(arrays['spikes'])} bins and lfp {len(arrays['lfp'])}; give the same bins"
+            )
         norms = self.spec.provenance.get("normalisation", {}).get(session, {})
         spikes_norm = {session: Normalisation(**norms["spikes"])} if "spikes" in norms else {}
         inputs = Inputs(modality=self.spec.modality, widths=self.spec.widths, spikes_norm=spikes_norm)

@@ -3,6 +3,8 @@
 Axes: N tokens of a packed batch, S patch size, D width, P patches of a session.
 """
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -91,13 +93,13 @@ class SpaceEmbedding(nn.Module):
     def __init__(self, sessions: dict[str, int], width: int, std: float):
         super().__init__()
         self.std = std
-        self.sessions = dict(sessions)
+        self.sessions = dict(sorted(sessions.items()))  # rows must not depend on how a file lists its sessions
         self.aliases: dict[str, str] = {}
         """Session of the data -> session of this table whose rows stand for its patches."""
         self.table = nn.Embedding(sum(sessions.values()), width)
         nn.init.normal_(self.table.weight, std=std)
-        starts = [sum(list(sessions.values())[:i]) for i in range(len(sessions))]
-        self.start = dict(zip(sessions, starts, strict=True))
+        counts = self.sessions.values()
+        self.start = dict(zip(self.sessions, accumulate(counts, initial=0), strict=False))
 
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
         return self.table(_take(self.rows(batch), rows))

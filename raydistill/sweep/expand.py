@@ -109,7 +109,7 @@ def _evaluations(sweep, made):
             continue
         for (name, session, seed), job in list(made.items()):
             if name == config.job:
-                spec = {"format": FORMAT_VERSION, "kind": "evaluate", "model": job.key, "spikes_as": config.spikes_as}
+                spec = {"format": FORMAT_VERSION, "kind": "evaluate", "trained": job.key, "spikes_as": config.spikes_as}
                 spec |= {part: job.spec[part] for part in ("sessions", "behavior", "seed")}
                 yield dataclasses.replace(
                     job,

@@ -53,7 +53,7 @@ def _first_difference(old, new, path=""):
         if a != b:
             if isinstance(a, dict) and isinstance(b, dict):
                 return _first_difference(a, b, here)
-            if name == "weights" or path == "teachers":
+            if name in ("weights", "trained") or path == "teachers":
                 return "what it starts from has changed"
             if path == "sessions":
                 return f"session {name} has changed"

@@ -55,7 +55,7 @@ def run_session_job(job: Job, places: Places) -> None:
     if job.kind == "baseline":
         metrics = _decoded(_score_baseline(job, store, entry))
     elif job.kind == "evaluate":
-        model = load_model(places.folder(job.spec["model"]))
+        model = load_model(places.folder(job.spec["trained"]))
         metrics = _scores(job, model, store, entry, job.spec["spikes_as"])
     else:
         model, progress = _train_on_session(job, places, store, entry, folder)
@@ -184,7 +184,11 @@ def _scores(job: Job, model: NeuralModel, store: Store, entry: Entry, spikes_as:
 def _score_baseline(job: Job, store: Store, entry: Entry) -> Decoding:
     columns = tuple(job.spec["behavior"])
     folds = [
-        [dataclasses.replace(s, behavior=behavior_of(s, entry, columns)) for fold in folds for s in store.read(entry, fold)]
+        [
+            dataclasses.replace(s, behavior=behavior_of(s, entry, columns))
+            for fold in folds
+            for s in store.read(entry, fold)
+        ]
         for folds in (("train",), ("valid",), scored_folds(entry))
     ]
     baseline = BASELINES[BASELINE_NAMES[job.spec["baseline"]]]

@@ -78,7 +78,7 @@ def _missing_of_paper(sweep, entries):
 def _estimate(job, sizes) -> float:
     """Seconds on one core, from the multiplications of the encoder: 6 a weight and token, over all epochs."""
     bins = sum(sizes[name] for name in job.spec["sessions"])
-    if job.kind == "baseline":
+    if job.kind in ("baseline", "evaluate"):
         return 2.0
     width, layers = job.spec["model"]["width"], job.spec["model"]["layers"]
     weights = layers * (4 + 3 * job.spec["model"]["mlp_ratio"]) * width**2

@@ -10,7 +10,6 @@ from raydistill.store.order import Row
 from raydistill.store.session import Segment
 from raydistill.store.tokens import Inputs
 
-
 SPIKES = Inputs(modality="spikes", widths=(4,))
 
 

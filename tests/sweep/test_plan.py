@@ -174,9 +174,14 @@ def test_expand_of_the_whole_family_links_every_job_to_its_weights_and_teachers(
     assert one("mm").method == "MM" and one("distilled_full").method == "Full"
 
 
+def test_plan_of_the_whole_family_estimates_every_job(tmp_path):
+    found = plan(build(SweepConfig, SWEEP | FAMILY, Where("sweep.yaml")), ENTRIES, tmp_path).to_json()
+    assert all(job["estimated_s"] > 0 for job in found["jobs"]) and "evaluate" in {j["kind"] for j in found["jobs"]}
+
+
 def test_expand_distillation_over_sessions_needs_a_teacher_for_each():
     jobs = FAMILY["jobs"] | {"ms_distilled": {"distill": "teacher", "on": "lfp"}}
-    with pytest.raises(ConfigError, match="jobs.ms_distilled runs on session a_1 with seed 0, but teacher does not"):
+    with pytest.raises(ConfigError, match=r"jobs\.ms_distilled runs on session a_1 with seed 0, but teacher does not"):
         jobs_of(**FAMILY | {"jobs": jobs})
 
 

@@ -1,0 +1,95 @@
+"""A trained model in a user's hands: from the command line and from Python."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import raydistill as package
+from raydistill.errors import DataError
+from raydistill.store.store import Store
+
+from ..commands import raydistill, read_json
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def made(finished_sweep):
+    """(the sweep's folder, its store, folder of each job by name)"""
+    (store,) = (finished_sweep / "runs" / "stores").iterdir()
+    jobs = read_json("plan", "sweep.yaml", cwd=finished_sweep)["jobs"]
+    return finished_sweep, store, {job["name"]: finished_sweep / "runs" / "jobs" / job["key"] for job in jobs}
+
+
+def decode(made, name, session, *more, check=0):
+    folder, store, jobs = made
+    return raydistill("decode", jobs[name], "--session", session, "--store", store, *more, cwd=folder, check=check)
+
+
+def test_decode_of_its_own_session_gives_the_score_of_the_sweep(made, tmp_path):
+    out = tmp_path / "latents.npz"
+    columns = ("--behavior", "velocity_x", "--behavior", "velocity_y")
+    told = json.loads(decode(made, "distilled/S1_02/seed0", "S1_02", "--json", "--out", out, *columns).stdout)
+    metrics = json.loads((made[2]["distilled/S1_02/seed0"] / "metrics.json").read_text())
+    assert told["r2"] == pytest.approx(metrics["r2"], abs=1e-6) and told["protocol"] == "corrected"
+    written = np.load(out)
+    entry = Store(str(made[1])).entry("S1_02")
+    assert written["latents"].shape == (entry.n_bins, 32) and np.all(np.diff(written["time_s"]) > 0)
+    assert set(written["split"]) == {"train", "valid", "test"}
+
+
+def test_decode_of_another_session_needs_to_be_told_whose_embeddings_to_take(made):
+    done = decode(made, "distilled/S1_02/seed0", "S1_01", check=2)
+    assert "was not trained on session S1_01; name one of its own as `--as` to stand for it: S1_02" in done.stderr
+    assert "R²" in decode(made, "distilled/S1_02/seed0", "S1_01", "--as", "S1_02").stdout
+    done = decode(made, "distilled/S1_02/seed0", "S1_01", "--as", "S1_2", check=2)
+    assert 'no session "S1_2"; did you mean "S1_02"?' in done.stderr
+
+
+def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
+    from raydistill.evaluation.latents import latents_of
+    from raydistill.models.files import load_model
+    from raydistill.models.neural import inputs_of
+
+    store, folder = Store(str(made[1])), made[2]["teacher/S1_02/seed0"]
+    entry = store.entry("S1_02")
+    segment = store.read(entry, "test")[0]
+    model = package.load_model(folder)
+    latents = model.latents(spikes=segment.spikes)
+    neural = load_model(folder)
+    (expected,) = latents_of(neural, [segment], inputs_of(neural.spec, [entry]))
+    assert np.array_equal(latents, expected.numpy()) and latents.dtype == np.float32
+    assert model.sessions == ("S1_02",) and model.spec.provenance["data"] == {"S1_02": entry.content}
+    assert model.spec.provenance["protocol"] == "corrected" and model.spec.provenance["job"] == "teacher/S1_02/seed0"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "this model reads spikes: give `spikes`"),
+        ({"spikes": np.zeros(5)}, r"`spikes` has the shape \(5,\)"),
+        ({"spikes": np.full((5, 3), 0.5)}, "whole counts from 0 to 255"),
+        ({"spikes": np.full((5, 3), np.nan)}, "not finite"),
+        ({"spikes": np.zeros((5, 99))}, "7 patches a bin, but the model has 1 for S1_02"),
+        ({"spikes": np.zeros((5, 3)), "session": "S9"}, 'name one as `session`, got "S9"'),
+    ],
+)
+def test_loaded_model_refuses_what_it_cannot_read(made, given, said):
+    model = package.load_model(made[2]["teacher/S1_02/seed0"])
+    with pytest.raises(DataError, match=said):
+        model.latents(**given)
+    with pytest.raises(DataError, match="no behavior head"):
+        model.behavior(**({"spikes": np.zeros((5, 3))} | given))
+
+
+def test_readme_shows_lines_of_python_that_run(made, capsys):
+    _, store, jobs = made
+    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    names = {"my_store": str(store), "my_session": "S1_02", "runs/jobs/KEY": str(jobs["distilled/S1_02/seed0"])}
+    for shown, real in names.items():
+        assert shown in code
+        code = code.replace(shown, real)
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out == "corrected (50, 32) True\n"

@@ -274,15 +274,27 @@ def ui(*, runs: Runs = RUNS, port: int = 5000):
 
 @app.command
 def bench(
-    what: Literal["ingest"],
+    what: Literal["ingest", "train"],
     *,
-    minutes: Annotated[float, Parameter(help="Length of the recording that is made and ingested.")] = 1.0,
+    minutes: Annotated[float, Parameter(help="ingest: length of the recording that is made and ingested.")] = 1.0,
+    segments: Annotated[int, Parameter(help="train: segments in a batch.")] = 8,
+    bins: Annotated[int, Parameter(help="train: bins of a segment, each of two patches.")] = 500,
+    precision: Annotated[Literal["fp32", "bf16"], Parameter(help="train")] = "bf16",
+    compiled: Annotated[bool, Parameter(name="--compile", help="train: with torch.compile.", negative="")] = False,
+    device: Annotated[Literal["cpu", "cuda"], Parameter(help="train")] = "cpu",
     json_: AsJson = False,
 ):
     """What a part of raydistill costs on this machine, beside what the machine could do at best."""
-    from raydistill.bench.ingest import bench_ingest
+    if what == "ingest":
+        from raydistill.bench.ingest import bench_ingest
 
-    report = bench_ingest(minutes=minutes, say=_say)
+        report = bench_ingest(minutes=minutes, say=_say)
+    else:
+        from raydistill.bench.train import bench_train
+
+        report = bench_train(
+            segments=segments, bins=bins, precision=precision, compiled=compiled, device=device, say=_say
+        )
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:

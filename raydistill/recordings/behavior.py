@@ -57,9 +57,26 @@ def _column_on_bins(times, values, bins, gap_s):
     return np.where(lost, np.nan, out)
 
 
-def prepared(trace: Trace, options: Behavior) -> Trace:
-    """The trace on ascending time stamps: `max_speed`, `smooth_s`, `derive` and `columns` applied in this order."""
+def prepared(trace: Trace, options: Behavior, pieces: np.ndarray | None = None) -> Trace:
+    """The trace on ascending time stamps: `max_speed`, `smooth_s`, `derive` and `columns` applied in this order.
+
+    Args:
+        pieces: (pieces, 2) start and stop in seconds of what was recorded; each is prepared by itself, and samples
+            that lie in none are left out. None: there is no gap.
+    """
     trace = _ascending(trace)
+    if pieces is None:
+        return _prepared(trace, options)
+    bounds = np.searchsorted(trace.times, pieces + np.array([-1e-9, 1e-9]))
+    cuts = [slice(a, b) for a, b in bounds if b - a > 1]
+    if not cuts:
+        raise DataError("behavior has no two samples in any stretch that was recorded")
+    parts = [_prepared(replace(trace, times=trace.times[c], values=trace.values[c]), options) for c in cuts]
+    columns = {k: np.concatenate([getattr(p, k) for p in parts]) for k in ("times", "values")}
+    return replace(parts[0], **columns)
+
+
+def _prepared(trace: Trace, options: Behavior) -> Trace:
     if options.max_speed is not None:
         trace = replace(trace, values=_without_jumps(trace.times, trace.values, options.max_speed))
     if options.smooth_s is not None:

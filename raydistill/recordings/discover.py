@@ -8,6 +8,7 @@ from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.manifest import Recording, described, nwb_recordings
 from raydistill.recordings.published import Found, Published
+from raydistill.recordings.remote import Remote, located
 
 CONFIGS = {
     # Units below 1 Hz are left out, as in the paper.
@@ -27,15 +28,16 @@ def plan_sources(source, folder=None, overrides=(), dataset: str | None = None) 
     """What `raydistill ingest SOURCE` reads: the recordings of a manifest, of an NWB file, or of a folder.
 
     Args:
-        source: path of a .yaml manifest, of a .nwb file, or of a folder that is searched for recordings.
+        source: path of a .yaml manifest, of a .nwb file, or of a folder that is searched for recordings; or the
+            https:// or s3:// URI of an NWB file.
         folder: where a manifest's files lie, if not where it says itself.
         overrides: "path=value" strings, such as "ingest.bin_width_ms=20".
         dataset: of a folder, only the recordings of one of `LAYOUTS`.
     Raises:
         ConfigError, DataError: `source` is nothing to read, or says something that cannot be meant.
     """
-    source = Path(source)
-    if not source.is_dir():
+    source = located(Path(), str(source))
+    if isinstance(source, Remote) or not source.is_dir():
         if dataset is not None:
             raise ConfigError(f"{source}: --dataset chooses among the recordings of a folder")
         return described(source, None if folder is None else Path(folder), overrides)

@@ -16,6 +16,7 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.published import Published
 from raydistill.recordings.readers import ENDINGS
+from raydistill.recordings.remote import Remote, located
 from raydistill.store.session import check_name
 
 
@@ -152,7 +153,7 @@ class Source:
     """One recording of a manifest. `auto`: what an NWB file holds, if there is no choice; null: leave it out."""
 
     file: str
-    """Name of the file relative to the folder."""
+    """Name of the file relative to the folder, or the https:// or s3:// URI of an NWB file."""
     name: str | None = None
     """Name of the session; default: the file's, without its ending."""
     subject: str | None = None
@@ -193,16 +194,16 @@ class Recording:
     """A planned session: one file, how to read it, how to preprocess it."""
 
     name: str
-    path: Path
+    path: Path | Remote
     source: Source | Published
     config: IngestConfig
 
 
-def described(source: Path, folder: Path | None = None, overrides=()) -> list[Recording]:
+def described(source: Path | Remote, folder: Path | None = None, overrides=()) -> list[Recording]:
     """The recordings of a manifest or of an NWB file.
 
     Args:
-        source: path of a .yaml manifest or of a .nwb file.
+        source: path of a .yaml manifest, or path or URI of an NWB file.
         folder: where a manifest's files lie, if not where it says itself.
         overrides: "path=value" strings on the manifest's keys, such as "ingest.bin_width_ms=20"; without a
             manifest they apply to the one that the NWB files amount to.
@@ -213,7 +214,7 @@ def described(source: Path, folder: Path | None = None, overrides=()) -> list[Re
         return _planned(read_yaml(source), source, folder, overrides)
     if folder is not None:
         raise ConfigError(f"{source}: --folder is for the files of a manifest; other files are named directly")
-    return _planned({"sessions": [{"file": str(path)} for path in _nwb_file(source)]}, source, Path(), overrides)
+    return _planned({"sessions": [{"file": _nwb_file(source)}]}, source, Path(), overrides)
 
 
 def nwb_recordings(folder: Path, overrides=(), apart=frozenset()) -> list[Recording]:
@@ -240,7 +241,10 @@ def _planned(tree: dict, source: Path, base: Path | None, overrides) -> list[Rec
     return planned
 
 
-def _nwb_file(source: Path) -> list[Path]:
+def _nwb_file(source: Path | Remote) -> str:
+    """What a manifest would call this file."""
+    if isinstance(source, Remote):
+        return source.uri
     if not source.exists():
         raise DataError(f"{source}: no such file or folder; give a manifest (.yaml), a .nwb file or a folder of them")
     if source.suffix.lower() != ".nwb":
@@ -248,7 +252,7 @@ def _nwb_file(source: Path) -> list[Path]:
             f"{source}: only .nwb files can be read without a manifest; describe this one in a .yaml manifest "
             "(docs/bring-your-own-data.md)"
         )
-    return [source]
+    return str(source)
 
 
 def _recording(manifest: Manifest, own: dict, base: Path, place: Where) -> Recording:
@@ -256,7 +260,7 @@ def _recording(manifest: Manifest, own: dict, base: Path, place: Where) -> Recor
     if "file" not in values:
         raise place.error("a session lacks `file`")
     source = Source(**values)
-    path = base / source.file
+    path = located(base, source.file)
     if path.suffix.lower() not in ENDINGS:
         raise place.error(f"`file` ends in {path.suffix!r}; a recording ends in one of {', '.join(ENDINGS)}")
     name = source.name if source.name is not None else file_name_as_session(path)
@@ -329,7 +333,7 @@ def _refuse_same_names(planned: list[Recording], places: list[Where]):
         seen[recording.name] = recording, place
 
 
-def file_name_as_session(path: Path) -> str:
+def file_name_as_session(path: Path | Remote) -> str:
     """The file's name without its ending, as a word that can name a session."""
     return as_name(path.stem)
 

@@ -12,6 +12,7 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
 from raydistill.recordings.behavior import behavior_on_bins, prepared
 from raydistill.recordings.bins import Bins, common_bins, covered
+from raydistill.recordings.decimation import Decimate, decimated
 from raydistill.recordings.lfp import lfp_on_bins
 from raydistill.recordings.manifest import Behavior, Recording, as_name
 from raydistill.recordings.readers import Counts, Raw, Signal, SpikeTrains, Trace
@@ -20,13 +21,16 @@ from raydistill.store.session import Session
 _MAX_COUNT = 255
 
 
-def to_session(recording: Recording, raw: Raw, sources: dict[str, str]) -> tuple[Session, tuple[str, ...]]:
+def to_session(
+    recording: Recording, raw: Raw, sources: dict[str, str], decimate: Decimate = decimated
+) -> tuple[Session, tuple[str, ...]]:
     """The session of a recording, and notes on what was left out of it.
 
     Args:
         recording: its name, description and preprocessing configuration.
         raw: the modalities, on their own clocks; LFP is read here, slice by slice.
         sources: file name -> sha256, kept with the session.
+        decimate: who does the first stage of LFP that has no gap, see `lfp_on_bins`.
     Raises:
         DataError: what the recording holds cannot become a session; the message names unit, channel or time.
     """
@@ -35,18 +39,20 @@ def to_session(recording: Recording, raw: Raw, sources: dict[str, str]) -> tuple
         raise DataError("there are neither spikes nor LFP to take")
     width_s = config.bin_width_ms / 1000
     bins = common_bins(raw, width_s)
+    piece = _piece_labels(raw, bins)
+    recorded = np.ones(bins.n, dtype=bool) if piece is None else piece >= 0
     notes, spikes, lfp, behavior = [], None, None, None
     if raw.spikes is not None:
-        spikes = _spikes(raw, bins, config, notes)
+        spikes = _spikes(raw, bins, recorded, config, notes)
     if raw.lfp is not None:
-        lfp = _lfp(raw, bins, config)
+        lfp = _lfp(raw, bins, config, decimate)
     names, units = (), ()
     if raw.behavior is not None:
         wanted = getattr(source, "behavior", None)
-        trace = prepared(raw.behavior, wanted if isinstance(wanted, Behavior) else Behavior())
+        trace = prepared(raw.behavior, wanted if isinstance(wanted, Behavior) else Behavior(), raw.pieces)
         behavior, names, units = _behavior(raw, trace, bins, config.behavior_gap_s), trace.names, trace.units
-        if np.isnan(behavior).any():
-            notes.append(f"behavior is lost (NaN) in {np.isnan(behavior).any(axis=1).mean():.1%} of the bins")
+        if (lost := np.isnan(behavior[recorded]).any(axis=1)).any():
+            notes.append(f"behavior is lost (NaN) in {lost.mean():.1%} of the bins")
     session = Session(
         name=recording.name,
         subject=source.subject or as_name(raw.subject or recording.name),
@@ -61,8 +67,8 @@ def to_session(recording: Recording, raw: Raw, sources: dict[str, str]) -> tuple
         behavior=behavior,
         behavior_names=names,
         behavior_units=units,
-        trial=_trial(raw, bins),
-        piece=_piece_labels(raw, bins),
+        trial=_trial(raw, bins, recorded),
+        piece=piece,
         sources=sources,
     )
     return session, tuple(notes)
@@ -71,8 +77,8 @@ def to_session(recording: Recording, raw: Raw, sources: dict[str, str]) -> tuple
 # Spikes
 
 
-def _spikes(raw: Raw, bins: Bins, config: IngestConfig, notes: list[str]) -> np.ndarray:
-    """(T, units) uint8 counts of the units that are kept."""
+def _spikes(raw: Raw, bins: Bins, recorded: np.ndarray, config: IngestConfig, notes: list[str]) -> np.ndarray:
+    """(T, units) uint8 counts of the units that are kept; rates are those of the bins that were `recorded`, (T,)."""
     if isinstance(raw.spikes, Counts):
         counts, ids = raw.spikes.values[bins.rows], np.arange(raw.spikes.values.shape[1])
     else:
@@ -82,7 +88,7 @@ def _spikes(raw: Raw, bins: Bins, config: IngestConfig, notes: list[str]) -> np.
             _note_outside(raw.spikes, bins, notes)
     _check_numbers("drop_units", config.drop_units, ids, "unit")
     kept = ~np.isin(ids, config.drop_units)
-    kept[kept] = _fast_enough(counts[:, kept], ids[kept], bins, config, notes)
+    kept[kept] = _fast_enough(counts[:, kept], ids[kept], bins, recorded, config, notes)
     counts, ids = counts[:, kept], ids[kept]
     if counts.max() > _MAX_COUNT:
         row, column = np.argwhere(counts > _MAX_COUNT)[0]
@@ -93,9 +99,10 @@ def _spikes(raw: Raw, bins: Bins, config: IngestConfig, notes: list[str]) -> np.
     return counts.astype(np.uint8)
 
 
-def _fast_enough(counts, ids, bins, config, notes) -> np.ndarray:
+def _fast_enough(counts, ids, bins, recorded, config, notes) -> np.ndarray:
     """(units,) which reach `min_rate_hz`; where that is 0, a unit without a spike is an error."""
-    rates = counts.sum(axis=0, dtype=np.int64) / (bins.n * bins.width_s)
+    spikes = counts.sum(axis=0, dtype=np.int64, where=recorded[:, None])
+    rates = spikes / (recorded.sum() * bins.width_s)
     silent = ids[rates == 0].tolist()
     if silent and config.min_rate_hz == 0:
         raise DataError(
@@ -114,11 +121,12 @@ def _fast_enough(counts, ids, bins, config, notes) -> np.ndarray:
 
 
 def bin_spikes(trains: SpikeTrains, bins: Bins) -> np.ndarray:
-    """(T, units) int64 counts; spikes outside of the bins are not counted."""
-    counts = np.empty((bins.n, len(trains.times)), dtype=np.int64)
+    """(T, units) uint16 counts, at most 65535; spikes outside of the bins are not counted."""
+    counts = np.empty((bins.n, len(trains.times)), dtype=np.uint16)
     for column, times in enumerate(trains.times):
         index = bins.index(times)
-        counts[:, column] = np.bincount(index[(index >= 0) & (index < bins.n)], minlength=bins.n)
+        counted = np.bincount(index[(index >= 0) & (index < bins.n)], minlength=bins.n)
+        counts[:, column] = np.minimum(counted, np.iinfo(np.uint16).max)
     return counts
 
 
@@ -131,7 +139,10 @@ def _check_trains(trains: SpikeTrains, span, dropped):
             raise DataError(f"unit {unit}: spike {int(np.argmin(np.isfinite(times)))} has no finite time")
         if np.any(np.diff(times) < 0):
             at = int(np.argmax(np.diff(times) < 0)) + 1
-            raise DataError(f"unit {unit}: spike {at} at {times[at]:.4f} s comes before spike {at - 1}; sort the times")
+            raise DataError(
+                f"unit {unit}: spike {at} at {times[at]:.4f} s comes before spike {at - 1}; sort the times, "
+                f"or drop it with `drop_units: [{unit}]`"
+            )
         if times[-1] < span[0] or times[0] > span[1]:
             raise DataError(
                 f"unit {unit}: all {len(times)} spikes ({times[0]:.3f} to {times[-1]:.3f} s) lie outside of the "
@@ -152,11 +163,11 @@ def _note_outside(trains, bins, notes):
 # LFP, trials and pieces
 
 
-def _lfp(raw: Raw, bins: Bins, config: IngestConfig) -> np.ndarray:
+def _lfp(raw: Raw, bins: Bins, config: IngestConfig, decimate: Decimate) -> np.ndarray:
     """(T, channels); of a recording with gaps each piece is filtered by itself, and what lies between is 0."""
     channels = _kept_channels(raw.lfp, config)
     if raw.pieces is None:
-        return lfp_on_bins(raw.lfp, bins, config, channels)
+        return lfp_on_bins(raw.lfp, bins, config, channels, decimate)
     lfp = np.zeros((bins.n, len(channels)), dtype=np.float32)
     for rows, part, (start, stop) in _pieces(raw, bins):
         lfp[rows] = lfp_on_bins(_within(raw.lfp, start, stop), part, config, channels)
@@ -232,13 +243,17 @@ def _check_numbers(option, dropped, known, what):
         raise DataError(f"`{option}`: there is no {what} {unknown[0]}; {numbers}")
 
 
-def _trial(raw: Raw, bins: Bins) -> np.ndarray | None:
-    """(T,) int32 label per bin, -1 outside of trials and in trials that are not there as a whole."""
+def _trial(raw: Raw, bins: Bins, recorded: np.ndarray) -> np.ndarray | None:
+    """(T,) int32 label per bin, -1 outside of trials, in gaps, and in trials that are not there as a whole.
+
+    A trial whose start or stop is NaN was never timed, and is none.
+    """
     if raw.trial_labels is not None:
         return np.maximum(raw.trial_labels[bins.rows], -1).astype(np.int32)
     if raw.trial_intervals is None:
         return None
-    order = np.argsort(raw.trial_intervals[:, 0])
+    timed = np.flatnonzero(np.isfinite(raw.trial_intervals).all(axis=1))
+    order = timed[np.argsort(raw.trial_intervals[timed, 0])]
     start, stop = raw.trial_intervals[order].T
     if not np.all(stop > start):
         raise DataError(f"trial {order[np.argmin(stop > start)]} does not end after it starts")
@@ -247,6 +262,8 @@ def _trial(raw: Raw, bins: Bins) -> np.ndarray | None:
         raise DataError(f"trials {order[at]} and {order[at + 1]} overlap by {stop[at] - start[at + 1]:.3f} s")
     whole = (start >= bins.start_s - bins.width_s) & (stop <= bins.stop_s + bins.width_s)
     trial = np.full(bins.n, -1, dtype=np.int32)
-    for number, a, b in zip(order[whole], start[whole], stop[whole], strict=True):
-        trial[(bins.centres >= a) & (bins.centres < b)] = number
+    first, last = np.searchsorted(bins.centres, start[whole]), np.searchsorted(bins.centres, stop[whole])
+    for number, a, b in zip(order[whole], first, last, strict=True):
+        trial[a:b] = number
+    trial[~recorded] = -1
     return trial

@@ -1,6 +1,7 @@
 """Manifests, planning and parallel ingest into a store."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -8,9 +9,12 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.discover import plan_sources
-from raydistill.recordings.ingest import ingest, ingest_with_ray
+from raydistill.recordings.ingest import _decimated_in_tasks, ingest, ingest_one, ingest_with_ray
+from raydistill.recordings.synthetic import generate_session
+from raydistill.recordings.writers.makin import write_makin
 from raydistill.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -199,3 +203,38 @@ def test_examples_of_real_recordings_all_arrive(recordings, tmp_path, local_ray)
     assert (entries["mouse1_session1"].n_segments, entries["contdata95"].n_segments) == (104, 1456)
     assert entries["mouse1_session1"].bin_width_ms == 100 and entries["mouse1_session1"].n_bins == 2579
     assert entries["open_field_r1838"].n_channels == 3 and entries["linear_track"].n_channels == 0
+
+
+def test_long_recording_decimated_by_several_tasks_is_the_same_to_the_last_bit(tmp_path, local_ray, monkeypatch):
+    recording = generate_session(SyntheticConfig(duration_s=66, min_channels=4, max_channels=4), 0)
+    write_makin(recording, tmp_path, "indy_20160622_01")
+    (planned,) = plan_sources(tmp_path, overrides=["ingest.splits.parent_s=6"])
+    alone, spread = Store(str(tmp_path / "alone")), Store(str(tmp_path / "spread"))
+    assert ingest_one(planned, alone.uri, None).state == "made"
+    parts = []
+
+    def in_parts(signal, stage):
+        parts.extend(_decimated_in_tasks(planned, signal, stage))
+        return parts
+
+    monkeypatch.setattr("raydistill.recordings.ingest._PART_VALUES", 1 << 20)
+    assert ingest_one(planned, spread.uri, None, None, in_parts).state == "made"
+    assert len(parts) > 3
+    assert [e.content for e in spread.publish()] == [e.content for e in alone.publish()]
+
+
+def test_long_recording_with_a_damaged_part_fails_alone_in_one_line(tmp_path, local_ray, monkeypatch):
+
+    recording = generate_session(SyntheticConfig(duration_s=66, min_channels=4, max_channels=4), 0)
+    path = write_makin(recording, tmp_path, "indy_20160622_01").with_suffix(".nwb")
+    with h5py.File(path, "r+") as file:
+        data = file["acquisition/timeseries/broadband/data"]
+        values = data[:].astype(np.float32)
+        values[1_000_000, 2] = np.nan
+        del file["acquisition/timeseries/broadband/data"]
+        file["acquisition/timeseries/broadband/data"] = values
+        file["acquisition/timeseries/broadband/data"].attrs["conversion"] = np.float32(1e-6)
+    (planned,) = plan_sources(tmp_path, overrides=["ingest.splits.parent_s=6"])
+    monkeypatch.setattr("raydistill.recordings.ingest._PART_VALUES", 1 << 20)
+    found = ingest_one(planned, str(tmp_path / "store"), None, None, partial(_decimated_in_tasks, planned))
+    assert found.state == "failed" and re.search(r"LFP channel 2 is not finite at 40\.9\d+ s", found.cause)

@@ -110,6 +110,21 @@ def test_series_called_velocity_is_preferred(make_nwb):
     assert np.all(read(make_nwb(series=series)).behavior.values == 1)
 
 
+@pytest.mark.parametrize("name", ["cursor_vel", "HandVelocity", "velocity_of_hand", "vel"])
+def test_series_that_says_velocity_is_preferred_and_gives_columns_of_that_name(make_nwb, name):
+    names = ("hand", "level", "novel_maze", name)
+    series = {k: {"data": np.full((100, 2), i), "rate": 50.0, "starting_time": 0.0} for i, k in enumerate(names)}
+    behavior = read(make_nwb(series=series)).behavior
+    assert np.all(behavior.values == 3) and behavior.names == ("velocity_x", "velocity_y")
+
+
+def test_several_velocities_without_a_choice_are_an_error(make_nwb):
+    names = ("hand", "hand_vel", "cursor_vel")
+    series = {k: {"data": np.zeros((100, 2)), "rate": 50.0, "starting_time": 0.0} for k in names}
+    with pytest.raises(DataError, match=r"several series could be `behavior`: .*cursor_vel.*hand_vel"):
+        read(make_nwb(series=series))
+
+
 def test_series_that_is_not_there_is_an_error_with_the_nearest(make_nwb):
     with pytest.raises(DataError, match='did you mean "processing/behavior/Position/position"'):
         read(make_nwb(), behavior="processing/behavior/Position/positon")
@@ -168,6 +183,81 @@ def test_synthetic_recording_comes_back_with_its_spikes_lfp_and_velocity(tmp_pat
     assert session.lfp.shape == (session.n_bins, truth.lfp.shape[1])
     assert session.behavior_names == ("velocity_x", "velocity_y")
     assert np.corrcoef(session.behavior[:1990, 0], truth.velocity[:1990, 0])[0, 1] > 0.999
+
+
+# Damage and oddities
+
+
+def test_units_table_without_spike_times_leaves_lfp_alone_or_nothing(make_nwb, spike_trains):
+    path = make_nwb(trains=spike_trains[:2], quality=["good", "good"])
+    with h5py.File(path, "a") as file:
+        del file["units/spike_times"], file["units/spike_times_index"]
+        file["units"].attrs["colnames"] = ["quality"]
+    session = made(path, bin_width_ms=20)
+    assert session.spikes is None and session.lfp.shape == (3000, 3)
+    with pytest.raises(DataError, match=r"rec\.nwb: there are neither spikes nor LFP to take"):
+        recording = replace(plan(path, lfp=None), config=IngestConfig())
+        with opened(path, recording.source, 10.0) as raw:
+            to_session(recording, raw, {})
+
+
+def test_units_without_a_spike_are_an_error_unless_a_rate_is_asked_for(make_nwb, spike_trains):
+    path = make_nwb(trains=[np.array([]), spike_trains[0], np.array([])])
+    with pytest.raises(DataError, match=r"rec\.nwb: unit 0 has no spike .*\(2 such units\); drop .*\[0, 2\]"):
+        made(path, bin_width_ms=20)
+    assert made(path, bin_width_ms=20, min_rate_hz=0.1).spikes.shape == (3000, 1)
+
+
+def test_behavior_samples_without_a_time_are_left_out(make_nwb):
+    stamps = np.arange(3000) / 50
+    data = np.stack([np.arange(3000.0), np.zeros(3000)], axis=1)
+    data[100:103], stamps[100:103] = 1e6, np.nan
+    session = made(make_nwb(series={"walk": {"data": data, "timestamps": stamps}}), bin_width_ms=20)
+    assert np.nanmax(session.behavior) < 3000
+    assert np.allclose(np.diff(session.behavior[2:-2, 0]), 1.0, atol=0.01)
+
+
+def test_behavior_and_time_stamps_of_different_length_are_an_error(make_nwb):
+    path = make_nwb(series={"walk": {"data": np.zeros((100, 2)), "timestamps": np.arange(100) / 50}})
+    shorten(path, "processing/behavior/Position/walk/timestamps")
+    with pytest.raises(DataError, match=r"rec\.nwb: .*Position/walk has 100 samples but 99 time stamps"):
+        read(path)
+
+
+def test_lfp_and_time_stamps_of_different_length_are_an_error(make_nwb):
+    path = make_nwb(lfp={"rate": None, "starting_time": None, "timestamps": np.arange(15000) / 250})
+    shorten(path, "processing/ecephys/LFP/ElectricalSeries/timestamps")
+    with pytest.raises(DataError, match=r"rec\.nwb: .*ElectricalSeries has 15000 samples but 14999 time stamps"):
+        read(path)
+
+
+def shorten(path, dataset):
+    """Take the last value of a dataset away, as no library writes it."""
+    with h5py.File(path, "a") as file:
+        values, attributes = file[dataset][:-1], dict(file[dataset].attrs)
+        del file[dataset]
+        file[dataset] = values
+        file[dataset].attrs.update(attributes)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda t: np.where(np.arange(15000) == 700, np.nan, t), r"not sampled uniformly: time stamp 700 \(nan s\)"),
+        (lambda t: np.full(15000, np.nan), "has no ascending time stamps"),
+    ],
+    ids=["one NaN", "all NaN"],
+)
+def test_lfp_with_damaged_time_stamps_is_an_error(make_nwb, damage, message):
+    stamps = damage(np.arange(15000) / 250)
+    with pytest.raises(DataError, match=message):
+        read(make_nwb(lfp={"rate": None, "starting_time": None, "timestamps": stamps}))
+
+
+def test_conversion_that_is_nan_leaves_values_as_they_are_in_no_unit(make_nwb):
+    walk = {"data": np.full((100, 2), 7.0), "rate": 50.0, "starting_time": 1.0, "conversion": np.nan}
+    behavior = read(make_nwb(series={"walk": walk})).behavior
+    assert np.all(behavior.values == 7.0) and behavior.units == ("", "")
 
 
 # Real recordings

@@ -1,4 +1,4 @@
-"""Clock, spikes, LFP chain and behavior, against signals whose answer is known."""
+"""Clock, spikes, trials and behavior, against signals whose answer is known."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,34 +8,15 @@ import pytest
 
 from raydistill.config.recordings import IngestConfig, LfpFilters
 from raydistill.errors import DataError
-from raydistill.recordings import lfp as lfp_module
 from raydistill.recordings.behavior import behavior_on_bins, prepared
-from raydistill.recordings.bins import Bins, common_bins
-from raydistill.recordings.lfp import lfp_on_bins
+from raydistill.recordings.bins import common_bins
 from raydistill.recordings.manifest import Behavior, Recording, Source
 from raydistill.recordings.preprocess import bin_spikes, to_session
-from raydistill.recordings.readers import Counts, Raw, Signal, SpikeTrains, Trace
+from raydistill.recordings.readers import Counts, Raw, SpikeTrains, Trace
 
-NO_CAR = IngestConfig(filters=LfpFilters(common_average=False))
-UNFILTERED = IngestConfig(filters=None)
+from .signals import bins, signal
 
-
-def signal(function, rate_hz, seconds, start_s=0.0):
-    """Channels given as a function of time: (n,) seconds -> (n, C)."""
-
-    def read(start, stop):
-        return np.asarray(function(start_s + np.arange(start, stop) / rate_hz), dtype=np.float32)
-
-    channels = np.asarray(function(np.zeros(1))).shape[1]
-    return Signal(read=read, n_samples=int(seconds * rate_hz), n_channels=channels, rate_hz=rate_hz, start_s=start_s)
-
-
-def bins(n, width_s=0.01, start_s=0.0):
-    return Bins(origin_s=start_s, width_s=width_s, first=0, n=n)
-
-
-def filtered(sig, clock, config=NO_CAR):
-    return lfp_on_bins(sig, clock, config, np.arange(sig.n_channels))
+NO_CAR = LfpFilters(common_average=False)
 
 
 def session(raw, behavior="auto", **config):
@@ -43,115 +24,6 @@ def session(raw, behavior="auto", **config):
         name="s", path=Path("s.h5"), source=Source(file="s.h5", behavior=behavior), config=IngestConfig(**config)
     )
     return to_session(recording, raw, {})
-
-
-# The LFP chain
-
-
-@pytest.mark.parametrize("rate_hz", [250.0, 1000.0, 24414.0625])
-@pytest.mark.parametrize(
-    ("frequency", "low", "high"), [(1, 0.99, 1.01), (30, 0.87, 0.93), (60, 0, 0.01), (120, 0, 0.01)]
-)
-def test_lfp_sine_comes_back_with_the_gain_of_the_chain(rate_hz, frequency, low, high):
-    clock = bins(3000, start_s=5.003)
-    out = filtered(signal(lambda t: np.sin(2 * np.pi * frequency * t)[:, None], rate_hz, 40), clock)[:, 0]
-    middle = out[500:-500]
-    assert low <= np.sqrt(2) * middle.std() <= high
-
-
-@pytest.mark.parametrize("rate_hz", [250.0, 1017.2526, 24414.0625])
-def test_lfp_of_a_known_latent_never_drifts_against_the_clock(rate_hz):
-    latent = lambda t: (np.sin(2 * np.pi * 3.1 * t) + np.cos(2 * np.pi * 7.3 * t))[:, None]  # noqa: E731
-    clock = bins(9000, start_s=0.0037)
-    out = filtered(signal(latent, rate_hz, 92), clock)
-    truth = latent(clock.centres)
-    for part in (slice(500, 1000), slice(4000, 4500), slice(8000, 8500)):
-        assert np.abs(out[part] - truth[part]).max() < 0.01  # a shift of 1 ms would make 0.06
-
-
-def test_lfp_offset_and_slow_drift_are_removed_by_the_highpass():
-    out = filtered(signal(lambda t: (5.0 + 0.01 * t)[:, None], 500.0, 120), bins(10000, start_s=10.0))
-    assert np.abs(out).max() < 0.02
-
-
-def test_lfp_lowpass_is_never_above_half_the_bin_rate():
-    sine = signal(lambda t: np.sin(2 * np.pi * 40 * t)[:, None], 1000.0, 40)
-    assert filtered(sine, bins(1500, width_s=0.02, start_s=4.0))[200:-200].std() < 0.01
-    assert filtered(sine, bins(3000, width_s=0.01, start_s=4.0))[400:-400].std() > 0.4
-
-
-def test_lfp_one_sample_a_bin_without_filters_passes_unchanged(rng):
-    values = (1e-5 * rng.normal(size=(500, 3)) - 1).astype(np.float32)
-    sig = Signal(
-        read=lambda a, b: values[a:b], n_samples=500, n_channels=3, rate_hz=10.0, start_s=0.05, span=(0.0, 50.0)
-    )
-    whole = Bins(origin_s=0.0, width_s=0.1, first=0, n=500)
-    part = replace(whole, first=130, n=200)
-    assert np.array_equal(filtered(sig, whole, UNFILTERED), values)
-    assert np.array_equal(filtered(sig, part, UNFILTERED), values[130:330])
-
-
-def test_lfp_resampled_without_filters_keeps_slow_signals_and_its_mean():
-    out = filtered(
-        signal(lambda t: (3 + np.sin(2 * np.pi * 2 * t))[:, None], 2000.0, 30), bins(2000, start_s=5.0), UNFILTERED
-    )
-    assert np.abs(out[:, 0] - 3 - np.sin(2 * np.pi * 2 * bins(2000, start_s=5.0).centres)).max() < 0.005
-
-
-def test_lfp_common_average_removes_what_all_channels_share(rng):
-    own = rng.normal(size=4)
-    shared = lambda t: np.sin(2 * np.pi * 5 * t)[:, None] + np.cos(2 * np.pi * 9 * t)[:, None] * own  # noqa: E731
-    out = filtered(signal(shared, 500.0, 30), bins(2000, start_s=5.0), IngestConfig())
-    alone = lambda t: np.cos(2 * np.pi * 9 * t)[:, None] * (own - own.mean())  # noqa: E731
-    assert np.allclose(out[300:-300], alone(bins(2000, start_s=5.0).centres)[300:-300], atol=0.01)
-
-
-def test_lfp_common_average_of_one_channel_is_refused():
-    with pytest.raises(DataError, match="common_average: false"):
-        filtered(signal(lambda t: t[:, None], 500.0, 30), bins(1000), IngestConfig())
-
-
-def test_lfp_in_small_blocks_equals_one_block_and_reads_no_more_than_a_block(monkeypatch, rng):
-    values = rng.normal(size=(60_000, 6)).astype(np.float32)
-    sizes = []
-
-    def read(start, stop):
-        sizes.append((stop - start) * 6 * 8)
-        return values[start:stop]
-
-    sig = Signal(read=read, n_samples=60_000, n_channels=6, rate_hz=2000.0, start_s=0.0)
-    once = filtered(sig, bins(2900), IngestConfig())
-    monkeypatch.setattr(lfp_module, "_BLOCK_BYTES", 1 << 18)
-    sizes.clear()
-    blocks = filtered(sig, bins(2900), IngestConfig())
-    assert np.allclose(once, blocks, atol=1e-6)
-    assert len(sizes) > 10 and max(sizes) < 1.2 * (1 << 18)
-
-
-def test_lfp_nan_is_an_error_that_names_channel_and_time():
-    gap = lambda t: np.where((t > 7) & (t < 7.1), np.nan, np.sin(t))[:, None] * [1.0, 1.0]  # noqa: E731
-    with pytest.raises(DataError, match=r"channel 0 .* 7\.0\d+ s.*drop_channels: \[0\].*lfp_nan: interpolate"):
-        filtered(signal(gap, 500.0, 30), bins(2000))
-
-
-@pytest.mark.parametrize("rate_hz", [250.0, 2000.0])
-def test_lfp_nan_interpolated_follows_the_signal(rate_hz):
-    sine = lambda t: np.sin(2 * np.pi * 2 * t)  # noqa: E731
-    lost = lambda t: np.where(np.abs(t - 12) < 0.01, np.nan, sine(t))[:, None]  # noqa: E731
-    clock = bins(2000, start_s=2.0)
-    out = filtered(signal(lost, rate_hz, 30), clock, IngestConfig(filters=None, lfp_nan="interpolate"))[:, 0]
-    assert np.abs(out - sine(clock.centres)).max() < 0.05
-
-
-def test_lfp_channel_lost_throughout_cannot_be_interpolated():
-    dead = lambda t: np.stack([np.sin(t), np.full_like(t, np.nan)], 1)  # noqa: E731
-    with pytest.raises(DataError, match=r"channel 1 is lost throughout; .*drop_channels: \[1\]"):
-        filtered(signal(dead, 500.0, 30), bins(1000), IngestConfig(lfp_nan="interpolate"))
-
-
-def test_lfp_slower_than_the_bins_is_refused():
-    with pytest.raises(DataError, match="50 Hz, below the 100 bins a second; set `bin_width_ms` to 20"):
-        filtered(signal(lambda t: t[:, None], 50.0, 30), bins(1000))
 
 
 # The clock and the spikes
@@ -373,11 +245,11 @@ def test_pieces_are_filtered_apart_and_label_the_bins_that_lie_in_them_whole():
 
     pieces = np.array([[0.0, 8.0], [12.0, 20.0]])
     whole = replace(trains_raw(REGULAR), lfp=signal(between, 1000.0, 20.0), pieces=pieces)
-    made, _ = session(whole, filters=NO_CAR.filters)
+    made, _ = session(whole, filters=NO_CAR)
     assert np.unique(made.piece[:800]).tolist() == [0] and np.unique(made.piece[1200:]).tolist() == [1]
     assert np.all(made.piece[800:1200] == -1) and not made.lfp[800:1200].any()
     clean = replace(
         trains_raw(REGULAR), lfp=signal(lambda t: np.sin(2 * np.pi * t)[:, None] * [1e-3, 2e-3], 1000.0, 8.0)
     )
-    alone, _ = session(clean, filters=NO_CAR.filters)
+    alone, _ = session(clean, filters=NO_CAR)
     assert np.abs(made.lfp[:800] - alone.lfp).max() < 1e-6

@@ -13,6 +13,7 @@ import numpy as np
 
 from raydistill.errors import DataError
 from raydistill.recordings.published import Published
+from raydistill.recordings.remote import Remote
 
 ARRAY_ENDINGS = (".h5", ".hdf5", ".mat", ".npz")
 ENDINGS = (".nwb", *ARRAY_ENDINGS)
@@ -104,12 +105,13 @@ class Raw:
     region: str = ""
 
 
-def opened(path: Path, source, bin_width_ms: float) -> AbstractContextManager[Raw]:
+def opened(path: Path | Remote, source, bin_width_ms: float) -> AbstractContextManager[Raw]:
     """The recording in `path`, read as `source` says; the file stays open inside the context.
 
     Args:
         source: a manifest's Source, or a Published.
-        bin_width_ms: of the session to be made; files of bins with trials between them are rebinned to it.
+        bin_width_ms: of the session to be made; files of bins with trials between them are rebinned to it, and
+            gaps within one bin are none.
 
     Raises:
         DataError: the file is missing, damaged, or not as `source` describes it.
@@ -122,10 +124,12 @@ def opened(path: Path, source, bin_width_ms: float) -> AbstractContextManager[Ra
             reader.opened(path, source, bin_width_ms) if source.layout == "neurotask" else reader.opened(path, source)
         )
     if path.suffix.lower() == ".nwb":
-        from raydistill.recordings.readers import nwb as reader
-    else:
-        from raydistill.recordings.readers import arrays as reader
-    return reader.opened(path, source)
+        from raydistill.recordings.readers import nwb
+
+        return nwb.opened(path, source, bin_width_ms)
+    from raydistill.recordings.readers import arrays
+
+    return arrays.opened(path, source)
 
 
 def as_columns(values, what: str) -> np.ndarray:

@@ -21,7 +21,7 @@ _NAME = re.compile(r"(indy|loco)_(\d{8}_\d{2})\.mat")
 _BROADBAND = "acquisition/timeseries/broadband"
 _STEP_S, _STEP_TOLERANCE_S = 0.004, 1e-4
 _CLOCK_TOLERANCE_S = 5e-3  # half a bin of 10 ms; the recorder estimated its time stamps, they are not quite even
-_SLICE = 1_000_000  # time stamps read at once
+_SLICE = 1 << 15  # time stamps read at once, few enough to stay in a cache
 
 
 def find(folder: Path) -> list[Found]:
@@ -182,7 +182,9 @@ def _broadband(file) -> Signal:
 def _volts(data, turned, conversion, what, start, stop):
     """(stop - start, n) float32."""
     values = _read(data, np.s_[:, start:stop], what).T if turned else _read(data, np.s_[start:stop], what)
-    return np.multiply(values, conversion, dtype=np.float32, casting="unsafe")
+    volts = values.astype(np.float32, order="C")
+    volts *= conversion  # in place: a product of mixed types takes twice as long
+    return volts
 
 
 def _broadband_clock(stamps) -> tuple[float, float, int]:

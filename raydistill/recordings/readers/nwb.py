@@ -1,56 +1,71 @@
-"""NWB 2 files through pynwb: units, LFP, behavior, trials; series are read in slices, never as a whole.
+"""NWB 2 files through pynwb, from a path or a URI: units, trials, intervals; nwb_series.py has LFP and behavior.
 
-A value in an ElectricalSeries is data x conversion x channel_conversion + offset (NWB schema); all other series
-have no channel_conversion.
+Files stay open while they are read, and series are read in slices, never as a whole. Units that were observed in
+stretches, as on DANDI 000070, make a recording of pieces.
 """
 
 import warnings
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
-from raydistill.recordings.readers import Raw, Signal, SpikeTrains, Trace, as_columns
-
-_SLICE = 1_000_000  # time stamps read at once
+from raydistill.recordings.readers import Raw, SpikeTrains
+from raydistill.recordings.readers.nwb_series import behavior, lfp
+from raydistill.recordings.remote import Remote
 
 
 @contextmanager
-def opened(path: Path, source):
+def opened(path: Path | Remote, source, bin_width_ms: float) -> Iterator[Raw]:
     """Yield the `Raw` of an NWB file as the manifest's `source` says; slices are read while the context is open.
 
+    Args:
+        bin_width_ms: gaps of observation up to this long are none.
     Raises:
         DataError: not an NWB 2 file, or it does not hold what `source` names (the candidates are listed).
     """
     import pynwb
 
-    with warnings.catch_warnings():
+    named = path if isinstance(path, Remote) else path.name
+    with _hdf5(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pynwb warns of schema versions and of what it fills in
         try:
-            io = pynwb.NWBHDF5IO(str(path), "r", load_namespaces=True)
+            io = pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=True)
+            nwb = io.read()
         except Exception as err:
-            raise DataError(f"{path}: not a readable NWB file ({one_line(err)})") from err
+            raise DataError(f"{path}: cannot be read as NWB 2 ({one_line(err)})") from err
         with io:
             try:
-                nwb = io.read()
-            except Exception as err:
-                raise DataError(f"{path}: cannot be read as NWB 2 ({one_line(err)})") from err
-            try:
-                yield _raw(nwb, source)
+                yield _raw(nwb, source, bin_width_ms / 1000)
             except DataError as err:
-                raise DataError(f"{path.name}: {err}") from err
+                raise DataError(f"{named}: {err}") from err
 
 
-def _raw(nwb, source) -> Raw:
+@contextmanager
+def _hdf5(path: Path | Remote):
+    import h5py
+
+    with path.opened() if isinstance(path, Remote) else nullcontext(path) as place:
+        try:
+            file = h5py.File(place, "r")
+        except Exception as err:
+            raise DataError(f"{path}: not a readable NWB file ({one_line(err)})") from err
+        with file:
+            yield file
+
+
+def _raw(nwb, source, bin_s: float) -> Raw:
     subject = nwb.subject.subject_id if nwb.subject else None
     groups = {g.location for g in nwb.electrode_groups.values() if g.location not in (None, "", "unknown")}
+    spikes, pieces = (None, None) if source.spikes is None else _units(nwb.units, source.unit_filter, bin_s)
     return Raw(
-        spikes=None if source.spikes is None else _units(nwb, source.unit_filter),
-        lfp=_lfp(nwb, source.lfp),
-        behavior=_behavior(nwb, source.behavior),
+        spikes=spikes,
+        lfp=lfp(nwb, source.lfp),
+        behavior=behavior(nwb, source.behavior),
         trial_intervals=None if source.trials is None else _rows(_table(nwb, source.trials)),
+        pieces=pieces,
         window=_window(nwb, source.interval),
         subject=subject,
         region=", ".join(sorted(groups)),
@@ -60,18 +75,17 @@ def _raw(nwb, source) -> Raw:
 # Spikes
 
 
-def _units(nwb, unit_filter) -> SpikeTrains | None:
-    units = nwb.units
+def _units(units, unit_filter, bin_s: float) -> tuple[SpikeTrains | None, np.ndarray | None]:
+    """The spike trains, and the (pieces, 2) stretches in which all units were observed; None: there is no gap."""
     if units is None or "spike_times" not in units.colnames:
-        return None
+        return None, None
     rows = _kept_rows(units, unit_filter)
-    observed = None
-    if "obs_intervals" in units.colnames:
-        spans = [units.get_unit_obs_intervals(i) for i in rows]
-        spans = [(s[0][0], s[-1][1]) for s in spans if len(s)]
-        observed = (float(max(a for a, _ in spans)), float(min(b for _, b in spans))) if spans else None
     times = tuple(np.asarray(units.get_unit_spike_times(i), dtype=np.float64) for i in rows)
-    return SpikeTrains(times=times, ids=tuple(rows), observed=observed)
+    stretches = _observed(units, rows, bin_s)
+    if not len(stretches):
+        return SpikeTrains(times=times, ids=tuple(rows)), None
+    trains = SpikeTrains(times=times, ids=tuple(rows), observed=(float(stretches[0, 0]), float(stretches[-1, 1])))
+    return trains, stretches if len(stretches) > 1 else None
 
 
 def _kept_rows(units, unit_filter) -> list[int]:
@@ -79,130 +93,59 @@ def _kept_rows(units, unit_filter) -> list[int]:
     rows = range(len(units))
     if unit_filter is None or unit_filter.column not in units.colnames:
         return list(rows)
-    labels = [str(v) for v in units[unit_filter.column][:]]
-    kept = [i for i in rows if labels[i] in unit_filter.keep]
+    labels = [_words(cell) for cell in units[unit_filter.column][:]]
+    kept = [i for i in rows if not set(unit_filter.keep).isdisjoint(labels[i])]
     if not kept:
         raise DataError(
             f"no unit has {unit_filter.column} {' or '.join(unit_filter.keep)}; the file says "
-            f"{', '.join(sorted(set(labels)))}; set `unit_filter: {{keep: [...]}}`, or `unit_filter: null` for all"
+            f"{', '.join(sorted(set().union(*labels)))}; set `unit_filter: {{keep: [...]}}`, or "
+            "`unit_filter: null` for all"
         )
     return kept
 
 
-# LFP
+def _observed(units, rows: list[int], bin_s: float) -> np.ndarray:
+    """(stretches, 2) seconds in which every unit was observed, more than a bin apart; empty where none is stated."""
+    if "obs_intervals" not in units.colnames:
+        return np.empty((0, 2))
+    stated = [_overlap(spans, 1) for spans in (_stated(units, i) for i in rows) if len(spans)]
+    if not stated:
+        return np.empty((0, 2))
+    shared = _overlap(np.concatenate(stated), len(stated))
+    shared = shared[shared[:, 1] > shared[:, 0]]
+    if not len(shared):
+        raise DataError("its units were never observed all at once (obs_intervals); take some by `unit_filter`")
+    apart = shared[1:, 0] - shared[:-1, 1] > bin_s
+    return np.column_stack([shared[np.r_[True, apart], 0], shared[np.r_[apart, True], 1]])
 
 
-def _lfp(nwb, wanted) -> Signal | None:
-    from pynwb.ecephys import LFP
-
-    series = _chosen(nwb, wanted, "lfp", lambda s: isinstance(s.parent, LFP))
-    if series is None:
-        return None
-    data, path = series.data, _path(series)
-    if data.ndim > 2:
-        raise DataError(f"{path} has the shape {data.shape}; (samples, channels) is needed")
-    n_channels = 1 if data.ndim == 1 else data.shape[1]
-    gain = np.full(n_channels, float(series.conversion))
-    if getattr(series, "channel_conversion", None) is not None:
-        per_channel = np.asarray(series.channel_conversion[:], dtype=np.float64)
-        if len(per_channel) != n_channels:
-            raise DataError(f"{path} has {n_channels} channels but {len(per_channel)} values of channel_conversion")
-        gain = gain * per_channel
-    rate_hz, start_s = _clock(series)
-    read = partial(_scaled, data, gain, float(series.offset))
-    return Signal(read=read, n_samples=len(data), n_channels=n_channels, rate_hz=rate_hz, start_s=start_s)
-
-
-def _scaled(data, gain, offset, start, stop):
-    """(stop - start, C) float32 samples in the unit of the series."""
-    values = data[start:stop].reshape(stop - start, len(gain))
-    values = np.multiply(values, gain, dtype=np.float32, casting="unsafe")
-    return values + np.float32(offset) if offset else values
-
-
-def _clock(series) -> tuple[float, float]:
-    """Sampling rate and time of the first sample of a uniformly sampled series.
+def _stated(units, unit: int) -> np.ndarray:
+    """(n, 2) intervals in which a unit was observed.
 
     Raises:
-        DataError: its time stamps leave a uniform clock by more than 1 ms, or half a sample where that is more.
+        DataError: they run back, as on DANDI 000070 where a session was recorded in several files.
     """
-    if series.timestamps is None:
-        return float(series.rate), float(series.starting_time)
-    stamps = series.timestamps
-    n = len(stamps)
-    if n < 2 or not stamps[n - 1] > stamps[0]:
-        raise DataError(f"{_path(series)} has no ascending time stamps")
-    start, step = float(stamps[0]), float(stamps[n - 1] - stamps[0]) / (n - 1)
-    for a in range(0, n, _SLICE):
-        part = np.asarray(stamps[a : a + _SLICE], dtype=np.float64)
-        off = np.abs(part - (start + step * np.arange(a, a + len(part))))
-        worst = int(np.argmax(~(off <= max(1e-3, step / 2))))
-        if not off[worst] <= max(1e-3, step / 2):
-            raise DataError(
-                f"{_path(series)} is not sampled uniformly: time stamp {a + worst} ({part[worst]:.4f} s) lies "
-                f"{off[worst] * 1e3:.3g} ms off a clock of {1 / step:.6g} Hz; split the file at its gaps"
-            )
-    return 1 / step, start
-
-
-# Behavior
-
-
-def _behavior(nwb, wanted) -> Trace | None:
-    options = None if wanted is None or isinstance(wanted, str) else wanted
-    path = options.values if options else wanted
-    series = _chosen(nwb, path, "behavior", lambda s: _path(s).startswith("processing/behavior/"), "velocity")
-    if series is None:
-        if options:
-            raise DataError("there is no series under processing/behavior; name another or set `behavior: null`")
-        return None
-    values = as_columns(series.data[:], _path(series)) * float(series.conversion) + float(series.offset)
-    if series.timestamps is not None:
-        times = np.asarray(series.timestamps[:], dtype=np.float64)
-    else:
-        times = series.starting_time + np.arange(len(values)) / series.rate
-    if len(times) != len(values):
-        raise DataError(f"{_path(series)} has {len(values)} samples but {len(times)} time stamps")
-    names = _column_names(series, values.shape[1])
-    return Trace(times=times, values=values, names=names, units=(str(series.unit),) * len(names))
-
-
-def _column_names(series, n: int) -> tuple[str, ...]:
-    from pynwb.behavior import Position
-
-    name = "position" if isinstance(series.parent, Position) else series.name
-    axes = [name] if n == 1 else [f"{name}_{a}" for a in "xyz"[:n]] if n <= 3 else [f"{name}_{i}" for i in range(n)]
-    return tuple(axes)
-
-
-# Choosing among series and tables
-
-
-def _path(series) -> str:
-    """Place of the series in the file, such as processing/behavior/Position/led_1."""
-    return series.data.name.strip("/").removesuffix("/data")
-
-
-def _chosen(nwb, wanted, key: str, fits, preferred=None):
-    """The series at path `wanted`; for `auto` the only one that `fits`, or the only one of the `preferred` name."""
-    import pynwb
-
-    if wanted is None:
-        return None
-    series = {_path(o): o for o in nwb.objects.values() if isinstance(o, pynwb.TimeSeries) and hasattr(o.data, "name")}
-    if wanted != "auto":
-        if wanted.strip("/") not in series:
-            raise DataError(f'there is no series "{wanted}" for `{key}`{suggest(wanted.strip("/"), series)}')
-        return series[wanted.strip("/")]
-    candidates = sorted(p for p in series if fits(series[p]))
-    named = [p for p in candidates if series[p].name == preferred]
-    candidates = named if len(named) == 1 else candidates
-    if len(candidates) > 1:
+    spans = np.reshape(units.get_unit_obs_intervals(unit), (-1, 2)).astype(np.float64)
+    spans = spans[spans[:, 1] > spans[:, 0]]  # also leaves out what is NaN
+    back = np.diff(spans[:, 0]) < 0
+    if back.any():
+        at = int(np.argmax(back))
         raise DataError(
-            f"several series could be `{key}`: {', '.join(candidates)}; name one as `{key}: PATH` in a manifest, "
-            f"or by --set defaults.{key}=PATH"
+            f"unit {unit}: after an observed interval from {spans[at, 0]:.3f} s comes one from {spans[at + 1, 0]:.3f} "
+            "s: the clock was set back, and one time means two moments; give each part a file of its own"
         )
-    return series[candidates[0]] if candidates else None
+    return spans
+
+
+def _overlap(intervals: np.ndarray, at_least: int) -> np.ndarray:
+    """(stretches, 2) in which at least so many of the (n, 2) intervals lie on one another."""
+    times, steps = intervals.T.ravel(), np.repeat([1, -1], len(intervals))
+    order = np.lexsort((-steps, times))  # at one moment starts come first: intervals that touch are one stretch
+    enough = np.cumsum(steps[order]) >= at_least
+    return times[order][np.diff(enough, prepend=False)].reshape(-1, 2)
+
+
+# Tables
 
 
 def _table(nwb, name: str):
@@ -248,4 +191,6 @@ def _matching(table, interval) -> list[int]:
 
 
 def _words(cell) -> list[str]:
-    return [str(cell)] if isinstance(cell, str) or np.ndim(cell) == 0 else [str(c) for c in cell]
+    """What a cell says: a word, several where the column is ragged, or the name of the object it refers to."""
+    cells = [cell] if isinstance(cell, str) or np.ndim(cell) == 0 else cell
+    return [str(getattr(c, "name", c)) for c in cells]

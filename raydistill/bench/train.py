@@ -1,0 +1,132 @@
+"""`bench train`: steps of masked autoencoding on spikes at the paper's size, beside the machine's matrix products.
+
+Axes: B segments, T bins, P patches per bin, D width.
+"""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import torch
+
+from raydistill.bench import Report, versions
+from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
+from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of
+from raydistill.objectives import Draw, masked_autoencoding
+from raydistill.store.session import Segment
+from raydistill.store.tokens import Batch, pack
+from raydistill.training.loop import Pass
+from raydistill.training.optim import build_optimizer, set_schedule
+
+MATRIX = 2048
+_UNITS = 128  # two patches of 64
+_TRAINING = 3  # a training step costs three forward passes: one forward, two backward
+
+
+def bench_train(
+    *,
+    segments: int = 8,
+    bins: int = 500,
+    precision: str = "bf16",
+    compiled: bool = False,
+    device: str = "cpu",
+    config: ModelConfig = PRESETS["paper"].model,
+    matrix: int = MATRIX,
+    warmup: int = 2,
+    repeats: int = 7,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Medians over the repeats, after a warm-up that is not counted.
+
+    `tokens_per_s` counts all tokens of a batch, of which the encoder sees the visible 40 %. `fraction_of_peak` is the
+    rate of the step's multiplications over that of a matrix product of the same precision, measured in the same run.
+    """
+    spec = ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions={"s": 2})
+    recipe = TrainingConfig(precision=precision)
+    torch.manual_seed(0)
+    model = NeuralModel(spec).to(device).train()
+    batch = _batch(spec, segments, bins).to(device)
+    optimizer = build_optimizer(model, recipe)
+    set_schedule(optimizer, recipe, 0)
+    forward = Pass(model, masked_autoencoding(recipe.mask_ratio))
+    if compiled:
+        model.encoder.compile()
+        model.predictor.transformer.compile()
+        say("compiling: a minute or two")
+    seconds = _seconds(lambda i: _step(forward, model, optimizer, batch, recipe, device, i), device, warmup, repeats)
+    n_tokens = len(batch.time)
+    f32 = _matmul_gflops(torch.float32, matrix, device)
+    peak = _matmul_gflops(torch.bfloat16, matrix, device) if precision == "bf16" else f32
+    rate = step_flops(config, recipe.mask_ratio, segments, n_tokens // segments) / seconds / 1e9
+    figures = {
+        "tokens_per_s": n_tokens / seconds,
+        "step_s": seconds,
+        "tokens": n_tokens,
+        "gflops": rate,
+        "matmul_gflops": f32,
+        f"matmul_{precision}_gflops": peak,
+        "fraction_of_peak": rate / peak,
+        "compiled": float(compiled),
+    }
+    if device == "cuda":
+        figures["peak_mb"] = torch.cuda.max_memory_allocated() / 1e6
+    return Report(
+        what="train",
+        device=torch.cuda.get_device_name() if device == "cuda" else device,
+        threads=torch.get_num_threads(),
+        precision=precision,
+        figures=figures,
+        versions=versions("torch", "numpy"),
+    )
+
+
+def step_flops(config: ModelConfig, mask_ratio: float, segments: int, length: int) -> float:
+    """Multiplications and additions of one training step in encoder and predictor, embeddings and norms left out.
+
+    Args:
+        length: tokens of a segment.
+    """
+    visible = length - int(mask_ratio * length)
+    encoder = config.layers * _block_flops(visible, config.width, config.mlp_ratio)
+    predictor = config.predictor_layers * _block_flops(length, config.predictor_width, config.mlp_ratio)
+    entry = 2 * length * config.width * config.predictor_width
+    return _TRAINING * segments * (encoder + predictor + entry)
+
+
+def _block_flops(length, width, mlp_ratio):
+    """A forward pass of one block over one segment: four attention matrices, three of the MLP, and the attention."""
+    return 2 * length * (4 + 3 * mlp_ratio) * width**2 + 4 * length**2 * width
+
+
+def _batch(spec: ModelSpec, segments: int, bins: int) -> Batch:
+    random = np.random.default_rng(0)
+    inputs = inputs_of(spec, [])
+    spikes = lambda: random.poisson(0.1, (bins, _UNITS)).astype(np.uint8)  # noqa: E731
+    made = (Segment("s", i, "train", 0.0, spikes(), None, None) for i in range(segments))
+    return pack([inputs.tokenize(segment) for segment in made])
+
+
+def _step(forward, model, optimizer, batch, recipe, device, epoch):
+    with torch.autocast(device, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        (term,) = forward(batch, Draw(0, epoch)).values()
+    (term.total / term.count).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _seconds(work: Callable[[int], None], device: str, warmup: int, repeats: int) -> float:
+    times = []
+    for i in range(warmup + repeats):
+        start = time.perf_counter()
+        work(i)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return median(times[warmup:])
+
+
+def _matmul_gflops(dtype: torch.dtype, n: int, device: str) -> float:
+    a = torch.randn(n, n, device=device).to(dtype)
+    return 2 * n**3 / 1e9 / _seconds(lambda _: torch.matmul(a, a), device, warmup=1, repeats=7)

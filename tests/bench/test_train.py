@@ -1,0 +1,27 @@
+"""`bench train`: figures of the promised names, and a count of multiplications that adds up."""
+
+import json
+import math
+
+import pytest
+
+from raydistill.bench.train import bench_train, step_flops
+from raydistill.config.model import PRESETS
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_bench_train_gives_the_promised_figures(precision):
+    report = bench_train(
+        segments=2, bins=20, precision=precision, config=PRESETS["tiny"].model, matrix=64, warmup=1, repeats=2
+    ).to_json()
+    assert {"tokens_per_s", "matmul_gflops", "fraction_of_peak"} <= set(report["figures"])
+    assert all(math.isfinite(v) and v >= 0 for v in report["figures"].values()) and report["figures"]["tokens"] == 80
+    assert (report["what"], report["device"], report["precision"]) == ("train", "cpu", precision)
+    json.dumps(report)
+
+
+def test_step_flops_of_the_paper_are_those_of_its_matrices():
+    """8 segments of 500 bins x 2 patches: 400 visible tokens through 10 x 256, 1000 through 4 x 192."""
+    encoder = 10 * (16 * 256**2 * 2 * 400 + 2 * 2 * 400 * 400 * 256)
+    predictor = 4 * (16 * 192**2 * 2 * 1000 + 2 * 2 * 1000 * 1000 * 192) + 2 * 1000 * 256 * 192
+    assert step_flops(PRESETS["paper"].model, 0.6, 8, 1000) == 3 * 8 * (encoder + predictor)

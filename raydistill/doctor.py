@@ -14,6 +14,8 @@ from typing import Literal
 GIB = 2**30
 ROOMY = {"memory": 4 * GIB, "disk": 5 * GIB}
 """Below these a small sweep still runs, but a Ray (0.8 GB), its workers and their checkpoints get crowded."""
+HEAD_WIDTH = 32
+"""Of the paper's encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,19 @@ def _devices() -> list[Check]:
         device += "" if torch.cuda.is_bf16_supported() else "; no bf16: set `training.precision: fp32`"
     return [
         Check("device", "ok", device),
-        Check("attention", "ok", _attention(torch.cuda.is_available())),
+        Check("attention", "ok", _attention("cuda" if torch.cuda.is_available() else "cpu")),
     ]
 
 
-def _attention(cuda: bool) -> str:
-    dense = "one dense call for segments of one length"
-    if cuda and util.find_spec("flash_attn"):
-        return f"{dense}; flash-attn's varlen kernel for ragged batches in half precision"
-    why = "flash-attn is not installed" if cuda else "no CUDA device"
-    return f"{dense}; a call per distinct length for ragged batches ({why}): exact, no padding"
+def _attention(device: str) -> str:
+    """What `attend` will do, in the words of the function that decides it."""
+    import torch
+
+    from raydistill.models.attention import choose
+
+    dtype = torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    alike, ragged = (choose(torch.device(device), dtype, alike, HEAD_WIDTH) for alike in (True, False))
+    return f"equal lengths: {alike.name}, because {alike.why}; ragged: {ragged.name}, because {ragged.why}"
 
 
 def _cores() -> Check:

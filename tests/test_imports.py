@@ -25,7 +25,7 @@ ALLOWED = {
     "tracking": "errors",
     "sweep": "training evaluation tracking recordings objectives models store config cluster errors",
     "bench": "sweep training evaluation tracking recordings objectives models store config errors",
-    "doctor": "errors",
+    "doctor": "models errors",
     "cli": "bench doctor sweep training evaluation tracking recordings objectives models store config errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.

@@ -45,6 +45,23 @@ class ModelConfig:
                 )
 
 
+def patch_widths(config: ModelConfig, modality: str, bands: int = 1) -> tuple[int, ...]:
+    """Slots of a patch: (units,), (channels,), or of multimodal input (units, channels), together if `flat`."""
+    units, channels = config.spikes_patch, config.lfp_patch * bands
+    if modality != "multimodal":
+        return (units,) if modality == "spikes" else (channels,)
+    return (units, channels) if config.multimodal == "paired" else (units + channels,)
+
+
+def patches_per_bin(widths: tuple[int, ...], modality: str, n_units: int, n_channels: int) -> int:
+    """P of a session with so many units and LFP channels."""
+    if modality != "multimodal":
+        columns = (n_units,) if modality == "spikes" else (n_channels,)
+    else:
+        columns = (n_units, n_channels) if len(widths) == 2 else (n_units + n_channels,)
+    return max(-(-n // w) for n, w in zip(columns, widths, strict=True))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
     """One training's recipe (spec C). The defaults are the paper's for a single session."""

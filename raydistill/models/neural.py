@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field
 import torch
 from torch import Tensor, nn
 
-from raydistill.config.model import ModelConfig
+from raydistill.config.model import ModelConfig, patch_widths
+from raydistill.config.parameters import BOTTLENECK
 from raydistill.models.attention import Layout
+from raydistill.models.backbones import Convolutional, Recurrent
 from raydistill.models.tokenizer import Tokenizer
 from raydistill.models.transformer import Transformer
 from raydistill.store.catalogue import Entry
 from raydistill.store.tokens import Batch, Inputs
-
-BOTTLENECK = 64  # width between the predictor and its patch-sized output (spec B3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,23 +41,12 @@ class ModelSpec:
     @property
     def widths(self) -> tuple[int, ...]:
         """Slots of each signal in a patch."""
-        units, channels = self.config.spikes_patch, self.config.lfp_patch * self.bands
-        if self.modality != "multimodal":
-            return (units,) if self.modality == "spikes" else (channels,)
-        return (units, channels) if self.config.multimodal == "paired" else (units + channels,)
+        return patch_widths(self.config, self.modality, self.bands)
 
     @property
     def patch(self) -> int:
         """S"""
         return sum(self.widths)
-
-    def patches(self, n_units: int, n_channels: int) -> int:
-        """P of a session."""
-        if self.modality != "multimodal":
-            columns = (n_units,) if self.modality == "spikes" else (n_channels,)
-        else:
-            columns = (n_units, n_channels) if len(self.widths) == 2 else (n_units + n_channels,)
-        return max(-(-n // w) for n, w in zip(columns, self.widths, strict=True))
 
     def to_json(self) -> dict:
         return asdict(self)
@@ -163,17 +152,17 @@ def inputs_of(spec: ModelSpec, entries: list[Entry], spikes_as: str = "recorded"
 
 
 def _encoder(config: ModelConfig) -> nn.Module:
-    if config.backbone != "transformer":
-        from raydistill.models.backbones import Convolutional, Recurrent
-
-        return (Recurrent if config.backbone == "lstm" else Convolutional)(config)
+    if config.backbone == "lstm":
+        return Recurrent(config)
+    if config.backbone == "cnn":
+        return Convolutional(config)
     return Transformer(
         width=config.width,
         layers=config.layers,
         heads=config.heads,
         mlp_ratio=config.mlp_ratio,
         dropout=config.dropout,
-        **({"causal": True} if config.causal else {}),
+        causal=config.causal,
     )
 
 

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydistill.config.model import ModelConfig
+from raydistill.config.parameters import MLP_HIDDEN
 from raydistill.errors import DataError, suggest
 from raydistill.store.tokens import Batch
-
-PERCEPTRON_HIDDEN = 512
 
 
 class CountTable(nn.Module):
@@ -49,8 +48,8 @@ class PerceptronPatch(nn.Module):
 
     def __init__(self, patch: int, width: int):
         super().__init__()
-        self.hidden = nn.Linear(patch, PERCEPTRON_HIDDEN)
-        self.linear = nn.Linear(PERCEPTRON_HIDDEN, width)
+        self.hidden = nn.Linear(patch, MLP_HIDDEN)
+        self.linear = nn.Linear(MLP_HIDDEN, width)
 
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
         return self.linear(self.hidden(_take(batch.values, rows)).tanh())

@@ -2,6 +2,18 @@
 
 from dataclasses import asdict, dataclass
 
+from raydistill.config.model import ModelConfig, patch_widths, patches_per_bin
+from raydistill.config.parameters import (
+    behavior_head_parameters,
+    encoder_parameters,
+    predictor_parameters,
+    readout_parameters,
+    space_parameters,
+    value_parameters,
+)
+from raydistill.errors import ConfigError
+from raydistill.store.catalogue import Entry
+
 DONE, MISSING, STALE, FAILED = STATES = ("done", "missing", "stale", "failed")
 
 
@@ -28,9 +40,46 @@ class Job:
         """One model over many sessions, on Ray Train workers."""
         return self.session is None
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What its model has besides tokenizer and encoder: predictor, readout, behavior."""
+        if self.spec["supervision"] == "full":
+            return ("behavior",)
+        if self.kind == "distill":
+            return ("readout",)
+        return ("predictor", "behavior") if self.spec["supervision"] == "joint" else ("predictor",)
+
     def to_json(self) -> dict:
         return asdict(self)
 
     @classmethod
     def from_json(cls, tree: dict) -> "Job":
         return cls(**(tree | {"depends_on": tuple(tree["depends_on"])}))
+
+
+def shared_bands(job: Job, entries: list[Entry]) -> int:
+    """LFP features of each electrode in all sessions of a job.
+
+    Raises:
+        ConfigError: they differ, so that no patch fits all.
+    """
+    if job.spec["modality"] == "spikes":
+        return 1
+    bands = {e.lfp_bands: e.session for e in entries}
+    if len(bands) > 1:
+        listed = " and ".join(f"{n} ({session})" for n, session in sorted(bands.items()))
+        raise ConfigError(f"{job.name}: one model cannot read LFP of different bands an electrode: {listed}")
+    return next(iter(bands))
+
+
+def parameters(job: Job, entries: list[Entry]) -> int:
+    """Parameters of the model that a job trains (spec B5), without making it."""
+    config, modality, heads = ModelConfig(**job.spec["model"]), job.spec["modality"], job.heads
+    widths = patch_widths(config, modality, shared_bands(job, entries))
+    patch = sum(widths)
+    patches = sum(patches_per_bin(widths, modality, e.n_units, e.n_channels) for e in entries)
+    total = encoder_parameters(config) + value_parameters(job.spec["value"], patch, config)
+    total += space_parameters(patches, config)
+    total += predictor_parameters(config, patch) if "predictor" in heads else 0
+    total += readout_parameters(config, patch) if "readout" in heads else 0
+    return total + (behavior_head_parameters(config, len(job.spec["behavior"])) if "behavior" in heads else 0)

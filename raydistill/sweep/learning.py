@@ -1,7 +1,6 @@
 """What a job's specification asks for: its model, the inputs of it, its objective, its recipe."""
 
-from raydistill.config.model import ModelConfig, TrainingConfig
-from raydistill.errors import DataError
+from raydistill.config.model import ModelConfig, TrainingConfig, patch_widths, patches_per_bin
 from raydistill.models.neural import ModelSpec
 from raydistill.objectives import (
     Objective,
@@ -12,39 +11,23 @@ from raydistill.objectives import (
     together,
 )
 from raydistill.store.catalogue import Entry
-from raydistill.sweep.job import Job
+from raydistill.sweep.job import Job, shared_bands
 
 
 def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
-    """The model that a job trains on these sessions.
-
-    Raises:
-        DataError: the sessions' LFP has different numbers of bands, so that no patch fits all.
-    """
-    modality = job.spec["modality"]
-    bands = {e.lfp_bands for e in entries} if modality != "spikes" else {1}
-    if len(bands) > 1:
-        raise DataError(f"LFP with {' and '.join(map(str, sorted(bands)))} bands an electrode cannot share one model")
-    spec = ModelSpec(
-        config=ModelConfig(**job.spec["model"]),
+    """The model that a job trains on these sessions; ConfigError where no patch fits all."""
+    config, modality, bands = ModelConfig(**job.spec["model"]), job.spec["modality"], shared_bands(job, entries)
+    widths = patch_widths(config, modality, bands)
+    return ModelSpec(
+        config=config,
         modality=modality,
         value=job.spec["value"],
-        heads=_heads(job),
-        sessions={},
-        bands=bands.pop(),
+        heads=job.heads,
+        sessions={e.session: patches_per_bin(widths, modality, e.n_units, e.n_channels) for e in entries},
+        bands=bands,
         behavior=tuple(job.spec["behavior"]) if job.spec["supervision"] != "none" else (),
         provenance=provenance,
     )
-    patches = {e.session: spec.patches(e.n_units, e.n_channels) for e in entries}
-    return ModelSpec(**{name: getattr(spec, name) for name in spec.__dataclass_fields__} | {"sessions": patches})
-
-
-def _heads(job: Job) -> tuple[str, ...]:
-    if job.spec["supervision"] == "full":
-        return ("behavior",)
-    if job.kind == "distill":
-        return ("readout",)
-    return ("predictor", "behavior") if job.spec["supervision"] == "joint" else ("predictor",)
 
 
 def objective_of(job: Job) -> Objective:

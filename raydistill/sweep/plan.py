@@ -8,7 +8,7 @@ from raydistill.config.sweep import SweepConfig
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.expand import expand
 from raydistill.sweep.folders import job_state, last_keys
-from raydistill.sweep.job import DONE, STATES, Job
+from raydistill.sweep.job import DONE, STATES, Job, parameters
 
 ASSUMED_FLOPS_PER_S = 2e10  # of one CPU core on small matrices, for estimates before anything was measured
 
@@ -21,6 +21,8 @@ class Planned:
     state: str
     reason: str
     estimated_s: float
+    parameters: int | None = None
+    """Of the model that it trains."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Plan:
         jobs = [
             {name: getattr(p.job, name) for name in shown}
             | {"state": p.state, "reason": p.reason, "depends_on": list(p.job.depends_on), "estimated_s": p.estimated_s}
+            | ({} if p.parameters is None else {"parameters": p.parameters})
             for p in self.planned
         ]
         return {"jobs": jobs, "counts": {s: sum(p.state == s for p in self.planned) for s in STATES}}
@@ -54,12 +57,14 @@ class Plan:
 def plan(sweep: SweepConfig, entries: list[Entry], runs: Path) -> Plan:
     """The jobs that answer the sweep over these sessions, and which of them the runs folder already holds."""
     jobs = expand(sweep, entries)
-    sizes = {e.session: e.n_bins for e in entries}
+    sizes, known = {e.session: e.n_bins for e in entries}, {e.session: e for e in entries}
     before = last_keys(runs, sweep.name)
     planned = []
     for job in jobs:
         state, reason = job_state(runs, job, before.get(job.name))
-        planned.append(Planned(job=job, state=state, reason=reason, estimated_s=_estimate(job, sizes)))
+        size = parameters(job, [known[s] for s in job.spec["sessions"]]) if "model" in job.spec else None
+        estimate = _estimate(job, sizes)
+        planned.append(Planned(job=job, state=state, reason=reason, estimated_s=estimate, parameters=size))
     protocols = sorted({e.protocol for e in entries if any(j.session == e.session for j in jobs)})
     return Plan(" and ".join(protocols), tuple(planned), _missing_of_paper(sweep, entries))
 

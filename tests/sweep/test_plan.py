@@ -32,7 +32,7 @@ def make_entry(session, n_units=10, n_channels=5, **other):
     values = {f.name: "" for f in dataclasses.fields(Entry)}
     values |= {"session": session, "subject": session[0], "n_units": n_units, "n_channels": n_channels, "n_bins": 1000}
     values |= {"behavior": ("velocity",), "aligned": False, "content": f"content of {session}", "protocol": "corrected"}
-    return Entry(**(values | {"bin_width_ms": 20.0, "n_segments": 10} | other))
+    return Entry(**(values | {"bin_width_ms": 20.0, "n_segments": 10, "lfp_bands": 1} | other))
 
 
 ENTRIES = [make_entry(s) for s in ("a_1", "a_2", "b_1", "b_2")] + [make_entry("c_1", n_channels=0)]
@@ -177,6 +177,19 @@ def test_expand_of_the_whole_family_links_every_job_to_its_weights_and_teachers(
 def test_plan_of_the_whole_family_estimates_every_job(tmp_path):
     found = plan(build(SweepConfig, SWEEP | FAMILY, Where("sweep.yaml")), ENTRIES, tmp_path).to_json()
     assert all(job["estimated_s"] > 0 for job in found["jobs"]) and "evaluate" in {j["kind"] for j in found["jobs"]}
+    trained = {job["kind"] for job in found["jobs"] if "parameters" in job}
+    assert trained == {"pretrain", "finetune", "train", "distill"}
+
+
+def test_plan_of_the_paper_prints_the_published_number_of_parameters(tmp_path):
+    entries = [make_entry(s, n_units=130, n_channels=96) for s in ("a_1", "a_2", "b_1", "b_2")]
+    power = [make_entry(e.session, n_units=130, n_channels=864, lfp_bands=9) for e in entries]
+    for held, distilled in ((entries, 10_550_016), (power, 10_746_624)):
+        sweep = build(SweepConfig, SWEEP | {"preset": "paper"}, Where("sweep.yaml"))
+        sizes = {j["name"]: j.get("parameters") for j in plan(sweep, held, tmp_path).to_json()["jobs"]}
+        patch = 32 if held is entries else 288
+        assert sizes["distilled/a_2/seed0"] == distilled + 256 * patch + patch  # the readout is left behind later
+        assert sizes["teacher/a_2/seed0"] == 10_524_416 + 28 + 3 * 256 + 2_437_120
 
 
 def test_expand_distillation_over_sessions_needs_a_teacher_for_each():

@@ -72,11 +72,13 @@ def _devices() -> list[Check]:
         return []  # named among the packages already
     import torch
 
+    from raydistill.models.precision import has_bf16
+
     device = f"CPU, {torch.get_num_threads()} threads; no CUDA device"
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         device = ", ".join(f"{card.name} ({card.total_memory / GIB:.0f} GiB)" for card in cards)
-        device += "" if torch.cuda.is_bf16_supported() else "; no bf16: set `training.precision: fp32`"
+    device += "" if has_bf16("cuda" if torch.cuda.is_available() else "cpu") else "; no bf16: trainings run in fp32"
     return [
         Check("device", "ok", device),
         Check("attention", "ok", _attention("cuda" if torch.cuda.is_available() else "cpu")),

@@ -12,7 +12,9 @@ import torch
 
 from raydistill.bench import Report, versions
 from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
+from raydistill.errors import ConfigError
 from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of
+from raydistill.models.precision import has_bf16
 from raydistill.objectives import Draw, masked_autoencoding
 from raydistill.store.session import Segment
 from raydistill.store.tokens import Batch, pack
@@ -41,7 +43,12 @@ def bench_train(
 
     `tokens_per_s` counts all tokens of a batch, of which the encoder sees the visible 40 %. `fraction_of_peak` is the
     rate of the step's multiplications over that of a matrix product of the same precision, measured in the same run.
+
+    Raises:
+        ConfigError: bf16 is asked for and the hardware has none.
     """
+    if precision == "bf16" and not has_bf16(device):
+        raise ConfigError(f"this {device} does not multiply in bfloat16; measure with `--precision fp32`")
     spec = ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions={"s": 2})
     recipe = TrainingConfig(precision=precision)
     torch.manual_seed(0)

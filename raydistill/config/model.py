@@ -43,6 +43,8 @@ class ModelConfig:
                 raise ConfigError(
                     f"a width must be a multiple of twice its heads (rotary pairs), got ({width=}, {heads=})"
                 )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"`dropout` must be at least 0 and below 1, but got {self.dropout}")
 
 
 def patch_widths(config: ModelConfig, modality: str, bands: int = 1) -> tuple[int, ...]:
@@ -83,6 +85,7 @@ class TrainingConfig:
     """Epochs without a better validation loss before training stops; the best epoch's weights are kept."""
     clip: float | None = 1.0
     precision: Literal["fp32", "bf16"] = "bf16"
+    """bf16 is mixed precision where the hardware multiplies in bfloat16, and fp32 elsewhere."""
     mask_ratio: float = 0.6
     alignment: float = 5.0
     """Weight of the cosine term of Eq. 1."""

@@ -17,6 +17,7 @@ from raydistill.evaluation.decoding import Decoding
 from raydistill.evaluation.latents import behavior_of, score_by_head, score_by_least_squares, scored_folds
 from raydistill.models.files import load_model, save_model
 from raydistill.models.neural import NeuralModel, inputs_of, transplant
+from raydistill.models.precision import has_bf16
 from raydistill.objectives import StudentAndTeacher, unfrozen
 from raydistill.store.batches import load_feed, read_directly
 from raydistill.store.catalogue import Entry
@@ -103,7 +104,8 @@ def provenance() -> dict:
     versions = {name: version(name) for name in ("raydistill", "torch", "ray", "numpy")}
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     cuda = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
-    return versions | machine | cuda | {"threads": torch.get_num_threads(), "git": _git_state()}
+    bf16 = has_bf16("cuda" if cuda else "cpu")
+    return versions | machine | cuda | {"threads": torch.get_num_threads(), "bf16": bf16, "git": _git_state()}
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from raydistill.config.model import TrainingConfig
 from raydistill.errors import TrainingError
+from raydistill.models.precision import has_bf16
 from raydistill.objectives import Draw, Objective, Term
 from raydistill.store.batches import Feed
 from raydistill.store.tokens import Batch
@@ -129,7 +130,8 @@ def validate(training: Training) -> dict[str, float]:
 
 
 def _terms(training, forward, batch: Batch, draw: Draw) -> dict[str, Term]:
-    with torch.autocast(training.device.partition(":")[0], torch.bfloat16, enabled=training.recipe.precision == "bf16"):
+    kind = training.device.partition(":")[0]
+    with torch.autocast(kind, torch.bfloat16, enabled=training.recipe.precision == "bf16" and has_bf16(kind)):
         terms = forward(batch.to(training.device), draw)
     if batch.idle:  # the worker has no segment in this global batch: it takes part with nothing
         terms = {name: Term(t.total * 0, t.count * 0, t.weight) for name, t in terms.items()}

@@ -7,10 +7,12 @@ import pytest
 
 from raydistill.bench.train import bench_train, step_flops
 from raydistill.config.model import PRESETS
+from raydistill.errors import ConfigError
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_bench_train_gives_the_promised_figures(precision):
+def test_bench_train_gives_the_promised_figures(precision, monkeypatch):
+    monkeypatch.setattr("raydistill.bench.train.has_bf16", lambda device: True)  # slow where it is not so, but right
     report = bench_train(
         segments=2, bins=20, precision=precision, config=PRESETS["tiny"].model, matrix=64, warmup=1, repeats=2
     ).to_json()
@@ -18,6 +20,12 @@ def test_bench_train_gives_the_promised_figures(precision):
     assert all(math.isfinite(v) and v >= 0 for v in report["figures"].values()) and report["figures"]["tokens"] == 80
     assert (report["what"], report["device"], report["precision"]) == ("train", "cpu", precision)
     json.dumps(report)
+
+
+def test_bench_train_in_a_precision_that_the_hardware_lacks_is_refused(monkeypatch):
+    monkeypatch.setattr("raydistill.bench.train.has_bf16", lambda device: False)
+    with pytest.raises(ConfigError, match="measure with `--precision fp32`"):
+        bench_train(precision="bf16")
 
 
 def test_step_flops_of_the_paper_are_those_of_its_matrices():

@@ -105,3 +105,15 @@ def test_training_history_torn_line_is_dropped(tmp_path):
 def test_validation_draws_the_same_masks_every_time(tmp_path):
     training = make_training(tmp_path)
     assert validate(training) == validate(training)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_training_in_bf16_runs_in_fp32_where_the_hardware_has_none(tmp_path, monkeypatch, there):
+    monkeypatch.setattr("raydistill.training.loop.has_bf16", lambda device: there)
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        recipe = dataclasses.replace(RECIPE, precision=precision, epochs=1)
+        train(make_training(tmp_path / precision, recipe=recipe, dropout=0.0))
+        losses[precision] = read_history(tmp_path / precision / "history.jsonl")[0]["train_loss"]
+    assert (losses["bf16"] == losses["fp32"]) is not there
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)

@@ -13,8 +13,12 @@ os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
 
 
 @contextlib.contextmanager
-def connected(address: str | None = None):
-    """Ray, initialised; one that is there already is used and left running."""
+def connected(address: str | None = None, cpus: int | None = None):
+    """Ray, initialised; one that is there already is used and left running.
+
+    Args:
+        cpus: what a local Ray counts with.
+    """
     import ray
 
     if ray.is_initialized():
@@ -26,7 +30,7 @@ def connected(address: str | None = None):
         ray.init(address=address, **quiet)
     else:
         # One CPU more than there are: Ray Data needs a free one while training workers hold theirs.
-        ray.init(address="local", num_cpus=cores() + 1, include_dashboard=False, **quiet)
+        ray.init(address="local", num_cpus=cpus or cores() + 1, include_dashboard=False, **quiet)
         _hide_token()
     try:
         yield

@@ -29,7 +29,14 @@ class CheckpointError(RaydistillError):
 
 
 class TrainingError(RaydistillError):
-    """Training cannot go on: the loss is not finite, or there is nothing to train on."""
+    """Training cannot go on: the loss is not finite, memory or disk is full, or there is nothing to train on.
+
+    `everywhere`: all workers of the job find it at the same step.
+    """
+
+    def __init__(self, message: str, everywhere: bool = False):
+        super().__init__(message)
+        self.everywhere = everywhere
 
 
 def suggest(word: str, known) -> str:

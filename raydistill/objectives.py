@@ -1,12 +1,13 @@
-"""Objectives: each a function of (model, batch) -> loss terms (spec B3, C).
+"""Objectives: what a training sums over a batch, and over how many entries (spec B3, C).
 
-A term is a sum and the number of entries in it, so that a loss can be normalised by the valid entries of a
-global batch, however it was spread over workers.
+Sums and counts are apart so that a loss can be normalised by the valid entries of a global batch, however it was
+spread over workers and passes: the counts follow from the batch alone, before any model has seen it.
 Axes: N tokens, M masked tokens, S patch size, D width, T bins.
 """
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
 
@@ -24,7 +25,7 @@ class Term(NamedTuple):
 
     total: Tensor
     count: Tensor
-    weight: float = 1.0
+    weight: float
 
 
 class Draw(NamedTuple):
@@ -35,7 +36,24 @@ class Draw(NamedTuple):
     split: str = "train"
 
 
-Objective = Callable[[NeuralModel, Batch, Draw], dict[str, Term]]
+@dataclass(frozen=True)
+class Objective:
+    """A loss, in the pieces that a training loop needs one at a time."""
+
+    weights: dict[str, float]
+    """Weight of each term."""
+    totals: Callable[[nn.Module, Batch, Draw], dict[str, Tensor]]
+    """The sum of each term over a prepared batch."""
+    counts: Callable[[Batch], dict[str, Tensor]]
+    """The entries of each term in a prepared batch."""
+    prepare: Callable[[Batch, Draw], Batch] = lambda batch, draw: batch
+    """Draws what is random, in numpy and on the host."""
+
+    def __call__(self, model: nn.Module, batch: Batch, draw: Draw) -> dict[str, Term]:
+        """All terms of a batch as it comes from the store."""
+        batch = self.prepare(batch, draw)
+        totals, counts = self.totals(model, batch, draw), self.counts(batch)
+        return {name: Term(totals[name], counts[name], weight) for name, weight in self.weights.items()}
 
 
 def masked_autoencoding(mask_ratio: float) -> Objective:
@@ -45,18 +63,22 @@ def masked_autoencoding(mask_ratio: float) -> Objective:
     LFP: squared error. Padded slots count nowhere.
     """
 
-    def objective(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
+    def prepare(batch: Batch, draw: Draw) -> Batch:
         visible, dropped, lengths = drop_tokens(batch, mask_ratio, draw)
-        predicted = model.reconstruct(batch, visible, dropped, lengths)  # (M, S)
-        truth, valid = batch.values[dropped], batch.valid[dropped]
+        return dataclasses.replace(batch, visible=visible, dropped=dropped, visible_lengths=lengths)
+
+    def totals(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        predicted = model.reconstruct(batch)  # (M, S)
+        truth, valid = batch.values[batch.dropped], batch.valid[batch.dropped]
         if model.spec.modality == "spikes":
             truth = truth.clamp(max=model.spec.config.max_count).to(predicted.dtype)
             loss = predicted.exp() - truth * predicted
         else:
             loss = (predicted - truth).square()
-        return {"reconstruction": Term(_over(loss, valid), valid.sum().double())}
+        return {"reconstruction": _over(loss, valid)}
 
-    return objective
+    counts = lambda batch: {"reconstruction": batch.slots[batch.dropped].sum().double()}  # noqa: E731
+    return Objective({"reconstruction": 1.0}, totals, counts, prepare)
 
 
 def drop_tokens(batch: Batch, ratio: float, draw: Draw) -> tuple[Tensor, Tensor, tuple[int, ...]]:
@@ -74,26 +96,24 @@ def drop_tokens(batch: Batch, ratio: float, draw: Draw) -> tuple[Tensor, Tensor,
         dropped.append(np.sort(order[:n_dropped]) + start)
         visible.append(np.sort(order[n_dropped:]) + start)
         start += length
-    device = batch.time.device
-    places = [torch.from_numpy(np.concatenate(p)).to(device) for p in (visible, dropped)]
+    places = [torch.from_numpy(np.concatenate(p)).to(batch.time.device) for p in (visible, dropped)]
     return *places, tuple(len(v) for v in visible)
 
 
-def behavior_regression(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
+def behavior_regression() -> Objective:
     """Squared error of z-scored behavior from the latents of every bin, nothing masked; lost values do not count."""
-    return {"behavior": _behavior_error(model, model.latents(batch), batch)}
+    totals = lambda model, batch, draw: {"behavior": _behavior_error(model, model.latents(batch), batch)}  # noqa: E731
+    return Objective({"behavior": 1.0}, totals, lambda batch: {"behavior": _behavior_count(batch)})
 
 
-def together(*objectives: Objective) -> Objective:
-    """The sum of several objectives, each in a pass of its own and with weight 1 (spec B6: no scaling)."""
-
-    def objective(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
-        terms = {}
-        for part in objectives:
-            terms |= part(model, batch, draw)
-        return terms
-
-    return objective
+def together(first: Objective, second: Objective) -> Objective:
+    """The sum of two objectives, each in a pass of its own and unscaled (spec B6)."""
+    return Objective(
+        first.weights | second.weights,
+        lambda model, batch, draw: first.totals(model, batch, draw) | second.totals(model, batch, draw),
+        lambda batch: first.counts(batch) | second.counts(batch),
+        lambda batch, draw: second.prepare(first.prepare(batch, draw), draw),
+    )
 
 
 def distillation(alignment: float) -> Objective:
@@ -102,25 +122,28 @@ def distillation(alignment: float) -> Objective:
     The teacher is frozen and sees no augmentation, so its pooled latents come with the batch (`batch.target`).
     """
 
-    def objective(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
+    def totals(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
         tokens = model.encode(batch)  # (N, D)
         error = (model.readout(tokens) - batch.values).square()
-        reconstruction = Term(_over(error, batch.valid), batch.slots.sum().double())
-        pull = _alignment(model.pool(tokens, batch), batch.target, alignment)
-        return {"reconstruction": reconstruction, "alignment": pull}
+        pull = _misalignment(model.pool(tokens, batch), batch.target)
+        return {"reconstruction": _over(error, batch.valid), "alignment": pull}
 
-    return objective
+    counts = lambda batch: {"reconstruction": batch.slots.sum().double(), "alignment": _bins(batch)}  # noqa: E731
+    return Objective({"reconstruction": 1.0, "alignment": alignment}, totals, counts)
 
 
 def distillation_with_behavior(alignment: float) -> Objective:
     """Eq. 3: Eq. 1 with the error of behavior, divided by its own dimensions, in place of that of the LFP."""
 
-    def objective(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Term]:
+    def totals(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
         latents = model.latents(batch)
-        pull = _alignment(latents, batch.target, alignment)
-        return {"behavior": _behavior_error(model, latents, batch), "alignment": pull}
+        return {
+            "behavior": _behavior_error(model, latents, batch),
+            "alignment": _misalignment(latents, batch.target),
+        }
 
-    return objective
+    counts = lambda batch: {"behavior": _behavior_count(batch), "alignment": _bins(batch)}  # noqa: E731
+    return Objective({"behavior": 1.0, "alignment": alignment}, totals, counts)
 
 
 class StudentAndTeacher(nn.Module):
@@ -142,23 +165,30 @@ def unfrozen(objective: Objective, epoch: int) -> Objective:
     Its model is a `StudentAndTeacher`, and the teacher's own inputs come with the batch (`batch.teacher`).
     """
 
-    def both(pair: StudentAndTeacher, batch: Batch, draw: Draw) -> dict[str, Term]:
+    def totals(pair: StudentAndTeacher, batch: Batch, draw: Draw) -> dict[str, Tensor]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and draw.epoch >= epoch):
             target = pair.teacher.latents(batch.teacher)
-        return objective(pair.student, dataclasses.replace(batch, target=target), draw)
+        return objective.totals(pair.student, dataclasses.replace(batch, target=target), draw)
 
-    return both
-
-
-def _alignment(latents: Tensor, target: Tensor, weight: float) -> Term:
-    cosine = F.cosine_similarity(latents.float(), target.float(), dim=-1)  # (sum of T,)
-    return Term((1 - cosine).sum(), cosine.new_tensor(len(cosine), dtype=torch.double), weight)
+    return dataclasses.replace(objective, totals=totals)
 
 
-def _behavior_error(model: NeuralModel, latents: Tensor, batch: Batch) -> Term:
-    there = batch.behavior.isfinite()  # (sum of T, K)
-    error = (model.behavior(latents) - batch.behavior.nan_to_num()).square()
-    return Term(_over(error, there), there.sum().double())
+def _misalignment(latents: Tensor, target: Tensor) -> Tensor:
+    """Sum over bins of 1 - cosine. Shape: (sum of T, D) twice -> ()."""
+    return (1 - F.cosine_similarity(latents.float(), target.float(), dim=-1)).sum()
+
+
+def _behavior_error(model: NeuralModel, latents: Tensor, batch: Batch) -> Tensor:
+    error = (model.behavior(latents) - batch.behavior.nan_to_num()).square()  # (sum of T, K)
+    return _over(error, batch.behavior.isfinite())
+
+
+def _behavior_count(batch: Batch) -> Tensor:
+    return batch.behavior.isfinite().sum().double()
+
+
+def _bins(batch: Batch) -> Tensor:
+    return batch.slots.new_tensor(sum(batch.bins), dtype=torch.double)
 
 
 def _over(loss: Tensor, valid: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ Everything goes to `MLFLOW_TRACKING_URI` if it is set, else to `mlflow.db` and `
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
@@ -91,6 +92,8 @@ class Tracker:
         self._all_experiments = [e.experiment_id for e in ours]
         self._parent = ""
         self._children: dict[str, Run] = {}
+        self._told: dict[str, set[tuple[str, int]]] = {}
+        """Run -> (metric, step) of the points that it has."""
 
     def parent(self, fingerprint: str, params: Mapping[str, object], tags: Mapping[str, str]) -> str:
         """Open the run of this sweep, the same one again when it is resumed; its id."""
@@ -106,6 +109,20 @@ class Tracker:
         children = self._search([self._experiment], f"tags.`{PARENT_RUN}` = '{self._parent}'")
         self._children = {child.data.tags.get(JOB): child for child in children}
         return self._parent
+
+    def running(self, job: TrackedJob) -> str:
+        """Show how far a job is, as a child run that goes on; its id. Called again and again while it runs."""
+        run = self._children.get(job.key)
+        if run and run.info.status != "RUNNING":  # it failed before, and is tried again
+            self._client.delete_run(run.info.run_id)
+            run = None
+        run_id = (run or self._create_child(job, {})).info.run_id
+        if not run:
+            self._log_params(job.params, run_id)
+            self._log_sessions(job.sessions, run_id)
+            self._children[job.key] = self._client.get_run(run_id)
+        self._log_points(job, self._children[job.key], final=False)
+        return run_id
 
     def job(self, job: TrackedJob) -> str:
         """Show a finished job as a child run; its id."""
@@ -152,32 +169,52 @@ class Tracker:
     def _show(self, job: TrackedJob, status: str, tags: dict[str, str]) -> str:
         outcome = _outcome(job, status, tags)
         run = self._children.get(job.key)
-        if run and run.data.tags.get(OUTCOME) != outcome:
+        if run and run.data.tags.get(OUTCOME, outcome) != outcome:
             self._client.delete_run(run.info.run_id)
             run = None
         if run and run.info.status == status:
             return run.info.run_id
-        run = run or self._create_child(job, outcome, tags)
+        tags = {**tags, OUTCOME: outcome}
+        if run and OUTCOME not in run.data.tags:  # it was shown while it ran
+            for key, value in tags.items():
+                self._client.set_tag(run.info.run_id, key, value)
+        run = run or self._create_child(job, self._first_run(job, outcome) | tags)
         run_id = run.info.run_id
-        curves = FIRST_RUN not in run.data.tags
         self._log_params(job.params, run_id)
         self._log_sessions(job.sessions, run_id)
-        for points in _chunks(_points(job, run.info.start_time, curves), 1000):
-            self._client.log_batch(run_id, metrics=points)
+        self._log_points(job, run, final=True)
         for file in job.artifacts:
             self._client.log_artifact(run_id, file)
         self._client.set_terminated(run_id, status, end_time=_milliseconds(job.history[-1]) if job.history else None)
         self._children[job.key] = self._client.get_run(run_id)
         return run_id
 
-    def _create_child(self, job: TrackedJob, outcome: str, tags: dict[str, str]) -> "Run":
-        tags = {**job.tags, **tags, JOB: job.key, OUTCOME: outcome, PARENT_RUN: self._parent}
+    def _create_child(self, job: TrackedJob, tags: dict[str, str]) -> "Run":
+        tags = {**job.tags, **tags, JOB: job.key, PARENT_RUN: self._parent}
+        start = _milliseconds(job.history[0]) if job.history else None
+        run = self._client.create_run(self._experiment, start_time=start, tags=tags, run_name=job.name)
+        self._told[run.info.run_id] = set()
+        return run
+
+    def _first_run(self, job: TrackedJob, outcome: str) -> dict[str, str]:
+        """The tag that links to the run of another sweep that has told of this job already."""
         told = self._search(self._all_experiments, f"tags.`{JOB}` = '{job.key}' and tags.`{OUTCOME}` = '{outcome}'")
         first = next((r for r in told if FIRST_RUN not in r.data.tags and r.info.status != "RUNNING"), None)
-        if first:
-            tags[FIRST_RUN] = first.info.run_id
-        start = _milliseconds(job.history[0]) if job.history else None
-        return self._client.create_run(self._experiment, start_time=start, tags=tags, run_name=job.name)
+        return {FIRST_RUN: first.info.run_id} if first else {}
+
+    def _log_points(self, job: TrackedJob, run: "Run", final: bool) -> None:
+        """What the run does not say yet: the curves, and in the end the final figures."""
+        run_id = run.info.run_id
+        shown = job if final else dataclasses.replace(job, metrics={})
+        points = _points(shown, run.info.start_time, FIRST_RUN not in run.data.tags)
+        if run_id not in self._told:  # a driver that is gone has begun it
+            names = self._client.get_run(run_id).data.metrics
+            history = (m for name in names for m in self._client.get_metric_history(run_id, name))
+            self._told[run_id] = {(m.key, m.step) for m in history}
+        new = [point for point in points if (point.key, point.step) not in self._told[run_id]]
+        for chunk in _chunks(new, 1000):
+            self._client.log_batch(run_id, metrics=chunk)
+        self._told[run_id] |= {(point.key, point.step) for point in new}
 
     def _search(self, experiments: list[str], query: str) -> "Iterator[Run]":
         token = None

@@ -28,8 +28,9 @@ preset: tiny
 seeds: [0]
 behavior: [velocity_x, velocity_y]
 model: {width: 32, spikes_patch: 16, lfp_patch: 8, predictor_width: 24, dropout: 0.1}
-pretraining: {epochs: 8, checkpoint_every: 1}
-training: {epochs: 10, checkpoint_every: 1}
+pretraining: {epochs: 8}
+training: {epochs: 10}
+engine: {checkpoint_every: 1}
 sessions:
   held_out: {names: [S1_02, S2_02]}
   pretraining: {except: held_out}

@@ -12,10 +12,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(scope="session")
 def local_ray():
-    """The local Ray of every command, shared by the tests; starting one costs seconds."""
+    """A local Ray with the settings of every command, shared by the tests, on more CPUs than there are."""
     import ray
 
-    with connected():
+    with connected(cpus=6):
         yield ray
 
 

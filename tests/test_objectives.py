@@ -58,9 +58,9 @@ def test_masked_autoencoding_of_spikes_is_the_poisson_likelihood():
     torch.manual_seed(0)
     model = NeuralModel(make_spec("spikes", "count"))
     batch = make_batch(["a"], [10], "spikes")
-    visible, dropped, lengths = drop_tokens(batch, 0.6, DRAW)
-    eta = model.reconstruct(batch, visible, dropped, lengths)
-    expected = torch.nn.functional.poisson_nll_loss(eta, batch.values[dropped].clamp(max=5).float(), reduction="sum")
+    masked = masked_autoencoding(0.6).prepare(batch, DRAW)
+    truth = batch.values[masked.dropped].clamp(max=5).float()
+    expected = torch.nn.functional.poisson_nll_loss(model.reconstruct(masked), truth, reduction="sum")
     torch.testing.assert_close(masked_autoencoding(0.6)(model, batch, DRAW)["reconstruction"].total, expected)
 
 
@@ -108,7 +108,7 @@ def behaving(batch):
 
 def test_behavior_regression_is_the_error_over_what_was_recorded():
     model, batch = model_with("behavior"), behaving(make_batch(["a", "b"], [6, 4]))
-    term = behavior_regression(model, batch, DRAW)["behavior"]
+    term = behavior_regression()(model, batch, DRAW)["behavior"]
     there = batch.behavior.isfinite()
     expected = ((model.behavior(model.latents(batch)) - batch.behavior)[there] ** 2).sum()
     torch.testing.assert_close(term.total, expected)
@@ -120,13 +120,13 @@ def test_behavior_regression_is_the_error_over_what_was_recorded():
 def test_behavior_lost_throughout_a_batch_counts_for_nothing():
     batch = behaving(make_batch(["a"], [6]))
     lost = dataclasses.replace(batch, behavior=torch.full_like(batch.behavior, torch.nan))
-    term = behavior_regression(model_with("behavior"), lost, DRAW)["behavior"]
+    term = behavior_regression()(model_with("behavior"), lost, DRAW)["behavior"]
     assert term.total == 0 and term.count == 0
 
 
 def test_joint_supervision_adds_behavior_to_masked_autoencoding_unscaled():
     model, batch = model_with("predictor", "behavior"), behaving(make_batch(["a"], [10]))
-    terms = together(masked_autoencoding(0.6), behavior_regression)(model, batch, DRAW)
+    terms = together(masked_autoencoding(0.6), behavior_regression())(model, batch, DRAW)
     assert set(terms) == {"reconstruction", "behavior"} and {t.weight for t in terms.values()} == {1.0}
     alone = masked_autoencoding(0.6)(model, batch, DRAW)["reconstruction"]
     assert torch.equal(terms["reconstruction"].total, alone.total)

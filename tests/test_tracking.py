@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -74,6 +75,31 @@ def rows(runs, run_id):
 def children(runs, parent):
     experiments = [e.experiment_id for e in client_of(runs).search_experiments()]
     return client_of(runs).search_runs(experiments, f"tags.`mlflow.parentRunId` = '{parent}'")
+
+
+def test_job_is_shown_while_it_runs_and_no_point_comes_twice(runs, tracker, sweep):
+    whole = a_job(sweep, sessions={"monkey_01": "c" * 64})
+    part = lambda n: dataclasses.replace(whole, history=whole.history[:n], metrics={})  # noqa: E731
+    run_id = tracker.running(part(0))
+    assert tracker.running(part(3)) == run_id and len(rows(runs, run_id)) == 9
+    assert client_of(runs).get_run(run_id).info.status == "RUNNING"
+    again = open_sweep(runs, sweep)  # its driver was killed; the epochs since its checkpoint are run again
+    again.running(part(2))
+    again.running(part(5))
+    assert again.job(whole) == run_id == again.job(whole)
+    points = rows(runs, run_id)
+    assert len({(key, step) for key, step, _ in points}) == len(points) == 3 * EPOCHS + 1
+    assert [c.info.status for c in children(runs, client_of(runs).get_run(run_id).data.tags["mlflow.parentRunId"])] == [
+        "FINISHED"
+    ]
+
+
+def test_job_that_fails_while_it_is_shown_keeps_its_curves(runs, tracker, sweep):
+    run_id = tracker.running(a_job(sweep))
+    assert tracker.failed(a_job(sweep, metrics={}), "lost") == run_id
+    run = client_of(runs).get_run(run_id)
+    assert run.info.status == "FAILED" and run.data.tags[CAUSE] == "lost"
+    assert tracker.running(a_job(sweep)) != run_id  # tried again
 
 
 def test_job_finished_becomes_child_with_curves_at_the_times_of_its_history(runs, tracker, sweep):

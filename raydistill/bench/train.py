@@ -53,15 +53,17 @@ def bench_train(
     recipe = TrainingConfig(precision=precision)
     torch.manual_seed(0)
     model = NeuralModel(spec).to(device).train()
-    batch = _batch(spec, segments, bins).to(device)
+    objective = masked_autoencoding(recipe.mask_ratio)
+    batch = objective.prepare(_batch(spec, segments, bins), Draw(0, 0)).to(device)
+    count = objective.counts(batch)["reconstruction"]
     optimizer = build_optimizer(model, recipe)
     set_schedule(optimizer, recipe, 0)
-    forward = Pass(model, masked_autoencoding(recipe.mask_ratio))
+    forward = Pass(model, objective)
     if compiled:
         model.encoder.compile()
         model.predictor.transformer.compile()
         say("compiling: a minute or two")
-    seconds = _seconds(lambda i: _step(forward, model, optimizer, batch, recipe, device, i), device, warmup, repeats)
+    seconds = _seconds(lambda: _step(forward, model, optimizer, batch, recipe, device, count), device, warmup, repeats)
     n_tokens = len(batch.time)
     f32 = _matmul_gflops(torch.float32, matrix, device)
     peak = _matmul_gflops(torch.bfloat16, matrix, device) if precision == "bf16" else f32
@@ -114,20 +116,20 @@ def _batch(spec: ModelSpec, segments: int, bins: int) -> Batch:
     return pack([inputs.tokenize(segment) for segment in made])
 
 
-def _step(forward, model, optimizer, batch, recipe, device, epoch):
+def _step(forward, model, optimizer, batch, recipe, device, count):
     with torch.autocast(device, torch.bfloat16, enabled=recipe.precision == "bf16"):
-        (term,) = forward(batch, Draw(0, epoch)).values()
-    (term.total / term.count).backward()
+        total = forward(batch, Draw(0, 0)).sum()
+    (total / count).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
     optimizer.step()
     optimizer.zero_grad()
 
 
-def _seconds(work: Callable[[int], None], device: str, warmup: int, repeats: int) -> float:
+def _seconds(work: Callable[[], object], device: str, warmup: int, repeats: int) -> float:
     times = []
-    for i in range(warmup + repeats):
+    for _ in range(warmup + repeats):
         start = time.perf_counter()
-        work(i)
+        work()
         if device == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
@@ -136,4 +138,4 @@ def _seconds(work: Callable[[int], None], device: str, warmup: int, repeats: int
 
 def _matmul_gflops(dtype: torch.dtype, n: int, device: str) -> float:
     a = torch.randn(n, n, device=device).to(dtype)
-    return 2 * n**3 / 1e9 / _seconds(lambda _: torch.matmul(a, a), device, warmup=1, repeats=7)
+    return 2 * n**3 / 1e9 / _seconds(lambda: torch.matmul(a, a), device, warmup=1, repeats=7)

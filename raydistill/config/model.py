@@ -89,8 +89,6 @@ class TrainingConfig:
     mask_ratio: float = 0.6
     alignment: float = 5.0
     """Weight of the cosine term of Eq. 1."""
-    checkpoint_every: int = 10
-    """Epochs between checkpoints; does not change the answer."""
 
     def __post_init__(self):
         if self.epochs < 1 or self.batch < 1:

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Literal
 
+from raydistill.config.engine import EngineConfig
 from raydistill.config.load import Partial, load
 from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
 from raydistill.config.names import check_name
@@ -62,8 +63,9 @@ class JobConfig:
     """Of a distillation: from this epoch on the teacher learns, too (Table 4)."""
     on: str | None = None
     each: str | None = None
-    workers: int = 1
-    """Ray Train workers of a pretraining; does not change which batches it sees."""
+    workers: int | tuple[int, ...] = 1
+    """Ray Train workers of a pretraining, or [fewest, most]: as many as the cluster has when they start. Does not
+    change which batches it sees."""
     seed: int = 0
     """Of a pretraining; per-session jobs run once for each of the sweep's seeds."""
     embedding: Literal["count", "linear", "conv", "mlp"] | None = None
@@ -71,10 +73,17 @@ class JobConfig:
     that the job starts from."""
     model: Partial[ModelConfig] = field(default_factory=dict)
     training: Partial[TrainingConfig] = field(default_factory=dict)
+    engine: Partial[EngineConfig] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
         return next(kind for kind in KINDS if getattr(self, kind))
+
+    @property
+    def worker_range(self) -> tuple[int, int]:
+        """Fewest and most workers."""
+        counts = (self.workers,) if isinstance(self.workers, int) else self.workers
+        return counts[0], counts[-1]
 
     @property
     def source(self) -> str | None:
@@ -94,8 +103,10 @@ class JobConfig:
         groups = {"pretrain": [True], "distill": [True, False]}.get(given[0], [False])
         if (self.on is None) == (self.each is None) or self.is_pretraining not in groups:
             raise ConfigError(f"`{given[0]}` takes its sessions from {allowed.get(given[0], '`each: GROUP`')}")
-        if self.workers < 1:
-            raise ConfigError(f"`workers` must be at least 1, but got {self.workers}")
+        several = not isinstance(self.workers, int)
+        if (several and len(self.workers) != 2) or not 1 <= self.worker_range[0] <= self.worker_range[1]:
+            got = list(self.workers) if several else self.workers
+            raise ConfigError(f"`workers` is a number from 1 on, or [fewest, most], but got {got}")
         if not self.distill and (self.start or self.unfreeze_epoch is not None):
             raise ConfigError("`start` and `unfreeze_epoch` belong to `distill`")
         if self.unfreeze_epoch is not None and (self.unfreeze_epoch < 0 or self.is_pretraining):
@@ -142,6 +153,8 @@ class SweepConfig:
     """Recipe of pretrainings, on top of the preset's."""
     training: Partial[TrainingConfig] = field(default_factory=dict)
     """Recipe of per-session jobs, on top of the preset's: one for all methods."""
+    engine: Partial[EngineConfig] = field(default_factory=dict)
+    """How trainings are carried out; changes no result."""
     gpu_per_job: float = 0.25
     """Share of a GPU for a per-session job, where the cluster has GPUs."""
 
@@ -153,6 +166,9 @@ class SweepConfig:
         pretraining = job.is_pretraining
         base, here = (preset.pretraining, self.pretraining) if pretraining else (preset.training, self.training)
         return dataclasses.replace(base, **(here | job.training))
+
+    def engine_of(self, job: JobConfig) -> EngineConfig:
+        return EngineConfig(**(self.engine | job.engine))
 
     def __post_init__(self):
         check_name(self.name, "sweep")
@@ -188,7 +204,7 @@ class SweepConfig:
 
     def _check_values(self, name: str, job: JobConfig) -> None:
         """The merged values must fit together, too."""
-        model, _ = self.model_of(job), self.training_of(job)
+        model, _, _ = self.model_of(job), self.training_of(job), self.engine_of(job)
         if self.embedding_of(name) == "count":
             if self.modality_of(name) != "spikes":
                 raise ConfigError(

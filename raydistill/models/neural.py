@@ -114,11 +114,11 @@ class NeuralModel(nn.Module):
         """All tokens through the transformer, none masked. Shape: (N, D)."""
         return self.encoder(self.tokenizer(batch), batch.time, Layout(batch.lengths, batch.time.device))
 
-    def reconstruct(self, batch: Batch, visible: Tensor, dropped: Tensor, visible_lengths: tuple[int, ...]) -> Tensor:
-        """The dropped tokens' patches predicted from the visible tokens, which alone are embedded. Shape: (M, S)."""
-        device = batch.time.device
+    def reconstruct(self, batch: Batch) -> Tensor:
+        """The dropped tokens' patches predicted from the visible ones, which alone are embedded. Shape: (M, S)."""
+        device, visible, dropped = batch.time.device, batch.visible, batch.dropped
         tokens = self.tokenizer(batch, visible)
-        latents = self.encoder(tokens, batch.time[visible], Layout(visible_lengths, device))
+        latents = self.encoder(tokens, batch.time[visible], Layout(batch.visible_lengths, device))
         space = self.tokenizer.space(batch, dropped)
         return self.predictor(latents, space, visible, dropped, batch.time, Layout(batch.lengths, device))
 

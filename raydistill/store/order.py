@@ -1,14 +1,19 @@
 """The order of segments: a pure function of (seed, epoch), the same for any number of workers.
 
-A part file is the grain: each worker holds whole parts, and each epoch shuffles the rows of every part and
-merges the parts by relative position, so that a global batch takes its share from each. A worker computes the
-whole order from the catalogue and works on the rows it holds.
+Part files are dealt once into a fixed number of virtual shards, and worker r of n holds shards r, r + n, ... In an
+epoch every shard goes through its parts in an order of its own, a part at a time, and the shards are merged by
+relative position: shards of equal size take turns, so each worker has its share of every global batch, and a worker
+that streams needs one part of each of its shards at a time. A worker computes the whole order from the catalogue and
+works on the rows it holds.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+
+SHARDS = 32
 
 
 class Row(NamedTuple):
@@ -18,37 +23,43 @@ class Row(NamedTuple):
     row: int
 
 
-def epoch_order(sizes: Sequence[int], seed: int, epoch: int) -> list[Row]:
-    """All rows of all parts, in the order of this epoch.
+@dataclass(frozen=True)
+class Shards:
+    """The parts of one split, dealt out."""
 
-    Args:
-        sizes: rows of each part.
-    """
-    positions, rows = [], []
-    for part, size in enumerate(sizes):
-        random = np.random.default_rng([seed, epoch, part])
-        shuffled = random.permutation(size)
-        # Each part's rows spread evenly over the epoch from a phase of its own: (size,) in [0, 1).
-        positions.append((np.arange(size) + random.random()) / size)
-        rows += [Row(part, int(row)) for row in shuffled]
-    return [rows[i] for i in np.argsort(np.concatenate(positions), kind="stable")]
+    sizes: tuple[int, ...]
+    """Rows of each part."""
+    shards: tuple[tuple[int, ...], ...]
+    """Parts of each virtual shard; none is empty."""
+
+    @classmethod
+    def deal(cls, sizes: Sequence[int], weights: Sequence[int]) -> "Shards":
+        """Balanced by weight: the heaviest part goes to the lightest shard, ties in order."""
+        dealt, loads = [[] for _ in range(SHARDS)], [0] * SHARDS
+        for part in sorted(range(len(weights)), key=lambda p: (-weights[p], p)):
+            shard = min(range(SHARDS), key=lambda s: (loads[s], s))
+            dealt[shard].append(part)
+            loads[shard] += weights[part]
+        return cls(tuple(sizes), tuple(tuple(sorted(parts)) for parts in dealt if parts))
+
+    def held(self, rank: int, workers: int) -> list[int]:
+        """The parts of one worker."""
+        return sorted(part for shard in self.shards[rank::workers] for part in shard)
+
+    def epoch(self, seed: int, epoch: int) -> list[Row]:
+        """All rows of all parts, in the order of this epoch."""
+        turn = int(np.random.default_rng([seed, epoch]).integers(len(self.shards)))
+        rows, positions = [], []
+        for shard, parts in enumerate(self.shards):
+            random = np.random.default_rng([seed, epoch, shard])
+            own = [Row(p, int(r)) for p in random.permutation(parts) for r in random.permutation(self.sizes[p])]
+            # Phases are spread evenly, so that shards, and with them the workers, take turns. (rows,) in [0, 1)
+            phase = ((shard + turn) % len(self.shards) + 0.5) / len(self.shards)
+            positions.append((np.arange(len(own)) + phase) / len(own))
+            rows += own
+        return [rows[i] for i in np.argsort(np.concatenate(positions), kind="stable")]
 
 
-def stored_order(sizes: Sequence[int]) -> list[Row]:
-    """All rows as they are stored: the order of validation."""
-    return [Row(part, row) for part, size in enumerate(sizes) for row in range(size)]
-
-
-def global_batches(order: list[Row], batch: int) -> list[list[Row]]:
+def in_batches(rows: Sequence[Row], batch: int) -> list[Sequence[Row]]:
     """Consecutive runs of `batch` rows; the last may be shorter, none is dropped."""
-    return [order[i : i + batch] for i in range(0, len(order), batch)]
-
-
-def deal(weights: Sequence[int], workers: int) -> list[list[int]]:
-    """Parts for each worker, balanced by weight: the heaviest part goes to the lightest worker, ties in order."""
-    dealt, loads = [[] for _ in range(workers)], [0] * workers
-    for part in sorted(range(len(weights)), key=lambda p: (-weights[p], p)):
-        worker = min(range(workers), key=lambda w: (loads[w], w))
-        dealt[worker].append(part)
-        loads[worker] += weights[part]
-    return [sorted(parts) for parts in dealt]
+    return [rows[i : i + batch] for i in range(0, len(rows), batch)]

@@ -119,7 +119,7 @@ class Segment:
     spikes: np.ndarray | None
     """(T, units) uint8 counts."""
     lfp: np.ndarray | None
-    """(T, channels) float32, z-scored per channel."""
+    """(T, channels) float32, z-scored per channel; float16 in training where the store keeps it so."""
     behavior: np.ndarray | None
     """(T, K) float32, z-scored per column, NaN where lost."""
     trial: int | None = None

@@ -115,23 +115,29 @@ class Store:
         return entry
 
     def read(self, entry: Entry, split: str | None = None) -> list[Segment]:
-        """The segments of a session in time order, of one split or of all."""
+        """The segments of a session in time order, of one split or of all; LFP as float32."""
+        parts = [part for part in entry.parts if split in (None, part.split)]
+        segments = [s for part in parts for s in segments_from_table(self.table(part, entry), entry)]
+        return sorted((_in_float32(s) for s in segments), key=lambda s: s.number)
+
+    def table(self, part: Part, entry: Entry):
+        """The rows of one part of a session. Raises DataError where its file is missing or corrupt."""
         import pyarrow.parquet as pq
         from pyarrow import ArrowException
 
-        segments = []
-        for part in entry.parts:
-            if split in (None, part.split):
-                try:
-                    table = pq.read_table(part.path, filesystem=self.folder.filesystem, partitioning=None)
-                except (ArrowException, OSError) as err:
-                    cause = str(err).splitlines()[0]
-                    raise DataError(
-                        f"store {self.uri}: {part.path} is missing or corrupt ({cause}); "
-                        f"ingest session {entry.session} again"
-                    ) from None
-                segments += segments_from_table(table, entry)
-        return sorted(segments, key=lambda s: s.number)
+        try:
+            return pq.read_table(part.path, filesystem=self.folder.filesystem, partitioning=None)
+        except (ArrowException, OSError) as err:
+            cause = str(err).splitlines()[0]
+            raise DataError(
+                f"store {self.uri}: {part.path} is missing or corrupt ({cause}); ingest session {entry.session} again"
+            ) from None
+
+
+def _in_float32(segment: Segment) -> Segment:
+    if segment.lfp is None or segment.lfp.dtype == np.float32:
+        return segment
+    return dataclasses.replace(segment, lfp=segment.lfp.astype(np.float32))
 
 
 def _as_parquet(table):

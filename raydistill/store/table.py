@@ -10,7 +10,7 @@ from raydistill.store.splits import Cut
 
 
 def segments_from_table(table, entry: Entry) -> list[Segment]:
-    """Rows of a part as segments: views into the table's buffers, behavior z-scored."""
+    """Rows of a part as segments, behavior z-scored: views into the table's buffers, LFP in the stored precision."""
     columns = {name: _values(table, name) for name in ("spikes", "lfp", "behavior")}
     widths = {"spikes": entry.n_units, "lfp": entry.n_channels, "behavior": len(entry.behavior)}
     n_bins = table.column("n_bins").to_pylist()
@@ -19,8 +19,6 @@ def segments_from_table(table, entry: Entry) -> list[Segment]:
     for name, flat in columns.items():
         # (sum of bins * width,) -> (sum of bins, width)
         arrays[name] = flat.reshape(edges[-1], widths[name]) if flat is not None and widths[name] else None
-    if arrays["lfp"] is not None:
-        arrays["lfp"] = arrays["lfp"].astype(np.float32, copy=False)
     if arrays["behavior"] is not None:
         norm = entry.normalisation["behavior"]
         arrays["behavior"] = ((arrays["behavior"] - np.float32(norm.mean)) / np.float32(norm.std)).astype(np.float32)

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from raydistill.store.catalogue import Normalisation
+from raydistill.config.model import patches_per_bin
+from raydistill.store.catalogue import Entry, Normalisation
 from raydistill.store.session import Segment
 
 
@@ -22,19 +23,23 @@ class Tokens:
 
     session: str
     number: int
-    values: np.ndarray
-    """(T * P, S) uint8 counts or float32, zeros in the slots that hold no unit or channel."""
+    values: torch.Tensor
+    """(T * P, S) uint8 counts, float32, or float16 where the store keeps it; zeros in slots without unit or channel."""
     n_bins: int
     slots: np.ndarray
     """(P, G) slots of each signal in each patch that hold a unit or channel; they come first."""
     widths: tuple[int, ...]
     """(G,) slots of each signal in a patch."""
-    behavior: np.ndarray | None
+    behavior: torch.Tensor | None
     """(T, K) float32."""
 
     @property
     def n_patches(self) -> int:
         return len(self.slots)
+
+    def to(self, device: str) -> "Tokens":
+        behavior = None if self.behavior is None else self.behavior.to(device)
+        return dataclasses.replace(self, values=self.values.to(device), behavior=behavior)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +69,24 @@ class Inputs:
         # G of (T, P, w) -> (T * P, S)
         values = cut[0] if len(cut) == 1 else np.concatenate(cut, axis=2)
         columns = self.behavior.get(segment.session, ())
-        behavior = segment.behavior[:, columns] if columns else None
         return Tokens(
             segment.session,
             segment.number,
-            values.reshape(n_bins * n_patches, -1),
+            torch.from_numpy(values.reshape(n_bins * n_patches, -1)),
             n_bins,
             slots,
             self.widths,
-            behavior,
+            torch.from_numpy(segment.behavior[:, columns]) if columns else None,
         )
+
+    def patches_of(self, entry: Entry) -> int:
+        """P of a session."""
+        return patches_per_bin(self.widths, self.modality, entry.n_units, entry.n_channels)
+
+    def bytes_per_bin(self, entry: Entry) -> int:
+        """What a bin of a session takes in memory."""
+        size = {"spikes": 1, "lfp": np.dtype(entry.config["lfp_dtype"]).itemsize}.get(self.modality, 4)
+        return self.patches_of(entry) * sum(self.widths) * size + 4 * len(self.behavior.get(entry.session, ()))
 
     def _signals(self, segment: Segment) -> list[np.ndarray]:
         if self.modality != "multimodal":
@@ -87,11 +100,11 @@ class Inputs:
 
 
 def _cut(values, n_patches, width):
-    """(T, C) -> (T, P, width), padded with zeros; columns of one bin lie together, so that cutting moves nothing."""
+    """(T, C) -> (T, P, width), padded with zeros; a copy, so that nothing of the table it comes from is kept alive."""
     n_bins, n_columns = values.shape
-    if n_patches * width != n_columns:
-        values = np.pad(values, ((0, 0), (0, n_patches * width - n_columns)))
-    return np.ascontiguousarray(values).reshape(n_bins, n_patches, width)
+    padded = np.zeros((n_bins, n_patches * width), values.dtype)
+    padded[:, :n_columns] = values
+    return padded.reshape(n_bins, n_patches, width)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +131,12 @@ class Batch:
     """T * P of each segment."""
     behavior: torch.Tensor | None = None
     """(sum of T, K) z-scored, NaN where lost."""
+    visible: torch.Tensor | None = None
+    """(N - M,) places of the tokens that a masked model sees, in order."""
+    dropped: torch.Tensor | None = None
+    """(M,) places of the others, in order."""
+    visible_lengths: tuple[int, ...] = ()
+    """Visible tokens of each segment."""
     target: torch.Tensor | None = None
     """(sum of T, D) the frozen teacher's pooled latents, for distillation."""
     teacher: "Batch | None" = None
@@ -125,13 +144,20 @@ class Batch:
     idle: bool = False
     """The worker holds none of the global batch's segments; this one stands in and counts for nothing."""
 
-    def to(self, device) -> "Batch":
-        moved = {
-            f.name: value.to(device) if isinstance(value, Batch) else value.to(device, non_blocking=True)
+    def to(self, device: str) -> "Batch":
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> "Batch":
+        """In memory that a GPU copies from while it computes; what lies on the GPU already stays there."""
+        return self._each(lambda tensor: tensor if tensor.is_cuda else tensor.pin_memory())
+
+    def _each(self, change) -> "Batch":
+        changed = {
+            f.name: value._each(change) if isinstance(value, Batch) else change(value)
             for f in dataclasses.fields(self)
             if isinstance(value := getattr(self, f.name), torch.Tensor | Batch)
         }
-        return dataclasses.replace(self, **moved)
+        return dataclasses.replace(self, **changed)
 
     @cached_property
     def valid(self) -> torch.Tensor:
@@ -145,8 +171,9 @@ def pack(tokens: list[Tokens]) -> Batch:
     repeat = lambda t, values: np.tile(values, (t.n_bins, *[1] * (values.ndim - 1)))  # noqa: E731
     together = lambda arrays: torch.from_numpy(np.concatenate(arrays))  # noqa: E731
     has_behavior = all(t.behavior is not None for t in tokens) and len({t.behavior.shape[1] for t in tokens}) == 1
+    values = torch.cat([t.values for t in tokens])
     return Batch(
-        values=together([t.values for t in tokens]),
+        values=values.float() if values.dtype == torch.float16 else values,
         time=together([np.repeat(np.arange(t.n_bins), t.n_patches) for t in tokens]),
         patch=together([repeat(t, np.arange(t.n_patches)) for t in tokens]),
         slots=together([repeat(t, t.slots) for t in tokens]),  # (P, G) -> (T * P, G)
@@ -156,5 +183,5 @@ def pack(tokens: list[Tokens]) -> Batch:
         numbers=tuple(t.number for t in tokens),
         bins=tuple(t.n_bins for t in tokens),
         lengths=tuple(len(t.values) for t in tokens),
-        behavior=together([t.behavior for t in tokens]) if has_behavior else None,
+        behavior=torch.cat([t.behavior for t in tokens]) if has_behavior else None,
     )

@@ -49,6 +49,8 @@ def tracked(job: Job, runs: Path, protocol: str, done: bool) -> TrackedJob:
     for section in ("model", "training"):
         params |= {f"{section}.{name}": value for name, value in job.spec.get(section, {}).items()}
     tags = {"kind": job.kind, "method": job.method, "session": job.session, "subject": job.subject, "seed": job.seed}
+    if "segments" in metrics:
+        tags["segments"] = metrics["segments"]["place"]
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     numbers |= {f"r2_{name}": value for name, value in metrics.get("r2_per_axis", {}).items()}
     return TrackedJob(
@@ -56,7 +58,7 @@ def tracked(job: Job, runs: Path, protocol: str, done: bool) -> TrackedJob:
         name=job.name,
         params=params,
         tags={name: str(value) for name, value in tags.items() if value is not None} | {"protocol": protocol},
-        history=read_history(folder / "history.jsonl"),
+        history=read_history(folder),
         metrics=numbers,
         sessions=job.spec["sessions"],
         artifacts=[folder / "job.json"] if (folder / "job.json").exists() else [],

@@ -169,8 +169,7 @@ def _spec(sweep, name, entries, seed, made):
 
 def _unused(config: JobConfig, modality, value, backbone) -> set[str]:
     """Settings that such a job does not look at."""
-    unused = {"checkpoint_every"}
-    unused |= {"spikes": {"lfp_patch"}, "lfp": {"spikes_patch"}}.get(modality, set())
+    unused = {"spikes": {"lfp_patch"}, "lfp": {"spikes_patch"}}.get(modality, set())
     unused |= {"multimodal"} if modality != "multimodal" else set()
     unused |= {"max_count"} if modality != "spikes" else set()
     unused |= {"conv_kernel", "conv_dilation", "conv_axis"} if value != "conv" else set()
@@ -193,8 +192,8 @@ def _job(sweep, config, name, method, entry, seed, spec, start):
         seed=seed,
         spec=spec,
         depends_on=start,
-        workers=config.workers,
-        checkpoint_every=sweep.training_of(config).checkpoint_every,
+        workers=config.worker_range,
+        engine=asdict(sweep.engine_of(config)),
     )
 
 

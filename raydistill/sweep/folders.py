@@ -37,13 +37,21 @@ def job_state(runs: Path, job: Job, key_before: str | None) -> tuple[str, str]:
         return MISSING, "a file of its folder is damaged; it is made again"
     if (folder / FAILURE).exists():
         return FAILED, json.loads((folder / FAILURE).read_text())["cause"]
-    if any(folder.glob("checkpoints/epoch-*")):
-        newest = max(p.name for p in folder.glob("checkpoints/epoch-*"))
-        return MISSING, f"continues after epoch {int(newest.removeprefix('epoch-'))}"
+    if reached := _newest_checkpoint(folder):
+        return MISSING, f"continues after {reached}"
     if key_before and key_before != job.key and is_done(runs, key_before):
         old = json.loads((job_folder(runs, key_before) / "job.json").read_text())["spec"]
         return STALE, _first_difference(old, job.spec)
     return MISSING, "not run yet"
+
+
+def _newest_checkpoint(folder: Path) -> str:
+    """Where a training would go on, in words; read from a name such as epoch-000012-step-000040, without torch."""
+    names = [p.name for p in folder.glob("checkpoints/epoch-*-step-*")]
+    if not names:
+        return ""
+    _, epoch, _, step = max(names).split("-")
+    return f"epoch {int(epoch)}" + (f" and {int(step)} steps" if int(step) else "")
 
 
 def _first_difference(old, new, path=""):

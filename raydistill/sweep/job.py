@@ -1,6 +1,6 @@
 """A job: one training or evaluation, named by what determines its answer."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from raydistill.config.model import ModelConfig, patch_widths, patches_per_bin
 from raydistill.config.parameters import (
@@ -32,8 +32,10 @@ class Job:
     seed: int | None
     spec: dict
     depends_on: tuple[str, ...] = ()
-    workers: int = 1
-    checkpoint_every: int = 10
+    workers: tuple[int, int] = (1, 1)
+    """Of a pretraining: fewest and most."""
+    engine: dict = field(default_factory=dict)
+    """EngineConfig of a training: how it is carried out, never what comes out."""
 
     @property
     def is_pretraining(self) -> bool:
@@ -54,7 +56,7 @@ class Job:
 
     @classmethod
     def from_json(cls, tree: dict) -> "Job":
-        return cls(**(tree | {"depends_on": tuple(tree["depends_on"])}))
+        return cls(**(tree | {name: tuple(tree[name]) for name in ("depends_on", "workers")}))
 
 
 def shared_bands(job: Job, entries: list[Entry]) -> int:

@@ -5,6 +5,7 @@ import functools
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,18 +20,18 @@ from raydistill.models.files import load_model, save_model
 from raydistill.models.neural import NeuralModel, inputs_of, transplant
 from raydistill.models.precision import has_bf16
 from raydistill.objectives import StudentAndTeacher, unfrozen
-from raydistill.store.batches import load_feed, read_directly
+from raydistill.store.batches import read_directly
 from raydistill.store.catalogue import Entry
 from raydistill.store.files import write_json
+from raydistill.store.memory import Share, open_feed
 from raydistill.store.store import Store
 from raydistill.sweep.expand import BASELINE_NAMES
 from raydistill.sweep.folders import finish, is_done, job_folder, set_aside_damage
 from raydistill.sweep.job import Job
-from raydistill.sweep.learning import model_spec, objective_of, recipe_of
-from raydistill.training.checkpoint import Progress
+from raydistill.sweep.learning import engine_of, model_spec, objective_of, recipe_of
 from raydistill.training.distributed import DistributedTraining, train_on_workers
 from raydistill.training.loop import Training, train
-from raydistill.training.teacher import keep_latents
+from raydistill.training.teacher import frozen
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,18 @@ def run_session_job(job: Job, places: Places) -> None:
         model = load_model(places.folder(job.spec["trained"]))
         metrics = _scores(job, model, store, entry, job.spec["spikes_as"])
     else:
-        model, progress = _train_on_session(job, places, store, entry, folder)
-        metrics = _scores(job, model, store, entry, "recorded") | asdict(progress)
+        model, reached = _train_on_session(job, places, store, entry, folder)
+        metrics = _scores(job, model, store, entry, "recorded") | reached
     write_json(folder / "metrics.json", metrics | {"seconds": round(time.time() - started, 3)})
     finish(folder)
 
 
-def run_pretraining(job: Job, places: Places) -> None:
-    """Run a job on many sessions on Ray Train workers, unless its folder is whole already."""
+def run_pretraining(job: Job, places: Places, watch: Callable[[], None] = lambda: None) -> None:
+    """Run a job on many sessions on Ray Train workers, unless its folder is whole already.
+
+    Args:
+        watch: called a few times a second while it trains.
+    """
     if is_done(Path(places.runs), job.key):
         return
     started = time.time()
@@ -79,6 +84,7 @@ def run_pretraining(job: Job, places: Places) -> None:
         store=places.store,
         entries=tuple(entries),
         recipe=recipe_of(job),
+        engine=engine_of(job),
         seed=job.spec["seed"],
         folder=folder,
         workers=job.workers,
@@ -86,8 +92,8 @@ def run_pretraining(job: Job, places: Places) -> None:
         weights=places.folder(job.spec["weights"]) if job.spec["weights"] else None,
         teachers={session: places.folder(key) for session, key in job.spec["teachers"].items()},
     )
-    progress = train_on_workers(training)
-    write_json(folder / "metrics.json", asdict(progress) | {"seconds": round(time.time() - started, 3)})
+    reached = train_on_workers(training, watch)
+    write_json(folder / "metrics.json", reached | {"seconds": round(time.time() - started, 3)})
     finish(folder)
 
 
@@ -132,29 +138,46 @@ def _entries(store: Store, job: Job) -> list[Entry]:
 
 
 def _train_on_session(job: Job, places: Places, store: Store, entry: Entry, folder: Path):
-    """Train, keep the best epoch's model in the folder; returns model and progress."""
+    """Train, keep the best epoch's model in the folder; returns the model, and how far the training came."""
     spec, recipe, seed = model_spec(job, [entry], _provenance_of(job, [entry])), recipe_of(job), job.spec["seed"]
     torch.manual_seed(seed)
     source = load_model(places.folder(job.spec["weights"])) if job.spec["weights"] else None
     model = transplant(source, spec) if source else NeuralModel(spec)
     teacher = load_model(places.folder(job.spec["teachers"][entry.session])) if job.spec["teachers"] else None
 
-    parts = {split: [p for p in entry.parts if p.split == split] for split in ("train", "valid")}
-    held = {split: list(range(len(ps))) for split, ps in parts.items()}
-    heard = inputs_of(teacher.spec, [entry]) if teacher else None
-    read, inputs = read_directly(store, [entry]), inputs_of(spec, [entry])
-    feed = load_feed(parts, held, read, inputs, recipe.batch, seed, teacher=heard)
-    trained, objective = model, objective_of(job)
-    if "unfreeze_epoch" in job.spec:
-        trained, objective = StudentAndTeacher(model, teacher), unfrozen(objective, job.spec["unfreeze_epoch"])
-    elif teacher:
-        keep_latents(feed, {entry.session: teacher}, places.device)
-    training = Training(
-        model=trained, objective=objective, feed=feed, recipe=recipe, seed=seed, folder=folder, device=places.device
+    learns = "unfreeze_epoch" in job.spec
+    share = Share(
+        entries=(entry,),
+        inputs=inputs_of(spec, [entry]),
+        teacher_inputs=inputs_of(teacher.spec, [entry]) if learns else None,
+        teacher_width=teacher.spec.config.width if teacher and not learns else 0,
     )
-    progress: Progress = train(training)
+    feed, holding = open_feed(
+        share,
+        read_directly(store, [entry]),
+        batch=recipe.batch,
+        seed=seed,
+        engine=engine_of(job),
+        device=places.device,
+        teacher=frozen({entry.session: teacher}, [entry], places.device) if teacher and not learns else None,
+    )
+    trained, objective = model, objective_of(job)
+    if learns:
+        trained, objective = StudentAndTeacher(model, teacher), unfrozen(objective, job.spec["unfreeze_epoch"])
+    progress = train(
+        Training(
+            model=trained,
+            objective=objective,
+            feed=feed,
+            recipe=recipe,
+            engine=engine_of(job),
+            seed=seed,
+            folder=folder,
+            device=places.device,
+        )
+    )
     save_model(model, folder)
-    return model.cpu(), progress
+    return model.cpu(), progress.summary() | {"segments": holding.to_json()}
 
 
 def _provenance_of(job: Job, entries: list[Entry]) -> dict:

@@ -1,5 +1,6 @@
 """What a job's specification asks for: its model, the inputs of it, its objective, its recipe."""
 
+from raydistill.config.engine import EngineConfig
 from raydistill.config.model import ModelConfig, TrainingConfig, patch_widths, patches_per_bin
 from raydistill.models.neural import ModelSpec
 from raydistill.objectives import (
@@ -37,10 +38,14 @@ def objective_of(job: Job) -> Objective:
         by = distillation_with_behavior if supervision == "full" else distillation
         return by(recipe["alignment"])
     if supervision == "full":
-        return behavior_regression
+        return behavior_regression()
     masked = masked_autoencoding(recipe["mask_ratio"])
-    return together(masked, behavior_regression) if supervision == "joint" else masked
+    return together(masked, behavior_regression()) if supervision == "joint" else masked
 
 
 def recipe_of(job: Job) -> TrainingConfig:
-    return TrainingConfig(**job.spec["training"], checkpoint_every=job.checkpoint_every)
+    return TrainingConfig(**job.spec["training"])
+
+
+def engine_of(job: Job) -> EngineConfig:
+    return EngineConfig(**job.engine)

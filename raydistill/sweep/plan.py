@@ -87,7 +87,7 @@ def _estimate(job, sizes) -> float:
         return 2.0
     width, layers = job.spec["model"]["width"], job.spec["model"]["layers"]
     weights = layers * (4 + 3 * job.spec["model"]["mlp_ratio"]) * width**2
-    return round(6 * weights * bins * job.spec["training"]["epochs"] / ASSUMED_FLOPS_PER_S / job.workers, 1)
+    return round(6 * weights * bins * job.spec["training"]["epochs"] / ASSUMED_FLOPS_PER_S / job.workers[1], 1)
 
 
 def render(plan: Plan, console) -> None:

@@ -56,7 +56,9 @@ class Progress:
     def start(self, job) -> None:
         """A pretraining begins; its epochs are shown from its history."""
         self.current = (job.name, job.key)
-        self.say(f"{job.name}: training on {job.workers} worker{'s' if job.workers > 1 else ''}")
+        fewest, most = job.workers
+        several = "" if fewest == most else f"{fewest} to "
+        self.say(f"{job.name}: training on {several}{most} worker{'s' if most > 1 else ''}")
 
     def succeed(self, job) -> None:
         self._count(self.done, job)

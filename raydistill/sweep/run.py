@@ -6,7 +6,9 @@ wherever the last one stopped.
 
 import contextlib
 import shutil
+import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import ray
@@ -37,6 +39,7 @@ from raydistill.sweep.progress import Progress
 from raydistill.tracking import Tracker
 
 VELOCITY = "processing/behavior/BehavioralTimeSeries/velocity"
+MIRROR_S = 2.0  # between looks at the history of a pretraining that runs
 LOST_WORKERS = 3  # times that a job is taken up again after its process died
 
 
@@ -128,7 +131,7 @@ def _run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracke
         while job := queue.next(pretraining=True):
             progress.start(job)
             try:
-                run_pretraining(job, places)
+                run_pretraining(job, places, _mirror(job, runs, protocol, tracker))
             except Exception as err:
                 fail(job, _cause(err))
             else:
@@ -136,6 +139,19 @@ def _run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracke
         if not queue.exhausted:
             progress.say("per-session jobs")
             _fan_out(queue, places, sweep.gpu_per_job, succeed, fail)
+
+
+def _mirror(job: Job, runs: Path, protocol: str, tracker: Tracker) -> Callable[[], None]:
+    """Shows a pretraining in MLflow while it runs; to be called again and again."""
+    due = time.monotonic()
+
+    def mirror():
+        nonlocal due
+        if time.monotonic() >= due:
+            tracker.running(tracked(job, runs, protocol, done=False))
+            due = time.monotonic() + MIRROR_S
+
+    return mirror
 
 
 class _JobsInOrder(Searcher):

@@ -1,28 +1,34 @@
 """Training on the workers of Ray Train: the only file that knows Ray Train.
 
-The store is read once through Ray Data, each worker its own part files; then the one loop of the project runs on
-every worker, with its gradients averaged by DistributedDataParallel.
+Each worker reads its own part files through Ray Data; then the one loop of the project runs on every worker, with
+its gradients averaged by DistributedDataParallel.
 """
 
+import contextlib
+import json
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from raydistill.config.engine import EngineConfig
 from raydistill.config.model import TrainingConfig
 from raydistill.errors import RaydistillError, TrainingError
 from raydistill.models.files import load_model, save_model
 from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of, transplant
-from raydistill.objectives import Objective
-from raydistill.store.batches import load_feed, part_dataset, read_through_ray
-from raydistill.store.catalogue import Entry, Part
-from raydistill.store.order import deal
+from raydistill.objectives import Draw, Objective
+from raydistill.store.batches import read_through_ray
+from raydistill.store.catalogue import Entry
+from raydistill.store.feed import Feed
+from raydistill.store.files import write_json
+from raydistill.store.memory import Share, open_feed
 from raydistill.store.store import Store
-from raydistill.training import checkpoint
 from raydistill.training.loop import Training, World, train
-from raydistill.training.teacher import keep_latents
+from raydistill.training.teacher import frozen
 
-SPLITS = ("train", "valid")
+ERROR = "error.json"
+"""In the job's folder: what a worker found that its user has to put right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +40,12 @@ class DistributedTraining:
     store: str
     entries: tuple[Entry, ...]
     recipe: TrainingConfig
+    engine: EngineConfig = field(default_factory=EngineConfig)
     seed: int
     folder: Path
     """The job's folder, on a disk that all workers share."""
-    workers: int
+    workers: tuple[int, int]
+    """Fewest and most: as many as the cluster has when they start."""
     use_gpu: bool
     weights: Path | None = None
     """Folder of the model that this one starts from."""
@@ -46,36 +54,33 @@ class DistributedTraining:
     max_failures: int = 3
     """Lost workers are replaced this often; training goes on from its newest checkpoint."""
 
-    @property
-    def parts(self) -> dict:
-        """split -> part files of all sessions, in an order that all workers share."""
-        return {split: [p for e in self.entries for p in e.parts if p.split == split] for split in SPLITS}
-
-    def held(self, rank: int, workers: int) -> dict[str, list[int]]:
-        """split -> indices of the parts that a worker holds."""
-        return {split: deal([sum(p.n_bins) for p in parts], workers)[rank] for split, parts in self.parts.items()}
-
-    def dealt(self, rank: int, workers: int) -> list[Part]:
-        """The parts that a worker holds."""
-        return [self.parts[split][i] for split, indices in self.held(rank, workers).items() for i in indices]
+    def share(self, rank: int = 0, workers: int = 1, teacher_width: int = 0) -> Share:
+        """What a worker reads."""
+        inputs = inputs_of(self.spec, list(self.entries))
+        return Share(entries=self.entries, inputs=inputs, teacher_width=teacher_width, rank=rank, workers=workers)
 
 
-def train_on_workers(training: DistributedTraining) -> checkpoint.Progress:
-    """Train to the end; model.safetensors and model.json of the best epoch lie in the folder afterwards."""
+def train_on_workers(training: DistributedTraining, watch: Callable[[], None] = lambda: None) -> dict:
+    """Train to the end; model.safetensors and model.json of the best epoch lie in the folder afterwards.
+
+    Args:
+        watch: called a few times a second, to look at the folder's history.
+    Returns:
+        How far it came, and where its workers kept their segments.
+    """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
     _check_workers(training)
+    fewest, most = training.workers
     ray_folder = training.folder.absolute() / "ray"
     shutil.rmtree(ray_folder, ignore_errors=True)  # Ray would take up an old run; our checkpoints are what counts
+    (training.folder / ERROR).unlink(missing_ok=True)
     trainer = TorchTrainer(
         _work,
         train_loop_config={"training": training},
-        # Ray Train asks for a dataset to split; what each worker streams is decided in `_dealt_parts`.
-        datasets={"segments": part_dataset(Store(training.store), training.dealt(0, 1))},
-        dataset_config=_dealt_parts(training),
         scaling_config=ScalingConfig(
-            num_workers=training.workers,
+            num_workers=most if fewest == most else (fewest, most),
             use_gpu=training.use_gpu,
             label_selector={"pool": "!sessions"},  # cluster.yaml keeps nodes for per-session jobs apart
         ),
@@ -85,14 +90,14 @@ def train_on_workers(training: DistributedTraining) -> checkpoint.Progress:
             failure_config=FailureConfig(max_failures=training.max_failures),
         ),
     )
-    result = _in_a_thread(trainer.fit).return_value
+    result = _in_a_thread(trainer.fit, watch).return_value
     shutil.rmtree(ray_folder, ignore_errors=True)
     if isinstance(result, RaydistillError):
         raise result
     return result
 
 
-def _in_a_thread(function):
+def _in_a_thread(function, watch):
     """Run `function` while the main thread waits, so that Ctrl-C is a KeyboardInterrupt here.
 
     In the main thread Ray Train would put a signal handler of its own in place, end the process without a word, and
@@ -110,6 +115,7 @@ def _in_a_thread(function):
     thread.start()
     while thread.is_alive():
         thread.join(timeout=0.2)  # a join without end would keep the signal waiting
+        watch()
     if "error" in outcome:
         raise outcome["error"]
     return outcome["value"]
@@ -119,62 +125,59 @@ def _check_workers(training: DistributedTraining) -> None:
     """Ray Train would wait for ever for workers that cannot be had."""
     import ray
 
-    parts = len(training.parts["train"])
-    if parts < training.workers:
+    fewest, most = training.workers
+    shards = len(training.share().shards()["train"].shards)
+    if shards < most:
         raise TrainingError(
-            f"{training.workers} workers share {parts} part files, and each needs one; "
+            f"{most} workers share {shards} part files or groups of them, and each needs one; "
             "lower `workers` of the pretraining"
         )
     cpus = int(ray.cluster_resources().get("CPU", 0))
-    if cpus <= training.workers and len(ray.nodes()) == 1:
+    if cpus <= fewest and len(ray.nodes()) == 1:
         raise TrainingError(
-            f"{training.workers} workers and the reading beside them need {training.workers + 1} CPUs, "
+            f"{fewest} workers and the reading beside them need {fewest + 1} CPUs, "
             f"and this Ray has {cpus}; lower `workers` of the pretraining"
         )
 
 
-def _dealt_parts(training: DistributedTraining):
-    """Gives each worker a stream of its own part files; which ones follows from the catalogue alone."""
-    from ray.train import DataConfig
+def _work(config: dict) -> dict | RaydistillError:
+    """The loop of one worker; rank 0's outcome comes back.
 
-    class DealtParts(DataConfig):
-        def configure(self, datasets, world_size, worker_handles=None, worker_node_ids=None, **_):
-            store = Store(training.store)
-            shards = [part_dataset(store, training.dealt(rank, world_size)) for rank in range(world_size)]
-            return [{"segments": shard.iterator()} for shard in shards]
-
-    return DealtParts()
-
-
-def _work(config: dict) -> checkpoint.Progress | RaydistillError:
-    """The loop of one worker; rank 0's progress comes back.
-
-    An error of ours is returned, not raised: it would come again, and Ray Train starts workers anew for what is
-    raised.
+    Ray Train starts workers anew for whatever is raised. An error of ours would only come again, so it is left in
+    the job's folder, where all workers find it when they start anew, and is returned.
     """
+    training: DistributedTraining = config["training"]
+    told = training.folder / ERROR
+    if told.exists():
+        return TrainingError(json.loads(told.read_text())["error"])
     try:
-        return _train_as_worker(config["training"])
+        return _train_as_worker(training)
     except RaydistillError as err:
-        return err
+        write_json(told, {"error": str(err)})
+        if isinstance(err, TrainingError) and err.everywhere:
+            return err
+        raise
 
 
-def _train_as_worker(training: DistributedTraining) -> checkpoint.Progress:
+def _train_as_worker(training: DistributedTraining) -> dict:
     import torch
     from ray import train as ray_train
-    from ray.train.torch import get_device, prepare_model
+    from ray.train.torch import get_device
 
     world = World(ray_train.get_context().get_world_rank(), ray_train.get_context().get_world_size())
-    spec, device = training.spec, get_device()
-
-    read = read_through_ray(ray_train.get_dataset_shard("segments"), list(training.entries))
-    held, batch = training.held(world.rank, world.size), training.recipe.batch
-    entries = list(training.entries)
+    spec, device, entries = training.spec, str(get_device()), list(training.entries)
     folders = {folder: load_model(folder) for folder in set(training.teachers.values())}
     teachers = {session: folders[folder] for session, folder in training.teachers.items()}
-    heard = inputs_of(next(iter(teachers.values())).spec, entries) if teachers else None  # one job made them all
-    feed = load_feed(training.parts, held, read, inputs_of(spec, entries), batch, training.seed, teacher=heard)
-    keep_latents(feed, teachers, str(device))
-
+    width = next(iter(teachers.values())).spec.config.width if teachers else 0
+    feed, holding = open_feed(
+        training.share(world.rank, world.size, width),
+        read_through_ray(Store(training.store), entries),
+        batch=training.recipe.batch,
+        seed=training.seed,
+        engine=training.engine,
+        device=device,
+        teacher=frozen(teachers, entries, device) if teachers else None,
+    )
     torch.manual_seed(training.seed)  # all workers start from the same weights
     model = transplant(load_model(training.weights), spec) if training.weights else NeuralModel(spec)
     progress = train(
@@ -183,13 +186,33 @@ def _train_as_worker(training: DistributedTraining) -> checkpoint.Progress:
             objective=training.objective,
             feed=feed,
             recipe=training.recipe,
+            engine=training.engine,
             seed=training.seed,
             folder=training.folder,
             world=world,
-            wrap=lambda module: prepare_model(module, move_to_device=False),
-            device=str(device),
+            wrap=lambda module: _averaging(module, training, feed, world, device),
+            device=device,
         )
     )
     if world.rank == 0:
         save_model(model, training.folder)
-    return progress
+    return progress.summary() | {"workers": world.size, "segments": holding.to_json()}
+
+
+def _averaging(module, training: DistributedTraining, feed: Feed, world: World, device: str):
+    """The forward pass in DistributedDataParallel, after one pass that counts for nothing.
+
+    DDP groups gradients anew after its first backward pass, and with three workers or more another grouping sums in
+    another order: without that pass, a training that goes on from a checkpoint would differ in its last bits.
+    """
+    from ray.train.torch import prepare_model
+
+    if world.size == 1:
+        return module
+    options = {"broadcast_buffers": False, "gradient_as_bucket_view": True}
+    wrapped = prepare_model(module, move_to_device=False, parallel_strategy_kwargs=options)
+    with contextlib.closing(feed.train(0)) as shares:
+        batch = training.objective.prepare(next(shares)[0], Draw(training.seed, 0)).to(device)
+    (wrapped(batch, Draw(training.seed, 0)) * 0).sum().backward()
+    module.zero_grad()
+    return wrapped

@@ -1,13 +1,35 @@
-"""history.jsonl: a line an epoch, never more epochs than checkpoints and epochs really run can vouch for."""
+"""A line an epoch: what was learned in history.jsonl, which is a function of the job alone, and what it took in
+timing.jsonl. Never more epochs than checkpoints and epochs really run can vouch for.
+"""
 
 import json
 from pathlib import Path
 
 from raydistill.store.files import write_atomically
 
+HISTORY, TIMING = "history.jsonl", "timing.jsonl"
 
-def read_history(path: Path) -> list[dict]:
-    """The whole lines; a torn last line is left out."""
+
+def read_history(folder: Path) -> list[dict]:
+    """What was learned in each epoch, with what it took; a torn last line is left out."""
+    took = {line["epoch"]: line for line in _lines(folder / TIMING)}
+    return [took.get(line["epoch"], {}) | line for line in _lines(folder / HISTORY)]
+
+
+def cut_history(folder: Path, epochs: int) -> None:
+    """Forget the epochs that no checkpoint covers: they are about to be run again."""
+    for path in (folder / HISTORY, folder / TIMING):
+        kept = [line for line in _lines(path) if line["epoch"] < epochs]
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def append_history(folder: Path, learned: dict, took: dict) -> None:
+    for path, line in ((folder / TIMING, took), (folder / HISTORY, learned)):
+        with open(path, "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _lines(path: Path) -> list[dict]:
     lines = []
     for text in path.read_text().splitlines() if path.exists() else ():
         try:
@@ -15,14 +37,3 @@ def read_history(path: Path) -> list[dict]:
         except ValueError:
             break
     return lines
-
-
-def cut_history(path: Path, epochs: int) -> None:
-    """Forget the epochs that no checkpoint covers: they are about to be run again."""
-    kept = [line for line in read_history(path) if line["epoch"] < epochs]
-    write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
-
-
-def append_history(path: Path, line: dict) -> None:
-    with open(path, "a") as file:
-        file.write(json.dumps(line) + "\n")

@@ -1,28 +1,33 @@
 """The training recipe: the one loop of the project, for one process or for the workers of a Ray Train job.
 
-Every epoch's randomness (order, masks, dropout) is drawn from (seed, epoch), so a training resumed from any
-checkpoint ends with the same bits as one that was never stopped.
+The order of segments is a function of (seed, epoch), their masks of (seed, epoch, segment), and dropout of (seed,
+epoch, step, rank), so a training resumed from any checkpoint ends with the same bits as one that was never stopped.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from raydistill.config.engine import EngineConfig
 from raydistill.config.model import TrainingConfig
-from raydistill.errors import TrainingError
 from raydistill.models.precision import has_bf16
-from raydistill.objectives import Draw, Objective, Term
-from raydistill.store.batches import Feed
+from raydistill.objectives import Draw, Objective
+from raydistill.store.ahead import Ahead
+from raydistill.store.feed import Feed
 from raydistill.store.tokens import Batch
 from raydistill.training import checkpoint
+from raydistill.training.checkpoint import Progress, Saver, copied
+from raydistill.training.guards import guarded
 from raydistill.training.history import append_history, cut_history
 from raydistill.training.optim import build_optimizer, set_schedule
+from raydistill.training.totals import Totals, means
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,10 @@ class Pass(nn.Module):
         super().__init__()
         self.model, self.objective = model, objective
 
-    def forward(self, batch: Batch, draw: Draw) -> dict[str, Term]:
-        return self.objective(self.model, batch, draw)
+    def forward(self, batch: Batch, draw: Draw) -> Tensor:
+        """The total of each term over a prepared batch. Shape: (terms,)."""
+        totals = self.objective.totals(self.model, batch, draw)
+        return torch.stack([totals[name] for name in self.objective.weights])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,115 +65,157 @@ class Training:
     objective: Objective
     feed: Feed
     recipe: TrainingConfig
+    engine: EngineConfig = field(default_factory=EngineConfig)
     seed: int
     folder: Path
-    """The job's folder; rank 0 keeps history.jsonl and checkpoints/ there."""
+    """The job's folder; rank 0 keeps history.jsonl, timing.jsonl and checkpoints/ there."""
     world: World = World()
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module
     """Makes the forward pass distributed (DDP)."""
     device: str = "cpu"
 
 
-def train(training: Training) -> checkpoint.Progress:
-    """Train until the recipe ends or patience runs out; the model is left with its best epoch's weights."""
-    model, recipe = training.model.to(training.device), training.recipe
-    optimizer = build_optimizer(model, recipe)
-    checkpoints, history = training.folder / "checkpoints", training.folder / "history.jsonl"
+def train(training: Training) -> Progress:
+    """Train until the recipe ends or patience runs out; the model is left with its best epoch's weights.
 
-    resumed = checkpoint.resume(checkpoints, model, optimizer)
-    progress, best = resumed or (checkpoint.Progress(), _copy(model))
-    if training.world.rank == 0:
-        cut_history(history, progress.epoch)
+    Raises:
+        TrainingError: the loss is not finite, there is too little memory or disk, a fold is empty.
+    """
+    model, recipe, folder = training.model.to(training.device), training.recipe, training.folder
+    optimizer, leads = build_optimizer(model, recipe), training.world.rank == 0
+    resumed = checkpoint.resume(folder / "checkpoints", model, optimizer)
+    progress, best = resumed or (Progress(), copied(model.state_dict()))
+    if leads:
+        cut_history(folder, progress.epoch)
     forward = training.wrap(Pass(model, training.objective))
 
-    while progress.epoch < recipe.epochs and progress.epochs_since_best < recipe.patience:
-        epoch, started = progress.epoch, time.time()
-        rate = set_schedule(optimizer, recipe, epoch)
-        torch.manual_seed(_epoch_seed(training.seed, epoch, training.world.rank))
-
-        losses = _train_epoch(training, forward, optimizer, epoch)
-        valid = validate(training)
-
-        progress.epoch = epoch + 1
-        if valid["loss"] < progress.best_loss:
-            progress.best_loss, progress.best_epoch, best = valid["loss"], epoch, _copy(model)
-        if training.world.rank == 0:
-            line = {f"train_{k}": v for k, v in losses.items()} | {f"valid_{k}": v for k, v in valid.items()}
-            line |= {"epoch": epoch, "time": time.time(), "seconds": time.time() - started, "learning_rate": rate}
-            append_history(history, line)
-            if progress.epoch % recipe.checkpoint_every == 0:
-                checkpoint.save(checkpoints, progress, model, best, optimizer)
+    with guarded(training), Saver(folder / "checkpoints", training.engine, training.feed.steps) as saver:
+        while progress.epoch < recipe.epochs and progress.epochs_since_best < recipe.patience:
+            epoch, clock = progress.epoch, Clock(saver)
+            rate = set_schedule(optimizer, recipe, epoch)
+            for totals in _steps(training, forward, optimizer, progress, clock):
+                if leads and progress.step < training.feed.steps and saver.due(progress):
+                    progress.sums = totals.sums()
+                    saver.save(progress, model, best, optimizer)
+            learned = {f"train_{name}": value for name, value in totals.means().items()}
+            clock.trained()
+            valid = validate(training)
+            if progress.finish_epoch(valid["loss"]):
+                best = copied(model.state_dict())
+            if leads:
+                learned |= {f"valid_{name}": value for name, value in valid.items()}
+                append_history(folder, {"epoch": epoch, "learning_rate": rate} | learned, clock.line(epoch))
+                if saver.due(progress):
+                    saver.save(progress, model, best, optimizer)
     model.load_state_dict(best)
     return progress
 
 
-def _train_epoch(training, forward, optimizer, epoch) -> dict[str, float]:
-    """One pass over the training segments; returns the mean of each term over all of them."""
+def _steps(training: Training, forward, optimizer, progress: Progress, clock: "Clock") -> Iterable[Totals]:
+    """The steps that an epoch still has; what it has summed so far comes after each."""
+    feed, epoch, world = training.feed, progress.epoch, training.world
+    weights = training.objective.weights
+    totals = Totals(weights, epoch, progress.sums, progress.step, lambda step: feed.sessions(epoch, step))
+    draw = Draw(training.seed, epoch)
     forward.train()
-    sums = _Sums(training.world)
-    for batch in training.feed.train(epoch):
-        terms = _terms(training, forward, batch, Draw(training.seed, epoch))
-        counts = training.world.total(torch.stack([t.count for t in terms.values()]))
-        # DDP averages gradients over the workers; times their number, the loss is that of the global batch.
-        shares = training.world.size / counts.clamp(min=1)  # of behavior, a batch may hold nothing
-        loss = sum(t.weight * t.total * share for t, share in zip(terms.values(), shares, strict=True))
-        loss.backward()
-        if training.recipe.clip:
-            nn.utils.clip_grad_norm_(training.model.parameters(), training.recipe.clip)
-        optimizer.step()
-        optimizer.zero_grad()
-        sums.add(terms)
-    return sums.means(f"epoch {epoch}")
+    prepared = (_prepared(training, share, draw) for share in feed.train(epoch, progress.step))
+    with Ahead(prepared) as shares:
+        for share in shares:
+            torch.manual_seed(_seed(training.seed, epoch, progress.step, world.rank))
+            counts = world.total(sum(_counts(training, batch) for batch in share))
+            summed = world.total(_backward(training, forward, share, draw, counts[:-1]))
+            norm = nn.utils.clip_grad_norm_(training.model.parameters(), training.recipe.clip or math.inf)
+            optimizer.step()
+            optimizer.zero_grad()
+            totals.add(summed, counts[:-1], norm)
+            clock.step(counts[-1], shares.waited_s)
+            progress.step += 1
+            yield totals
+
+
+def _prepared(training: Training, share: list[Batch], draw: Draw) -> list[Batch]:
+    """With its random choices, on the device; called in a thread of its own, ahead of the step."""
+    pinned = training.device.startswith("cuda")
+    batches = (training.objective.prepare(batch, draw) for batch in share)
+    return [(batch.pinned() if pinned else batch).to(training.device) for batch in batches]
+
+
+def _counts(training: Training, batch: Batch) -> Tensor:
+    """Entries of each term, and tokens. Shape: (terms + 1,)."""
+    counts = training.objective.counts(batch)
+    there = [counts[name] for name in training.objective.weights]
+    there = torch.stack([*there, there[0].new_tensor(float(len(batch.time)))])
+    return there * 0 if batch.idle else there
+
+
+def _backward(training: Training, forward, share: list[Batch], draw: Draw, counts: Tensor) -> Tensor:
+    """Gradients of the loss of the global batch, from this worker's share; its totals. Shape: (terms,)."""
+    weights = counts.new_tensor(list(training.objective.weights.values()))
+    # DDP averages gradients over the workers; times their number, the loss is that of the global batch.
+    shares = training.world.size * weights / counts.clamp(min=1)  # of behavior, a batch may hold nothing
+    summed = torch.zeros_like(counts)
+    for batch in share:
+        with _exchanging(forward, batch is share[-1]):
+            with _autocast(training):
+                totals = forward(batch, draw) * (0.0 if batch.idle else 1.0)
+            (totals * shares).sum().backward()
+        summed += totals.detach()
+    return summed
+
+
+def _exchanging(forward, last: bool):
+    """Workers exchange gradients once, after the last of a step's passes."""
+    return contextlib.nullcontext() if last or not hasattr(forward, "no_sync") else forward.no_sync()
+
+
+def _autocast(training: Training):
+    kind = training.device.partition(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=training.recipe.precision == "bf16" and has_bf16(kind))
 
 
 @torch.no_grad()
 def validate(training: Training) -> dict[str, float]:
     """The objective on the validation fold, with the same masks every epoch."""
     training.model.eval()
-    forward, sums = Pass(training.model, training.objective), _Sums(training.world)
-    for batch in training.feed.split("valid"):
-        sums.add(_terms(training, forward, batch, Draw(training.seed, 0, "valid")))
-    return sums.means("validation")
+    objective, draw = training.objective, Draw(training.seed, 0, "valid")
+    summed = torch.zeros(2, len(objective.weights), dtype=torch.double, device=training.device)
+    forward = Pass(training.model, objective)
+    with Ahead(_prepared(training, [batch], draw) for batch in training.feed.valid()) as batches:
+        for (batch,) in batches:
+            with _autocast(training):
+                totals = forward(batch, draw)
+            summed += torch.stack([totals.double(), _counts(training, batch)[:-1]])
+    pairs = training.world.total(summed).T.tolist()
+    return means(dict(zip(objective.weights, pairs, strict=True)), objective.weights, "validation")
 
 
-def _terms(training, forward, batch: Batch, draw: Draw) -> dict[str, Term]:
-    kind = training.device.partition(":")[0]
-    with torch.autocast(kind, torch.bfloat16, enabled=training.recipe.precision == "bf16" and has_bf16(kind)):
-        terms = forward(batch.to(training.device), draw)
-    if batch.idle:  # the worker has no segment in this global batch: it takes part with nothing
-        terms = {name: Term(t.total * 0, t.count * 0, t.weight) for name, t in terms.items()}
-    return terms
+class Clock:
+    """What an epoch takes."""
+
+    def __init__(self, saver: Saver):
+        self.saver, self.stalled_s = saver, saver.stalled_s
+        self.started, self.waited_s, self.steps_s, self.tokens = time.perf_counter(), 0.0, 0.0, []
+
+    def step(self, tokens: Tensor, waited_s: float) -> None:
+        self.tokens.append(tokens)
+        self.waited_s = waited_s
+
+    def trained(self) -> None:
+        """All steps are done, the device included."""
+        self.steps_s = time.perf_counter() - self.started
+
+    def line(self, epoch: int) -> dict:
+        tokens = float(torch.stack(self.tokens).sum())
+        return {
+            "epoch": epoch,
+            "time": time.time(),
+            "epoch_s": time.perf_counter() - self.started,
+            "steps_s": self.steps_s,
+            "data_wait_s": self.waited_s,
+            "checkpoint_stall_s": self.saver.stalled_s - self.stalled_s,
+            "tokens_per_s": tokens / self.steps_s,
+        }
 
 
-class _Sums:
-    """Totals and counts of the terms of an epoch, kept on the device until the epoch ends."""
-
-    def __init__(self, world: World):
-        self.world, self.sums, self.weights = world, {}, {}
-
-    def add(self, terms: dict[str, Term]) -> None:
-        for name, term in terms.items():
-            pair = torch.stack([term.total.detach().double(), term.count.double()])  # (2,)
-            self.sums[name] = self.sums[name] + pair if name in self.sums else pair
-            self.weights[name] = term.weight
-
-    def means(self, when: str) -> dict[str, float]:
-        """Mean of each term and `loss`, over all workers. Raises TrainingError where it is not finite."""
-        if not self.sums:
-            raise TrainingError(f"no segments in {when}: the fold is empty; give a longer recording or other splits")
-        totals = self.world.total(torch.stack(list(self.sums.values()))).tolist()  # (terms, 2)
-        means = {name: total / max(count, 1) for name, (total, count) in zip(self.sums, totals, strict=True)}
-        loss = sum(self.weights[name] * mean for name, mean in means.items())
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} in {when} ({means}); lower `learning_rate`, set `clip`, or look at the recordings"
-            )
-        return {"loss": loss} | (means if len(means) > 1 else {})
-
-
-def _epoch_seed(*parts: int) -> int:
+def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
-def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {name: w.detach().cpu().clone() for name, w in model.state_dict().items()}

@@ -1,29 +1,32 @@
-"""What a frozen teacher says of every segment: computed once and kept, since it sees no augmentation."""
+"""What a frozen teacher says of every segment: asked once, since it sees no augmentation."""
 
 import torch
 
-from raydistill.models.neural import NeuralModel
-from raydistill.store.batches import Feed
+from raydistill.models.neural import NeuralModel, inputs_of
+from raydistill.store.catalogue import Entry
+from raydistill.store.memory import Teacher
+from raydistill.store.session import Segment
 from raydistill.store.tokens import pack
 
 BATCH = 32  # segments encoded at once; does not change what is kept
 
 
-@torch.no_grad()
-def keep_latents(feed: Feed, teachers: dict[str, NeuralModel], device: str = "cpu") -> None:
-    """Fill `feed.targets` with the teachers' pooled latents, in host memory, and forget the teachers' inputs.
+def frozen(teachers: dict[str, NeuralModel], entries: list[Entry], device: str = "cpu") -> Teacher:
+    """The teachers' pooled latents of segments, in host memory.
 
     Args:
-        feed: loaded with the teachers' inputs.
-        teachers: session -> its teacher.
+        teachers: session -> its teacher; all were made by one job, and so read the same inputs.
     """
-    places = sorted(feed.teacher)
-    for session in dict.fromkeys(name for name, _ in places):
-        own = [place for place in places if place[0] == session]
-        teacher = teachers[session].to(device).eval()
-        for i in range(0, len(own), BATCH):
-            batch = pack([feed.teacher[place] for place in own[i : i + BATCH]]).to(device)
-            latents = teacher.latents(batch).float().cpu().split(list(batch.bins))
-            feed.targets |= dict(zip(own[i : i + BATCH], latents, strict=True))
+    inputs = inputs_of(next(iter(teachers.values())).spec, entries)
+
+    @torch.no_grad()
+    def hear(segments: list[Segment]) -> list[torch.Tensor]:
+        teacher = teachers[segments[0].session].to(device).eval()
+        heard = []
+        for i in range(0, len(segments), BATCH):
+            batch = pack([inputs.tokenize(s) for s in segments[i : i + BATCH]]).to(device)
+            heard += teacher.latents(batch).float().cpu().split(list(batch.bins))  # (sum of T, D) -> (T, D) each
         teacher.cpu()
-    feed.teacher = {}
+        return [values.clone() for values in heard]
+
+    return hear

@@ -32,7 +32,7 @@ def test_driver_killed_in_pretraining_and_in_the_fan_out_ends_with_the_same_answ
     folder = lambda name: tmp_path / "runs" / "jobs" / jobs[name]["key"]  # noqa: E731
 
     process = start("sweep", "sweep.yaml", cwd=tmp_path)
-    wait_until(lambda: (folder("ms_spike/seed0") / "checkpoints" / "epoch-000003").exists(), process)
+    wait_until(lambda: (folder("ms_spike/seed0") / "checkpoints" / "epoch-000003-step-000000").exists(), process)
     kill(process)
     assert jobs_by_name(tmp_path, "runs")["ms_spike/seed0"]["state"] == "missing"
 

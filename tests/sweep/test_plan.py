@@ -87,9 +87,10 @@ def test_key_changes_only_where_a_value_is_used():
     [
         {"store": "elsewhere"},
         {"name": "other"},
-        {"training": {"checkpoint_every": 3}},
+        {"engine": {"checkpoint_every": 3, "memory": "stream"}},
+        with_job("ms", engine={"micro_batch": 1}),
         {"gpu_per_job": 0.5},
-        with_job("ms", workers=8),
+        with_job("ms", workers=[2, 8]),
         {"methods": {"Other name": "distilled", "SS": "ss"}},
         {"seeds": [1, 0]},
     ],

@@ -5,30 +5,43 @@ import dataclasses
 import numpy as np
 import torch
 
+from raydistill.config.engine import EngineConfig
 from raydistill.config.model import TrainingConfig
 from raydistill.models.neural import NeuralModel
 from raydistill.objectives import masked_autoencoding
-from raydistill.store.batches import Feed
-from raydistill.store.order import Row
+from raydistill.store.feed import Example, Feed, Kept
+from raydistill.store.order import Row, Shards
 from raydistill.store.tokens import Inputs
 from raydistill.training.loop import Training
 
 from ..models.conftest import CONFIG, make_segments, make_spec
 
-RECIPE = TrainingConfig(epochs=5, batch=4, warmup_epochs=2, precision="fp32", checkpoint_every=1, learning_rate=3e-3)
+RECIPE = TrainingConfig(epochs=5, batch=4, warmup_epochs=2, precision="fp32", learning_rate=3e-3)
+ENGINE = EngineConfig(checkpoint_every=1)
 
 
-def make_feed(n=12, batch=4, parts=2):
+def make_examples(n=12):
+    inputs = Inputs(modality="lfp", widths=(8,))
+    return [Example(inputs.tokenize(s)) for s in make_segments(["a", "b"] * (n // 2), [10] * n)]
+
+
+def make_feed(n=12, parts=2, examples=None, **changes):
     """`parts` part files of a's and b's segments, all held by one worker."""
-    segments = make_segments(["a", "b"] * (n // 2), [10] * n)
-    tokens = [Inputs(modality="lfp", widths=(8,)).tokenize(s) for s in segments]
+    examples = examples or make_examples(n)
     groups = np.array_split(np.arange(n), parts)
-    held = {Row(p, r): tokens[i] for p, group in enumerate(groups) for r, i in enumerate(group)}
-    valid = {Row(0, i): t for i, t in enumerate(tokens[:4])}
-    return Feed({"train": [len(g) for g in groups], "valid": [4]}, {"train": held, "valid": valid}, batch, seed=0)
+    train = {Row(p, r): examples[i] for p, group in enumerate(groups) for r, i in enumerate(group)}
+    valid = {Row(0, i): e for i, e in enumerate(examples[:4])}
+    sizes = [len(g) for g in groups]
+    given = {"batch": RECIPE.batch, "seed": 0, "owners": [f"part{p}" for p in range(parts)]} | changes
+    return Feed(
+        source=Kept({"train": train, "valid": valid}),
+        train_shards=Shards.deal(sizes, sizes),
+        valid_shards=Shards.deal([4], [4]),
+        **given,
+    )
 
 
-def make_training(folder, *, recipe=RECIPE, feed=None, seed=0, dropout=0.2):
+def make_training(folder, *, recipe=RECIPE, engine=ENGINE, feed=None, seed=0, dropout=0.2):
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     spec = dataclasses.replace(make_spec(), config=dataclasses.replace(CONFIG, dropout=dropout))
@@ -37,6 +50,7 @@ def make_training(folder, *, recipe=RECIPE, feed=None, seed=0, dropout=0.2):
         objective=masked_autoencoding(0.6),
         feed=feed or make_feed(),
         recipe=recipe,
+        engine=engine,
         seed=seed,
         folder=folder,
     )

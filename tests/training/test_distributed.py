@@ -1,4 +1,4 @@
-"""Ray Train: any number of workers sees the same batches and learns the same."""
+"""Ray Train: any number of workers, and any place of their segments, sees the same batches and learns the same."""
 
 import dataclasses
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from raydistill.config.engine import EngineConfig
 from raydistill.config.recordings import IngestConfig, Splits
-from raydistill.errors import TrainingError
+from raydistill.errors import DataError, TrainingError
 from raydistill.models.files import load_model
 from raydistill.models.neural import ModelSpec
 from raydistill.objectives import masked_autoencoding
@@ -20,21 +21,26 @@ from ..models.conftest import CONFIG
 from .conftest import RECIPE
 
 INGEST = IngestConfig(bin_width_ms=20, splits=Splits(segment_s=0.5, parent_s=1))
+SIZES = (("a", 1500, 8), ("b", 2100, 20), ("c", 1000, 5), ("d", 700, 12))
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """Three sessions of different size and patch count, so that shards and segments are uneven."""
-    store = Store(str(tmp_path_factory.mktemp("store")))
+def make_store(folder):
+    """Sessions of different size and patch count, so that shards and segments are uneven."""
+    store = Store(str(folder))
     random = np.random.default_rng(0)
-    for name, n_bins, units in (("a", 1500, 8), ("b", 2100, 20), ("c", 1000, 5)):
+    for name, n_bins, units in SIZES:
         spikes = random.poisson(0.5, (n_bins, units))
         store.write(Session.from_arrays(name, subject=name, bin_width_ms=20, spikes=spikes), INGEST, name * 64)
     store.publish()
     return store
 
 
-def distributed(store, folder, workers):
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return make_store(tmp_path_factory.mktemp("store"))
+
+
+def distributed(store, folder, workers, **changes):
     folder.mkdir()
     entries = store.entries()
     config = dataclasses.replace(CONFIG, dropout=0.0)
@@ -44,31 +50,41 @@ def distributed(store, folder, workers):
         objective=masked_autoencoding(0.6),
         store=store.uri,
         entries=tuple(entries),
-        recipe=dataclasses.replace(RECIPE, epochs=3, batch=8),
+        recipe=dataclasses.replace(RECIPE, batch=8),
         seed=0,
         folder=folder,
-        workers=workers,
+        workers=(workers, workers),
         use_gpu=False,
+        **changes,
     )
 
 
-def test_one_and_two_workers_learn_the_same(local_ray, store, tmp_path):
-    histories, models = [], []
-    for workers in (1, 2):
-        training = distributed(store, tmp_path / str(workers), workers)
-        progress = train_on_workers(training)
-        assert progress.epoch == 3
-        histories.append(read_history(training.folder / "history.jsonl"))
-        models.append(load_model(training.folder).state_dict())
-    for one, two in zip(*histories, strict=True):
-        assert one["train_loss"] == pytest.approx(two["train_loss"], abs=1e-5)
-        assert one["valid_loss"] == pytest.approx(two["valid_loss"], abs=1e-5)
-    for name, value in models[0].items():
-        torch.testing.assert_close(value, models[1][name], atol=1e-4, rtol=1e-3)
+@pytest.fixture(scope="module")
+def alone(local_ray, store, tmp_path_factory):
+    """One worker that keeps its segments."""
+    training = distributed(store, tmp_path_factory.mktemp("alone") / "job", 1)
+    reached = train_on_workers(training)
+    assert reached["epoch"] == 5 and reached["workers"] == 1 and reached["segments"]["place"] == "host"
+    return training
 
 
-@pytest.mark.parametrize(("workers", "said"), [(100, "share 4 part files"), (4, "need 5 CPUs")])
-def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, workers, said):
+@pytest.mark.parametrize(("workers", "memory"), [(2, "host"), (4, "host"), (2, "stream")])
+def test_workers_of_any_number_and_memory_learn_what_one_learns(alone, store, tmp_path, workers, memory):
+    engine = EngineConfig(memory=memory, micro_batch=3)
+    training = distributed(store, tmp_path / "job", workers, engine=engine)
+    reached = train_on_workers(training)
+    assert reached["workers"] == workers and reached["segments"]["place"] == memory
+    for one, other in zip(*(read_history(t.folder) for t in (alone, training)), strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], abs=1e-5)
+        assert one["valid_loss"] == pytest.approx(other["valid_loss"], abs=1e-5)
+    expected = load_model(alone.folder).state_dict()
+    for name, value in load_model(training.folder).state_dict().items():
+        torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("workers", "said"), [(100, "share 5 part files"), (4, "need 5 CPUs")])
+def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, monkeypatch, workers, said):
+    monkeypatch.setattr(local_ray, "cluster_resources", lambda: {"CPU": 3.0})
     with pytest.raises(TrainingError, match=said):
         train_on_workers(distributed(store, tmp_path / "many", workers))
 
@@ -76,5 +92,17 @@ def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, work
 def test_training_that_cannot_go_on_says_so_without_being_tried_again(local_ray, store, tmp_path):
     training = distributed(store, tmp_path / "hopeless", 1)
     recipe = dataclasses.replace(training.recipe, learning_rate=1e12, warmup_start=1.0, clip=None)
-    with pytest.raises(TrainingError, match="lower `learning_rate`"):
+    with pytest.raises(TrainingError, match=r"over sessions .*lower `learning_rate`"):
         train_on_workers(dataclasses.replace(training, recipe=recipe))
+
+
+def test_training_on_a_corrupt_part_names_it_and_goes_on_after_repair(local_ray, tmp_path):
+    store = make_store(tmp_path / "store")
+    part = tmp_path / "store" / store.entry("b").parts[0].path
+    whole = part.read_bytes()
+    part.write_bytes(whole[: len(whole) // 2])
+    training = distributed(store, tmp_path / "job", 2)
+    with pytest.raises((DataError, TrainingError), match=r"session=b/.* is missing or corrupt .*ingest session b"):
+        train_on_workers(training)
+    part.write_bytes(whole)
+    assert train_on_workers(training)["epoch"] == 5

@@ -6,11 +6,12 @@ import json
 import pytest
 import torch
 
+from raydistill.config.engine import EngineConfig
 from raydistill.errors import TrainingError
-from raydistill.training.history import read_history
+from raydistill.training.history import append_history, read_history
 from raydistill.training.loop import train, validate
 
-from .conftest import RECIPE, make_feed, make_training
+from .conftest import ENGINE, RECIPE, make_examples, make_feed, make_training
 
 
 def weights(training):
@@ -26,56 +27,77 @@ class Killed(Exception):
 
 
 class DyingFeed:
-    """A feed that ends the process, as far as the loop can tell, in the middle of an epoch."""
+    """A feed that ends the process, as far as the loop can tell, at some step of an epoch."""
 
-    def __init__(self, feed, epoch):
-        self.feed, self.epoch = feed, epoch
+    def __init__(self, feed, epoch, step):
+        self.feed, self.epoch, self.step = feed, epoch, step
 
-    def train(self, epoch):
-        for i, batch in enumerate(self.feed.train(epoch)):
-            if epoch == self.epoch and i == 1:
+    def __getattr__(self, name):
+        return getattr(self.feed, name)
+
+    def train(self, epoch, start=0):
+        for step, share in enumerate(self.feed.train(epoch, start), start):
+            if (epoch, step) == (self.epoch, self.step):
                 raise Killed
-            yield batch
-
-    def split(self, split):
-        return self.feed.split(split)
+            yield share
 
 
-@pytest.mark.parametrize("every", [1, 3])
-def test_training_killed_in_any_epoch_and_resumed_ends_with_the_same_bits(tmp_path, every):
-    recipe = dataclasses.replace(RECIPE, checkpoint_every=every)
-    whole = make_training(tmp_path / "whole", recipe=recipe)
+@pytest.mark.parametrize("every", [1, 3, 1 / 3])
+def test_training_killed_anywhere_and_resumed_ends_with_the_same_bits(tmp_path, every):
+    engine = EngineConfig(checkpoint_every=every)
+    whole = make_training(tmp_path / "whole", engine=engine)
     train(whole)
-    for epoch in range(RECIPE.epochs):
-        folder = tmp_path / f"killed-{epoch}"
+    for at in [(0, 1), (1, 2), (2, 1), (3, 0), (4, 2)]:
+        folder = tmp_path / "killed-{}-{}".format(*at)
         with pytest.raises(Killed):
-            train(make_training(folder, recipe=recipe, feed=DyingFeed(make_feed(), epoch)))
-        resumed = make_training(folder, recipe=recipe)
+            train(make_training(folder, engine=engine, feed=DyingFeed(make_feed(), *at)))
+        resumed = make_training(folder, engine=engine)
         train(resumed)
         assert_same_bits(weights(whole), weights(resumed))
-        lines = [read_history(t.folder / "history.jsonl") for t in (whole, resumed)]
-        losses = [[(line["epoch"], line["train_loss"], line["valid_loss"]) for line in ls] for ls in lines]
-        assert losses[0] == losses[1]
+        histories = [(t.folder / "history.jsonl").read_bytes() for t in (whole, resumed)]
+        assert histories[0] == histories[1] and len(read_history(folder)) == RECIPE.epochs
+
+
+def test_training_saves_within_an_epoch_and_goes_on_from_there(tmp_path):
+    engine = EngineConfig(checkpoint_every=1 / 3, checkpoint_keep=100)
+    with pytest.raises(Killed):
+        train(make_training(tmp_path, engine=engine, feed=DyingFeed(make_feed(), 1, 2)))
+    names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    steps = [(0, 1), (0, 2), (1, 0), (1, 1)]
+    assert names[:4] == [f"epoch-{epoch:06d}-step-{step:06d}" for epoch, step in steps]
+
+
+def test_training_keeps_as_many_checkpoints_as_asked(tmp_path):
+    train(make_training(tmp_path, engine=EngineConfig(checkpoint_every=1, checkpoint_keep=3)))
+    assert [p.name[:12] for p in sorted((tmp_path / "checkpoints").iterdir())] == [f"epoch-{e:06d}" for e in (3, 4, 5)]
 
 
 def test_training_with_a_corrupt_newest_checkpoint_goes_on_from_the_one_before(tmp_path):
     whole = make_training(tmp_path / "whole")
     train(whole)
-    cut = make_training(tmp_path / "cut", recipe=dataclasses.replace(RECIPE, epochs=4))
-    train(cut)
-    newest = tmp_path / "cut" / "checkpoints" / "epoch-000004"
+    train(make_training(tmp_path / "cut", recipe=dataclasses.replace(RECIPE, epochs=4)))
+    newest = tmp_path / "cut" / "checkpoints" / "epoch-000004-step-000000"
     (newest / "optimizer.pt").write_bytes((newest / "optimizer.pt").read_bytes()[:100])
     resumed = make_training(tmp_path / "cut")
     train(resumed)
     assert_same_bits(weights(whole), weights(resumed))
-    assert (newest.parent / "corrupt-epoch-000004").is_dir()
+    assert (newest.parent / f"corrupt-{newest.name}").is_dir()
+
+
+@pytest.mark.parametrize("micro_batch", [1, 3])
+def test_micro_batches_learn_what_whole_batches_learn(tmp_path, micro_batch):
+    whole = make_training(tmp_path / "whole", dropout=0.0)
+    cut = make_training(tmp_path / "cut", feed=make_feed(micro_batch=micro_batch), dropout=0.0)
+    train(whole), train(cut)
+    for one, other in zip(*(read_history(t.folder) for t in (whole, cut)), strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-5)
+        assert one["valid_loss"] == pytest.approx(other["valid_loss"], rel=1e-5)
 
 
 def test_training_lowers_the_loss_and_keeps_the_best_epoch(tmp_path):
     training = make_training(tmp_path, recipe=dataclasses.replace(RECIPE, epochs=30, learning_rate=1e-2))
     progress = train(training)
-    lines = read_history(tmp_path / "history.jsonl")
-    losses = [line["valid_loss"] for line in lines]
+    losses = [line["valid_loss"] for line in read_history(tmp_path)]
     assert losses[-1] < losses[0] and progress.best_loss == min(losses)
     assert validate(training)["loss"] == pytest.approx(min(losses), abs=1e-12)
 
@@ -86,11 +108,47 @@ def test_training_without_improvement_stops_after_its_patience(tmp_path):
     assert progress.epoch == progress.best_epoch + 1 + 3 < 50
 
 
-def test_training_with_infinite_loss_says_when_and_what_to_change(tmp_path):
-    feed = make_feed()
-    next(iter(feed.held["train"].values())).values[0, 0] = float("inf")
-    with pytest.raises(TrainingError, match=r"epoch 0.*lower `learning_rate`"):
+def test_training_with_infinite_loss_names_the_batch_and_keeps_the_last_checkpoint(tmp_path):
+    recipe = dataclasses.replace(RECIPE, epochs=2)
+    train(make_training(tmp_path, recipe=recipe))
+    examples = make_examples()
+    examples[0].tokens.values[0, 0] = float("inf")
+    feed = make_feed(parts=12, examples=examples)
+    step = next(i for i in range(feed.steps) if "part0" in feed.sessions(2, i))
+    with pytest.raises(TrainingError, match=rf"epoch 2, step {step}:.*sessions .*part0,") as raised:
         train(make_training(tmp_path, feed=feed))
+    assert raised.value.everywhere and "lower `learning_rate`" in str(raised.value)
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir())[-1] == "epoch-000002-step-000000"
+
+
+def test_training_whose_checkpoint_cannot_be_written_says_where_and_goes_on_after_repair(tmp_path):
+    whole = make_training(tmp_path / "whole")
+    train(whole)
+    folder = tmp_path / "full"
+    train(make_training(folder, recipe=dataclasses.replace(RECIPE, epochs=2)))
+    checkpoints = folder / "checkpoints"
+    checkpoints.rename(folder / "aside")
+    checkpoints.write_text("a file where the folder should be")
+    with pytest.raises(TrainingError, match=r"cannot save a checkpoint in .*checkpoints"):
+        train(make_training(folder))
+    checkpoints.unlink()
+    (folder / "aside").rename(checkpoints)
+    resumed = make_training(folder)
+    train(resumed)
+    assert_same_bits(weights(whole), weights(resumed))
+
+
+def test_training_out_of_memory_names_the_setting(tmp_path):
+    class Greedy:
+        def __getattr__(self, name):
+            return getattr(make_feed(), name)
+
+        def train(self, epoch, start=0):
+            torch.empty(1 << 60)
+            yield
+
+    with pytest.raises(TrainingError, match=r"out of memory on cpu with 4 segments.*micro_batch: 2"):
+        train(make_training(tmp_path, feed=Greedy()))
 
 
 def test_training_history_torn_line_is_dropped(tmp_path):
@@ -100,6 +158,14 @@ def test_training_history_torn_line_is_dropped(tmp_path):
     train(make_training(tmp_path))
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0, 1, 2, 3, 4]
+
+
+def test_history_says_what_was_learned_and_what_it_took(tmp_path):
+    train(make_training(tmp_path))
+    assert {"tokens_per_s", "data_wait_s", "checkpoint_stall_s", "time", "train_loss"} <= set(read_history(tmp_path)[0])
+    assert "time" not in json.loads((tmp_path / "history.jsonl").read_text().splitlines()[0])
+    append_history(tmp_path, {"epoch": 5}, {"epoch": 5, "time": 1.0})
+    assert read_history(tmp_path)[5] == {"epoch": 5, "time": 1.0}
 
 
 def test_validation_draws_the_same_masks_every_time(tmp_path):
@@ -113,7 +179,7 @@ def test_training_in_bf16_runs_in_fp32_where_the_hardware_has_none(tmp_path, mon
     losses = {}
     for precision in ("fp32", "bf16"):
         recipe = dataclasses.replace(RECIPE, precision=precision, epochs=1)
-        train(make_training(tmp_path / precision, recipe=recipe, dropout=0.0))
-        losses[precision] = read_history(tmp_path / precision / "history.jsonl")[0]["train_loss"]
+        train(make_training(tmp_path / precision, recipe=recipe, engine=ENGINE, dropout=0.0))
+        losses[precision] = read_history(tmp_path / precision)[0]["train_loss"]
     assert (losses["bf16"] == losses["fp32"]) is not there
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)

@@ -1,0 +1,24 @@
+"""What a training that ran out of something tells its user to change."""
+
+import contextlib
+
+import torch
+
+from raydistill.errors import TrainingError, one_line
+
+_ON_HOST = "can't allocate memory"  # what torch's CPU allocator says, as a plain RuntimeError
+
+
+@contextlib.contextmanager
+def guarded(training):
+    """Too little memory names the setting to change."""
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError, RuntimeError) as err:
+        if type(err) is RuntimeError and _ON_HOST not in str(err):
+            raise
+        micro = training.engine.micro_batch or training.recipe.batch
+        raise TrainingError(
+            f"out of memory on {training.device} with {micro} segments in a forward pass ({one_line(err)}); set "
+            f"`engine: {{micro_batch: {max(1, micro // 2)}}}`, which changes no result, or a smaller model"
+        ) from err

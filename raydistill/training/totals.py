@@ -1,0 +1,83 @@
+"""What a training has summed so far, without waiting for the device at every step."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from raydistill.errors import TrainingError
+
+
+class Totals:
+    """Totals and counts of the terms of an epoch, over all workers.
+
+    Steps are kept on the device until they are asked for, then added up one by one in float64: an epoch that went on
+    from a checkpoint ends with the same bits as one that was never stopped.
+
+    Args:
+        weights: term -> its weight in the loss.
+        epoch: for messages.
+        sums: of the steps before, as `sums` gave them.
+        step: how many these were.
+        sessions: step -> the sessions of its global batch, for messages.
+    """
+
+    def __init__(
+        self,
+        weights: dict[str, float],
+        epoch: int,
+        sums: dict[str, list[float]],
+        step: int,
+        sessions: Callable[[int], list[str]],
+    ):
+        self.weights, self.epoch, self.sessions = weights, epoch, sessions
+        self._sums = {name: list(sums.get(name, (0.0, 0.0))) for name in weights}
+        self._first, self._pending = step, []
+
+    def add(self, totals: Tensor, counts: Tensor, norm: Tensor) -> None:
+        """One step. Shape: totals and counts (terms,), norm () of the gradient."""
+        self._pending.append(torch.cat([totals.double(), counts.double(), norm.double()[None]]))
+
+    def sums(self) -> dict[str, list[float]]:
+        """term -> [total, count]. Raises TrainingError where a loss or gradient was not finite, naming the batch."""
+        if not self._pending:
+            return self._sums
+        for step, values in enumerate(torch.stack(self._pending).tolist(), self._first):
+            if not all(map(math.isfinite, values)):
+                raise TrainingError(self._not_finite(step, values), everywhere=True)
+            for i, name in enumerate(self.weights):
+                self._sums[name][0] += values[i]
+                self._sums[name][1] += values[i + len(self.weights)]
+        self._first, self._pending = self._first + len(self._pending), []
+        return self._sums
+
+    def means(self) -> dict[str, float]:
+        """`loss`, and its terms where it has several."""
+        return means(self.sums(), self.weights, f"epoch {self.epoch}")
+
+    def _not_finite(self, step, values):
+        n = len(self.weights)
+        told = ", ".join(f"{name} {value:g}" for name, value in zip(self.weights, values, strict=False))
+        return (
+            f"epoch {self.epoch}, step {step}: the loss or its gradient is not finite ({told}; gradient norm "
+            f"{values[2 * n]:g}) over sessions {', '.join(self.sessions(step))}; look at these recordings, lower "
+            "`learning_rate`, or set `clip`; the last checkpoint is kept"
+        )
+
+
+def means(sums: dict[str, list[float]], weights: dict[str, float], when: str) -> dict[str, float]:
+    """Mean of each term and `loss`. Raises TrainingError where there was nothing, or it is not finite."""
+    if not any(count for _, count in sums.values()):
+        raise TrainingError(
+            f"nothing to learn from in {when}: the fold is empty; give longer recordings or other splits",
+            everywhere=True,
+        )
+    found = {name: total / max(count, 1) for name, (total, count) in sums.items()}
+    loss = sum(weights[name] * mean for name, mean in found.items())
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"the loss is {loss} in {when} ({found}); lower `learning_rate`, set `clip`, or look at the recordings",
+            everywhere=True,
+        )
+    return {"loss": loss} | (found if len(found) > 1 else {})

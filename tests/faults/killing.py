@@ -1,0 +1,180 @@
+"""SIGKILL in the middle of a pretraining on two workers, again and again; the same command, and the same answer.
+
+    python -m tests.faults.killing --kills 30
+
+kills a worker, the driver and the raylet in turn at seeded moments of starting, training and saving, gives the same
+command again wherever it ended, and compares what comes out with an undisturbed run, byte for byte.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..commands import SWEEP, raydistill, read_json, start
+
+VICTIMS = ("worker", "driver", "raylet")
+TITLES = {"worker": "ray::RayTrainWorker", "raylet": "/raylet/raylet"}
+EPOCHS = 24
+PRETRAINING = "ms_spike/seed0"
+
+
+def sweep_text(epochs: int = EPOCHS) -> str:
+    """One pretraining, saved four times an epoch, and a model on one session that starts from it."""
+    text = SWEEP.replace("pretraining: {epochs: 8}", f"pretraining: {{epochs: {epochs}}}")
+    text = text.replace("checkpoint_every: 1", "checkpoint_every: 0.25")
+    text = text[: text.index("sessions:")]
+    return text + (
+        "sessions:\n  held_out: {names: [S1_02]}\n  pretraining: {except: held_out}\n"
+        "jobs:\n  ms_spike: {pretrain: spikes, on: pretraining, workers: 2}\n"
+        "  teacher: {finetune: ms_spike, each: held_out}\nmethods: {MS-Spike: teacher}\n"
+    )
+
+
+@dataclass
+class Running:
+    """The sweep, given as a command as often as it takes."""
+
+    folder: Path
+
+    def __post_init__(self):
+        plan = read_json("plan", "sweep.yaml", cwd=self.folder)
+        self.keys = {job["name"]: job["key"] for job in plan["jobs"]}
+        self.process = start("sweep", "sweep.yaml", cwd=self.folder)
+        self.starts = 1
+
+    def job(self, name: str) -> Path:
+        return self.folder / "runs" / "jobs" / self.keys[name]
+
+    @property
+    def epochs(self) -> int:
+        history = self.job(PRETRAINING) / "history.jsonl"
+        return len(history.read_bytes().splitlines()) if history.exists() else 0
+
+    @property
+    def pretrained(self) -> bool:
+        return (self.job(PRETRAINING) / "_SUCCESS").exists()
+
+    def again(self) -> None:
+        """Wait for a command that lost its driver or raylet, and give the same one."""
+        end_of(self.process)
+        self.process = start("sweep", "sweep.yaml", cwd=self.folder)
+        self.starts += 1
+
+
+def end_of(process, seconds: float = 120) -> int:
+    """The exit code of a command that is about to end."""
+    try:
+        return process.wait(seconds)
+    except Exception as err:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise AssertionError(f"the command did not end in {seconds:g} s after what it needs was killed") from err
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Processes below `pid` -> their titles."""
+    parents, titles = {}, {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            titles[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (OSError, ValueError):  # it has just ended
+            continue
+    found, below = {}, [pid]
+    while below:
+        children = [child for child, parent in parents.items() if parent in below]
+        found |= {child: titles.get(child, "") for child in children}
+        below = children
+    return found
+
+
+def kill(running: Running, victim: str, wait_s: float = 60) -> bool:
+    """Kill one of the command's processes; False where the pretraining was over before there was one."""
+    if victim == "driver":
+        os.kill(running.process.pid, signal.SIGKILL)
+        return True
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end and not running.pretrained:
+        for pid, title in descendants(running.process.pid).items():
+            if TITLES[victim] in title:
+                os.kill(pid, signal.SIGKILL)
+                return True
+        time.sleep(0.02)
+    return False
+
+
+def disturb(running: Running, victim: str, chance: random.Random) -> bool:
+    """Kill `victim` at a moment drawn from `chance`: while all is being started, or some epochs and a bit later."""
+    if chance.random() < 0.25:
+        time.sleep(chance.uniform(0, 15))
+    else:
+        wanted, later = running.epochs + chance.randint(1, 3), chance.uniform(0, 0.5)
+        while running.epochs < wanted and not running.pretrained and running.process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(later)
+    before = running.epochs
+    if running.pretrained or not kill(running, victim):
+        return False
+    print(f"killed the {victim} at epoch {before}", flush=True)
+    if victim != "worker":
+        running.again()
+    return True
+
+
+def outcome(folder: Path) -> dict[str, bytes]:
+    """What must not differ: weights, history, and scores."""
+    plan = read_json("plan", "sweep.yaml", cwd=folder)
+    jobs = {job["name"]: folder / "runs" / "jobs" / job["key"] for job in plan["jobs"] if job["kind"] != "baseline"}
+    found = {f"{name} {file}": (job / file).read_bytes() for name, job in jobs.items() for file in FILES}
+    results = read_json("results", "sweep.yaml", cwd=folder)
+    return found | {"scores": json.dumps(results["scores"]).encode()}
+
+
+FILES = ("model.safetensors", "history.jsonl")
+
+
+def undisturbed(folder: Path) -> dict[str, bytes]:
+    (folder / "sweep.yaml").write_text(sweep_text())
+    raydistill("sweep", "sweep.yaml", cwd=folder, check=0)
+    return outcome(folder)
+
+
+def disturbed(folder: Path, victims: tuple[str, ...], seed: int) -> tuple[dict[str, bytes], int]:
+    """The outcome after all these kills, as far as the pretraining lasted, and how many there were."""
+    (folder / "sweep.yaml").write_text(sweep_text())
+    chance, running, kills = random.Random(seed), Running(folder), 0
+    for victim in victims:
+        kills += disturb(running, victim, chance)
+    code = running.process.wait(300)
+    assert code == 0, f"exit {code}; see {folder / 'log.txt'}"
+    return outcome(folder), kills
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="raydistill-kills-") as folder:
+        whole = Path(folder) / "whole"
+        whole.mkdir()
+        expected, killed, run = undisturbed(whole), 0, 0
+        while killed < given.kills:
+            here = Path(folder) / str(run)
+            here.mkdir()
+            n = min(6, given.kills - killed)
+            victims = tuple(VICTIMS[(killed + i) % 3] for i in range(n))
+            found, kills = disturbed(here, victims, given.seed + run)
+            different = [name for name in expected if expected[name] != found[name]]
+            assert not different, f"after {victims}: {different} differ"
+            killed, run = killed + kills, run + 1
+            print(f"run {run}: {kills} kills, {killed} in all; weights, history and scores equal", flush=True)
+
+
+if __name__ == "__main__":
+    main()

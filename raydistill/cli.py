@@ -274,7 +274,7 @@ def ui(*, runs: Runs = RUNS, port: int = 5000):
 
 @app.command
 def bench(
-    what: Literal["ingest", "train"],
+    what: Literal["ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers"],
     *,
     minutes: Annotated[float, Parameter(help="ingest: length of the recording that is made and ingested.")] = 1.0,
     segments: Annotated[int, Parameter(help="train: segments in a batch.")] = 8,
@@ -282,24 +282,44 @@ def bench(
     precision: Annotated[Literal["fp32", "bf16"], Parameter(help="train")] = "bf16",
     compiled: Annotated[bool, Parameter(name="--compile", help="train: with torch.compile.", negative="")] = False,
     device: Annotated[Literal["cpu", "cuda"], Parameter(help="train")] = "cpu",
+    sessions: Annotated[
+        int | None, Parameter(help="load, stream-vs-memory, workers: random sessions in the store, of equal size.")
+    ] = None,
     json_: AsJson = False,
 ):
     """What a part of raydistill costs on this machine, beside what the machine could do at best."""
+    store = {} if sessions is None else {"sessions": sessions}
     if what == "ingest":
         from raydistill.bench.ingest import bench_ingest
 
         report = bench_ingest(minutes=minutes, say=_say)
-    else:
+    elif what == "train":
         from raydistill.bench.train import bench_train
 
         report = bench_train(
             segments=segments, bins=bins, precision=precision, compiled=compiled, device=device, say=_say
         )
+    elif what == "load":
+        from raydistill.bench.load import bench_load
+
+        report = bench_load(**store, say=_say)
+    elif what == "stream-vs-memory":
+        from raydistill.bench.streaming import bench_streaming
+
+        report = bench_streaming(**store, say=_say)
+    elif what == "checkpoint":
+        from raydistill.bench.checkpoint import bench_checkpoint
+
+        report = bench_checkpoint(say=_say)
+    else:
+        from raydistill.bench.workers import bench_workers
+
+        report = bench_workers(**store, say=_say)
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:
         for name, value in report.figures.items():
-            print(f"{name:<20} {value:10.4g}")
+            print(f"{name:<28} {value:10.4g}")
 
 
 @app.command

@@ -24,7 +24,7 @@ ALLOWED = {
     "evaluation": "objectives models store config errors",
     "tracking": "errors",
     "sweep": "training evaluation tracking recordings objectives models store config cluster errors",
-    "bench": "sweep training evaluation tracking recordings objectives models store config errors",
+    "bench": "sweep training evaluation tracking recordings objectives models store config cluster errors",
     "doctor": "models errors",
     "cli": "bench doctor sweep training evaluation tracking recordings objectives models store config errors",
 }

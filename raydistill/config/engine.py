@@ -17,6 +17,9 @@ class EngineConfig:
     """Budget on the device, a worker; by default a third of its memory, for model and activations need the rest."""
     host_gb: float = 8.0
     """Budget in host memory, a worker."""
+    reading: Literal["auto", "ray_data", "worker"] = "auto"
+    """Who decodes the files of a pretraining: tasks of Ray Data, wherever a core is free, or the worker itself. auto:
+    Ray Data where a worker's segments are many enough for that to pay."""
     micro_batch: int | None = None
     """Segments in one forward pass of a worker; gradients add up to the global batch. By default all at once."""
     checkpoint_every: float = 5.0

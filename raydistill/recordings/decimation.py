@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from raydistill.errors import DataError
 from raydistill.recordings.readers import Signal
@@ -42,8 +43,8 @@ Decimate = Callable[[Signal, Decimation], Iterator[np.ndarray]]
 def planned(signal: Signal, first: int, stop: int, bin_hz: float, channels: np.ndarray, lfp_nan) -> Decimation:
     """The decimation of raw samples [first, stop), to 500 Hz or more and at least 2.5 samples a bin."""
     factor = max(1, int(signal.rate_hz / max(_DECIMATED_HZ, _BINS * bin_hz)))
-    step = _SLICE_BYTES // (4 * signal.n_channels * factor) - 2 * _HALF_TAPS
-    step = max(8 * _HALF_TAPS, step)  # shorter slices would read too much twice
+    frames = _SLICE_BYTES // (4 * signal.n_channels * factor)
+    step = max(8 * _HALF_TAPS, frames - 2 * _HALF_TAPS)  # the first slice reads those of the filter, too
     return Decimation(
         first=first,
         n=-(-(stop - first) // factor),
@@ -66,9 +67,17 @@ def decimated(signal: Signal, stage: Decimation, start: int = 0, stop: int | Non
         DataError: a value is not finite, unless `lfp_nan` is "interpolate".
     """
     taps = decimator(stage.factor)
+    beyond = len(taps) - 1  # frames of raw samples that a slice shares with the next, and that are read once
+    shares = np.empty((stage.step + beyond, len(taps), len(stage.channels)), dtype=np.float32)
     stop = stage.n if stop is None else stop
     for a in range(start, stop, stage.step):
-        yield _slice(signal, stage, taps, a, min(a + stage.step, stop))
+        b, known = min(a + stage.step, stop), 0 if a == start else beyond
+        own = shares[: b - a + beyond]
+        _share(_read(signal, stage, taps, a + known, b + beyond), taps, own[known:])
+        samples = _summed(own)
+        # What is not finite reaches every sum that it is part of; to look there first saves a pass over raw samples.
+        yield samples if np.isfinite(samples).all() else _without_lost(signal, stage, taps, a, b)
+        shares[:beyond] = shares[b - a : b - a + beyond]
 
 
 def decimator(factor: int) -> np.ndarray:
@@ -82,41 +91,60 @@ def decimator(factor: int) -> np.ndarray:
     return np.append(taps, 0.0).reshape(-1, factor).astype(np.float32)
 
 
-def _slice(signal, stage, taps, a, b):
-    """(b - a, C) float32: decimated samples [a, b)."""
-    start = stage.first + a * stage.factor - (taps.size - 1) // 2
-    raw = _read_padded(signal, start, start + (b - a + len(taps) - 1) * stage.factor, stage.channels)
-    with np.errstate(invalid="ignore"):
-        samples = _decimate(raw, taps, b - a)
-    # What is not finite reaches every sum that it is part of; to look there first saves a pass over the raw samples.
-    if np.isfinite(samples).all() or not (lost := ~np.isfinite(raw)).any():
-        return samples
-    if stage.lfp_nan == "error":
+def _without_lost(signal, stage, taps, a, b):
+    """(b - a, C) float32: decimated samples [a, b) from the raw samples that are finite."""
+    raw = _read(signal, stage, taps, a, b + len(taps) - 1)
+    lost = ~np.isfinite(raw)
+    if stage.lfp_nan == "error" and lost.any():
         column = int(np.argmax(lost.any(axis=0)))
-        at = signal.start_s + (start + int(np.argmax(lost[:, column]))) / signal.rate_hz
+        at = signal.start_s + (_first_raw(stage, taps, a) + int(np.argmax(lost[:, column]))) / signal.rate_hz
         raise DataError(
             f"LFP channel {stage.channels[column]} is not finite at {at:.3f} s; drop the channel with "
             f"`drop_channels: [{stage.channels[column]}]` or set `lfp_nan: interpolate`"
         )
-    found = _decimate((~lost).astype(np.float32), taps, b - a)
+    found = _decimate((~lost).astype(np.float32), taps)
     with np.errstate(all="ignore"):
-        return np.where(found > 0.5, _decimate(np.where(lost, 0, raw), taps, b - a) / found, np.nan)
+        return np.where(found > 0.5, _decimate(np.where(lost, 0, raw), taps) / found, np.nan)
 
 
-def _read_padded(signal, start, stop, channels):
-    """Raw samples [start, stop) of the channels as float32; the first and last sample stand for those beyond."""
-    inside = max(0, start), min(signal.n_samples, stop)
-    raw = signal.read(*inside).astype(np.float32, copy=False)
-    raw = raw if len(channels) == signal.n_channels else raw[:, channels]
-    before, after = inside[0] - start, stop - inside[1]
-    return np.pad(raw, ((before, after), (0, 0)), mode="edge") if before or after else raw
+def _first_raw(stage, taps, frame):
+    """The raw sample with which a frame begins; decimated sample i is the sum over frames i to i + len(taps) - 1."""
+    return stage.first + frame * stage.factor - (taps.size - 1) // 2
 
 
-def _decimate(raw, taps, m):
-    """(m, C) float32: every `factor`-th sample of raw (samples, C) behind the filter, as matrix products."""
-    phases, factor = taps.shape
-    if factor == 1:
-        return raw
-    # ((m + phases - 1) * factor, C) -> (m + phases - 1, factor, C) -> what each row adds to `phases` outputs
-    shares = taps @ raw.reshape(m + phases - 1, factor, -1)
-    return sum(shares[p : p + m, p] for p in range(phases))
+def _read(signal, stage, taps, a, b):
+    """Raw samples of the frames [a, b) as float32; the first and last sample stand for those beyond."""
+    start, stop = _first_raw(stage, taps, a), _first_raw(stage, taps, b)
+    first = min(max(0, start), signal.n_samples - 1)
+    last = max(first, min(signal.n_samples, stop) - 1)
+    raw = signal.read(first, last + 1).astype(np.float32, copy=False)
+    raw = raw if len(stage.channels) == signal.n_channels else raw[:, stage.channels]
+    inside = first == start and last == stop - 1
+    return raw if inside else raw[np.clip(np.arange(start, stop), first, last) - first]
+
+
+def _decimate(raw, taps):
+    """(m, C) float32: every `factor`-th sample of raw (samples, C) behind the filter."""
+    shares = np.empty((len(raw) // taps.shape[1], len(taps), raw.shape[1]), dtype=np.float32)
+    _share(raw, taps, shares)
+    return _summed(shares)
+
+
+def _share(raw, taps, out):
+    """Put what each frame of raw samples adds to decimated ones, one a phase, into `out`, (frames, phases, C)."""
+    # (frames * factor, C) -> (frames, factor, C)
+    frames = raw.reshape(len(out), taps.shape[1], -1)
+    if taps.size == 1:
+        out[:] = frames
+    else:
+        with np.errstate(invalid="ignore"):
+            np.matmul(taps, frames, out=out)
+
+
+def _summed(shares):
+    """(m, C): decimated sample i is the sum of shares[i + p, p] over the phases p."""
+    frames, phases, width = shares.shape
+    frame, phase, column = shares.strides
+    diagonals = as_strided(shares, (frames - phases + 1, phases, width), (frame, frame + phase, column))
+    with np.errstate(invalid="ignore"):
+        return diagonals.sum(axis=1)

@@ -1,9 +1,9 @@
 """The LFP chain of spec A1 in its sound form: from raw voltages onto bin centres, in bounded memory.
 
 1. The file is read once, in slices of all channels; a linear-phase FIR decimates them to about 500 Hz
-   (decimation.py), and the decimated samples wait in a temporary file, one block of channels after the other.
+   (decimation.py). Of a long recording the decimated samples wait in a temporary file, by blocks of channels.
 2. Notch, high-pass, low-pass and the limit to the band that the bins can hold are one real gain for each frequency,
-   as they all have zero phase: it multiplies the cosine transform of a block (float64). That transform mirrors a
+   as they all have zero phase: it multiplies the cosine transform of a block (float32). That transform mirrors a
    signal evenly at its ends; an odd extension of an oscillation would be a step, to which the high-pass rings.
 3. A short windowed sinc takes the signal at the bin centres (resample.py). Since a bin's weights follow from its own
    time there is no drift, however long the recording.
@@ -25,7 +25,7 @@ from raydistill.recordings.decimation import Decimate, decimated, planned
 from raydistill.recordings.readers import Signal
 from raydistill.recordings.resample import at_places, at_published_stamps
 
-_BLOCK_BYTES = 16 << 20  # of a block of channels in float64
+_BLOCK_BYTES = 32 << 20  # of a block of channels in float32, in which it is filtered
 _NOTCH_Q = 30.0
 _ORDER = 2
 _STOP = 1.1  # of the bins' Nyquist frequency: from there on nothing is left to fold, below it all passes
@@ -70,8 +70,8 @@ def lfp_on_bins(
         on_bins = at_places((bins.centres - start_s) * rate_hz, stage.n)
     gain = _gain(filters, rate_hz, bin_hz, stage.n)
     out = np.empty((bins.n, len(channels)), dtype=np.float32)
-    for block, samples in _blocks(decimate(signal, stage), stage):
-        out[:, block] = on_bins @ _filtered(samples, gain)
+    for block, samples in _blocks(decimate(signal, stage), stage, len(gain)):
+        out[:, block] = on_bins @ _filtered(samples, gain)[: stage.n]
     if filters is not None and filters.common_average:
         out -= out.mean(axis=1, keepdims=True)
     return out
@@ -107,25 +107,41 @@ def _needed_samples(signal, bins, filters):
     return max(0, first), min(signal.n_samples, stop)
 
 
-def _blocks(slices, stage):
-    """(channels, (M, width) float32) of each block of channels, of which memory holds one."""
+def _blocks(slices, stage, rows):
+    """(channels, (rows, width) float32) of each block of channels, of which memory holds one.
+
+    Its M samples are followed by the last of them, mirrored, up to a length whose transform is fast.
+    """
     n, channels = stage.n, stage.channels
-    per_block = max(1, _BLOCK_BYTES // (8 * n))
+    per_block = max(1, _BLOCK_BYTES // (4 * rows))
     blocks = [slice(a, min(a + per_block, len(channels))) for a in range(0, len(channels), per_block)]
+    for block, samples in zip(blocks, _collected(slices, n, rows, blocks), strict=True):
+        _fill_gaps(samples[:n], channels[block])
+        samples[n:] = samples[2 * n - rows : n][::-1]
+        yield block, samples
+
+
+def _collected(slices, n, rows, blocks):
+    """The columns of each block, (rows, width) float32 of which n are filled; several blocks wait in a file."""
+    if len(blocks) == 1:
+        samples, row = np.empty((rows, blocks[0].stop), dtype=np.float32), 0
+        for part in slices:
+            samples[row : row + len(part)] = part
+            row += len(part)
+        yield samples
+        return
     with TemporaryFile() as file:
         row = 0
-        for samples in slices:
+        for part in slices:
             for block in blocks:
                 file.seek(4 * (n * block.start + row * (block.stop - block.start)))
-                file.write(samples[:, block].tobytes())
-            row += len(samples)
+                file.write(part[:, block].tobytes())
+            row += len(part)
         file.seek(0)
         for block in blocks:
-            width = block.stop - block.start
-            # (M * width,) -> (M, width)
-            samples = np.fromfile(file, dtype=np.float32, count=n * width).reshape(n, width)
-            _fill_gaps(samples, channels[block])
-            yield block, samples
+            samples = np.empty((rows, block.stop - block.start), dtype=np.float32)
+            file.readinto(samples[:n])
+            yield samples
 
 
 def _fill_gaps(samples, channels):
@@ -140,19 +156,18 @@ def _fill_gaps(samples, channels):
 
 
 def _filtered(samples, gain):
-    """(M, C): the samples behind all filters, whose `gain` is given for each coefficient of a cosine transform."""
+    """(rows, C) samples behind all filters, in the memory of `samples`; `gain` is that of each cosine."""
     from scipy.fft import dct, idct
 
     if (gain == 1).all():
         return samples
-    mirrored = np.pad(samples, ((0, len(gain) - len(samples)), (0, 0)), mode="symmetric")
-    spectrum = dct(mirrored.astype(np.float64), axis=0, overwrite_x=True)
+    spectrum = dct(samples, axis=0, overwrite_x=True)
     spectrum *= gain[:, None]
-    return idct(spectrum, axis=0, overwrite_x=True)[: len(samples)]
+    return idct(spectrum, axis=0, overwrite_x=True)
 
 
 def _gain(filters, rate_hz, bin_hz, n):
-    """(M or a little more,) gain of the chain at the frequencies of a cosine transform of n samples.
+    """(M or a little more,) float32 gain of the chain at the frequencies of a cosine transform of n samples.
 
     That of the sections is squared, as for a pass forward and one backward.
     """
@@ -167,4 +182,4 @@ def _gain(filters, rate_hz, bin_hz, n):
     if len(sections):
         kept = gain > 0
         gain[kept] *= np.abs(freqz_sos(sections, frequencies[kept], fs=rate_hz)[1]) ** 2
-    return gain
+    return gain.astype(np.float32)

@@ -3,6 +3,8 @@
 Axes: M samples, T bins.
 """
 
+from functools import cache
+
 import numpy as np
 
 from raydistill.recordings.bins import Bins
@@ -14,7 +16,7 @@ _PHASES = 4096  # places between two samples, in steps of 1/4096 (0.5 us at 500 
 
 
 def at_places(places: np.ndarray, n: int):
-    """(T, n) sparse: the value at each fractional place among n samples, by a windowed sinc over 10 on either side.
+    """(T, n) sparse float32: the value at each fractional place among n samples, by a sinc over 10 on either side.
 
     A place on a sample takes that sample, exactly; the first and last sample stand for those beyond.
     """
@@ -30,7 +32,7 @@ def at_places(places: np.ndarray, n: int):
 
 
 def at_published_stamps(signal: Signal, bins: Bins, rate_hz: float, n: int):
-    """(T, n) sparse: bins as the published code takes them, from n samples at `rate_hz` of the whole signal.
+    """(T, n) sparse float32: bins as the published code takes them, from n samples at `rate_hz` of the whole signal.
 
     It resamples S seconds to k = int(S / bin width) samples. Sample i stands at i * S / k, but is stamped as if the
     last one stood at the end: linspace(0, end, k). From stamp to stamp, and beyond them, values lie on straight lines.
@@ -47,14 +49,15 @@ def at_published_stamps(signal: Signal, bins: Bins, rate_hz: float, n: int):
     share = places - before
     weights, columns = np.column_stack([1 - share, share]), np.column_stack([before, before + 1])
     lines = csr_array((weights.ravel(), columns.ravel(), np.arange(bins.n + 1) * 2), shape=(bins.n, k))
-    return lines @ at_places(np.arange(k) * (seconds / k * rate_hz), n)
+    return (lines @ at_places(np.arange(k) * (seconds / k * rate_hz), n)).astype(np.float32)
 
 
+@cache
 def _sinc_table():
-    """(phases, 2 * 10 + 1) weights of the samples around a place that lies phase / _PHASES after the middle one."""
+    """(phases, 2 * 10 + 1) float32 weights of the samples around a place, phase / _PHASES after the middle one."""
     half = _ZERO_CROSSINGS
     offsets = np.arange(-half, half + 1)[None] - np.arange(_PHASES)[:, None] / _PHASES
     window = np.i0(_KAISER * np.sqrt(np.maximum(0.0, 1 - (offsets / half) ** 2)))
     weights = np.sinc(offsets) * window * (np.abs(offsets) <= half)
     weights[np.abs(weights) < 1e-12 * weights.max()] = 0.0
-    return weights / weights.sum(axis=1, keepdims=True)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -6,7 +6,7 @@ dimensions. Tokens are time-major: (t0 p0, t0 p1, ..., t1 p0, ...), one segment 
 
 import dataclasses
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -168,20 +168,33 @@ class Batch:
 
 def pack(tokens: list[Tokens]) -> Batch:
     """Concatenate segments into one batch, in the order given."""
-    repeat = lambda t, values: np.tile(values, (t.n_bins, *[1] * (values.ndim - 1)))  # noqa: E731
-    together = lambda arrays: torch.from_numpy(np.concatenate(arrays))  # noqa: E731
     has_behavior = all(t.behavior is not None for t in tokens) and len({t.behavior.shape[1] for t in tokens}) == 1
     values = torch.cat([t.values for t in tokens])
+    places = zip(*(_places(t.n_bins, t.slots.shape, t.slots.tobytes()) for t in tokens), strict=True)
+    time, patch, slots, patches = map(torch.cat, places)
     return Batch(
         values=values.float() if values.dtype == torch.float16 else values,
-        time=together([np.repeat(np.arange(t.n_bins), t.n_patches) for t in tokens]),
-        patch=together([repeat(t, np.arange(t.n_patches)) for t in tokens]),
-        slots=together([repeat(t, t.slots) for t in tokens]),  # (P, G) -> (T * P, G)
+        time=time,
+        patch=patch,
+        slots=slots,
         widths=tokens[0].widths,
-        patches=together([np.full(len(t.values), t.n_patches) for t in tokens]),
+        patches=patches,
         sessions=tuple(t.session for t in tokens),
         numbers=tuple(t.number for t in tokens),
         bins=tuple(t.n_bins for t in tokens),
-        lengths=tuple(len(t.values) for t in tokens),
+        lengths=tuple(t.n_bins * t.n_patches for t in tokens),
         behavior=torch.cat([t.behavior for t in tokens]) if has_behavior else None,
+    )
+
+
+@lru_cache(maxsize=256)  # making them anew for every batch took longer than copying the values (48 kB for 1500 tokens)
+def _places(n_bins: int, shape: tuple[int, int], slots: bytes) -> tuple[torch.Tensor, ...]:
+    """`time`, `patch`, `slots` and `patches` of one segment's tokens, from its T and its (P, G) int64 slots."""
+    n_patches = shape[0]
+    cut = torch.frombuffer(bytearray(slots), dtype=torch.int64).view(shape)
+    return (
+        torch.arange(n_bins).repeat_interleave(n_patches),
+        torch.arange(n_patches).repeat(n_bins),
+        cut.repeat(n_bins, 1),  # (P, G) -> (T * P, G)
+        torch.full((n_bins * n_patches,), n_patches),
     )

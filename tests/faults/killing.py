@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import tempfile
 import time
@@ -144,9 +145,15 @@ def undisturbed(folder: Path) -> dict[str, bytes]:
     return outcome(folder)
 
 
-def disturbed(folder: Path, victims: tuple[str, ...], seed: int) -> tuple[dict[str, bytes], int]:
-    """The outcome after all these kills, as far as the pretraining lasted, and how many there were."""
-    (folder / "sweep.yaml").write_text(sweep_text())
+def disturbed(folder: Path, whole: Path, victims: tuple[str, ...], seed: int) -> tuple[dict[str, bytes], int]:
+    """The outcome after all these kills, as far as the pretraining lasted, and how many there were.
+
+    Args:
+        whole: folder of an undisturbed run, whose recordings are taken over: it is the training that is disturbed.
+    """
+    shutil.copy(whole / "sweep.yaml", folder)
+    for part in ("recordings", "stores"):
+        shutil.copytree(whole / "runs" / part, folder / "runs" / part)
     chance, running, kills = random.Random(seed), Running(folder), 0
     for victim in victims:
         kills += disturb(running, victim, chance)
@@ -169,7 +176,7 @@ def main() -> None:
             here.mkdir()
             n = min(6, given.kills - killed)
             victims = tuple(VICTIMS[(killed + i) % 3] for i in range(n))
-            found, kills = disturbed(here, victims, given.seed + run)
+            found, kills = disturbed(here, whole, victims, given.seed + run)
             different = [name for name in expected if expected[name] != found[name]]
             assert not different, f"after {victims}: {different} differ"
             killed, run = killed + kills, run + 1

@@ -224,6 +224,18 @@ def test_decimation_in_parts_equals_the_whole_bit_for_bit(staged, per_part):
     assert np.array_equal(np.concatenate(parts), whole, equal_nan=True)
 
 
+@pytest.mark.parametrize("n", [*range(5_100, 5_116), 5_140])
+def test_decimation_in_slices_equals_one_slice_however_little_the_last_slice_holds(rng, n):
+    values = rng.normal(size=(n, 2)).astype(np.float32)
+    sig = Signal(read=lambda a, b: values[a:b], n_samples=n, n_channels=2, rate_hz=8000.0, start_s=0.0)
+    stage = planned(sig, 0, n, 100.0, np.arange(2), "error")
+    assert stage.factor == 16
+    once = list(decimated(sig, replace(stage, step=1000)))
+    sliced = list(decimated(sig, replace(stage, step=40)))
+    assert len(once) == 1 and len(sliced) == -(-n // 640)
+    assert np.array_equal(np.concatenate(sliced), once[0])
+
+
 def test_decimation_of_a_part_names_the_same_lost_sample_as_the_whole(staged):
     sig, stage = staged
     stage = replace(stage, lfp_nan="error")

@@ -68,9 +68,9 @@ def alone(local_ray, store, tmp_path_factory):
     return training
 
 
-@pytest.mark.parametrize(("workers", "memory"), [(2, "host"), (4, "host"), (2, "stream")])
+@pytest.mark.parametrize(("workers", "memory"), [(4, "host"), (2, "stream")])
 def test_workers_of_any_number_and_memory_learn_what_one_learns(alone, store, tmp_path, workers, memory):
-    engine = EngineConfig(memory=memory, micro_batch=3)
+    engine = EngineConfig(memory=memory, micro_batch=3, reading="ray_data")
     training = distributed(store, tmp_path / "job", workers, engine=engine)
     reached = train_on_workers(training)
     assert reached["workers"] == workers and reached["segments"]["place"] == memory

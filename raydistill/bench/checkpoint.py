@@ -1,0 +1,89 @@
+"""`bench checkpoint`: how long a training stands still for a checkpoint of the paper's model, and when it is whole.
+
+The model has made one step, so its AdamW holds both moments of every weight. It is saved several times as the loop
+saves it: the state is copied while the training waits, then written by a thread of the saver's own, flushed to disk
+and renamed. A checkpoint is model, best model and moments: four times the weights.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from raydistill.bench import Report, versions
+from raydistill.bench.machine import copy_gb_per_s
+from raydistill.config.engine import EngineConfig
+from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
+from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of
+from raydistill.objectives import Draw, masked_autoencoding
+from raydistill.store.session import Segment
+from raydistill.store.tokens import pack
+from raydistill.training.checkpoint import Progress, Saver, copied
+from raydistill.training.loop import Pass
+from raydistill.training.optim import build_optimizer, set_schedule
+
+
+def bench_checkpoint(
+    *,
+    config: ModelConfig = PRESETS["paper"].model,
+    warmup: int = 1,
+    repeats: int = 5,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Medians over the repeats, into a folder where temporary files go, after a warm-up that is not counted.
+
+    `stall_s`: how long `Saver.save` holds the loop, no earlier checkpoint being under way. `write_s`: from that call
+    until the checkpoint is whole under its name, the removal of the third newest included.
+    """
+    model, optimizer = _stepped(config)
+    say("saving")
+    with TemporaryDirectory(prefix="raydistill-bench-") as folder:
+        times = [_saved(Path(folder), epoch, model, optimizer) for epoch in range(warmup + repeats)][warmup:]
+        newest = max(Path(folder).glob("epoch-*"))
+        size = sum(path.stat().st_size for path in newest.iterdir())
+    return Report(
+        what="checkpoint",
+        device="cpu",
+        threads=torch.get_num_threads(),
+        precision="fp32",
+        figures={
+            "stall_s": median(stall_s for stall_s, _ in times),
+            "write_s": median(write_s for _, write_s in times),
+            "size_mb": size / 1e6,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "copy_gb_per_s": copy_gb_per_s(),
+        },
+        versions=versions("torch", "safetensors"),
+    )
+
+
+def _stepped(config: ModelConfig) -> tuple[NeuralModel, torch.optim.Optimizer]:
+    """A model of spikes and its optimizer after one step on four segments of ten bins."""
+    spec = ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions={"s": 2})
+    recipe, objective = TrainingConfig(precision="fp32"), masked_autoencoding(0.6)
+    torch.manual_seed(0)
+    model = NeuralModel(spec).train()
+    optimizer = build_optimizer(model, recipe)
+    set_schedule(optimizer, recipe, 0)
+    spikes = np.random.default_rng(0).poisson(0.2, (4, 10, 2 * config.spikes_patch)).astype(np.uint8)
+    inputs = inputs_of(spec, [])
+    batch = pack([inputs.tokenize(Segment("s", i, "train", 0.0, one, None, None)) for i, one in enumerate(spikes)])
+    draw = Draw(0, 0)
+    Pass(model, objective)(objective.prepare(batch, draw), draw).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return model, optimizer
+
+
+def _saved(folder: Path, epoch: int, model: NeuralModel, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
+    """Seconds that the loop stood still, and until the checkpoint was whole."""
+    progress, best = Progress(epoch=epoch), copied(model.state_dict())
+    with Saver(folder, EngineConfig(), steps=1) as saver:
+        started = time.perf_counter()
+        saver.save(progress, model, best, optimizer)
+        stall_s = time.perf_counter() - started
+    return stall_s, time.perf_counter() - started  # leaving the saver waits for its thread

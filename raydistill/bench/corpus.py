@@ -1,0 +1,57 @@
+"""A store of random sessions, equal in size, for the benchmarks that read from one.
+
+Random values compress about as little as recorded voltages do, and what is learned from them is of no interest.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from raydistill.config.recordings import IngestConfig, Splits
+from raydistill.store.session import Session
+from raydistill.store.store import Store
+
+BIN_MS, SEGMENT_S = 10.0, 5.0
+SHORTEST_S = 30.0  # a split unit of 10 s for each fold
+_RATE = 0.2  # spikes a unit and bin
+_CONFIG = IngestConfig(
+    bin_width_ms=BIN_MS, filters=None, splits=Splits(segment_s=SEGMENT_S, parent_s=2 * SEGMENT_S, valid=0.05, test=0.05)
+)
+
+
+@contextlib.contextmanager
+def corpus(
+    *, sessions: int, seconds: float, units: int = 0, channels: int = 0, seed: int = 0
+) -> Iterator[tuple[Path, Store]]:
+    """A temporary folder, and a store in it; both are gone afterwards.
+
+    Nine tenths of a session of ten minutes are its train split; none is shorter than `SHORTEST_S`.
+
+    Args:
+        units: spikes of so many; 0: none.
+        channels: LFP of so many; 0: none.
+    """
+    with TemporaryDirectory(prefix="raydistill-bench-") as folder:
+        store = Store(str(Path(folder) / "store"))
+        random = np.random.default_rng(seed)
+        n_bins = round(seconds * 1000 / BIN_MS)
+        for number in range(sessions):
+            session = _session(f"bench{number:03d}", random, n_bins, units, channels)
+            store.write(session, _CONFIG, hashlib.sha256(session.name.encode()).hexdigest())
+        store.publish()
+        yield Path(folder), store
+
+
+def _session(name: str, random: np.random.Generator, n_bins: int, units: int, channels: int) -> Session:
+    """Counts of Poisson, (n_bins, units), and normal voltages, (n_bins, channels)."""
+    return Session(
+        name=name,
+        subject="bench",
+        bin_width_ms=BIN_MS,
+        spikes=random.poisson(_RATE, (n_bins, units)).astype(np.uint8) if units else None,
+        lfp=random.standard_normal((n_bins, channels), np.float32) if channels else None,
+    )

@@ -1,0 +1,158 @@
+"""`bench load`: what reading a store costs a training, in its first epoch and in those after, for LFP and for spikes.
+
+A first epoch opens the feed, which reads the parts of train and valid through Ray Data and keeps their segments in host
+memory, and goes through its batches; a later one is batches alone. Beside them plain pyarrow reads the same files, one
+after another and every column, with as many threads as it likes. Ray is running and has read one part before the clock
+starts, so that its processes are there. The files were just written: everybody reads them from the page cache.
+"""
+
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+
+import pyarrow.parquet as pq
+import torch
+
+from raydistill.bench import Report, versions
+from raydistill.bench.corpus import corpus
+from raydistill.bench.machine import copy_gb_per_s
+from raydistill.cluster import connected
+from raydistill.config.engine import EngineConfig
+from raydistill.config.model import ModelConfig, patch_widths
+from raydistill.store.batches import read_through_ray
+from raydistill.store.catalogue import Entry
+from raydistill.store.feed import Feed
+from raydistill.store.memory import SPLITS, Share, open_feed
+from raydistill.store.store import Store
+from raydistill.store.tokens import Inputs
+
+UNITS, CHANNELS = 96, 96
+_BATCH = 32
+
+
+def bench_load(
+    *,
+    sessions: int = 16,
+    seconds: float = 600.0,
+    repeats: int = 3,
+    epochs: int = 10,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Medians over the repeats, and over the later epochs.
+
+    MB are those of a float32 for every spike count or voltage that a training on that signal gets, without padding;
+    the files hold both signals, so `pyarrow_mb_per_s` is that of the same work in these units. Names without a prefix
+    are those of LFP. `first_over_pyarrow` is a ratio of times. Later epochs run in one thread: `threads` is theirs.
+    """
+    say(f"writing {sessions} sessions of {seconds:g} s")
+    with (
+        corpus(sessions=sessions, seconds=seconds, units=UNITS, channels=CHANNELS) as (_, store),
+        _quiet(),
+        connected(),
+    ):
+        loads = {name: Load(store, name) for name in ("lfp", "spikes")}
+        say("starting the processes of Ray Data")
+        loads["lfp"].warm_up()
+        measured = {}
+        for name, load in loads.items():
+            say(f"reading {name} {repeats} times")
+            measured[name] = load.measured(repeats, epochs)
+        size = sum(info.size for info in store.folder.filesystem.get_file_info([p.path for p in loads["lfp"].parts]))
+    prefixed = {f"{name}_{figure}": value for name, found in measured.items() for figure, value in found.items()}
+    return Report(
+        what="load",
+        device="cpu",
+        threads=1,
+        precision="float32",
+        figures=measured["lfp"] | prefixed | {"store_mb": size / 1e6, "copy_gb_per_s": copy_gb_per_s()},
+        versions=versions("ray", "pyarrow", "torch", "numpy"),
+    )
+
+
+@dataclass(frozen=True)
+class Load:
+    """The training set of one signal."""
+
+    store: Store
+    modality: str
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        return self.store.entries()
+
+    @cached_property
+    def share(self) -> Share:
+        widths = patch_widths(ModelConfig(), self.modality)
+        return Share(entries=tuple(self.entries), inputs=Inputs(modality=self.modality, widths=widths))
+
+    @cached_property
+    def parts(self) -> list:
+        """Of train and of valid: what a first epoch reads."""
+        return [part for split in SPLITS for part in self.share.parts[split]]
+
+    def warm_up(self) -> None:
+        deque(read_through_ray(self.store, self.entries)(self.parts[:1]), maxlen=0)
+
+    def measured(self, repeats: int, epochs: int) -> dict[str, float]:
+        """Figures without prefix. Plain reads and first epochs take turns, so that what disturbs one disturbs both."""
+        first_s, plain_s = [], []
+        for _ in range(repeats):
+            plain_s.append(self._plain_s())
+            seconds, feed = self._first_epoch()
+            first_s.append(seconds)
+        later_s = _later_epochs_s(feed, epochs)
+        return {
+            "first_epoch_mb_per_s": self._mb(*SPLITS) / median(first_s),
+            "later_epoch_mb_per_s": self._mb("train") / median(later_s),
+            "pyarrow_mb_per_s": self._mb(*SPLITS) / median(plain_s),
+            "first_over_pyarrow": median(first_s) / median(plain_s),
+        }
+
+    def _first_epoch(self) -> tuple[float, Feed]:
+        started = time.perf_counter()
+        read = read_through_ray(self.store, self.entries)
+        feed, _ = open_feed(self.share, read, batch=_BATCH, seed=0, engine=EngineConfig(memory="host"))
+        _go_through(feed, 0)
+        return time.perf_counter() - started, feed
+
+    def _plain_s(self) -> float:
+        started = time.perf_counter()
+        for part in self.parts:
+            pq.read_table(part.path, filesystem=self.store.folder.filesystem, partitioning=None)
+        return time.perf_counter() - started
+
+    def _mb(self, *splits: str) -> float:
+        columns = UNITS if self.modality == "spikes" else CHANNELS
+        return 4 * columns * sum(sum(part.n_bins) for split in splits for part in self.share.parts[split]) / 1e6
+
+
+def _later_epochs_s(feed: Feed, epochs: int) -> list[float]:
+    threads, times = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    try:
+        for epoch in range(1, epochs + 1):
+            started = time.perf_counter()
+            _go_through(feed, epoch)
+            times.append(time.perf_counter() - started)
+    finally:
+        torch.set_num_threads(threads)
+    return times
+
+
+def _go_through(feed: Feed, epoch: int) -> None:
+    deque(feed.train(epoch), maxlen=0)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without the lines that Ray Data logs for each of its datasets in the process that reads them."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,86 @@
+"""`bench stream-vs-memory`: what it costs to read the segments anew every epoch instead of keeping them in memory.
+
+One process trains the tiny preset twice on the same LFP, by masked autoencoding and with the loop of every training:
+once from host memory, once streaming, both read by the process itself. Order, masks and weights follow from the seed
+alone, so both have to learn the same, to the last bit.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from raydistill.bench import Report, versions
+from raydistill.bench.corpus import corpus
+from raydistill.config.engine import EngineConfig
+from raydistill.config.model import PRESETS, TrainingConfig
+from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of
+from raydistill.objectives import masked_autoencoding
+from raydistill.store.batches import read_directly
+from raydistill.store.memory import Share, open_feed
+from raydistill.store.store import Store
+from raydistill.training.history import HISTORY, read_history
+from raydistill.training.loop import Training, train
+
+_CHANNELS = 96  # three patches of 32
+
+
+def bench_streaming(
+    *,
+    sessions: int = 4,
+    seconds: float = 120.0,
+    epochs: int = 4,
+    batch: int = 8,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Medians over the epochs after the first, which alone makes the optimizer and fills the caches.
+
+    `*_epoch_s`: a whole epoch with its validation, without the opening of the feed. `*_data_wait`: the fraction of
+    the time of the training steps that these spent waiting for data, over all these epochs. `same`: 1 where both
+    histories are equal byte for byte, else 0.
+    """
+    recipe = TrainingConfig(epochs=epochs, batch=batch, patience=epochs, warmup_epochs=1, precision="fp32")
+    figures, learned = {}, []
+    with corpus(sessions=sessions, seconds=seconds, channels=_CHANNELS) as (folder, store):
+        for memory in ("host", "stream"):
+            say(f"training from {memory}")
+            _train(store, folder / memory, recipe, EngineConfig(memory=memory, checkpoint_every=1e6))
+            figures |= {f"{memory}_{name}": value for name, value in _taken(folder / memory).items()}
+            learned.append((folder / memory / HISTORY).read_bytes())
+    return Report(
+        what="stream-vs-memory",
+        device="cpu",
+        threads=torch.get_num_threads(),
+        precision="fp32",
+        figures=figures | {"same": float(learned[0] == learned[1])},
+        versions=versions("torch", "pyarrow", "numpy"),
+    )
+
+
+def _train(store: Store, folder: Path, recipe: TrainingConfig, engine: EngineConfig) -> None:
+    entries, config = store.entries(), PRESETS["tiny"].model
+    sessions = {e.session: -(-e.n_channels // config.lfp_patch) for e in entries}
+    spec = ModelSpec(config=config, modality="lfp", value="linear", heads=("predictor",), sessions=sessions)
+    share = Share(entries=tuple(entries), inputs=inputs_of(spec, entries))
+    feed, _ = open_feed(share, read_directly(store, entries), batch=recipe.batch, seed=0, engine=engine)
+    torch.manual_seed(0)
+    folder.mkdir()
+    train(
+        Training(
+            model=NeuralModel(spec),
+            objective=masked_autoencoding(recipe.mask_ratio),
+            feed=feed,
+            recipe=recipe,
+            engine=engine,
+            seed=0,
+            folder=folder,
+        )
+    )
+
+
+def _taken(folder: Path) -> dict[str, float]:
+    """`epoch_s` and `data_wait` of the epochs after the first."""
+    lines = read_history(folder)[1:]
+    waited_s, steps_s = (sum(line[name] for line in lines) for name in ("data_wait_s", "steps_s"))
+    return {"epoch_s": median(line["epoch_s"] for line in lines), "data_wait": waited_s / steps_s}

@@ -1,0 +1,105 @@
+"""`bench workers`: the same pretraining on one worker of Ray Train and on two, at one thread each.
+
+Masked autoencoding of the small preset on equal sessions of spikes, in fp32 and with the same global batch, through
+the one function that every pretraining goes through. Both trainings save a checkpoint twice an epoch.
+
+The training itself reports nothing through Ray Train: its epochs are told by the job's history.jsonl, which the driver
+reads beside it. `report_s` is what a report would cost a worker that made one, measured in a run of its own.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from raydistill.bench import Report, versions
+from raydistill.bench.corpus import corpus
+from raydistill.cluster import connected
+from raydistill.config.engine import EngineConfig
+from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
+from raydistill.models.neural import ModelSpec
+from raydistill.objectives import masked_autoencoding
+from raydistill.store.store import Store
+from raydistill.training.distributed import DistributedTraining, report_cost, train_on_workers
+from raydistill.training.history import read_history
+
+_UNITS = 128  # two patches of 64
+
+
+def bench_workers(
+    *,
+    sessions: int = 4,
+    seconds: float = 60.0,
+    epochs: int = 4,
+    batch: int = 8,
+    config: ModelConfig = PRESETS["small"].model,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Medians over the epochs after the first.
+
+    `*_tokens_per_s` counts all tokens of all workers over the time of the steps alone, `scaling` is their ratio.
+    `data_wait`: the fraction of that time that rank 0 of two waited for data. `checkpoint_stall_s`: for how long an
+    epoch's checkpoint held the two workers. `start_s`: from the call until the first epoch of the two workers begins,
+    with Ray running and one training behind it.
+    """
+    recipe = TrainingConfig(epochs=epochs, batch=batch, patience=epochs, warmup_epochs=1, precision="fp32")
+    say(f"writing {sessions} sessions of {seconds:g} s")
+    with corpus(sessions=sessions, seconds=seconds, units=_UNITS) as (folder, store), connected():
+        taken = {}
+        for workers in (1, 2):
+            say(f"training on {workers} worker{'s' * (workers > 1)}")
+            training = _training(store, folder / str(workers), recipe, config, workers)
+            called = time.time()
+            train_on_workers(training)
+            taken[workers] = _taken(training.folder, called)
+        say("reporting")
+        report_s = report_cost(folder / "reports")
+    one, two = taken[1], taken[2]
+    return Report(
+        what="workers",
+        device="cpu",
+        threads=1,
+        precision="fp32",
+        figures={
+            "start_s": two["start_s"],
+            "one_tokens_per_s": one["tokens_per_s"],
+            "two_tokens_per_s": two["tokens_per_s"],
+            "scaling": two["tokens_per_s"] / one["tokens_per_s"],
+            "data_wait": two["data_wait"],
+            "checkpoint_stall_s": two["checkpoint_stall_s"],
+            "report_s": report_s,
+        },
+        versions=versions("ray", "torch", "pyarrow", "numpy"),
+    )
+
+
+def _training(
+    store: Store, folder: Path, recipe: TrainingConfig, config: ModelConfig, workers: int
+) -> DistributedTraining:
+    entries = store.entries()
+    sessions = {e.session: -(-e.n_units // config.spikes_patch) for e in entries}
+    folder.mkdir()
+    return DistributedTraining(
+        spec=ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions=sessions),
+        objective=masked_autoencoding(recipe.mask_ratio),
+        store=store.uri,
+        entries=tuple(entries),
+        recipe=recipe,
+        engine=EngineConfig(checkpoint_every=0.5),
+        seed=0,
+        folder=folder,
+        workers=(workers, workers),
+        use_gpu=False,
+        max_failures=0,
+    )
+
+
+def _taken(folder: Path, called: float) -> dict[str, float]:
+    """What the epochs after the first took; `start_s` counts from the time of the call to the first of all."""
+    first, *lines = read_history(folder)
+    return {
+        "start_s": first["time"] - first["epoch_s"] - called,
+        "tokens_per_s": median(line["tokens_per_s"] for line in lines),
+        "data_wait": sum(line["data_wait_s"] for line in lines) / sum(line["steps_s"] for line in lines),
+        "checkpoint_stall_s": median(line["checkpoint_stall_s"] for line in lines),
+    }

@@ -29,6 +29,8 @@ def connected(address: str | None = None, cpus: int | None = None):
     if address:
         ray.init(address=address, **quiet)
     else:
+        # Nobody takes this machine away: a process less to start before a training can.
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         # One CPU more than there are: Ray Data needs a free one while training workers hold theirs.
         ray.init(address="local", num_cpus=cpus or cores() + 1, include_dashboard=False, **quiet)
         _hide_token()

@@ -95,7 +95,6 @@ def train_on_workers(training: DistributedTraining, watch: Callable[[], None] = 
             failure_config=FailureConfig(max_failures=training.max_failures),
         ),
     )
-    _warm(most)
     result = _in_a_thread(trainer.fit, watch).return_value
     shutil.rmtree(ray_folder, ignore_errors=True)
     if isinstance(result, RaydistillError):
@@ -144,24 +143,6 @@ def _check_workers(training: DistributedTraining) -> None:
             f"{fewest} workers and the reading beside them need {fewest + 1} CPUs, "
             f"and this Ray has {cpus}; lower `workers` of the pretraining"
         )
-
-
-def _warm(workers: int) -> None:
-    """Let idle processes import what workers will, while Ray Train starts its controller.
-
-    Measured on two cores: of 17 s until two workers had entered their loop, they had imported for 10 s.
-    """
-    import ray
-
-    if len(ray.nodes()) == 1:  # elsewhere workers start on nodes that these would not meet
-        imports = ray.remote(num_cpus=1, max_retries=0)(_import)
-        for _ in range(workers):
-            imports.remote()
-
-
-def _import() -> None:
-    import ray.train.torch  # noqa: F401
-    import torch._dynamo  # noqa: F401  (what an optimizer imports as it is made)
 
 
 def _work(config: dict) -> dict | RaydistillError:

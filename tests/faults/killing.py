@@ -21,7 +21,7 @@ from ..commands import SWEEP, raydistill, read_json, start
 
 VICTIMS = ("worker", "driver", "raylet")
 TITLES = {"worker": "ray::RayTrainWorker", "raylet": "/raylet/raylet"}
-EPOCHS = 24
+EPOCHS = 16
 PRETRAINING = "ms_spike/seed0"
 
 

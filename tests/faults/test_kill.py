@@ -1,4 +1,4 @@
-"""SIGKILL of the driver, twice: the same command completes, and the answer is the same to the last digit."""
+"""SIGKILL of the driver in the fan-out: the same command completes, and the answer is the same to the last digit."""
 
 import json
 import os
@@ -24,17 +24,12 @@ def scores(folder):
     return results["scores"], results["baselines"], results["tests"]
 
 
-def test_driver_killed_in_pretraining_and_in_the_fan_out_ends_with_the_same_answer(finished_sweep, tmp_path):
+def test_driver_killed_in_the_fan_out_ends_with_the_same_answer(finished_sweep, tmp_path):
     shutil.copy(finished_sweep / "sweep.yaml", tmp_path)
     for part in ("recordings", "stores"):  # made once: it is the jobs that are disturbed here
         shutil.copytree(finished_sweep / "runs" / part, tmp_path / "runs" / part)
     jobs = jobs_by_name(tmp_path, "runs")
     folder = lambda name: tmp_path / "runs" / "jobs" / jobs[name]["key"]  # noqa: E731
-
-    process = start("sweep", "sweep.yaml", cwd=tmp_path)
-    wait_until(lambda: (folder("ms_spike/seed0") / "checkpoints" / "epoch-000003-step-000000").exists(), process)
-    kill(process)
-    assert jobs_by_name(tmp_path, "runs")["ms_spike/seed0"]["state"] == "missing"
 
     process = start("sweep", "sweep.yaml", cwd=tmp_path)
     wait_until(lambda: (folder("teacher/S1_02/seed0") / "_SUCCESS").exists(), process)

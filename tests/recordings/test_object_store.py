@@ -7,7 +7,7 @@ import pytest
 
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest
-from raydistill.store.batches import part_dataset
+from raydistill.store.batches import read_through_ray
 from raydistill.store.store import Store
 
 
@@ -52,5 +52,6 @@ def test_store_in_a_bucket_holds_what_was_ingested_and_skips_it_next_time(
     assert np.array_equal(spikes, binned["spikes"])
     assert not [name for name in store.folder.names("") if name.endswith(".tmp")]
 
-    rows = part_dataset(store, list(entry.parts)).take_all()
-    assert sorted(row["segment"] for row in rows) == list(range(12))
+    parts = list(entry.parts)
+    read = list(read_through_ray(store, [entry])(parts))
+    assert [[s.number for s in segments] for segments in read] == [list(part.numbers) for part in parts]

@@ -1,9 +1,10 @@
 """`bench load`: what reading a store costs a training, in its first epoch and in those after, for LFP and for spikes.
 
-A first epoch opens the feed, which reads the parts of train and valid through Ray Data and keeps their segments in host
-memory, and goes through its batches; a later one is batches alone. Beside them plain pyarrow reads the same files, one
-after another and every column, with as many threads as it likes. Ray is running and has read one part before the clock
-starts, so that its processes are there. The files were just written: everybody reads them from the page cache.
+A first epoch opens the feed, which reads the parts of train and valid and keeps their segments in host memory, and
+goes through its batches: read by the worker itself, as trainings on so little do, and through Ray Data, as they do on
+more. A later epoch is batches alone. Beside them plain pyarrow reads the same files, one after another and every
+column, with as many threads as it likes. Ray is running and has read one part before the clock starts, so that its
+processes are there. The files were just written: everybody reads them from the page cache.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from raydistill.bench.machine import copy_gb_per_s
 from raydistill.cluster import connected
 from raydistill.config.engine import EngineConfig
 from raydistill.config.model import ModelConfig, patch_widths
-from raydistill.store.batches import read_through_ray
+from raydistill.store.batches import read_directly, read_through_ray
 from raydistill.store.catalogue import Entry
 from raydistill.store.feed import Feed
 from raydistill.store.memory import SPLITS, Share, open_feed
@@ -47,7 +48,8 @@ def bench_load(
 
     MB are those of a float32 for every spike count or voltage that a training on that signal gets, without padding;
     the files hold both signals, so `pyarrow_mb_per_s` is that of the same work in these units. Names without a prefix
-    are those of LFP. `first_over_pyarrow` is a ratio of times. Later epochs run in one thread: `threads` is theirs.
+    are those of LFP. `*_over_pyarrow` are ratios of times: `first` of a worker's first epoch, `ray_data` of one through
+    Ray Data. Later epochs run in one thread: `threads` is theirs.
     """
     say(f"writing {sessions} sessions of {seconds:g} s")
     with (
@@ -100,22 +102,24 @@ class Load:
 
     def measured(self, repeats: int, epochs: int) -> dict[str, float]:
         """Figures without prefix. Plain reads and first epochs take turns, so that what disturbs one disturbs both."""
-        first_s, plain_s = [], []
+        first_s, through_ray_s, plain_s = [], [], []
         for _ in range(repeats):
             plain_s.append(self._plain_s())
-            seconds, feed = self._first_epoch()
+            seconds, feed = self._first_epoch(read_directly)
             first_s.append(seconds)
+            through_ray_s.append(self._first_epoch(read_through_ray)[0])
         later_s = _later_epochs_s(feed, epochs)
         return {
             "first_epoch_mb_per_s": self._mb(*SPLITS) / median(first_s),
             "later_epoch_mb_per_s": self._mb("train") / median(later_s),
             "pyarrow_mb_per_s": self._mb(*SPLITS) / median(plain_s),
             "first_over_pyarrow": median(first_s) / median(plain_s),
+            "ray_data_over_pyarrow": median(through_ray_s) / median(plain_s),
         }
 
-    def _first_epoch(self) -> tuple[float, Feed]:
+    def _first_epoch(self, reader) -> tuple[float, Feed]:
         started = time.perf_counter()
-        read = read_through_ray(self.store, self.entries)
+        read = reader(self.store, self.entries)
         feed, _ = open_feed(self.share, read, batch=_BATCH, seed=0, engine=EngineConfig(memory="host"))
         _go_through(feed, 0)
         return time.perf_counter() - started, feed

@@ -65,8 +65,7 @@ class Saver:
         self.folder, self.keep = folder, engine.checkpoint_keep
         self.steps = steps
         self.every = max(1, round(engine.checkpoint_every * steps))
-        self.stalled_s = 0.0
-        """For how long the training has waited for its checkpoints."""
+        self._stalled_s = 0.0
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future | None = None
 
@@ -90,7 +89,12 @@ class Saver:
         self._writing = self._thread.submit(
             _write, self.folder, self.keep, said, copied(model.state_dict()), best, state
         )
-        self.stalled_s += time.perf_counter() - started
+        self._stalled_s += time.perf_counter() - started
+
+    def stalled(self) -> float:
+        """Seconds that the training has waited for its checkpoints since this was last asked."""
+        taken, self._stalled_s = self._stalled_s, 0.0
+        return taken
 
     def _settle(self):
         writing, self._writing = self._writing, None

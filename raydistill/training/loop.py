@@ -193,7 +193,7 @@ class Clock:
     """What an epoch takes."""
 
     def __init__(self, saver: Saver):
-        self.saver, self.stalled_s = saver, saver.stalled_s
+        self.saver = saver
         self.started, self.waited_s, self.steps_s, self.tokens = time.perf_counter(), 0.0, 0.0, []
 
     def step(self, tokens: Tensor, waited_s: float) -> None:
@@ -212,7 +212,7 @@ class Clock:
             "epoch_s": time.perf_counter() - self.started,
             "steps_s": self.steps_s,
             "data_wait_s": self.waited_s,
-            "checkpoint_stall_s": self.saver.stalled_s - self.stalled_s,
+            "checkpoint_stall_s": self.saver.stalled(),
             "tokens_per_s": tokens / self.steps_s,
         }
 

@@ -9,7 +9,13 @@ import torch
 from raydistill.bench.corpus import corpus
 from raydistill.bench.load import bench_load
 
-FIGURES = {"first_epoch_mb_per_s", "later_epoch_mb_per_s", "pyarrow_mb_per_s", "first_over_pyarrow"}
+FIGURES = {
+    "first_epoch_mb_per_s",
+    "later_epoch_mb_per_s",
+    "pyarrow_mb_per_s",
+    "first_over_pyarrow",
+    "ray_data_over_pyarrow",
+}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import math
 from raydistill.bench.workers import bench_workers
 from raydistill.config.model import PRESETS
 
-POSITIVE = {"start_s", "one_tokens_per_s", "two_tokens_per_s", "scaling", "report_s"}
+POSITIVE = {"start_s", "one_tokens_per_s", "two_tokens_per_s", "scaling", "report_s", "ray_report_s"}
 
 
 def test_bench_workers_gives_the_promised_figures(local_ray):

@@ -85,12 +85,19 @@ def plan(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJson =
 
 
 @app.command
-def results(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJson = False):
+def results(
+    file: Path,
+    *,
+    runs: Runs = RUNS,
+    set_: Overrides = (),
+    json_: AsJson = False,
+    csv: Annotated[bool, Parameter(help="Print the scores as CSV.", negative="")] = False,
+):
     """Decoding R² by method, session and seed, means by subject, and the tests, of the jobs done so far."""
     from raydistill.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
-    from raydistill.evaluation.results import render
+    from raydistill.evaluation.results import render, to_csv
     from raydistill.sweep.collect import collect
     from raydistill.sweep.plan import plan as make_plan
     from raydistill.sweep.prepare import known_entries
@@ -98,6 +105,8 @@ def results(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJso
     found = collect(config, make_plan(config, known_entries(config, runs), runs), runs)
     if json_:
         print(json.dumps(found.to_json(), indent=1))
+    elif csv:
+        print(to_csv(found), end="")
     elif found.scores or found.baselines or found.failed:
         render(found, _console())
     else:

@@ -22,9 +22,14 @@ class Partial:
         return typing.Annotated[dict, of]
 
 
-def load(cls, path, overrides=()):
-    """Read the YAML file `path` as `cls`; `overrides` are "a.b=value" strings, applied last."""
+def load(cls, path, overrides=(), prepare=lambda tree, path: None):
+    """Read the YAML file `path` as `cls`; `overrides` are "a.b=value" strings, applied last.
+
+    Args:
+        prepare: completes the mapping before that, in place.
+    """
     tree = read_yaml(path)
+    prepare(tree, Path(path))
     for text in overrides:
         override(tree, text)
     return build(cls, tree, Where(str(path)))
@@ -63,14 +68,39 @@ class Where:
     line: int | None = None
 
     def down(self, tree, key):
-        line = self.line
-        marks = getattr(tree, "lc", None)
-        if marks is not None and marks.data and key in marks.data:
-            line = marks.data[key][0] + 1
-        return Where(self.file, f"{self.path}.{key}" if self.path else str(key), line)
+        path = f"{self.path}.{key}" if self.path else str(key)
+        if key in getattr(tree, "included", ()):
+            return Where(tree.included[key][0], path, tree.included[key][1])
+        return Where(self.file, path, _line(tree, key) or self.line)
 
     def error(self, text):
         return ConfigError(f"{self.file}{f':{self.line}' if self.line else ''}: {text}")
+
+
+def _line(tree, key):
+    marks = getattr(tree, "lc", None)
+    return marks.data[key][0] + 1 if marks is not None and marks.data and key in marks.data else None
+
+
+def include(tree, path):
+    """Put what the file `path` says and `tree` does not before what `tree` says: keys, and entries of its sections.
+
+    `tree.included` holds what was put: key -> (file, line), which is what complaints then name.
+    """
+    base = read_yaml(path)
+    if "include" in base:
+        raise ConfigError(f"{path}:{_line(base, 'include')}: an included file cannot include another")
+    _include(tree, base, str(path), sections=True)
+
+
+def _include(tree, base, file, sections):
+    tree.included = {}
+    for key, value in base.items():
+        if key not in tree:
+            tree.insert(len(tree.included), key, value)
+            tree.included[key] = file, _line(base, key)
+        elif sections and isinstance(value, dict) and isinstance(tree[key], dict):
+            _include(tree[key], value, file, sections=False)
 
 
 def build(cls, tree, where):

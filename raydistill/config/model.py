@@ -104,6 +104,8 @@ class Preset:
     model: ModelConfig
     pretraining: TrainingConfig
     training: TrainingConfig
+    continued: TrainingConfig
+    """Of a distillation into a student that many sessions were distilled into before."""
 
 
 PRESETS = {
@@ -111,11 +113,13 @@ PRESETS = {
         model=ModelConfig(),
         pretraining=TrainingConfig(epochs=550, batch=64),
         training=TrainingConfig(),
+        continued=TrainingConfig(epochs=150),
     ),
     "small": Preset(
         model=ModelConfig(width=128, layers=4, heads=4, predictor_width=96, predictor_layers=2, predictor_heads=4),
         pretraining=TrainingConfig(epochs=200, batch=64, warmup_epochs=10, learning_rate=1e-3, precision="fp32"),
         training=TrainingConfig(epochs=150, warmup_epochs=10, learning_rate=1e-3, precision="fp32"),
+        continued=TrainingConfig(epochs=60, warmup_epochs=10, learning_rate=1e-3, precision="fp32"),
     ),
     "tiny": Preset(
         model=ModelConfig(
@@ -130,5 +134,6 @@ PRESETS = {
         ),
         pretraining=TrainingConfig(epochs=12, batch=16, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
         training=TrainingConfig(epochs=20, batch=8, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
+        continued=TrainingConfig(epochs=20, batch=8, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
     ),
 }

@@ -2,10 +2,11 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.load import Partial, load
+from raydistill.config.load import Partial, include, load
 from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
 from raydistill.config.names import check_name
 from raydistill.config.recordings import IngestConfig
@@ -67,7 +68,9 @@ class JobConfig:
     """Ray Train workers of a pretraining, or [fewest, most]: as many as the cluster has when they start. Does not
     change which batches it sees."""
     seed: int = 0
-    """Of a pretraining; per-session jobs run once for each of the sweep's seeds."""
+    """Of a pretraining."""
+    seeds: tuple[int, ...] = ()
+    """Of a job on `each` session; by default the sweep's."""
     embedding: Literal["count", "linear", "conv", "mlp"] | None = None
     """Value embedding; by default count for spikes, conv for a distilled student, else linear, or that of the weights
     that the job starts from."""
@@ -111,6 +114,8 @@ class JobConfig:
             raise ConfigError("`start` and `unfreeze_epoch` belong to `distill`")
         if self.unfreeze_epoch is not None and (self.unfreeze_epoch < 0 or self.is_pretraining):
             raise ConfigError("`unfreeze_epoch` is an epoch from 0 on, of a distillation on `each` session")
+        if self.seeds and self.is_pretraining:
+            raise ConfigError("`seeds` belong to a job on `each` session; a pretraining has one `seed`")
         if self.supervision == "joint" and not (self.finetune or self.train):
             raise ConfigError("`supervision: joint` is masked autoencoding with behavior: of `finetune` or `train`")
         if self.supervision != "none" and self.is_pretraining:
@@ -119,13 +124,34 @@ class JobConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MethodConfig:
-    """A method that decodes a job's models in another way than they were trained."""
+    """A method that decodes a job's models in another way than on the sessions they were trained for."""
 
     job: str
+    each: str | None = None
+    """The group on whose sessions a pretraining's model is decoded, or, with `as`, the model of one session."""
+    as_: str | None = None
+    """The session of the model whose space embeddings stand for those of each other one (Fig. 5)."""
     inputs: Literal["lfp"] | None = None
     """A multimodal model with its spikes taken away."""
     spikes_as: Literal["mean", "silence"] = "mean"
     """What stands in their place: their mean (zero after z-scoring), or none at all."""
+
+    @property
+    def is_training(self) -> bool:
+        """The job's own scores are meant."""
+        return self.inputs is None and self.each is None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a figure or table of the paper shows of a sweep."""
+
+    on: str
+    """The group of its sessions."""
+    compare: tuple[str, ...] = ()
+    """By default the sweep's comparisons."""
+    called: dict[str, str] = field(default_factory=dict)
+    """Method of the sweep -> the paper's name for it there, where it is another."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +159,9 @@ class SweepConfig:
     """A question to the recordings."""
 
     name: str
+    include: str | None = None
+    """A file beside this one with what several sweeps have in common. What it says and this file does not holds here,
+    and of its jobs those that something here starts from, learns from or decodes."""
     store: str | None = None
     """Folder or URI of the session store."""
     recordings: Recordings | None = None
@@ -143,11 +172,14 @@ class SweepConfig:
     """Behavior columns to decode; all of them by default."""
     sessions: dict[str, SessionGroup]
     jobs: dict[str, JobConfig]
-    methods: dict[str, str | MethodConfig]
-    """Method -> the job whose models it decodes."""
+    methods: dict[str, tuple[str | MethodConfig, ...]]
+    """Method -> the job whose models it decodes, or several that do the same on different sessions."""
     baselines: tuple[Literal["ridge_on_spikes", "ridge_on_lfp", "clock"], ...] = BASELINES
     compare: tuple[str, ...] = ()
     """`A > B`: is method A's decoding R² above B's?"""
+    answers: dict[str, str | Answer] = field(default_factory=dict)
+    """A figure or table of the paper -> what of the sweep it shows, or the group of sessions alone. Comparisons are
+    drawn in each, and the paper's numbers stand beside ours."""
     model: Partial[ModelConfig] = field(default_factory=dict)
     pretraining: Partial[TrainingConfig] = field(default_factory=dict)
     """Recipe of pretrainings, on top of the preset's."""
@@ -163,9 +195,10 @@ class SweepConfig:
 
     def training_of(self, job: JobConfig) -> TrainingConfig:
         preset = PRESETS[self.preset]
-        pretraining = job.is_pretraining
-        base, here = (preset.pretraining, self.pretraining) if pretraining else (preset.training, self.training)
-        return dataclasses.replace(base, **(here | job.training))
+        if job.is_pretraining:
+            return dataclasses.replace(preset.pretraining, **(self.pretraining | job.training))
+        base = preset.continued if job.start else preset.training
+        return dataclasses.replace(base, **(self.training | job.training))
 
     def engine_of(self, job: JobConfig) -> EngineConfig:
         return EngineConfig(**(self.engine | job.engine))
@@ -189,18 +222,21 @@ class SweepConfig:
                     raise ConfigError("a job starts from one above it in the file", at=("jobs", name, key))
             earlier[name] = job
             self._check_values(name, job)
+        owners = {}
         for method in self.methods:
-            job = self.method(method).job
-            _known(job, self.jobs, "methods", method)
-            if self.jobs[job].is_pretraining:
-                raise ConfigError(
-                    f"a method decodes a per-session job, and {job} is a pretraining", at=("methods", method)
-                )
-            if self.method(method).inputs and self.modality_of(job) != "multimodal":
-                raise ConfigError(f"`inputs: lfp` needs a multimodal model, which {job} is not", at=("methods", method))
-        for pair in self.comparisons:
+            for decoder in self.decoders(method):
+                self._check_decoder(method, decoder)
+                if decoder.is_training and owners.setdefault(decoder.job, method) != method:
+                    raise ConfigError(f"{decoder.job} is {owners[decoder.job]} already", at=("methods", method))
+        for pair in pairs(self.compare, "compare"):
             for method in pair:
                 _known(method, self.methods, "compare")
+        for figure in self.answers:
+            answer = self.answer(figure)
+            _known(answer.on, self.sessions, "answers", figure)
+            compared = [method for pair in pairs(answer.compare, "answers", figure) for method in pair]
+            for method in (*compared, *answer.called):
+                _known(method, self.methods, "answers", figure)
 
     def _check_values(self, name: str, job: JobConfig) -> None:
         """The merged values must fit together, too."""
@@ -222,10 +258,30 @@ class SweepConfig:
                 at=("jobs", name),
             )
 
-    def method(self, name: str) -> MethodConfig:
-        """A method, its shorthand written out."""
-        given = self.methods[name]
-        return MethodConfig(job=given) if isinstance(given, str) else given
+    def _check_decoder(self, method: str, decoder: MethodConfig) -> None:
+        at = ("methods", method)
+        _known(decoder.job, self.jobs, *at)
+        _known(decoder.each, self.sessions, *at)
+        pretraining = self.jobs[decoder.job].is_pretraining
+        if pretraining and decoder.each is None:
+            raise ConfigError(
+                f"{decoder.job} is one model over many sessions: name those to decode, "
+                f"{{job: {decoder.job}, each: GROUP}}",
+                at=at,
+            )
+        if (decoder.as_ is not None) != (decoder.each is not None and not pretraining):
+            raise ConfigError(
+                "the model of one session is decoded on others by both `each: GROUP` and `as: SESSION`", at=at
+            )
+        if decoder.inputs and self.modality_of(decoder.job) != "multimodal":
+            raise ConfigError(f"`inputs: lfp` needs a multimodal model, which {decoder.job} is not", at=at)
+
+    def decoders(self, method: str) -> tuple[MethodConfig, ...]:
+        """What a method decodes, the shorthand of a job's name written out."""
+        return tuple(MethodConfig(job=d) if isinstance(d, str) else d for d in self.methods[method])
+
+    def seeds_of(self, job: JobConfig) -> tuple[int, ...]:
+        return job.seeds or self.seeds
 
     def modality_of(self, name: str) -> str:
         """What a job's model reads: spikes, lfp or multimodal."""
@@ -243,18 +299,22 @@ class SweepConfig:
             return self.embedding_of(job.source)
         return "count" if self.modality_of(name) == "spikes" else "conv" if job.distill else "linear"
 
-    @property
-    def comparisons(self) -> list[tuple[str, str]]:
-        """(better, worse) of each line of `compare`."""
-        pairs = []
-        for text in self.compare:
-            better, sign, worse = (part.strip() for part in text.partition(">"))
-            if not (better and sign and worse):
-                raise ConfigError(
-                    f'`compare` takes lines such as "Distilled LFP > SS-LFP", got "{text}"', at=("compare",)
-                )
-            pairs.append((better, worse))
-        return pairs
+    def answer(self, figure: str) -> Answer:
+        """What a figure shows, its comparisons filled in."""
+        given = self.answers[figure]
+        answer = Answer(on=given) if isinstance(given, str) else given
+        return answer if answer.compare else dataclasses.replace(answer, compare=self.compare)
+
+
+def pairs(compare: tuple[str, ...], *at) -> list[tuple[str, str]]:
+    """(better, worse) of each line of a `compare`."""
+    found = []
+    for text in compare:
+        better, sign, worse = (part.strip() for part in text.partition(">"))
+        if not (better and sign and worse):
+            raise ConfigError(f'`compare` takes lines such as "Distilled LFP > SS-LFP", got "{text}"', at=at)
+        found.append((better, worse))
+    return found
 
 
 def _known(name, known, *at):
@@ -263,4 +323,30 @@ def _known(name, known, *at):
 
 
 def load_sweep(path, overrides=()) -> SweepConfig:
-    return load(SweepConfig, path, overrides)
+    return load(SweepConfig, path, overrides, _include_shared)
+
+
+def _include_shared(tree, path: Path) -> None:
+    """What the file says under `include`, but for jobs that nothing needs."""
+    if not isinstance(shared := tree.get("include"), str):
+        return
+    include(tree, path.parent / shared)
+    jobs = tree.get("jobs")
+    if isinstance(jobs, dict):
+        wanted = [name for name in jobs if name not in getattr(jobs, "included", jobs)]
+        wanted += _names_in(tree.get("methods"))
+        needed = set()
+        while wanted:
+            name = wanted.pop()
+            if name in jobs and name not in needed:
+                needed.add(name)
+                wanted += _names_in(jobs[name])
+        for name in [name for name in jobs if name not in needed]:
+            del jobs[name]
+
+
+def _names_in(tree) -> list[str]:
+    """Every word among the values of a piece of YAML."""
+    if isinstance(tree, dict | list):
+        return [name for value in (tree.values() if isinstance(tree, dict) else tree) for name in _names_in(value)]
+    return [tree] if isinstance(tree, str) else []

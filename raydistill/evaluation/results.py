@@ -1,11 +1,14 @@
 """What a sweep found: scores, baselines, comparisons and failures, as JSON, as tables and in words."""
 
+import csv
+import io
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from raydistill.evaluation.panel import ALL, Panel
 from raydistill.evaluation.statistics import Comparison
 
 ALPHA = 0.05
@@ -44,6 +47,7 @@ class Results:
     baselines: tuple[Score, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     failed: tuple[Failure, ...] = ()
+    panels: tuple[Panel, ...] = (Panel(),)
 
     def to_json(self) -> dict:
         """What `raydistill results --json` prints; numbers that are not finite are None."""
@@ -53,6 +57,7 @@ class Results:
             "baselines": [_score_json(s) for s in self.baselines],
             "tests": [_test_json(c) for c in self.comparisons],
             "failed": [{"job": f.job, "session": f.session, "cause": f.cause} for f in self.failed],
+            "paper": paper_rows(self),
         }
 
 
@@ -69,6 +74,7 @@ def _score_json(s):
 
 def _test_json(c):
     return {
+        "figure": c.figure,
         "better": c.better,
         "worse": c.worse,
         "n": c.test.n,
@@ -109,11 +115,39 @@ class Row:
     """Scores: sessions times seeds."""
 
 
-def method_table(results: Results) -> list[Row]:
-    """A row for each method in the order of the scores, then one for each baseline; NaN scores are left out."""
-    return [_row(results.scores, m, False) for m in _unique(s.method for s in results.scores)] + [
-        _row(results.baselines, m, True) for m in _unique(s.method for s in results.baselines)
-    ]
+def method_table(results: Results, panel: Panel = Panel()) -> list[Row]:
+    """A row for each method in the order of the scores, then one for each baseline; NaN scores are left out.
+
+    Args:
+        panel: whose sessions alone count.
+    """
+    rows = []
+    for scores, baseline in ((results.scores, False), (results.baselines, True)):
+        shown = [s for s in scores if panel.shows(s.session)]
+        rows += [_row(shown, method, baseline) for method in _unique(s.method for s in shown)]
+    return rows
+
+
+def paper_rows(results: Results) -> list[dict]:
+    """Our means beside the paper's, wherever it prints one: figure, method, subject ("all" of them), r2, paper_r2."""
+    rows = []
+    for panel in results.panels:
+        for row in method_table(results, panel):
+            for subject, value in {**row.by_subject, ALL: row.mean}.items():
+                if (printed := panel.printed(row.method, subject)) is not None:
+                    where = {"figure": panel.figure, "method": row.method, "subject": subject}
+                    rows.append(where | {"r2": _number(value), "paper_r2": printed})
+    return rows
+
+
+def to_csv(results: Results) -> str:
+    """A line a score, those of baselines last."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["method", "session", "subject", "seed", "r2", "job"])
+    for s in (*results.scores, *results.baselines):
+        writer.writerow([s.method, s.session, s.subject, s.seed, s.r2, s.job])
+    return text.getvalue()
 
 
 def _row(scores, method, baseline):
@@ -158,11 +192,16 @@ def render(results: Results, console) -> None:
 
     console.print(Text(f"Decoding R² under the {results.protocol} protocol; mean ± SD over seeds"))
     console.print(_session_table(results))
-    console.print("\nmean over sessions, by subject")
-    console.print(_subject_table(results))
-    console.print()
-    for comparison in results.comparisons:
-        console.print(Text(f"• {in_words(comparison)}"))
+    for panel in results.panels:
+        of = f"{panel.figure}: " if panel.figure else ""
+        printed = any(row["figure"] == panel.figure for row in paper_rows(results))
+        beside = "; in brackets the paper's" if printed else ""
+        console.print(f"\n{of}mean over sessions, by subject{beside}")
+        console.print(_subject_table(results, panel))
+        console.print()
+        for comparison in results.comparisons:
+            if comparison.figure == panel.figure:
+                console.print(Text(f"• {in_words(comparison)}"))
     for failure in results.failed:
         console.print(Text(f"failed: {failure.session or ''} {failure.job[:12]}: {failure.cause}", style="red"))
 
@@ -188,18 +227,24 @@ def _session_table(results):
     return table
 
 
-def _subject_table(results):
+def _subject_table(results, panel):
     from rich.table import Table
 
-    rows = method_table(results)
+    rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
     table = Table("method", box=None, pad_edge=False)
     for name in (*subjects, "all", "SD over sessions", "n"):
         table.add_column(_plain(name), justify="right")
     for row in rows:
-        values = [*(row.by_subject.get(name, float("nan")) for name in subjects), row.mean, row.sd]
-        table.add_row(_plain(row.method), *("–" if np.isnan(v) else _short(v) for v in values), str(row.n))
+        values = {name: row.by_subject.get(name, float("nan")) for name in subjects} | {ALL: row.mean}
+        cells = [_beside(value, panel.printed(row.method, name)) for name, value in values.items()]
+        table.add_row(_plain(row.method), *cells, "–" if np.isnan(row.sd) else _short(row.sd), str(row.n))
     return table
+
+
+def _beside(value: float, printed: float | None) -> str:
+    ours = "–" if np.isnan(value) else _short(value)
+    return ours if printed is None else f"{ours} ({_short(printed, 2)})"
 
 
 def _short(value: float, digits: int = 3) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from raydistill.errors import DataError
 
 if TYPE_CHECKING:
+    from raydistill.evaluation.panel import Panel
     from raydistill.evaluation.results import Score
 
 EXACT_UP_TO = 50
@@ -132,6 +133,8 @@ class Comparison:
 
     better: str
     worse: str
+    figure: str | None = None
+    """Of the paper, whose sessions are compared; None: all sessions."""
     test: SignedRank
     p_holm: float
     """Corrected over the sweep's comparisons by `compare_all`; alone it is p."""
@@ -187,9 +190,12 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
     )
 
 
-def compare_all(comparisons: Sequence[tuple[str, str]], scores: Sequence[Score]) -> tuple[Comparison, ...]:
-    """Each (better, worse) of a sweep compared, with p-values corrected over all of them together."""
-    made = [compare(better, worse, scores) for better, worse in comparisons]
+def compare_all(panels: Sequence[Panel], scores: Sequence[Score]) -> tuple[Comparison, ...]:
+    """Each (better, worse) of every figure over its sessions, with p-values corrected over all of them together."""
+    made = []
+    for panel in panels:
+        shown = [s for s in scores if panel.shows(s.session)]
+        made += [replace(compare(better, worse, shown), figure=panel.figure) for better, worse in panel.pairs]
     return tuple(replace(c, p_holm=p) for c, p in zip(made, holm([c.test.p for c in made]), strict=True))
 
 

@@ -31,8 +31,9 @@ def collect(sweep: SweepConfig, plan: Plan, runs: Path) -> Results:
         protocol=plan.protocol,
         scores=tuple(scores),
         baselines=tuple(baselines),
-        comparisons=compare_all(sweep.comparisons, scores),
+        comparisons=compare_all(plan.panels, scores),
         failed=tuple(failed),
+        panels=plan.panels,
     )
 
 

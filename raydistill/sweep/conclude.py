@@ -48,7 +48,7 @@ def _note(sweep: SweepConfig, runs: Path) -> Path:
 
 def _answer(sweep: SweepConfig, planned: Plan) -> dict:
     """What figures, tables and MLflow were last made from."""
-    return {"jobs": sweep_fingerprint(planned), "methods": canonical(sweep.methods), "compare": list(sweep.compare)}
+    return {"jobs": sweep_fingerprint(planned), "methods": canonical(sweep.methods), "panels": canonical(planned.panels)}
 
 
 def _draw(planned: Plan, runs: Path, results: Results, folder: Path) -> list[Path]:
@@ -74,4 +74,5 @@ def _table(results: Results) -> dict[str, list]:
 def _summary(results: Results) -> dict[str, float]:
     """Mean R² of every method and the p of every comparison, as metrics of the sweep's own run."""
     means = {f"mean_r2/{row.method}": row.mean for row in method_table(results)}
-    return means | {f"p/{c.better} over {c.worse}": c.test.p for c in results.comparisons}
+    of = lambda c: f"{c.figure}/" if c.figure else ""  # noqa: E731
+    return means | {f"p/{of(c)}{c.better} over {c.worse}": c.test.p for c in results.comparisons}

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from raydistill.config.fingerprint import FORMAT_VERSION, canonical, fingerprint
 from raydistill.config.paper import counts_off, paper_group
-from raydistill.config.sweep import JobConfig, SessionGroup, SweepConfig
+from raydistill.config.sweep import JobConfig, MethodConfig, SessionGroup, SweepConfig
 from raydistill.errors import ConfigError, suggest
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.job import Job
@@ -20,16 +20,21 @@ BASELINE_NAMES = {"ridge_on_spikes": "Ridge on spikes", "ridge_on_lfp": "Ridge o
 
 def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
     """Every job of the sweep, in an order in which each comes after those it starts from."""
-    groups = {name: select(sweep, name, entries) for name in sweep.sessions}
-    methods = {sweep.method(m).job: m for m in sweep.methods if sweep.method(m).inputs is None}
+    groups = {name: select(sweep, name, entries) for name in _used_groups(sweep)}
+    methods = {d.job: m for m in sweep.methods for d in sweep.decoders(m) if d.is_training}
     made: dict[tuple, Job] = {}
     for name, config in sweep.jobs.items():
         for key, job in _instances(sweep, name, config, methods.get(name), groups, made):
             made[key] = job
-    decoded = {e.session: e for m in sweep.methods for e in groups[sweep.jobs[sweep.method(m).job].each]}
-    jobs = [*made.values(), *_evaluations(sweep, made)]
-    jobs += [j for e in decoded.values() for j in _baselines(sweep, e)]
+    jobs = [*made.values(), *_evaluations(sweep, made, groups, {e.session: e for e in entries})]
+    decoded = {job.session for job in jobs if job.method}
+    jobs += [job for e in entries if e.session in decoded for job in _baselines(sweep, e)]
     return list({job.key: job for job in jobs}.values())
+
+
+def _used_groups(sweep) -> set[str]:
+    used = {job.on or job.each for job in sweep.jobs.values()} | {sweep.answer(figure).on for figure in sweep.answers}
+    return used | {d.each for m in sweep.methods for d in sweep.decoders(m) if d.each}
 
 
 def select(sweep: SweepConfig, name: str, entries: Iterable[Entry]) -> list[Entry]:
@@ -83,7 +88,7 @@ def _instances(sweep, name, config: JobConfig, method, groups, made):
         yield (name, None, None), _job(sweep, config, f"{name}/seed{config.seed}", None, None, config.seed, spec, start)
         return
     for entry in sessions:
-        for seed in sweep.seeds:
+        for seed in sweep.seeds_of(config):
             spec, start = _spec(sweep, name, [entry], seed, made)
             spec |= {"behavior": _behavior(sweep, entry)}
             title = f"{name}/{entry.session}/seed{seed}"
@@ -96,30 +101,70 @@ def _made_before(sweep, name, other, session, seed, made) -> str:
     if place not in made:
         raise ConfigError(
             f"{sweep.name}: jobs.{name} runs on session {session} with seed {seed}, but {other} does not; "
-            "give both the same sessions"
+            "give both the same sessions and seeds"
         )
     return made[place].key
 
 
-def _evaluations(sweep, made):
-    """A job for each model that a method decodes in another way than it was trained."""
+def _evaluations(sweep, made, groups, known):
+    """A job for each session that a method decodes in another way than its model was trained."""
     for method in sweep.methods:
-        config = sweep.method(method)
-        if config.inputs is None:
-            continue
-        for (name, session, seed), job in list(made.items()):
-            if name == config.job:
-                spec = {"format": FORMAT_VERSION, "kind": "evaluate", "trained": job.key, "spikes_as": config.spikes_as}
-                spec |= {part: job.spec[part] for part in ("sessions", "behavior", "seed")}
-                yield dataclasses.replace(
-                    job,
-                    key=fingerprint(spec),
-                    name=f"{method}/{session}/seed{seed}",
-                    kind="evaluate",
-                    method=method,
-                    spec=spec,
-                    depends_on=(job.key,),
+        for decoder in sweep.decoders(method):
+            if not decoder.is_training:
+                for entry, trained in _decodes(sweep, method, decoder, made, groups, known):
+                    yield _evaluation(sweep, method, decoder, entry, trained)
+
+
+def _decodes(sweep, method, decoder: MethodConfig, made, groups, known):
+    """(session to decode, job whose model decodes it)."""
+    trained = {(session, seed): job for (name, session, seed), job in made.items() if name == decoder.job}
+    if decoder.each is None:
+        return [(known[session], job) for (session, _), job in trained.items()]
+    entries = groups[decoder.each]
+    if decoder.as_ is None:
+        pretrained = trained[None, None]
+        for entry in entries:
+            if entry.session not in pretrained.spec["sessions"]:
+                raise ConfigError(
+                    f"{sweep.name}: methods.{method}: {decoder.job} has not seen session {entry.session}; decode "
+                    "sessions that it was trained on, or finetune it"
                 )
+        return [(entry, pretrained) for entry in entries]
+    sources = [job for (session, _), job in trained.items() if session == decoder.as_]
+    if not sources:
+        raise ConfigError(
+            f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {decoder.as_}"
+            f"{suggest(decoder.as_, {session for session, _ in trained})}"
+        )
+    return [(entry, job) for entry in entries for job in sources]
+
+
+def _evaluation(sweep, method, decoder: MethodConfig, entry, trained: Job) -> Job:
+    modality, seed = trained.spec["modality"], None if trained.is_pretraining else trained.seed
+    spec = {
+        "format": FORMAT_VERSION,
+        "kind": "evaluate",
+        "trained": trained.key,
+        "spikes_as": decoder.spikes_as if decoder.inputs else "recorded",
+        "sessions": {entry.session: entry.content},
+        "behavior": _behavior(sweep, entry),
+        "seed": trained.spec["seed"],
+    }
+    if decoder.as_:
+        spec["as"] = decoder.as_
+    needed = ("spikes", "lfp") if modality == "multimodal" else (modality,)
+    _need(sweep, decoder.job, [entry], *needed)
+    return Job(
+        key=fingerprint(spec),
+        name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
+        kind="evaluate",
+        method=method,
+        session=entry.session,
+        subject=entry.subject,
+        seed=seed,
+        spec=spec,
+        depends_on=(trained.key,),
+    )
 
 
 def _need(sweep, name, entries, *modalities):

@@ -58,6 +58,8 @@ def run_session_job(job: Job, places: Places) -> None:
         metrics = _decoded(_score_baseline(job, store, entry))
     elif job.kind == "evaluate":
         model = load_model(places.folder(job.spec["trained"]))
+        if known := job.spec.get("as"):
+            model.tokenizer.space.aliases[entry.session] = known
         metrics = _scores(job, model, store, entry, job.spec["spikes_as"])
     else:
         model, reached = _train_on_session(job, places, store, entry, folder)

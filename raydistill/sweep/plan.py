@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raydistill.config.paper import GROUPS, paper_group
-from raydistill.config.sweep import SweepConfig
+from raydistill.config.sweep import SweepConfig, pairs
+from raydistill.evaluation.panel import Panel
 from raydistill.store.catalogue import Entry
-from raydistill.sweep.expand import expand
+from raydistill.sweep.expand import expand, select
 from raydistill.sweep.folders import job_state, last_keys
 from raydistill.sweep.job import DONE, STATES, Job, parameters
 
@@ -33,6 +34,7 @@ class Plan:
     planned: tuple[Planned, ...] = field(default_factory=tuple)
     notes: tuple[str, ...] = ()
     """What a reader of the results should know, such as sessions of the paper that are not there."""
+    panels: tuple[Panel, ...] = (Panel(),)
 
     @property
     def jobs(self) -> list[Job]:
@@ -66,7 +68,19 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: Path) -> Plan:
         estimate = _estimate(job, sizes)
         planned.append(Planned(job=job, state=state, reason=reason, estimated_s=estimate, parameters=size))
     protocols = sorted({e.protocol for e in entries if any(j.session == e.session for j in jobs)})
-    return Plan(" and ".join(protocols), tuple(planned), _missing_of_paper(sweep, entries))
+    return Plan(" and ".join(protocols), tuple(planned), _missing_of_paper(sweep, entries), _panels(sweep, entries))
+
+
+def _panels(sweep, entries):
+    """What the figures show that the sweep names; where it names none, all of it."""
+    if not sweep.answers:
+        return (Panel(pairs=tuple(pairs(sweep.compare))),)
+    made = []
+    for figure in sweep.answers:
+        answer = sweep.answer(figure)
+        shown = frozenset(e.session for e in select(sweep, answer.on, entries))
+        made.append(Panel(figure=figure, sessions=shown, pairs=tuple(pairs(answer.compare)), called=answer.called))
+    return tuple(made)
 
 
 def _missing_of_paper(sweep, entries):

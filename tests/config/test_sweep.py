@@ -34,7 +34,7 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
         ("on: pretraining", "on: pretrain", "did you mean"),
         ("on: pretraining", "each: pretraining", "takes its sessions from `on: GROUP`"),
         ("finetune: ms", "finetune: ms, train: lfp", "exactly one of"),
-        ("MS-Spike: ft", "MS-Spike: ms", "decodes a per-session job"),
+        ("MS-Spike: ft", "MS-Spike: ms", "name those to decode, {job: ms, each: GROUP}"),
         ("MS-Spike: ft", "MS-Spike: {job: ft, inputs: lfp}", "needs a multimodal model, which ft is not"),
         ("finetune: ms", "finetune: ms, start: ms", "belong to `distill`"),
         (

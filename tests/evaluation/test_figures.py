@@ -6,6 +6,7 @@ import pytest
 
 from raydistill.errors import DataError
 from raydistill.evaluation.figures import learning_curves, paired_differences, session_dots, session_picture
+from raydistill.evaluation.panel import Panel
 from raydistill.evaluation.results import Results, Score
 from raydistill.evaluation.statistics import compare_all
 from raydistill.store.catalogue import Entry
@@ -24,8 +25,8 @@ def _results():
         for seed in range(2)
     )
     baselines = (Score("Ridge on LFP", "I.0", "I", None, 0.2, "job"),)
-    pairs = [("Distilled LFP", "MS-LFP"), ("Distilled LFP", "absent")]
-    return Results(protocol="corrected", scores=scores, baselines=baselines, comparisons=compare_all(pairs, scores))
+    panels = (Panel(pairs=(("Distilled LFP", "MS-LFP"), ("Distilled LFP", "absent"))),)
+    return Results(protocol="corrected", scores=scores, baselines=baselines, comparisons=compare_all(panels, scores))
 
 
 def _session(spikes=True, lfp=True):

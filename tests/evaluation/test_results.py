@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from raydistill.evaluation.panel import Panel
 from raydistill.evaluation.results import Failure, Results, Score, in_words, method_table, render
 from raydistill.evaluation.statistics import compare, compare_all
 
@@ -25,14 +26,14 @@ def _results(lift=0.2):
         protocol="corrected",
         scores=scores,
         baselines=baselines,
-        comparisons=compare_all([("Distilled [LFP]", "MS-LFP")], scores),
+        comparisons=compare_all([Panel(pairs=(("Distilled [LFP]", "MS-LFP"),))], scores),
         failed=(Failure("0123456789abcdef", "I_9", "loss is not finite [epoch 3]"),),
     )
 
 
 def test_to_json_has_the_promised_shape():
     made = json.loads(json.dumps(_results().to_json(), allow_nan=False))
-    assert set(made) == {"protocol", "scores", "baselines", "tests", "failed"}
+    assert set(made) == {"protocol", "scores", "baselines", "tests", "failed", "paper"}
     keys = {"method", "session", "subject", "seed", "r2", "job"}
     assert len(made["scores"]) == 24 and all(set(s) == keys for s in made["scores"] + made["baselines"])
     promised = {"better", "worse", "n", "statistic", "p", "p_method", "p_holm", "mean_difference", "ci_low", "ci_high"}

@@ -8,6 +8,7 @@ from scipy import stats
 
 from raydistill.errors import DataError
 from raydistill.evaluation.results import Score
+from raydistill.evaluation.panel import Panel
 from raydistill.evaluation.statistics import cluster_bootstrap, compare, compare_all, holm, wilcoxon_greater
 
 
@@ -183,6 +184,6 @@ def test_compare_all_corrects_over_the_comparisons():
     scores = [
         s for m, shift in (("a", 0.2), ("b", 0.1), ("c", 0)) for s in _scores(m, rng.normal(shift, 0.1, (10, 1)), (0,))
     ]
-    found = compare_all([("a", "c"), ("b", "c"), ("a", "missing")], scores)
+    found = compare_all([Panel(pairs=(("a", "c"), ("b", "c"), ("a", "missing")))], scores)
     assert [c.p_holm for c in found[:2]] == pytest.approx(holm([c.test.p for c in found[:2]]))
     assert np.isnan(found[2].p_holm)

@@ -28,6 +28,10 @@ Address = Annotated[str | None, Parameter(help="Ray cluster to use; a local Ray 
 Overrides = Annotated[
     tuple[str, ...], Parameter(name="--set", help="Override a value: --set training.epochs=5.", negative="")
 ]
+Only = Annotated[
+    tuple[str, ...], Parameter(help="A method, with what it starts from; may be given again.", negative="")
+]
+Sessions = Annotated[str, Parameter(help="Pattern of the sessions to run on, such as MonkeyI_*.")]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="")]
 
 RUNS = Path("runs")
@@ -42,6 +46,15 @@ def sweep(
     device: Annotated[
         Literal["auto", "cpu", "cuda"], Parameter(help="auto: cuda where the cluster has a GPU by now.")
     ] = "auto",
+    only: Only = (),
+    sessions: Sessions = "*",
+    fail_fast: Annotated[
+        bool,
+        Parameter(
+            help="End with the first failure; by default it stops only what depends on it.", negative="--keep-going"
+        ),
+    ] = False,
+    max_hours: Annotated[float | None, Parameter(help="Stop after so many hours, as by Ctrl-C.")] = None,
     set_: Overrides = (),
 ):
     """Run what is missing of a sweep, then compare; the same command again goes on where it stopped."""
@@ -53,11 +66,15 @@ def sweep(
 
     results = concluded(config, runs)
     if results is None:
+        from raydistill.sweep.plan import Choice
         from raydistill.sweep.progress import Progress
-        from raydistill.sweep.run import run_sweep
+        from raydistill.sweep.run import How, run_sweep
 
+        how = How(
+            address=address, device=device, choice=Choice(only, sessions), fail_fast=fail_fast, max_hours=max_hours
+        )
         with Progress(runs) as progress:
-            results = run_sweep(config, runs, progress, address, device)
+            results = run_sweep(config, runs, progress, how)
     render(results, _console())
     print(
         f"\nresults and figures   {runs / 'sweeps' / config.name}\n"
@@ -69,15 +86,23 @@ def sweep(
 
 
 @app.command
-def plan(file: Path, *, runs: Runs = RUNS, set_: Overrides = (), json_: AsJson = False):
+def plan(
+    file: Path,
+    *,
+    runs: Runs = RUNS,
+    only: Only = (),
+    sessions: Sessions = "*",
+    set_: Overrides = (),
+    json_: AsJson = False,
+):
     """The jobs of a sweep, each done, missing, stale or failed, and why. Starts nothing."""
     from raydistill.config.sweep import load_sweep
+    from raydistill.sweep.plan import Choice, narrow, render
     from raydistill.sweep.plan import plan as make_plan
-    from raydistill.sweep.plan import render
     from raydistill.sweep.prepare import known_entries
 
     config = load_sweep(file, set_)
-    planned = make_plan(config, known_entries(config, runs), runs)
+    planned = narrow(make_plan(config, known_entries(config, runs), runs), Choice(only, sessions))
     if json_:
         print(json.dumps(planned.to_json(), indent=1))
     else:
@@ -112,6 +137,21 @@ def results(
     else:
         _say(f"no job of {config.name} is done in {runs}; run `raydistill sweep {file}` first")
     return 1 if found.failed else 0
+
+
+@app.command
+def run(
+    key: str,
+    *,
+    runs: Runs = RUNS,
+    address: Address = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: cpu.")] = "auto",
+):
+    """One job of an earlier sweep, in the foreground, by its key or how that begins; to see why it failed."""
+    from raydistill.sweep.run import How, run_alone
+
+    job = run_alone(runs, key, How(address=address, device=device))
+    _say(f"{job.name} is done: {runs / 'jobs' / job.key}")
 
 
 @app.command
@@ -361,7 +401,7 @@ def main(argv: list[str] | None = None) -> None:
     except OSError as err:  # no permission, no space, no such folder
         _say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; nothing finished is lost")
         sys.exit(2)
-    except KeyboardInterrupt:
-        _say("raydistill: interrupted; finished work is kept, the same command goes on")
+    except KeyboardInterrupt as err:
+        _say(f"raydistill: {str(err) or 'interrupted'}; finished work is kept, the same command goes on")
         sys.exit(130)
     sys.exit(code or 0)

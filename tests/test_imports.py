@@ -36,6 +36,7 @@ CONFINED = {
         "store/batches.py",
         "training/distributed.py",
         "sweep/run.py",
+        "sweep/fanout.py",
         "sweep/search.py",
     ),
     "mlflow": ("tracking.py",),

@@ -187,8 +187,10 @@ class SweepConfig:
     """Recipe of per-session jobs, on top of the preset's: one for all methods."""
     engine: Partial[EngineConfig] = field(default_factory=dict)
     """How trainings are carried out; changes no result."""
+    cpus_per_job: int = 1
+    """Threads of a per-session job."""
     gpu_per_job: float = 0.25
-    """Share of a GPU for a per-session job, where the cluster has GPUs."""
+    """Share of a GPU, and of its memory, for a per-session job, where the cluster has GPUs."""
 
     def model_of(self, job: JobConfig) -> ModelConfig:
         return dataclasses.replace(PRESETS[self.preset].model, **(self.model | job.model))
@@ -207,6 +209,11 @@ class SweepConfig:
         check_name(self.name, "sweep")
         if (self.store is None) == (self.recordings is None):
             raise ConfigError("give either `store` (or --set store=DIR), or `recordings` to be made, and not both")
+        if self.cpus_per_job < 1 or not 0 < self.gpu_per_job <= 1:
+            raise ConfigError(
+                "`cpus_per_job` is a number from 1 on and `gpu_per_job` a share above 0 and up to 1, but got "
+                f"{self.cpus_per_job} and {self.gpu_per_job}"
+            )
         if not self.seeds:
             raise ConfigError("must name at least one seed", at=("seeds",))
         for name, group in self.sessions.items():

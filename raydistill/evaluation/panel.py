@@ -31,6 +31,10 @@ class Panel:
         return found[0] if len(found) == 1 else None
 
 
+WHOLE = Panel()
+"""All sessions, of no figure in particular."""
+
+
 @functools.cache
 def _printed() -> dict[tuple[str, str, str], list[float]]:
     """(figure, method, subject) -> values; those of single sessions left out."""

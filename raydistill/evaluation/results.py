@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raydistill.evaluation.panel import ALL, Panel
+from raydistill.evaluation.panel import ALL, WHOLE, Panel
 from raydistill.evaluation.statistics import Comparison
 
 ALPHA = 0.05
@@ -47,7 +47,7 @@ class Results:
     baselines: tuple[Score, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     failed: tuple[Failure, ...] = ()
-    panels: tuple[Panel, ...] = (Panel(),)
+    panels: tuple[Panel, ...] = (WHOLE,)
 
     def to_json(self) -> dict:
         """What `raydistill results --json` prints; numbers that are not finite are None."""
@@ -115,7 +115,7 @@ class Row:
     """Scores: sessions times seeds."""
 
 
-def method_table(results: Results, panel: Panel = Panel()) -> list[Row]:
+def method_table(results: Results, panel: Panel = WHOLE) -> list[Row]:
     """A row for each method in the order of the scores, then one for each baseline; NaN scores are left out.
 
     Args:

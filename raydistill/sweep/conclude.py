@@ -48,7 +48,11 @@ def _note(sweep: SweepConfig, runs: Path) -> Path:
 
 def _answer(sweep: SweepConfig, planned: Plan) -> dict:
     """What figures, tables and MLflow were last made from."""
-    return {"jobs": sweep_fingerprint(planned), "methods": canonical(sweep.methods), "panels": canonical(planned.panels)}
+    return {
+        "jobs": sweep_fingerprint(planned),
+        "methods": canonical(sweep.methods),
+        "panels": canonical(planned.panels),
+    }
 
 
 def _draw(planned: Plan, runs: Path, results: Results, folder: Path) -> list[Path]:

@@ -4,7 +4,6 @@ A job's key is the sha256 of its specification, and the specification holds ever
 the same question asked by two sweeps is one job.
 """
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import asdict
 

@@ -1,49 +1,159 @@
-"""The order of the fan-out: which job may start, and what a failure stops. Knows nothing of Ray."""
+"""The fan-out: per-session jobs through one Ray Tune run, in worker processes that are reused from job to job."""
 
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+import torch
+from ray import tune
+from ray.tune.search import Searcher
+
+from raydistill.cluster import cores
+from raydistill.errors import RaydistillError
+from raydistill.sweep.failures import cause, keep_log
 from raydistill.sweep.job import Job
+from raydistill.sweep.jobs import Places, run_session_job
+from raydistill.sweep.queue import Queue
+
+LOST_WORKERS = 3
+"""Times that a job is taken up again after its process died, which is no fault of its own."""
 
 
-class Queue:
-    """Jobs that wait for those they start from.
+@dataclass(frozen=True)
+class Resources:
+    """Of one job."""
 
-    A job is ready once everything it depends on is done; when a job fails, what depends on it fails with it and
-    everything else goes on.
+    cpus: int = 1
+    """Threads."""
+    gpu: float = 0.25
+    """Share of a GPU, and of its memory, where there is one."""
+
+
+class _JobsInOrder(Searcher):
+    """A search algorithm that deals out jobs as they become ready, so that no stage waits for another."""
+
+    def __init__(self, queue: Queue, places: Places, succeed, fail):
+        super().__init__(metric="finished", mode="max")
+        self.queue, self.places, self.succeed, self.fail = queue, places, succeed, fail
+        self.trials: dict[str, Job] = {}
+
+    def suggest(self, trial_id):
+        job = self.queue.next()
+        if job is None:  # either all wait for running ones, or none is left
+            return Searcher.FINISHED if self.queue.exhausted else None
+        self.trials[trial_id] = job
+        return {"job": job.to_json(), "places": self.places}
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        job = self.trials.pop(trial_id)
+        if error or result is None:
+            self.fail(job, f"its worker process was lost {LOST_WORKERS + 1} times; is there enough memory?")
+        elif result["cause"]:
+            self.fail(job, result["cause"])
+        else:
+            self.succeed(job)
+
+    def __getstate__(self):
+        return {}  # Tune keeps a copy to restore from; ours is the runs folder
+
+    def save(self, checkpoint_path):
+        """Nothing, for the same reason."""
+
+    restore = save
+
+
+def fan_out(queue: Queue, places: Places, resources: Resources, succeed, fail) -> None:
+    """Run the queue until nothing in it can start.
+
+    Args:
+        succeed: called with every job that is done.
+        fail: called with every job that is not, and why.
+    Raises:
+        KeyboardInterrupt: Ctrl-C, once the jobs that ran have been stopped.
     """
+    on_gpu = places.device == "cuda"
+    bundle = {"CPU": resources.cpus} | ({"GPU": resources.gpu} if on_gpu else {})
+    # cluster.yaml keeps nodes for pretraining apart; a node without that label suits any job.
+    bundle = tune.PlacementGroupFactory([bundle], bundle_label_selector=[{"pool": "!pretraining"}])
+    local = len(ray.nodes()) == 1
+    folder = Path(places.runs) / "ray"
+    shutil.rmtree(folder, ignore_errors=True)
+    tuner = tune.Tuner(
+        tune.with_resources(_trial, bundle),
+        tune_config=tune.TuneConfig(
+            search_alg=_JobsInOrder(queue, places, resources, succeed, fail),
+            num_samples=len(queue.waiting),
+            # Elsewhere Tune lets jobs wait for resources, so that a cluster that scales sees what is wanted.
+            max_concurrent_trials=max(1, cores() // resources.cpus) if local else None,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="jobs",
+            storage_path=str(folder),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
+        ),
+    )
+    tuner.fit()
+    shutil.rmtree(folder, ignore_errors=True)
+    if not queue.exhausted:  # Tune returns from Ctrl-C instead of raising
+        raise KeyboardInterrupt
 
-    def __init__(self, jobs: list[Job], done: set[str]):
-        self.waiting = {job.key: job for job in jobs}
-        self.done = set(done)
-        self.running: dict[str, Job] = {}
-        self.failed: dict[str, str] = {}
-        """Key -> cause."""
 
-    def next(self, pretraining: bool = False) -> Job | None:
-        """A job on one session that can start now, or a pretraining, in the order given; None where none is ready."""
-        job = self._ready(pretraining)
-        if job:
-            self.running[job.key] = self.waiting.pop(job.key)
-        return job
+class _JobsInOrder(Searcher):
+    """A search algorithm that deals out jobs as they become ready, so that no stage waits for another."""
 
-    @property
-    def exhausted(self) -> bool:
-        """No job on one session runs, nor will any before a pretraining is done."""
-        return not self.running and self._ready(pretraining=False) is None
+    def __init__(self, queue: Queue, places: Places, resources: Resources, succeed, fail):
+        super().__init__(metric="finished", mode="max")
+        self.queue, self.places, self.resources = queue, places, resources
+        self.succeed, self.fail = succeed, fail
+        self.trials: dict[str, Job] = {}
 
-    def _ready(self, pretraining):
-        ready = (j for j in self.waiting.values() if self.done.issuperset(j.depends_on))
-        return next((j for j in ready if j.is_pretraining == pretraining), None)
+    def suggest(self, trial_id):
+        job = self.queue.next()
+        if job is None:  # either all wait for running ones, or none is left
+            return Searcher.FINISHED if self.queue.exhausted else None
+        self.trials[trial_id] = job
+        return {"job": job.to_json(), "places": self.places, "resources": self.resources}
 
-    def succeed(self, key: str) -> Job:
-        job = self.running.pop(key)
-        self.done.add(key)
-        return job
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        job = self.trials.pop(trial_id)
+        if error or result is None:
+            self.fail(job, f"its worker process was lost {LOST_WORKERS + 1} times; is there enough memory?")
+        elif result["cause"]:
+            self.fail(job, result["cause"])
+        else:
+            self.succeed(job)
 
-    def fail(self, key: str, cause: str) -> list[tuple[Job, str]]:
-        """The failed job and all that can no longer run, each with its cause."""
-        job = self.running.pop(key, None) or self.waiting.pop(key)
-        self.failed[key] = cause
-        stopped = [(job, cause)]
-        for dependent in [j for j in self.waiting.values() if key in j.depends_on]:
-            if dependent.key in self.waiting:  # it may have gone with an earlier one already
-                stopped += self.fail(dependent.key, f"needs {job.name}, which failed")
-        return stopped
+    def __getstate__(self):
+        return {}  # Tune keeps a copy to restore from; ours is the runs folder
+
+    def save(self, checkpoint_path):
+        """Nothing, for the same reason."""
+
+    restore = save
+
+
+def _trial(config: dict) -> None:
+    """One per-session job in a worker process of Ray Tune."""
+    job, places, resources = Job.from_json(config["job"]), config["places"], config["resources"]
+    torch.set_num_threads(resources.cpus)
+    if places.device == "cuda":  # several jobs share a GPU: none takes the memory of the others
+        torch.cuda.set_per_process_memory_fraction(resources.gpu)
+    # A failure is told as a result: an exception would cost the process that other jobs reuse.
+    tune.report({"finished": 1, "cause": _tried(job, places)})
+
+
+def _tried(job: Job, places: Places) -> str:
+    """Run a job, once more where the first error may pass; the cause of its failure, or nothing."""
+    for last in (False, True):
+        try:
+            run_session_job(job, places)
+        except Exception as err:
+            if last or isinstance(err, RaydistillError):
+                keep_log(Path(places.runs), job, err)
+                return cause(err)
+        else:
+            return ""
+    raise AssertionError

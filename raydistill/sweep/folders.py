@@ -4,14 +4,45 @@ runs/jobs/<key>/    job.json, model.safetensors, model.json, metrics.json, histo
 runs/sweeps/<name>.json    job name -> key when the sweep was last run
 """
 
+import contextlib
+import fcntl
+import glob
 import json
+import os
 import shutil
+import socket
+from datetime import datetime
 from pathlib import Path
 
+from raydistill.errors import RaydistillError
 from raydistill.store.files import write_json
 from raydistill.sweep.job import DONE, FAILED, MISSING, STALE, Job
 
-MARKER, FAILURE = "_SUCCESS", "failure.json"
+LOCK = "driver.lock"
+MARKER, FAILURE, LOG = "_SUCCESS", "failure.json", "error.log"
+
+
+@contextlib.contextmanager
+def alone(runs: Path):
+    """One driver at a time: what two would run twice, and tell MLflow twice, is run once.
+
+    Raises:
+        RaydistillError: another one works in this runs folder.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    with open(runs / LOCK, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system gives it back however a process ends
+        except BlockingIOError:
+            file.seek(0)
+            raise RaydistillError(
+                f"{runs}: another raydistill works here ({file.read().strip() or 'just started'}); wait until it is "
+                "done, or name another folder with --runs"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M}")
+        file.flush()
+        yield
 
 
 def job_folder(runs: Path, key: str) -> Path:
@@ -43,6 +74,20 @@ def job_state(runs: Path, job: Job, key_before: str | None) -> tuple[str, str]:
         old = json.loads((job_folder(runs, key_before) / "job.json").read_text())["spec"]
         return STALE, _first_difference(old, job.spec)
     return MISSING, "not run yet"
+
+
+def started(runs: Path, key: str) -> tuple[Job, str]:
+    """The job whose key begins so, and its store, as its folder tells them.
+
+    Raises:
+        RaydistillError: there is none, or several.
+    """
+    found = sorted(path for path in (runs / "jobs").glob(f"{glob.escape(key)}*/job.json") if key)
+    if len(found) != 1:
+        several = f"{len(found)} jobs begin so" if found else "no job of that key has been started"
+        raise RaydistillError(f'"{key}": {several} in {runs}; `raydistill plan SWEEP --json` gives the keys')
+    tree = json.loads(found[0].read_text())
+    return Job.from_json({name: tree[name] for name in Job.__dataclass_fields__}), tree["store"]
 
 
 def _newest_checkpoint(folder: Path) -> str:
@@ -82,7 +127,8 @@ def remember_keys(runs: Path, sweep: str, jobs: list[Job]) -> None:
 def finish(folder: Path) -> None:
     """Declare a job's folder whole: checkpoints go, the marker with every file's size comes last."""
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    (folder / FAILURE).unlink(missing_ok=True)
+    for name in (FAILURE, LOG):
+        (folder / name).unlink(missing_ok=True)
     files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", MARKER))]
     write_json(folder / MARKER, {p.name: p.stat().st_size for p in sorted(files)})
 

@@ -103,7 +103,7 @@ def _open_folder(job: Job, places: Places) -> Path:
     folder = places.folder(job.key)
     set_aside_damage(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "job.json", job.to_json() | {"provenance": provenance()})
+    write_json(folder / "job.json", job.to_json() | {"store": places.store, "provenance": provenance()})
     return folder
 
 

@@ -1,17 +1,19 @@
 """Planning: configuration and store catalogue in, jobs out, each with its state. Starts nothing."""
 
+import dataclasses
+import fnmatch
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from raydistill.config.paper import GROUPS, paper_group
 from raydistill.config.sweep import SweepConfig, pairs
-from raydistill.evaluation.panel import Panel
+from raydistill.errors import ConfigError, suggest
+from raydistill.evaluation.panel import WHOLE, Panel
 from raydistill.store.catalogue import Entry
+from raydistill.sweep.estimate import known_rates, pace, work
 from raydistill.sweep.expand import expand, select
 from raydistill.sweep.folders import job_state, last_keys
 from raydistill.sweep.job import DONE, STATES, Job, parameters
-
-ASSUMED_FLOPS_PER_S = 2e10  # of one CPU core on small matrices, for estimates before anything was measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,8 @@ class Planned:
     state: str
     reason: str
     estimated_s: float
+    work: float
+    """What the estimate is made from."""
     parameters: int | None = None
     """Of the model that it trains."""
 
@@ -34,7 +38,7 @@ class Plan:
     planned: tuple[Planned, ...] = field(default_factory=tuple)
     notes: tuple[str, ...] = ()
     """What a reader of the results should know, such as sessions of the paper that are not there."""
-    panels: tuple[Panel, ...] = (Panel(),)
+    panels: tuple[Panel, ...] = (WHOLE,)
 
     @property
     def jobs(self) -> list[Job]:
@@ -60,15 +64,59 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: Path) -> Plan:
     """The jobs that answer the sweep over these sessions, and which of them the runs folder already holds."""
     jobs = expand(sweep, entries)
     sizes, known = {e.session: e.n_bins for e in entries}, {e.session: e for e in entries}
-    before = last_keys(runs, sweep.name)
+    before, rates = last_keys(runs, sweep.name), known_rates(runs)
     planned = []
     for job in jobs:
         state, reason = job_state(runs, job, before.get(job.name))
         size = parameters(job, [known[s] for s in job.spec["sessions"]]) if "model" in job.spec else None
-        estimate = _estimate(job, sizes)
-        planned.append(Planned(job=job, state=state, reason=reason, estimated_s=estimate, parameters=size))
+        needs = work(job, sizes)
+        seconds = round(needs * pace(job, rates), 1)
+        made = Planned(job=job, state=state, reason=reason, estimated_s=seconds, work=needs, parameters=size)
+        planned.append(made)
     protocols = sorted({e.protocol for e in entries if any(j.session == e.session for j in jobs)})
     return Plan(" and ".join(protocols), tuple(planned), _missing_of_paper(sweep, entries), _panels(sweep, entries))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Part of a sweep: what is needed for some methods, on some sessions."""
+
+    methods: tuple[str, ...] = ()
+    """None: all."""
+    sessions: str = "*"
+    """Pattern of session names, such as MonkeyI_*."""
+
+
+EVERYTHING = Choice()
+
+
+def narrow(whole: Plan, choice: Choice) -> Plan:
+    """The jobs of a choice, and those that they start from.
+
+    Raises:
+        ConfigError: there is no such method, or no session of that pattern.
+    """
+    known = {p.job.method for p in whole.planned if p.job.method}
+    for method in choice.methods:
+        if method not in known:
+            raise ConfigError(f'--only: there is no method "{method}"{suggest(method, known)}')
+    chosen = [
+        p.job
+        for p in whole.planned
+        if p.job.session
+        and (not choice.methods or p.job.method in choice.methods)
+        and fnmatch.fnmatchcase(p.job.session, choice.sessions)
+    ]
+    if not chosen:
+        known = {p.job.session for p in whole.planned if p.job.session}
+        raise ConfigError(f'--sessions: none is called "{choice.sessions}"{suggest(choice.sessions, known)}')
+    jobs, needed, waiting = {p.job.key: p.job for p in whole.planned}, set(), [job.key for job in chosen]
+    while waiting:
+        key = waiting.pop()
+        if key not in needed:
+            needed.add(key)
+            waiting += jobs[key].depends_on
+    return dataclasses.replace(whole, planned=tuple(p for p in whole.planned if p.job.key in needed))
 
 
 def _panels(sweep, entries):
@@ -92,16 +140,6 @@ def _missing_of_paper(sweep, entries):
         for name, group in named.items()
         if counts[group] < GROUPS[group]
     )
-
-
-def _estimate(job, sizes) -> float:
-    """Seconds on one core, from the multiplications of the encoder: 6 a weight and token, over all epochs."""
-    bins = sum(sizes[name] for name in job.spec["sessions"])
-    if job.kind in ("baseline", "evaluate"):
-        return 2.0
-    width, layers = job.spec["model"]["width"], job.spec["model"]["layers"]
-    weights = layers * (4 + 3 * job.spec["model"]["mlp_ratio"]) * width**2
-    return round(6 * weights * bins * job.spec["training"]["epochs"] / ASSUMED_FLOPS_PER_S / job.workers[1], 1)
 
 
 def render(plan: Plan, console) -> None:

@@ -66,9 +66,11 @@ class Progress:
         r2 = f"R² {metrics['r2']:+.3f}  " if "r2" in metrics else ""
         self._print(f"done    {job.name:<32} {r2}{metrics['seconds']:.1f} s")
 
-    def fail(self, job, cause: str) -> None:
+    def fail(self, job, cause: str, advice: str = "") -> None:
         self._count(self.failed, job)
         self._print(f"failed  {job.name:<32} {cause}", on_terminal=True)
+        if advice:
+            self.console.print(f"        {advice}", highlight=False, markup=False, soft_wrap=True)
 
     def _count(self, counter, job):
         counter[_line(job)] += 1

@@ -5,18 +5,14 @@ wherever the last one stopped.
 """
 
 import contextlib
-import shutil
 import time
-import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import ray
-import torch
-from ray import tune
-from ray.tune.search import Searcher
 
-from raydistill.cluster import connected, cores
+from raydistill.cluster import connected
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.sweep import SweepConfig
 from raydistill.errors import DataError, RaydistillError
@@ -25,63 +21,97 @@ from raydistill.recordings.ingest import ingest
 from raydistill.recordings.manifest import Recording, Source
 from raydistill.recordings.synthetic import generate_session, session_names
 from raydistill.recordings.writers.nwb import write_nwb
-from raydistill.store.files import write_json
 from raydistill.store.store import Store
 from raydistill.sweep.collect import collect, sweep_fingerprint, tracked
 from raydistill.sweep.conclude import conclude
-from raydistill.sweep.fanout import Queue
-from raydistill.sweep.folders import FAILURE, job_folder, remember_keys
+from raydistill.sweep.estimate import learn
+from raydistill.sweep.failures import advice, cause, keep_failure, keep_log
+from raydistill.sweep.fanout import Resources, fan_out
+from raydistill.sweep.folders import alone, is_done, read_metrics, remember_keys, started
 from raydistill.sweep.job import DONE, Job
 from raydistill.sweep.jobs import Places, run_pretraining, run_session_job
-from raydistill.sweep.plan import Plan, plan
+from raydistill.sweep.plan import EVERYTHING, Choice, Plan, narrow, plan
 from raydistill.sweep.prepare import missing_recordings, store_uri
 from raydistill.sweep.progress import Progress
+from raydistill.sweep.queue import Queue
 from raydistill.tracking import Tracker
 
 VELOCITY = "processing/behavior/BehavioralTimeSeries/velocity"
 MIRROR_S = 2.0  # between looks at the history of a pretraining that runs
-LOST_WORKERS = 3  # times that a job is taken up again after its process died
 
 
-def run_sweep(
-    sweep: SweepConfig, runs: Path, progress: Progress, address: str | None = None, device: str = "auto"
-) -> Results:
-    """Everything that is missing, then the results; jobs that fail stop only what depends on them.
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """In which way a sweep is run; none of it changes a result."""
 
-    Args:
-        address: of a Ray cluster; None: a local Ray.
-        device: cpu, cuda, or auto: cuda where the cluster has a GPU by now (one that starts its nodes on demand
-            has none at first).
-    """
+    address: str | None = None
+    """Of a Ray cluster; None: a local Ray."""
+    device: str = "auto"
+    """cpu, cuda, or auto: cuda where the cluster has a GPU by now (one that starts its nodes on demand has none at
+    first)."""
+    choice: Choice = EVERYTHING
+    fail_fast: bool = False
+    """The first failure ends the sweep; else it stops only what depends on it."""
+    max_hours: float | None = None
+    """The sweep stops then as by Ctrl-C."""
+
+
+def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, how: How) -> Results:
+    """Everything that is missing, then the results."""
     store = store_uri(sweep, runs)
     with contextlib.ExitStack() as stack:
-        start_ray = lambda: stack.enter_context(connected(address))  # noqa: E731
+        stack.enter_context(alone(runs))
+        start_ray = lambda: stack.enter_context(connected(how.address))  # noqa: E731
         if missing_recordings(sweep, runs):
             start_ray()
             _make_recordings(sweep, runs, store, progress)
-        planned = plan(sweep, Store(store).entries(), runs)
+        whole = plan(sweep, Store(store).entries(), runs)
+        planned = narrow(whole, how.choice)
         progress.plan(planned)
-        remember_keys(runs, sweep.name, planned.jobs)
+        remember_keys(runs, sweep.name, whole.jobs)
         tracker = Tracker(runs, sweep.name)
         tracker.parent(
-            sweep_fingerprint(planned),
+            sweep_fingerprint(whole),
             {"preset": sweep.preset, "seeds": sweep.seeds, "store": store},
-            {"protocol": planned.protocol},
+            {"protocol": whole.protocol},
         )
         _track_finished(planned, runs, tracker)
         if planned.todo:
             start_ray()
+            device = how.device
             if device == "auto":
                 device = "cuda" if ray.cluster_resources().get("GPU") else "cpu"
             try:
-                _run_jobs(sweep, planned, Places(str(runs.absolute()), store, device), tracker, progress)
+                _run_jobs(sweep, planned, Places(str(runs.absolute()), store, device), tracker, progress, how)
             except KeyboardInterrupt:
                 tracker.interrupted()
                 raise
-    results = collect(sweep, plan(sweep, Store(store).entries(), runs), runs)
-    progress.say("drawing figures")
-    conclude(sweep, planned, runs, results, tracker)
+        results = collect(sweep, plan(sweep, Store(store).entries(), runs), runs)
+        progress.say("drawing figures")
+        conclude(sweep, whole, runs, results, tracker)
     return results
+
+
+def run_alone(runs: Path, key: str, how: How) -> Job:
+    """One job of an earlier sweep in this process, or, of a pretraining, on its workers; what it raises is raised.
+
+    Args:
+        key: of the job, or how it begins.
+    Raises:
+        RaydistillError: no job has been started under that key, several have, or what it starts from is not there.
+    """
+    job, store = started(runs, key)
+    if missing := [source for source in job.depends_on if not is_done(runs, source)]:
+        raise RaydistillError(f"{job.name} starts from job {missing[0][:12]}, which is not done; run that first")
+    device = "cpu" if how.device == "auto" else how.device
+    places = Places(str(runs.absolute()), store, device)
+    with alone(runs):
+        if job.is_pretraining:
+            with connected(how.address):
+                run_pretraining(job, places)
+        else:
+            run_session_job(job, places)
+    return job
 
 
 def _make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progress) -> None:
@@ -107,38 +137,65 @@ def _make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progr
     ray.get([make.remote(i, r.path) for i, r in enumerate(recordings) if not r.path.exists()])
     progress.say(f"reading them into the store {store}")
     outcome = ingest(recordings, store)
-    for cause in outcome.failed.values():
-        raise DataError(cause)
+    for why in outcome.failed.values():
+        raise DataError(why)
 
 
-def _run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker, progress: Progress) -> None:
+def _run_jobs(
+    sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker, progress: Progress, how: How
+) -> None:
     runs, protocol = Path(places.runs), planned.protocol
-    done = {p.job.key for p in planned.planned if p.state == DONE}
-    queue = Queue([p.job for p in planned.todo], done)
+    queue = Queue([p.job for p in planned.todo], {p.job.key for p in planned.planned if p.state == DONE})
+    works = {p.job.key: p.work for p in planned.planned}
+    deadline = _Deadline(how.max_hours, queue)
 
     def succeed(job: Job) -> None:
         queue.succeed(job.key)
+        learn(runs, job, works[job.key], read_metrics(runs, job.key)["seconds"])
         progress.succeed(job)
         tracker.job(tracked(job, runs, protocol, done=True))
+        deadline.look()
 
-    def fail(job: Job, cause: str) -> None:
-        for stopped, why in queue.fail(job.key, cause):
-            _keep_failure(runs, stopped, why)
-            progress.fail(stopped, why)
-            tracker.failed(tracked(stopped, runs, protocol, done=False), why)
+    def fail(job: Job, why: str) -> None:
+        for stopped, reason in queue.fail(job.key, why):
+            keep_failure(runs, stopped, reason)
+            progress.fail(stopped, reason, advice(runs, stopped) if stopped is job else "")
+            tracker.failed(tracked(stopped, runs, protocol, done=False), reason)
+        if how.fail_fast:
+            queue.close()
 
-    while queue.waiting:  # a pretraining may learn from jobs on single sessions, and these from other pretrainings
+    # A pretraining may learn from jobs on single sessions, and these from other pretrainings.
+    while queue.waiting and not queue.closed:
         while job := queue.next(pretraining=True):
             progress.start(job)
+            mirror = _mirror(job, runs, protocol, tracker)
             try:
-                run_pretraining(job, places, _mirror(job, runs, protocol, tracker))
+                run_pretraining(job, places, lambda mirror=mirror: (mirror(), deadline.stop()))
             except Exception as err:
-                fail(job, _cause(err))
+                keep_log(runs, job, err)
+                fail(job, cause(err))
             else:
                 succeed(job)
         if not queue.exhausted:
             progress.say("per-session jobs")
-            _fan_out(queue, places, sweep.gpu_per_job, succeed, fail)
+            fan_out(queue, places, Resources(sweep.cpus_per_job, sweep.gpu_per_job), succeed, fail)
+        deadline.stop()
+
+
+class _Deadline:
+    """When the hours that the user gave are over, no job is begun; a pretraining, which takes long, stops."""
+
+    def __init__(self, hours: float | None, queue: Queue):
+        self.hours, self.queue = hours, queue
+        self.end = time.monotonic() + hours * 3600 if hours is not None else float("inf")
+
+    def look(self) -> None:
+        if time.monotonic() >= self.end:
+            self.queue.close()
+
+    def stop(self) -> None:
+        if time.monotonic() >= self.end:
+            raise KeyboardInterrupt(f"the {self.hours:g} hours of --max-hours are over")
 
 
 def _mirror(job: Job, runs: Path, protocol: str, tracker: Tracker) -> Callable[[], None]:
@@ -152,96 +209,6 @@ def _mirror(job: Job, runs: Path, protocol: str, tracker: Tracker) -> Callable[[
             due = time.monotonic() + MIRROR_S
 
     return mirror
-
-
-class _JobsInOrder(Searcher):
-    """A search algorithm that deals out jobs as they become ready, so that no stage waits for another."""
-
-    def __init__(self, queue: Queue, places: Places, succeed, fail):
-        super().__init__(metric="finished", mode="max")
-        self.queue, self.places, self.succeed, self.fail = queue, places, succeed, fail
-        self.trials: dict[str, Job] = {}
-
-    def suggest(self, trial_id):
-        job = self.queue.next()
-        if job is None:  # either all wait for running ones, or none is left
-            return Searcher.FINISHED if self.queue.exhausted else None
-        self.trials[trial_id] = job
-        return {"job": job.to_json(), "places": self.places}
-
-    def on_trial_complete(self, trial_id, result=None, error=False):
-        job = self.trials.pop(trial_id)
-        if error or result is None:
-            self.fail(job, f"its worker process was lost {LOST_WORKERS + 1} times; is there enough memory?")
-        elif result["cause"]:
-            self.fail(job, result["cause"])
-        else:
-            self.succeed(job)
-
-    def __getstate__(self):
-        return {}  # Tune keeps a copy to restore from; ours is the runs folder
-
-    def save(self, checkpoint_path):
-        """Nothing, for the same reason."""
-
-    restore = save
-
-
-def _fan_out(queue: Queue, places: Places, gpu_per_job: float, succeed, fail) -> None:
-    """Run the queue through Ray Tune, in worker processes that are reused from job to job."""
-    resources = {"CPU": 1} | ({"GPU": gpu_per_job} if places.device == "cuda" else {})
-    # cluster.yaml keeps nodes for pretraining apart; a node without that label suits any job.
-    bundle = tune.PlacementGroupFactory([resources], bundle_label_selector=[{"pool": "!pretraining"}])
-    local = len(ray.nodes()) == 1
-    folder = Path(places.runs) / "ray"
-    shutil.rmtree(folder, ignore_errors=True)
-    tuner = tune.Tuner(
-        tune.with_resources(_trial, bundle),
-        tune_config=tune.TuneConfig(
-            search_alg=_JobsInOrder(queue, places, succeed, fail),
-            num_samples=len(queue.waiting),
-            # Elsewhere Tune lets jobs wait for resources, so that a cluster that scales sees what is wanted.
-            max_concurrent_trials=cores() if local else None,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="jobs",
-            storage_path=str(folder),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
-        ),
-    )
-    tuner.fit()
-    shutil.rmtree(folder, ignore_errors=True)
-    if not queue.exhausted:  # Tune returns from Ctrl-C instead of raising
-        raise KeyboardInterrupt
-
-
-def _trial(config: dict) -> None:
-    """One per-session job in a worker process of Ray Tune."""
-    torch.set_num_threads(1)
-    job, places = Job.from_json(config["job"]), config["places"]
-    cause = ""
-    try:
-        run_session_job(job, places)
-    except Exception as err:  # told as a result: an exception would cost the process that other jobs reuse
-        cause = _cause(err)
-    tune.report({"finished": 1, "cause": cause})
-
-
-def _cause(err: Exception) -> str:
-    """One line for ours; type, message and place for a surprise."""
-    root = getattr(err, "cause", None) or err  # Ray wraps what a worker raised
-    message = str(root).strip().splitlines()
-    if isinstance(root, RaydistillError):
-        return message[0]
-    place = traceback.extract_tb(root.__traceback__)[-1] if root.__traceback__ else None
-    where = f" ({Path(place.filename).name}:{place.lineno})" if place else ""
-    return f"{type(root).__name__}: {message[-1] if message else ''}{where}"
-
-
-def _keep_failure(runs: Path, job: Job, cause: str) -> None:
-    write_json(job_folder(runs, job.key) / FAILURE, {"cause": cause, "job": job.name})
 
 
 def _track_finished(planned: Plan, runs: Path, tracker: Tracker) -> None:

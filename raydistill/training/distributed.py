@@ -50,7 +50,7 @@ class DistributedTraining:
     folder: Path
     """The job's folder, on a disk that all workers share."""
     workers: tuple[int, int]
-    """Fewest and most: as many as the cluster has when they start."""
+    """Fewest and most: as many as there is room for when they start."""
     use_gpu: bool
     weights: Path | None = None
     """Folder of the model that this one starts from."""
@@ -76,8 +76,7 @@ def train_on_workers(training: DistributedTraining, watch: Callable[[], None] = 
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    _check_workers(training)
-    fewest, most = training.workers
+    workers = _worker_count(training)
     ray_folder = training.folder.absolute() / "ray"
     shutil.rmtree(ray_folder, ignore_errors=True)  # Ray would take up an old run; our checkpoints are what counts
     (training.folder / ERROR).unlink(missing_ok=True)
@@ -85,7 +84,7 @@ def train_on_workers(training: DistributedTraining, watch: Callable[[], None] = 
         _work,
         train_loop_config={"training": training},
         scaling_config=ScalingConfig(
-            num_workers=most if fewest == most else (fewest, most),
+            num_workers=workers,
             use_gpu=training.use_gpu,
             label_selector={"pool": "!sessions"},  # cluster.yaml keeps nodes for per-session jobs apart
         ),
@@ -126,23 +125,32 @@ def _in_a_thread(function, watch):
     return outcome["value"]
 
 
-def _check_workers(training: DistributedTraining) -> None:
-    """Ray Train would wait for ever for workers that cannot be had."""
+def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
+    """As many workers as one machine has room for, or the range in which a cluster may grow and shrink.
+
+    Raises:
+        TrainingError: fewer than the fewest; Ray Train would wait for ever for workers that cannot be had.
+    """
     import ray
 
     fewest, most = training.workers
     shards = len(training.share().shards()["train"].shards)
-    if shards < most:
+    if shards < fewest:
         raise TrainingError(
-            f"{most} workers share {shards} part files or groups of them, and each needs one; "
+            f"{fewest} workers share {shards} part files or groups of them, and each needs one; "
             "lower `workers` of the pretraining"
         )
+    most = min(most, shards)
+    if len(ray.nodes()) > 1:
+        return most if fewest == most else (fewest, most)
     cpus = int(ray.cluster_resources().get("CPU", 0))
-    if cpus <= fewest and len(ray.nodes()) == 1:
+    if cpus <= fewest:
         raise TrainingError(
             f"{fewest} workers and the reading beside them need {fewest + 1} CPUs, "
             f"and this Ray has {cpus}; lower `workers` of the pretraining"
         )
+    room = int(ray.cluster_resources().get("GPU", 0)) if training.use_gpu else cpus - 1
+    return max(fewest, min(most, room))
 
 
 def _work(config: dict) -> dict | RaydistillError:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from raydistill.errors import DataError
-from raydistill.evaluation.results import Score
 from raydistill.evaluation.panel import Panel
+from raydistill.evaluation.results import Score
 from raydistill.evaluation.statistics import cluster_bootstrap, compare, compare_all, holm, wilcoxon_greater
 
 

@@ -18,6 +18,12 @@ def test_failing_teacher_stops_its_students_and_nothing_else(finished_sweep, tmp
         assert jobs[f"distilled/{session}/seed0"]["reason"] == f"needs teacher/{session}/seed0, which failed"
         assert jobs[f"ss_lfp/{session}/seed0"]["state"] == "done"
     results = read_json("results", "sweep.yaml", *hopeless, cwd=folder)
+    key = jobs["teacher/S1_02/seed0"]["key"]
+    log = folder / "runs" / "jobs" / key / "error.log"
+    assert "TrainingError" in log.read_text()
+    assert f"alone: raydistill run {key[:12]} --runs " in done.stderr
+    alone = raydistill("run", key[:12], cwd=folder, check=2)
+    assert "lower `learning_rate`" in alone.stderr and "Traceback" not in alone.stderr
     assert len(results["failed"]) == 4 and {s["method"] for s in results["scores"]} == {"SS-LFP"}
     assert results["tests"][0]["n"] == 0
 
@@ -30,3 +36,28 @@ def test_truncated_file_of_a_job_makes_that_job_alone_missing(finished_sweep, tm
     plan = read_json("plan", "sweep.yaml", cwd=tmp_path / "copy")
     (damaged,) = [job for job in plan["jobs"] if job["state"] != "done"]
     assert damaged["name"] == "ss_lfp/S1_02/seed0" and "damaged" in damaged["reason"]
+
+    raydistill("run", damaged["key"][:12], cwd=tmp_path / "copy", check=0)
+    assert weights.read_bytes() == (finished_sweep / weights.relative_to(tmp_path / "copy")).read_bytes()
+    assert all(job["state"] == "done" for job in read_json("plan", "sweep.yaml", cwd=tmp_path / "copy")["jobs"])
+
+
+def test_first_failure_ends_a_sweep_that_is_to_fail_fast(finished_sweep, tmp_path):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    hopeless = ("--set", "jobs.teacher.training.learning_rate=1e12", "--set", "training.epochs=3")
+    done = raydistill("sweep", "sweep.yaml", *hopeless, "--fail-fast", cwd=tmp_path / "copy", check=1)
+    plan = read_json("plan", "sweep.yaml", *hopeless, cwd=tmp_path / "copy")
+    assert "lower `learning_rate`" in done.stderr
+    assert {"failed", "missing"} <= {job["state"] for job in plan["jobs"] if job["method"] != "MS-Spike"}
+
+
+def test_sweep_whose_hours_are_over_stops_and_goes_on_later(finished_sweep, tmp_path):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    shorter = ("--set", "jobs.ss_lfp.training.epochs=3", "--only", "SS-LFP")
+    stopped = raydistill("sweep", "sweep.yaml", *shorter, "--max-hours", "0", cwd=tmp_path / "copy", check=130)
+    assert "the 0 hours of --max-hours are over; finished work is kept" in stopped.stderr
+    raydistill("sweep", "sweep.yaml", *shorter, cwd=tmp_path / "copy", check=0)
+    states = {
+        job["name"]: job["state"] for job in read_json("plan", "sweep.yaml", *shorter, cwd=tmp_path / "copy")["jobs"]
+    }
+    assert set(states.values()) == {"done"} and len(states) == 2

@@ -64,7 +64,8 @@ SCORES = {  # method -> scores in each of the sweep's figures
     "unsupervised": {"F3": 6 * HELD_OUT, "F11": 6 * OTHERS},
     "supervised": {"F6": 6 * HELD_OUT, "F12": 6 * OTHERS},
     "fully_supervised": {"F13": 5 * HELD_OUT, "F14": 5 * OTHERS},
-    "multi_session": dict.fromkeys(("F15", "F16", "F17"), 6 * HELD_OUT) | dict.fromkeys(("F18", "F19", "F20"), 6 * OTHERS),
+    "multi_session": dict.fromkeys(("F15", "F16", "F17"), 6 * HELD_OUT)
+    | dict.fromkeys(("F18", "F19", "F20"), 6 * OTHERS),
     "generalization": {"F5": 5 * 27},
     "scaling": {"F10": 6 * HELD_OUT + EIGHT},
     "pretraining_size": {"F9": 5 * EIGHT * 3},

@@ -9,7 +9,7 @@ from raydistill.config.sweep import SweepConfig
 from raydistill.errors import ConfigError
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.expand import expand
-from raydistill.sweep.plan import plan
+from raydistill.sweep.plan import Choice, narrow, plan
 
 SWEEP = {
     "name": "s",
@@ -204,3 +204,74 @@ def test_key_of_a_multimodal_model_follows_both_patches_and_their_layout():
     keys = {jobs_of(**FAMILY, model=m)["mm/a_2/seed0"].key for m in ({"lfp_patch": 8}, {"multimodal": "flat"})}
     assert len(keys | {before}) == 3
     assert jobs_of(**FAMILY, model={"multimodal": "flat"})["ms/seed0"].key == jobs_of(**FAMILY)["ms/seed0"].key
+
+
+def names(planned):
+    return {p.job.name for p in planned.planned}
+
+
+def test_narrow_keeps_the_chosen_methods_and_what_they_start_from(tmp_path):
+    whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path)
+    distilled = {f"{n}/{s}_2/seed{i}" for n in ("teacher", "distilled") for s in "ab" for i in (0, 1)}
+    assert names(narrow(whole, Choice(("Distilled",)))) == distilled | {"ms/seed0"}
+    of_a = narrow(whole, Choice(sessions="a*"))
+    assert {p.job.session for p in of_a.planned} == {"a_2", None} and of_a.panels == whole.panels
+    assert narrow(whole, Choice()) == whole
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [(Choice(("Distiled",)), 'no method "Distiled"; did you mean'), (Choice(sessions="z*"), 'none is called "z*"')],
+)
+def test_narrow_to_nothing_is_refused(choice, said, tmp_path):
+    whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        narrow(whole, choice)
+    assert said in str(caught.value)
+
+
+DECODED = {
+    "methods": {
+        "MS-Spike": ["teacher", {"job": "ms", "each": "others"}],
+        "Frozen": {"job": "distilled_a", "each": "others", "as": "a_2"},
+    },
+    "sessions": SWEEP["sessions"] | {"a": {"names": ["a_2"]}, "others": {"names": ["a_1", "b_1"]}},
+    "jobs": SWEEP["jobs"]
+    | {
+        "teacher_a": {"finetune": "ms", "each": "a", "seeds": 1},
+        "distilled_a": {"distill": "teacher_a", "each": "a", "seeds": 1},
+    },
+}
+
+
+def test_method_decodes_a_pretraining_on_its_sessions_and_a_frozen_model_on_others():
+    jobs = jobs_of(**DECODED)
+    direct, frozen = jobs["MS-Spike/a_1"], jobs["Frozen/b_1/seed1"]
+    assert (direct.kind, direct.seed, direct.depends_on) == ("evaluate", None, (jobs["ms/seed0"].key,))
+    assert frozen.spec["as"] == "a_2" and frozen.depends_on == (jobs["distilled_a/a_2/seed1"].key,)
+    assert {j.session for j in jobs.values() if j.method == "MS-Spike"} == {"a_1", "a_2", "b_1", "b_2"}
+    assert {j.session for j in jobs.values() if j.kind == "baseline"} == {"a_1", "a_2", "b_1", "b_2"}
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ({"job": "ms", "each": "held_out"}, "ms has not seen session a_2"),
+        ({"job": "distilled_a", "each": "others", "as": "a_3"}, "distilled_a is not trained on session a_3"),
+        ({"job": "distilled_a", "each": "others"}, "by both `each: GROUP` and `as: SESSION`"),
+        ({"job": "distilled_a", "as": "a_2"}, "by both `each: GROUP` and `as: SESSION`"),
+    ],
+)
+def test_method_that_cannot_be_decoded_so_is_refused(method, said):
+    with pytest.raises(ConfigError) as caught:
+        jobs_of(**DECODED | {"methods": {"M": method}})
+    assert said in str(caught.value)
+
+
+def test_panels_compare_within_the_sessions_of_each_figure(tmp_path):
+    answers = {"F3": "held_out", "F11": {"on": "others", "compare": "SS > Distilled", "called": {"SS": "SS-LFP"}}}
+    sessions = SWEEP["sessions"] | {"others": {"names": "a_2"}}
+    tree = SWEEP | {"answers": answers, "sessions": sessions, "compare": "Distilled > SS"}
+    first, second = plan(build(SweepConfig, tree, Where("sweep.yaml")), ENTRIES, tmp_path).panels
+    assert (first.figure, first.sessions, first.pairs) == ("F3", {"a_2", "b_2"}, (("Distilled", "SS"),))
+    assert (second.sessions, second.pairs, second.called) == ({"a_2"}, (("SS", "Distilled"),), {"SS": "SS-LFP"})

@@ -10,7 +10,11 @@ from raydistill.sweep.job import MISSING
 from raydistill.sweep.plan import Plan, Planned
 from raydistill.sweep.progress import Progress
 
-from .test_fanout import JOBS
+from .test_queue import JOBS
+
+
+def missing(jobs):
+    return tuple(Planned(job=j, state=MISSING, reason="", estimated_s=90, work=1.0) for j in jobs)
 
 
 def test_progress_tells_each_job_and_the_time_left(tmp_path):
@@ -19,7 +23,7 @@ def test_progress_tells_each_job_and_the_time_left(tmp_path):
     jobs = JOBS[:3]
     write_json(job_folder(tmp_path, "a") / "metrics.json", {"r2": 0.5, "seconds": 29.0})
     with Progress(tmp_path, Console(file=out, width=200), clock=lambda: next(times)) as progress:
-        progress.plan(Plan("corrected", tuple(Planned(job=j, state=MISSING, reason="", estimated_s=90) for j in jobs)))
+        progress.plan(Plan("corrected", missing(jobs)))
         progress.succeed(jobs[0])
         progress.fail(jobs[1], "boom")
     lines = out.getvalue().splitlines()
@@ -31,7 +35,7 @@ def test_progress_tells_each_job_and_the_time_left(tmp_path):
 def test_progress_on_a_terminal_leaves_nothing_behind(tmp_path):
     out = io.StringIO()
     with Progress(tmp_path, Console(file=out, force_terminal=True, width=80)) as progress:
-        progress.plan(Plan("corrected", tuple(Planned(job=j, state=MISSING, reason="", estimated_s=90) for j in JOBS)))
+        progress.plan(Plan("corrected", missing(JOBS)))
         progress.say("per-session jobs")
         progress.fail(JOBS[0], "boom")
     assert "done    " not in out.getvalue() and "per-session jobs" in out.getvalue()

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydistill.sweep.fanout import Queue
 from raydistill.sweep.job import Job
+from raydistill.sweep.queue import Queue
 
 
 def make_job(key, *depends_on, session="s"):

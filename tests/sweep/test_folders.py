@@ -1,0 +1,40 @@
+"""The runs folder: one driver at a time, and jobs found by the beginning of their key."""
+
+import pytest
+
+from raydistill.errors import RaydistillError
+from raydistill.store.files import write_json
+from raydistill.sweep.folders import alone, job_folder, started
+from tests.commands import raydistill, start, wait_until
+from tests.sweep.test_queue import make_job
+
+
+def test_second_driver_on_a_runs_folder_is_told_of_the_first(tmp_path):
+    said = pytest.raises(RaydistillError, match=r"another raydistill works here \(process \d+ on ")
+    with alone(tmp_path), said, alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass
+
+
+def test_started_finds_a_job_by_the_beginning_of_its_key(tmp_path):
+    for key in ("abc1", "abd2"):
+        write_json(job_folder(tmp_path, key) / "job.json", make_job(key).to_json() | {"store": "s", "provenance": {}})
+    assert started(tmp_path, "abc") == (make_job("abc1"), "s")
+    with pytest.raises(RaydistillError, match='"ab": 2 jobs begin so'):
+        started(tmp_path, "ab")
+    for nothing in ("x", "", "*"):
+        with pytest.raises(RaydistillError, match="no job of that key has been started"):
+            started(tmp_path, nothing)
+
+
+def test_sweep_beside_a_running_one_exits_and_leaves_it_alone(finished_sweep, tmp_path):
+    (tmp_path / "sweep.yaml").write_text((finished_sweep / "sweep.yaml").read_text())
+    first = start("sweep", "sweep.yaml", cwd=tmp_path)
+    lock = tmp_path / "runs" / "driver.lock"
+    wait_until(lambda: lock.exists() and lock.read_text(), first)
+    second = raydistill("sweep", "sweep.yaml", cwd=tmp_path, check=2)
+    assert f"process {first.pid} on " in second.stderr and "Traceback" not in second.stderr
+    assert first.poll() is None
+    first.terminate()
+    first.wait()

@@ -140,6 +140,34 @@ def results(
 
 
 @app.command
+def search(
+    file: Path,
+    *,
+    runs: Runs = RUNS,
+    address: Address = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], Parameter(help="auto: cuda where the cluster has a GPU by now.")
+    ] = "auto",
+    set_: Overrides = (),
+    json_: AsJson = False,
+):
+    """Search better values for a job by its validation folds; the same command again goes on where it stopped."""
+    from raydistill.config.search import load_search
+
+    config = load_search(file, set_)
+    from raydistill.sweep.progress import Progress
+    from raydistill.sweep.run import How
+    from raydistill.sweep.searching import render, run_search
+
+    with Progress(runs) as progress:
+        found = run_search(config, file, runs, progress, How(address=address, device=device))
+    if json_:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        render(found, _console())
+
+
+@app.command
 def run(
     key: str,
     *,

@@ -6,6 +6,7 @@ Fields annotated `Partial[Cls]` hold only the values a file gives for `Cls`: a p
 """
 
 import dataclasses
+import io
 import types
 import typing
 from pathlib import Path
@@ -59,6 +60,15 @@ def read_yaml(path):
     return tree
 
 
+def dump_yaml(tree):
+    """Plain mappings, lists and values as YAML text."""
+    from ruamel.yaml import YAML
+
+    text = io.StringIO()
+    YAML().dump(tree, text)
+    return text.getvalue()
+
+
 @dataclasses.dataclass(frozen=True)
 class Where:
     """The place of a value: file, line and dotted path, for messages."""
@@ -94,13 +104,18 @@ def include(tree, path):
 
 
 def _include(tree, base, file, sections):
-    tree.included = {}
+    tree.included = getattr(tree, "included", {})
+    place = 0
     for key, value in base.items():
-        if key not in tree:
-            tree.insert(len(tree.included), key, value)
-            tree.included[key] = file, _line(base, key)
-        elif sections and isinstance(value, dict) and isinstance(tree[key], dict):
-            _include(tree[key], value, file, sections=False)
+        if key in tree:
+            if sections and isinstance(value, dict) and isinstance(tree[key], dict):
+                _include(tree[key], value, file, sections=False)
+            continue
+        tree.insert(place, key, value)
+        tree.included[key] = file, _line(base, key)
+        if sections and isinstance(value, dict):
+            value.included = {entry: (file, _line(value, entry)) for entry in value}
+        place += 1
 
 
 def build(cls, tree, where):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.load import Partial, include, load
+from raydistill.config.load import Partial, include, load, read_yaml
 from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
 from raydistill.config.names import check_name
 from raydistill.config.recordings import IngestConfig
@@ -159,9 +159,9 @@ class SweepConfig:
     """A question to the recordings."""
 
     name: str
-    include: str | None = None
-    """A file beside this one with what several sweeps have in common. What it says and this file does not holds here,
-    and of its jobs those that something here starts from, learns from or decodes."""
+    include: tuple[str, ...] = ()
+    """Files beside this one with what several sweeps have in common. What they say and this file does not holds here,
+    the first to say it; and of their jobs those that something here starts from, learns from or decodes."""
     store: str | None = None
     """Folder or URI of the session store."""
     recordings: Recordings | None = None
@@ -333,22 +333,30 @@ def load_sweep(path, overrides=()) -> SweepConfig:
     return load(SweepConfig, path, overrides, _include_shared)
 
 
+def read_sweep(path: Path):
+    """The file's mappings, with what it includes."""
+    tree = read_yaml(path)
+    _include_shared(tree, path)
+    return tree
+
+
 def _include_shared(tree, path: Path) -> None:
     """What the file says under `include`, but for jobs that nothing needs."""
-    if not isinstance(shared := tree.get("include"), str):
-        return
-    include(tree, path.parent / shared)
+    shared = tree.get("include") or []
+    for file in shared if isinstance(shared, list) else [shared]:
+        include(tree, path.parent / str(file))
     jobs = tree.get("jobs")
-    if isinstance(jobs, dict):
-        wanted = [name for name in jobs if name not in getattr(jobs, "included", jobs)]
-        wanted += _names_in(tree.get("methods"))
-        needed = set()
-        while wanted:
-            name = wanted.pop()
-            if name in jobs and name not in needed:
-                needed.add(name)
-                wanted += _names_in(jobs[name])
-        for name in [name for name in jobs if name not in needed]:
+    if not isinstance(jobs, dict):
+        return
+    included = getattr(jobs, "included", {})
+    wanted, needed = [*(name for name in jobs if name not in included), *_names_in(tree.get("methods"))], set()
+    while wanted:
+        name = wanted.pop()
+        if name in jobs and name not in needed:
+            needed.add(name)
+            wanted += _names_in(jobs[name])
+    for name in included:
+        if name not in needed:
             del jobs[name]
 
 

@@ -86,7 +86,7 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
     handles += [Line2D([], [], color=GREY, linestyle=DASHES[b % 3], label=name) for b, name in enumerate(lines)]
     width = figure.get_figwidth()
     figure.legend(handles=handles, loc="outside upper center", ncols=_legend_columns(handles, width))
-    return _save(
+    return save(
         figure,
         path,
         ("kind", "method", "subject", "session", "seed", "r2"),
@@ -132,7 +132,7 @@ def paired_differences(results: Results, path: Path) -> dict[str, Path]:
         _pair_lines(ax, c)
     for ax in axes[:, 0]:
         ax.set_ylabel("decoding R²")
-    return _save(
+    return save(
         figure,
         path,
         ("better", "worse", "session", "seed", "r2_better", "r2_worse", "difference"),
@@ -191,7 +191,7 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping]], path: Path) -> d
         Line2D([], [], color="black", marker="o", markersize=4, fillstyle="none", linestyle="", label="kept"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
-    return _save(
+    return save(
         figure,
         path,
         ("name", "epoch", "train_loss", "valid_loss"),
@@ -236,7 +236,7 @@ def session_picture(entry: Entry, segments: Sequence[Segment], path: Path, secon
         f"{entry.n_bins} bins of {entry.bin_width_ms:g} ms, {entry.n_segments} segments ({folds})",
         fontsize=7.5,
     )
-    return _save(figure, path, ("panel", "quantity", "column", "time_s", "value"), rows)
+    return save(figure, path, ("panel", "quantity", "column", "time_s", "value"), rows)
 
 
 def _spikes(left, right, entry, time, counts, gaps, segments):
@@ -311,7 +311,7 @@ def _legend_columns(handles, width):
     return max(1, min(len(handles), int(width / (0.33 + 0.05 * widest))))
 
 
-def _save(figure, path, header, rows):
+def save(figure, path, header, rows):
     """Write `path` as png, pdf, svg and csv; the same figure gives the same bytes."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

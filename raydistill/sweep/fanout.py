@@ -137,12 +137,17 @@ class _JobsInOrder(Searcher):
 
 def _trial(config: dict) -> None:
     """One per-session job in a worker process of Ray Tune."""
-    job, places, resources = Job.from_json(config["job"]), config["places"], config["resources"]
+    job, places = Job.from_json(config["job"]), config["places"]
+    prepare_process(places, config["resources"])
+    # A failure is told as a result: an exception would cost the process that other jobs reuse.
+    tune.report({"finished": 1, "cause": _tried(job, places)})
+
+
+def prepare_process(places: Places, resources: Resources) -> None:
+    """Hold this process to its share of the machine."""
     torch.set_num_threads(resources.cpus)
     if places.device == "cuda":  # several jobs share a GPU: none takes the memory of the others
         torch.cuda.set_per_process_memory_fraction(resources.gpu)
-    # A failure is told as a result: an exception would cost the process that other jobs reuse.
-    tune.report({"finished": 1, "cause": _tried(job, places)})
 
 
 def _tried(job: Job, places: Places) -> str:

@@ -26,7 +26,7 @@ from raydistill.store.files import write_json
 from raydistill.store.memory import Share, open_feed
 from raydistill.store.store import Store
 from raydistill.sweep.expand import BASELINE_NAMES
-from raydistill.sweep.folders import finish, is_done, job_folder, set_aside_damage
+from raydistill.sweep.folders import finish, is_done, job_folder, read_metrics, set_aside_damage
 from raydistill.sweep.job import Job
 from raydistill.sweep.learning import engine_of, model_spec, objective_of, recipe_of
 from raydistill.training.distributed import DistributedTraining, train_on_workers
@@ -50,20 +50,44 @@ def run_session_job(job: Job, places: Places) -> None:
     """Run a job on one session in this process, unless its folder is whole already."""
     if is_done(Path(places.runs), job.key):
         return
+    if "training" in job.spec:
+        advance_session_job(job, places, job.spec["training"]["epochs"])
+        return
     started = time.time()
-    folder = _open_folder(job, places)
-    store = Store(places.store)
-    entry = _entries(store, job)[0]
+    folder, store, entry = _opened(job, places)
     if job.kind == "baseline":
         metrics = _decoded(_score_baseline(job, store, entry))
-    elif job.kind == "evaluate":
+    else:
         model = load_model(places.folder(job.spec["trained"]))
         if known := job.spec.get("as"):
             model.tokenizer.space.aliases[entry.session] = known
         metrics = _scores(job, model, store, entry, job.spec["spikes_as"])
-    else:
-        model, reached = _train_on_session(job, places, store, entry, folder)
-        metrics = _scores(job, model, store, entry, "recorded") | reached
+    _finish(folder, metrics, started)
+
+
+def advance_session_job(job: Job, places: Places, epochs: int) -> float:
+    """Train a job on one session up to so many epochs, from where it stands; at its own end its folder is whole.
+
+    Returns:
+        R² on the validation fold of the best epoch so far.
+    """
+    if is_done(Path(places.runs), job.key):
+        return read_metrics(Path(places.runs), job.key)["valid_r2"]
+    started = time.time()
+    folder, store, entry = _opened(job, places)
+    model, reached = _train_on_session(job, places, store, entry, folder, epochs)
+    metrics = _scores(job, model, store, entry, "recorded") | reached
+    if reached["epoch"] < epochs or epochs >= job.spec["training"]["epochs"]:
+        _finish(folder, metrics, started)
+    return metrics["valid_r2"]
+
+
+def _opened(job: Job, places: Places) -> tuple[Path, Store, Entry]:
+    folder, store = _open_folder(job, places), Store(places.store)
+    return folder, store, _entries(store, job)[0]
+
+
+def _finish(folder: Path, metrics: dict, started: float) -> None:
     write_json(folder / "metrics.json", metrics | {"seconds": round(time.time() - started, 3)})
     finish(folder)
 
@@ -95,8 +119,7 @@ def run_pretraining(job: Job, places: Places, watch: Callable[[], None] = lambda
         teachers={session: places.folder(key) for session, key in job.spec["teachers"].items()},
     )
     reached = train_on_workers(training, watch)
-    write_json(folder / "metrics.json", reached | {"seconds": round(time.time() - started, 3)})
-    finish(folder)
+    _finish(folder, reached, started)
 
 
 def _open_folder(job: Job, places: Places) -> Path:
@@ -139,8 +162,8 @@ def _entries(store: Store, job: Job) -> list[Entry]:
 # ---- Training on one session ----
 
 
-def _train_on_session(job: Job, places: Places, store: Store, entry: Entry, folder: Path):
-    """Train, keep the best epoch's model in the folder; returns the model, and how far the training came."""
+def _train_on_session(job: Job, places: Places, store: Store, entry: Entry, folder: Path, epochs: int):
+    """Train up to so many epochs, keep the best epoch's model in the folder; returns it, and how far it came."""
     spec, recipe, seed = model_spec(job, [entry], _provenance_of(job, [entry])), recipe_of(job), job.spec["seed"]
     torch.manual_seed(seed)
     source = load_model(places.folder(job.spec["weights"])) if job.spec["weights"] else None
@@ -176,6 +199,7 @@ def _train_on_session(job: Job, places: Places, store: Store, entry: Entry, fold
             seed=seed,
             folder=folder,
             device=places.device,
+            until=epochs,
         )
     )
     save_model(model, folder)

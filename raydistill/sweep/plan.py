@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,7 +111,12 @@ def narrow(whole: Plan, choice: Choice) -> Plan:
     if not chosen:
         known = {p.job.session for p in whole.planned if p.job.session}
         raise ConfigError(f'--sessions: none is called "{choice.sessions}"{suggest(choice.sessions, known)}')
-    jobs, needed, waiting = {p.job.key: p.job for p in whole.planned}, set(), [job.key for job in chosen]
+    return closure(whole, [job.key for job in chosen])
+
+
+def closure(whole: Plan, keys: Iterable[str]) -> Plan:
+    """These jobs, and all that they start from."""
+    jobs, needed, waiting = {p.job.key: p.job for p in whole.planned}, set(), list(keys)
     while waiting:
         key = waiting.pop()
         if key not in needed:

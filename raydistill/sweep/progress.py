@@ -41,6 +41,10 @@ class Progress:
         if not self.console.is_terminal:
             self.console.print(stage, highlight=False, markup=False)
 
+    def tell(self, text: str) -> None:
+        """Something that came out besides jobs, and stays on a terminal."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def plan(self, plan: Plan) -> None:
         for planned in plan.planned:
             self.total[_line(planned.job)] += 1
@@ -70,7 +74,7 @@ class Progress:
         self._count(self.failed, job)
         self._print(f"failed  {job.name:<32} {cause}", on_terminal=True)
         if advice:
-            self.console.print(f"        {advice}", highlight=False, markup=False, soft_wrap=True)
+            self.tell(f"        {advice}")
 
     def _count(self, counter, job):
         counter[_line(job)] += 1

@@ -64,7 +64,7 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, how: How) -> R
         start_ray = lambda: stack.enter_context(connected(how.address))  # noqa: E731
         if missing_recordings(sweep, runs):
             start_ray()
-            _make_recordings(sweep, runs, store, progress)
+            make_recordings(sweep, runs, store, progress)
         whole = plan(sweep, Store(store).entries(), runs)
         planned = narrow(whole, how.choice)
         progress.plan(planned)
@@ -78,11 +78,9 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, how: How) -> R
         _track_finished(planned, runs, tracker)
         if planned.todo:
             start_ray()
-            device = how.device
-            if device == "auto":
-                device = "cuda" if ray.cluster_resources().get("GPU") else "cpu"
+            places = Places(str(runs.absolute()), store, device_of(how))
             try:
-                _run_jobs(sweep, planned, Places(str(runs.absolute()), store, device), tracker, progress, how)
+                run_jobs(sweep, planned, places, tracker, progress, how)
             except KeyboardInterrupt:
                 tracker.interrupted()
                 raise
@@ -90,6 +88,13 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, how: How) -> R
         progress.say("drawing figures")
         conclude(sweep, whole, runs, results, tracker)
     return results
+
+
+def device_of(how: How) -> str:
+    """The device that `auto` means here and now: cuda where Ray runs and has a GPU."""
+    if how.device != "auto":
+        return how.device
+    return "cuda" if ray.is_initialized() and ray.cluster_resources().get("GPU") else "cpu"
 
 
 def run_alone(runs: Path, key: str, how: How) -> Job:
@@ -103,8 +108,7 @@ def run_alone(runs: Path, key: str, how: How) -> Job:
     job, store = started(runs, key)
     if missing := [source for source in job.depends_on if not is_done(runs, source)]:
         raise RaydistillError(f"{job.name} starts from job {missing[0][:12]}, which is not done; run that first")
-    device = "cpu" if how.device == "auto" else how.device
-    places = Places(str(runs.absolute()), store, device)
+    places = Places(str(runs.absolute()), store, device_of(how))
     with alone(runs):
         if job.is_pretraining:
             with connected(how.address):
@@ -114,7 +118,7 @@ def run_alone(runs: Path, key: str, how: How) -> Job:
     return job
 
 
-def _make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progress) -> None:
+def make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progress) -> None:
     """Synthetic recordings as NWB files, one task a session, and from there into the store like any others."""
     synthetic = sweep.recordings.synthetic
     folder = runs.absolute() / "recordings" / fingerprint(synthetic)[:16]
@@ -141,9 +145,8 @@ def _make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progr
         raise DataError(why)
 
 
-def _run_jobs(
-    sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker, progress: Progress, how: How
-) -> None:
+def run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker, progress: Progress, how: How) -> None:
+    """Run what is missing of a plan, Ray being there; jobs that fail stop only what depends on them."""
     runs, protocol = Path(places.runs), planned.protocol
     queue = Queue([p.job for p in planned.todo], {p.job.key for p in planned.planned if p.state == DONE})
     works = {p.job.key: p.work for p in planned.planned}

@@ -73,6 +73,13 @@ class Training:
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module
     """Makes the forward pass distributed (DDP)."""
     device: str = "cpu"
+    until: int | None = None
+    """Stop after this epoch, to go on from there another time; None: at the recipe's end."""
+
+    @property
+    def last(self) -> int:
+        """Epochs to be run by the end of it."""
+        return min(self.recipe.epochs, self.until or self.recipe.epochs)
 
 
 def train(training: Training) -> Progress:
@@ -90,7 +97,7 @@ def train(training: Training) -> Progress:
     forward = training.wrap(Pass(model, training.objective))
 
     with guarded(training), Saver(folder / "checkpoints", training.engine, training.feed.steps) as saver:
-        while progress.epoch < recipe.epochs and progress.epochs_since_best < recipe.patience:
+        while progress.epoch < training.last and progress.epochs_since_best < recipe.patience:
             epoch, clock = progress.epoch, Clock(saver)
             rate = set_schedule(optimizer, recipe, epoch)
             for totals in _steps(training, forward, optimizer, progress, clock):
@@ -105,7 +112,7 @@ def train(training: Training) -> Progress:
             if leads:
                 learned |= {f"valid_{name}": value for name, value in valid.items()}
                 append_history(folder, {"epoch": epoch, "learning_rate": rate} | learned, clock.line(epoch))
-                if saver.due(progress):
+                if saver.due(progress) or progress.epoch == training.last < recipe.epochs:
                     saver.save(progress, model, best, optimizer)
     model.load_state_dict(best)
     return progress

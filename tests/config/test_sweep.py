@@ -7,7 +7,7 @@ import pytest
 from raydistill.config.sweep import load_sweep
 from raydistill.errors import RaydistillError
 
-SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
+SWEEPS = sorted(p for p in (Path(__file__).parents[2] / "sweeps").glob("*.yaml") if not p.stem.startswith("search_"))
 
 GOOD = """name: s
 store: runs/store

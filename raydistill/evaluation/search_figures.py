@@ -1,0 +1,87 @@
+"""Figures of a search: which values were tried and how far each trial came, and which of them mattered."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from raydistill.evaluation.figures import COLORS, GREY, ONE_COLUMN, STYLE, TWO_COLUMNS, save
+
+Trial = tuple[Mapping[str, object], float, bool]
+"""Values, R² on validation, whether it ran to its end."""
+
+
+@matplotlib.rc_context(STYLE)
+def parallel_coordinates(trials: Sequence[Trial], path: Path) -> dict[str, Path]:
+    """A line a trial through its values, coloured by R² on validation; those stopped early are thin and grey."""
+    names = list(trials[0][0])
+    axes = [*names, "valid_r2"]
+    rows = [[*(values[name] for name in names), reached] for values, reached, _ in trials]
+    scales = [_Scale(column) for column in zip(*rows, strict=True)]
+    heights = [[scale(value) for scale, value in zip(scales, row, strict=True)] for row in rows]
+
+    figure = Figure(figsize=(min(TWO_COLUMNS, max(ONE_COLUMN, 1.1 * len(axes))), 2.4))
+    ax = figure.subplots()
+    whole = np.array([ended for _, _, ended in trials])
+    lines = [np.column_stack([np.arange(len(axes)), line]) for line in heights]
+    cut = [line for line, ended in zip(lines, whole, strict=True) if not ended]
+    ax.add_collection(LineCollection(cut, colors=GREY, lw=0.5, alpha=0.6))
+    if whole.any():
+        reached = np.array([row[-1] for row in rows])[whole]
+        ended = LineCollection([x for x, w in zip(lines, whole, strict=True) if w], cmap="viridis", lw=1.2)
+        ended.set_array(reached)
+        ax.add_collection(ended)
+        figure.colorbar(ended, ax=ax, label="R² on validation")
+    ax.set_xlim(-0.1, len(axes) - 0.9)
+    ax.set_ylim(-0.05, 1.05)
+    ax.set_xticks(range(len(axes)), [name.rpartition(".")[2] for name in axes])
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    for place, scale in enumerate(scales):
+        ax.axvline(place, color="black", lw=0.5, zorder=0)
+        for value, height in scale.ticks():
+            ax.text(place, height, f" {value}", fontsize=5.5, va="center")
+    table = [[*row, ended] for row, (_, _, ended) in zip(rows, trials, strict=True)]
+    return save(figure, path, [*axes, "ran_to_its_end"], table)
+
+
+class _Scale:
+    """Values of one axis to heights from 0 to 1: evenly by their order of magnitude where that varies, or by kind."""
+
+    def __init__(self, values):
+        self.kinds = None
+        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+            self.kinds = list(dict.fromkeys(map(str, values)))
+            return
+        low, high = min(values), max(values)
+        self.log = low > 0 and high / low > 20
+        self.low, self.high = self._put(low), self._put(high)
+
+    def _put(self, value):
+        return float(np.log10(value)) if self.log else float(value)
+
+    def __call__(self, value) -> float:
+        if self.kinds is not None:
+            return self.kinds.index(str(value)) / max(1, len(self.kinds) - 1)
+        return (self._put(value) - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+
+    def ticks(self) -> list[tuple[str, float]]:
+        if self.kinds is not None:
+            return [(kind, self(kind)) for kind in self.kinds]
+        ends = [10**x if self.log else x for x in (self.low, self.high)]
+        return [(f"{end:.3g}", self(end)) for end in dict.fromkeys(ends)]
+
+
+@matplotlib.rc_context(STYLE)
+def importance_bars(shares: Mapping[str, float], path: Path) -> dict[str, Path]:
+    """How much each value of the space decides R² on validation, as shares of 1."""
+    ordered = sorted(shares.items(), key=lambda item: item[1])
+    figure = Figure(figsize=(ONE_COLUMN, 0.5 + 0.22 * len(ordered)))
+    ax = figure.subplots()
+    names, widths = [name.rpartition(".")[2] for name, _ in ordered], [share for _, share in ordered]
+    ax.barh(names, widths, color=COLORS[0], height=0.6)
+    ax.set_xlabel("share of what decides R² on validation")
+    return save(figure, path, ["value", "share"], [[name, share] for name, share in reversed(ordered)])

@@ -1,0 +1,243 @@
+"""A search: Optuna asks for values of one job, Ray Tune trains the job with them on its sessions, rung by rung.
+
+A trial's trainings are jobs like those of a sweep, in the same runs folder: one that reaches its end is done for every
+sweep that asks for these values, and one that was killed goes on from its checkpoint. The trials themselves lie in an
+Optuna database in the search's folder.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+from ray import tune
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
+from ray.tune.search import Searcher
+
+from raydistill.cluster import cores
+from raydistill.config.search import Halving, Range, SearchConfig, sweep_with
+from raydistill.store.catalogue import Entry
+from raydistill.sweep.expand import expand
+from raydistill.sweep.failures import cause
+from raydistill.sweep.fanout import LOST_WORKERS, Resources, prepare_process
+from raydistill.sweep.job import Job, parameters
+from raydistill.sweep.jobs import Places, advance_session_job
+
+NO_END = 1_000_000  # epochs; a trial ends by itself
+DIRECTIONS = {"valid_r2": "maximize", "parameters": "minimize"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What every trial needs besides its values."""
+
+    search: SearchConfig
+    path: Path
+    """Of the search file."""
+    entries: tuple[Entry, ...]
+    places: Places
+    resources: Resources
+
+    def jobs(self, values: dict) -> list[Job]:
+        """The job with these values, on each of its sessions and seeds."""
+        made = expand(sweep_with(self.search, self.path, values), list(self.entries))
+        return [job for job in made if job.name.startswith(f"{self.search.job}/")]
+
+    def parameters(self, values: dict) -> int:
+        """Of the largest of the models; they differ in the sessions' own embeddings alone."""
+        known = {e.session: e for e in self.entries}
+        return max(parameters(job, [known[s] for s in job.spec["sessions"]]) for job in self.jobs(values))
+
+
+def open_study(search: SearchConfig, folder: Path) -> optuna.Study:
+    """The search's study on disk; trials that were cut off by a kill are asked for again."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        study_name=search.name,
+        storage=f"sqlite:///{folder.absolute() / 'optuna.db'}",
+        sampler=_sampler(search),
+        directions=[DIRECTIONS[name] for name in search.objectives],
+        load_if_exists=True,
+    )
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    return study
+
+
+def distributions(search: SearchConfig) -> dict[str, BaseDistribution]:
+    """Of every value of the space."""
+    made = {}
+    for name, where in search.space.items():
+        if not isinstance(where, Range):
+            made[name] = CategoricalDistribution(where)
+        elif where.whole:
+            made[name] = IntDistribution(where.low, where.high, log=where.log, step=where.step or 1)
+        else:
+            made[name] = FloatDistribution(where.low, where.high, log=where.log, step=where.step)
+    return made
+
+
+def _sampler(search: SearchConfig) -> optuna.samplers.BaseSampler:
+    if search.sampler == "grid":
+        return optuna.samplers.GridSampler(_grid(search), seed=search.seed)
+    by = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}[search.sampler]
+    return by(seed=search.seed)
+
+
+def _grid(search: SearchConfig) -> dict[str, list]:
+    grid = {}
+    for name, where in search.space.items():
+        if isinstance(where, Range):
+            count = int((where.high - where.low) / where.step + 1e-9) + 1
+            grid[name] = [where.low + i * where.step for i in range(count)]
+        else:
+            grid[name] = list(where)
+    return grid
+
+
+def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials that ran to their end, or to the rung that they did not get beyond."""
+    return study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
+def run_trials(study: optuna.Study, asked: Asked, tell) -> None:
+    """Run the trials that are still to be done.
+
+    Args:
+        tell: called with every trial that has ended (optuna.trial.FrozenTrial).
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    search, places = asked.search, asked.places
+    left = search.trials - len(ended(study))
+    if left <= 0:
+        return
+    on_gpu = places.device == "cuda"
+    bundle = {"CPU": asked.resources.cpus} | ({"GPU": asked.resources.gpu} if on_gpu else {})
+    folder = Path(places.runs) / "ray"
+    shutil.rmtree(folder, ignore_errors=True)
+    asking = _Asking(study, search, left, tell)
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(_trial, asked=asked), bundle),
+        tune_config=tune.TuneConfig(
+            search_alg=asking,
+            scheduler=_scheduler(search.halving),
+            num_samples=left,
+            max_concurrent_trials=max(1, cores() // asked.resources.cpus),
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="search",
+            storage_path=str(folder),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
+        ),
+    )
+    tuner.fit()
+    shutil.rmtree(folder, ignore_errors=True)
+    if asking.running or asking.asked < left:  # Tune returns from Ctrl-C instead of raising
+        raise KeyboardInterrupt
+
+
+def _scheduler(halving: Halving | None):
+    if halving is None:
+        return FIFOScheduler()
+    return AsyncHyperBandScheduler(
+        time_attr="epoch",
+        metric="valid_r2",
+        mode="max",
+        max_t=NO_END,
+        grace_period=halving.first,
+        reduction_factor=halving.part,
+    )
+
+
+class _Asking(Searcher):
+    """Optuna's study as Ray Tune's search algorithm."""
+
+    def __init__(self, study: optuna.Study, search: SearchConfig, left: int, tell):
+        super().__init__(metric="valid_r2", mode="max")
+        self.study, self.search, self.left, self.told = study, search, left, tell
+        self.asked, self.running = 0, {}
+
+    def suggest(self, trial_id):
+        if self.asked >= self.left:
+            return Searcher.FINISHED
+        self.asked += 1
+        trial = self.study.ask(distributions(self.search))
+        self.running[trial_id] = trial
+        return {"values": trial.params}
+
+    def on_trial_result(self, trial_id, result):
+        if len(self.search.objectives) == 1 and not result["cause"]:
+            self.running[trial_id].report(result["valid_r2"], result["epoch"])
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        trial = self.running.pop(trial_id)
+        if error or result is None or result["cause"]:
+            trial.set_user_attr("cause", result["cause"] if result else "its worker process was lost")
+            self.study.tell(trial, state=TrialState.FAIL)
+        else:
+            trial.set_user_attr("valid_r2", result["valid_r2"])
+            trial.set_user_attr("epoch", result["epoch"])
+            trial.set_user_attr("parameters", result["parameters"])
+            if result["whole"]:
+                self.study.tell(trial, [result[name] for name in self.search.objectives])
+            else:
+                self.study.tell(trial, state=TrialState.PRUNED)
+        self.told(self.study.trials[trial.number])
+
+    def __getstate__(self):
+        return {}  # Tune keeps a copy to restore from; the study is on disk
+
+    def save(self, checkpoint_path):
+        """Nothing, for the same reason."""
+
+    restore = save
+
+
+def _trial(config: dict, asked: Asked) -> None:
+    """One trial in a worker process of Ray Tune: its jobs from rung to rung, until the scheduler stops it."""
+    prepare_process(asked.places, asked.resources)
+    values = config["values"]
+    try:
+        jobs = asked.jobs(values)
+        epochs, size = jobs[0].spec["training"]["epochs"], asked.parameters(values)
+        halving = asked.search.halving
+        for epoch in halving.rungs(epochs) if halving else [epochs]:
+            reached = mean(advance_session_job(job, asked.places, epoch) for job in jobs)
+            found = {"valid_r2": reached, "parameters": size, "epoch": epoch, "whole": epoch == epochs, "cause": ""}
+            tune.report(found)
+    except Exception as err:  # told as a result: an exception would cost the process that other trials reuse
+        nothing = {"valid_r2": float("-inf"), "parameters": 0, "epoch": NO_END, "whole": False}
+        tune.report(nothing | {"cause": cause(err)})
+
+
+def ask_first(study: optuna.Study, search: SearchConfig, values: dict) -> None:
+    """Try these values before any other, where they lie in the space and nothing was tried yet."""
+    spaces = distributions(search)
+    fits = all(spaces[name]._contains(spaces[name].to_internal_repr(value)) for name, value in values.items())
+    if fits and not study.trials:
+        study.enqueue_trial(values)
+
+
+def best_values(study: optuna.Study) -> dict | None:
+    """Of the trial with the highest R² on validation among those that ran to their end."""
+    whole = [t for t in study.get_trials(states=(TrialState.COMPLETE,))]
+    return max(whole, key=lambda t: t.user_attrs["valid_r2"]).params if whole else None
+
+
+def importances(study: optuna.Study) -> dict[str, float]:
+    """How much each value decides R² on validation (PED-ANOVA); empty with fewer than four whole trials."""
+    if len(study.get_trials(states=(TrialState.COMPLETE,))) < 4:
+        return {}
+    return optuna.importance.get_param_importances(
+        study,
+        evaluator=optuna.importance.PedAnovaImportanceEvaluator(evaluate_on_local=False),
+        target=(lambda t: t.user_attrs["valid_r2"]) if len(study.directions) > 1 else None,
+    )

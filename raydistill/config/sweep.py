@@ -218,16 +218,12 @@ class SweepConfig:
             raise ConfigError("must name at least one seed", at=("seeds",))
         for name, group in self.sessions.items():
             _known(group.except_, self.sessions, "sessions", name, "except")
-        earlier = {}
         for name, job in self.jobs.items():
             check_name(name, "job")
             _known(job.on or job.each, self.sessions, "jobs", name, "on" if job.on else "each")
             for key in ("finetune", "distill", "start"):
-                other = getattr(job, key)
-                _known(other, self.jobs, "jobs", name, key)
-                if other and other not in earlier:
-                    raise ConfigError("a job starts from one above it in the file", at=("jobs", name, key))
-            earlier[name] = job
+                _known(getattr(job, key), self.jobs, "jobs", name, key)
+        for name, job in self.sources_first():
             self._check_values(name, job)
         owners = {}
         for method in self.methods:
@@ -244,6 +240,23 @@ class SweepConfig:
             compared = [method for pair in pairs(answer.compare, "answers", figure) for method in pair]
             for method in (*compared, *answer.called):
                 _known(method, self.methods, "answers", figure)
+
+    def sources_first(self) -> list[tuple[str, JobConfig]]:
+        """(name, job), each after those that it starts or learns from; in the order of the file otherwise."""
+        ordered: dict[str, JobConfig] = {}
+
+        def put(name, path):
+            if name in path:
+                raise ConfigError(f"jobs start from each other: {' -> '.join([*path, name])}", at=("jobs", name))
+            for other in (self.jobs[name].source, self.jobs[name].distill):
+                if other is not None and other not in ordered:
+                    put(other, [*path, name])
+            ordered[name] = self.jobs[name]
+
+        for name in self.jobs:
+            if name not in ordered:
+                put(name, [])
+        return list(ordered.items())
 
     def _check_values(self, name: str, job: JobConfig) -> None:
         """The merged values must fit together, too."""

@@ -22,7 +22,7 @@ def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
     groups = {name: select(sweep, name, entries) for name in _used_groups(sweep)}
     methods = {d.job: m for m in sweep.methods for d in sweep.decoders(m) if d.is_training}
     made: dict[tuple, Job] = {}
-    for name, config in sweep.jobs.items():
+    for name, config in sweep.sources_first():
         for key, job in _instances(sweep, name, config, methods.get(name), groups, made):
             made[key] = job
     jobs = [*made.values(), *_evaluations(sweep, made, groups, {e.session: e for e in entries})]

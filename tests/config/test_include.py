@@ -50,6 +50,12 @@ def test_sweep_replaces_an_included_job_as_a_whole(load):
     assert sweep.jobs["ft"].train == "spikes" and sweep.jobs["ft"].finetune is None
 
 
+def test_order_of_jobs_in_the_files_does_not_matter(load):
+    sweep = load(OWN.replace("jobs:\n", "jobs:\n  student: {distill: ft, each: held_out}\n"))
+    names = [name for name, _ in sweep.sources_first()]
+    assert names.index("ms") < names.index("ft") < names.index("student")
+
+
 @pytest.mark.parametrize(
     ("own", "shared", "said"),
     [

@@ -47,6 +47,11 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
         ("finetune: ms, each: held_out", "train: lfp, each: held_out, embedding: count", "embeds spike counts"),
         ("finetune: ms, each", "train: lfp, model: {backbone: lstm}, each", "it needs `supervision: full`"),
         ("name: s", "name: ../s", "is not allowed"),
+        (
+            "pretraining}\n  ft: {finetune: ms",
+            "pretraining}\n  a: {distill: b, each: held_out}\n  b: {distill: a, each: held_out}\n  ft: {finetune: ms",
+            "sweep.yaml:7: jobs.a: jobs start from each other: a -> b -> a",
+        ),
         ("preset: tiny", "compare: [A > B]", 'there is no "A"'),
         ("preset: tiny", "model: {width: 100}", "must be a multiple"),
         ("store: runs/store", "seeds: [0]", "give either `store`"),

@@ -58,6 +58,15 @@ def test_training_killed_anywhere_and_resumed_ends_with_the_same_bits(tmp_path, 
         assert histories[0] == histories[1] and len(read_history(folder)) == RECIPE.epochs
 
 
+def test_training_up_to_an_epoch_goes_on_from_there_to_the_same_bits(tmp_path):
+    whole = make_training(tmp_path / "whole")
+    train(whole)
+    for until in (2, 3, None):
+        stopped = dataclasses.replace(make_training(tmp_path / "parts"), until=until)
+        assert train(stopped).epoch == (until or RECIPE.epochs)
+    assert_same_bits(weights(whole), weights(stopped))
+
+
 def test_training_saves_within_an_epoch_and_goes_on_from_there(tmp_path):
     engine = EngineConfig(checkpoint_every=1 / 3, checkpoint_keep=100)
     with pytest.raises(Killed):

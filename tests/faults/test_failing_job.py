@@ -40,24 +40,3 @@ def test_truncated_file_of_a_job_makes_that_job_alone_missing(finished_sweep, tm
     raydistill("run", damaged["key"][:12], cwd=tmp_path / "copy", check=0)
     assert weights.read_bytes() == (finished_sweep / weights.relative_to(tmp_path / "copy")).read_bytes()
     assert all(job["state"] == "done" for job in read_json("plan", "sweep.yaml", cwd=tmp_path / "copy")["jobs"])
-
-
-def test_first_failure_ends_a_sweep_that_is_to_fail_fast(finished_sweep, tmp_path):
-    shutil.copytree(finished_sweep, tmp_path / "copy")
-    hopeless = ("--set", "jobs.teacher.training.learning_rate=1e12", "--set", "training.epochs=3")
-    done = raydistill("sweep", "sweep.yaml", *hopeless, "--fail-fast", cwd=tmp_path / "copy", check=1)
-    plan = read_json("plan", "sweep.yaml", *hopeless, cwd=tmp_path / "copy")
-    assert "lower `learning_rate`" in done.stderr
-    assert {"failed", "missing"} <= {job["state"] for job in plan["jobs"] if job["method"] != "MS-Spike"}
-
-
-def test_sweep_whose_hours_are_over_stops_and_goes_on_later(finished_sweep, tmp_path):
-    shutil.copytree(finished_sweep, tmp_path / "copy")
-    shorter = ("--set", "jobs.ss_lfp.training.epochs=3", "--only", "SS-LFP")
-    stopped = raydistill("sweep", "sweep.yaml", *shorter, "--max-hours", "0", cwd=tmp_path / "copy", check=130)
-    assert "the 0 hours of --max-hours are over; finished work is kept" in stopped.stderr
-    raydistill("sweep", "sweep.yaml", *shorter, cwd=tmp_path / "copy", check=0)
-    states = {
-        job["name"]: job["state"] for job in read_json("plan", "sweep.yaml", *shorter, cwd=tmp_path / "copy")["jobs"]
-    }
-    assert set(states.values()) == {"done"} and len(states) == 2

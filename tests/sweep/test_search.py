@@ -1,5 +1,6 @@
 """A search through the command: trials on disk, the best as a file that a sweep includes, and what a kill leaves."""
 
+import io
 import os
 import shutil
 import signal
@@ -8,10 +9,14 @@ import sqlite3
 import optuna
 import pytest
 from optuna.trial import TrialState
+from rich.console import Console
 
 from raydistill.config.load import read_yaml
-from raydistill.config.search import Range, SearchConfig
+from raydistill.config.search import Range, SearchConfig, load_search
+from raydistill.sweep.progress import Progress
+from raydistill.sweep.run import How
 from raydistill.sweep.search import ask_first, distributions, ended, open_study
+from raydistill.sweep.searching import run_search
 
 from ..commands import read_json, start, wait_until
 
@@ -28,12 +33,19 @@ halving: {first: 2, part: 2}
 
 
 @pytest.fixture(scope="module")
-def searched(finished_sweep, tmp_path_factory):
+def searched(finished_sweep, tmp_path_factory, local_ray):
     """A folder with a finished search, and what the command told."""
     folder = tmp_path_factory.mktemp("searched") / "copy"
     shutil.copytree(finished_sweep, folder)
     (folder / "search.yaml").write_text(SEARCH)
-    return folder, read_json("search", "search.yaml", cwd=folder)
+    return folder, search(folder)
+
+
+def search(folder):
+    """What a search tells, as JSON."""
+    config = load_search(folder / "search.yaml")
+    with Progress(folder / "runs", Console(file=io.StringIO())) as progress:
+        return run_search(config, folder / "search.yaml", folder / "runs", progress, How()).to_json()
 
 
 def trials_of(folder):
@@ -58,12 +70,12 @@ def test_search_finds_what_is_at_least_as_good_on_validation_as_the_sweeps_own_v
 
 def test_search_again_runs_no_trial_and_tells_the_same(searched):
     folder, told = searched
-    assert read_json("search", "search.yaml", cwd=folder) == told
+    assert search(folder) == told
 
 
 def test_best_setting_is_a_file_whose_jobs_a_sweep_finds_done(searched):
     folder, told = searched
-    best = read_yaml(folder / told["file"])["jobs"]["ss_lfp"]
+    best = read_yaml(told["file"])["jobs"]["ss_lfp"]
     assert best["training"]["learning_rate"] == told["best"]["values"]["training.learning_rate"]
     own = "\n".join(line for line in (folder / "sweep.yaml").read_text().splitlines() if "ss_lfp: {" not in line)
     (folder / "better.yaml").write_text(own + f"\ninclude: {told['file']}\n")

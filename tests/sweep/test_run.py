@@ -61,5 +61,5 @@ def test_job_whose_source_is_gone_cannot_be_run_alone(copy):
     sweep, runs = load_sweep(copy / "sweep.yaml"), copy / "runs"
     jobs = {p.job.name: p.job for p in plan(sweep, Store(store_uri(sweep, runs)).entries(), runs).planned}
     shutil.rmtree(runs / "jobs" / jobs["teacher/S1_02/seed0"].key)
-    with pytest.raises(RaydistillError, match="distilled/S1_02/seed0 starts from job .* which is not done"):
+    with pytest.raises(RaydistillError, match=r"distilled/S1_02/seed0 starts from job .* which is not done"):
         run_alone(runs, jobs["distilled/S1_02/seed0"].key, How())

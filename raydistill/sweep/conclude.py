@@ -63,7 +63,7 @@ def _draw(planned: Plan, runs: Path, results: Results, folder: Path) -> list[Pat
         drawn += figures.session_dots(results, folder / "session_dots").values()
         drawn += figures.paired_differences(results, folder / "paired_differences").values()
     pretrainings = {job.name: job_folder(runs, job.key) for job in planned.jobs if job.is_pretraining}
-    histories = {name: read_history(path / "history.jsonl") for name, path in pretrainings.items()}
+    histories = {name: read_history(path) for name, path in pretrainings.items()}
     if histories := {name: lines for name, lines in histories.items() if lines}:
         drawn += figures.learning_curves(histories, folder / "learning_curves").values()
     return drawn

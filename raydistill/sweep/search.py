@@ -5,6 +5,8 @@ sweep that asks for these values, and one that was killed goes on from its check
 Optuna database in the search's folder.
 """
 
+import itertools
+import random
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +65,9 @@ def open_study(search: SearchConfig, folder: Path) -> optuna.Study:
         directions=[DIRECTIONS[name] for name in search.objectives],
         load_if_exists=True,
     )
+    if search.sampler == "grid" and not study.trials:
+        for combination in _grid(search):
+            study.enqueue_trial(combination)
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params)
@@ -83,21 +88,27 @@ def distributions(search: SearchConfig) -> dict[str, BaseDistribution]:
 
 
 def _sampler(search: SearchConfig) -> optuna.samplers.BaseSampler:
-    if search.sampler == "grid":
-        return optuna.samplers.GridSampler(_grid(search), seed=search.seed)
-    by = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}[search.sampler]
+    by = optuna.samplers.TPESampler if search.sampler == "tpe" else optuna.samplers.RandomSampler
     return by(seed=search.seed)
 
 
-def _grid(search: SearchConfig) -> dict[str, list]:
-    grid = {}
-    for name, where in search.space.items():
+def _grid(search: SearchConfig) -> list[dict]:
+    """Every combination of the space, in an order drawn with the search's seed."""
+    values = []
+    for where in search.space.values():
         if isinstance(where, Range):
             count = int((where.high - where.low) / where.step + 1e-9) + 1
-            grid[name] = [where.low + i * where.step for i in range(count)]
+            values.append([where.low + i * where.step for i in range(count)])
         else:
-            grid[name] = list(where)
-    return grid
+            values.append(list(where))
+    combinations = [dict(zip(search.space, c, strict=True)) for c in itertools.product(*values)]
+    random.Random(search.seed).shuffle(combinations)
+    return combinations
+
+
+def wanted(search: SearchConfig) -> int:
+    """Trials of the search: those asked for, or the whole grid if it is smaller."""
+    return min(search.trials, len(_grid(search))) if search.sampler == "grid" else search.trials
 
 
 def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -114,7 +125,7 @@ def run_trials(study: optuna.Study, asked: Asked, tell) -> None:
         KeyboardInterrupt: Ctrl-C.
     """
     search, places = asked.search, asked.places
-    left = search.trials - len(ended(study))
+    left = wanted(search) - len(ended(study))
     if left <= 0:
         return
     on_gpu = places.device == "cuda"

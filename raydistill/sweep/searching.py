@@ -23,7 +23,7 @@ from raydistill.sweep.plan import closure, plan
 from raydistill.sweep.prepare import missing_recordings, store_uri
 from raydistill.sweep.progress import Progress
 from raydistill.sweep.run import How, device_of, make_recordings, run_jobs
-from raydistill.sweep.search import Asked, ask_first, best_values, ended, importances, open_study, run_trials
+from raydistill.sweep.search import Asked, ask_first, best_values, ended, importances, open_study, run_trials, wanted
 from raydistill.tracking import TrackedJob, Tracker
 
 
@@ -62,7 +62,7 @@ def run_search(search: SearchConfig, path: Path, runs: Path, progress: Progress,
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone(runs))
         study = open_study(search, folder)
-        if len(ended(study)) < search.trials:
+        if len(ended(study)) < wanted(search):
             stack.enter_context(connected(how.address))
         if missing_recordings(sweep, runs):
             make_recordings(sweep, runs, store, progress)
@@ -81,7 +81,7 @@ def run_search(search: SearchConfig, path: Path, runs: Path, progress: Progress,
             ask_first(study, search, usual)
             for trial in ended(study):
                 tracker.job(_tracked(search, trial))
-            progress.say(f"{search.trials - len(ended(study))} trials of {search.name}")
+            progress.say(f"{wanted(search) - len(ended(study))} trials of {search.name}")
             run_trials(study, asked, lambda trial: _tell(search, trial, tracker, progress))
             _run(sweep, entries, places, tracker, progress, how, search, sources=False)  # the default, to its end
         except KeyboardInterrupt:
@@ -141,7 +141,7 @@ def _conclude(search, path, study, asked: Asked, usual, folder: Path, tracker: T
     if best is None:
         raise DataError(f"{search.name}: no trial ran to its end; see the causes above")
     found = Outcome(
-        trials=len(study.trials),
+        trials=len(ended(study)),
         pruned=sum(t.state.name == "PRUNED" for t in study.trials),
         failed=sum(t.state.name == "FAIL" and "cause" in t.user_attrs for t in study.trials),
         default=_reached(asked, usual),

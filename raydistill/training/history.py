@@ -11,9 +11,13 @@ HISTORY, TIMING = "history.jsonl", "timing.jsonl"
 
 
 def read_history(folder: Path) -> list[dict]:
-    """What was learned in each epoch, with what it took; a torn last line is left out."""
+    """What was learned in each epoch, with what it took; a torn last line is left out.
+
+    While a training writes or cuts them, one file may be an epoch ahead of the other: that epoch is left out, too.
+    """
+    learned = _lines(folder / HISTORY)
     took = {line["epoch"]: line for line in _lines(folder / TIMING)}
-    return [took.get(line["epoch"], {}) | line for line in _lines(folder / HISTORY)]
+    return [took[line["epoch"]] | line for line in learned if line["epoch"] in took]
 
 
 def cut_history(folder: Path, epochs: int) -> None:

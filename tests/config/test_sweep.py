@@ -55,7 +55,6 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
         ("preset: tiny", "compare: [A > B]", 'there is no "A"'),
         ("preset: tiny", "model: {width: 100}", "must be a multiple"),
         ("store: runs/store", "seeds: [0]", "give either `store`"),
-        ("  ft:", "  ft0: {finetune: ft, each: held_out}\n  ft:", "starts from one above it"),
     ],
 )
 def test_sweep_that_cannot_be_meant_is_refused(tmp_path, old, new, said):

@@ -1,5 +1,7 @@
 """A sweep from nothing to its table, and everything that can be asked of it afterwards."""
 
+from pathlib import Path
+
 from ..commands import raydistill, read_json
 
 
@@ -60,6 +62,8 @@ def test_tracked_sweep_has_parent_table_and_children(finished_sweep):
     assert len(client.get_metric_history(teacher.info.run_id, "valid_loss")) == 10
     names = {a.path for a in client.list_artifacts(parent.info.run_id)}
     assert {"results.json", "figures"} <= names
+    figures = {Path(a.path).stem for a in client.list_artifacts(parent.info.run_id, "figures")}
+    assert figures == {"session_dots", "paired_differences", "learning_curves"}
 
 
 def test_sessions_and_inspect_show_the_store(finished_sweep):

@@ -1,5 +1,6 @@
 """A search through the command: trials on disk, the best as a file that a sweep includes, and what a kill leaves."""
 
+import dataclasses
 import io
 import os
 import shutil
@@ -15,7 +16,7 @@ from raydistill.config.load import read_yaml
 from raydistill.config.search import Range, SearchConfig, load_search
 from raydistill.sweep.progress import Progress
 from raydistill.sweep.run import How
-from raydistill.sweep.search import ask_first, distributions, ended, open_study
+from raydistill.sweep.search import ask_first, distributions, ended, open_study, wanted
 from raydistill.sweep.searching import run_search
 
 from ..commands import read_json, start, wait_until
@@ -117,7 +118,7 @@ def test_grid_tries_every_combination_once(tmp_path):
     for _ in range(6):
         study.tell(study.ask(distributions(search)), 0.0)
     tried = {tuple(sorted(t.params.items())) for t in ended(study)}
-    assert len(tried) == 6
+    assert len(tried) == 6 == wanted(search) == wanted(dataclasses.replace(search, trials=99))
 
 
 def test_values_outside_of_the_space_are_not_asked_first(tmp_path):

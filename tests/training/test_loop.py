@@ -192,3 +192,11 @@ def test_training_in_bf16_runs_in_fp32_where_the_hardware_has_none(tmp_path, mon
         losses[precision] = read_history(tmp_path / precision)[0]["train_loss"]
     assert (losses["bf16"] == losses["fp32"]) is not there
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
+
+
+def test_history_leaves_out_an_epoch_that_one_of_its_files_does_not_have_yet(tmp_path):
+    for epoch in (0, 1):
+        append_history(tmp_path, {"epoch": epoch, "train_loss": 1.0}, {"epoch": epoch, "time": 0.5})
+    timing = tmp_path / "timing.jsonl"
+    timing.write_text(timing.read_text().splitlines()[0] + "\n")
+    assert [line["epoch"] for line in read_history(tmp_path)] == [0]

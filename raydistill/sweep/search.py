@@ -29,6 +29,7 @@ from raydistill.sweep.job import Job, parameters
 from raydistill.sweep.jobs import Places, advance_session_job
 
 NO_END = 1_000_000  # epochs; a trial ends by itself
+NO_R2 = -1e6  # of a trial that failed, to be stopped
 DIRECTIONS = {"valid_r2": "maximize", "parameters": "minimize"}
 
 
@@ -61,10 +62,12 @@ def open_study(search: SearchConfig, folder: Path) -> optuna.Study:
     study = optuna.create_study(
         study_name=search.name,
         storage=f"sqlite:///{folder.absolute() / 'optuna.db'}",
-        sampler=_sampler(search),
         directions=[DIRECTIONS[name] for name in search.objectives],
         load_if_exists=True,
     )
+    # Taken up again, a sampler must not draw what it drew before.
+    by = optuna.samplers.TPESampler if search.sampler == "tpe" else optuna.samplers.RandomSampler
+    study.sampler = by(seed=search.seed + len(study.trials))
     if search.sampler == "grid" and not study.trials:
         for combination in _grid(search):
             study.enqueue_trial(combination)
@@ -85,11 +88,6 @@ def distributions(search: SearchConfig) -> dict[str, BaseDistribution]:
         else:
             made[name] = FloatDistribution(where.low, where.high, log=where.log, step=where.step)
     return made
-
-
-def _sampler(search: SearchConfig) -> optuna.samplers.BaseSampler:
-    by = optuna.samplers.TPESampler if search.sampler == "tpe" else optuna.samplers.RandomSampler
-    return by(seed=search.seed)
 
 
 def _grid(search: SearchConfig) -> list[dict]:
@@ -132,9 +130,9 @@ def run_trials(study: optuna.Study, asked: Asked, tell) -> None:
     bundle = {"CPU": asked.resources.cpus} | ({"GPU": asked.resources.gpu} if on_gpu else {})
     folder = Path(places.runs) / "ray"
     shutil.rmtree(folder, ignore_errors=True)
-    asking = _Asking(study, search, left, tell)
+    asking = _Asking(study, asked, left, tell)
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_trial, asked=asked), bundle),
+        tune.with_resources(_trial, bundle),
         tune_config=tune.TuneConfig(
             search_alg=asking,
             scheduler=_scheduler(search.halving),
@@ -171,9 +169,9 @@ def _scheduler(halving: Halving | None):
 class _Asking(Searcher):
     """Optuna's study as Ray Tune's search algorithm."""
 
-    def __init__(self, study: optuna.Study, search: SearchConfig, left: int, tell):
+    def __init__(self, study: optuna.Study, about: Asked, left: int, tell):
         super().__init__(metric="valid_r2", mode="max")
-        self.study, self.search, self.left, self.told = study, search, left, tell
+        self.study, self.about, self.search, self.left, self.told = study, about, about.search, left, tell
         self.asked, self.running = 0, {}
 
     def suggest(self, trial_id):
@@ -182,7 +180,14 @@ class _Asking(Searcher):
         self.asked += 1
         trial = self.study.ask(distributions(self.search))
         self.running[trial_id] = trial
-        return {"values": trial.params}
+        # The jobs themselves: a worker may not see the files that they were planned from.
+        return {
+            "jobs": [job.to_json() for job in self.about.jobs(trial.params)],
+            "parameters": self.about.parameters(trial.params),
+            "halving": self.search.halving,
+            "places": self.about.places,
+            "resources": self.about.resources,
+        }
 
     def on_trial_result(self, trial_id, result):
         if len(self.search.objectives) == 1 and not result["cause"]:
@@ -212,21 +217,18 @@ class _Asking(Searcher):
     restore = save
 
 
-def _trial(config: dict, asked: Asked) -> None:
+def _trial(config: dict) -> None:
     """One trial in a worker process of Ray Tune: its jobs from rung to rung, until the scheduler stops it."""
-    prepare_process(asked.places, asked.resources)
-    values = config["values"]
+    jobs, places, halving = [Job.from_json(job) for job in config["jobs"]], config["places"], config["halving"]
+    prepare_process(places, config["resources"])
+    epochs = jobs[0].spec["training"]["epochs"]
+    found = {"parameters": config["parameters"], "cause": ""}
     try:
-        jobs = asked.jobs(values)
-        epochs, size = jobs[0].spec["training"]["epochs"], asked.parameters(values)
-        halving = asked.search.halving
         for epoch in halving.rungs(epochs) if halving else [epochs]:
-            reached = mean(advance_session_job(job, asked.places, epoch) for job in jobs)
-            found = {"valid_r2": reached, "parameters": size, "epoch": epoch, "whole": epoch == epochs, "cause": ""}
-            tune.report(found)
+            reached = mean(advance_session_job(job, places, epoch) for job in jobs)
+            tune.report(found | {"valid_r2": reached, "epoch": epoch, "whole": epoch == epochs})
     except Exception as err:  # told as a result: an exception would cost the process that other trials reuse
-        nothing = {"valid_r2": float("-inf"), "parameters": 0, "epoch": NO_END, "whole": False}
-        tune.report(nothing | {"cause": cause(err)})
+        tune.report(found | {"valid_r2": NO_R2, "epoch": NO_END, "whole": False, "cause": cause(err)})
 
 
 def ask_first(study: optuna.Study, search: SearchConfig, values: dict) -> None:

@@ -108,7 +108,8 @@ def test_search_killed_between_trials_goes_on_with_those_that_it_cut_off(finishe
     after = trials_of(folder)
     whole = {t.number: t.params for t in after if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
     assert len(whole) == 5 and before.items() <= whole.items() and told["failed"] == 0
-    assert all(params in whole.values() for params in cut_off)
+    # The kill may have come before all values of a trial were drawn.
+    assert all(any(params.items() <= values.items() for values in whole.values()) for params in cut_off)
 
 
 def test_grid_tries_every_combination_once(tmp_path):

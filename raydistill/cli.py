@@ -25,6 +25,7 @@ app = App(
 
 Runs = Annotated[Path, Parameter(help="Folder of jobs, results and MLflow runs.")]
 Address = Annotated[str | None, Parameter(help="Ray cluster to use; a local Ray is started and stopped by default.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: cuda where the cluster has a GPU by now.")]
 Overrides = Annotated[
     tuple[str, ...], Parameter(name="--set", help="Override a value: --set training.epochs=5.", negative="")
 ]
@@ -43,9 +44,7 @@ def sweep(
     *,
     runs: Runs = RUNS,
     address: Address = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], Parameter(help="auto: cuda where the cluster has a GPU by now.")
-    ] = "auto",
+    device: Device = "auto",
     only: Only = (),
     sessions: Sessions = "*",
     fail_fast: Annotated[
@@ -145,9 +144,7 @@ def search(
     *,
     runs: Runs = RUNS,
     address: Address = None,
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], Parameter(help="auto: cuda where the cluster has a GPU by now.")
-    ] = "auto",
+    device: Device = "auto",
     set_: Overrides = (),
     json_: AsJson = False,
 ):

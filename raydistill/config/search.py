@@ -1,5 +1,6 @@
 """A search file: which job of which sweep is to be set better, over which values, and by how many trials."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -110,9 +111,5 @@ def sweep_with(search: SearchConfig, path, values: dict[str, Value]) -> SweepCon
     Args:
         path: of the search file.
     """
-    overrides = [f"jobs.{search.job}.{name}={_yaml(value)}" for name, value in values.items()]
+    overrides = [f"jobs.{search.job}.{name}={json.dumps(value)}" for name, value in values.items()]
     return load_sweep(Path(path).parent / search.sweep, overrides)
-
-
-def _yaml(value: Value) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)

@@ -30,39 +30,6 @@ class Resources:
     """Share of a GPU, and of its memory, where there is one."""
 
 
-class _JobsInOrder(Searcher):
-    """A search algorithm that deals out jobs as they become ready, so that no stage waits for another."""
-
-    def __init__(self, queue: Queue, places: Places, succeed, fail):
-        super().__init__(metric="finished", mode="max")
-        self.queue, self.places, self.succeed, self.fail = queue, places, succeed, fail
-        self.trials: dict[str, Job] = {}
-
-    def suggest(self, trial_id):
-        job = self.queue.next()
-        if job is None:  # either all wait for running ones, or none is left
-            return Searcher.FINISHED if self.queue.exhausted else None
-        self.trials[trial_id] = job
-        return {"job": job.to_json(), "places": self.places}
-
-    def on_trial_complete(self, trial_id, result=None, error=False):
-        job = self.trials.pop(trial_id)
-        if error or result is None:
-            self.fail(job, f"its worker process was lost {LOST_WORKERS + 1} times; is there enough memory?")
-        elif result["cause"]:
-            self.fail(job, result["cause"])
-        else:
-            self.succeed(job)
-
-    def __getstate__(self):
-        return {}  # Tune keeps a copy to restore from; ours is the runs folder
-
-    def save(self, checkpoint_path):
-        """Nothing, for the same reason."""
-
-    restore = save
-
-
 def fan_out(queue: Queue, places: Places, resources: Resources, succeed, fail) -> None:
     """Run the queue until nothing in it can start.
 
@@ -72,18 +39,29 @@ def fan_out(queue: Queue, places: Places, resources: Resources, succeed, fail) -
     Raises:
         KeyboardInterrupt: Ctrl-C, once the jobs that ran have been stopped.
     """
-    on_gpu = places.device == "cuda"
-    bundle = {"CPU": resources.cpus} | ({"GPU": resources.gpu} if on_gpu else {})
+    run_tune(_trial, _JobsInOrder(queue, places, resources, succeed, fail), len(queue.waiting), places, resources)
+    if not queue.exhausted:  # Tune returns from Ctrl-C instead of raising
+        raise KeyboardInterrupt
+
+
+def run_tune(trial, dealer: Searcher, samples: int, places: Places, resources: Resources, scheduler=None) -> None:
+    """One Ray Tune run of what `dealer` deals out, up to `samples` times, in processes that are reused.
+
+    Args:
+        trial: what a process does with each; sees `places` and `resources` only if the dealer hands them out.
+    """
+    bundle = {"CPU": resources.cpus} | ({"GPU": resources.gpu} if places.device == "cuda" else {})
     # cluster.yaml keeps nodes for pretraining apart; a node without that label suits any job.
     bundle = tune.PlacementGroupFactory([bundle], bundle_label_selector=[{"pool": "!pretraining"}])
     local = len(ray.nodes()) == 1
     folder = Path(places.runs) / "ray"
     shutil.rmtree(folder, ignore_errors=True)
     tuner = tune.Tuner(
-        tune.with_resources(_trial, bundle),
+        tune.with_resources(trial, bundle),
         tune_config=tune.TuneConfig(
-            search_alg=_JobsInOrder(queue, places, resources, succeed, fail),
-            num_samples=len(queue.waiting),
+            search_alg=dealer,
+            scheduler=scheduler,
+            num_samples=samples,
             # Elsewhere Tune lets jobs wait for resources, so that a cluster that scales sees what is wanted.
             max_concurrent_trials=max(1, cores() // resources.cpus) if local else None,
             reuse_actors=True,
@@ -97,12 +75,22 @@ def fan_out(queue: Queue, places: Places, resources: Resources, succeed, fail) -
     )
     tuner.fit()
     shutil.rmtree(folder, ignore_errors=True)
-    if not queue.exhausted:  # Tune returns from Ctrl-C instead of raising
-        raise KeyboardInterrupt
 
 
-class _JobsInOrder(Searcher):
-    """A search algorithm that deals out jobs as they become ready, so that no stage waits for another."""
+class Dealer(Searcher):
+    """A search algorithm that Tune need not restore: what it has dealt out is on disk already."""
+
+    def __getstate__(self):
+        return {}  # Tune keeps a copy to restore from
+
+    def save(self, checkpoint_path):
+        """Nothing, for the same reason."""
+
+    restore = save
+
+
+class _JobsInOrder(Dealer):
+    """Deals out jobs as they become ready, so that no stage waits for another."""
 
     def __init__(self, queue: Queue, places: Places, resources: Resources, succeed, fail):
         super().__init__(metric="finished", mode="max")
@@ -125,14 +113,6 @@ class _JobsInOrder(Searcher):
             self.fail(job, result["cause"])
         else:
             self.succeed(job)
-
-    def __getstate__(self):
-        return {}  # Tune keeps a copy to restore from; ours is the runs folder
-
-    def save(self, checkpoint_path):
-        """Nothing, for the same reason."""
-
-    restore = save
 
 
 def _trial(config: dict) -> None:

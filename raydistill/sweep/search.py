@@ -7,7 +7,6 @@ Optuna database in the search's folder.
 
 import itertools
 import random
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -19,12 +18,11 @@ from ray import tune
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 
-from raydistill.cluster import cores
 from raydistill.config.search import Halving, Range, SearchConfig, sweep_with
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.expand import expand
 from raydistill.sweep.failures import cause
-from raydistill.sweep.fanout import LOST_WORKERS, Resources, prepare_process
+from raydistill.sweep.fanout import Dealer, Resources, prepare_process, run_tune
 from raydistill.sweep.job import Job, parameters
 from raydistill.sweep.jobs import Places, advance_session_job
 
@@ -49,10 +47,10 @@ class Asked:
         made = expand(sweep_with(self.search, self.path, values), list(self.entries))
         return [job for job in made if job.name.startswith(f"{self.search.job}/")]
 
-    def parameters(self, values: dict) -> int:
-        """Of the largest of the models; they differ in the sessions' own embeddings alone."""
+    def parameters(self, jobs: list[Job]) -> int:
+        """Of the largest of the jobs' models; they differ in the sessions' own embeddings alone."""
         known = {e.session: e for e in self.entries}
-        return max(parameters(job, [known[s] for s in job.spec["sessions"]]) for job in self.jobs(values))
+        return max(parameters(job, [known[s] for s in job.spec["sessions"]]) for job in jobs)
 
 
 def open_study(search: SearchConfig, folder: Path) -> optuna.Study:
@@ -122,33 +120,12 @@ def run_trials(study: optuna.Study, asked: Asked, tell) -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C.
     """
-    search, places = asked.search, asked.places
+    search = asked.search
     left = wanted(search) - len(ended(study))
     if left <= 0:
         return
-    on_gpu = places.device == "cuda"
-    bundle = {"CPU": asked.resources.cpus} | ({"GPU": asked.resources.gpu} if on_gpu else {})
-    folder = Path(places.runs) / "ray"
-    shutil.rmtree(folder, ignore_errors=True)
     asking = _Asking(study, asked, left, tell)
-    tuner = tune.Tuner(
-        tune.with_resources(_trial, bundle),
-        tune_config=tune.TuneConfig(
-            search_alg=asking,
-            scheduler=_scheduler(search.halving),
-            num_samples=left,
-            max_concurrent_trials=max(1, cores() // asked.resources.cpus),
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="search",
-            storage_path=str(folder),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
-        ),
-    )
-    tuner.fit()
-    shutil.rmtree(folder, ignore_errors=True)
+    run_tune(_trial, asking, left, asked.places, asked.resources, _scheduler(search.halving))
     if asking.running or asking.asked < left:  # Tune returns from Ctrl-C instead of raising
         raise KeyboardInterrupt
 
@@ -166,7 +143,7 @@ def _scheduler(halving: Halving | None):
     )
 
 
-class _Asking(Searcher):
+class _Asking(Dealer):
     """Optuna's study as Ray Tune's search algorithm."""
 
     def __init__(self, study: optuna.Study, about: Asked, left: int, tell):
@@ -181,9 +158,10 @@ class _Asking(Searcher):
         trial = self.study.ask(distributions(self.search))
         self.running[trial_id] = trial
         # The jobs themselves: a worker may not see the files that they were planned from.
+        jobs = self.about.jobs(trial.params)
         return {
-            "jobs": [job.to_json() for job in self.about.jobs(trial.params)],
-            "parameters": self.about.parameters(trial.params),
+            "jobs": [job.to_json() for job in jobs],
+            "parameters": self.about.parameters(jobs),
             "halving": self.search.halving,
             "places": self.about.places,
             "resources": self.about.resources,
@@ -207,14 +185,6 @@ class _Asking(Searcher):
             else:
                 self.study.tell(trial, state=TrialState.PRUNED)
         self.told(self.study.trials[trial.number])
-
-    def __getstate__(self):
-        return {}  # Tune keeps a copy to restore from; the study is on disk
-
-    def save(self, checkpoint_path):
-        """Nothing, for the same reason."""
-
-    restore = save
 
 
 def _trial(config: dict) -> None:

@@ -171,12 +171,13 @@ def _conclude(search, path, study, asked: Asked, usual, folder: Path, tracker: T
 
 
 def _reached(asked: Asked, values: dict) -> Setting:
-    metrics = [read_metrics(Path(asked.places.runs), job.key) for job in asked.jobs(values)]
+    jobs = asked.jobs(values)
+    metrics = [read_metrics(Path(asked.places.runs), job.key) for job in jobs]
     return Setting(
         values=values,
         valid_r2=mean(m["valid_r2"] for m in metrics),
         test_r2=mean(m["r2"] for m in metrics),
-        parameters=asked.parameters(values),
+        parameters=asked.parameters(jobs),
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from raydistill.config.fingerprint import FORMAT_VERSION, canonical, fingerprint
+from raydistill.config.job import JobConfig
 from raydistill.config.paper import counts_off, paper_group
-from raydistill.config.sweep import JobConfig, MethodConfig, SessionGroup, SweepConfig
+from raydistill.config.sweep import MethodConfig, SessionGroup, SweepConfig
 from raydistill.errors import ConfigError, suggest
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.job import Job

@@ -1,6 +1,5 @@
 """SIGKILL of the driver in the fan-out: the same command completes, and the answer is the same to the last digit."""
 
-import json
 import os
 import shutil
 import signal
@@ -26,10 +25,11 @@ def scores(folder):
 
 def test_driver_killed_in_the_fan_out_ends_with_the_same_answer(finished_sweep, tmp_path):
     shutil.copy(finished_sweep / "sweep.yaml", tmp_path)
-    for part in ("recordings", "stores"):  # made once: it is the jobs that are disturbed here
-        shutil.copytree(finished_sweep / "runs" / part, tmp_path / "runs" / part)
-    jobs = jobs_by_name(tmp_path, "runs")
+    jobs = jobs_by_name(finished_sweep, "runs")
     folder = lambda name: tmp_path / "runs" / "jobs" / jobs[name]["key"]  # noqa: E731
+    # Made once: it is the fan-out that is disturbed here.
+    for part in ("recordings", "stores", f"jobs/{jobs['ms_spike/seed0']['key']}"):
+        shutil.copytree(finished_sweep / "runs" / part, tmp_path / "runs" / part)
 
     process = start("sweep", "sweep.yaml", cwd=tmp_path)
     wait_until(lambda: (folder("teacher/S1_02/seed0") / "_SUCCESS").exists(), process)
@@ -42,13 +42,10 @@ def test_driver_killed_in_the_fan_out_ends_with_the_same_answer(finished_sweep, 
     raydistill("sweep", "sweep.yaml", cwd=tmp_path, check=0)
     assert {name: (folder(name) / "_SUCCESS").stat().st_mtime_ns for name in done} == made
     assert scores(tmp_path) == scores(finished_sweep)
-    for name in ("ms_spike/seed0", "distilled/S2_02/seed0"):
-        weights = folder(name) / "model.safetensors"
-        undisturbed = finished_sweep / "runs" / "jobs" / jobs[name]["key"] / "model.safetensors"
-        assert weights.read_bytes() == undisturbed.read_bytes(), name
-    assert [line["epoch"] for line in map(json.loads, (folder("ms_spike/seed0") / "history.jsonl").open())] == list(
-        range(8)
-    )
+    name = "distilled/S2_02/seed0"
+    undisturbed = finished_sweep / "runs" / "jobs" / jobs[name]["key"]
+    for file in ("model.safetensors", "history.jsonl"):
+        assert (folder(name) / file).read_bytes() == (undisturbed / file).read_bytes(), file
     assert_every_point_once(tmp_path / "runs" / "mlflow.db", len(jobs))
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from raydistill.config.load import load
 from raydistill.config.names import check_name
 from raydistill.config.sweep import SweepConfig, load_sweep
-from raydistill.errors import ConfigError, RaydistillError
+from raydistill.errors import ConfigError, RaydistillError, suggest
 
 Value = int | float | str | bool
 
@@ -59,7 +59,7 @@ class Halving:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchConfig:
-    """A search for better values of one job on single sessions."""
+    """A search for better values of one job."""
 
     name: str
     sweep: str
@@ -71,7 +71,8 @@ class SearchConfig:
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     seed: int = 0
     objectives: tuple[Literal["valid_r2", "parameters"], ...] = ("valid_r2",)
-    """What is sought: the mean R² on the validation folds of the job's sessions, and few parameters beside it."""
+    """What is sought: the mean R² on the validation folds of the job's sessions, of a pretraining as it is on each that
+    it was trained on; and few parameters beside it."""
     halving: Halving | None = field(default_factory=Halving)
     """null: every trial runs to its end."""
 
@@ -89,12 +90,12 @@ def load_search(path, overrides=()) -> SearchConfig:
     """Read a search file; every corner of its space must make a valid sweep.
 
     Raises:
-        ConfigError: it does not, or the sweep has no such job on single sessions.
+        ConfigError: it does not, or the sweep has no such job.
     """
     search = load(SearchConfig, path, overrides)
     sweep = sweep_with(search, path, {})
-    if search.job not in sweep.jobs or sweep.jobs[search.job].is_pretraining:
-        raise ConfigError(f'{path}: job: {search.sweep} has no job "{search.job}" on `each` session')
+    if search.job not in sweep.jobs:
+        raise ConfigError(f'{path}: job: {search.sweep} has no job "{search.job}"{suggest(search.job, sweep.jobs)}')
     for name, where in search.space.items():
         ends = (where.low, where.high) if isinstance(where, Range) else where
         for value in ends:

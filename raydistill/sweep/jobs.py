@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from statistics import mean
 
 import torch
 
@@ -51,40 +52,46 @@ def run_session_job(job: Job, places: Places) -> None:
     if is_done(Path(places.runs), job.key):
         return
     if "training" in job.spec:
-        advance_session_job(job, places, job.spec["training"]["epochs"])
+        advance_job(job, places, job.spec["training"]["epochs"])
         return
     started = time.time()
-    folder, store, entry = _opened(job, places)
+    folder, store = _open_folder(job, places), Store(places.store)
+    entry = _entries(store, job)[0]
     if job.kind == "baseline":
         metrics = _decoded(_score_baseline(job, store, entry))
     else:
         model = load_model(places.folder(job.spec["trained"]))
         if known := job.spec.get("as"):
             model.tokenizer.space.aliases[entry.session] = known
-        metrics = _scores(job, model, store, entry, job.spec["spikes_as"])
+        metrics = _scores(model, store, entry, job.spec["behavior"], job.spec["spikes_as"])
     _finish(folder, metrics, started)
 
 
-def advance_session_job(job: Job, places: Places, epochs: int) -> float:
-    """Train a job on one session up to so many epochs, from where it stands; at its own end its folder is whole.
+def advance_job(job: Job, places: Places, epochs: int, columns: tuple[str, ...] = ()) -> dict:
+    """Train in this process up to so many epochs, from where the job stands; at its own end its folder is whole.
 
+    Args:
+        columns: of behavior, for a pretraining, which names none; by default all of each session.
     Returns:
-        R² on the validation fold of the best epoch so far.
+        With `valid_r2` and `r2` of the best epoch so far, of a pretraining the means over its sessions.
     """
-    if is_done(Path(places.runs), job.key):
-        return read_metrics(Path(places.runs), job.key)["valid_r2"]
-    started = time.time()
-    folder, store, entry = _opened(job, places)
-    model, reached = _train_on_session(job, places, store, entry, folder, epochs)
-    metrics = _scores(job, model, store, entry, "recorded") | reached
-    if reached["epoch"] < epochs or epochs >= job.spec["training"]["epochs"]:
-        _finish(folder, metrics, started)
-    return metrics["valid_r2"]
-
-
-def _opened(job: Job, places: Places) -> tuple[Path, Store, Entry]:
-    folder, store = _open_folder(job, places), Store(places.store)
-    return folder, store, _entries(store, job)[0]
+    started, store = time.time(), Store(places.store)
+    entries, done = _entries(store, job), is_done(Path(places.runs), job.key)
+    if done and not job.is_pretraining:
+        return read_metrics(Path(places.runs), job.key)
+    if done:
+        model = load_model(places.folder(job.key))
+    else:
+        folder = _open_folder(job, places)
+        model, reached = _trained(job, places, store, entries, folder, epochs)
+    if job.is_pretraining:
+        found = [_scores(model, store, e, columns or e.behavior) for e in entries if e.behavior]
+        scores = {name: mean(each[name] for each in found) for name in ("valid_r2", "r2")}
+    else:
+        scores = _scores(model, store, entries[0], job.spec["behavior"])
+    if not done and (reached["epoch"] < epochs or epochs >= job.spec["training"]["epochs"]):
+        _finish(folder, reached if job.is_pretraining else scores | reached, started)
+    return scores
 
 
 def _finish(folder: Path, metrics: dict, started: float) -> None:
@@ -159,32 +166,34 @@ def _entries(store: Store, job: Job) -> list[Entry]:
     return [known[name] for name in job.spec["sessions"]]
 
 
-# ---- Training on one session ----
+# ---- Training in this process ----
 
 
-def _train_on_session(job: Job, places: Places, store: Store, entry: Entry, folder: Path, epochs: int):
+def _trained(job: Job, places: Places, store: Store, entries: list[Entry], folder: Path, epochs: int):
     """Train up to so many epochs, keep the best epoch's model in the folder; returns it, and how far it came."""
-    spec, recipe, seed = model_spec(job, [entry], _provenance_of(job, [entry])), recipe_of(job), job.spec["seed"]
+    spec, recipe, seed = model_spec(job, entries, _provenance_of(job, entries)), recipe_of(job), job.spec["seed"]
     torch.manual_seed(seed)
     source = load_model(places.folder(job.spec["weights"])) if job.spec["weights"] else None
     model = transplant(source, spec) if source else NeuralModel(spec)
-    teacher = load_model(places.folder(job.spec["teachers"][entry.session])) if job.spec["teachers"] else None
+    loaded = {key: load_model(places.folder(key)) for key in set(job.spec["teachers"].values())}
+    teachers = {session: loaded[key] for session, key in job.spec["teachers"].items()}
+    teacher = next(iter(teachers.values()), None)
 
     learns = "unfreeze_epoch" in job.spec
     share = Share(
-        entries=(entry,),
-        inputs=inputs_of(spec, [entry]),
-        teacher_inputs=inputs_of(teacher.spec, [entry]) if learns else None,
+        entries=tuple(entries),
+        inputs=inputs_of(spec, entries),
+        teacher_inputs=inputs_of(teacher.spec, entries) if learns else None,
         teacher_width=teacher.spec.config.width if teacher and not learns else 0,
     )
     feed, holding = open_feed(
         share,
-        read_directly(store, [entry]),
+        read_directly(store, entries),
         batch=recipe.batch,
         seed=seed,
         engine=engine_of(job),
         device=places.device,
-        teacher=frozen({entry.session: teacher}, [entry], places.device) if teacher and not learns else None,
+        teacher=frozen(teachers, entries, places.device) if teacher and not learns else None,
     )
     trained, objective = model, objective_of(job)
     if learns:
@@ -223,10 +232,10 @@ def _provenance_of(job: Job, entries: list[Entry]) -> dict:
 # ---- Evaluation ----
 
 
-def _scores(job: Job, model: NeuralModel, store: Store, entry: Entry, spikes_as: str) -> dict:
+def _scores(model: NeuralModel, store: Store, entry: Entry, columns, spikes_as: str = "recorded") -> dict:
     """R² by the model's own head where it was trained with one, and by least squares from its latents."""
     inputs = inputs_of(model.spec, [entry], spikes_as)
-    by_least_squares = score_by_least_squares(model, inputs, store, entry, tuple(job.spec["behavior"]))
+    by_least_squares = score_by_least_squares(model, inputs, store, entry, tuple(columns))
     if not model.spec.behavior:
         return _decoded(by_least_squares)
     return _decoded(score_by_head(model, inputs, store, entry)) | {"r2_least_squares": by_least_squares.r2}

@@ -24,7 +24,7 @@ from raydistill.sweep.expand import expand
 from raydistill.sweep.failures import cause
 from raydistill.sweep.fanout import Dealer, Resources, prepare_process, run_tune
 from raydistill.sweep.job import Job, parameters
-from raydistill.sweep.jobs import Places, advance_session_job
+from raydistill.sweep.jobs import Places, advance_job
 
 NO_END = 1_000_000  # epochs; a trial ends by itself
 NO_R2 = -1e6  # of a trial that failed, to be stopped
@@ -39,6 +39,8 @@ class Asked:
     path: Path
     """Of the search file."""
     entries: tuple[Entry, ...]
+    behavior: tuple[str, ...]
+    """Columns that the sweep decodes; none: all."""
     places: Places
     resources: Resources
 
@@ -162,6 +164,7 @@ class _Asking(Dealer):
         return {
             "jobs": [job.to_json() for job in jobs],
             "parameters": self.about.parameters(jobs),
+            "behavior": self.about.behavior,
             "halving": self.search.halving,
             "places": self.about.places,
             "resources": self.about.resources,
@@ -195,7 +198,7 @@ def _trial(config: dict) -> None:
     found = {"parameters": config["parameters"], "cause": ""}
     try:
         for epoch in halving.rungs(epochs) if halving else [epochs]:
-            reached = mean(advance_session_job(job, places, epoch) for job in jobs)
+            reached = mean(advance_job(job, places, epoch, config["behavior"])["valid_r2"] for job in jobs)
             tune.report(found | {"valid_r2": reached, "epoch": epoch, "whole": epoch == epochs})
     except Exception as err:  # told as a result: an exception would cost the process that other trials reuse
         tune.report(found | {"valid_r2": NO_R2, "epoch": NO_END, "whole": False, "cause": cause(err)})

@@ -17,8 +17,8 @@ from raydistill.evaluation.search_figures import importance_bars, parallel_coord
 from raydistill.store.files import write_atomically, write_json
 from raydistill.store.store import Store
 from raydistill.sweep.fanout import Resources
-from raydistill.sweep.folders import alone, read_metrics
-from raydistill.sweep.jobs import Places
+from raydistill.sweep.folders import alone
+from raydistill.sweep.jobs import Places, advance_job
 from raydistill.sweep.plan import closure, plan
 from raydistill.sweep.prepare import missing_recordings, store_uri
 from raydistill.sweep.progress import Progress
@@ -76,7 +76,8 @@ def run_search(search: SearchConfig, path: Path, runs: Path, progress: Progress,
         )
         try:
             _run(sweep, entries, places, tracker, progress, how, search, sources=True)
-            asked = Asked(search, path, tuple(entries), places, Resources(sweep.cpus_per_job, sweep.gpu_per_job))
+            resources = Resources(sweep.cpus_per_job, sweep.gpu_per_job)
+            asked = Asked(search, path, tuple(entries), sweep.behavior, places, resources)
             usual = _usual(search, sweep)
             ask_first(study, search, usual)
             for trial in ended(study):
@@ -172,7 +173,7 @@ def _conclude(search, path, study, asked: Asked, usual, folder: Path, tracker: T
 
 def _reached(asked: Asked, values: dict) -> Setting:
     jobs = asked.jobs(values)
-    metrics = [read_metrics(Path(asked.places.runs), job.key) for job in jobs]
+    metrics = [advance_job(job, asked.places, job.spec["training"]["epochs"], asked.behavior) for job in jobs]
     return Setting(
         values=values,
         valid_r2=mean(m["valid_r2"] for m in metrics),

@@ -59,8 +59,7 @@ def test_halving_compares_at_growing_epochs_and_ends_with_the_last():
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("job: ft", "job: ms", 'has no job "ms" on `each` session'),
-        ("job: ft", "job: fft", 'has no job "fft" on `each` session'),
+        ("job: ft", "job: fft", 'has no job "fft"; did you mean "ft"?'),
         ("model.layers: [1, 2]", "model.layer: [1, 2]", 'unknown key "layer"'),
         ("model.layers: [1, 2]", "model.layers: [one]", "must be a whole number"),
         ("low: 0.001, high: 0.1", "low: 0.1, high: 0.1", "goes up from `low` to `high`"),

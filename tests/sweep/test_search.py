@@ -93,6 +93,17 @@ def test_trials_are_in_mlflow_once(searched):
     assert len(trials) == len(set(trials)) == 5
 
 
+def test_search_of_a_pretraining_weighs_parameters_too(finished_sweep, tmp_path, local_ray):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    text = SEARCH.replace("job: ss_lfp", "job: ms_spike\nobjectives: [valid_r2, parameters]").replace("5", "3")
+    (tmp_path / "copy" / "search.yaml").write_text(text)
+    told = search(tmp_path / "copy")
+    assert told["trials"] == 3 and not told["failed"] and told["best"]["valid_r2"] >= told["default"]["valid_r2"]
+    whole = [t for t in trials_of(tmp_path / "copy") if t.state == TrialState.COMPLETE]
+    assert all(t.values == [t.user_attrs["valid_r2"], t.user_attrs["parameters"]] for t in whole)
+    assert len({t.user_attrs["parameters"] for t in trials_of(tmp_path / "copy")}) == 2  # of one layer and of two
+
+
 def test_search_killed_between_trials_goes_on_with_those_that_it_cut_off(finished_sweep, tmp_path):
     shutil.copytree(finished_sweep, tmp_path / "copy")
     folder = tmp_path / "copy"

@@ -348,7 +348,7 @@ def ui(*, runs: Runs = RUNS, port: int = 5000):
 
 @app.command
 def bench(
-    what: Literal["ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers"],
+    what: Literal["ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers", "sweep"],
     *,
     minutes: Annotated[float, Parameter(help="ingest: length of the recording that is made and ingested.")] = 1.0,
     segments: Annotated[int, Parameter(help="train: segments in a batch.")] = 8,
@@ -385,10 +385,14 @@ def bench(
         from raydistill.bench.checkpoint import bench_checkpoint
 
         report = bench_checkpoint(say=_say)
-    else:
+    elif what == "workers":
         from raydistill.bench.workers import bench_workers
 
         report = bench_workers(**store, say=_say)
+    else:
+        from raydistill.bench.sweep import bench_sweep
+
+        report = bench_sweep(**store, say=_say)
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:

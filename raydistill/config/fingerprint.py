@@ -24,6 +24,8 @@ def canonical(value):
         return {k: canonical(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [canonical(v) for v in value]
+    if isinstance(value, frozenset):
+        return sorted(canonical(v) for v in value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise TypeError(f"{value} has no place in an identity")

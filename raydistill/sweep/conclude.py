@@ -9,6 +9,7 @@ from raydistill.evaluation.results import Results, method_table
 from raydistill.store.files import write_json
 from raydistill.store.store import Store
 from raydistill.sweep.collect import collect, sweep_fingerprint
+from raydistill.sweep.cost import Cost
 from raydistill.sweep.folders import job_folder
 from raydistill.sweep.plan import Plan, plan
 from raydistill.sweep.prepare import missing_recordings, store_uri
@@ -16,14 +17,24 @@ from raydistill.tracking import Tracker, is_tracked
 from raydistill.training.history import read_history
 
 
-def conclude(sweep: SweepConfig, planned: Plan, runs: Path, results: Results, tracker: Tracker) -> None:
-    """Draw the figures, tell MLflow, and note it, so that the same sweep has nothing left to do."""
+def conclude(
+    sweep: SweepConfig, planned: Plan, runs: Path, results: Results, tracker: Tracker, cost: Cost | None
+) -> None:
+    """Draw the figures, tell MLflow, and note it, so that the same sweep has nothing left to do.
+
+    Args:
+        cost: of the jobs that were run just now, if any were.
+    """
     folder = runs / "sweeps" / sweep.name
     folder.mkdir(parents=True, exist_ok=True)
+    documents = {"sweep_results.json": results.to_json()}
     write_json(folder / "results.json", results.to_json())
+    if cost:
+        documents["cost.json"] = cost.to_json()
+        write_json(folder / "cost.json", cost.to_json())
     tracker.finish(
         table=_table(results),
-        documents={"sweep_results.json": results.to_json()},
+        documents=documents,
         figures=_draw(planned, runs, results, folder),
         metrics=_summary(results),
         status="FAILED" if results.failed else "FINISHED",

@@ -63,7 +63,7 @@ def run_tune(trial, dealer: Searcher, samples: int, places: Places, resources: R
             scheduler=scheduler,
             num_samples=samples,
             # Elsewhere Tune lets jobs wait for resources, so that a cluster that scales sees what is wanted.
-            max_concurrent_trials=max(1, cores() // resources.cpus) if local else None,
+            max_concurrent_trials=jobs_at_once(places, resources) if local else None,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -75,6 +75,14 @@ def run_tune(trial, dealer: Searcher, samples: int, places: Places, resources: R
     )
     tuner.fit()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def jobs_at_once(places: Places, resources: Resources) -> int:
+    """Jobs that this machine has room for, side by side."""
+    room = cores() // resources.cpus
+    if places.device == "cuda":
+        room = min(room, int(ray.cluster_resources()["GPU"] / resources.gpu))
+    return max(1, room)
 
 
 class Dealer(Searcher):

@@ -9,7 +9,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from raydistill.sweep.folders import job_folder, read_metrics
+from raydistill.sweep.cost import duration
+from raydistill.sweep.folders import job_folder
 from raydistill.sweep.job import DONE
 from raydistill.sweep.plan import Plan
 
@@ -23,7 +24,11 @@ class Progress:
         self.stage = ""
         self.total, self.done, self.failed = Counter(), Counter(), Counter()
         self.current: tuple[str, str] | None = None
-        self.started, self.finished_here, self.left = clock(), 0, 0
+        self.started, self.left = clock(), 0
+        self.estimates: dict[str, float] = {}
+        """Key -> seconds, as thought before, of the jobs that are to run."""
+        self.estimated, self.passed = 0.0, 0.0
+        """Seconds, as thought before: of all of them, and of those that have ended."""
         self.live = Live(get_renderable=self._table, console=self.console, refresh_per_second=2, transient=True)
 
     def __enter__(self):
@@ -50,10 +55,11 @@ class Progress:
             self.total[_line(planned.job)] += 1
             self.done[_line(planned.job)] += planned.state == DONE
         self.left = len(plan.todo)
-        estimate = sum(p.estimated_s for p in plan.todo)
+        self.estimates = {p.job.key: p.estimated_s for p in plan.todo}
+        self.estimated, self.passed = sum(self.estimates.values()), 0.0
         self.say(
             f"{len(plan.planned)} jobs: {len(plan.planned) - self.left} done, {self.left} to run"
-            + (f", about {_duration(estimate)} of one core" if self.left else "")
+            + (f", about {duration(self.estimated)} of one core" if self.left else "")
         )
         self.started = self.clock()
 
@@ -64,9 +70,9 @@ class Progress:
         several = "" if fewest == most else f"{fewest} to "
         self.say(f"{job.name}: training on {several}{most} worker{'s' if most > 1 else ''}")
 
-    def succeed(self, job) -> None:
+    def succeed(self, job, metrics) -> None:
+        """`metrics`: what its folder says."""
         self._count(self.done, job)
-        metrics = read_metrics(self.runs, job.key)
         r2 = f"R² {metrics['r2']:+.3f}  " if "r2" in metrics else ""
         self._print(f"done    {job.name:<32} {r2}{metrics['seconds']:.1f} s")
 
@@ -78,7 +84,8 @@ class Progress:
 
     def _count(self, counter, job):
         counter[_line(job)] += 1
-        self.finished_here, self.left, self.current = self.finished_here + 1, self.left - 1, None
+        self.passed += self.estimates.get(job.key, 0.0)
+        self.left, self.current = self.left - 1, None
 
     def _print(self, text, on_terminal=False):
         if on_terminal or not self.console.is_terminal:
@@ -86,9 +93,10 @@ class Progress:
             self.console.print(text + eta, highlight=False, markup=False, soft_wrap=True)
 
     def _eta(self):
-        if not self.finished_here:
+        if not self.passed:
             return ""
-        return f", {_duration((self.clock() - self.started) / self.finished_here * self.left)}"
+        # As much slower or faster as it went so far.
+        return f", {duration((self.clock() - self.started) / self.passed * (self.estimated - self.passed))}"
 
     def _table(self):
         table = Table(box=None, pad_edge=False)
@@ -107,9 +115,3 @@ class Progress:
 
 def _line(job) -> str:
     return job.name.partition("/")[0]
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

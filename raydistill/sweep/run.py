@@ -24,9 +24,10 @@ from raydistill.recordings.writers.nwb import write_nwb
 from raydistill.store.store import Store
 from raydistill.sweep.collect import collect, sweep_fingerprint, tracked
 from raydistill.sweep.conclude import conclude
+from raydistill.sweep.cost import Cost, Meter, in_words
 from raydistill.sweep.estimate import learn
 from raydistill.sweep.failures import advice, cause, keep_failure, keep_log
-from raydistill.sweep.fanout import Resources, fan_out
+from raydistill.sweep.fanout import Resources, fan_out, jobs_at_once
 from raydistill.sweep.folders import alone, is_done, read_metrics, remember_keys, started
 from raydistill.sweep.job import DONE, Job
 from raydistill.sweep.jobs import Places, run_pretraining, run_session_job
@@ -76,17 +77,19 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, how: How) -> R
             {"protocol": whole.protocol},
         )
         _track_finished(planned, runs, tracker)
+        cost = None
         if planned.todo:
             start_ray()
             places = Places(str(runs.absolute()), store, device_of(how))
             try:
-                run_jobs(sweep, planned, places, tracker, progress, how)
+                cost = run_jobs(sweep, planned, places, tracker, progress, how)
             except KeyboardInterrupt:
                 tracker.interrupted()
                 raise
+            progress.say(in_words(cost))
         results = collect(sweep, plan(sweep, Store(store).entries(), runs), runs)
         progress.say("drawing figures")
-        conclude(sweep, whole, runs, results, tracker)
+        conclude(sweep, whole, runs, results, tracker, cost)
     return results
 
 
@@ -145,17 +148,21 @@ def make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progre
         raise DataError(why)
 
 
-def run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker, progress: Progress, how: How) -> None:
+def run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker, progress: Progress, how: How) -> Cost:
     """Run what is missing of a plan, Ray being there; jobs that fail stop only what depends on them."""
     runs, protocol = Path(places.runs), planned.protocol
     queue = Queue([p.job for p in planned.todo], {p.job.key for p in planned.planned if p.state == DONE})
     works = {p.job.key: p.work for p in planned.planned}
     deadline = _Deadline(how.max_hours, queue)
+    resources = Resources(sweep.cpus_per_job, sweep.gpu_per_job)
+    meter = Meter(jobs_at_once(places, resources), elsewhere=len(ray.nodes()) > 1)
 
     def succeed(job: Job) -> None:
         queue.succeed(job.key)
-        learn(runs, job, works[job.key], read_metrics(runs, job.key)["seconds"])
-        progress.succeed(job)
+        metrics = read_metrics(runs, job.key)
+        learn(runs, job, works[job.key], metrics["seconds"])
+        meter.job(job, metrics["seconds"])
+        progress.succeed(job, metrics)
         tracker.job(tracked(job, runs, protocol, done=True))
         deadline.look()
 
@@ -181,8 +188,10 @@ def run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker
                 succeed(job)
         if not queue.exhausted:
             progress.say("per-session jobs")
-            fan_out(queue, places, Resources(sweep.cpus_per_job, sweep.gpu_per_job), succeed, fail)
+            with meter.fanning_out():
+                fan_out(queue, places, resources, succeed, fail)
         deadline.stop()
+    return meter.cost()
 
 
 class _Deadline:

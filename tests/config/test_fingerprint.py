@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from raydistill.config.fingerprint import fingerprint
+from raydistill.config.fingerprint import canonical, fingerprint
 
 
 def test_fingerprint_order_of_keys_and_number_spelling_do_not_matter():
@@ -33,3 +33,7 @@ def test_fingerprint_other_process_gives_the_same():
         for seed in ("1", "2")
     }
     assert found == {fingerprint({"b": 0.1, "a": [None, "é"]})}
+
+
+def test_fingerprint_of_a_set_does_not_depend_on_its_order():
+    assert canonical(frozenset(["b", "a", "c"])) == ["a", "b", "c"]

@@ -4,8 +4,6 @@ import io
 
 from rich.console import Console
 
-from raydistill.store.files import write_json
-from raydistill.sweep.folders import job_folder
 from raydistill.sweep.job import MISSING
 from raydistill.sweep.plan import Plan, Planned
 from raydistill.sweep.progress import Progress
@@ -21,10 +19,9 @@ def test_progress_tells_each_job_and_the_time_left(tmp_path):
     times = iter([0.0, 0.0, 30.0, 60.0, 60.0])
     out = io.StringIO()
     jobs = JOBS[:3]
-    write_json(job_folder(tmp_path, "a") / "metrics.json", {"r2": 0.5, "seconds": 29.0})
     with Progress(tmp_path, Console(file=out, width=200), clock=lambda: next(times)) as progress:
         progress.plan(Plan("corrected", missing(jobs)))
-        progress.succeed(jobs[0])
+        progress.succeed(jobs[0], {"r2": 0.5, "seconds": 29.0})
         progress.fail(jobs[1], "boom")
     lines = out.getvalue().splitlines()
     assert lines[0] == "3 jobs: 0 done, 3 to run, about 4 min 30 s of one core"

@@ -1,0 +1,77 @@
+"""`bench sweep`: many small jobs on single sessions, as a sweep runs them, and the same sweep with nothing left to do.
+
+The jobs are too short for their own time to matter: what is measured is what a job costs besides.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from raydistill.bench import Report, versions
+from raydistill.config.sweep import load_sweep
+from raydistill.sweep.conclude import concluded
+from raydistill.sweep.progress import Progress
+from raydistill.sweep.run import How, run_sweep
+
+_SWEEP = """
+name: bench
+recordings:
+  synthetic: {{subjects: 2, sessions_per_subject: {per_subject}, duration_s: 80, min_units: 20, max_units: 30}}
+  ingest: {{bin_width_ms: 20, filters: {{lowpass_hz: 25}}, splits: {{segment_s: 1, parent_s: 2}}}}
+preset: tiny
+seeds: {seeds}
+behavior: [velocity_x, velocity_y]
+training: {{epochs: {epochs}}}
+sessions:
+  all: {{modality: lfp}}
+jobs:
+  ss_lfp: {{train: lfp, each: all}}
+  ss_spikes: {{train: spikes, each: all}}
+methods: {{SS-LFP: ss_lfp, SS-Spike: ss_spikes}}
+compare: [SS-Spike > SS-LFP]
+"""
+
+
+def bench_sweep(
+    *,
+    sessions: int = 8,
+    seeds: int = 4,
+    epochs: int = 5,
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """One run of 2 x sessions x seeds trainings and 2 x sessions baselines in a temporary folder.
+
+    `own_s_per_job`: in a job's own process, on the mean. `overhead_s_per_job`: for how long it held its place besides.
+    `busy_share`: of this machine's cores from the first job to the last. `again_s`: the same sweep, all jobs done.
+    """
+    with TemporaryDirectory(prefix="raydistill-bench-") as folder:
+        file = Path(folder) / "bench.yaml"
+        file.write_text(_SWEEP.format(per_subject=max(1, sessions // 2), seeds=list(range(seeds)), epochs=epochs))
+        sweep, runs = load_sweep(file), Path(folder) / "runs"
+        say(f"a sweep of {2 * sessions * (seeds + 1)} jobs")
+        with Progress(runs) as progress:
+            run_sweep(sweep, runs, progress, How(device="cpu"))
+        cost = json.loads((runs / "sweeps" / sweep.name / "cost.json").read_text())
+        say("the same again")
+        started = time.monotonic()
+        if concluded(sweep, runs) is None:
+            raise AssertionError("the sweep has something left to do")
+        again_s = time.monotonic() - started
+    jobs = sum(line["jobs"] for line in cost["lines"])
+    return Report(
+        what="sweep",
+        device="cpu",
+        threads=1,
+        precision="fp32",
+        figures={
+            "jobs": jobs,
+            "wall_s": cost["wall_s"],
+            "own_s_per_job": sum(line["seconds"] for line in cost["lines"]) / jobs,
+            "overhead_s_per_job": cost["overhead_s_per_job"],
+            "busy_share": cost["busy_share"],
+            "again_s": again_s,
+        },
+        versions=versions("ray", "torch", "mlflow"),
+    )

@@ -60,7 +60,7 @@ def sweep(
     from raydistill.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
-    from raydistill.evaluation.results import render
+    from raydistill.evaluation.terminal import render
     from raydistill.sweep.conclude import concluded
 
     results = concluded(config, runs)
@@ -121,7 +121,8 @@ def results(
     from raydistill.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
-    from raydistill.evaluation.results import render, to_csv
+    from raydistill.evaluation.results import to_csv
+    from raydistill.evaluation.terminal import render
     from raydistill.sweep.collect import collect
     from raydistill.sweep.plan import plan as make_plan
     from raydistill.sweep.prepare import known_entries
@@ -136,6 +137,20 @@ def results(
     else:
         _say(f"no job of {config.name} is done in {runs}; run `raydistill sweep {file}` first")
     return 1 if found.failed else 0
+
+
+@app.command
+def report(file: Path, *, out: Path, runs: Runs = RUNS, set_: Overrides = ()):
+    """One offline page of a sweep: answer, tables, figures, statistics, failures, costs, how to reproduce it."""
+    from raydistill.config.sweep import load_sweep
+
+    config = load_sweep(file, set_)
+    if out.suffix != ".html":
+        raise RaydistillError(f"--out {out}: the page is an .html file")
+    from raydistill.sweep.report import write_report
+
+    write_report(config, file, set_, runs, out)
+    print(out)
 
 
 @app.command
@@ -268,7 +283,7 @@ def inspect(session: str, *, store: str, out: Path):
 
     opened = Store(store)
     entry = opened.entry(session)
-    from raydistill.evaluation.figures import session_picture
+    from raydistill.evaluation.figures.recording import session_picture
 
     if out.suffix not in (".png", ".pdf", ".svg"):
         raise RaydistillError(f"--out {out}: the picture is a .png, .pdf or .svg file")
@@ -348,7 +363,7 @@ def ui(*, runs: Runs = RUNS, port: int = 5000):
 
 @app.command
 def bench(
-    what: Literal["ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers", "sweep"],
+    what: Literal["ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers", "sweep", "evaluate"],
     *,
     minutes: Annotated[float, Parameter(help="ingest: length of the recording that is made and ingested.")] = 1.0,
     segments: Annotated[int, Parameter(help="train: segments in a batch.")] = 8,
@@ -362,37 +377,10 @@ def bench(
     json_: AsJson = False,
 ):
     """What a part of raydistill costs on this machine, beside what the machine could do at best."""
-    store = {} if sessions is None else {"sessions": sessions}
-    if what == "ingest":
-        from raydistill.bench.ingest import bench_ingest
+    from raydistill.bench.choose import run
 
-        report = bench_ingest(minutes=minutes, say=_say)
-    elif what == "train":
-        from raydistill.bench.train import bench_train
-
-        report = bench_train(
-            segments=segments, bins=bins, precision=precision, compiled=compiled, device=device, say=_say
-        )
-    elif what == "load":
-        from raydistill.bench.load import bench_load
-
-        report = bench_load(**store, say=_say)
-    elif what == "stream-vs-memory":
-        from raydistill.bench.streaming import bench_streaming
-
-        report = bench_streaming(**store, say=_say)
-    elif what == "checkpoint":
-        from raydistill.bench.checkpoint import bench_checkpoint
-
-        report = bench_checkpoint(say=_say)
-    elif what == "workers":
-        from raydistill.bench.workers import bench_workers
-
-        report = bench_workers(**store, say=_say)
-    else:
-        from raydistill.bench.sweep import bench_sweep
-
-        report = bench_sweep(**store, say=_say)
+    training = {"segments": segments, "bins": bins, "precision": precision, "compiled": compiled, "device": device}
+    report = run(what, _say, sessions, minutes, **training)
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:

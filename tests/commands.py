@@ -41,6 +41,7 @@ jobs:
   ss_lfp: {train: lfp, each: held_out}
 methods: {Distilled LFP: distilled, MS-Spike: teacher, SS-LFP: ss_lfp}
 compare: [Distilled LFP > SS-LFP]
+align: [Distilled LFP ~ MS-Spike]
 """
 
 

@@ -42,7 +42,7 @@ CONFINED = {
     "mlflow": ("tracking.py",),
     "optuna": ("sweep/search.py",),
     "pynwb": ("recordings/",),
-    "matplotlib": ("evaluation/figures.py", "evaluation/search_figures.py"),
+    "matplotlib": ("evaluation/figures/",),
 }
 HEAVY = {"torch", "ray", "mlflow", "optuna", "scipy", "pandas"}
 

@@ -95,6 +95,8 @@ class SweepConfig:
     baselines: tuple[Literal["ridge_on_spikes", "ridge_on_lfp", "clock"], ...] = BASELINES
     compare: tuple[str, ...] = ()
     """`A > B`: is method A's decoding R² above B's?"""
+    align: tuple[str, ...] = ()
+    """`A ~ B`: how alike do methods A and B represent the scored sequences? A's are looked up among B's."""
     answers: dict[str, str | Answer] = field(default_factory=dict)
     """A figure or table of the paper -> what of the sweep it shows, or the group of sessions alone. Comparisons are
     drawn in each, and the paper's numbers stand beside ours."""
@@ -152,6 +154,9 @@ class SweepConfig:
         for pair in pairs(self.compare, "compare"):
             for method in pair:
                 _known(method, self.methods, "compare")
+        for pair in pairs(self.align, "align", sign="~"):
+            for method in pair:
+                _known(method, self.methods, "align")
         for figure in self.answers:
             answer = self.answer(figure)
             _known(answer.on, self.sessions, "answers", figure)
@@ -244,14 +249,14 @@ class SweepConfig:
         return answer if answer.compare else dataclasses.replace(answer, compare=self.compare)
 
 
-def pairs(compare: tuple[str, ...], *at) -> list[tuple[str, str]]:
-    """(better, worse) of each line of a `compare`."""
+def pairs(lines: tuple[str, ...], *at, sign: str = ">") -> list[tuple[str, str]]:
+    """The two methods of each line: (better, worse) of a `compare`, (queries, keys) of an `align`."""
     found = []
-    for text in compare:
-        better, sign, worse = (part.strip() for part in text.partition(">"))
-        if not (better and sign and worse):
-            raise ConfigError(f'`compare` takes lines such as "Distilled LFP > SS-LFP", got "{text}"', at=at)
-        found.append((better, worse))
+    for text in lines:
+        first, between, second = (part.strip() for part in text.partition(sign))
+        if not (first and between and second):
+            raise ConfigError(f'takes lines such as "Distilled LFP {sign} SS-LFP", got "{text}"', at=at)
+        found.append((first, second))
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from raydistill.evaluation.decoding import Decoding, decode, evaluate
+from raydistill.evaluation.sequences import Keeper
 from raydistill.models.neural import NeuralModel
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
@@ -28,25 +29,40 @@ def latents_of(model: NeuralModel, segments: list[Segment], inputs: Inputs) -> I
         yield from model.latents(batch).float().split(list(batch.bins))
 
 
-def score_by_least_squares(model: NeuralModel, inputs: Inputs, store: Store, entry: Entry, columns) -> Decoding:
-    """Behavior by ordinary least squares from the latents (spec D1), under the session's protocol."""
-    pairs = lambda folds: _pairs(model, inputs, store, entry, columns, folds, lambda latents: latents)  # noqa: E731
-    return decode(pairs(("train",)), pairs(("valid",)), pairs(scored_folds(entry)), columns)
+def score_by_least_squares(
+    model: NeuralModel, inputs: Inputs, store: Store, entry: Entry, columns, keeper: Keeper | None = None
+) -> Decoding:
+    """Behavior by ordinary least squares from the latents (spec D1), under the session's protocol.
+
+    Args:
+        keeper: sees the segments that are scored; here and below.
+    """
+    pairs = lambda folds, keeper=None: _pairs(  # noqa: E731
+        model, inputs, store, entry, columns, folds, lambda latents: latents, keeper
+    )
+    return decode(pairs(("train",)), pairs(("valid",)), pairs(scored_folds(entry), keeper), columns)
 
 
-def score_by_head(model: NeuralModel, inputs: Inputs, store: Store, entry: Entry) -> Decoding:
+def score_by_head(
+    model: NeuralModel, inputs: Inputs, store: Store, entry: Entry, keeper: Keeper | None = None
+) -> Decoding:
     """Behavior as the model's own head gives it."""
     columns = model.spec.behavior
+    pairs = lambda folds, keeper=None: _pairs(  # noqa: E731
+        model, inputs, store, entry, columns, folds, model.behavior, keeper
+    )
     with torch.no_grad():
-        pairs = lambda folds: _pairs(model, inputs, store, entry, columns, folds, model.behavior)  # noqa: E731
-        return evaluate(lambda x: x, pairs(("valid",)), pairs(scored_folds(entry)), columns, n_train=0)
+        return evaluate(lambda x: x, pairs(("valid",)), pairs(scored_folds(entry), keeper), columns, n_train=0)
 
 
-def _pairs(model, inputs, store, entry, columns, folds, features):
+def _pairs(model, inputs, store, entry, columns, folds, features, keeper):
     """(features (T, .), behavior (T, K)) of every segment of the folds."""
     segments = [s for fold in folds for s in store.read(entry, fold)]
     for segment, latents in zip(segments, latents_of(model, segments, inputs), strict=True):
-        yield features(latents).numpy(), behavior_of(segment, entry, columns)
+        made, behavior = features(latents).numpy(), behavior_of(segment, entry, columns)
+        if keeper:
+            keeper.see(segment.number, latents.numpy(), made, behavior)
+        yield made, behavior
 
 
 def behavior_of(segment: Segment, entry: Entry, columns) -> np.ndarray:

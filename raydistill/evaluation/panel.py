@@ -2,7 +2,7 @@
 
 import csv
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 
@@ -35,12 +35,29 @@ WHOLE = Panel()
 """All sessions, of no figure in particular."""
 
 
+def printed_alignment(panels: Sequence[Panel], queries: str, keys: str) -> dict[str, float]:
+    """What the paper's Table 1 gives for these two methods: top1, top5, mean_rank, CKA, as far as it does.
+
+    Nothing where the sweep answers no figure of the paper.
+    """
+    if not any(panel.figure for panel in panels):
+        return {}
+    pairs = {f"{queries} vs {keys}", f"{keys} vs {queries}"}
+    return {
+        row["metric"]: float(row["value"]) for row in _targets() if row["figure"] == "T1" and row["method"] in pairs
+    }
+
+
 @functools.cache
 def _printed() -> dict[tuple[str, str, str], list[float]]:
     """(figure, method, subject) -> values; those of single sessions left out."""
-    with (files(__package__) / "paper_targets.csv").open(encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["metric"] == "R2" and not row["session"]]
     found: dict[tuple[str, str, str], list[float]] = {}
-    for row in rows:
+    for row in (row for row in _targets() if row["metric"] == "R2" and not row["session"]):
         found.setdefault((row["figure"], row["method"], row["subject"]), []).append(float(row["value"]))
     return found
+
+
+@functools.cache
+def _targets() -> list[dict[str, str]]:
+    with (files(__package__) / "paper_targets.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))

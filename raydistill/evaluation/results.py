@@ -1,13 +1,13 @@
-"""What a sweep found: scores, baselines, comparisons and failures, as JSON, as tables and in words."""
+"""What a sweep found: scores, baselines, comparisons and failures, as JSON, as CSV and in words."""
 
 import csv
 import io
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
+from raydistill.evaluation.alignment import Alignment
 from raydistill.evaluation.panel import ALL, WHOLE, Panel
 from raydistill.evaluation.statistics import Comparison
 
@@ -48,6 +48,9 @@ class Results:
     comparisons: tuple[Comparison, ...] = ()
     failed: tuple[Failure, ...] = ()
     panels: tuple[Panel, ...] = (WHOLE,)
+    alignments: tuple[Alignment, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a reader should know besides."""
 
     def to_json(self) -> dict:
         """What `raydistill results --json` prints; numbers that are not finite are None."""
@@ -58,6 +61,8 @@ class Results:
             "tests": [_test_json(c) for c in self.comparisons],
             "failed": [{"job": f.job, "session": f.session, "cause": f.cause} for f in self.failed],
             "paper": paper_rows(self),
+            "alignments": [a.to_json() for a in self.alignments],
+            "notes": list(self.notes),
         }
 
 
@@ -124,7 +129,7 @@ def method_table(results: Results, panel: Panel = WHOLE) -> list[Row]:
     rows = []
     for scores, baseline in ((results.scores, False), (results.baselines, True)):
         shown = [s for s in scores if panel.shows(s.session)]
-        rows += [_row(shown, method, baseline) for method in _unique(s.method for s in shown)]
+        rows += [_row(shown, method, baseline) for method in unique(s.method for s in shown)]
     return rows
 
 
@@ -156,7 +161,7 @@ def _row(scores, method, baseline):
     by_session = {name: np.mean([s.r2 for s in finite if s.session == name]) for name in subject}
     by_subject = {
         name: float(np.mean([by_session[session] for session in subject if subject[session] == name]))
-        for name in _unique(subject.values())
+        for name in unique(subject.values())
     }
     values = list(by_session.values())
     return Row(
@@ -186,77 +191,5 @@ def in_words(c: Comparison) -> str:
     )
 
 
-def render(results: Results, console) -> None:
-    """Print method by session, the means by subject, the comparisons in words and the failures (rich)."""
-    from rich.text import Text
-
-    console.print(Text(f"Decoding R² under the {results.protocol} protocol; mean ± SD over seeds"))
-    console.print(_session_table(results))
-    for panel in results.panels:
-        of = f"{panel.figure}: " if panel.figure else ""
-        printed = any(row["figure"] == panel.figure for row in paper_rows(results))
-        beside = "; in brackets the paper's" if printed else ""
-        console.print(f"\n{of}mean over sessions, by subject{beside}")
-        console.print(_subject_table(results, panel))
-        console.print()
-        for comparison in results.comparisons:
-            if comparison.figure == panel.figure:
-                console.print(Text(f"• {in_words(comparison)}"))
-    for failure in results.failed:
-        console.print(Text(f"failed: {failure.session or ''} {failure.job[:12]}: {failure.cause}", style="red"))
-
-
-def _session_table(results):
-    from rich.table import Table
-
-    scores = [s for s in (*results.scores, *results.baselines) if np.isfinite(s.r2)]
-    methods = _unique(s.method for s in scores)
-    found = defaultdict(list)
-    for s in scores:
-        found[s.method, s.session].append(s.r2)
-    table = Table("subject", "session", box=None, pad_edge=False)
-    for method in methods:
-        table.add_column(_plain(method), justify="right", overflow="fold")
-    for subject, session in sorted({(s.subject, s.session) for s in scores}):
-        cells = []
-        for method in methods:
-            r2 = found[method, session]
-            spread = f"±{_short(np.std(r2, ddof=1), 2)}" if len(r2) > 1 else ""
-            cells.append(f"{_short(np.mean(r2))}{spread}" if r2 else "–")
-        table.add_row(_plain(subject), _plain(session), *cells)
-    return table
-
-
-def _subject_table(results, panel):
-    from rich.table import Table
-
-    rows = method_table(results, panel)
-    subjects = sorted({name for row in rows for name in row.by_subject})
-    table = Table("method", box=None, pad_edge=False)
-    for name in (*subjects, "all", "SD over sessions", "n"):
-        table.add_column(_plain(name), justify="right")
-    for row in rows:
-        values = {name: row.by_subject.get(name, float("nan")) for name in subjects} | {ALL: row.mean}
-        cells = [_beside(value, panel.printed(row.method, name)) for name, value in values.items()]
-        table.add_row(_plain(row.method), *cells, "–" if np.isnan(row.sd) else _short(row.sd), str(row.n))
-    return table
-
-
-def _beside(value: float, printed: float | None) -> str:
-    ours = "–" if np.isnan(value) else _short(value)
-    return ours if printed is None else f"{ours} ({_short(printed, 2)})"
-
-
-def _short(value: float, digits: int = 3) -> str:
-    """.123: many columns share a terminal of 80 characters."""
-    return f"{value:.{digits}f}".replace("0.", ".", 1)
-
-
-def _plain(text):
-    from rich.text import Text
-
-    return Text(text)
-
-
-def _unique(names: Iterable[str]) -> list[str]:
+def unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))

@@ -9,6 +9,7 @@ from raydistill.evaluation.statistics import compare_all
 from raydistill.sweep.folders import job_folder, read_metrics
 from raydistill.sweep.job import DONE, FAILED, Job
 from raydistill.sweep.plan import Plan
+from raydistill.sweep.representations import alignments
 from raydistill.tracking import TrackedJob
 from raydistill.training.history import read_history
 
@@ -27,6 +28,7 @@ def collect(sweep: SweepConfig, plan: Plan, runs: Path) -> Results:
                 job.method, job.session, job.subject, job.seed, metrics["r2"], job.key, metrics["r2_per_axis"]
             )
             (baselines if job.kind == "baseline" else scores).append(found)
+    aligned, notes = alignments(sweep, scores, runs)
     return Results(
         protocol=plan.protocol,
         scores=tuple(scores),
@@ -34,6 +36,8 @@ def collect(sweep: SweepConfig, plan: Plan, runs: Path) -> Results:
         comparisons=compare_all(plan.panels, scores),
         failed=tuple(failed),
         panels=plan.panels,
+        alignments=tuple(aligned),
+        notes=(*plan.notes, *notes),
     )
 
 

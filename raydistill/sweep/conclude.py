@@ -10,11 +10,10 @@ from raydistill.store.files import write_json
 from raydistill.store.store import Store
 from raydistill.sweep.collect import collect, sweep_fingerprint
 from raydistill.sweep.cost import Cost
-from raydistill.sweep.folders import job_folder
+from raydistill.sweep.draw import draw
 from raydistill.sweep.plan import Plan, plan
 from raydistill.sweep.prepare import missing_recordings, store_uri
 from raydistill.tracking import Tracker, is_tracked
-from raydistill.training.history import read_history
 
 
 def conclude(
@@ -35,7 +34,7 @@ def conclude(
     tracker.finish(
         table=_table(results),
         documents=documents,
-        figures=_draw(planned, runs, results, folder),
+        figures=draw(sweep, planned, runs, results, folder),
         metrics=_summary(results),
         status="FAILED" if results.failed else "FINISHED",
     )
@@ -63,21 +62,8 @@ def _answer(sweep: SweepConfig, planned: Plan) -> dict:
         "jobs": sweep_fingerprint(planned),
         "methods": canonical(sweep.methods),
         "panels": canonical(planned.panels),
+        "align": canonical(sweep.align),
     }
-
-
-def _draw(planned: Plan, runs: Path, results: Results, folder: Path) -> list[Path]:
-    from raydistill.evaluation import figures
-
-    drawn = []
-    if results.scores:
-        drawn += figures.session_dots(results, folder / "session_dots").values()
-        drawn += figures.paired_differences(results, folder / "paired_differences").values()
-    pretrainings = {job.name: job_folder(runs, job.key) for job in planned.jobs if job.is_pretraining}
-    histories = {name: read_history(path) for name, path in pretrainings.items()}
-    if histories := {name: lines for name, lines in histories.items() if lines}:
-        drawn += figures.learning_curves(histories, folder / "learning_curves").values()
-    return drawn
 
 
 def _table(results: Results) -> dict[str, list]:

@@ -1,12 +1,15 @@
 """The runs folder: which job folders are whole, and why the others are not.
 
 runs/jobs/<key>/    job.json, model.safetensors, model.json, metrics.json, history.jsonl; _SUCCESS last
+                    _SUCCESS: the size of every file, and the sha256 of the weights
+                    job.json: among others, the sha256 of the weights that the job started from
 runs/sweeps/<name>.json    job name -> key when the sweep was last run
 """
 
 import contextlib
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +22,7 @@ from raydistill.store.files import write_json
 from raydistill.sweep.job import DONE, FAILED, MISSING, STALE, Job
 
 LOCK = "driver.lock"
-MARKER, FAILURE, LOG = "_SUCCESS", "failure.json", "error.log"
+MARKER, FAILURE, LOG, WEIGHTS = "_SUCCESS", "failure.json", "error.log", "model.safetensors"
 
 
 @contextlib.contextmanager
@@ -53,10 +56,39 @@ def is_done(runs: Path, key: str) -> bool:
     """Whether a job's folder is whole: its marker is there and every file has the size the marker gives."""
     folder = job_folder(runs, key)
     try:
-        sizes = json.loads((folder / MARKER).read_text())
+        sizes = json.loads((folder / MARKER).read_text())["sizes"]
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return False
+
+
+def holds(runs: Path, job: Job) -> bool:
+    """Whether the folder has what the job would come to: it is whole, and what it started from is as it was."""
+    return is_done(runs, job.key) and changed_source(runs, job) is None
+
+
+def changed_source(runs: Path, job: Job) -> str | None:
+    """Key of a job whose weights are no longer those that this one, which is done, started from; None: all are.
+
+    One that was made again on the same machine comes out the same, to the last bit; elsewhere it may not.
+    """
+    if not job.depends_on:
+        return None
+    known = json.loads((job_folder(runs, job.key) / "job.json").read_text())["started_from"]
+    now = weights_of_sources(runs, job)
+    return next((key for key in job.depends_on if known[key] != now[key]), None)
+
+
+def weights_of_sources(runs: Path, job: Job) -> dict[str, str | None]:
+    """Key -> sha256 of the weights of what a job starts from; None where it is not done."""
+    return {key: _marked_weights(job_folder(runs, key)) for key in job.depends_on}
+
+
+def _marked_weights(folder: Path) -> str | None:
+    try:
+        return json.loads((folder / MARKER).read_text())["weights"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def job_state(runs: Path, job: Job, key_before: str | None) -> tuple[str, str]:
@@ -130,15 +162,39 @@ def finish(folder: Path) -> None:
     for name in (FAILURE, LOG):
         (folder / name).unlink(missing_ok=True)
     files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", MARKER))]
-    write_json(folder / MARKER, {p.name: p.stat().st_size for p in sorted(files)})
+    weights = folder / WEIGHTS
+    write_json(
+        folder / MARKER,
+        {
+            "sizes": {p.name: p.stat().st_size for p in sorted(files)},
+            "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else "",
+        },
+    )
 
 
-def set_aside_damage(folder: Path) -> None:
-    """A folder whose marker is there but whose files are not whole is moved away, under a name that says so."""
-    if (folder / MARKER).exists():
-        target = folder.with_name(f"damaged-{folder.name}")
-        shutil.rmtree(target, ignore_errors=True)
-        folder.rename(target)
+def open_folder(runs: Path, job: Job, about: dict) -> Path:
+    """The folder of a job that is about to start or to go on; job.json in it says what it is.
+
+    What lies there and is damaged, or was begun from other weights, is moved aside.
+
+    Args:
+        about: what else job.json is to say.
+    """
+    folder, sources = job_folder(runs, job.key), weights_of_sources(runs, job)
+    if (folder / MARKER).exists() or _began_from(folder) not in (None, sources):
+        aside = folder.with_name(f"aside-{folder.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "job.json", job.to_json() | {"started_from": sources} | about)
+    return folder
+
+
+def _began_from(folder: Path) -> dict | None:
+    try:
+        return json.loads((folder / "job.json").read_text())["started_from"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def read_metrics(runs: Path, key: str) -> dict:

@@ -17,6 +17,7 @@ from raydistill.errors import DataError
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.decoding import Decoding
 from raydistill.evaluation.latents import behavior_of, score_by_head, score_by_least_squares, scored_folds
+from raydistill.evaluation.sequences import Keeper, Sequences, write_sequences
 from raydistill.models.files import load_model, save_model
 from raydistill.models.neural import NeuralModel, inputs_of, transplant
 from raydistill.models.precision import has_bf16
@@ -27,7 +28,7 @@ from raydistill.store.files import write_json
 from raydistill.store.memory import Share, open_feed
 from raydistill.store.store import Store
 from raydistill.sweep.expand import BASELINE_NAMES
-from raydistill.sweep.folders import finish, is_done, job_folder, read_metrics, set_aside_damage
+from raydistill.sweep.folders import finish, holds, job_folder, open_folder, read_metrics
 from raydistill.sweep.job import Job
 from raydistill.sweep.learning import engine_of, model_spec, objective_of, recipe_of
 from raydistill.training.distributed import DistributedTraining, train_on_workers
@@ -49,7 +50,7 @@ class Places:
 
 def run_session_job(job: Job, places: Places) -> None:
     """Run a job on one session in this process, unless its folder is whole already."""
-    if is_done(Path(places.runs), job.key):
+    if holds(Path(places.runs), job):
         return
     if "training" in job.spec:
         advance_job(job, places, job.spec["training"]["epochs"])
@@ -63,8 +64,9 @@ def run_session_job(job: Job, places: Places) -> None:
         model = load_model(places.folder(job.spec["trained"]))
         if known := job.spec.get("as"):
             model.tokenizer.space.aliases[entry.session] = known
-        metrics = _scores(model, store, entry, job.spec["behavior"], job.spec["spikes_as"])
-    _finish(folder, metrics, started)
+        metrics, sequences = _scores(model, store, entry, job.spec["behavior"], job.spec["spikes_as"])
+        write_sequences(sequences, folder)
+    _finish(folder, metrics, started, places)
 
 
 def advance_job(job: Job, places: Places, epochs: int, columns: tuple[str, ...] = ()) -> dict:
@@ -76,7 +78,7 @@ def advance_job(job: Job, places: Places, epochs: int, columns: tuple[str, ...] 
         With `valid_r2` and `r2` of the best epoch so far, of a pretraining the means over its sessions.
     """
     started, store = time.time(), Store(places.store)
-    entries, done = _entries(store, job), is_done(Path(places.runs), job.key)
+    entries, done = _entries(store, job), holds(Path(places.runs), job)
     if done and not job.is_pretraining:
         return read_metrics(Path(places.runs), job.key)
     if done:
@@ -85,17 +87,19 @@ def advance_job(job: Job, places: Places, epochs: int, columns: tuple[str, ...] 
         folder = _open_folder(job, places)
         model, reached = _trained(job, places, store, entries, folder, epochs)
     if job.is_pretraining:
-        found = [_scores(model, store, e, columns or e.behavior) for e in entries if e.behavior]
+        found = [_scores(model, store, e, columns or e.behavior)[0] for e in entries if e.behavior]
         scores = {name: mean(each[name] for each in found) for name in ("valid_r2", "r2")}
     else:
-        scores = _scores(model, store, entries[0], job.spec["behavior"])
+        scores, sequences = _scores(model, store, entries[0], job.spec["behavior"])
+        write_sequences(sequences, folder)
     if not done and (reached["epoch"] < epochs or epochs >= job.spec["training"]["epochs"]):
-        _finish(folder, reached if job.is_pretraining else scores | reached, started)
+        _finish(folder, reached if job.is_pretraining else scores | reached, started, places)
     return scores
 
 
-def _finish(folder: Path, metrics: dict, started: float) -> None:
-    write_json(folder / "metrics.json", metrics | {"seconds": round(time.time() - started, 3)})
+def _finish(folder: Path, metrics: dict, started: float, places: Places) -> None:
+    took = {"seconds": round(time.time() - started, 3), "device": places.device}
+    write_json(folder / "metrics.json", metrics | took)
     finish(folder)
 
 
@@ -105,7 +109,7 @@ def run_pretraining(job: Job, places: Places, watch: Callable[[], None] = lambda
     Args:
         watch: called a few times a second while it trains.
     """
-    if is_done(Path(places.runs), job.key):
+    if holds(Path(places.runs), job):
         return
     started = time.time()
     folder = _open_folder(job, places)
@@ -126,15 +130,11 @@ def run_pretraining(job: Job, places: Places, watch: Callable[[], None] = lambda
         teachers={session: places.folder(key) for session, key in job.spec["teachers"].items()},
     )
     reached = train_on_workers(training, watch)
-    _finish(folder, reached, started)
+    _finish(folder, reached, started, places)
 
 
 def _open_folder(job: Job, places: Places) -> Path:
-    folder = places.folder(job.key)
-    set_aside_damage(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "job.json", job.to_json() | {"store": places.store, "provenance": provenance()})
-    return folder
+    return open_folder(Path(places.runs), job, {"store": places.store, "provenance": provenance()})
 
 
 def provenance() -> dict:
@@ -232,13 +232,17 @@ def _provenance_of(job: Job, entries: list[Entry]) -> dict:
 # ---- Evaluation ----
 
 
-def _scores(model: NeuralModel, store: Store, entry: Entry, columns, spikes_as: str = "recorded") -> dict:
+def _scores(
+    model: NeuralModel, store: Store, entry: Entry, columns, spikes_as: str = "recorded"
+) -> tuple[dict, Sequences]:
     """R² by the model's own head where it was trained with one, and by least squares from its latents."""
-    inputs = inputs_of(model.spec, [entry], spikes_as)
-    by_least_squares = score_by_least_squares(model, inputs, store, entry, tuple(columns))
+    inputs, keeper = inputs_of(model.spec, [entry], spikes_as), Keeper(entry.bin_width_ms)
     if not model.spec.behavior:
-        return _decoded(by_least_squares)
-    return _decoded(score_by_head(model, inputs, store, entry)) | {"r2_least_squares": by_least_squares.r2}
+        found = score_by_least_squares(model, inputs, store, entry, tuple(columns), keeper)
+        return _decoded(found), keeper.sequences(found.decoder.predict)
+    by_least_squares = score_by_least_squares(model, inputs, store, entry, tuple(columns))
+    found = score_by_head(model, inputs, store, entry, keeper)
+    return _decoded(found) | {"r2_least_squares": by_least_squares.r2}, keeper.sequences(lambda outputs: outputs)
 
 
 def _score_baseline(job: Job, store: Store, entry: Entry) -> Decoding:

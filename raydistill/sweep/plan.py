@@ -13,8 +13,8 @@ from raydistill.evaluation.panel import WHOLE, Panel
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.estimate import known_rates, pace, work
 from raydistill.sweep.expand import expand, select
-from raydistill.sweep.folders import job_state, last_keys
-from raydistill.sweep.job import DONE, STATES, Job, parameters
+from raydistill.sweep.folders import changed_source, job_state, last_keys
+from raydistill.sweep.job import DONE, MISSING, STATES, Job, parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +66,16 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: Path) -> Plan:
     jobs = expand(sweep, entries)
     sizes, known = {e.session: e.n_bins for e in entries}, {e.session: e for e in entries}
     before, rates = last_keys(runs, sweep.name), known_rates(runs)
-    planned = []
+    planned, todo = [], set()
+    names = {job.key: job.name for job in jobs}
     for job in jobs:
         state, reason = job_state(runs, job, before.get(job.name))
+        if state == DONE and (again := next((key for key in job.depends_on if key in todo), None)):
+            state, reason = MISSING, f"{names[again]} is made again; kept if that comes out the same"
+        elif state == DONE and (changed := changed_source(runs, job)):
+            state, reason = MISSING, f"{names[changed]} has come out differently"
+        if state != DONE:
+            todo.add(job.key)
         size = parameters(job, [known[s] for s in job.spec["sessions"]]) if "model" in job.spec else None
         needs = work(job, sizes)
         seconds = round(needs * pace(job, rates), 1)

@@ -44,7 +44,7 @@ class Progress:
         """What is being done now, besides jobs."""
         self.stage = stage
         if not self.console.is_terminal:
-            self.console.print(stage, highlight=False, markup=False)
+            self.console.print(stage, highlight=False, markup=False, soft_wrap=True)
 
     def tell(self, text: str) -> None:
         """Something that came out besides jobs, and stays on a terminal."""

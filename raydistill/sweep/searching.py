@@ -13,7 +13,7 @@ from raydistill.config.load import dump_yaml, override
 from raydistill.config.search import SearchConfig, sweep_with
 from raydistill.config.sweep import SweepConfig, read_sweep
 from raydistill.errors import DataError
-from raydistill.evaluation.search_figures import importance_bars, parallel_coordinates
+from raydistill.evaluation.figures.search import importance_bars, parallel_coordinates
 from raydistill.store.files import write_atomically, write_json
 from raydistill.store.store import Store
 from raydistill.sweep.fanout import Resources

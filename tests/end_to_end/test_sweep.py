@@ -63,7 +63,7 @@ def test_tracked_sweep_has_parent_table_and_children(finished_sweep):
     names = {a.path for a in client.list_artifacts(parent.info.run_id)}
     assert {"results.json", "figures"} <= names
     figures = {Path(a.path).stem for a in client.list_artifacts(parent.info.run_id, "figures")}
-    assert figures == {"session_dots", "paired_differences", "learning_curves"}
+    assert figures == {"session_dots", "paired_differences", "trajectories", "tsne", "learning_curves"}
 
 
 def test_sessions_and_inspect_show_the_store(finished_sweep):

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
-from raydistill.evaluation.figures import learning_curves, paired_differences, session_dots, session_picture
+from raydistill.evaluation.figures.learning import learning_curves
+from raydistill.evaluation.figures.methods import paired_differences, session_dots
+from raydistill.evaluation.figures.recording import session_picture
 from raydistill.evaluation.panel import Panel
 from raydistill.evaluation.results import Results, Score
 from raydistill.evaluation.statistics import compare_all

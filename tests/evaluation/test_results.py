@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from raydistill.evaluation.panel import Panel
-from raydistill.evaluation.results import Failure, Results, Score, in_words, method_table, render
+from raydistill.evaluation.results import Failure, Results, Score, in_words, method_table
 from raydistill.evaluation.statistics import compare, compare_all
+from raydistill.evaluation.terminal import render
 
 SUBJECTS = {"I_1": "I", "I_2": "I", "I_3": "I", "C_1": "C"}
 
@@ -33,7 +34,7 @@ def _results(lift=0.2):
 
 def test_to_json_has_the_promised_shape():
     made = json.loads(json.dumps(_results().to_json(), allow_nan=False))
-    assert set(made) == {"protocol", "scores", "baselines", "tests", "failed", "paper"}
+    assert set(made) == {"protocol", "scores", "baselines", "tests", "failed", "paper", "alignments", "notes"}
     keys = {"method", "session", "subject", "seed", "r2", "job"}
     assert len(made["scores"]) == 24 and all(set(s) == keys for s in made["scores"] + made["baselines"])
     promised = {"better", "worse", "n", "statistic", "p", "p_method", "p_holm", "mean_difference", "ci_low", "ci_high"}

@@ -1,26 +1,14 @@
 """SIGKILL of the driver in the fan-out: the same command completes, and the answer is the same to the last digit."""
 
-import os
 import shutil
-import signal
-import sqlite3
 
 from ..commands import raydistill, read_json, start, wait_until
+from .killing_driver import answer, assert_every_point_once, kill
 
 
 def jobs_by_name(folder, runs):
     plan = read_json("plan", "sweep.yaml", "--runs", runs, cwd=folder)
     return {job["name"]: job for job in plan["jobs"]}
-
-
-def kill(process):
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def scores(folder):
-    results = read_json("results", "sweep.yaml", cwd=folder)
-    return results["scores"], results["baselines"], results["tests"]
 
 
 def test_driver_killed_in_the_fan_out_ends_with_the_same_answer(finished_sweep, tmp_path):
@@ -41,20 +29,9 @@ def test_driver_killed_in_the_fan_out_ends_with_the_same_answer(finished_sweep, 
 
     raydistill("sweep", "sweep.yaml", cwd=tmp_path, check=0)
     assert {name: (folder(name) / "_SUCCESS").stat().st_mtime_ns for name in done} == made
-    assert scores(tmp_path) == scores(finished_sweep)
+    assert answer(tmp_path) == answer(finished_sweep)
     name = "distilled/S2_02/seed0"
     undisturbed = finished_sweep / "runs" / "jobs" / jobs[name]["key"]
     for file in ("model.safetensors", "history.jsonl"):
         assert (folder(name) / file).read_bytes() == (undisturbed / file).read_bytes(), file
     assert_every_point_once(tmp_path / "runs" / "mlflow.db", len(jobs))
-
-
-def assert_every_point_once(database, n_jobs):
-    with sqlite3.connect(database) as db:
-        points = db.execute(
-            "select m.run_uuid, key, step from metrics m join runs using (run_uuid) where lifecycle_stage='active'"
-        )
-        points = points.fetchall()
-        runs = db.execute("select count(*) from tags where key='raydistill.job'").fetchone()
-    assert len(points) == len(set(points)) > 0
-    assert runs == (n_jobs,)

@@ -4,7 +4,7 @@ import pytest
 
 from raydistill.errors import RaydistillError
 from raydistill.store.files import write_json
-from raydistill.sweep.folders import alone, job_folder, started
+from raydistill.sweep.folders import alone, changed_source, finish, holds, job_folder, open_folder, started
 from tests.commands import raydistill, start, wait_until
 from tests.sweep.test_queue import make_job
 
@@ -38,3 +38,39 @@ def test_sweep_beside_a_running_one_exits_and_leaves_it_alone(finished_sweep, tm
     assert first.poll() is None
     first.terminate()
     first.wait()
+
+
+def finished(runs, job, weights):
+    folder = open_folder(runs, job, {})
+    (folder / "model.safetensors").write_bytes(weights)
+    finish(folder)
+    return folder
+
+
+def test_job_holds_only_as_long_as_what_it_started_from_is_the_same(tmp_path):
+    teacher, student = make_job("teacher"), make_job("student", "teacher")
+    finished(tmp_path, teacher, b"first")
+    folder = finished(tmp_path, student, b"learned from the first")
+    assert holds(tmp_path, student) and changed_source(tmp_path, student) is None
+
+    finished(tmp_path, teacher, b"second")
+    assert not holds(tmp_path, student) and changed_source(tmp_path, student) == "teacher"
+    finished(tmp_path, teacher, b"first")
+    assert holds(tmp_path, student)
+
+    finished(tmp_path, teacher, b"second")
+    assert open_folder(tmp_path, student, {}) == folder
+    assert not (folder / "model.safetensors").exists(), "nothing that came of other weights may be taken over"
+    assert (folder.with_name("aside-student") / "model.safetensors").read_bytes() == b"learned from the first"
+
+
+def test_training_that_was_begun_from_other_weights_does_not_go_on(tmp_path):
+    teacher, student = make_job("teacher"), make_job("student", "teacher")
+    finished(tmp_path, teacher, b"first")
+    checkpoint = open_folder(tmp_path, student, {}) / "checkpoints" / "epoch-000001-step-000000"
+    checkpoint.mkdir(parents=True)
+    open_folder(tmp_path, student, {})
+    assert checkpoint.exists()
+    finished(tmp_path, teacher, b"second")
+    open_folder(tmp_path, student, {})
+    assert not checkpoint.exists()

@@ -3,18 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from raydistill.evaluation.figures import COLORS, GREY, ONE_COLUMN, STYLE, TWO_COLUMNS, save
+from raydistill.evaluation.figures.style import COLORS, GREY, ONE_COLUMN, TWO_COLUMNS, save, styled
 
 Trial = tuple[Mapping[str, object], float, bool]
 """Values, R² on validation, whether it ran to its end."""
 
 
-@matplotlib.rc_context(STYLE)
+@styled
 def parallel_coordinates(trials: Sequence[Trial], path: Path) -> dict[str, Path]:
     """A line a trial through its values, coloured by R² on validation; those stopped early are thin and grey."""
     names = list(trials[0][0])
@@ -75,7 +74,7 @@ class _Scale:
         return [(f"{end:.3g}", self(end)) for end in dict.fromkeys(ends)]
 
 
-@matplotlib.rc_context(STYLE)
+@styled
 def importance_bars(shares: Mapping[str, float], path: Path) -> dict[str, Path]:
     """How much each value of the space decides R² on validation, as shares of 1."""
     ordered = sorted(shares.items(), key=lambda item: item[1])

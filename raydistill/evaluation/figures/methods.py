@@ -1,0 +1,131 @@
+"""Decoding R² of the methods: every session as a dot, and every comparison as lines between pairs."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from raydistill.evaluation.figures.style import (
+    COLORS,
+    DASHES,
+    GREY,
+    ONE_COLUMN,
+    TWO_COLUMNS,
+    legend_columns,
+    look,
+    marker,
+    save,
+    styled,
+)
+from raydistill.evaluation.results import Results, Score
+from raydistill.evaluation.statistics import Comparison
+
+
+@styled
+def session_dots(results: Results, path: Path) -> dict[str, Path]:
+    """Decoding R² of each session by subject and method; baselines are lines at their mean over the subject.
+
+    `path` is without extension, here and below; the files come back by kind (png, pdf, svg, csv).
+    A dot is a session (mean over seeds), its bar the SD over seeds, the black bar the mean of several.
+    """
+    scores = [s for s in results.scores if np.isfinite(s.r2)]
+    baselines = [s for s in results.baselines if np.isfinite(s.r2)]
+    methods = list(dict.fromkeys(s.method for s in scores))
+    lines = list(dict.fromkeys(s.method for s in baselines))
+    subjects = sorted({s.subject for s in (*scores, *baselines)})
+
+    step = len(methods) + 1  # columns from one subject to the next
+    per_row = max(1, 30 // step)
+    rows = [subjects[i : i + per_row] for i in range(0, len(subjects), per_row)] or [[]]
+    columns = min(len(subjects), per_row) * step
+    figure = Figure(figsize=(float(np.clip(0.24 * columns + 0.8, ONE_COLUMN, TWO_COLUMNS)), 0.6 + 1.9 * len(rows)))
+    for ax, shown in zip(figure.subplots(len(rows), 1, sharey=True, squeeze=False)[:, 0], rows, strict=True):
+        for g, subject in enumerate(shown):
+            for m, method in enumerate(methods):
+                _dots(ax, g * step + m, [s for s in scores if (s.method, s.subject) == (method, subject)], m)
+            for b, baseline in enumerate(lines):
+                r2 = [s.r2 for s in baselines if (s.method, s.subject) == (baseline, subject)]
+                if r2:
+                    span = [g * step - 0.5, g * step + len(methods) - 0.5]
+                    ax.plot(span, [np.mean(r2)] * 2, color=GREY, linestyle=DASHES[b % 3], linewidth=1, zorder=1)
+        ax.set_xticks([g * step + (len(methods) - 1) / 2 for g in range(len(shown))], shown)
+        ax.set_xlim(-0.8, max(columns, 1) - 1.2)
+        ax.tick_params(axis="x", length=0)
+        ax.set_ylabel("decoding R²")
+    ax.set_xlabel("subject")
+    handles = [marker(m, method) for m, method in enumerate(methods)]
+    handles += [Line2D([], [], color=GREY, linestyle=DASHES[b % 3], label=name) for b, name in enumerate(lines)]
+    width = figure.get_figwidth()
+    figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(handles, width))
+    return save(
+        figure,
+        path,
+        ("kind", "method", "subject", "session", "seed", "r2"),
+        [
+            (kind, s.method, s.subject, s.session, s.seed, s.r2)
+            for kind, group in (("method", scores), ("baseline", baselines))
+            for s in group
+        ],
+    )
+
+
+def _dots(ax, x, scores: Sequence[Score], m):
+    """One method's sessions of one subject, side by side around x in the order of their names."""
+    by_session = defaultdict(list)
+    for s in sorted(scores, key=lambda s: s.session):
+        by_session[s.session].append(s.r2)
+    if not by_session:
+        return
+    means = [np.mean(r2) for r2 in by_session.values()]
+    spreads = [np.std(r2, ddof=1) if len(r2) > 1 else 0.0 for r2 in by_session.values()]
+    offsets = np.linspace(-0.28, 0.28, len(means)) if len(means) > 1 else np.zeros(1)
+    mark = look(m)
+    ax.errorbar(x + offsets, means, spreads, fmt="none", ecolor=mark["color"], elinewidth=0.7, alpha=0.7)
+    ax.scatter(x + offsets, means, s=9, linewidths=0, alpha=0.85, **mark)
+    if len(means) > 1:
+        ax.plot(
+            [x - 0.38, x + 0.38], [np.mean(means)] * 2, color="black", linewidth=1.2, solid_capstyle="butt", zorder=4
+        )
+
+
+@styled
+def paired_differences(results: Results, path: Path) -> dict[str, Path]:
+    """For each comparison a line from the worse to the better method per session and seed, and the test beneath."""
+    comparisons = [c for c in results.comparisons if c.pairs]
+    n_columns = min(max(len(comparisons), 1), 4)
+    n_rows = max(1, -(-len(comparisons) // n_columns))
+    width = TWO_COLUMNS if n_columns > 2 else ONE_COLUMN
+    figure = Figure(figsize=(width, 2.7 * n_rows))
+    axes = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
+    for ax in axes.flat[len(comparisons) :]:
+        ax.set_axis_off()
+    for ax, c in zip(axes.flat, comparisons, strict=False):
+        _pair_lines(ax, c)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("decoding R²")
+    return save(
+        figure,
+        path,
+        ("better", "worse", "session", "seed", "r2_better", "r2_worse", "difference"),
+        [(c.better, c.worse, *pair, pair[2] - pair[3]) for c in comparisons for pair in c.pairs],
+    )
+
+
+def _pair_lines(ax, c: Comparison):
+    for _, _, better, worse in c.pairs:
+        color = COLORS[0] if better > worse else COLORS[1]
+        ax.plot([0, 1], [worse, better], color=color, linewidth=0.6, alpha=0.55, marker="o", markersize=1.8)
+    means = np.mean([p[2:] for p in c.pairs], axis=0)
+    ax.plot([0, 1], means[::-1], color="black", linewidth=2, marker="o", markersize=4, zorder=5)
+    ax.set_xticks([0, 1], [c.worse.replace(" ", "\n", 1), c.better.replace(" ", "\n", 1)])
+    ax.set_xlim(-0.3, 1.3)
+    interval = f"\n95% CI {c.ci_low:+.3f} to {c.ci_high:+.3f}" if np.isfinite(c.ci_low) else ""
+    ax.set_xlabel(
+        f"{c.mean_difference:+.3f} R²{interval}\n{c.wins} better (blue), {c.losses} worse (orange)\n"
+        f"signed rank, n = {c.test.n}: p = {c.test.p:.2g}\nHolm: p = {c.p_holm:.2g}\n"
+        f"{c.session_level.n} sessions: p = {c.session_level.p:.2g}",
+        fontsize=6,
+    )

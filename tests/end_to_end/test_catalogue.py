@@ -1,0 +1,36 @@
+"""A cut of the paper's first sweep: a session of each kind and two methods, from raw files to its two figures."""
+
+from pathlib import Path
+
+from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.writers.corpus import corpus_config, planned_sessions, write_corpus
+from raydistill.store.store import Store
+
+from ..commands import raydistill, read_json
+
+UNSUPERVISED = Path(__file__).parents[2] / "sweeps" / "unsupervised.yaml"
+HELD_OUT = {"MonkeyC_e1_1", "MonkeyM_20140217"}  # of potentials and of power
+OTHERS = {"MonkeyI_20160624_03", "MonkeyH_20171101"}
+SPIKES_ALONE = {"Perich_M_CO_3"}
+
+
+def test_cut_of_the_unsupervised_sweep_answers_both_figures(tmp_path):
+    picked = [s for s in planned_sessions() if s.session in HELD_OUT | OTHERS | SPIKES_ALONE]
+    assert list(write_corpus(tmp_path / "corpus", corpus_config("tiny"), picked))
+    store = Store(str(tmp_path / "runs" / "store"))
+    assert {ingest_one(r, store.uri, None).state for r in plan_sources(tmp_path / "corpus")} == {"made"}
+    store.publish()
+
+    small = [f"--set={value}" for value in ("preset=tiny", "training.epochs=1", "pretraining.epochs=1", "seeds=[0]")]
+    two = ("--only", "Distilled LFP", "--only", "SS-LFP")
+    done = raydistill("sweep", UNSUPERVISED, *two, *small, cwd=tmp_path, check=0)
+    assert "12 jobs in " in done.stderr and "F3: mean over sessions" in done.stdout
+    results = read_json("results", UNSUPERVISED, *small, cwd=tmp_path)
+    for method in ("Distilled LFP", "SS-LFP"):
+        assert {s["session"] for s in results["scores"] if s["method"] == method} == HELD_OUT | OTHERS
+    answered = {(t["figure"], t["n"]) for t in results["tests"] if t["worse"] == "SS-LFP"}
+    assert answered == {("F3", 2), ("F11", 2)}
+    assert {(row["figure"], row["paper_r2"]) for row in results["paper"] if row["method"] == "SS-LFP"} >= {("F3", 0.24)}
+    rest = read_json("plan", UNSUPERVISED, *small, cwd=tmp_path)["counts"]
+    assert rest["done"] == 12 and rest["missing"] > 0, "what was not asked for is left for later"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from raydistill.bench import Report
 
+
 def run(what: str, say: Callable[[str], None], sessions: int | None, minutes: float, **training) -> Report:
     """The report of one benchmark.
 

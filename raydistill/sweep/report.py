@@ -1,6 +1,7 @@
 """What a sweep's page is made from, gathered from the runs folder."""
 
 import json
+import shlex
 from collections import defaultdict
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], run
         lines=lines,
         last_run_s=last,
         last_run=duration(last) if last is not None else "",
-        commands=_commands(path, overrides, runs),
+        commands=_commands(path, overrides, runs, out),
         versions=_versions(planned, runs),
         sweep=dump_yaml(json.loads(json.dumps(read_sweep(path)))),
     )
@@ -102,11 +103,9 @@ def _last_run(folder: Path) -> float | None:
     return json.loads(file.read_text())["wall_s"] if file.exists() else None
 
 
-def _commands(path: Path, overrides: tuple[str, ...], runs: Path) -> str:
-    given = "".join(f" --set {text}" for text in overrides)
-    return "\n".join(
-        f"raydistill {command} {path} --runs {runs}{given}" for command in ("plan", "sweep", "results", "report")
-    )
+def _commands(path: Path, overrides: tuple[str, ...], runs: Path, out: Path) -> str:
+    given = f"{path} --runs {runs}" + "".join(f" --set {shlex.quote(text)}" for text in overrides)
+    return f"raydistill sweep {given}\nraydistill report {given} --out {out}"
 
 
 def _versions(planned: Plan, runs: Path) -> dict[str, str]:

@@ -24,9 +24,25 @@ def sizes(results: Results, parameters: Mapping[str, int], path: Path) -> dict[s
         ax.errorbar(parameters[row.method], row.mean, row.sd, ecolor=mark["color"], elinewidth=0.7, fmt="none")
         ax.scatter(parameters[row.method], row.mean, s=18, linewidths=0, zorder=3, **mark)
     ax.set_xscale("log")
+    ax.minorticks_off()
+    ticks = _apart(sorted(set(parameters[row.method] for row in rows)))
+    ax.set_xticks(ticks, [_millions(n) for n in ticks])
     ax.set_xlabel("parameters of the model")
     ax.set_ylabel("decoding R²")
     handles = [marker(m, row.method) for m, row in enumerate(rows)]
     figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(handles, ONE_COLUMN))
     table = [(row.method, parameters[row.method], row.mean, row.sd, row.n) for row in rows]
     return save(figure, path, ("method", "parameters", "mean_r2", "sd_over_sessions", "n"), table)
+
+
+def _apart(values: list[int]) -> list[int]:
+    """Those that are far enough from the one before for a label."""
+    kept = values[:1]
+    for value in values[1:]:
+        if value > 1.25 * kept[-1]:
+            kept.append(value)
+    return kept
+
+
+def _millions(n: int) -> str:
+    return f"{n / 1e6:.3g} M" if n >= 1e6 else f"{n / 1e3:.3g} k"

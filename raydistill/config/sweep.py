@@ -92,7 +92,10 @@ class SweepConfig:
     jobs: dict[str, JobConfig]
     methods: dict[str, tuple[str | MethodConfig, ...]]
     """Method -> the job whose models it decodes, or several that do the same on different sessions."""
-    baselines: tuple[Literal["ridge_on_spikes", "ridge_on_lfp", "clock"], ...] = BASELINES
+    baselines: tuple[Literal["ridge_on_spikes", "ridge_on_lfp", "kalman_on_spikes", "kalman_on_lfp", "clock"], ...] = (
+        BASELINES
+    )
+    """On the sessions that have what each needs."""
     compare: tuple[str, ...] = ()
     """`A > B`: is method A's decoding R² above B's?"""
     align: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """The plain baselines that are printed beside every model: one that does not beat them is not worth its GPU.
 
-Each is a ridge regression from a segment's own input to its behavior, fitted on train; its history and its penalty
-are chosen on the validation fold alone, and it is scored on the same bins as the models: all of the test segments.
+Each is fitted on train, its settings are chosen on the validation fold alone, and it is scored on the same bins as the
+models: all of the test segments. Those here are ridge regressions from a segment's own input to its behavior; the
+Kalman filters are in kalman.py.
 
 History comes as taps: tap l is the mean over the bins of about 60 ms that end l * 60 ms ago (one bin where bins are
 wider). That is 0.06, 0.18 or 0.3 s of history at bins up to 60 ms, and 0.1, 0.3 or 0.5 s at bins of 100 ms.
@@ -18,11 +19,12 @@ import numpy as np
 
 from raydistill.errors import DataError
 from raydistill.evaluation.decoding import Decoding, evaluate, finite_bins, pooled_r2
+from raydistill.evaluation.kalman import kalman_on_lfp, kalman_on_spikes
+from raydistill.evaluation.signals import TAP_S, moving_mean, statistics
 from raydistill.models.linear import LeastSquares, LinearMap, lagged
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 
-TAP_S = 0.06
 TAPS = (1, 3, 5)
 PENALTIES = (1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
 
@@ -68,6 +70,8 @@ def clock(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> De
 BASELINES = {
     "Ridge on spikes": Baseline(ridge_on_spikes, modality="spikes"),
     "Ridge on LFP": Baseline(ridge_on_lfp, modality="lfp"),
+    "Kalman on spikes": Baseline(kalman_on_spikes, modality="spikes"),
+    "Kalman on LFP": Baseline(kalman_on_lfp, modality="lfp"),
     "Clock": Baseline(clock, aligned=True),
 }
 """Name, as it stands in tables -> baseline."""
@@ -78,8 +82,8 @@ def _ridge(signal, train, valid, test, bin_width_ms, columns, *, taps=TAPS, widt
     if not train:
         raise DataError("the train fold has no segment; give the session more segments under `splits`")
     width = width or max(1, round(TAP_S * 1000 / bin_width_ms))
-    smooth = lambda s: _moving_mean(signal(s), width)  # noqa: E731
-    mean, std = _statistics(smooth(s) for s in train)
+    smooth = lambda s: moving_mean(signal(s), width)  # noqa: E731
+    mean, std = statistics(smooth(s) for s in train)
 
     def pairs(segments):
         for s in segments:
@@ -117,23 +121,3 @@ def _mean_r2(maps, pairs, columns):
 def _padded(linear, features):
     """The same map on more features, which get no weight."""
     return LinearMap(np.pad(linear.weights, ((0, features - len(linear.weights)), (0, 0))), linear.intercept)
-
-
-def _moving_mean(x, width):
-    """(T, C) mean over the last `width` bins, or as many as the segment has had."""
-    if width == 1:
-        return x
-    total = np.cumsum(x, axis=0, dtype=np.float64)
-    total[width:] -= total[:-width].copy()
-    return (total / np.minimum(np.arange(1, len(x) + 1), width)[:, None]).astype(np.float32)
-
-
-def _statistics(signals):
-    """Mean and standard deviation (C,) over all bins; 1 for a column that never changes."""
-    n, total, squares = 0, 0.0, 0.0
-    for x in signals:
-        x = x.astype(np.float64)
-        n, total, squares = n + len(x), total + x.sum(axis=0), squares + (x**2).sum(axis=0)
-    mean = total / n
-    std = np.sqrt(np.maximum(squares / n - mean**2, 0.0))
-    return mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32)

@@ -15,7 +15,13 @@ from raydistill.errors import ConfigError, suggest
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.job import Job
 
-BASELINE_NAMES = {"ridge_on_spikes": "Ridge on spikes", "ridge_on_lfp": "Ridge on LFP", "clock": "Clock"}
+BASELINE_NAMES = {
+    "ridge_on_spikes": "Ridge on spikes",
+    "ridge_on_lfp": "Ridge on LFP",
+    "kalman_on_spikes": "Kalman on spikes",
+    "kalman_on_lfp": "Kalman on LFP",
+    "clock": "Clock",
+}
 
 
 def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
@@ -243,9 +249,9 @@ def _job(sweep, config, name, method, entry, seed, spec, start):
 
 
 def _baselines(sweep, entry):
-    fits = {"ridge_on_spikes": entry.n_units, "ridge_on_lfp": entry.n_channels, "clock": entry.aligned}
+    fits = {"spikes": entry.n_units, "lfp": entry.n_channels, "clock": entry.aligned}
     for name in sweep.baselines:
-        if fits[name]:
+        if fits[name.rpartition("_")[2]]:
             spec = {"format": FORMAT_VERSION, "kind": "baseline", "baseline": name}
             spec |= {"sessions": {entry.session: entry.content}, "behavior": _behavior(sweep, entry)}
             yield Job(

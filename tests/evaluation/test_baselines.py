@@ -105,9 +105,9 @@ def test_baselines_without_a_train_segment_say_so():
 @pytest.mark.parametrize(
     ("units", "channels", "aligned", "suiting"),
     [
-        (3, 4, True, ["Ridge on spikes", "Ridge on LFP", "Clock"]),
-        (3, 0, False, ["Ridge on spikes"]),
-        (0, 4, False, ["Ridge on LFP"]),
+        (3, 4, True, ["Ridge on spikes", "Ridge on LFP", "Kalman on spikes", "Kalman on LFP", "Clock"]),
+        (3, 0, False, ["Ridge on spikes", "Kalman on spikes"]),
+        (0, 4, False, ["Ridge on LFP", "Kalman on LFP"]),
     ],
 )
 def test_baselines_suit_sessions_with_their_modality_and_alignment(units, channels, aligned, suiting):

@@ -1,0 +1,141 @@
+"""The page of a sweep: whole, offline, escaped, and readable by a machine that reads aloud."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from raydistill.evaluation.alignment import align
+from raydistill.evaluation.panel import Panel
+from raydistill.evaluation.report import PROTOCOLS, Background, Line, Picture, html
+from raydistill.evaluation.results import Failure, Results, Score
+from raydistill.evaluation.statistics import compare_all
+
+WICKED = "<script>alert(1)</script> & 'co'"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside of the style."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.said, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.said.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", "".join(self.said))
+
+
+def results(**other):
+    scores = tuple(
+        Score(method, f"{subject}_{i}", subject, seed, base + 0.01 * i + 0.001 * seed, f"key {method}")
+        for method, base in (("Distilled LFP", 0.6), ("SS-LFP", 0.3), (WICKED, 0.1))
+        for subject in ("I", "C")
+        for i in range(3)
+        for seed in range(2)
+    )
+    panels = (Panel(figure="F3", pairs=(("Distilled LFP", "SS-LFP"), ("Distilled LFP", WICKED))),)
+    chance = np.random.default_rng(0)
+    x = chance.normal(size=(20, 4))
+    whole = {
+        "protocol": "corrected",
+        "scores": scores,
+        "baselines": (Score("Ridge on LFP", "I_0", "I", None, 0.2, "ridge"),),
+        "comparisons": compare_all(panels, scores),
+        "failed": (Failure("0123456789abcdef", "I_9", f"loss is not finite {WICKED}"),),
+        "panels": panels,
+        "alignments": (align("Distilled LFP", "MS-Spike", x, x + 0.1, np.repeat(["I_0", "C_0"], 10)),),
+        "notes": ("the store holds 6 of the 17 sessions",),
+    }
+    return Results(**whole | other)
+
+
+@pytest.fixture
+def background(tmp_path):
+    svg = tmp_path / "session_dots.svg"
+    svg.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    return Background(
+        name="small",
+        question=f"does {WICKED} matter?",
+        answers="Figure 3",
+        pictures=[Picture(svg=svg, caption="every session", data="session_dots.csv")],
+        sessions=6,
+        subjects=2,
+        hours=1.5,
+        data_fingerprint="d" * 64,
+        fingerprint="f" * 64,
+        job_names={"0123456789abcdef": f"teacher/{WICKED}/seed0"},
+        lines=[Line(name="teacher", jobs=3, seconds=7200.0, core_hours=2.0, gpu_hours=0.5)],
+        last_run_s=95.0,
+        last_run="1 min 35 s",
+        commands="raydistill sweep small.yaml",
+        versions={"torch": "2.13.0"},
+        sweep="name: small",
+    )
+
+
+def test_page_says_everything_that_was_found(background):
+    text = Page(html(results(), background)).text
+    for said in (
+        "Distilled LFP decodes better than SS-LFP: mean difference +0.300 R²",
+        "paper 0.71",  # its mean of Figure 3, beside ours
+        "the store holds 6 of the 17 sessions",
+        "raydistill run 0123456789ab",
+        "2.000 core hours",
+        "0.500 GPU hours",
+        "1 min 35 s",
+        "d" * 64,
+        PROTOCOLS["corrected"][:60],
+        "raydistill sweep small.yaml",
+    ):
+        assert said in text, said
+
+
+def test_page_escapes_every_name(background):
+    page = html(results(), background)
+    assert "<script" not in page
+    assert Page(page).text.count(WICKED) >= 6  # question, method in three tables, cause, job
+
+
+def test_page_needs_nothing_from_elsewhere(background):
+    page = html(results(), background)
+    for _, attributes in Page(page).tags:
+        for name in ("src", "href"):
+            assert attributes.get(name, "#").startswith(("data:", "#")), attributes
+    assert "@import" not in page and "url(" not in page
+
+
+def test_page_can_be_read_aloud_and_on_a_phone(background):
+    page = Page(html(results(), background))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in page.tags:
+        if tag == "th":
+            assert attributes["scope"] in ("row", "col")
+        if tag == "img":
+            assert attributes["alt"]
+        if "aria-labelledby" in attributes:
+            assert attributes["aria-labelledby"] in ids
+    assert ("html", {"lang": "en"}) in page.tags
+    assert any(attributes.get("name") == "viewport" for _, attributes in page.tags)
+
+
+def test_page_of_a_sweep_without_comparisons_or_failures_is_whole(background):
+    bare = results(comparisons=(), failed=(), alignments=(), notes=(), panels=(Panel(),))
+    text = Page(html(bare, background)).text
+    assert "The sweep compares no methods." in text
+    assert "Failures" not in text and "Statistics" not in text and "paper 0.71" not in text

@@ -334,23 +334,21 @@ def decode(
         str | None, Parameter(name="--as", help="Session of the model whose embeddings stand for this one's.")
     ] = None,
     behavior: Annotated[tuple[str, ...], Parameter(help="Columns to decode; by default all.", negative="")] = (),
-    out: Annotated[Path | None, Parameter(help="Write the latents of every bin to this .npz.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Latents and decoded behavior of every bin: .parquet, or .nwb with the session.")
+    ] = None,
+    picture: Annotated[Path | None, Parameter(help="Draw decoded over recorded behavior: .png, .pdf or .svg.")] = None,
     json_: AsJson = False,
 ):
-    """Run a trained model on a session of a store: R² of behavior read from its latents."""
-    from raydistill.evaluation.apply import decoded, write_latents
-    from raydistill.store.store import Store
+    """Run a trained model on a session of a store: behavior read from its latents, and how well."""
+    from raydistill.decode import decode as run
+    from raydistill.decode import in_words
 
-    opened = Store(store)
-    told = decoded(model, opened, session, as_, behavior)
-    if json_:
-        print(json.dumps(told, indent=1))
-    else:
-        axes = ", ".join(f"{name} {value:.3f}" for name, value in told["r2_per_axis"].items())
-        head = f"; by the model's own head {told['r2_of_head']:.3f}" if "r2_of_head" in told else ""
-        print(f"{session}: R² {told['r2']:.3f} ({axes}) over {told['n_test']} bins, {told['protocol']} protocol{head}")
-    if out is not None:
-        print(write_latents(model, opened, session, as_, out), file=sys.stderr)
+    told = run(model, session, store, as_, behavior, out, picture)
+    print(json.dumps(told, indent=1) if json_ else in_words(told))
+    for made in (out, picture):
+        if made is not None:
+            _say(str(made))
 
 
 @app.command

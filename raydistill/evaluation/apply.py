@@ -1,61 +1,134 @@
-"""A trained model on any session of a store: what `raydistill decode` tells and writes."""
+"""A trained model on any session of a store: what `raydistill decode` tells and writes.
 
+Axes: N bins of all segments of the session, one after another in time; D width, K behavior columns.
+"""
+
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from raydistill.errors import DataError, suggest
 from raydistill.evaluation.latents import latents_of, score_by_head, score_by_least_squares
+from raydistill.evaluation.sequences import Keeper, Sequences
 from raydistill.models.files import load_model
-from raydistill.models.neural import NeuralModel, inputs_of
+from raydistill.models.neural import Inputs, NeuralModel, inputs_of
 from raydistill.store.catalogue import Entry
+from raydistill.store.session import Segment
 from raydistill.store.store import Store
 
 
-def decoded(folder: Path, store: Store, session: str, known: str | None, behavior: tuple[str, ...]) -> dict:
-    """How well behavior is read from a model's latents of a session, as in Fig. 5: least squares fitted on its train.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decoder:
+    """A model on a session, ready to read behavior from it."""
+
+    model: NeuralModel
+    entry: Entry
+    inputs: Inputs
+    columns: tuple[str, ...]
+    """K of them."""
+    told: dict
+    """What `raydistill decode --json` prints: R² and what it rests on."""
+    sequences: Sequences
+    """Of the scored segments."""
+    read: object
+    """From latents (n, D) as torch.Tensor to behavior (n, K), z-scored."""
+
+
+def open_decoder(folder: Path, store: Store, session: str, known: str | None, behavior: tuple[str, ...]) -> Decoder:
+    """The model with its own head where it has one, else with least squares fitted on the session's train (Fig. 5).
 
     Args:
         folder: of the model.
         known: the session of the model whose space embeddings stand for this one's; None: its own.
-        behavior: columns to decode; none given: all of the session.
+        behavior: columns to decode; none given: all of the session, or those of the model's head.
     Raises:
-        CheckpointError, DataError: no such model or session, or the session's patches are not those of `known`.
+        CheckpointError, DataError: no such model or session, its patches are not those of `known`, or the head does
+            not give these columns.
     """
     model, entry = _opened(folder, store, session, known)
-    inputs = inputs_of(model.spec, [entry])
-    for column in behavior:
+    inputs, keeper = inputs_of(model.spec, [entry]), Keeper(entry.bin_width_ms)
+    columns = behavior or model.spec.behavior or entry.behavior
+    for column in columns:
         if column not in entry.behavior:
             raise DataError(f'session {session} has no behavior "{column}"{suggest(column, entry.behavior)}')
-    found = score_by_least_squares(model, inputs, store, entry, behavior or entry.behavior)
     told = {"model": str(folder), "session": session, "as": known or session, "protocol": entry.protocol}
-    told |= {"r2": found.r2, "r2_per_axis": found.r2_per_axis, "n_test": found.n_test}
     if model.spec.behavior:
-        told["r2_of_head"] = score_by_head(model, inputs, store, entry).r2
-    return told
+        if tuple(columns) != tuple(model.spec.behavior):
+            raise DataError(f"the model's own head gives {', '.join(model.spec.behavior)}; leave `--behavior` out")
+        found = score_by_head(model, inputs, store, entry, keeper)
+        told["r2_least_squares"] = score_by_least_squares(model, inputs, store, entry, columns).r2
+        read, sequences = lambda latents: model.behavior(latents).numpy(), keeper.sequences(lambda outputs: outputs)
+    else:
+        found = score_by_least_squares(model, inputs, store, entry, columns, keeper)
+        predict = found.decoder.predict
+        read, sequences = lambda latents: predict(latents.numpy()), keeper.sequences(predict)
+    told |= {"r2": found.r2, "r2_per_axis": found.r2_per_axis, "n_test": found.n_test}
+    return Decoder(
+        model=model,
+        entry=entry,
+        inputs=inputs,
+        columns=tuple(columns),
+        told=told,
+        sequences=sequences,
+        read=read,
+    )
 
 
-def write_latents(folder: Path, store: Store, session: str, known: str | None, out: Path) -> Path:
-    """An .npz of every segment in time order, one after another.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decoded:
+    """All of a session."""
 
-    latents (bins, D) float32, time_s (bins,) at bin centres, split (bins,) words, behavior (bins, K) z-scored.
+    segments: list[Segment]
+    latents: np.ndarray
+    """(N, D) float32."""
+    behavior: np.ndarray
+    """(N, K) float32, decoded, in the units of the recording."""
+
+
+def decode_session(decoder: Decoder, store: Store) -> Decoded:
+    """Latents and decoded behavior of every bin in every fold."""
+    import torch
+
+    segments, entry = sorted(store.read(decoder.entry), key=lambda s: s.number), decoder.entry
+    with torch.no_grad():
+        latents = torch.cat(list(latents_of(decoder.model, segments, decoder.inputs)))
+        behavior = decoder.read(latents)
+    return Decoded(segments=segments, latents=latents.numpy(), behavior=_physical(behavior, entry, decoder.columns))
+
+
+def write_parquet(decoder: Decoder, decoded: Decoded, path: Path) -> Path:
+    """A row a bin, in time order: time_s at its centre, segment, split, recorded and decoded behavior in its units
+    (velocity_x and velocity_x_decoded), latent_000 and on. The file's metadata says what `decode --json` does, and the
+    units.
     """
-    model, entry = _opened(folder, store, session, known)
-    segments = store.read(entry)
-    latents = [x.numpy() for x in latents_of(model, segments, inputs_of(model.spec, [entry]))]
-    width_s = entry.bin_width_ms / 1000
-    arrays = {
-        "latents": np.concatenate(latents),
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    entry, segments, width_s = decoder.entry, decoded.segments, decoder.entry.bin_width_ms / 1000
+    columns = {
         "time_s": np.concatenate([s.start_s + (np.arange(s.n_bins) + 0.5) * width_s for s in segments]),
+        "segment": np.concatenate([np.full(s.n_bins, s.number) for s in segments]),
         "split": np.concatenate([np.full(s.n_bins, s.split) for s in segments]),
     }
-    if entry.behavior:
-        arrays["behavior"] = np.concatenate([s.behavior for s in segments])
-    out = out if out.suffix == ".npz" else out.with_name(out.name + ".npz")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with open(out, "wb") as file:
-        np.savez(file, **arrays)
-    return out
+    places = [entry.behavior.index(name) for name in decoder.columns]
+    recorded = _physical(np.concatenate([s.behavior[:, places] for s in segments]), entry, decoder.columns)
+    for k, name in enumerate(decoder.columns):
+        columns |= {name: recorded[:, k], f"{name}_decoded": decoded.behavior[:, k]}
+    columns |= {f"latent_{d:03d}": latent for d, latent in enumerate(decoded.latents.T)}
+    units = {name: entry.behavior_units[k] for name, k in zip(decoder.columns, places, strict=True)}
+    about = json.dumps(decoder.told | {"units": units})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns).replace_schema_metadata({"raydistill": about}), path)
+    return path
+
+
+def _physical(values, entry: Entry, columns) -> np.ndarray:
+    """(N, K) float32 with the z-scoring undone."""
+    norm, places = entry.normalisation["behavior"], [entry.behavior.index(name) for name in columns]
+    mean, std = (np.asarray(of)[places] for of in (norm.mean, norm.std))
+    return (np.asarray(values, dtype=np.float64) * std + mean).astype(np.float32)
 
 
 def _opened(folder: Path, store: Store, session: str, known: str | None) -> tuple[NeuralModel, Entry]:

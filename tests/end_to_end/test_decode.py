@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from pynwb import NWBHDF5IO
+from sklearn.metrics import r2_score
 
 import raydistill as package
 from raydistill.errors import DataError
@@ -29,15 +32,44 @@ def decode(made, name, session, *more, check=0):
 
 
 def test_decode_of_its_own_session_gives_the_score_of_the_sweep(made, tmp_path):
-    out = tmp_path / "latents.npz"
+    out, picture = tmp_path / "S1_02.parquet", tmp_path / "S1_02.png"
     columns = ("--behavior", "velocity_x", "--behavior", "velocity_y")
-    told = json.loads(decode(made, "distilled/S1_02/seed0", "S1_02", "--json", "--out", out, *columns).stdout)
+    more = ("--json", "--out", out, "--picture", picture, *columns)
+    told = json.loads(decode(made, "distilled/S1_02/seed0", "S1_02", *more).stdout)
     metrics = json.loads((made[2]["distilled/S1_02/seed0"] / "metrics.json").read_text())
     assert told["r2"] == pytest.approx(metrics["r2"], abs=1e-6) and told["protocol"] == "corrected"
-    written = np.load(out)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+    entry, table = Store(str(made[1])).entry("S1_02"), pq.read_table(out)
+    frame = table.to_pandas()
+    assert len(frame) == entry.n_bins and frame["time_s"].is_monotonic_increasing
+    assert set(frame["split"]) == {"train", "valid", "test"} and "latent_031" in frame and "latent_032" not in frame
+    scored = frame[frame["split"] == "test"]
+    r2 = [r2_score(scored[name], scored[f"{name}_decoded"]) for name in ("velocity_x", "velocity_y")]
+    assert np.mean(r2) == pytest.approx(told["r2"], abs=1e-4)  # in units of the recording as in z-scores
+    about = json.loads(table.schema.metadata[b"raydistill"])
+    assert about["units"] == dict.fromkeys(("velocity_x", "velocity_y"), entry.behavior_units[-1])
+    assert about["r2"] == told["r2"]
+
+
+def test_decoded_session_as_nwb_holds_what_was_recorded_beside_what_was_read(made, tmp_path):
+    out = tmp_path / "S1_02.nwb"
+    decode(made, "ss_lfp/S1_02/seed0", "S1_02", "--out", out)
     entry = Store(str(made[1])).entry("S1_02")
-    assert written["latents"].shape == (entry.n_bins, 32) and np.all(np.diff(written["time_s"]) > 0)
-    assert set(written["split"]) == {"train", "valid", "test"}
+    with NWBHDF5IO(out, "r") as file:
+        nwb = file.read()
+        module = nwb.processing["raydistill"]
+        assert module["latents"].data.shape == (entry.n_bins, 32)
+        assert json.loads(module["latents"].comments)["session"] == "S1_02"
+        recorded = nwb.processing["behavior"]["BehavioralTimeSeries"]
+        assert set(module["decoded"].time_series) == set(recorded.time_series) == set(entry.behavior)
+        for name, series in module["decoded"].time_series.items():
+            assert series.data.shape == recorded[name].data.shape and series.unit == recorded[name].unit
+
+
+def test_decode_refuses_a_file_that_it_cannot_write_before_any_work(made, tmp_path):
+    done = decode(made, "ss_lfp/S1_02/seed0", "S1_02", "--out", tmp_path / "x.npz", check=2)
+    assert "give a .parquet or an .nwb file" in done.stderr
 
 
 def test_decode_of_another_session_needs_to_be_told_whose_embeddings_to_take(made):

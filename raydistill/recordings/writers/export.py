@@ -6,6 +6,7 @@ out, and the file's date is a stand-in. N bins in all segments, C channels.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -22,13 +23,26 @@ _NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 _ANY_AGE = "P0D/"  # an interval without an upper bound; archives want an age
 
 
-def write_session_nwb(entry: Entry, segments: Sequence[Segment], path) -> Path:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """What a model makes of a session's bins."""
+
+    latents: np.ndarray
+    """(N, D) float32."""
+    behavior: dict[str, np.ndarray]
+    """Column -> (N,) decoded, in its unit."""
+    about: dict
+    """Which model, how well it decodes, under which protocol."""
+
+
+def write_session_nwb(entry: Entry, segments: Sequence[Segment], path, reading: Reading | None = None) -> Path:
     """Write the segments of a stored session to `path`; until it is whole no file stands under that name.
 
     processing/ecephys/spike_counts holds (N, units) uint8 counts, processing/ecephys/lfp (N, C) float32 values before
     z-scoring, processing/behavior/BehavioralTimeSeries a float32 series a column in its unit. All three stand at the
     centres of bins. The mean and SD of the stored z-scores are the `comments` of a series. intervals/segments names
-    each segment's number and split, intervals/trials each trial's label and split.
+    each segment's number and split, intervals/trials each trial's label and split. A reading adds
+    processing/raydistill/latents (N, D) and processing/raydistill/decoded, a series a column.
 
     Args:
         entry: the session's row in the catalogue.
@@ -46,11 +60,11 @@ def write_session_nwb(entry: Entry, segments: Sequence[Segment], path) -> Path:
     if strangers := {s.session for s in segments} - {entry.session}:
         raise DataError(f"session {entry.session}: the segments belong to {', '.join(sorted(strangers))}")
     with whole(path) as partial, h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
-        io.write(_nwb_file(entry, segments))
+        io.write(_nwb_file(entry, segments, reading))
     return path
 
 
-def _nwb_file(entry, segments):
+def _nwb_file(entry, segments, reading):
     from pynwb import NWBFile
     from pynwb.file import Subject
 
@@ -69,6 +83,8 @@ def _nwb_file(entry, segments):
     _add_neural(nwb, entry, segments, clock)
     if segments[0].behavior is not None:
         _add_behavior(nwb, entry, segments, clock)
+    if reading is not None:
+        _add_reading(nwb, entry, reading, clock)
     _add_intervals(nwb, segments, entry.bin_width_ms / 1000)
     return nwb
 
@@ -128,6 +144,35 @@ def _add_behavior(nwb, entry, segments, clock):
         )
         behavior.add_timeseries(series)
     nwb.create_processing_module("behavior", "Behavior in physical units.").add(behavior)
+
+
+def _add_reading(nwb, entry, reading, clock):
+    from pynwb import TimeSeries
+    from pynwb.behavior import BehavioralTimeSeries
+
+    clock = _shared(clock, next(iter(nwb.processing["ecephys"].data_interfaces.values())))
+    latents = TimeSeries(
+        name="latents",
+        description="Latents of a raydistill model in each bin.",
+        data=_compressed(reading.latents),
+        unit="none",
+        comments=json.dumps(reading.about),
+        **clock,
+    )
+    units = dict(zip(entry.behavior, entry.behavior_units, strict=True))
+    decoded = BehavioralTimeSeries(name="decoded")
+    for name, values in reading.behavior.items():
+        series = TimeSeries(
+            name=name.replace("/", "_"),
+            description=f"{name} as decoded from the latents.",
+            data=_compressed(values),
+            unit=units[name] or "unknown",
+            **clock,
+        )
+        decoded.add_timeseries(series)
+    module = nwb.create_processing_module("raydistill", "What a model reads from spikes or LFP.")
+    module.add(latents)
+    module.add(decoded)
 
 
 def _shared(clock, series) -> dict:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
+EXPERIMENT = {"raydistill": "sweep", "mlflow.experimentKind": "custom_model_development"}
+"""Tags of an experiment: it is ours, and of MLflow's two kinds of pages its runs want those for training."""
 SWEEP = "raydistill.sweep"
 """Tag of a parent: the fingerprint of the sweep."""
 JOB = "raydistill.job"
@@ -348,10 +350,11 @@ def _open_database(uri: str) -> None:
 def _find_or_create_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return client.create_experiment(name, artifact_location=artifacts, tags={"raydistill": "sweep"})
+        return client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
-    client.set_experiment_tag(experiment.experiment_id, "raydistill", "sweep")
+    for tag, value in EXPERIMENT.items():
+        client.set_experiment_tag(experiment.experiment_id, tag, value)
     return experiment.experiment_id
 
 

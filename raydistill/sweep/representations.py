@@ -38,10 +38,10 @@ def represented(methods: Sequence[str], scores: Sequence[Score], runs: Path, pan
     subjects = {s.session: s.subject for s in shown}
     vectors, sessions = {method: [] for method in methods}, []
     for session in sorted(set.intersection(*(set(each) for each in found.values()))):
-        numbers = set.intersection(*(set(each[session].numbers.tolist()) for each in found.values()))
+        rows = {m: {n: row for row, n in enumerate(each[session].numbers.tolist())} for m, each in found.items()}
+        numbers = sorted(set.intersection(*(set(of) for of in rows.values())))
         for method, each in found.items():
-            kept = [number in numbers for number in each[session].numbers.tolist()]
-            vectors[method].append(each[session].vectors[kept])
+            vectors[method].append(each[session].vectors[[rows[method][n] for n in numbers]])
         sessions += [session] * len(numbers)
     if not sessions:
         raise DataError(f"{' and '.join(methods)} have no scored sequence in common")

@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
+from raydistill.evaluation.figures.latents import tsne
 from raydistill.evaluation.figures.learning import learning_curves
 from raydistill.evaluation.figures.methods import paired_differences, session_dots
 from raydistill.evaluation.figures.recording import session_picture
+from raydistill.evaluation.figures.sizes import sizes
+from raydistill.evaluation.figures.trajectories import trajectories
 from raydistill.evaluation.panel import Panel
 from raydistill.evaluation.results import Results, Score
+from raydistill.evaluation.sequences import Keeper
 from raydistill.evaluation.statistics import compare_all
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
@@ -107,3 +111,40 @@ def test_figures_of_the_same_results_are_the_same_bytes(tmp_path):
     first, again = (session_dots(_results(), tmp_path / folder / "scores") for folder in ("a", "b"))
     for kind in MAGIC:
         assert first[kind].read_bytes() == again[kind].read_bytes()
+
+
+def _sequences(seed=0, bins=(50, 50, 40), numbers=(3, 4, 8)):
+    rng = np.random.default_rng(seed)
+    keeper = Keeper(bin_width_ms=20.0)
+    for number, n in zip(numbers, bins, strict=True):
+        latents = rng.normal(size=(n, 4)).astype(np.float32)
+        keeper.see(number, latents, latents, rng.normal(size=(n, 2)).astype(np.float32))
+    return keeper.sequences(lambda x: x[:, :2])
+
+
+def test_trajectories_saves_what_was_recorded_beside_what_every_method_decoded(tmp_path):
+    a, b = _sequences(), _sequences()
+    decoded = {"Distilled $LFP$": (a, 0.61), "SS-LFP": (b, 0.2)}
+    rows = _whole(trajectories("s_1.2", ("vx", "vy"), decoded, tmp_path / "t"), "t")
+    assert len(rows) == 2 * 3 * 140 and {r["method"] for r in rows} == {"recorded", *decoded}
+    first = next(r for r in rows if r["method"] == "recorded")
+    assert float(first["value_sd"]) == a.true[0, 0] and rows[1]["time_s"] == "0.02"
+
+
+def test_tsne_puts_every_sequence_of_every_model_on_the_plane(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(12, 5)) + np.repeat([[0.0], [9.0]], 6, axis=0)
+    sessions, subjects = np.repeat(["s1", "s2"], 6), np.repeat(["A", "B"], 6)
+    rows = _whole(tsne({"teacher": x, "student": x + 0.01}, sessions, subjects, tmp_path / "p"), "p")
+    assert len(rows) == 24 and [r["session"] for r in rows[:12]] == sessions.tolist()
+    place = np.array([[float(r["tsne_1"]), float(r["tsne_2"])] for r in rows])
+    same = np.linalg.norm(place[:12] - place[12:], axis=1)  # a sequence of the teacher and the student's of the same
+    assert same.max() < np.linalg.norm(place[:6].mean(axis=0) - place[6:12].mean(axis=0))
+
+
+def test_sizes_saves_a_point_a_method(tmp_path):
+    rows = _whole(sizes(_results(), {"Distilled LFP": 1_200_000, "MS-LFP": 90_000}, tmp_path / "s"), "s")
+    assert {(r["method"], r["parameters"], r["n"]) for r in rows} == {
+        ("Distilled LFP", "1200000", "8"),
+        ("MS-LFP", "90000", "8"),
+    }

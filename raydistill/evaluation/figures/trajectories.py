@@ -21,7 +21,7 @@ def trajectories(
 ) -> dict[str, Path]:
     """The first scored seconds of one session: a row for each behavior column (K), a line for each method.
 
-    Segments follow each other in the order of their numbers; a dotted line where time is missing.
+    Segments follow each other as they were scored; a dotted line where time is missing.
 
     Args:
         decoded: method -> its sequences, and its R² over all scored bins of the session.

@@ -1,0 +1,142 @@
+"""What a user sees of a finished sweep in a real browser: MLflow's pages and the sweep's own.
+
+Chromium and its driver come with the system (Debian: chromium, chromium-driver); without them the tests are skipped.
+Screenshots of every page are left in build/screenshots.
+"""
+
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from ..commands import raydistill, start
+
+webdriver = pytest.importorskip("selenium.webdriver")
+
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+QUIET = (  # a new browser otherwise asks the world for updates
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--window-size=1500,1000",
+)  # fmt: skip
+PATIENCE_S = 60
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no chromium or chromedriver on this machine")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(argument)
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture(scope="module")
+def ui(finished_sweep):
+    """Address of MLflow over the runs of the finished sweep."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = start("ui", "--runs", "runs", "--port", port, cwd=finished_sweep)
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end and process.poll() is None:
+        with socket.socket() as probe:
+            if not probe.connect_ex(("127.0.0.1", port)):
+                break
+        time.sleep(0.2)
+    yield f"http://127.0.0.1:{port}/#"
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+@pytest.fixture(scope="module")
+def tracked(finished_sweep):
+    """(id of the experiment, id of the parent, run name -> id)"""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished_sweep / 'runs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small").experiment_id
+    runs = client.search_runs([experiment])
+    (parent,) = [run.info.run_id for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    return experiment, parent, {run.info.run_name: run.info.run_id for run in runs}
+
+
+def wait_for(browser, what, found):
+    """What `found` gives of the page once it gives something."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if value := found():
+            return value
+        time.sleep(0.2)
+    picture(browser, f"without_{what.replace(' ', '_')}")
+    raise AssertionError(f"no {what} on {browser.current_url}: {text_of(browser)[:500]}")
+
+
+def text_of(browser) -> str:
+    return browser.execute_script("return document.body ? document.body.innerText : ''")
+
+
+def picture(browser, name) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    assert browser.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+
+def test_experiment_shows_the_sweep_and_its_jobs_below_it(browser, ui, tracked):
+    experiment = tracked[0]
+    browser.get(f"{ui}/experiments/{experiment}/runs")
+    wait_for(browser, "sweep", lambda: "12 matching runs" in text_of(browser))
+    script = "return [...document.querySelectorAll('a')].filter(a => a.innerText.trim() == arguments[0]).length"
+    assert browser.execute_script(script, "small") and not browser.execute_script(script, "distilled/S1_02/seed0")
+    expand = "[...document.querySelectorAll('.ag-cell svg, .ag-cell button')][0].closest('button, svg').dispatchEvent"
+    browser.execute_script(f"{expand}(new MouseEvent('click', {{bubbles: true}}))")
+    wait_for(browser, "job", lambda: browser.execute_script(script, "distilled/S1_02/seed0"))
+    assert all(browser.execute_script(script, name) for name in ("teacher/S1_02/seed0", "ss_lfp/S1_02/seed0"))
+    picture(browser, "experiment")
+
+
+def test_two_methods_stand_side_by_side(browser, ui, tracked):
+    experiment, _, names = tracked
+    pair = [names["ss_lfp/S1_02/seed0"], names["distilled/S1_02/seed0"]]
+    listed = ",".join(f'"{run}"' for run in pair)
+    browser.get(f'{ui}/compare-runs?runs=[{listed}]&experiments=["{experiment}"]')
+    wait_for(browser, "comparison", lambda: "Comparing 2 Runs from 1 Experiment" in text_of(browser))
+    wait_for(browser, "score", lambda: "r2_velocity_x" in text_of(browser))
+    shown = text_of(browser)
+    assert all(said in shown for said in ("ss_lfp/S1_02/seed0", "distilled/S1_02/seed0", "model.width"))
+    picture(browser, "comparison")
+
+
+def test_figure_of_the_sweep_opens(browser, ui, tracked):
+    experiment, parent, _ = tracked
+    browser.get(f"{ui}/experiments/{experiment}/runs/{parent}/artifacts/figures/session_dots.png")
+    script = "return [...document.querySelectorAll('img')].filter(i => i.naturalWidth > 900).length"
+    wait_for(browser, "figure", lambda: browser.execute_script(script))  # 3.4 inches at 300 dpi
+    picture(browser, "figure")
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+def test_page_of_the_sweep_fits_the_window_and_asks_for_nothing(browser, finished_sweep, tmp_path, look, width):
+    page = tmp_path / "report.html"
+    raydistill("report", "sweep.yaml", "--out", page, cwd=finished_sweep, check=0)
+    media = [{"name": "prefers-color-scheme", "value": look}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(page.as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    pictures = "[...document.querySelectorAll('img')].every(i => i.complete && i.naturalWidth > 0)"
+    assert browser.execute_script(f"return {pictures}")
+    assert browser.execute_script(
+        "return performance.getEntriesByType('resource').every(e => e.name.startsWith('data:'))"
+    )
+    dark = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(c => c < 60)"
+    assert browser.execute_script(f"return {dark}") == (look == "dark")
+    picture(browser, f"report_{look}_{width}")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -28,7 +28,7 @@ preset: tiny
 seeds: [0]
 behavior: [velocity_x, velocity_y]
 model: {width: 32, spikes_patch: 16, lfp_patch: 8, predictor_width: 24, dropout: 0.1}
-pretraining: {epochs: 8}
+pretraining: {epochs: 20}
 training: {epochs: 10}
 engine: {checkpoint_every: 1}
 sessions:

@@ -18,7 +18,7 @@ SHOWN_S = 60.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sequences:
-    """S scored segments in the order in which they were scored, T bins of the first of them, K behavior columns, D features."""
+    """S segments in the order in which they were scored, T bins of the first of them, K columns of behavior, D wide."""
 
     bin_width_ms: float
     numbers: np.ndarray

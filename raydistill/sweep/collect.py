@@ -53,7 +53,7 @@ def tracked(job: Job, runs: Path, protocol: str, done: bool) -> TrackedJob:
     params = {name: job.spec[name] for name in ("modality", "value", "baseline") if name in job.spec}
     for section in ("model", "training"):
         params |= {f"{section}.{name}": value for name, value in job.spec.get(section, {}).items()}
-    tags = {"kind": job.kind, "method": job.method, "session": job.session, "subject": job.subject, "seed": job.seed}
+    tags = {"stage": job.kind, "method": job.method, "session": job.session, "subject": job.subject, "seed": job.seed}
     if "segments" in metrics:
         tags["segments"] = metrics["segments"]["place"]
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}

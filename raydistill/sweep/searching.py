@@ -72,7 +72,7 @@ def run_search(search: SearchConfig, path: Path, runs: Path, progress: Progress,
         tracker.parent(
             fingerprint([canonical(search), canonical(sweep)]),
             {"sweep": search.sweep, "job": search.job, "sampler": search.sampler, "seed": search.seed},
-            {"kind": "search"},
+            {"stage": "search"},
         )
         try:
             _run(sweep, entries, places, tracker, progress, how, search, sources=True)
@@ -132,7 +132,7 @@ def _tracked(search, trial) -> TrackedJob:
         key=f"{search.name}-{fingerprint(canonical(search))[:16]}-{trial.number}",
         name=f"trial {trial.number}",
         params=trial.params,
-        tags={"kind": "trial", "state": trial.state.name.lower()},
+        tags={"stage": "trial", "state": trial.state.name.lower()},
         metrics={k: v for k, v in trial.user_attrs.items() if isinstance(v, int | float)},
     )
 

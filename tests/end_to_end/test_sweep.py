@@ -58,7 +58,13 @@ def test_tracked_sweep_has_parent_table_and_children(finished_sweep):
     assert len(children) == 11 and {r.info.status for r in runs} == {"FINISHED"}
     assert {r.data.tags["mlflow.parentRunId"] for r in children} == {parent.info.run_id}
     (teacher,) = [r for r in children if r.info.run_name == "teacher/S1_02/seed0"]
-    assert teacher.data.tags["session"] == "S1_02" and "r2" in teacher.data.metrics
+    tags = {"stage": "finetune", "method": "MS-Spike", "session": "S1_02", "subject": "S1", "seed": "0"}
+    assert tags | {"protocol": "corrected"} == {name: teacher.data.tags.get(name) for name in (*tags, "protocol")}
+    found = client.search_runs([experiment.experiment_id], "tags.stage = 'distill' and tags.session = 'S1_02'")
+    assert [run.info.run_name for run in found] == ["distilled/S1_02/seed0"]
+    (data,) = teacher.inputs.dataset_inputs
+    assert data.dataset.name == "S1_02" and len(data.dataset.digest) == 36
+    assert "r2" in teacher.data.metrics and teacher.data.params["training.epochs"] == "10"
     assert len(client.get_metric_history(teacher.info.run_id, "valid_loss")) == 10
     names = {a.path for a in client.list_artifacts(parent.info.run_id)}
     assert {"results.json", "figures"} <= names

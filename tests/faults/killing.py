@@ -21,20 +21,18 @@ from ..commands import SWEEP, raydistill, read_json, start
 
 VICTIMS = ("worker", "driver", "raylet")
 TITLES = {"worker": "ray::RayTrainWorker", "raylet": "/raylet/raylet"}
-EPOCHS = 16
 PRETRAINING = "ms_spike/seed0"
 
 
-def sweep_text(epochs: int = EPOCHS) -> str:
-    """One pretraining, saved four times an epoch, and a model on one session that starts from it."""
-    text = SWEEP.replace("pretraining: {epochs: 8}", f"pretraining: {{epochs: {epochs}}}")
-    text = text.replace("checkpoint_every: 1", "checkpoint_every: 0.25")
-    text = text[: text.index("sessions:")]
-    return text + (
-        "sessions:\n  held_out: {names: [S1_02]}\n  pretraining: {except: held_out}\n"
-        "jobs:\n  ms_spike: {pretrain: spikes, on: pretraining, workers: 2}\n"
-        "  teacher: {finetune: ms_spike, each: held_out}\nmethods: {MS-Spike: teacher}\n"
-    )
+def sweep_text() -> str:
+    """The small sweep's pretraining, saved four times an epoch, and the models on one session that start from it."""
+    text = SWEEP.replace("checkpoint_every: 1", "checkpoint_every: 0.25")
+    return "".join(line for line in text.splitlines(True) if not line.startswith(OTHERS)).replace(METHODS, TEACHER)
+
+
+OTHERS = ("  distilled:", "  ss_lfp:", "compare:", "align:")
+METHODS = "{Distilled LFP: distilled, MS-Spike: teacher, SS-LFP: ss_lfp}"
+TEACHER = "{MS-Spike: teacher}"
 
 
 @dataclass
@@ -127,39 +125,33 @@ def disturb(running: Running, victim: str, chance: random.Random) -> bool:
     return True
 
 
-def outcome(folder: Path) -> dict[str, bytes]:
+def outcome(sweep: Path, runs: Path) -> dict[str, bytes]:
     """What must not differ: weights, history, and scores."""
-    plan = read_json("plan", "sweep.yaml", cwd=folder)
-    jobs = {job["name"]: folder / "runs" / "jobs" / job["key"] for job in plan["jobs"] if job["kind"] != "baseline"}
+    asked = (sweep, "--runs", runs)
+    plan = read_json("plan", *asked, cwd=runs.parent)
+    jobs = {job["name"]: runs / "jobs" / job["key"] for job in plan["jobs"] if job["kind"] != "baseline"}
     found = {f"{name} {file}": (job / file).read_bytes() for name, job in jobs.items() for file in FILES}
-    results = read_json("results", "sweep.yaml", cwd=folder)
+    results = read_json("results", *asked, cwd=runs.parent)
     return found | {"scores": json.dumps(results["scores"]).encode()}
 
 
 FILES = ("model.safetensors", "history.jsonl")
 
 
-def undisturbed(folder: Path) -> dict[str, bytes]:
-    (folder / "sweep.yaml").write_text(sweep_text())
-    raydistill("sweep", "sweep.yaml", cwd=folder, check=0)
-    return outcome(folder)
-
-
-def disturbed(folder: Path, whole: Path, victims: tuple[str, ...], seed: int) -> tuple[dict[str, bytes], int]:
-    """The outcome after all these kills, as far as the pretraining lasted, and how many there were.
+def disturbed(folder: Path, whole: Path, victims: tuple[str, ...], seed: int) -> int:
+    """Run the sweep in the folder with all these kills, as far as the pretraining lasts; how many there were.
 
     Args:
-        whole: folder of an undisturbed run, whose recordings are taken over: it is the training that is disturbed.
+        whole: runs folder of an undisturbed one, whose recordings are taken over: it is the training that is disturbed.
     """
-    shutil.copy(whole / "sweep.yaml", folder)
     for part in ("recordings", "stores"):
-        shutil.copytree(whole / "runs" / part, folder / "runs" / part)
+        shutil.copytree(whole / part, folder / "runs" / part)
     chance, running, kills = random.Random(seed), Running(folder), 0
     for victim in victims:
         kills += disturb(running, victim, chance)
     code = running.process.wait(300)
     assert code == 0, f"exit {code}; see {folder / 'log.txt'}"
-    return outcome(folder), kills
+    return kills
 
 
 def main() -> None:
@@ -167,16 +159,19 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="raydistill-kills-") as folder:
-        whole = Path(folder) / "whole"
-        whole.mkdir()
-        expected, killed, run = undisturbed(whole), 0, 0
+    with tempfile.TemporaryDirectory(prefix="raydistill-kills-") as root:
+        sweep, whole = Path(root) / "sweep.yaml", Path(root) / "runs"
+        sweep.write_text(sweep_text())
+        raydistill("sweep", sweep, cwd=root, check=0)
+        expected, killed, run = outcome(sweep, whole), 0, 0
         while killed < given.kills:
-            here = Path(folder) / str(run)
+            here = Path(root) / str(run)
             here.mkdir()
+            shutil.copy(sweep, here)
             n = min(6, given.kills - killed)
             victims = tuple(VICTIMS[(killed + i) % 3] for i in range(n))
-            found, kills = disturbed(here, whole, victims, given.seed + run)
+            kills = disturbed(here, whole, victims, given.seed + run)
+            found = outcome(sweep, here / "runs")
             different = [name for name in expected if expected[name] != found[name]]
             assert not different, f"after {victims}: {different} differ"
             killed, run = killed + kills, run + 1

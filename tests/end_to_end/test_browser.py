@@ -92,9 +92,9 @@ def test_experiment_shows_the_sweep_and_its_jobs_below_it(browser, ui, tracked):
     browser.get(f"{ui}/experiments/{experiment}/runs")
     wait_for(browser, "sweep", lambda: "12 matching runs" in text_of(browser))
     script = "return [...document.querySelectorAll('a')].filter(a => a.innerText.trim() == arguments[0]).length"
-    assert browser.execute_script(script, "small") and not browser.execute_script(script, "distilled/S1_02/seed0")
-    expand = "[...document.querySelectorAll('.ag-cell svg, .ag-cell button')][0].closest('button, svg').dispatchEvent"
-    browser.execute_script(f"{expand}(new MouseEvent('click', {{bubbles: true}}))")
+    wait_for(browser, "sweep in the table", lambda: browser.execute_script(script, "small"))
+    assert not browser.execute_script(script, "distilled/S1_02/seed0"), "jobs stand below the sweep, not beside it"
+    browser.execute_script("document.querySelector('[role=gridcell] button').click()")
     wait_for(browser, "job", lambda: browser.execute_script(script, "distilled/S1_02/seed0"))
     assert all(browser.execute_script(script, name) for name in ("teacher/S1_02/seed0", "ss_lfp/S1_02/seed0"))
     picture(browser, "experiment")

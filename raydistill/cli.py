@@ -87,25 +87,30 @@ def sweep(
 @app.command
 def plan(
     file: Path,
-    *,
+    /,
+    *more: Path,
     runs: Runs = RUNS,
     only: Only = (),
     sessions: Sessions = "*",
     set_: Overrides = (),
     json_: AsJson = False,
 ):
-    """The jobs of a sweep, each done, missing, stale or failed, and why. Starts nothing."""
+    """The jobs of a sweep, or of several together, each done, missing, stale or failed, and why. Starts nothing."""
     from raydistill.config.sweep import load_sweep
-    from raydistill.sweep.plan import Choice, narrow, render
+    from raydistill.sweep.plan import Choice, lines, narrow, together
     from raydistill.sweep.plan import plan as make_plan
-    from raydistill.sweep.prepare import known_entries
+    from raydistill.sweep.prepare import known_entries, store_uri
 
-    config = load_sweep(file, set_)
-    planned = narrow(make_plan(config, known_entries(config, runs), runs), Choice(only, sessions))
+    stores, plans = {}, []
+    for config in (load_sweep(each, set_) for each in (file, *more)):
+        uri = store_uri(config, runs)
+        stores[uri] = stores.get(uri) or known_entries(config, runs)  # a store that several share is read once
+        plans.append(narrow(make_plan(config, stores[uri], runs), Choice(only, sessions)))
+    planned = together(plans)
     if json_:
         print(json.dumps(planned.to_json(), indent=1))
     else:
-        render(planned, _console())
+        print(*lines(planned), sep="\n")
 
 
 @app.command

@@ -89,16 +89,18 @@ def _instances(sweep, name, config: JobConfig, method, groups, made):
     modalities = {sweep.modality_of(job) for job in (name, config.distill) if job}
     needed = {one for m in modalities for one in (("spikes", "lfp") if m == "multimodal" else (m,))}
     _need(sweep, name, sessions, *sorted(needed))
+    recipe, engine = _recipe(sweep, name), asdict(sweep.engine_of(config))
     if config.is_pretraining:
-        spec, start = _spec(sweep, name, sessions, config.seed, made)
-        yield (name, None, None), _job(sweep, config, f"{name}/seed{config.seed}", None, None, config.seed, spec, start)
+        own, start = _own(sweep, name, sessions, config.seed, made)
+        title = f"{name}/seed{config.seed}"
+        yield (name, None, None), _job(config, title, None, None, config.seed, recipe | own, start, engine)
         return
     for entry in sessions:
         for seed in sweep.seeds_of(config):
-            spec, start = _spec(sweep, name, [entry], seed, made)
-            spec |= {"behavior": _behavior(sweep, entry)}
+            own, start = _own(sweep, name, [entry], seed, made)
+            own |= {"behavior": _behavior(sweep, entry)}
             title = f"{name}/{entry.session}/seed{seed}"
-            yield (name, entry.session, seed), _job(sweep, config, title, method, entry, seed, spec, start)
+            yield (name, entry.session, seed), _job(config, title, method, entry, seed, recipe | own, start, engine)
 
 
 def _made_before(sweep, name, other, session, seed, made) -> str:
@@ -191,31 +193,35 @@ def _behavior(sweep, entry):
     return list(sweep.behavior or entry.behavior)
 
 
-def _spec(sweep, name, entries, seed, made):
-    """Everything that changes the answer of a job, and nothing else; and the keys of the jobs that it starts from."""
+def _recipe(sweep, name) -> dict:
+    """What all jobs of one line have in common of everything that changes their answer, and nothing else."""
     config, modality, value = sweep.jobs[name], sweep.modality_of(name), sweep.embedding_of(name)
     model, training = asdict(sweep.model_of(config)), asdict(sweep.training_of(config))
     unused = _unused(config, modality, value, model["backbone"])
-    weights = config.source and _made_before(sweep, name, config.source, entries[0].session, seed, made)
-    teachers = {
-        e.session: _made_before(sweep, name, config.distill, e.session, seed, made) for e in entries if config.distill
-    }
-    spec = {
+    recipe = {
         "format": FORMAT_VERSION,
         "kind": config.kind,
         "modality": modality,
         "value": value,
         "supervision": config.supervision,
-        "sessions": {e.session: e.content for e in entries},
         "model": {k: v for k, v in model.items() if k not in unused},
         "training": {k: v for k, v in training.items() if k not in unused},
-        "seed": seed,
-        "weights": weights,
-        "teachers": teachers,
     }
     if config.unfreeze_epoch is not None:
-        spec["unfreeze_epoch"] = config.unfreeze_epoch
-    return canonical(spec), tuple(dict.fromkeys(key for key in (weights, *teachers.values()) if key))
+        recipe["unfreeze_epoch"] = config.unfreeze_epoch
+    return canonical(recipe)
+
+
+def _own(sweep, name, entries, seed, made) -> tuple[dict, tuple[str, ...]]:
+    """What changes the answer of one job besides, and the keys of the jobs that it starts from."""
+    config = sweep.jobs[name]
+    weights = config.source and _made_before(sweep, name, config.source, entries[0].session, seed, made)
+    teachers = {
+        e.session: _made_before(sweep, name, config.distill, e.session, seed, made) for e in entries if config.distill
+    }
+    sessions = {e.session: e.content for e in entries}
+    own = {"sessions": sessions, "seed": seed, "weights": weights, "teachers": teachers}
+    return own, tuple(dict.fromkeys(key for key in (weights, *teachers.values()) if key))
 
 
 def _unused(config: JobConfig, modality, value, backbone) -> set[str]:
@@ -232,7 +238,7 @@ def _unused(config: JobConfig, modality, value, backbone) -> set[str]:
     return unused
 
 
-def _job(sweep, config, name, method, entry, seed, spec, start):
+def _job(config, name, method, entry, seed, spec, start, engine):
     return Job(
         key=fingerprint(spec),
         name=name,
@@ -244,7 +250,7 @@ def _job(sweep, config, name, method, entry, seed, spec, start):
         spec=spec,
         depends_on=start,
         workers=config.worker_range,
-        engine=asdict(sweep.engine_of(config)),
+        engine=engine,
     )
 
 

@@ -121,6 +121,18 @@ def narrow(whole: Plan, choice: Choice) -> Plan:
     return closure(whole, [job.key for job in chosen])
 
 
+def together(plans: list[Plan]) -> Plan:
+    """The jobs of several sweeps, those that they share once."""
+    if len(plans) == 1:
+        return plans[0]
+    jobs = {p.job.key: p for each in plans for p in each.planned}
+    return Plan(
+        protocol=" and ".join(dict.fromkeys(each.protocol for each in plans)),
+        planned=tuple(jobs.values()),
+        notes=tuple(dict.fromkeys(note for each in plans for note in each.notes)),
+    )
+
+
 def closure(whole: Plan, keys: Iterable[str]) -> Plan:
     """These jobs, and all that they start from."""
     jobs, needed, waiting = {p.job.key: p.job for p in whole.planned}, set(), list(keys)
@@ -155,18 +167,12 @@ def _missing_of_paper(sweep, entries):
     )
 
 
-def render(plan: Plan, console) -> None:
+def lines(plan: Plan) -> list[str]:
     """A line a job, then the counts and the time that the missing ones will take."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for column in ("job", "state", "key", "reason"):
-        table.add_column(column)
-    for p in plan.planned:
-        table.add_row(p.job.name, p.state, p.job.key[:12], p.reason)
-    console.print(table)
+    width = max((len(p.job.name) for p in plan.planned), default=0)
+    made = [f"{'job':<{width}}  {'state':<7}  {'key':<12}  reason"]
+    made += [f"{p.job.name:<{width}}  {p.state:<7}  {p.job.key[:12]}  {p.reason}".rstrip() for p in plan.planned]
     counts = ", ".join(f"{n} {state}" for state, n in plan.to_json()["counts"].items() if n)
     seconds = sum(p.estimated_s for p in plan.todo)
-    for note in plan.notes:
-        console.print(note)
-    console.print(f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run")
+    made += plan.notes
+    return [*made, f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run"]

@@ -36,6 +36,18 @@ def test_finished_sweep_plan_has_the_promised_shape(finished_sweep):
     assert by_name["distilled/S1_02/seed0"]["depends_on"] == [by_name["teacher/S1_02/seed0"]["key"]]
 
 
+def test_sweeps_planned_together_count_what_they_share_once(finished_sweep, tmp_path):
+    more = tmp_path / "more.yaml"
+    text = (finished_sweep / "sweep.yaml").read_text().replace("name: small", "name: more")
+    more.write_text(
+        text.replace("methods: {", "  ss_spikes: {train: spikes, each: held_out}\nmethods: {SS-Spike: ss_spikes, ")
+    )
+    plan = read_json("plan", "sweep.yaml", more, cwd=finished_sweep)
+    assert plan["counts"] == {"done": 11, "missing": 2, "stale": 0, "failed": 0}
+    told = raydistill("plan", "sweep.yaml", more, cwd=finished_sweep, check=0).stdout.splitlines()
+    assert len(told) == 1 + 13 + 1 and told[-1].startswith("13 jobs: 11 done, 2 missing; about ")
+
+
 def test_changed_value_makes_its_jobs_stale_and_says_why(finished_sweep):
     plan = read_json("plan", "sweep.yaml", "--set", "jobs.ss_lfp.training.epochs=11", cwd=finished_sweep)
     stale = {job["name"]: job["reason"] for job in plan["jobs"] if job["state"] == "stale"}

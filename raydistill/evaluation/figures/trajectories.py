@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from raydistill.evaluation.figures.style import COLORS, GREY, TWO_COLUMNS, legend_columns, save, styled
+from raydistill.evaluation.figures.style import COLORS, GREY, TWO_COLUMNS, save, styled
 from raydistill.evaluation.sequences import Sequences
 
 
@@ -19,7 +18,7 @@ def trajectories(
     path: Path,
     seconds: float = 15.0,
 ) -> dict[str, Path]:
-    """The first scored seconds of one session: a row for each behavior column (K), a line for each method.
+    """The first scored seconds of one session: a row for each method, a column for each of behavior (K).
 
     Segments follow each other as they were scored; a dotted line where time is missing.
 
@@ -32,25 +31,22 @@ def trajectories(
     time_s = np.arange(n_bins) * width_s
     ends = np.cumsum(any_.bins)
     after = any_.numbers[1:] - any_.numbers[:-1]
-    gaps = [end for end, step in zip(ends, after, strict=False) if end < n_bins and step != 1]
+    gaps = [end * width_s for end, step in zip(ends, after, strict=False) if end < n_bins and step != 1]
 
-    figure = Figure(figsize=(TWO_COLUMNS, 0.6 + 1.15 * len(columns)))
-    axes = figure.subplots(len(columns), 1, sharex=True, squeeze=False)[:, 0]
-    for k, (ax, name) in enumerate(zip(axes, columns, strict=True)):
-        ax.plot(time_s, any_.true[:n_bins, k], color="black", linewidth=1.1)
-        for m, (found, _) in enumerate(decoded.values()):
-            ax.plot(time_s, found.decoded[:n_bins, k], color=COLORS[m % len(COLORS)], linewidth=0.8, alpha=0.9)
-        for gap in gaps:
-            ax.axvline(gap * width_s, color=GREY, linewidth=0.6, linestyle=":")
-        ax.set_ylabel(f"{name} (SD)")
-        ax.set_xlim(0, time_s[-1])
-    axes[-1].set_xlabel(f"scored time of {session} (s)")
-    handles = [Line2D([], [], color="black", linewidth=1.1, label="recorded")]
-    handles += [
-        Line2D([], [], color=COLORS[m % len(COLORS)], linewidth=1, label=f"{name}, R² {r2:.2f}")
-        for m, (name, (_, r2)) in enumerate(decoded.items())
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(handles, TWO_COLUMNS))
+    figure = Figure(figsize=(TWO_COLUMNS, 0.55 + 0.8 * len(decoded)))
+    axes = figure.subplots(len(decoded), len(columns), sharex=True, sharey="col", squeeze=False)
+    for m, (row, (method, (found, r2))) in enumerate(zip(axes, decoded.items(), strict=True)):
+        for k, ax in enumerate(row):
+            ax.plot(time_s, any_.true[:n_bins, k], color="black", linewidth=0.9)
+            ax.plot(time_s, found.decoded[:n_bins, k], color=COLORS[m % len(COLORS)], linewidth=0.8)
+            for gap in gaps:
+                ax.axvline(gap, color=GREY, linewidth=0.6, linestyle=":")
+            ax.set_xlim(0, time_s[-1])
+        row[0].set_ylabel(f"{method}\nR² {r2:.2f}", color=COLORS[m % len(COLORS)])
+    for ax, name in zip(axes[0], columns, strict=True):
+        ax.set_title(f"{name} (SD); black: recorded", loc="left")
+    for ax in axes[-1]:
+        ax.set_xlabel(f"scored time of {session} (s)")
     rows = [
         (name, t, "recorded" if method is None else method, value)
         for k, name in enumerate(columns)

@@ -4,10 +4,12 @@ Axes: N bins of all segments of the session, one after another in time; D width,
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from raydistill.errors import DataError, suggest
 from raydistill.evaluation.latents import latents_of, score_by_head, score_by_least_squares
@@ -32,8 +34,8 @@ class Decoder:
     """What `raydistill decode --json` prints: R² and what it rests on."""
     sequences: Sequences
     """Of the scored segments."""
-    read: object
-    """From latents (n, D) as torch.Tensor to behavior (n, K), z-scored."""
+    read: Callable[[torch.Tensor], np.ndarray]
+    """From latents (n, D) to behavior (n, K), z-scored."""
 
 
 def open_decoder(folder: Path, store: Store, session: str, known: str | None, behavior: tuple[str, ...]) -> Decoder:
@@ -89,8 +91,6 @@ class Decoded:
 
 def decode_session(decoder: Decoder, store: Store) -> Decoded:
     """Latents and decoded behavior of every bin in every fold."""
-    import torch
-
     segments, entry = sorted(store.read(decoder.entry), key=lambda s: s.number), decoder.entry
     with torch.no_grad():
         latents = torch.cat(list(latents_of(decoder.model, segments, decoder.inputs)))
@@ -138,6 +138,12 @@ def _opened(folder: Path, store: Store, session: str, known: str | None) -> tupl
         if not needed[modality]:
             raise DataError(f"the model reads {modality}, which session {session} does not have")
     if known is not None:
+        trained = model.spec.provenance.get("normalisation", {}).get(known, {}).get("lfp")
+        if trained and needed["lfp"] != (channels := len(trained["mean"])):
+            raise DataError(
+                f"session {session} has {needed['lfp']} channels, but {known}, for which the model was trained, "
+                f"{channels}: a frozen model knows a channel by its number"
+            )
         model.tokenizer.space.aliases[session] = known
     elif session not in model.spec.sessions:
         there = ", ".join(sorted(model.spec.sessions))

@@ -144,7 +144,19 @@ def _decodes(sweep, method, decoder: MethodConfig, made, groups, known):
             f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {decoder.as_}"
             f"{suggest(decoder.as_, {session for session, _ in trained})}"
         )
+    if sources[0].spec["modality"] != "spikes":
+        _same_array(f"{sweep.name}: methods.{method}", known[decoder.as_], entries)
     return [(entry, job) for entry in entries for job in sources]
+
+
+def _same_array(at, source, entries):
+    """A channel stands for a place on the array, and a frozen model knows it by its number."""
+    for entry in entries:
+        if entry.n_channels != source.n_channels:
+            raise ConfigError(
+                f"{at}: session {entry.session} has {entry.n_channels} channels, but {source.session}, whose model is "
+                f"to decode it, {source.n_channels}; leave it out, or ingest both with the same (`drop_channels`)"
+            )
 
 
 def _evaluation(sweep, method, decoder: MethodConfig, entry, trained: Job) -> Job:

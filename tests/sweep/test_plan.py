@@ -268,6 +268,13 @@ def test_method_that_cannot_be_decoded_so_is_refused(method, said):
     assert said in str(caught.value)
 
 
+def test_frozen_model_is_not_decoded_on_another_number_of_channels():
+    entries = [make_entry(e.session, n_channels=95 if e.session == "b_1" else e.n_channels) for e in ENTRIES]
+    sweep = build(SweepConfig, SWEEP | DECODED, Where("sweep.yaml"))
+    with pytest.raises(ConfigError, match=r"methods.Frozen: session b_1 has 95 channels, but a_2, whose model is to"):
+        expand(sweep, entries)
+
+
 def test_panels_compare_within_the_sessions_of_each_figure(tmp_path):
     answers = {"F3": "held_out", "F11": {"on": "others", "compare": "SS > Distilled", "called": {"SS": "SS-LFP"}}}
     sessions = SWEEP["sessions"] | {"others": {"names": "a_2"}}

@@ -1,0 +1,30 @@
+"""Ctrl-C in the fan-out: the sweep ends at once with 130, leaves no process behind and keeps what was done."""
+
+import os
+import shutil
+import signal
+
+from ..commands import read_json, start, wait_until
+from .killing import descendants
+from .killing_driver import done_jobs
+
+
+def test_interrupted_sweep_stops_its_workers_and_keeps_what_is_done(finished_sweep, tmp_path):
+    for part in ("sweep.yaml", "runs"):
+        copy = shutil.copytree if (finished_sweep / part).is_dir() else shutil.copy
+        copy(finished_sweep / part, tmp_path / part)
+    longer = ("--set", "jobs.teacher.training.epochs=40")  # than the interruption takes
+    before = done_jobs(tmp_path)
+    process = start("sweep", "sweep.yaml", *longer, cwd=tmp_path)
+    wait_until(lambda: any("ImplicitFunc" in title for title in descendants(process.pid).values()), process)
+    wait_until(lambda: list(tmp_path.glob("runs/jobs/*/checkpoints/epoch-*")), process)
+    workers = descendants(process.pid)
+
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.wait(60) == 130
+    assert "Traceback" not in (tmp_path / "log.txt").read_text()
+    assert not [pid for pid in workers if os.path.exists(f"/proc/{pid}/exe") and os.readlink(f"/proc/{pid}/exe")]
+    assert done_jobs(tmp_path).items() >= before.items()
+    plan = read_json("plan", "sweep.yaml", *longer, cwd=tmp_path)
+    reasons = {job["name"]: job["reason"] for job in plan["jobs"] if job["state"] != "done"}
+    assert any(reason.startswith("continues after epoch") for reason in reasons.values()), reasons

@@ -1,0 +1,57 @@
+"""Jobs share a GPU as far as their shares add up to it, by Ray's count of a GPU that need not be there."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import json, sys, time
+import ray
+from ray import tune
+from raydistill.sweep.fanout import Dealer, Resources, jobs_at_once, run_tune
+from raydistill.sweep.jobs import Places
+
+
+class Jobs(Dealer):
+    def __init__(self, n):
+        super().__init__(metric="begun", mode="max")
+        self.left, self.seen = n, []
+
+    def suggest(self, trial_id):
+        if not self.left:
+            return tune.search.Searcher.FINISHED
+        self.left -= 1
+        return {}
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        self.seen.append([result["begun"], result["ended"], result["gpu"]])
+
+
+def job(config):
+    begun = time.time()
+    time.sleep(4)
+    (gpu,) = ray.get_runtime_context().get_accelerator_ids()["GPU"]
+    tune.report({"begun": begun, "ended": time.time(), "gpu": gpu})
+
+
+ray.init(num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+places, resources = Places(sys.argv[1], "", "cuda"), Resources(cpus=1, gpu=float(sys.argv[2]))
+jobs = Jobs(3)
+run_tune(job, jobs, 3, places, resources)
+print(json.dumps({"room": jobs_at_once(places, resources), "seen": jobs.seen}))
+"""
+
+
+@pytest.mark.parametrize(("share", "at_once"), [(0.5, 2), (0.6, 1)])
+def test_jobs_share_a_gpu_as_far_as_their_shares_add_up(tmp_path, share, at_once):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), str(share)], capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert {gpu for *_, gpu in found["seen"]} == {"0"} and len(found["seen"]) == 3
+    most = max(sum(begun <= at < ended for begun, ended, _ in found["seen"]) for at, *_ in found["seen"])
+    assert most == found["room"] == min(at_once, os.cpu_count())

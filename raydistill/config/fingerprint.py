@@ -16,6 +16,8 @@ FORMAT_VERSION = 2
 
 def canonical(value):
     """Plain JSON data for `value`; raises TypeError for types whose encoding is not one and the same."""
+    if value is None or isinstance(value, str | bool | int):  # first, as most are
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
@@ -31,8 +33,6 @@ def canonical(value):
             raise TypeError(f"{value} has no place in an identity")
         # 1.0 and 1 are the same setting, whichever way the file spells it.
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
-    if value is None or isinstance(value, str | bool | int):
-        return value
     raise TypeError(f"{type(value).__name__} cannot be part of an identity")
 
 

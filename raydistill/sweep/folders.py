@@ -94,14 +94,15 @@ def _marked_weights(folder: Path) -> str | None:
 def job_state(runs: Path, job: Job, key_before: str | None) -> tuple[str, str]:
     """State and reason."""
     folder = job_folder(runs, job.key)
-    if is_done(runs, job.key):
-        return DONE, ""
-    if (folder / MARKER).exists():
-        return MISSING, "a file of its folder is damaged; it is made again"
-    if (folder / FAILURE).exists():
-        return FAILED, json.loads((folder / FAILURE).read_text())["cause"]
-    if reached := _newest_checkpoint(folder):
-        return MISSING, f"continues after {reached}"
+    if folder.exists():
+        if is_done(runs, job.key):
+            return DONE, ""
+        if (folder / MARKER).exists():
+            return MISSING, "a file of its folder is damaged; it is made again"
+        if (folder / FAILURE).exists():
+            return FAILED, json.loads((folder / FAILURE).read_text())["cause"]
+        if reached := _newest_checkpoint(folder):
+            return MISSING, f"continues after {reached}"
     if key_before and key_before != job.key and is_done(runs, key_before):
         old = json.loads((job_folder(runs, key_before) / "job.json").read_text())["spec"]
         return STALE, _first_difference(old, job.spec)

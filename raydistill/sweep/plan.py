@@ -81,7 +81,8 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: Path) -> Plan:
         seconds = round(needs * pace(job, rates), 1)
         made = Planned(job=job, state=state, reason=reason, estimated_s=seconds, work=needs, parameters=size)
         planned.append(made)
-    protocols = sorted({e.protocol for e in entries if any(j.session == e.session for j in jobs)})
+    read = {job.session for job in jobs}
+    protocols = sorted({e.protocol for e in entries if e.session in read})
     return Plan(" and ".join(protocols), tuple(planned), _missing_of_paper(sweep, entries), _panels(sweep, entries))
 
 

@@ -42,25 +42,6 @@ def test_truncated_file_of_a_job_makes_that_job_alone_missing(finished_sweep, tm
     assert all(job["state"] == "done" for job in read_json("plan", "sweep.yaml", cwd=tmp_path / "copy")["jobs"])
 
 
-def test_deleted_job_is_made_again_and_what_started_from_it_is_kept(finished_sweep, tmp_path):
-    shutil.copytree(finished_sweep, tmp_path / "copy")
-    folder = tmp_path / "copy"
-    jobs = {job["name"]: job for job in read_json("plan", "sweep.yaml", cwd=folder)["jobs"]}
-    deleted = folder / "runs" / "jobs" / jobs["teacher/S1_02/seed0"]["key"]
-    shutil.rmtree(deleted)
-    todo = {j["name"]: j for j in read_json("plan", "sweep.yaml", cwd=folder)["jobs"] if j["state"] != "done"}
-    assert {name: job["state"] for name, job in todo.items()} == {
-        "teacher/S1_02/seed0": "missing",
-        "distilled/S1_02/seed0": "missing",
-    }
-    assert todo["distilled/S1_02/seed0"]["reason"].startswith("teacher/S1_02/seed0 is made again")
-
-    raydistill("run", deleted.name, cwd=folder, check=0)
-    weights = deleted / "model.safetensors"
-    assert weights.read_bytes() == (finished_sweep / weights.relative_to(folder)).read_bytes()
-    assert all(job["state"] == "done" for job in read_json("plan", "sweep.yaml", cwd=folder)["jobs"])
-
-
 def test_changed_value_of_a_teacher_makes_its_students_stale_too(finished_sweep):
     changed = ("--set", "jobs.teacher.training.epochs=11")
     plan = read_json("plan", "sweep.yaml", *changed, cwd=finished_sweep)

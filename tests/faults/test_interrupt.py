@@ -13,7 +13,8 @@ def test_interrupted_sweep_stops_its_workers_and_keeps_what_is_done(finished_swe
     for part in ("sweep.yaml", "runs"):
         copy = shutil.copytree if (finished_sweep / part).is_dir() else shutil.copy
         copy(finished_sweep / part, tmp_path / part)
-    longer = ("--set", "jobs.teacher.training.epochs=40")  # than the interruption takes
+    endless = "jobs.teacher.training.epochs=100000", "jobs.teacher.training.patience=100000"
+    longer = [word for value in endless for word in ("--set", value)]
     before = done_jobs(tmp_path)
     process = start("sweep", "sweep.yaml", *longer, cwd=tmp_path)
     wait_until(lambda: any("ImplicitFunc" in title for title in descendants(process.pid).values()), process)
@@ -28,3 +29,4 @@ def test_interrupted_sweep_stops_its_workers_and_keeps_what_is_done(finished_swe
     plan = read_json("plan", "sweep.yaml", *longer, cwd=tmp_path)
     reasons = {job["name"]: job["reason"] for job in plan["jobs"] if job["state"] != "done"}
     assert any(reason.startswith("continues after epoch") for reason in reasons.values()), reasons
+    assert {name.partition("/")[0] for name in reasons} == {"teacher", "distilled"}

@@ -57,6 +57,23 @@ def test_only_the_chosen_sessions_are_run(copy):
     assert (found["ss_lfp/S1_02/seed0"], found["ss_lfp/S2_02/seed0"]) == ("done", "missing")
 
 
+def test_deleted_job_is_made_again_and_what_started_from_it_is_kept(copy, finished_sweep):
+    sweep, runs = load_sweep(copy / "sweep.yaml"), copy / "runs"
+    planned = lambda: plan(sweep, Store(store_uri(sweep, runs)).entries(), runs)  # noqa: E731
+    keys = {job.name: job.key for job in planned().jobs}
+    deleted, student = (runs / "jobs" / keys[f"{name}/S1_02/seed0"] for name in ("teacher", "distilled"))
+    made = (student / "_SUCCESS").stat().st_mtime_ns
+    shutil.rmtree(deleted)
+    reasons = {p.job.name: p.reason for p in planned().todo}
+    assert reasons["teacher/S1_02/seed0"] == "not run yet" and len(reasons) == 2
+    assert reasons["distilled/S1_02/seed0"].startswith("teacher/S1_02/seed0 is made again; kept if")
+
+    run(copy, ())
+    assert not planned().todo and (student / "_SUCCESS").stat().st_mtime_ns == made
+    weights = (deleted / "model.safetensors").relative_to(copy)
+    assert (copy / weights).read_bytes() == (finished_sweep / weights).read_bytes()
+
+
 def test_job_whose_source_is_gone_cannot_be_run_alone(copy):
     sweep, runs = load_sweep(copy / "sweep.yaml"), copy / "runs"
     jobs = {p.job.name: p.job for p in plan(sweep, Store(store_uri(sweep, runs)).entries(), runs).planned}

@@ -50,14 +50,14 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
                 r2 = [s.r2 for s in baselines if (s.method, s.subject) == (baseline, subject)]
                 if r2:
                     span = [g * step - 0.5, g * step + len(methods) - 0.5]
-                    ax.plot(span, [np.mean(r2)] * 2, color=GREY, linestyle=DASHES[b % 3], linewidth=1, zorder=1)
+                    ax.plot(span, [np.mean(r2)] * 2, **_line(b), linewidth=1, zorder=1)
         ax.set_xticks([g * step + (len(methods) - 1) / 2 for g in range(len(shown))], shown)
         ax.set_xlim(-0.8, max(columns, 1) - 1.2)
         ax.tick_params(axis="x", length=0)
         ax.set_ylabel("decoding R²")
     ax.set_xlabel("subject")
     handles = [marker(m, method) for m, method in enumerate(methods)]
-    handles += [Line2D([], [], color=GREY, linestyle=DASHES[b % 3], label=name) for b, name in enumerate(lines)]
+    handles += [Line2D([], [], label=name, **_line(b)) for b, name in enumerate(lines)]
     width = figure.get_figwidth()
     figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(handles, width))
     return save(
@@ -70,6 +70,11 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
             for s in group
         ],
     )
+
+
+def _line(b):
+    """Of the b-th baseline."""
+    return {"color": GREY, "linestyle": DASHES[b % len(DASHES)]}
 
 
 def _dots(ax, x, scores: Sequence[Score], m):
@@ -124,7 +129,7 @@ def _pair_lines(ax, c: Comparison):
     ax.set_xlim(-0.3, 1.3)
     interval = f"\n95% CI {c.ci_low:+.3f} to {c.ci_high:+.3f}" if np.isfinite(c.ci_low) else ""
     ax.set_xlabel(
-        f"{c.mean_difference:+.3f} R²{interval}\n{c.wins} better (blue), {c.losses} worse (orange)\n"
+        f"{c.mean_difference:+.3f} R²{interval}\n{c.wins} better (blue)\n{c.losses} worse (orange)\n"
         f"signed rank, n = {c.test.n}: p = {c.test.p:.2g}\nHolm: p = {c.p_holm:.2g}\n"
         f"{c.session_level.n} sessions: p = {c.session_level.p:.2g}",
         fontsize=6,

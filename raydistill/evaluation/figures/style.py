@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D")
-DASHES = ((0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+DASHES = ((0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (1, 3)), (0, (3, 1, 1, 1, 1, 1)))
 GREY = "#8a8a8a"
 
 STYLE = {

@@ -120,11 +120,17 @@ def test_figure_of_the_sweep_opens(browser, ui, tracked):
     picture(browser, "figure")
 
 
+@pytest.fixture(scope="module")
+def page(finished_sweep, tmp_path_factory):
+    """The page of the finished sweep."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    raydistill("report", "sweep.yaml", "--out", path, cwd=finished_sweep, check=0)
+    return path
+
+
 @pytest.mark.parametrize("look", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
-def test_page_of_the_sweep_fits_the_window_and_asks_for_nothing(browser, finished_sweep, tmp_path, look, width):
-    page = tmp_path / "report.html"
-    raydistill("report", "sweep.yaml", "--out", page, cwd=finished_sweep, check=0)
+def test_page_of_the_sweep_fits_the_window_and_asks_for_nothing(browser, page, look, width):
     media = [{"name": "prefers-color-scheme", "value": look}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}

@@ -10,10 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import jinja2
-import numpy as np
 
 from raydistill.evaluation.panel import ALL, printed_alignment
-from raydistill.evaluation.results import Results, in_words, method_table, unique
+from raydistill.evaluation.results import Results, in_words, method_table, session_means
 
 PROTOCOLS = {
     "corrected": "Normalisation is fitted on train segments alone and the folds have exactly the sizes that were asked "
@@ -66,9 +65,8 @@ class Background:
     job_names: Mapping[str, str]
     """Key -> name, of the jobs that failed."""
     lines: Sequence[Line]
-    last_run_s: float | None
     last_run: str
-    """The same in words."""
+    """How long it took, in words; empty where that is not known."""
     commands: str
     versions: Mapping[str, str]
     sweep: str
@@ -115,7 +113,6 @@ def _page(results: Results, about: Background) -> dict:
             "lines": about.lines,
             "core_hours": sum(line.core_hours for line in about.lines),
             "gpu_hours": sum(line.gpu_hours for line in about.lines),
-            "wall_s": about.last_run_s,
             "wall": about.last_run,
         },
         "commands": about.commands,
@@ -147,15 +144,13 @@ def _panel(results: Results, panel) -> dict:
 
 
 def _sessions(results: Results) -> dict:
-    """R² of every session by method: mean and SD over seeds."""
-    scores = [s for s in (*results.scores, *results.baselines) if np.isfinite(s.r2)]
-    methods = unique(s.method for s in scores)
-    rows = []
-    for subject, session in sorted({(s.subject, s.session) for s in scores}):
-        found = [[s.r2 for s in scores if (s.method, s.session) == (method, session)] for method in methods]
-        cells = [(np.mean(r2), np.std(r2, ddof=1) if len(r2) > 1 else None) if r2 else (None, None) for r2 in found]
-        rows.append({"session": session, "subject": subject, "cells": cells})
-    return {"methods": methods, "rows": rows}
+    """R² of every session by method: mean and SD over seeds, None where there is none."""
+    methods, rows = session_means(results)
+    shown = [
+        {"session": session, "subject": subject, "cells": [cell or (None, None) for cell in cells]}
+        for subject, session, cells in rows
+    ]
+    return {"methods": methods, "rows": shown}
 
 
 def _printed(results: Results, a) -> dict:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -172,6 +173,24 @@ def _row(scores, method, baseline):
         sd=float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
         n=len(finite),
     )
+
+
+def session_means(results: Results) -> tuple[list[str], list[tuple[str, str, list]]]:
+    """Methods, then baselines; and for each session, by subject and name, (subject, session, cells).
+
+    A cell is (mean, SD) over seeds, the SD None with one seed; None where the method has no score there.
+    """
+    found = defaultdict(list)
+    for s in (*results.scores, *results.baselines):
+        if np.isfinite(s.r2):
+            found[s.method, s.subject, s.session].append(s.r2)
+    methods = unique(method for method, _, _ in found)
+    cell = lambda r2: (float(np.mean(r2)), float(np.std(r2, ddof=1)) if len(r2) > 1 else None) if r2 else None  # noqa: E731
+    rows = [
+        (*place, [cell(found.get((method, *place))) for method in methods])
+        for place in sorted({(subject, session) for _, subject, session in found})
+    ]
+    return methods, rows
 
 
 def in_words(c: Comparison) -> str:

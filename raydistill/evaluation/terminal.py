@@ -1,11 +1,9 @@
 """Results on a terminal: the scores, the means by subject, the comparisons in words, alignment, failures (rich)."""
 
-from collections import defaultdict
-
 import numpy as np
 
 from raydistill.evaluation.panel import ALL, printed_alignment
-from raydistill.evaluation.results import Results, in_words, method_table, paper_rows, unique
+from raydistill.evaluation.results import Results, in_words, method_table, paper_rows, session_means
 
 
 def render(results: Results, console) -> None:
@@ -38,22 +36,20 @@ def render(results: Results, console) -> None:
 def _session_table(results):
     from rich.table import Table
 
-    scores = [s for s in (*results.scores, *results.baselines) if np.isfinite(s.r2)]
-    methods = unique(s.method for s in scores)
-    found = defaultdict(list)
-    for s in scores:
-        found[s.method, s.session].append(s.r2)
+    methods, rows = session_means(results)
     table = Table("subject", "session", box=None, pad_edge=False)
     for method in methods:
         table.add_column(_plain(method), justify="right", overflow="fold")
-    for subject, session in sorted({(s.subject, s.session) for s in scores}):
-        cells = []
-        for method in methods:
-            r2 = found[method, session]
-            spread = f"±{_short(np.std(r2, ddof=1), 2)}" if len(r2) > 1 else ""
-            cells.append(f"{_short(np.mean(r2))}{spread}" if r2 else "–")
-        table.add_row(_plain(subject), _plain(session), *cells)
+    for subject, session, cells in rows:
+        table.add_row(_plain(subject), _plain(session), *map(_mean_and_spread, cells))
     return table
+
+
+def _mean_and_spread(cell) -> str:
+    if cell is None:
+        return "–"
+    mean, sd = cell
+    return _short(mean) + ("" if sd is None else f"±{_short(sd, 2)}")
 
 
 def _subject_table(results, panel):

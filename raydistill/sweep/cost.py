@@ -50,8 +50,7 @@ class Meter:
 
     def job(self, job: Job, seconds: float) -> None:
         """A job has ended after so many seconds in its own process."""
-        name = job.name.partition("/")[0]
-        line = self.lines.setdefault(name, Line(name))
+        line = self.lines.setdefault(job.line, Line(job.line))
         line.jobs, line.seconds = line.jobs + 1, line.seconds + seconds
         if not job.is_pretraining:
             self.fanned, self.fanned_s = self.fanned + 1, self.fanned_s + seconds
@@ -80,7 +79,8 @@ class Meter:
 
 def _busy(before) -> float:
     """Share of the cores' time since then that was not idle."""
-    spent = {name: getattr(psutil.cpu_times(), name) - getattr(before, name) for name in before._fields}
+    now = psutil.cpu_times()
+    spent = {name: getattr(now, name) - getattr(before, name) for name in before._fields}
     # Linux counts a guest's time as its user's too.
     total = sum(seconds for name, seconds in spent.items() if not name.startswith("guest"))
     return 1 - (spent["idle"] + spent.get("iowait", 0.0)) / total if total else 0.0

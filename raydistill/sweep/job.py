@@ -38,6 +38,11 @@ class Job:
     """EngineConfig of a training: how it is carried out, never what comes out."""
 
     @property
+    def line(self) -> str:
+        """Name of the line of the sweep file that it comes from."""
+        return self.name.partition("/")[0]
+
+    @property
     def is_pretraining(self) -> bool:
         """One model over many sessions, on Ray Train workers."""
         return self.session is None

@@ -52,8 +52,8 @@ class Progress:
 
     def plan(self, plan: Plan) -> None:
         for planned in plan.planned:
-            self.total[_line(planned.job)] += 1
-            self.done[_line(planned.job)] += planned.state == DONE
+            self.total[planned.job.line] += 1
+            self.done[planned.job.line] += planned.state == DONE
         self.left = len(plan.todo)
         self.estimates = {p.job.key: p.estimated_s for p in plan.todo}
         self.estimated, self.passed = sum(self.estimates.values()), 0.0
@@ -83,7 +83,7 @@ class Progress:
             self.tell(f"        {advice}")
 
     def _count(self, counter, job):
-        counter[_line(job)] += 1
+        counter[job.line] += 1
         self.passed += self.estimates.get(job.key, 0.0)
         self.left, self.current = self.left - 1, None
 
@@ -111,7 +111,3 @@ class Progress:
             return ""
         history = job_folder(self.runs, self.current[1]) / "history.jsonl"
         return f", epoch {len(history.read_text().splitlines())}" if history.exists() else ""
-
-
-def _line(job) -> str:
-    return job.name.partition("/")[0]

@@ -37,7 +37,6 @@ def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], run
     folder = runs / "sweeps" / sweep.name
     drawn = [file for file in draw(sweep, planned, runs, results, folder) if file.suffix == ".svg"]
     said, used = _header(path), _used(planned, entries)
-    lines, last = _lines(planned, runs, sweep), _last_run(folder)
     about = Background(
         name=sweep.name,
         question=said.get("Question", ""),
@@ -49,9 +48,8 @@ def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], run
         data_fingerprint=fingerprint({e.session: e.content for e in used}),
         fingerprint=sweep_fingerprint(planned),
         job_names={p.job.key: p.job.name for p in planned.planned},
-        lines=lines,
-        last_run_s=last,
-        last_run=duration(last) if last is not None else "",
+        lines=_lines(planned, runs, sweep),
+        last_run=_last_run(folder),
         commands=_commands(path, overrides, runs, out),
         versions=_versions(planned, runs),
         sweep=dump_yaml(json.loads(json.dumps(read_sweep(path)))),
@@ -77,7 +75,7 @@ def _lines(planned: Plan, runs: Path, sweep: SweepConfig) -> list[Line]:
     found = defaultdict(list)
     for p in planned.planned:
         if p.state == DONE:
-            found[p.job.name.partition("/")[0]].append(_took(p.job, read_metrics(runs, p.job.key), sweep))
+            found[p.job.line].append(_took(p.job, read_metrics(runs, p.job.key), sweep))
     return [
         Line(
             name=name,
@@ -98,9 +96,10 @@ def _took(job, metrics: dict, sweep: SweepConfig) -> tuple[float, float, float]:
     return metrics["seconds"], sweep.cpus_per_job, sweep.gpu_per_job * on_gpu
 
 
-def _last_run(folder: Path) -> float | None:
+def _last_run(folder: Path) -> str:
+    """How long it took, or nothing."""
     file = folder / "cost.json"
-    return json.loads(file.read_text())["wall_s"] if file.exists() else None
+    return duration(json.loads(file.read_text())["wall_s"]) if file.exists() else ""
 
 
 def _commands(path: Path, overrides: tuple[str, ...], runs: Path, out: Path) -> str:

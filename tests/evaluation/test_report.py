@@ -80,7 +80,6 @@ def background(tmp_path):
         fingerprint="f" * 64,
         job_names={"0123456789abcdef": f"teacher/{WICKED}/seed0"},
         lines=[Line(name="teacher", jobs=3, seconds=7200.0, core_hours=2.0, gpu_hours=0.5)],
-        last_run_s=95.0,
         last_run="1 min 35 s",
         commands="raydistill sweep small.yaml",
         versions={"torch": "2.13.0"},

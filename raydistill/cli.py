@@ -14,6 +14,7 @@ from cyclopts.exceptions import CycloptsError
 from rich.console import Console
 
 from raydistill import __version__
+from raydistill.config.names import PICTURES, check_ending
 from raydistill.errors import RaydistillError
 
 app = App(
@@ -150,8 +151,7 @@ def report(file: Path, *, out: Path, runs: Runs = RUNS, set_: Overrides = ()):
     from raydistill.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
-    if out.suffix != ".html":
-        raise RaydistillError(f"--out {out}: the page is an .html file")
+    check_ending("--out", out, ".html")
     from raydistill.sweep.report import write_report
 
     write_report(config, file, set_, runs, out)
@@ -290,8 +290,7 @@ def inspect(session: str, *, store: str, out: Path):
     entry = opened.entry(session)
     from raydistill.evaluation.figures.recording import session_picture
 
-    if out.suffix not in (".png", ".pdf", ".svg"):
-        raise RaydistillError(f"--out {out}: the picture is a .png, .pdf or .svg file")
+    check_ending("--out", out, *PICTURES)
     out.parent.mkdir(parents=True, exist_ok=True)
     session_picture(entry, opened.read(entry), out.with_suffix(""))
     print(out)

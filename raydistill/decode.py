@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from raydistill.errors import RaydistillError
+from raydistill.config.names import PICTURES, check_ending
 from raydistill.evaluation.apply import Decoder, decode_session, open_decoder, write_parquet
 from raydistill.store.store import Store
 
@@ -21,10 +21,10 @@ def decode(
     Raises:
         RaydistillError: a file of another kind, or what `open_decoder` raises; nothing is written then.
     """
-    if out is not None and out.suffix not in (".parquet", ".nwb"):
-        raise RaydistillError(f"--out {out}: give a .parquet or an .nwb file")
-    if picture is not None and picture.suffix not in (".png", ".pdf", ".svg"):
-        raise RaydistillError(f"--picture {picture}: the picture is a .png, .pdf or .svg file")
+    if out is not None:
+        check_ending("--out", out, ".parquet", ".nwb")
+    if picture is not None:
+        check_ending("--picture", picture, *PICTURES)
     opened = Store(store)
     decoder = open_decoder(model, opened, session, known, behavior)
     if picture is not None:

@@ -1,8 +1,11 @@
-"""Names that become folder names: sessions, subjects, sweeps, jobs."""
+"""Names that become folder names (sessions, subjects, sweeps, jobs), and those of files that the user asks for."""
 
 import re
+from pathlib import Path
 
-from raydistill.errors import DataError
+from raydistill.errors import DataError, RaydistillError
+
+PICTURES = (".png", ".pdf", ".svg")
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}")
 
@@ -15,3 +18,9 @@ def check_name(name: str, what: str = "session") -> str:
             "and do not begin with a dot; rename it where it is given"
         )
     return name
+
+
+def check_ending(option: str, file: Path, *allowed: str) -> None:
+    """RaydistillError if what `option` names does not end in one of these."""
+    if file.suffix not in allowed:
+        raise RaydistillError(f"{option} {file}: its name has to end in {' or '.join(allowed)}")

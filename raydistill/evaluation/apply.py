@@ -17,7 +17,7 @@ from raydistill.evaluation.sequences import Keeper, Sequences
 from raydistill.models.files import load_model
 from raydistill.models.neural import Inputs, NeuralModel, inputs_of
 from raydistill.store.catalogue import Entry
-from raydistill.store.session import Segment
+from raydistill.store.session import Segment, bin_centres_s
 from raydistill.store.store import Store
 
 
@@ -91,11 +91,13 @@ class Decoded:
 
 def decode_session(decoder: Decoder, store: Store) -> Decoded:
     """Latents and decoded behavior of every bin in every fold."""
-    segments, entry = sorted(store.read(decoder.entry), key=lambda s: s.number), decoder.entry
+    entry = decoder.entry
+    segments = sorted(store.read(entry), key=lambda s: s.number)
     with torch.no_grad():
         latents = torch.cat(list(latents_of(decoder.model, segments, decoder.inputs)))
         behavior = decoder.read(latents)
-    return Decoded(segments=segments, latents=latents.numpy(), behavior=_physical(behavior, entry, decoder.columns))
+    behavior = entry.normalisation["behavior"].undo(behavior, [entry.behavior.index(name) for name in decoder.columns])
+    return Decoded(segments=segments, latents=latents.numpy(), behavior=behavior)
 
 
 def write_parquet(decoder: Decoder, decoded: Decoded, path: Path) -> Path:
@@ -106,14 +108,15 @@ def write_parquet(decoder: Decoder, decoded: Decoded, path: Path) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    entry, segments, width_s = decoder.entry, decoded.segments, decoder.entry.bin_width_ms / 1000
+    entry, segments = decoder.entry, decoded.segments
     columns = {
-        "time_s": np.concatenate([s.start_s + (np.arange(s.n_bins) + 0.5) * width_s for s in segments]),
+        "time_s": bin_centres_s(segments, entry.bin_width_ms),
         "segment": np.concatenate([np.full(s.n_bins, s.number) for s in segments]),
         "split": np.concatenate([np.full(s.n_bins, s.split) for s in segments]),
     }
     places = [entry.behavior.index(name) for name in decoder.columns]
-    recorded = _physical(np.concatenate([s.behavior[:, places] for s in segments]), entry, decoder.columns)
+    recorded = np.concatenate([s.behavior[:, places] for s in segments])
+    recorded = entry.normalisation["behavior"].undo(recorded, places)
     for k, name in enumerate(decoder.columns):
         columns |= {name: recorded[:, k], f"{name}_decoded": decoded.behavior[:, k]}
     columns |= {f"latent_{d:03d}": latent for d, latent in enumerate(decoded.latents.T)}
@@ -122,13 +125,6 @@ def write_parquet(decoder: Decoder, decoded: Decoded, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns).replace_schema_metadata({"raydistill": about}), path)
     return path
-
-
-def _physical(values, entry: Entry, columns) -> np.ndarray:
-    """(N, K) float32 with the z-scoring undone."""
-    norm, places = entry.normalisation["behavior"], [entry.behavior.index(name) for name in columns]
-    mean, std = (np.asarray(of)[places] for of in (norm.mean, norm.std))
-    return (np.asarray(values, dtype=np.float64) * std + mean).astype(np.float32)
 
 
 def _opened(folder: Path, store: Store, session: str, known: str | None) -> tuple[NeuralModel, Entry]:

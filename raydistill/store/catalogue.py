@@ -1,6 +1,9 @@
 """What the store says of a session: one row of sessions.parquet."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,12 @@ class Normalisation:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    def undo(self, values: np.ndarray, columns: Sequence[int] | slice = slice(None)) -> np.ndarray:
+        """Values as they were before z-scoring. Shape: (N, columns), float32."""
+        mean, std = np.asarray(self.mean)[columns], np.asarray(self.std)[columns]
+        # In double precision: the mean may be large beside the SD.
+        return (np.asarray(values, dtype=np.float64) * std + mean).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 Axes: T bins, K behavior dimensions; spikes (T, units), lfp (T, channels), behavior (T, K).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -127,6 +128,12 @@ class Segment:
     @property
     def n_bins(self) -> int:
         return len(self.spikes if self.spikes is not None else self.lfp)
+
+
+def bin_centres_s(segments: Sequence[Segment], bin_width_ms: float) -> np.ndarray:
+    """Seconds at the centre of each bin of all the segments, one after another. Shape: (N,)."""
+    width_s = bin_width_ms / 1000
+    return np.concatenate([s.start_s + (np.arange(s.n_bins) + 0.5) * width_s for s in segments])
 
 
 def _form(array):

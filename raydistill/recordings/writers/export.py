@@ -16,7 +16,7 @@ import numpy as np
 from raydistill.errors import DataError
 from raydistill.recordings.writers import whole
 from raydistill.store.catalogue import Entry
-from raydistill.store.session import Segment
+from raydistill.store.session import Segment, bin_centres_s
 
 _CHUNK = 4096  # bins in one compressed block
 _NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -79,7 +79,7 @@ def _nwb_file(entry, segments, reading):
         notes=json.dumps({name: getattr(entry, name) for name in kept}, sort_keys=True),
         subject=Subject(subject_id=entry.subject, sex="U", age=_ANY_AGE, description="Age and sex are not known."),
     )
-    clock = _clock(segments, entry.bin_width_ms / 1000)
+    clock = _clock(segments, entry.bin_width_ms)
     _add_neural(nwb, entry, segments, clock)
     if segments[0].behavior is not None:
         _add_behavior(nwb, entry, segments, clock)
@@ -89,12 +89,13 @@ def _nwb_file(entry, segments, reading):
     return nwb
 
 
-def _clock(segments, width_s) -> dict:
+def _clock(segments, bin_width_ms) -> dict:
     """A rate where the segments follow one another without a gap, otherwise a time stamp for each bin's centre."""
+    width_s = bin_width_ms / 1000
     starts, n_bins = np.array([(s.start_s, s.n_bins) for s in segments]).T
     if np.allclose(starts[1:], (starts + n_bins * width_s)[:-1], rtol=0, atol=1e-6 * width_s):
         return {"starting_time": float(starts[0] + width_s / 2), "rate": 1 / width_s}
-    return {"timestamps": np.concatenate([s.start_s + (np.arange(s.n_bins) + 0.5) * width_s for s in segments])}
+    return {"timestamps": bin_centres_s(segments, bin_width_ms)}
 
 
 def _add_neural(nwb, entry, segments, clock):
@@ -183,9 +184,7 @@ def _shared(clock, series) -> dict:
 def _physical(entry, name, values) -> tuple[np.ndarray, dict]:
     """(N, columns) float32 with the z-scoring undone, and the mean and SD that it had."""
     norm = entry.normalisation[name]
-    # In double precision: the mean may be large beside the SD.
-    undone = np.concatenate(values).astype(np.float64) * norm.std + norm.mean
-    return undone.astype(np.float32), {"mean": norm.mean, "std": norm.std}
+    return norm.undo(np.concatenate(values)), {"mean": norm.mean, "std": norm.std}
 
 
 def _add_intervals(nwb, segments, width_s):

@@ -51,7 +51,9 @@ def bench_workers(
             say(f"training on {workers} worker{'s' * (workers > 1)}")
             training = _training(store, folder / str(workers), recipe, config, workers)
             called = time.time()
-            train_on_workers(training)
+            for _, outcome in train_on_workers([training], folder / "ray"):
+                if isinstance(outcome, Exception):
+                    raise outcome
             taken[workers] = _taken(training.folder, called)
         say("reporting")
         report_s, ray_report_s = _report_s(folder), report_cost(folder / "reports")

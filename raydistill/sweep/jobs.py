@@ -5,7 +5,7 @@ import functools
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -103,19 +103,40 @@ def _finish(folder: Path, metrics: dict, started: float, places: Places) -> None
     finish(folder)
 
 
-def run_pretraining(job: Job, places: Places, watch: Callable[[], None] = lambda: None) -> None:
-    """Run a job on many sessions on Ray Train workers, unless its folder is whole already.
+def run_pretrainings(
+    jobs: Sequence[Job], places: Places, watch: Callable[[], None] = lambda: None
+) -> Iterator[tuple[Job, Exception | None]]:
+    """Run jobs on many sessions on Ray Train workers, one after another; one whose folder is whole already is left.
 
     Args:
-        watch: called a few times a second while it trains.
+        watch: called a few times a second while they train.
+    Yields:
+        Each job when it ends, with the error that ended it, if any; mostly in the order given.
     """
-    if holds(Path(places.runs), job):
-        return
-    started = time.time()
-    folder = _open_folder(job, places)
-    store = Store(places.store)
-    entries = _entries(store, job)
-    training = DistributedTraining(
+    started, by_folder = time.time(), {}
+    for job in jobs:
+        try:
+            if not holds(Path(places.runs), job):
+                by_folder[places.folder(job.key)] = job, _distributed(job, places)
+                continue
+        except Exception as err:
+            yield job, err
+        else:
+            yield job, None
+    trainings = [training for _, training in by_folder.values()]
+    for training, outcome in train_on_workers(trainings, Path(places.runs) / "ray", watch):
+        job, _ = by_folder[training.folder]
+        if isinstance(outcome, Exception):
+            yield job, outcome
+        else:
+            _finish(training.folder, outcome, started, places)
+            yield job, None
+        started = time.time()
+
+
+def _distributed(job: Job, places: Places) -> DistributedTraining:
+    folder, entries = _open_folder(job, places), _entries(Store(places.store), job)
+    return DistributedTraining(
         spec=model_spec(job, entries, _provenance_of(job, entries)),
         objective=objective_of(job),
         store=places.store,
@@ -129,8 +150,6 @@ def run_pretraining(job: Job, places: Places, watch: Callable[[], None] = lambda
         weights=places.folder(job.spec["weights"]) if job.spec["weights"] else None,
         teachers={session: places.folder(key) for session, key in job.spec["teachers"].items()},
     )
-    reached = train_on_workers(training, watch)
-    _finish(folder, reached, started, places)
 
 
 def _open_folder(job: Job, places: Places) -> Path:

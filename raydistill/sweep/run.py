@@ -5,8 +5,8 @@ wherever the last one stopped.
 """
 
 import contextlib
+import itertools
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from raydistill.sweep.failures import advice, cause, keep_failure, keep_log
 from raydistill.sweep.fanout import Resources, fan_out, jobs_at_once
 from raydistill.sweep.folders import alone, is_done, read_metrics, remember_keys, started
 from raydistill.sweep.job import DONE, Job
-from raydistill.sweep.jobs import Places, run_pretraining, run_session_job
+from raydistill.sweep.jobs import Places, run_pretrainings, run_session_job
 from raydistill.sweep.plan import EVERYTHING, Choice, Plan, narrow, plan
 from raydistill.sweep.prepare import missing_recordings, store_uri
 from raydistill.sweep.progress import Progress
@@ -115,7 +115,9 @@ def run_alone(runs: Path, key: str, how: How) -> Job:
     with alone(runs):
         if job.is_pretraining:
             with connected(how.address):
-                run_pretraining(job, places)
+                for _, err in run_pretrainings([job], places):
+                    if err:
+                        raise err
         else:
             run_session_job(job, places)
     return job
@@ -174,18 +176,24 @@ def run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker
         if how.fail_fast:
             queue.close()
 
-    # A pretraining may learn from jobs on single sessions, and these from other pretrainings.
-    while queue.waiting and not queue.closed:
-        while job := queue.next(pretraining=True):
-            progress.start(job)
-            mirror = _mirror(job, runs, protocol, tracker)
-            try:
-                run_pretraining(job, places, lambda mirror=mirror: (mirror(), deadline.stop()))
-            except Exception as err:
+    def pretrain(jobs: list[Job]) -> None:
+        left, mirror = list(jobs), _Mirror(runs, protocol, tracker)
+        progress.start(left[0])
+        for job, err in run_pretrainings(jobs, places, lambda: (mirror.look(left), deadline.stop())):
+            left.remove(job)
+            if err:
                 keep_log(runs, job, err)
                 fail(job, cause(err))
             else:
                 succeed(job)
+            if left:
+                progress.start(left[0])
+
+    at_once = 1 if how.fail_fast else None  # those that share their workers cannot be held back
+    # A pretraining may learn from jobs on single sessions, and these from other pretrainings.
+    while queue.waiting and not queue.closed:
+        while jobs := list(itertools.islice(iter(lambda: queue.next(pretraining=True), None), at_once)):
+            pretrain(jobs)
         if not queue.exhausted:
             progress.say("per-session jobs")
             with meter.fanning_out():
@@ -210,17 +218,18 @@ class _Deadline:
             raise KeyboardInterrupt(f"the {self.hours:g} hours of --max-hours are over")
 
 
-def _mirror(job: Job, runs: Path, protocol: str, tracker: Tracker) -> Callable[[], None]:
-    """Shows a pretraining in MLflow while it runs; to be called again and again."""
-    due = time.monotonic()
+class _Mirror:
+    """Shows a pretraining in MLflow while it runs, every now and then."""
 
-    def mirror():
-        nonlocal due
-        if time.monotonic() >= due:
-            tracker.running(tracked(job, runs, protocol, done=False))
-            due = time.monotonic() + MIRROR_S
+    def __init__(self, runs: Path, protocol: str, tracker: Tracker):
+        self.runs, self.protocol, self.tracker = runs, protocol, tracker
+        self.due = time.monotonic()
 
-    return mirror
+    def look(self, left: list[Job]) -> None:
+        """`left`: the one that runs comes first."""
+        if left and time.monotonic() >= self.due:
+            self.tracker.running(tracked(left[0], self.runs, self.protocol, done=False))
+            self.due = time.monotonic() + MIRROR_S
 
 
 def _track_finished(planned: Plan, runs: Path, tracker: Tracker) -> None:

@@ -5,11 +5,14 @@ its gradients averaged by DistributedDataParallel.
 """
 
 import contextlib
+import itertools
 import json
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -32,8 +35,8 @@ from raydistill.training.teacher import frozen
 RAY_DATA_PAYS_FROM = 500_000_000
 """Bytes of a worker's share. Measured on two cores: Ray Data starts processes for 3 to 6 s before the first segment
 comes; a worker reads this much in that time by itself."""
-ERROR = "error.json"
-"""In the job's folder: what a worker found that its user has to put right."""
+LOOK_S = 0.2
+"""Seconds between looks at what the workers have written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,8 @@ class DistributedTraining:
     teachers: dict[str, Path] = field(default_factory=dict)
     """Of a distillation: session -> folder of its teacher."""
     max_failures: int = 3
-    """Lost workers are replaced this often; training goes on from its newest checkpoint."""
+    """Lost workers are replaced this often; training goes on from its newest checkpoint. Trainings that share their
+    workers share this too."""
 
     def share(self, rank: int = 0, workers: int = 1, teacher_width: int = 0) -> Share:
         """What a worker reads."""
@@ -65,64 +69,86 @@ class DistributedTraining:
         return Share(entries=self.entries, inputs=inputs, teacher_width=teacher_width, rank=rank, workers=workers)
 
 
-def train_on_workers(training: DistributedTraining, watch: Callable[[], None] = lambda: None) -> dict:
-    """Train to the end; model.safetensors and model.json of the best epoch lie in the folder afterwards.
+def train_on_workers(
+    trainings: Sequence[DistributedTraining], scratch: Path, watch: Callable[[], None] = lambda: None
+) -> Iterator[tuple[DistributedTraining, dict | Exception]]:
+    """Train one after another; model.safetensors and model.json of the best epoch lie in each folder afterwards.
+
+    Trainings on as many workers share one set of them: Ray Train takes longer to start than a small training takes.
 
     Args:
-        watch: called a few times a second, to look at the folder's history.
-    Returns:
-        How far it came, and where its workers kept their segments.
+        scratch: a folder that nothing else is in, on a disk that all workers share.
+        watch: called a few times a second, to look at the history in a folder.
+    Yields:
+        Each training when it ends, with how far it came and where its workers kept their segments, or with the error
+        that ended it; the others go on.
     """
+    counted = []
+    for training in trainings:
+        try:
+            counted.append((_worker_count(training), training))
+        except TrainingError as err:
+            yield training, err
+    for workers, group in itertools.groupby(counted, key=lambda pair: pair[0]):
+        together = deque(training for _, training in group)
+        while together:  # an error that ends Ray Train ends one training of them at most
+            yield from _train_together(together, workers, scratch, watch)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _train_together(together: deque[DistributedTraining], workers, scratch: Path, watch):
+    """Train on one set of workers, until all have ended or Ray Train has; each goes from the left when it ends."""
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    workers = _worker_count(training)
-    ray_folder = training.folder.absolute() / "ray"
-    shutil.rmtree(ray_folder, ignore_errors=True)  # Ray would take up an old run; our checkpoints are what counts
-    (training.folder / ERROR).unlink(missing_ok=True)
+    shutil.rmtree(scratch, ignore_errors=True)  # Ray would take up an old run; our checkpoints are what counts
+    trainings = [(training, scratch.absolute() / f"{training.folder.name}.json") for training in together]
     trainer = TorchTrainer(
         _work,
-        train_loop_config={"training": training},
+        train_loop_config={"trainings": trainings},
         scaling_config=ScalingConfig(
             num_workers=workers,
-            use_gpu=training.use_gpu,
+            use_gpu=together[0].use_gpu,
             label_selector={"pool": "!sessions"},  # cluster.yaml keeps nodes for per-session jobs apart
         ),
         run_config=RunConfig(
             name="train",
-            storage_path=str(ray_folder),
-            failure_config=FailureConfig(max_failures=training.max_failures),
+            storage_path=str(scratch.absolute()),
+            failure_config=FailureConfig(max_failures=sum(training.max_failures for training in together)),
         ),
     )
-    result = _in_a_thread(trainer.fit, watch).return_value
-    shutil.rmtree(ray_folder, ignore_errors=True)
-    if isinstance(result, RaydistillError):
-        raise result
-    return result
+    fit, outcomes = _in_a_thread(trainer.fit), deque(outcome for _, outcome in trainings)
+    all_of_them, running = len(together), True
+    while running:
+        running = bool(wait([fit], timeout=LOOK_S).not_done)
+        watch()
+        while outcomes and outcomes[0].exists():
+            yield together.popleft(), _read_outcome(outcomes.popleft())
+    if len(together) == all_of_them:  # else what ended Ray Train may be told already
+        yield together.popleft(), fit.exception() or RuntimeError("its workers ended without a word")
 
 
-def _in_a_thread(function, watch):
-    """Run `function` while the main thread waits, so that Ctrl-C is a KeyboardInterrupt here.
+def _read_outcome(file: Path) -> dict | TrainingError:
+    told = json.loads(file.read_text())
+    return TrainingError(told["error"]) if "error" in told else told["reached"]
+
+
+def _in_a_thread(function: Callable[[], object]) -> Future:
+    """Run `function` beside the main thread, so that Ctrl-C is a KeyboardInterrupt there.
 
     In the main thread Ray Train would put a signal handler of its own in place, end the process without a word, and
     leave the handler behind.
     """
-    outcome: dict[str, object] = {}
+    future: Future = Future()
 
     def run():
         try:
-            outcome["value"] = function()
+            future.set_result(function())
         except BaseException as err:
-            outcome["error"] = err
+            future.set_exception(err)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(timeout=0.2)  # a join without end would keep the signal waiting
-        watch()
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["value"]
+    threading.Thread(target=run, daemon=True).start()  # an executor's thread would hold up the end of the process
+    return future
 
 
 def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
@@ -153,23 +179,28 @@ def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
     return max(fewest, min(most, room))
 
 
-def _work(config: dict) -> dict | RaydistillError:
-    """The loop of one worker; rank 0's outcome comes back.
+def _work(config: dict) -> None:
+    """The loop of one worker: every training that has no outcome yet, one after another.
 
-    Ray Train starts workers anew for whatever is raised. An error of ours would only come again, so it is left in
-    the job's folder, where all workers find it when they start anew, and is returned.
+    Ray Train starts workers anew for whatever is raised. An error of ours would only come again, so it is kept as the
+    outcome of its training, which the workers pass over when they start anew.
     """
-    training: DistributedTraining = config["training"]
-    told = training.folder / ERROR
-    if told.exists():
-        return TrainingError(json.loads(told.read_text())["error"])
-    try:
-        return _train_as_worker(training)
-    except RaydistillError as err:
-        write_json(told, {"error": str(err)})
-        if isinstance(err, TrainingError) and err.everywhere:
-            return err
-        raise
+    from ray.train import get_context
+    from ray.train.collective import broadcast_from_rank_zero
+
+    trainings = config["trainings"]
+    # One of them looks for all: on a shared disk of other machines, they need not see a new file at the same time.
+    open_ones = [number for number, (_, outcome) in enumerate(trainings) if not outcome.exists()]
+    for training, outcome in (trainings[number] for number in broadcast_from_rank_zero(open_ones)):
+        try:
+            reached = _train_as_worker(training)
+        except RaydistillError as err:
+            write_json(outcome, {"error": str(err)})
+            if not (isinstance(err, TrainingError) and err.everywhere):
+                raise  # the other workers wait for this one
+        else:
+            if get_context().get_world_rank() == 0:
+                write_json(outcome, {"reached": reached})
 
 
 def _train_as_worker(training: DistributedTraining) -> dict:
@@ -255,7 +286,7 @@ def report_cost(folder: Path, reports: int = 10) -> float:
         scaling_config=ScalingConfig(num_workers=1),
         run_config=RunConfig(name="reports", storage_path=str(folder.absolute())),
     )
-    return _in_a_thread(trainer.fit, lambda: None).return_value
+    return _in_a_thread(trainer.fit).result().return_value
 
 
 def _report(config: dict) -> float:

@@ -1,6 +1,7 @@
 """Ray Train: any number of workers, and any place of their segments, sees the same batches and learns the same."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from raydistill.config.engine import EngineConfig
 from raydistill.config.recordings import IngestConfig, Splits
-from raydistill.errors import DataError, TrainingError
+from raydistill.errors import TrainingError
 from raydistill.models.files import load_model
 from raydistill.models.neural import ModelSpec
 from raydistill.objectives import masked_autoencoding
@@ -59,11 +60,19 @@ def distributed(store, folder, workers, **changes):
     )
 
 
+def trained(training):
+    """How far it came."""
+    [(_, outcome)] = train_on_workers([training], training.folder.parent / "ray")
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
 @pytest.fixture(scope="module")
 def alone(local_ray, store, tmp_path_factory):
     """One worker that keeps its segments."""
     training = distributed(store, tmp_path_factory.mktemp("alone") / "job", 1)
-    reached = train_on_workers(training)
+    reached = trained(training)
     assert reached["epoch"] == 5 and reached["workers"] == 1 and reached["segments"]["place"] == "host"
     return training
 
@@ -73,7 +82,7 @@ def test_workers_of_any_number_and_memory_learn_what_one_learns(alone, store, tm
     engine = EngineConfig(memory=memory, micro_batch=3, reading="ray_data")
     training = distributed(store, tmp_path / "job", workers, engine=engine)
     training = dataclasses.replace(training, workers=(1, workers))  # one machine has room for the most
-    reached = train_on_workers(training)
+    reached = trained(training)
     assert reached["workers"] == workers and reached["segments"]["place"] == memory
     for one, other in zip(*(read_history(t.folder) for t in (alone, training)), strict=True):
         assert one["train_loss"] == pytest.approx(other["train_loss"], abs=1e-5)
@@ -87,23 +96,36 @@ def test_workers_of_any_number_and_memory_learn_what_one_learns(alone, store, tm
 def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, monkeypatch, workers, said):
     monkeypatch.setattr(local_ray, "cluster_resources", lambda: {"CPU": 3.0})
     with pytest.raises(TrainingError, match=said):
-        train_on_workers(distributed(store, tmp_path / "many", workers))
+        trained(distributed(store, tmp_path / "many", workers))
 
 
-def test_training_that_cannot_go_on_says_so_without_being_tried_again(local_ray, store, tmp_path):
-    training = distributed(store, tmp_path / "hopeless", 1)
-    recipe = dataclasses.replace(training.recipe, learning_rate=1e12, warmup_start=1.0, clip=None)
-    with pytest.raises(TrainingError, match=r"over sessions .*lower `learning_rate`"):
-        train_on_workers(dataclasses.replace(training, recipe=recipe))
-
-
-def test_training_on_a_corrupt_part_names_it_and_goes_on_after_repair(local_ray, tmp_path):
+def test_trainings_one_after_another_come_to_the_same_and_stop_none_but_themselves(local_ray, tmp_path):
     store = make_store(tmp_path / "store")
     part = tmp_path / "store" / store.entry("b").parts[0].path
+    training = lambda name, **changes: distributed(store, tmp_path / name, 2, max_failures=0, **changes)  # noqa: E731
+    without_b = tuple(e for e in store.entries() if e.session != "b")
+    good, hopeless, again = (
+        dataclasses.replace(training(name), entries=without_b) for name in ("good", "hopeless", "again")
+    )
+    recipe = dataclasses.replace(hopeless.recipe, learning_rate=1e12, warmup_start=1.0, clip=None)
+    hopeless = dataclasses.replace(hopeless, recipe=recipe)
+    # The first of these has the workers start anew, for which the second has no chance left.
+    corrupt, too = dataclasses.replace(training("corrupt"), max_failures=1), training("too")
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    training = distributed(store, tmp_path / "job", 2)
-    with pytest.raises((DataError, TrainingError), match=r"session=b/.* is missing or corrupt .*ingest session b"):
-        train_on_workers(training)
+
+    wanted = [hopeless, corrupt, good, too, again]
+    ended = list(train_on_workers(wanted, tmp_path / "ray"))
+    assert [training.folder.name for training, _ in ended] == [training.folder.name for training in wanted]
+    diverged, *unread = (outcome for training, outcome in ended if training in (hopeless, corrupt, too))
+    assert isinstance(diverged, TrainingError) and re.search(r"over sessions .*lower `learning_rate`", str(diverged))
+    assert all(isinstance(err, TrainingError) for err in unread) and len(unread) == 2
+    assert all(re.search(r"session=b/.* is missing or corrupt .*ingest session b", str(err)) for err in unread)
+    first, last = ended[2][1], ended[4][1]
+    assert first == last and first["epoch"] == 5
+    for file in ("model.safetensors", "history.jsonl"):
+        assert (good.folder / file).read_bytes() == (again.folder / file).read_bytes()
+    assert not (tmp_path / "ray").exists()
+
     part.write_bytes(whole)
-    assert train_on_workers(training)["epoch"] == 5
+    assert trained(corrupt)["epoch"] == 5

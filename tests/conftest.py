@@ -10,6 +10,17 @@ from raydistill.cluster import connected
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+SLOW = ("training", "sweep", "faults", "end_to_end")
+
+
+def pytest_collection_modifyitems(items):
+    """For tests side by side: those that share what is slow to make run in one process, and slow ones come first."""
+    items.sort(key=lambda item: item.path.parent.name not in SLOW)
+    for item in items:
+        shared = "finished_sweep" if "finished_sweep" in item.fixturenames else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(shared))
+
+
 @pytest.fixture(scope="session")
 def local_ray():
     """A local Ray with the settings of every command, shared by the tests, on more CPUs than there are."""

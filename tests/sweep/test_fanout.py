@@ -7,6 +7,7 @@ import sys
 
 PROGRAM = """
 import json, sys, time
+from pathlib import Path
 import ray
 from ray import tune
 from raydistill.sweep.fanout import Dealer, Resources, jobs_at_once, run_tune
@@ -14,23 +15,27 @@ from raydistill.sweep.jobs import Places
 
 
 class Jobs(Dealer):
-    def __init__(self, n):
+    def __init__(self, n, room):
         super().__init__(metric="begun", mode="max")
-        self.left, self.seen = n, []
+        self.left, self.room, self.seen = n, room, []
 
     def suggest(self, trial_id):
         if not self.left:
             return tune.search.Searcher.FINISHED
         self.left -= 1
-        return {}
+        return {"here": sys.argv[1] + "-begun-" + str(self.room), "room": self.room}
 
     def on_trial_complete(self, trial_id, result=None, error=False):
         self.seen.append([result["begun"], result["ended"], result["gpu"]])
 
 
 def job(config):
-    begun = time.time()
-    time.sleep(4)
+    begun, here = time.time(), Path(config["here"])
+    here.mkdir(exist_ok=True)
+    (here / str(begun)).touch()
+    while len(list(here.iterdir())) < config["room"] and time.time() < begun + 60:
+        time.sleep(0.02)  # as long as there is room for more
+    time.sleep(1)
     (gpu,) = ray.get_runtime_context().get_accelerator_ids()["GPU"]
     tune.report({"begun": begun, "ended": time.time(), "gpu": gpu})
 
@@ -38,9 +43,10 @@ def job(config):
 ray.init(num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 places, found = Places(sys.argv[1], "", "cuda"), {}
 for share in (0.5, 0.6):
-    jobs, resources = Jobs(3), Resources(cpus=1, gpu=share)
+    resources = Resources(cpus=1, gpu=share)
+    jobs = Jobs(3, jobs_at_once(places, resources))
     run_tune(job, jobs, 3, places, resources)
-    found[share] = {"room": jobs_at_once(places, resources), "seen": jobs.seen}
+    found[share] = {"room": jobs.room, "seen": jobs.seen}
 print(json.dumps(found))
 """
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from raydistill.cluster import connected
 
@@ -13,12 +14,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SLOW = ("training", "sweep", "faults", "end_to_end")
 
 
+class SharingApart(LoadScopeScheduling):
+    """Tests side by side: those that share what is slow to make run in one process."""
+
+    def _split_scope(self, nodeid):
+        file = nodeid.partition("::")[0]
+        return "finished_sweep" if "finished_sweep" in Path(self.config.rootpath, file).read_text() else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return SharingApart(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """For tests side by side: those that share what is slow to make run in one process, and slow ones come first."""
+    """The slow ones come first, so that none is left over at the end."""
     items.sort(key=lambda item: item.path.parent.name not in SLOW)
-    for item in items:
-        shared = "finished_sweep" if "finished_sweep" in item.fixturenames else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(scope="session")

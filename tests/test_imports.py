@@ -26,7 +26,7 @@ ALLOWED = {
     "sweep": "training evaluation tracking recordings objectives models store config cluster errors",
     "bench": "sweep training evaluation tracking recordings objectives models store config cluster errors",
     "doctor": "models errors",
-    "decode": "evaluation recordings store errors",
+    "decode": "evaluation recordings store config errors",
     "cli": "bench decode doctor sweep training evaluation tracking recordings objectives models store config errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.

@@ -9,17 +9,22 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from raydistill.cluster import cores
 from raydistill.sweep.cost import duration
 from raydistill.sweep.folders import job_folder
 from raydistill.sweep.job import DONE
 from raydistill.sweep.plan import Plan
 
+TRUST = 0.2
+"""How much the estimate made before counts, as a share of the whole work, beside what was seen since."""
+
 
 class Progress:
     """Counts jobs by the line of the sweep file that they come from. Use as a context."""
 
-    def __init__(self, runs: Path, console: Console | None = None, clock=time.monotonic):
-        self.runs, self.clock = runs, clock
+    def __init__(self, runs: Path, console: Console | None = None, clock=time.monotonic, at_once: int | None = None):
+        """`at_once`: jobs of one core that run side by side; None: one a core."""
+        self.runs, self.clock, self.at_once = runs, clock, at_once or cores()
         self.console = console or Console(stderr=True)
         self.stage = ""
         self.total, self.done, self.failed = Counter(), Counter(), Counter()
@@ -95,8 +100,10 @@ class Progress:
     def _eta(self):
         if not self.passed:
             return ""
-        # As much slower or faster as it went so far.
-        return f", {duration((self.clock() - self.started) / self.passed * (self.estimated - self.passed))}"
+        # As much slower or faster as it went so far, which says little at first: the first job waits for Ray to start.
+        believed = TRUST * self.estimated
+        pace = (self.clock() - self.started + believed / self.at_once) / (self.passed + believed)
+        return f", {duration(pace * (self.estimated - self.passed))}"
 
     def _table(self):
         table = Table(box=None, pad_edge=False)

@@ -58,17 +58,17 @@ def sweep(
     set_: Overrides = (),
 ):
     """Run what is missing of a sweep, then compare; the same command again goes on where it stopped."""
-    from raydistill.config.sweep import load_sweep
+    from raydistill.sweep.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.terminal import render
-    from raydistill.sweep.conclude import concluded
+    from raydistill.sweep.answering.conclude import concluded
 
     results = concluded(config, runs)
     if results is None:
-        from raydistill.sweep.plan import Choice
-        from raydistill.sweep.progress import Progress
-        from raydistill.sweep.run import How, run_sweep
+        from raydistill.sweep.planning.plan import Choice
+        from raydistill.sweep.running.driver import How, run_sweep
+        from raydistill.sweep.running.progress import Progress
 
         how = How(
             address=address, device=device, choice=Choice(only, sessions), fail_fast=fail_fast, max_hours=max_hours
@@ -97,10 +97,10 @@ def plan(
     json_: AsJson = False,
 ):
     """The jobs of a sweep, or of several together, each done, missing, stale or failed, and why. Starts nothing."""
-    from raydistill.config.sweep import load_sweep
-    from raydistill.sweep.plan import Choice, lines, narrow, together
-    from raydistill.sweep.plan import plan as make_plan
-    from raydistill.sweep.prepare import known_entries, store_uri
+    from raydistill.sweep.config.sweep import load_sweep
+    from raydistill.sweep.planning.plan import Choice, lines, narrow, together
+    from raydistill.sweep.planning.plan import plan as make_plan
+    from raydistill.sweep.planning.sessions import known_entries, store_uri
 
     stores, plans = {}, []
     for config in (load_sweep(each, set_) for each in (file, *more)):
@@ -124,14 +124,14 @@ def results(
     csv: Annotated[bool, Parameter(help="Print the scores as CSV.", negative="")] = False,
 ):
     """Decoding R² by method, session and seed, means by subject, and the tests, of the jobs done so far."""
-    from raydistill.config.sweep import load_sweep
+    from raydistill.sweep.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import to_csv
     from raydistill.evaluation.terminal import render
-    from raydistill.sweep.collect import collect
-    from raydistill.sweep.plan import plan as make_plan
-    from raydistill.sweep.prepare import known_entries
+    from raydistill.sweep.answering.collect import collect
+    from raydistill.sweep.planning.plan import plan as make_plan
+    from raydistill.sweep.planning.sessions import known_entries
 
     found = collect(config, make_plan(config, known_entries(config, runs), runs), runs)
     if json_:
@@ -148,11 +148,11 @@ def results(
 @app.command
 def report(file: Path, *, out: Path, runs: Runs = RUNS, set_: Overrides = ()):
     """One offline page of a sweep: answer, tables, figures, statistics, failures, costs, how to reproduce it."""
-    from raydistill.config.sweep import load_sweep
+    from raydistill.sweep.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
     check_ending("--out", out, ".html")
-    from raydistill.sweep.report import write_report
+    from raydistill.sweep.answering.report import write_report
 
     write_report(config, file, set_, runs, out)
     print(out)
@@ -169,12 +169,12 @@ def search(
     json_: AsJson = False,
 ):
     """Search better values for a job by its validation folds; the same command again goes on where it stopped."""
-    from raydistill.config.search import load_search
+    from raydistill.sweep.config.search import load_search
 
     config = load_search(file, set_)
-    from raydistill.sweep.progress import Progress
-    from raydistill.sweep.run import How
-    from raydistill.sweep.searching import render, run_search
+    from raydistill.sweep.running.driver import How
+    from raydistill.sweep.running.progress import Progress
+    from raydistill.sweep.searching.driver import render, run_search
 
     with Progress(runs) as progress:
         found = run_search(config, file, runs, progress, How(address=address, device=device))
@@ -193,7 +193,7 @@ def run(
     device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: cpu.")] = "auto",
 ):
     """One job of an earlier sweep, in the foreground, by its key or how that begins; to see why it failed."""
-    from raydistill.sweep.run import How, run_alone
+    from raydistill.sweep.running.driver import How, run_alone
 
     job = run_alone(runs, key, How(address=address, device=device))
     _say(f"{job.name} is done: {runs / 'jobs' / job.key}")
@@ -215,14 +215,14 @@ def synth(
 ):
     """Write synthetic recordings with known latents into FOLDER (docs/synthetic-recordings.md)."""
     if layout == "paper":
-        from raydistill.recordings.writers.corpus import corpus_config, write_corpus
+        from raydistill.simulation.corpus import corpus_config, write_corpus
 
         paths = write_corpus(folder, corpus_config(scale or "tiny", set_))
     else:
         from raydistill.config.load import build_from
         from raydistill.config.synthetic import SyntheticConfig
         from raydistill.errors import ConfigError
-        from raydistill.recordings.writers.layouts import write_layout
+        from raydistill.simulation.layouts import write_layout
 
         if scale is not None:
             raise ConfigError(f"--scale {scale} belongs to --layout paper alone; sizes of other layouts go with --set")
@@ -299,7 +299,7 @@ def inspect(session: str, *, store: str, out: Path):
 @app.command
 def export(session: str, *, store: str, nwb: Path):
     """Write one session of a store as an NWB 2 file."""
-    from raydistill.recordings.writers.export import write_session_nwb
+    from raydistill.decode.nwb_export import write_session_nwb
     from raydistill.store.store import Store
 
     opened = Store(store)
@@ -316,7 +316,7 @@ def import_(
 ):
     """Take in a checkpoint that the paper's authors released; no code in it is run."""
     from raydistill.models.files import SPEC, save_model
-    from raydistill.models.released import import_checkpoint
+    from raydistill.models.released.released import import_checkpoint
 
     if (out / SPEC).exists():
         raise RaydistillError(f"--out {out}: holds a model already; name another folder")
@@ -345,8 +345,8 @@ def decode(
     json_: AsJson = False,
 ):
     """Run a trained model on a session of a store: behavior read from its latents, and how well."""
-    from raydistill.decode import decode as run
-    from raydistill.decode import in_words
+    from raydistill.decode.command import decode as run
+    from raydistill.decode.command import in_words
 
     told = run(model, session, store, as_, behavior, out, picture)
     print(json.dumps(told, indent=1) if json_ else in_words(told))
@@ -358,7 +358,7 @@ def decode(
 @app.command
 def ui(*, runs: Runs = RUNS, port: int = 5000):
     """The MLflow UI for this runs folder, on 127.0.0.1."""
-    from raydistill.tracking import serve
+    from raydistill.tracking.tracker import serve
 
     serve(runs, port)
 

@@ -72,7 +72,7 @@ def _devices() -> list[Check]:
         return []  # named among the packages already
     import torch
 
-    from raydistill.models.precision import has_bf16
+    from raydistill.models.layers.precision import has_bf16
 
     device = f"CPU, {torch.get_num_threads()} threads; no CUDA device"
     if torch.cuda.is_available():
@@ -89,7 +89,7 @@ def _attention(device: str) -> str:
     """What `attend` will do, in the words of the function that decides it."""
     import torch
 
-    from raydistill.models.attention import choose
+    from raydistill.models.layers.attention import choose
 
     dtype = torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
     alike, ragged = (choose(torch.device(device), dtype, alike, HEAD_WIDTH) for alike in (True, False))

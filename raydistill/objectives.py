@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from raydistill.models.neural import NeuralModel
-from raydistill.store.tokens import Batch
+from raydistill.feed.tokens import Batch
+from raydistill.models.crossmodal.model import NeuralModel
 
 
 class Term(NamedTuple):

@@ -11,6 +11,7 @@ from raydistill.cluster import connected
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+TESTS = Path(__file__).parent
 SLOW = ("training", "sweep", "faults", "end_to_end")
 
 
@@ -28,7 +29,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(items):
     """The slow ones come first, so that none is left over at the end."""
-    items.sort(key=lambda item: item.path.parent.name not in SLOW)
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in SLOW)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +53,7 @@ def recordings():
 @pytest.fixture(scope="session")
 def finished_sweep(tmp_path_factory):
     """The folder of a small sweep that ran without disturbance: sweep.yaml and runs/."""
-    from .commands import SWEEP, raydistill
+    from tests.commands import SWEEP, raydistill
 
     folder = tmp_path_factory.mktemp("finished")
     (folder / "sweep.yaml").write_text(SWEEP)

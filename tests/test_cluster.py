@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 
 import pytest
 from ray.autoscaler._private.util import prepare_config, validate_config
@@ -10,7 +9,8 @@ from ray.core.generated.autoscaler_pb2 import GangResourceRequest
 from ray.core.generated.common_pb2 import LABEL_OPERATOR_NOT_IN
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 TEXT = (ROOT / "cluster.yaml").read_text()
 
 

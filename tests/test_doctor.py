@@ -39,7 +39,7 @@ def test_examination_of_this_machine_covers_each_subject_once(tmp_path):
 def test_attention_is_reported_as_it_will_be_computed(tmp_path):
     import torch
 
-    from raydistill.models.attention import choose
+    from raydistill.models.layers.attention import choose
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32

@@ -1,13 +1,14 @@
 """Who may import whom, read from the source of every module, imports inside functions included."""
 
 import ast
+import graphlib
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT, SWEEPS
+
 PACKAGE = ROOT / "raydistill"
 
 # Part of the package -> the parts that it may import: what it builds on, never what builds on it.
@@ -16,33 +17,43 @@ ALLOWED = {
     "errors": "",
     "cluster": "",
     "config": "errors",
-    "store": "config errors",
-    "recordings": "store config cluster errors",
-    "models": "store config errors",
-    "objectives": "models store config errors",
-    "training": "objectives models store config errors",
-    "evaluation": "objectives models store config errors",
-    "tracking": "errors",
-    "sweep": "training evaluation tracking recordings objectives models store config cluster errors",
-    "bench": "sweep training evaluation tracking recordings objectives models store config cluster errors",
+    "files": "errors",
+    "papers": "errors",
+    "store": "files config papers errors",
+    "recordings": "store files config cluster papers errors",
+    "simulation": "recordings files config papers errors",
+    "feed": "store files config errors",
+    "models": "feed store files config errors",
+    "objectives": "models feed store config errors",
+    "training": "objectives models feed store files config errors",
+    "evaluation": "models feed store files config papers errors",
+    "tracking": "files errors",
+    "decode": "evaluation models feed store files config errors",
+    "sweep/config": "models papers config errors",
+    "sweep/planning": "sweep/config models feed simulation papers store files config errors",
+    "sweep/answering": "sweep/planning sweep/config training evaluation tracking papers store files config errors",
+    "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "
+    "objectives models feed store files config cluster errors",
+    "sweep/searching": "sweep/running sweep/answering sweep/planning sweep/config evaluation tracking models store "
+    "files config cluster errors",
+    "bench": "sweep training evaluation simulation recordings objectives models feed store files config cluster errors",
     "doctor": "models errors",
-    "decode": "evaluation recordings store config errors",
-    "cli": "bench decode doctor sweep training evaluation tracking recordings objectives models store config errors",
+    "cli": "bench decode doctor sweep evaluation tracking simulation recordings models store config errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {
     "ray": (
         "cluster.py",
         "recordings/ingest.py",
-        "store/batches.py",
+        "feed/reading.py",
         "training/distributed.py",
-        "sweep/run.py",
-        "sweep/fanout.py",
-        "sweep/search.py",
+        "sweep/running/driver.py",
+        "sweep/running/fanout.py",
+        "sweep/searching/trials.py",
     ),
-    "mlflow": ("tracking.py",),
-    "optuna": ("sweep/search.py",),
-    "pynwb": ("recordings/",),
+    "mlflow": ("tracking/",),
+    "optuna": ("sweep/searching/trials.py",),
+    "pynwb": ("recordings/", "simulation/", "decode/nwb_export.py"),
     "matplotlib": ("evaluation/figures/",),
 }
 HEAVY = {"torch", "ray", "mlflow", "optuna", "scipy", "pandas"}
@@ -61,17 +72,41 @@ def imports(file):
 
 
 def part(path):
-    return path.split("/")[0].removesuffix(".py")
+    """The part that a module or dotted name belongs to: the longest that it begins with."""
+    names = path.removesuffix(".py").split("/")
+    return next((p for n in (2, 1) if (p := "/".join(names[:n])) in ALLOWED), None)
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_module_imports_only_what_its_part_builds_on(file):
-    assert part(file) in ALLOWED, f"{part(file)} has no place in the order of the package"
-    allowed = {part(file), *ALLOWED[part(file)].split()}
+    own = part(file)
+    if own is None:
+        assert file == "sweep/__init__.py", f"{file} has no place in the order of the package"
+        return
+    allowed = ALLOWED[own].split()
     for line, name in imports(file):
         package, *inside = name.split(".")
-        if package == "raydistill" and inside and inside[0] in ALLOWED:
-            assert inside[0] in allowed, f"{file}:{line} imports {name}"
+        if package == "raydistill" and inside and (other := part("/".join(inside))) is not None:
+            assert other == own or other in allowed or other.split("/")[0] in allowed, f"{file}:{line} imports {name}"
+
+
+def test_modules_import_each_other_in_no_circle():
+    known = {f"raydistill.{file.removesuffix('.py').replace('/', '.')}": file for file in FILES}
+    graph = {
+        module: {target for _, name in imports(file) for target in (name, name.rpartition(".")[0]) if target in known}
+        for module, file in known.items()
+    }
+    graphlib.TopologicalSorter({module: targets - {module} for module, targets in graph.items()}).prepare()
+
+
+def test_store_and_planning_import_no_torch():
+    modules = [
+        f"raydistill.{file.removesuffix('.py').replace('/', '.')}"
+        for file in FILES
+        if file.startswith(("store/", "config/", "papers/", "sweep/config/", "sweep/planning/"))
+    ]
+    code = f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -81,7 +116,7 @@ def test_module_leaves_confined_libraries_to_their_files(file):
         assert homes is None or file.startswith(homes), f"{file}:{line} imports {name}"
 
 
-@pytest.mark.parametrize("command", [["--help"], ["plan", str(ROOT / "sweeps" / "demo.yaml"), "--runs", "runs"]])
+@pytest.mark.parametrize("command", [["--help"], ["plan", str(SWEEPS / "demo.yaml"), "--runs", "runs"]])
 def test_light_command_imports_nothing_heavy(command, tmp_path):
     code = f"""
 import sys

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from raydistill.models.neural import NeuralModel
+from raydistill.models.crossmodal.model import NeuralModel
 from raydistill.objectives import (
     Draw,
     StudentAndTeacher,
@@ -17,8 +17,7 @@ from raydistill.objectives import (
     together,
     unfrozen,
 )
-
-from .models.conftest import make_batch, make_spec
+from tests.small import make_batch, make_spec
 
 DRAW = Draw(seed=0, epoch=3)
 

@@ -17,11 +17,12 @@ import torch
 from raydistill.bench import Report, versions
 from raydistill.bench.machine import copy_gb_per_s
 from raydistill.config.engine import EngineConfig
-from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
-from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of
+from raydistill.config.training import TrainingConfig
+from raydistill.feed.tokens import pack
+from raydistill.models.crossmodal.config import PRESETS, ModelConfig
+from raydistill.models.crossmodal.model import ModelSpec, NeuralModel, inputs_of
 from raydistill.objectives import Draw, masked_autoencoding
 from raydistill.store.session import Segment
-from raydistill.store.tokens import pack
 from raydistill.training.checkpoint import Progress, Saver, copied
 from raydistill.training.loop import Pass
 from raydistill.training.optim import build_optimizer, set_schedule
@@ -29,7 +30,7 @@ from raydistill.training.optim import build_optimizer, set_schedule
 
 def bench_checkpoint(
     *,
-    config: ModelConfig = PRESETS["paper"].model,
+    config: ModelConfig = PRESETS["paper"],
     warmup: int = 1,
     repeats: int = 5,
     say: Callable[[str], None] = lambda text: None,

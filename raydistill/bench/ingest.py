@@ -24,8 +24,8 @@ from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError, RaydistillError
 from raydistill.recordings.discover import recordings_in
 from raydistill.recordings.ingest import digest, files_of, ingest_one
-from raydistill.recordings.synthetic import simulate
-from raydistill.recordings.writers.makin import write_makin
+from raydistill.simulation.simulate import simulate
+from raydistill.simulation.writers.makin import write_makin
 from raydistill.store.store import Store
 
 SHORTEST_S = 45.0  # three split units of 10 s between the first and the last target

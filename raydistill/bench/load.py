@@ -24,13 +24,13 @@ from raydistill.bench.corpus import corpus
 from raydistill.bench.machine import copy_gb_per_s
 from raydistill.cluster import connected
 from raydistill.config.engine import EngineConfig
-from raydistill.config.model import ModelConfig, patch_widths
-from raydistill.store.batches import read_directly, read_through_ray
+from raydistill.feed.feed import Feed
+from raydistill.feed.placement import SPLITS, Share, open_feed
+from raydistill.feed.reading import read_directly, read_through_ray
+from raydistill.feed.tokens import Inputs
+from raydistill.models.crossmodal.config import ModelConfig, patch_widths
 from raydistill.store.catalogue import Entry
-from raydistill.store.feed import Feed
-from raydistill.store.memory import SPLITS, Share, open_feed
 from raydistill.store.store import Store
-from raydistill.store.tokens import Inputs
 
 UNITS, CHANNELS = 96, 96
 _BATCH = 32

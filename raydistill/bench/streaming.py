@@ -14,11 +14,12 @@ import torch
 from raydistill.bench import Report, versions
 from raydistill.bench.corpus import corpus
 from raydistill.config.engine import EngineConfig
-from raydistill.config.model import PRESETS, TrainingConfig
-from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of
+from raydistill.config.training import TrainingConfig
+from raydistill.feed.placement import Share, open_feed
+from raydistill.feed.reading import read_directly
+from raydistill.models.crossmodal.config import PRESETS
+from raydistill.models.crossmodal.model import ModelSpec, NeuralModel, inputs_of
 from raydistill.objectives import masked_autoencoding
-from raydistill.store.batches import read_directly
-from raydistill.store.memory import Share, open_feed
 from raydistill.store.store import Store
 from raydistill.training.history import HISTORY, read_history
 from raydistill.training.loop import Training, train
@@ -59,7 +60,7 @@ def bench_streaming(
 
 
 def _train(store: Store, folder: Path, recipe: TrainingConfig, engine: EngineConfig) -> None:
-    entries, config = store.entries(), PRESETS["tiny"].model
+    entries, config = store.entries(), PRESETS["tiny"]
     sessions = {e.session: -(-e.n_channels // config.lfp_patch) for e in entries}
     spec = ModelSpec(config=config, modality="lfp", value="linear", heads=("predictor",), sessions=sessions)
     share = Share(entries=tuple(entries), inputs=inputs_of(spec, entries))

@@ -10,10 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from raydistill.bench import Report, versions
-from raydistill.config.sweep import load_sweep
-from raydistill.sweep.conclude import concluded
-from raydistill.sweep.progress import Progress
-from raydistill.sweep.run import How, run_sweep
+from raydistill.sweep.answering.conclude import concluded
+from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.running.driver import How, run_sweep
+from raydistill.sweep.running.progress import Progress
 
 _SWEEP = """
 name: bench

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from raydistill.bench import Report, versions
-from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
+from raydistill.config.training import TrainingConfig
 from raydistill.errors import ConfigError
-from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of
-from raydistill.models.precision import has_bf16
+from raydistill.feed.tokens import Batch, pack
+from raydistill.models.crossmodal.config import PRESETS, ModelConfig
+from raydistill.models.crossmodal.model import ModelSpec, NeuralModel, inputs_of
+from raydistill.models.layers.precision import has_bf16
 from raydistill.objectives import Draw, masked_autoencoding
 from raydistill.store.session import Segment
-from raydistill.store.tokens import Batch, pack
 from raydistill.training.loop import Pass
 from raydistill.training.optim import build_optimizer, set_schedule
 
@@ -33,7 +34,7 @@ def bench_train(
     precision: str = "bf16",
     compiled: bool = False,
     device: str = "cpu",
-    config: ModelConfig = PRESETS["paper"].model,
+    config: ModelConfig = PRESETS["paper"],
     matrix: int = MATRIX,
     warmup: int = 2,
     repeats: int = 7,

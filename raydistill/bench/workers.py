@@ -16,8 +16,9 @@ from raydistill.bench import Report, versions
 from raydistill.bench.corpus import corpus
 from raydistill.cluster import connected
 from raydistill.config.engine import EngineConfig
-from raydistill.config.model import PRESETS, ModelConfig, TrainingConfig
-from raydistill.models.neural import ModelSpec
+from raydistill.config.training import RECIPES, TrainingConfig
+from raydistill.models.crossmodal.config import PRESETS, ModelConfig
+from raydistill.models.crossmodal.model import ModelSpec
 from raydistill.objectives import masked_autoencoding
 from raydistill.store.store import Store
 from raydistill.training.distributed import DistributedTraining, report_cost, train_on_workers
@@ -32,8 +33,8 @@ def bench_workers(
     sessions: int = 16,
     seconds: float = 60.0,
     epochs: int = 4,
-    batch: int = PRESETS["small"].pretraining.batch,
-    config: ModelConfig = PRESETS["small"].model,
+    batch: int = RECIPES["small"].pretraining.batch,
+    config: ModelConfig = PRESETS["small"],
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Medians over the epochs after the first.

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from raydistill.evaluation.decoding import Decoding, decode, evaluate
+from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
 from raydistill.evaluation.sequences import Keeper
-from raydistill.models.neural import NeuralModel
+from raydistill.feed.tokens import Inputs, pack
+from raydistill.models.crossmodal.model import NeuralModel
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 from raydistill.store.store import Store
-from raydistill.store.tokens import Inputs, pack
 
 BATCH = 32  # segments encoded at once; does not change the latents
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import jinja2
 
-from raydistill.evaluation.panel import ALL, printed_alignment
 from raydistill.evaluation.results import Results, in_words, method_table, session_means
+from raydistill.papers.targets import ALL, printed_alignment
 
 PROTOCOLS = {
     "corrected": "Normalisation is fitted on train segments alone and the folds have exactly the sizes that were asked "

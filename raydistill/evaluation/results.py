@@ -9,34 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from raydistill.evaluation.alignment import Alignment
-from raydistill.evaluation.panel import ALL, WHOLE, Panel
-from raydistill.evaluation.statistics import Comparison
+from raydistill.evaluation.comparisons import Comparison
+from raydistill.evaluation.scores import Failure, Score
+from raydistill.papers.targets import ALL, WHOLE, Panel
 
 ALPHA = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """R² of one method on one session with one seed."""
-
-    method: str
-    session: str
-    subject: str
-    seed: int | None
-    """None where nothing is drawn: the plain baselines."""
-    r2: float
-    job: str
-    """Key of the job that it comes from."""
-    r2_per_axis: dict[str, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A job without a score, and why."""
-
-    job: str
-    session: str | None
-    cause: str
 
 
 @dataclass(frozen=True, kw_only=True)

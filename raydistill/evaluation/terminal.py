@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from raydistill.evaluation.panel import ALL, printed_alignment
 from raydistill.evaluation.results import Results, in_words, method_table, paper_rows, session_means
+from raydistill.papers.targets import ALL, printed_alignment
 
 
 def render(results: Results, console) -> None:

@@ -7,8 +7,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from raydistill.errors import CheckpointError
-from raydistill.models.neural import ModelSpec, NeuralModel
-from raydistill.store.files import write_atomically, write_json
+from raydistill.files import write_atomically, write_json
+from raydistill.models.crossmodal.model import ModelSpec, NeuralModel
 
 WEIGHTS, SPEC = "model.safetensors", "model.json"
 

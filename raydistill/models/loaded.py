@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from raydistill.errors import DataError, suggest
+from raydistill.feed.tokens import Inputs, pack
+from raydistill.models.crossmodal.model import ModelSpec
 from raydistill.models.files import load_model as load_neural
-from raydistill.models.neural import ModelSpec
 from raydistill.store.catalogue import Normalisation
 from raydistill.store.session import Segment
-from raydistill.store.tokens import Inputs, pack
 
 
 class LoadedModel:

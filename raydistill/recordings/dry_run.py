@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from raydistill.config.fingerprint import canonical
-from raydistill.config.paper import MAKIN_LFP, PUBLISHED_NAMES, TABLE_2
 from raydistill.errors import DataError
+from raydistill.papers.crossmodal import MAKIN_LFP, PUBLISHED_NAMES, TABLE_2
 from raydistill.recordings.ingest import files_of
 from raydistill.recordings.manifest import Recording
 from raydistill.store.store import Store

@@ -22,9 +22,9 @@ import numpy as np
 from raydistill.cluster import connected, cores
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.errors import RaydistillError, one_line
-from raydistill.recordings.decimation import Decimate, Decimation, decimated
 from raydistill.recordings.manifest import Recording
-from raydistill.recordings.preprocess import to_session
+from raydistill.recordings.preprocessing.decimation import Decimate, Decimation, decimated
+from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.readers import Signal, opened
 from raydistill.recordings.remote import Remote
 from raydistill.store.store import Store

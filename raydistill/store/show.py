@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from raydistill.config.paper import GROUPS, TABLE_2, counts_off, paper_group
+from raydistill.papers.crossmodal import GROUPS, TABLE_2, counts_off, paper_group
 from raydistill.store.catalogue import Entry
 
 SHOWN = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bins", "n_units", "n_channels")

@@ -17,8 +17,8 @@ from raydistill.config.fingerprint import FORMAT_VERSION, canonical
 from raydistill.config.names import check_name
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError, one_line, suggest
+from raydistill.files import Folder
 from raydistill.store.catalogue import Entry, Normalisation, Part
-from raydistill.store.files import Folder
 from raydistill.store.session import Segment, Session
 from raydistill.store.splits import TEST, TRAIN, VALID, cut, draw, split_to_json, without_outliers
 from raydistill.store.table import fold_into, segments_from_table, to_table

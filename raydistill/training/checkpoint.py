@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from raydistill.config.engine import EngineConfig
 from raydistill.errors import TrainingError, one_line
-from raydistill.store.files import write_json
+from raydistill.files import write_json
 
 Weights = dict[str, torch.Tensor]
 

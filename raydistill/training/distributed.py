@@ -18,19 +18,19 @@ from pathlib import Path
 from statistics import median
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.model import TrainingConfig
+from raydistill.config.training import TrainingConfig
 from raydistill.errors import RaydistillError, TrainingError
+from raydistill.feed.feed import Feed
+from raydistill.feed.placement import Share, open_feed
+from raydistill.feed.reading import Reader, read_directly, read_through_ray
+from raydistill.files import write_json
+from raydistill.models.crossmodal.model import ModelSpec, NeuralModel, inputs_of, transplant
 from raydistill.models.files import load_model, save_model
-from raydistill.models.neural import ModelSpec, NeuralModel, inputs_of, transplant
+from raydistill.models.latents import frozen
 from raydistill.objectives import Draw, Objective
-from raydistill.store.batches import Reader, read_directly, read_through_ray
 from raydistill.store.catalogue import Entry
-from raydistill.store.feed import Feed
-from raydistill.store.files import write_json
-from raydistill.store.memory import Share, open_feed
 from raydistill.store.store import Store
 from raydistill.training.loop import Training, World, train
-from raydistill.training.teacher import frozen
 
 RAY_DATA_PAYS_FROM = 500_000_000
 """Bytes of a worker's share. Measured on two cores: Ray Data starts processes for 3 to 6 s before the first segment

@@ -5,7 +5,7 @@ timing.jsonl. Never more epochs than checkpoints and epochs really run can vouch
 import json
 from pathlib import Path
 
-from raydistill.store.files import write_atomically
+from raydistill.files import write_atomically
 
 HISTORY, TIMING = "history.jsonl", "timing.jsonl"
 

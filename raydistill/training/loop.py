@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.model import TrainingConfig
-from raydistill.models.precision import has_bf16
+from raydistill.config.training import TrainingConfig
+from raydistill.feed.feed import Feed
+from raydistill.feed.prefetch import Ahead
+from raydistill.feed.tokens import Batch
+from raydistill.models.layers.precision import has_bf16
 from raydistill.objectives import Draw, Objective
-from raydistill.store.ahead import Ahead
-from raydistill.store.feed import Feed
-from raydistill.store.tokens import Batch
 from raydistill.training import checkpoint
 from raydistill.training.checkpoint import Progress, Saver, copied
 from raydistill.training.guards import guarded

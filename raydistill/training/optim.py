@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from raydistill.config.model import TrainingConfig
+from raydistill.config.training import TrainingConfig
 
 
 def learning_rate(recipe: TrainingConfig, epoch: int) -> float:

@@ -4,12 +4,12 @@ import json
 import math
 
 from raydistill.bench.checkpoint import bench_checkpoint
-from raydistill.config.model import PRESETS
+from raydistill.models.crossmodal.config import PRESETS
 
 
 def test_bench_checkpoint_gives_the_promised_figures_and_leaves_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    report = bench_checkpoint(config=PRESETS["tiny"].model, repeats=3).to_json()
+    report = bench_checkpoint(config=PRESETS["tiny"], repeats=3).to_json()
     figures = report["figures"]
     assert set(figures) == {"stall_s", "write_s", "size_mb", "parameters", "copy_gb_per_s"}
     assert all(math.isfinite(value) and value > 0 for value in figures.values())

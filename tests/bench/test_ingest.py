@@ -6,8 +6,7 @@ import pytest
 
 from raydistill.bench.ingest import bench_ingest
 from raydistill.errors import ConfigError
-
-from ..commands import raydistill
+from tests.commands import raydistill
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,15 @@ import math
 import pytest
 
 from raydistill.bench.train import bench_train, step_flops
-from raydistill.config.model import PRESETS
 from raydistill.errors import ConfigError
+from raydistill.models.crossmodal.config import PRESETS
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_bench_train_gives_the_promised_figures(precision, monkeypatch):
     monkeypatch.setattr("raydistill.bench.train.has_bf16", lambda device: True)  # slow where it is not so, but right
     report = bench_train(
-        segments=2, bins=20, precision=precision, config=PRESETS["tiny"].model, matrix=64, warmup=1, repeats=2
+        segments=2, bins=20, precision=precision, config=PRESETS["tiny"], matrix=64, warmup=1, repeats=2
     ).to_json()
     assert {"tokens_per_s", "matmul_gflops", "fraction_of_peak"} <= set(report["figures"])
     assert all(math.isfinite(v) and v >= 0 for v in report["figures"].values()) and report["figures"]["tokens"] == 80
@@ -32,4 +32,4 @@ def test_step_flops_of_the_paper_are_those_of_its_matrices():
     """8 segments of 500 bins x 2 patches: 400 visible tokens through 10 x 256, 1000 through 4 x 192."""
     encoder = 10 * (16 * 256**2 * 2 * 400 + 2 * 2 * 400 * 400 * 256)
     predictor = 4 * (16 * 192**2 * 2 * 1000 + 2 * 2 * 1000 * 1000 * 192) + 2 * 1000 * 256 * 192
-    assert step_flops(PRESETS["paper"].model, 0.6, 8, 1000) == 3 * 8 * (encoder + predictor)
+    assert step_flops(PRESETS["paper"], 0.6, 8, 1000) == 3 * 8 * (encoder + predictor)

@@ -4,13 +4,13 @@ import json
 import math
 
 from raydistill.bench.workers import bench_workers
-from raydistill.config.model import PRESETS
+from raydistill.models.crossmodal.config import PRESETS
 
 POSITIVE = {"start_s", "one_tokens_per_s", "two_tokens_per_s", "scaling", "report_s", "ray_report_s"}
 
 
 def test_bench_workers_gives_the_promised_figures(local_ray):
-    report = bench_workers(sessions=2, seconds=30, epochs=2, batch=4, config=PRESETS["tiny"].model).to_json()
+    report = bench_workers(sessions=2, seconds=30, epochs=2, batch=4, config=PRESETS["tiny"]).to_json()
     figures = report["figures"]
     assert set(figures) == POSITIVE | {"data_wait", "checkpoint_stall_s"}
     assert all(math.isfinite(value) for value in figures.values())

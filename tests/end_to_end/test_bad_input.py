@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ..commands import SWEEP, raydistill
+from tests.commands import SWEEP, raydistill
 
 MANIFEST = """ingest: {bin_width_ms: 20, filters: null, splits: {segment_s: 1, parent_s: 2}}
 defaults: {subject: a, bin_width_ms: 20, spikes: spikes}

@@ -7,15 +7,14 @@ Screenshots of every page are left in build/screenshots.
 import shutil
 import socket
 import time
-from pathlib import Path
 
 import pytest
 
-from ..commands import raydistill, start
+from tests.commands import raydistill, start
+from tests.paths import SCREENSHOTS
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 QUIET = (  # a new browser otherwise asks the world for updates
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--window-size=1500,1000",

@@ -1,15 +1,13 @@
 """A cut of the paper's first sweep: a session of each kind and two methods, from raw files to its two figures."""
 
-from pathlib import Path
-
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
-from raydistill.recordings.writers.corpus import corpus_config, planned_sessions, write_corpus
+from raydistill.simulation.corpus import corpus_config, planned_sessions, write_corpus
 from raydistill.store.store import Store
+from tests.commands import raydistill, read_json
+from tests.paths import SWEEPS
 
-from ..commands import raydistill, read_json
-
-UNSUPERVISED = Path(__file__).parents[2] / "sweeps" / "unsupervised.yaml"
+UNSUPERVISED = SWEEPS / "unsupervised.yaml"
 HELD_OUT = {"MonkeyC_e1_1", "MonkeyM_20140217"}  # of potentials and of power
 OTHERS = {"MonkeyI_20160624_03", "MonkeyH_20171101"}
 SPIKES_ALONE = {"Perich_M_CO_3"}

@@ -1,7 +1,6 @@
 """A trained model in a user's hands: from the command line and from Python."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,10 +11,8 @@ from sklearn.metrics import r2_score
 import raydistill as package
 from raydistill.errors import DataError
 from raydistill.store.store import Store
-
-from ..commands import raydistill, read_json
-
-ROOT = Path(__file__).parents[2]
+from tests.commands import raydistill, read_json
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +79,8 @@ def test_decode_of_another_session_needs_to_be_told_whose_embeddings_to_take(mad
 
 def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
     from raydistill.evaluation.latents import latents_of
+    from raydistill.models.crossmodal.model import inputs_of
     from raydistill.models.files import load_model
-    from raydistill.models.neural import inputs_of
 
     store, folder = Store(str(made[1])), made[2]["teacher/S1_02/seed0"]
     entry = store.entry("S1_02")

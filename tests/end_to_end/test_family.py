@@ -8,8 +8,7 @@ import pytest
 
 import raydistill as package
 from raydistill.store.store import Store
-
-from ..commands import SWEEP, raydistill, read_json
+from tests.commands import SWEEP, raydistill, read_json
 
 JOBS = """  teacher_full: {finetune: ms_spike, each: held_out, supervision: full}
   distilled_full: {distill: teacher_full, each: held_out, supervision: full}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ..commands import raydistill, read_json
+from tests.commands import raydistill, read_json
 
 SMALL = {"subjects": 1, "sessions_per_subject": 1, "duration_s": 66, "min_units": 4, "max_units": 5}
 SMALL |= {"min_channels": 4, "max_channels": 4}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..commands import raydistill, read_json
+from tests.commands import raydistill, read_json
 
 
 def test_finished_sweep_holds_every_score_and_test(finished_sweep):

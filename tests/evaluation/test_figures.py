@@ -5,16 +5,17 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
+from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.figures.latents import tsne
 from raydistill.evaluation.figures.learning import learning_curves
 from raydistill.evaluation.figures.methods import paired_differences, session_dots
 from raydistill.evaluation.figures.recording import session_picture
 from raydistill.evaluation.figures.sizes import sizes
 from raydistill.evaluation.figures.trajectories import trajectories
-from raydistill.evaluation.panel import Panel
-from raydistill.evaluation.results import Results, Score
+from raydistill.evaluation.results import Results
+from raydistill.evaluation.scores import Score
 from raydistill.evaluation.sequences import Keeper
-from raydistill.evaluation.statistics import compare_all
+from raydistill.papers.targets import Panel
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 

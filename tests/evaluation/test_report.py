@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from raydistill.evaluation.alignment import align
-from raydistill.evaluation.panel import Panel
+from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.report import PROTOCOLS, Background, Line, Picture, html
-from raydistill.evaluation.results import Failure, Results, Score
-from raydistill.evaluation.statistics import compare_all
+from raydistill.evaluation.results import Results
+from raydistill.evaluation.scores import Failure, Score
+from raydistill.papers.targets import Panel
 
 WICKED = "<script>alert(1)</script> & 'co'"
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from raydistill.evaluation.panel import Panel
-from raydistill.evaluation.results import Failure, Results, Score, in_words, method_table
-from raydistill.evaluation.statistics import compare, compare_all
+from raydistill.evaluation.comparisons import compare, compare_all
+from raydistill.evaluation.results import Results, in_words, method_table
+from raydistill.evaluation.scores import Failure, Score
 from raydistill.evaluation.terminal import render
+from raydistill.papers.targets import Panel
 
 SUBJECTS = {"I_1": "I", "I_2": "I", "I_3": "I", "C_1": "C"}
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from raydistill.errors import DataError
-from raydistill.evaluation.panel import Panel
-from raydistill.evaluation.results import Score
-from raydistill.evaluation.statistics import cluster_bootstrap, compare, compare_all, holm, wilcoxon_greater
+from raydistill.evaluation.comparisons import compare, compare_all
+from raydistill.evaluation.scores import Score
+from raydistill.evaluation.statistics import cluster_bootstrap, holm, wilcoxon_greater
+from raydistill.papers.targets import Panel
 
 
 def _with_deficit(n, lost):

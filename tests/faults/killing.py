@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..commands import SWEEP, raydistill, read_json, start
+from tests.commands import SWEEP, raydistill, read_json, start
 
 VICTIMS = ("worker", "driver", "raylet")
 TITLES = {"worker": "ray::RayTrainWorker", "raylet": "/raylet/raylet"}

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..commands import SWEEP, raydistill, read_json, start
+from tests.commands import SWEEP, raydistill, read_json, start
 
 SWEEP_OF_31 = SWEEP.replace("seeds: [0]", "seeds: [0, 1, 2, 3]").replace(
     "methods:", "  ss_spikes: {train: spikes, each: held_out, seeds: 0}\nmethods:"

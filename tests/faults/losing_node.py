@@ -20,8 +20,7 @@ from raydistill.cluster import connected
 from raydistill.config.engine import EngineConfig
 from raydistill.training.distributed import train_on_workers
 from raydistill.training.history import read_history
-
-from ..training.test_distributed import distributed, make_store
+from tests.training.test_distributed import distributed, make_store
 
 EPOCHS, LOST_AFTER = 40, 8
 

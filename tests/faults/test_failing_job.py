@@ -2,7 +2,7 @@
 
 import shutil
 
-from ..commands import raydistill, read_json
+from tests.commands import raydistill, read_json
 
 
 def test_failing_teacher_stops_its_students_and_nothing_else(finished_sweep, tmp_path):

@@ -4,9 +4,9 @@ import os
 import shutil
 import signal
 
-from ..commands import read_json, start, wait_until
-from .killing import descendants
-from .killing_driver import done_jobs
+from tests.commands import read_json, start, wait_until
+from tests.faults.killing import descendants
+from tests.faults.killing_driver import done_jobs
 
 
 def test_interrupted_sweep_stops_its_workers_and_keeps_what_is_done(finished_sweep, tmp_path):

@@ -2,8 +2,8 @@
 
 import shutil
 
-from ..commands import raydistill, read_json, start, wait_until
-from .killing_driver import answer, assert_every_point_once, kill
+from tests.commands import raydistill, read_json, start, wait_until
+from tests.faults.killing_driver import answer, assert_every_point_once, kill
 
 
 def jobs_by_name(folder, runs):

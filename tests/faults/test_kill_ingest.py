@@ -6,8 +6,7 @@ import signal
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
 from raydistill.store.store import Store
-
-from ..commands import raydistill, read_json, start, wait_until
+from tests.commands import raydistill, read_json, start, wait_until
 
 SESSIONS = 6
 SETTINGS = ("--set", "ingest.bin_width_ms=20", "--set", "ingest.splits.parent_s=5")

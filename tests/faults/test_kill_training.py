@@ -1,6 +1,6 @@
 """SIGKILL of a worker, of the driver and of the raylet while a pretraining runs: the same bytes in the end."""
 
-from .killing import VICTIMS, disturbed, outcome, sweep_text
+from tests.faults.killing import VICTIMS, disturbed, outcome, sweep_text
 
 
 def test_pretraining_killed_three_ways_ends_with_the_same_weights_history_and_scores(finished_sweep, tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from raydistill.recordings.bins import Bins
+from raydistill.recordings.preprocessing.bins import Bins
 from raydistill.recordings.readers import Signal
 
 

@@ -7,7 +7,7 @@ from scipy.io import savemat
 
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.discover import plan_sources
-from raydistill.recordings.preprocess import to_session
+from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.readers import opened
 
 ALL = "spikes: spikes, lfp: lfp, behavior: {values: behavior, names: [vx, vy]}, trials: trial"

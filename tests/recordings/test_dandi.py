@@ -1,7 +1,6 @@
 """Files as DANDI publishes them: cursor velocity that is there, velocity to be derived, trials with gaps between."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +8,12 @@ import pytest
 from raydistill.errors import DataError
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
-from raydistill.recordings.preprocess import to_session
+from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.readers import opened
 from raydistill.store.store import Store
+from tests.paths import EXAMPLES
+from tests.recordings.dandi_files import maze_trials, write_churchland, write_perich
 
-from .dandi_files import maze_trials, write_churchland, write_perich
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 BIN_S = 0.01
 HAND = ("defaults.behavior.values=processing/behavior/Position/Hand", "defaults.behavior.derive=velocity")
 

@@ -10,12 +10,12 @@ from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
-from raydistill.recordings.synthetic import generate_session
-from raydistill.recordings.writers.flint import write_flint
-from raydistill.recordings.writers.gallego import write_gallego
-from raydistill.recordings.writers.makin import write_makin
-from raydistill.recordings.writers.neurotask import write_neurotask
-from raydistill.recordings.writers.nwb import write_nwb
+from raydistill.simulation.simulate import generate_session
+from raydistill.simulation.writers.flint import write_flint
+from raydistill.simulation.writers.gallego import write_gallego
+from raydistill.simulation.writers.makin import write_makin
+from raydistill.simulation.writers.neurotask import write_neurotask
+from raydistill.simulation.writers.nwb import write_nwb
 from raydistill.store.store import Store
 
 CONFIG = SyntheticConfig(

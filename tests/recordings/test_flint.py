@@ -10,8 +10,8 @@ from scipy.io import loadmat, savemat
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
 from raydistill.recordings.readers.flint import SESSIONS, find, opened
-from raydistill.recordings.synthetic import generate
-from raydistill.recordings.writers.flint import write_flint
+from raydistill.simulation.simulate import generate
+from raydistill.simulation.writers.flint import write_flint
 
 CONFIG = SyntheticConfig(
     subjects=1,

@@ -10,14 +10,14 @@ import pytest
 from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
-from raydistill.recordings.bins import common_bins
 from raydistill.recordings.discover import CONFIGS
-from raydistill.recordings.lfp import lfp_on_bins
 from raydistill.recordings.manifest import Recording
-from raydistill.recordings.preprocess import to_session
+from raydistill.recordings.preprocessing.bins import common_bins
+from raydistill.recordings.preprocessing.lfp import lfp_on_bins
+from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.readers.gallego import channel_major, find, opened, parsed_date, trials
-from raydistill.recordings.synthetic import generate_session
-from raydistill.recordings.writers.gallego import BANDS, lfp_power, write_gallego, write_trial_data
+from raydistill.simulation.simulate import generate_session
+from raydistill.simulation.writers.gallego import BANDS, lfp_power, write_gallego, write_trial_data
 
 CONFIG = SyntheticConfig(
     subjects=1,

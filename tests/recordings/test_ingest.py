@@ -13,11 +13,11 @@ from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import _decimated_in_tasks, ingest, ingest_one, ingest_with_ray
-from raydistill.recordings.synthetic import generate_session
-from raydistill.recordings.writers.makin import write_makin
+from raydistill.simulation.simulate import generate_session
+from raydistill.simulation.writers.makin import write_makin
 from raydistill.store.store import Store
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 ENTRY = "subject: m1, bin_width_ms: 100, spikes: spikes, lfp: lfp, behavior: behavior"
 
 

@@ -8,8 +8,8 @@ import pytest
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
 from raydistill.recordings.readers.makin import find, opened
-from raydistill.recordings.synthetic import generate_session
-from raydistill.recordings.writers.makin import write_makin
+from raydistill.simulation.simulate import generate_session
+from raydistill.simulation.writers.makin import write_makin
 
 CONFIG = SyntheticConfig(duration_s=10, min_units=12, max_units=14, min_channels=5, max_channels=5)
 START_S = 1288.0

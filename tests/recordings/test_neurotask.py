@@ -8,8 +8,8 @@ import pytest
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
 from raydistill.recordings.readers.neurotask import find, opened
-from raydistill.recordings.synthetic import generate_session
-from raydistill.recordings.writers.neurotask import trial_rows, write_neurotask
+from raydistill.simulation.simulate import generate_session
+from raydistill.simulation.writers.neurotask import trial_rows, write_neurotask
 
 CONFIG = SyntheticConfig(
     subjects=2,

@@ -1,7 +1,6 @@
 """NWB files: scale factors, clocks, choices among series, and what cannot be read."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -10,10 +9,9 @@ import pytest
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
 from raydistill.recordings.discover import plan_sources
-from raydistill.recordings.preprocess import to_session
+from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.readers import opened
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from tests.paths import EXAMPLES
 
 
 def plan(path, **options):
@@ -173,8 +171,8 @@ def test_unsorted_spike_times_are_an_error_naming_unit_and_file(make_nwb, spike_
 
 def test_synthetic_recording_comes_back_with_its_spikes_lfp_and_velocity(tmp_path):
     from raydistill.config.synthetic import SyntheticConfig
-    from raydistill.recordings.synthetic import generate_session
-    from raydistill.recordings.writers.nwb import write_nwb
+    from raydistill.simulation.simulate import generate_session
+    from raydistill.simulation.writers.nwb import write_nwb
 
     truth = generate_session(SyntheticConfig(duration_s=20.0), 0)
     path = write_nwb(truth, tmp_path / "S1_01.nwb")

@@ -5,9 +5,9 @@ import socket
 import numpy as np
 import pytest
 
+from raydistill.feed.reading import read_through_ray
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest
-from raydistill.store.batches import read_through_ray
 from raydistill.store.store import Store
 
 

@@ -15,11 +15,10 @@ from raydistill.recordings import remote
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest, ingest_one
 from raydistill.recordings.remote import Remote
-from raydistill.recordings.synthetic import generate_session
-from raydistill.recordings.writers.nwb import write_nwb
+from raydistill.simulation.simulate import generate_session
+from raydistill.simulation.writers.nwb import write_nwb
 from raydistill.store.store import Store
-
-from .servers import Served, serving
+from tests.recordings.servers import Served, serving
 
 NAMED = ("defaults.name=day1",)
 

@@ -6,15 +6,14 @@ import numpy as np
 import torch
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.model import TrainingConfig
-from raydistill.models.neural import NeuralModel
+from raydistill.config.training import TrainingConfig
+from raydistill.feed.feed import Example, Feed, Kept
+from raydistill.feed.order import Row, Shards
+from raydistill.feed.tokens import Inputs
+from raydistill.models.crossmodal.model import NeuralModel
 from raydistill.objectives import masked_autoencoding
-from raydistill.store.feed import Example, Feed, Kept
-from raydistill.store.order import Row, Shards
-from raydistill.store.tokens import Inputs
 from raydistill.training.loop import Training
-
-from ..models.conftest import CONFIG, make_segments, make_spec
+from tests.small import CONFIG, make_segments, make_spec
 
 RECIPE = TrainingConfig(epochs=5, batch=4, warmup_epochs=2, precision="fp32", learning_rate=3e-3)
 ENGINE = EngineConfig(checkpoint_every=1)

@@ -10,16 +10,15 @@ import torch
 from raydistill.config.engine import EngineConfig
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import TrainingError
+from raydistill.models.crossmodal.model import ModelSpec
 from raydistill.models.files import load_model
-from raydistill.models.neural import ModelSpec
 from raydistill.objectives import masked_autoencoding
 from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.training.distributed import DistributedTraining, train_on_workers
 from raydistill.training.history import read_history
-
-from ..models.conftest import CONFIG
-from .conftest import RECIPE
+from tests.small import CONFIG
+from tests.training.conftest import RECIPE
 
 INGEST = IngestConfig(bin_width_ms=20, splits=Splits(segment_s=0.5, parent_s=1))
 SIZES = (("a", 1500, 8), ("b", 2100, 20), ("c", 1000, 5), ("d", 700, 12))

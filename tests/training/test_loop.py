@@ -10,8 +10,7 @@ from raydistill.config.engine import EngineConfig
 from raydistill.errors import TrainingError
 from raydistill.training.history import append_history, read_history
 from raydistill.training.loop import train, validate
-
-from .conftest import ENGINE, RECIPE, make_examples, make_feed, make_training
+from tests.training.conftest import ENGINE, RECIPE, make_examples, make_feed, make_training
 
 
 def weights(training):

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from raydistill.config.model import TrainingConfig
-from raydistill.models.neural import NeuralModel
+from raydistill.config.training import TrainingConfig
+from raydistill.models.crossmodal.model import NeuralModel
 from raydistill.training.optim import build_optimizer, learning_rate, set_schedule, weight_decay
-
-from ..models.conftest import make_spec
+from tests.small import make_spec
 
 PAPER = TrainingConfig()
 

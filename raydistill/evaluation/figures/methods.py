@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.figures.style import (
     COLORS,
     DASHES,
@@ -20,8 +21,8 @@ from raydistill.evaluation.figures.style import (
     save,
     styled,
 )
-from raydistill.evaluation.results import Results, Score
-from raydistill.evaluation.statistics import Comparison
+from raydistill.evaluation.results import Results
+from raydistill.evaluation.scores import Score
 
 
 @styled

@@ -1,0 +1,200 @@
+"""Segments cut into tokens, and packed into batches without padding.
+
+Axes: B segments, T bins, P patches per bin, S slots of a patch, G signals in a patch, N tokens of the batch, K behavior
+dimensions. Tokens are time-major: (t0 p0, t0 p1, ..., t1 p0, ...), one segment after another.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+
+from raydistill.feed.patches import patches_per_bin
+from raydistill.store.catalogue import Entry, Normalisation
+from raydistill.store.session import Segment
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One segment of a model's inputs, cut into patches: a view and a pad."""
+
+    session: str
+    number: int
+    values: torch.Tensor
+    """(T * P, S) uint8 counts, float32, or float16 where the store keeps it; zeros in slots without unit or channel."""
+    n_bins: int
+    slots: np.ndarray
+    """(P, G) slots of each signal in each patch that hold a unit or channel; they come first."""
+    widths: tuple[int, ...]
+    """(G,) slots of each signal in a patch."""
+    behavior: torch.Tensor | None
+    """(T, K) float32."""
+
+    @property
+    def n_patches(self) -> int:
+        return len(self.slots)
+
+    def to(self, device: str) -> "Tokens":
+        behavior = None if self.behavior is None else self.behavior.to(device)
+        return dataclasses.replace(self, values=self.values.to(device), behavior=behavior)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a model reads of its sessions' segments, and how it is cut into patches."""
+
+    modality: str
+    """spikes, lfp or multimodal."""
+    widths: tuple[int, ...]
+    """Slots of a patch: (units,), (channels,), or (units, channels) where patch k of both signals make one. With
+    multimodal and one width, the channels follow the units before both are cut."""
+    spikes_norm: dict[str, Normalisation] = field(default_factory=dict)
+    """Session -> mean and SD of each unit's counts; multimodal input is z-scored throughout."""
+    behavior: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Session -> columns of behavior to take, in this order; of other sessions none."""
+    spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
+    """Of multimodal input: as recorded, or, for spikes that are lost, their mean (zero after z-scoring) or none."""
+
+    def tokenize(self, segment: Segment) -> Tokens:
+        """Cut a segment's (T, C) signals into patches."""
+        signals = self._signals(segment)
+        n_bins = len(signals[0])
+        n_patches = max(-(-x.shape[1] // w) for x, w in zip(signals, self.widths, strict=True))
+        first = np.arange(n_patches)[:, None] * np.array(self.widths)  # (P, G)
+        slots = np.clip(np.array([x.shape[1] for x in signals]) - first, 0, self.widths)
+        cut = [_cut(x, n_patches, w) for x, w in zip(signals, self.widths, strict=True)]
+        # G of (T, P, w) -> (T * P, S)
+        values = cut[0] if len(cut) == 1 else np.concatenate(cut, axis=2)
+        columns = self.behavior.get(segment.session, ())
+        return Tokens(
+            segment.session,
+            segment.number,
+            torch.from_numpy(values.reshape(n_bins * n_patches, -1)),
+            n_bins,
+            slots,
+            self.widths,
+            torch.from_numpy(segment.behavior[:, columns]) if columns else None,
+        )
+
+    def patches_of(self, entry: Entry) -> int:
+        """P of a session."""
+        return patches_per_bin(self.widths, self.modality, entry.n_units, entry.n_channels)
+
+    def bytes_per_bin(self, entry: Entry) -> int:
+        """What a bin of a session takes in memory."""
+        size = {"spikes": 1, "lfp": np.dtype(entry.config["lfp_dtype"]).itemsize}.get(self.modality, 4)
+        return self.patches_of(entry) * sum(self.widths) * size + 4 * len(self.behavior.get(entry.session, ()))
+
+    def _signals(self, segment: Segment) -> list[np.ndarray]:
+        if self.modality != "multimodal":
+            return [getattr(segment, self.modality)]
+        norm = self.spikes_norm[segment.session]
+        mean, std = np.float32(norm.mean), np.float32(norm.std)
+        spikes = {"recorded": segment.spikes, "mean": mean, "silence": np.float32(0)}[self.spikes_as]
+        spikes = np.broadcast_to((spikes - mean) / std, segment.spikes.shape).astype(np.float32)
+        both = [spikes, segment.lfp]
+        return both if len(self.widths) == 2 else [np.concatenate(both, axis=1)]
+
+
+def _cut(values, n_patches, width):
+    """(T, C) -> (T, P, width), padded with zeros; a copy, so that nothing of the table it comes from is kept alive."""
+    n_bins, n_columns = values.shape
+    padded = np.zeros((n_bins, n_patches * width), values.dtype)
+    padded[:, :n_columns] = values
+    return padded.reshape(n_bins, n_patches, width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Segments packed into one row of N tokens."""
+
+    values: torch.Tensor
+    """(N, S) uint8 counts or float32."""
+    time: torch.Tensor
+    """(N,) bin of each token within its segment."""
+    patch: torch.Tensor
+    """(N,) patch of each token within its bin."""
+    slots: torch.Tensor
+    """(N, G) slots of each signal in the patch that hold a unit or channel; the rest is padding."""
+    widths: tuple[int, ...]
+    """(G,) slots of each signal in a patch; they sum to S."""
+    patches: torch.Tensor
+    """(N,) patches per bin, P, in the segment of each token."""
+    sessions: tuple[str, ...]
+    numbers: tuple[int, ...]
+    bins: tuple[int, ...]
+    """T of each segment."""
+    lengths: tuple[int, ...]
+    """T * P of each segment."""
+    behavior: torch.Tensor | None = None
+    """(sum of T, K) z-scored, NaN where lost."""
+    visible: torch.Tensor | None = None
+    """(N - M,) places of the tokens that a masked model sees, in order."""
+    dropped: torch.Tensor | None = None
+    """(M,) places of the others, in order."""
+    visible_lengths: tuple[int, ...] = ()
+    """Visible tokens of each segment."""
+    target: torch.Tensor | None = None
+    """(sum of T, D) the frozen teacher's pooled latents, for distillation."""
+    teacher: "Batch | None" = None
+    """The same segments as the teacher's input, where the teacher learns too."""
+    idle: bool = False
+    """The worker holds none of the global batch's segments; this one stands in and counts for nothing."""
+
+    def to(self, device: str) -> "Batch":
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pinned(self) -> "Batch":
+        """In memory that a GPU copies from while it computes; what lies on the GPU already stays there."""
+        return self._each(lambda tensor: tensor if tensor.is_cuda else tensor.pin_memory())
+
+    def _each(self, change) -> "Batch":
+        changed = {
+            f.name: value._each(change) if isinstance(value, Batch) else change(value)
+            for f in dataclasses.fields(self)
+            if isinstance(value := getattr(self, f.name), torch.Tensor | Batch)
+        }
+        return dataclasses.replace(self, **changed)
+
+    @cached_property
+    def valid(self) -> torch.Tensor:
+        """(N, S) True where a slot holds a unit or channel."""
+        places = [torch.arange(w, device=self.slots.device) for w in self.widths]
+        return torch.cat([place < self.slots[:, g, None] for g, place in enumerate(places)], dim=1)
+
+
+def pack(tokens: list[Tokens]) -> Batch:
+    """Concatenate segments into one batch, in the order given."""
+    has_behavior = all(t.behavior is not None for t in tokens) and len({t.behavior.shape[1] for t in tokens}) == 1
+    values = torch.cat([t.values for t in tokens])
+    places = zip(*(_places(t.n_bins, t.slots.shape, t.slots.tobytes()) for t in tokens), strict=True)
+    time, patch, slots, patches = map(torch.cat, places)
+    return Batch(
+        values=values.float() if values.dtype == torch.float16 else values,
+        time=time,
+        patch=patch,
+        slots=slots,
+        widths=tokens[0].widths,
+        patches=patches,
+        sessions=tuple(t.session for t in tokens),
+        numbers=tuple(t.number for t in tokens),
+        bins=tuple(t.n_bins for t in tokens),
+        lengths=tuple(t.n_bins * t.n_patches for t in tokens),
+        behavior=torch.cat([t.behavior for t in tokens]) if has_behavior else None,
+    )
+
+
+@lru_cache(maxsize=256)  # made anew for every batch, they were two thirds of what packing it took
+def _places(n_bins: int, shape: tuple[int, int], slots: bytes) -> tuple[torch.Tensor, ...]:
+    """`time`, `patch`, `slots` and `patches` of one segment's tokens, from its T and its (P, G) int64 slots."""
+    n_patches = shape[0]
+    cut = torch.frombuffer(bytearray(slots), dtype=torch.int64).view(shape)
+    return (
+        torch.arange(n_bins).repeat_interleave(n_patches),
+        torch.arange(n_patches).repeat(n_bins),
+        cut.repeat(n_bins, 1),  # (P, G) -> (T * P, G)
+        torch.full((n_bins * n_patches,), n_patches),
+    )

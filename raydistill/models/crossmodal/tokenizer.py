@@ -1,0 +1,162 @@
+"""Patches -> tokens: a value embedding plus the space embedding of the patch in its session (spec B1).
+
+Axes: N tokens of a packed batch, S patch size, D width, P patches of a session.
+"""
+
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from raydistill.errors import DataError, suggest
+from raydistill.feed.tokens import Batch
+from raydistill.models.crossmodal.config import ModelConfig
+from raydistill.models.crossmodal.parameters import MLP_HIDDEN
+
+
+class CountTable(nn.Module):
+    """Each clamped spike count -> a row of a small table; the rows of a patch side by side are its embedding.
+
+    Shape: (N, S) uint8 -> (N, D). Padded slots have a row of their own that is zero and stays zero.
+    """
+
+    def __init__(self, patch: int, width: int, max_count: int):
+        super().__init__()
+        self.max_count = max_count
+        self.table = nn.Embedding(max_count + 2, width // patch, padding_idx=max_count + 1)
+
+    def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        values, valid = _take(batch.values, rows), _take(batch.valid, rows)
+        index = torch.where(valid, values.clamp(max=self.max_count).long(), self.max_count + 1)
+        return self.table(index).flatten(1)  # (N, S, D / S) -> (N, D)
+
+
+class LinearPatch(nn.Module):
+    """One linear map of a patch of LFP. Shape: (N, S) float32 -> (N, D)."""
+
+    def __init__(self, patch: int, width: int):
+        super().__init__()
+        self.linear = nn.Linear(patch, width)
+
+    def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        return self.linear(_take(batch.values, rows))
+
+
+class PerceptronPatch(nn.Module):
+    """Two layers with tanh between, as in the published LFP models. Shape: (N, S) float32 -> (N, D)."""
+
+    def __init__(self, patch: int, width: int):
+        super().__init__()
+        self.hidden = nn.Linear(patch, MLP_HIDDEN)
+        self.linear = nn.Linear(MLP_HIDDEN, width)
+
+    def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        return self.linear(self.hidden(_take(batch.values, rows)).tanh())
+
+
+class CausalConvPatch(nn.Module):
+    """A dilated causal convolution along time, within one patch and one segment. Shape: (N, S) -> (N, D).
+
+    Tap j of token (t, p) is the same patch p at bin t - j * dilation. The published code convolves along the row of
+    tokens, where the token before is another patch of the same bin (spec A6, 7); `axis="tokens"` does the same, but
+    never reaches into the segment before (A6, 8).
+    """
+
+    def __init__(self, patch: int, width: int, kernel: int, dilation: int, axis: str):
+        super().__init__()
+        self.dilation, self.axis = dilation, axis
+        self.conv = nn.Conv1d(patch, width, kernel)
+
+    def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        row = torch.arange(len(batch.values), device=batch.values.device) if rows is None else rows
+        patches, time = batch.patches[row], batch.time[row]
+        # How far back one step reaches in the row of tokens, and how many such steps the segment holds before.
+        stride, before = (patches, time) if self.axis == "time" else (1, time * patches + batch.patch[row])
+        taps = []
+        for lag in reversed(range(self.conv.kernel_size[0])):  # the last tap of the kernel is the present
+            steps = lag * self.dilation
+            past = (row - steps * stride).clamp(min=0)
+            taps.append(batch.values[past] * (before >= steps)[:, None])
+        windows = torch.cat(taps, dim=1)  # (N, kernel * S), tap after tap
+        weight = self.conv.weight.transpose(1, 2).flatten(1)  # (D, S, kernel) -> (D, kernel * S)
+        return F.linear(windows, weight, self.conv.bias)
+
+
+class SpaceEmbedding(nn.Module):
+    """A learned vector for each patch of each session: (P, D) rows a session, in one table.
+
+    Sessions are looked up by their exact name; another one needs an entry in `aliases`, which is empty at first.
+    """
+
+    def __init__(self, sessions: dict[str, int], width: int, std: float):
+        super().__init__()
+        self.std = std
+        self.sessions = dict(sorted(sessions.items()))  # rows must not depend on how a file lists its sessions
+        self.aliases: dict[str, str] = {}
+        """Session of the data -> session of this table whose rows stand for its patches."""
+        self.table = nn.Embedding(sum(sessions.values()), width)
+        nn.init.normal_(self.table.weight, std=std)
+        counts = self.sessions.values()
+        self.start = dict(zip(self.sessions, accumulate(counts, initial=0), strict=False))
+
+    def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        return self.table(_take(self.rows(batch), rows))
+
+    def rows(self, batch: Batch) -> Tensor:
+        """(N,) row of the table for each token of the batch."""
+        starts = []
+        for session, n_bins, length in zip(batch.sessions, batch.bins, batch.lengths, strict=True):
+            name = self.aliases.get(session, session)
+            if name not in self.start:
+                raise DataError(f'the model knows no session "{name}"{suggest(name, self.start)}')
+            if length != n_bins * self.sessions[name]:
+                raise DataError(
+                    f"session {session} has {length // n_bins} patches a bin, but the model has {self.sessions[name]} "
+                    f"for {name}; it needs another number of units or channels"
+                )
+            starts.append(self.start[name])
+        device = batch.patch.device
+        starts = torch.tensor(starts, device=device).repeat_interleave(torch.tensor(batch.lengths, device=device))
+        return starts + batch.patch
+
+    def transplanted(self, sessions: dict[str, int]) -> "SpaceEmbedding":
+        """A table for `sessions`: rows of known sessions are kept, those of new ones drawn anew."""
+        new = SpaceEmbedding(sessions, self.table.embedding_dim, self.std)
+        with torch.no_grad():
+            for name, count in sessions.items():
+                if self.sessions.get(name) == count:
+                    a, b = self.start[name], new.start[name]
+                    new.table.weight[b : b + count] = self.table.weight[a : a + count]
+        return new
+
+
+class Tokenizer(nn.Module):
+    """Value embedding plus space embedding.
+
+    Args:
+        value: "count" (spikes alone), "linear", "conv" or "mlp".
+        sessions: name -> patches per bin.
+    Shape:
+        batch of N tokens -> (N, D), or (len(rows), D) for the tokens named by `rows`.
+    """
+
+    def __init__(self, config: ModelConfig, value: str, patch: int, sessions: dict[str, int]):
+        super().__init__()
+        if value == "count":
+            self.value = CountTable(patch, config.width, config.max_count)
+        elif value == "linear":
+            self.value = LinearPatch(patch, config.width)
+        elif value == "mlp":
+            self.value = PerceptronPatch(patch, config.width)
+        else:
+            kernel, dilation = config.conv_kernel, config.conv_dilation
+            self.value = CausalConvPatch(patch, config.width, kernel, dilation, config.conv_axis)
+        self.space = SpaceEmbedding(sessions, config.width, config.space_std)
+
+    def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        return self.value(batch, rows) + self.space(batch, rows)
+
+
+def _take(x: Tensor, rows: Tensor | None) -> Tensor:
+    return x if rows is None else x[rows]

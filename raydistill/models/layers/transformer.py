@@ -1,0 +1,126 @@
+"""The pre-norm rotary transformer of encoder and predictor (spec B2).
+
+Axes: N packed tokens, D width, H heads, d = D / H.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from raydistill.models.layers.attention import Layout, attend
+
+ROTARY_BASE = 10_000.0
+NORM_EPS = 1e-6
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight over the last axis, the statistic in float32."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The weight follows x's type: with a float32 weight on bfloat16 input torch leaves its fused kernel.
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), NORM_EPS)
+
+
+class Dropout(nn.Module):
+    """Zero each entry with probability `p` and scale the others by 1 / (1 - p); in evaluation, do nothing.
+
+    On CPUs torch may draw a mask one number at a time in one thread: an eighth of a float32 step on one core, more
+    on several. Here one draw of 64 bits decides four entries, so that `p` is met to 1e-5. Compiled code draws fast
+    as it is.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p or x.device.type != "cpu" or torch.compiler.is_compiling():
+            return F.dropout(x, self.p, self.training)
+        draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        dropped = round(self.p * 2**16)  # of the values that 16 bits can take
+        kept = draws[: x.numel()].view(x.shape).ge_(dropped - 2**15)
+        return x * kept.to(x.dtype).mul_(2**16 / (2**16 - dropped))
+
+
+def rotary_angles(time: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+    """Cosine and signed sine of the rotation of each token by its bin.
+
+    Shape:
+        time: (N,) integer bins.
+        output: two of (N, 1, head_width).
+    """
+    frequency = ROTARY_BASE ** (-torch.arange(0, head_width, 2, device=time.device) / head_width)
+    angle = time[:, None, None] * frequency  # (N, 1, head_width / 2)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate the pairs (x_i, x_{i + d/2}) of each head. Shape: (N, H, d) -> (N, H, d)."""
+    swapped = x.roll(x.shape[-1] // 2, dims=-1)  # (x_i, x_{i + d/2}) -> (x_{i + d/2}, x_i)
+    return torch.addcmul(x * cos.to(x.dtype), swapped, sin.to(x.dtype))
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int, dropout: float, causal: bool):
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (N, 3 * D) -> 3 of (N, H, d)
+        mixed = attend(rotate(q, *angles), rotate(k, *angles), v, layout, self.causal)
+        return self.dropout(self.out(mixed.flatten(1)))  # (N, H, d) -> (N, D)
+
+
+class GatedMLP(nn.Module):
+    """down(gelu(gate(x)) * up(x)), dropout after the gate and after the projection."""
+
+    def __init__(self, width: int, hidden: int, dropout: float):
+        super().__init__()
+        self.gate = nn.Linear(width, hidden)
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.down(self.dropout(F.gelu(self.gate(x)) * self.up(x))))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float, causal: bool):
+        super().__init__()
+        self.norm1 = RMSNorm(width)
+        self.attention = Attention(width, heads, dropout, causal)
+        self.norm2 = RMSNorm(width)
+        self.mlp = GatedMLP(width, mlp_ratio * width, dropout)
+
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
+        x = x + self.attention(self.norm1(x), angles, layout)
+        return x + self.mlp(self.norm2(x))
+
+
+class Transformer(nn.Module):
+    """`layers` blocks and a final norm. Tokens see their whole segment, or if `causal` those before them (`attend`).
+
+    Shape:
+        x: (N, D) packed tokens; time: (N,) their bins; output: (N, D).
+    """
+
+    def __init__(self, *, width: int, layers: int, heads: int, mlp_ratio: int, dropout: float, causal: bool = False):
+        super().__init__()
+        self.head_width = width // heads
+        self.blocks = nn.ModuleList([Block(width, heads, mlp_ratio, dropout, causal) for _ in range(layers)])
+        self.norm = RMSNorm(width)
+
+    def forward(self, x: Tensor, time: Tensor, layout: Layout) -> Tensor:
+        angles = rotary_angles(time, self.head_width)
+        for block in self.blocks:
+            x = block(x, angles, layout)
+        return self.norm(x)

@@ -1,0 +1,185 @@
+"""The LFP chain of spec A1 in its sound form: from raw voltages onto bin centres, in bounded memory.
+
+1. The file is read once, in slices of all channels; a linear-phase FIR decimates them to about 500 Hz
+   (decimation.py). Of a long recording the decimated samples wait in a temporary file, by blocks of channels.
+2. Notch, high-pass, low-pass and the limit to the band that the bins can hold are one real gain for each frequency,
+   as they all have zero phase: it multiplies the cosine transform of a block (float32). That transform mirrors a
+   signal evenly at its ends; an odd extension of an oscillation would be a step, to which the high-pass rings.
+3. A short windowed sinc takes the signal at the bin centres (resample.py). Since a bin's weights follow from its own
+   time there is no drift, however long the recording.
+4. The common average comes last. All channels see the same linear filters, so it commutes with them.
+
+The protocol `released` puts the published code's time stamps in the place of step 3; see `at_published_stamps`.
+
+Axes: M decimated samples, C channels, T bins.
+"""
+
+from tempfile import TemporaryFile
+
+import numpy as np
+
+from raydistill.config.recordings import IngestConfig, LfpFilters
+from raydistill.errors import DataError
+from raydistill.recordings.preprocessing.bins import Bins
+from raydistill.recordings.preprocessing.decimation import Decimate, decimated, planned
+from raydistill.recordings.preprocessing.resample import at_places, at_published_stamps
+from raydistill.recordings.readers import Signal
+
+_BLOCK_BYTES = 32 << 20  # of a block of channels in float32, in which it is filtered
+_NOTCH_Q = 30.0
+_ORDER = 2
+_STOP = 1.1  # of the bins' Nyquist frequency: from there on nothing is left to fold, below it all passes
+_SETTLE_S, _SETTLE_BINS = 1.0, 50  # after which notches and the end of the bins' band no longer ring
+
+
+def lfp_on_bins(
+    signal: Signal,
+    bins: Bins,
+    config: IngestConfig,
+    channels: np.ndarray,
+    decimate: Decimate = decimated,
+) -> np.ndarray:
+    """The chosen channels, filtered and taken at the bin centres.
+
+    Args:
+        signal: (samples, C) in physical units, read in slices.
+        bins: the session's clock; inside of what `signal` covers.
+        config: `protocol`, `filters` (None: only resampled, and unchanged if already one sample a bin), `lfp_nan`.
+        channels: (C,) numbers of the channels to take.
+        decimate: who does the first stage: all of its slices, in order.
+    Returns:
+        (T, C) float32.
+    Raises:
+        DataError: fewer samples than bins, values that are not finite, or a common average of one channel.
+    """
+    filters, bin_hz = config.filters, 1 / bins.width_s
+    if signal.rate_hz < bin_hz * (1 - 1e-6):
+        raise DataError(
+            f"LFP is sampled at {signal.rate_hz:g} Hz, below the {bin_hz:g} bins a second; "
+            f"set `bin_width_ms` to {1000 / signal.rate_hz:g} or more"
+        )
+    if filters is not None and filters.common_average and len(channels) == 1:
+        raise DataError("the common average of one LFP channel leaves nothing; set `filters.common_average: false`")
+    whole = config.protocol == "released"
+    first, stop = (0, signal.n_samples) if whole else _needed_samples(signal, bins, filters)
+    stage = planned(signal, first, stop, bin_hz, channels, config.lfp_nan)
+    rate_hz, start_s = signal.rate_hz / stage.factor, signal.start_s + first / signal.rate_hz
+    if whole:
+        on_bins = at_published_stamps(signal, bins, rate_hz, stage.n)
+    else:
+        on_bins = at_places((bins.centres - start_s) * rate_hz, stage.n)
+    gain = _gain(filters, rate_hz, bin_hz, stage.n)
+    out = np.empty((bins.n, len(channels)), dtype=np.float32)
+    for block, samples in _blocks(decimate(signal, stage), stage, len(gain)):
+        out[:, block] = on_bins @ _filtered(samples, gain)[: stage.n]
+    if filters is not None and filters.common_average:
+        out -= out.mean(axis=1, keepdims=True)
+    return out
+
+
+def filter_sections(filters: LfpFilters | None, rate_hz: float, bin_hz: float) -> np.ndarray:
+    """Second-order sections of notch, high-pass and low-pass at `rate_hz`; (0, 6) where there is nothing to filter.
+
+    The low-pass is never above half the bin rate; stages at or above the Nyquist frequency drop out.
+    """
+    from scipy.signal import butter, iirnotch
+
+    nyquist, sections = rate_hz / 2, []
+    if filters is not None and filters.notch_hz:
+        for frequency in np.arange(filters.notch_hz, nyquist, filters.notch_hz):
+            sections.append(np.hstack(iirnotch(frequency, _NOTCH_Q, rate_hz))[None])  # b, a -> (1, 6)
+    if filters is not None and filters.highpass_hz and filters.highpass_hz < nyquist:
+        sections.append(butter(_ORDER, filters.highpass_hz, "highpass", fs=rate_hz, output="sos"))
+    if filters is not None and filters.lowpass_hz:
+        lowpass_hz = min(filters.lowpass_hz, bin_hz / 2)
+        if lowpass_hz < nyquist:
+            sections.append(butter(_ORDER, lowpass_hz, "lowpass", fs=rate_hz, output="sos"))
+    return np.concatenate(sections) if sections else np.empty((0, 6))
+
+
+def _needed_samples(signal, bins, filters):
+    """[first, stop) of the raw samples behind the bins, with room for the filters to settle on both sides."""
+    settle_s = _SETTLE_S + _SETTLE_BINS * bins.width_s
+    if filters is not None and filters.highpass_hz:
+        settle_s += 1 / filters.highpass_hz
+    first = int((bins.start_s - settle_s - signal.start_s) * signal.rate_hz)
+    stop = int(np.ceil((bins.stop_s + settle_s - signal.start_s) * signal.rate_hz)) + 1
+    return max(0, first), min(signal.n_samples, stop)
+
+
+def _blocks(slices, stage, rows):
+    """(channels, (rows, width) float32) of each block of channels, of which memory holds one.
+
+    Its M samples are followed by the last of them, mirrored, up to a length whose transform is fast.
+    """
+    n, channels = stage.n, stage.channels
+    per_block = max(1, _BLOCK_BYTES // (4 * rows))
+    blocks = [slice(a, min(a + per_block, len(channels))) for a in range(0, len(channels), per_block)]
+    for block, samples in zip(blocks, _collected(slices, n, rows, blocks), strict=True):
+        _fill_gaps(samples[:n], channels[block])
+        samples[n:] = samples[2 * n - rows : n][::-1]
+        yield block, samples
+
+
+def _collected(slices, n, rows, blocks):
+    """The columns of each block, (rows, width) float32 of which n are filled; several blocks wait in a file."""
+    if len(blocks) == 1:
+        samples, row = np.empty((rows, blocks[0].stop), dtype=np.float32), 0
+        for part in slices:
+            samples[row : row + len(part)] = part
+            row += len(part)
+        yield samples
+        return
+    with TemporaryFile() as file:
+        row = 0
+        for part in slices:
+            for block in blocks:
+                file.seek(4 * (n * block.start + row * (block.stop - block.start)))
+                file.write(part[:, block].tobytes())
+            row += len(part)
+        file.seek(0)
+        for block in blocks:
+            samples = np.empty((rows, block.stop - block.start), dtype=np.float32)
+            file.readinto(samples[:n])
+            yield samples
+
+
+def _fill_gaps(samples, channels):
+    """Linear interpolation, in place, over what was lost."""
+    for column in np.flatnonzero(np.isnan(samples).any(axis=0)):
+        found = np.flatnonzero(np.isfinite(samples[:, column]))
+        if not len(found):
+            raise DataError(
+                f"LFP channel {channels[column]} is lost throughout; drop it with `drop_channels: [{channels[column]}]`"
+            )
+        samples[:, column] = np.interp(np.arange(len(samples)), found, samples[found, column])
+
+
+def _filtered(samples, gain):
+    """(rows, C) samples behind all filters, in the memory of `samples`; `gain` is that of each cosine."""
+    from scipy.fft import dct, idct
+
+    if (gain == 1).all():
+        return samples
+    spectrum = dct(samples, axis=0, overwrite_x=True)
+    spectrum *= gain[:, None]
+    return idct(spectrum, axis=0, overwrite_x=True)
+
+
+def _gain(filters, rate_hz, bin_hz, n):
+    """(M or a little more,) float32 gain of the chain at the frequencies of a cosine transform of n samples.
+
+    That of the sections is squared, as for a pass forward and one backward.
+    """
+    from scipy.fft import next_fast_len
+    from scipy.signal import freqz_sos
+
+    fast = next_fast_len(n, real=True)  # a length with a large prime factor takes ten times as long
+    frequencies = np.arange(fast) * rate_hz / (2 * fast)
+    above = np.clip((2 * frequencies / bin_hz - 1) / (_STOP - 1), 0, 1)  # 0 to 1 from the Nyquist frequency to the stop
+    gain = np.where(above < 1, np.cos(np.pi / 2 * above) ** 2, 0.0)
+    sections = filter_sections(filters, rate_hz, bin_hz)
+    if len(sections):
+        kept = gain > 0
+        gain[kept] *= np.abs(freqz_sos(sections, frequencies[kept], fs=rate_hz)[1]) ** 2
+    return gain.astype(np.float32)

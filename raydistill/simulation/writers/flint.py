@@ -1,0 +1,101 @@
+"""Synthetic recordings as the MATLAB 5 files of Flint et al. (2012): struct arrays of sessions, trials and units."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from raydistill.errors import DataError
+from raydistill.files import renamed_when_whole
+from raydistill.recordings.readers.flint import SESSIONS
+from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ
+from raydistill.simulation.simulate import SyntheticRecording
+
+_HEADER = b"MATLAB 5.0 MAT-file Platform: posix".ljust(
+    116
+)  # without the time of writing: the same data, the same bytes
+_LFP_EXTRA = (-3, 0, 2)  # samples by which the LFP of successive trials misses 20 a sample of `Time`
+
+
+def write_flint(
+    recordings: Sequence[SyntheticRecording], folder, *, trial_s: float = 20.0, gap_s: float = 1.0
+) -> list[Path]:
+    """Write up to 12 recordings to `Flint_2012_e1.mat` and so on, in `folder`: 1, 2, 4, 3 and 2 to a file.
+
+    Args:
+        recordings: LFP at 2000 Hz, kinematics at 100 Hz. Channel c becomes the LFP of entry c of `Neuron`.
+        trial_s: each trial is that long; what is left at the end is not written.
+        gap_s: left out before the first trial and between trials; 0: there are no gaps.
+    Raises:
+        DataError: too many recordings, other rates, none that holds a trial, or the folder cannot be written to.
+    """
+    if not 1 <= len(recordings) <= sum(SESSIONS.values()):
+        raise DataError(f"1 to {sum(SESSIONS.values())} recordings can be written, but got {len(recordings)}")
+    rest, paths = list(recordings), []
+    for experiment, count in SESSIONS.items():
+        here, rest = rest[:count], rest[count:]
+        if here:
+            paths.append(write_flint_file(here, folder, experiment, trial_s=trial_s, gap_s=gap_s))
+    return paths
+
+
+def write_flint_file(
+    recordings: Sequence[SyntheticRecording], folder, experiment: str, *, trial_s: float = 20.0, gap_s: float = 1.0
+) -> Path:
+    """Write one of the files, such as `Flint_2012_e2.mat`; arguments and errors as of `write_flint`."""
+    from scipy.io import savemat
+
+    path = Path(folder) / f"Flint_2012_{experiment}.mat"
+    subjects = _structs([{"Trial": _trials(r, trial_s, gap_s)} for r in recordings])
+    with renamed_when_whole(path) as partial:
+        savemat(partial, {"Subject": subjects}, appendmat=False)
+        with open(partial, "r+b") as file:
+            file.write(_HEADER)
+    return path
+
+
+def _structs(rows: list[dict]) -> np.ndarray:
+    """(n, 1) struct array, as MATLAB has it."""
+    out = np.empty((len(rows), 1), dtype=[(name, object) for name in rows[0]])
+    for i, row in enumerate(rows):
+        for name, value in row.items():
+            out[name][i, 0] = value
+    return out
+
+
+def _trials(recording: SyntheticRecording, trial_s: float, gap_s: float) -> np.ndarray:
+    if (recording.lfp_rate_hz, recording.kinematics_rate_hz) != (LFP_HZ, RATE_HZ):
+        raise DataError(
+            f"{recording.session}: LFP at {LFP_HZ} Hz and kinematics at {RATE_HZ} Hz are needed, but got "
+            f"{recording.lfp_rate_hz:g} and {recording.kinematics_rate_hz:g}; simulate with `lfp_rate_hz: {LFP_HZ}` "
+            f"and `kinematics_rate_hz: {RATE_HZ}`"
+        )
+    length, gap = round(trial_s * RATE_HZ), round(gap_s * RATE_HZ)
+    starts = range(gap, len(recording.velocity) - length + 1, length + gap)
+    if not starts:
+        raise DataError(f"{recording.session} does not last for one trial of {trial_s:g} s")
+    return _structs([_trial(recording, a, a + length, i) for i, a in enumerate(starts)])
+
+
+def _trial(recording: SyntheticRecording, a: int, b: int, number: int) -> dict:
+    """Samples [a, b) of the kinematics, and what belongs to them."""
+    target = np.tile(recording.position[b - 1], (b - a, 1))
+    target[: (b - a) // 4] = np.nan  # no target is shown before the reach
+    per_step = LFP_HZ // RATE_HZ
+    lfp = recording.lfp[a * per_step : b * per_step + _LFP_EXTRA[number % len(_LFP_EXTRA)]].astype(np.float64)
+    n_units, n_channels = len(recording.spike_times), lfp.shape[1]
+    nothing = np.empty((0, 0))
+    neurons = [{"Spike": nothing, "LFP": nothing} for _ in range(max(n_units, n_channels))]
+    for neuron, times in zip(neurons, recording.spike_times, strict=False):
+        inside = times[(times >= a / RATE_HZ) & (times < b / RATE_HZ)]
+        neuron["Spike"] = inside[:, None] if len(inside) else nothing
+    for neuron, samples in zip(neurons, lfp.T, strict=False):
+        neuron["LFP"] = samples[:, None]
+    return {
+        "Time": np.arange(a, b)[:, None] / RATE_HZ,
+        "HandVel": recording.velocity[a:b],
+        "HandPos": recording.position[a:b],
+        "TargetPos": target,
+        "Condition": "good",
+        "Neuron": _structs(neurons),
+    }

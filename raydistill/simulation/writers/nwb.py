@@ -1,0 +1,141 @@
+"""A synthetic recording as an NWB 2 file, laid out as on DANDI: units, LFP, position and velocity."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from raydistill.files import renamed_when_whole
+from raydistill.simulation.simulate import SyntheticRecording
+
+_VOLTS_PER_BIT = 0.195e-6  # of a common amplifier; it saturates at +-6.4 mV
+_PITCH_UM = 400.0  # between neighbouring electrodes of a square array
+_CLOCK_HZ = 30_000  # of spike times
+_CHUNK = 4096  # samples in one compressed block
+
+
+def write_nwb(recording: SyntheticRecording, path) -> Path:
+    """Write `recording` to `path`; until it is whole the file does not exist under that name.
+
+    Units hold spike_times (s), electrodes and quality; LFP lies in processing/ecephys/LFP as int16 with its
+    conversion to volts, position (cm) in processing/behavior/Position, velocity (cm/s) in
+    processing/behavior/BehavioralTimeSeries, and the latent drive beside it in the module `misc`.
+    DataError if the file cannot be written.
+    """
+    import h5py
+    from pynwb import NWBHDF5IO
+
+    path = Path(path)
+    with renamed_when_whole(path) as partial, h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
+        io.write(_nwb_file(recording))
+    return path
+
+
+def _nwb_file(recording):
+    from pynwb import NWBFile
+    from pynwb.file import Subject
+
+    nwb = NWBFile(
+        session_description="Simulated planar reaching with unit spike times and LFP of one array.",
+        identifier=f"raydistill-synthetic-{recording.session}",
+        session_id=recording.session,
+        session_start_time=datetime(2020, 1, 1, tzinfo=UTC),
+        experiment_description="A simulation: every signal was generated from known latents.",
+        experimenter=["Simulation, Raydistill"],
+        institution="none (simulation)",
+        keywords=["simulation", "reaching", "motor cortex", "LFP"],
+        subject=Subject(
+            subject_id=recording.subject,
+            species="Macaca mulatta",
+            sex="U",
+            age="P8Y",
+            description="A simulated subject; species and age only say what the simulation is modelled on.",
+        ),
+    )
+    _add_electrodes(nwb, recording.lfp.shape[1])
+    _add_units(nwb, recording)
+    _add_lfp(nwb, recording)
+    _add_behavior(nwb, recording)
+    return nwb
+
+
+def _add_electrodes(nwb, channels):
+    device = nwb.create_device(name="array", description="Simulated square microelectrode array.")
+    group = nwb.create_electrode_group(
+        name="M1", description="The array's electrodes.", location="primary motor cortex", device=device
+    )
+    side = int(np.ceil(np.sqrt(channels)))
+    for channel in range(channels):
+        row, column = divmod(channel, side)
+        nwb.add_electrode(rel_x=column * _PITCH_UM, rel_y=row * _PITCH_UM, location="primary motor cortex", group=group)
+
+
+def _add_units(nwb, recording):
+    from pynwb.misc import Units
+
+    nwb.units = Units(
+        name="units", description="Simulated units.", electrode_table=nwb.electrodes, resolution=1 / _CLOCK_HZ
+    )
+    nwb.add_unit_column(name="quality", description="Quality of the sorting: every simulated unit is well isolated.")
+    for times, channel in zip(recording.spike_times, recording.unit_channels, strict=True):
+        ticks = np.round(times * _CLOCK_HZ)
+        nwb.add_unit(spike_times=ticks / _CLOCK_HZ, electrodes=[int(channel)], quality="good")
+
+
+def _add_lfp(nwb, recording):
+    from pynwb.ecephys import LFP, ElectricalSeries
+
+    counts = np.clip(np.rint(recording.lfp / _VOLTS_PER_BIT), -(2**15), 2**15 - 1).astype(np.int16)
+    channels = recording.lfp.shape[1]
+    series = ElectricalSeries(
+        name="ElectricalSeries",
+        description="LFP as an amplifier would record it: neither filtered nor re-referenced.",
+        data=_compressed(counts),
+        electrodes=nwb.create_electrode_table_region(list(range(channels)), "all electrodes of the array"),
+        rate=float(recording.lfp_rate_hz),
+        starting_time=0.0,
+        conversion=_VOLTS_PER_BIT,
+    )
+    lfp = LFP()
+    nwb.create_processing_module("ecephys", "Field potentials.").add(lfp)
+    lfp.add_electrical_series(series)
+
+
+def _add_behavior(nwb, recording):
+    from pynwb import TimeSeries
+    from pynwb.behavior import BehavioralTimeSeries, Position, SpatialSeries
+
+    clock = {"rate": float(recording.kinematics_rate_hz), "starting_time": 0.0}
+    position = SpatialSeries(
+        name="position",
+        description="Hand position, x and y.",
+        data=_compressed(recording.position),
+        unit="centimeters",
+        reference_frame="The origin is the centre of the workspace; x to the right, y away from the subject.",
+        **clock,
+    )
+    velocity = TimeSeries(
+        name="velocity",
+        description="Hand velocity, x and y.",
+        data=_compressed(recording.velocity),
+        unit="cm/s",
+        **clock,
+    )
+    drive = TimeSeries(
+        name="drive",
+        description="The latent drive of each local population, as z-scores: what no experimenter can record.",
+        data=_compressed(recording.drive),
+        unit="a.u.",
+        **clock,
+    )
+    behavior = nwb.create_processing_module("behavior", "The hand.")
+    behavior.add(Position(spatial_series=position))
+    behavior.add(BehavioralTimeSeries(time_series=velocity))
+    nwb.create_processing_module("misc", "The latents of the simulation.").add(drive)
+
+
+def _compressed(data):
+    from hdmf.backends.hdf5.h5_utils import H5DataIO
+
+    chunks = (min(_CHUNK, len(data)), data.shape[1])
+    return H5DataIO(data, compression="gzip", compression_opts=1, shuffle=True, chunks=chunks)

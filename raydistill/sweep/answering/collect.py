@@ -1,0 +1,71 @@
+"""From job folders to results: scores, comparisons and failures of a plan, and what MLflow shows of it."""
+
+from pathlib import Path
+
+from raydistill.config.fingerprint import fingerprint
+from raydistill.evaluation.comparisons import compare_all
+from raydistill.evaluation.results import Results
+from raydistill.evaluation.scores import Failure, Score
+from raydistill.sweep.answering.representations import alignments
+from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.job import DONE, FAILED, Job
+from raydistill.sweep.planning.plan import Plan
+from raydistill.sweep.planning.runs_folder import job_folder, read_metrics
+from raydistill.tracking.tracker import TrackedJob
+from raydistill.training.history import read_history
+
+
+def collect(sweep: SweepConfig, plan: Plan, runs: Path) -> Results:
+    """Scores of the finished jobs in the order of the sweep's methods, and the comparisons drawn from them."""
+    scores, baselines, failed = [], [], []
+    order = {method: i for i, method in enumerate(sweep.methods)}
+    for planned in sorted(plan.planned, key=lambda p: order.get(p.job.method, len(order))):
+        job = planned.job
+        if planned.state == FAILED:
+            failed.append(Failure(job.key, job.session, planned.reason))
+        elif planned.state == DONE and job.method:
+            metrics = read_metrics(runs, job.key)
+            found = Score(
+                job.method, job.session, job.subject, job.seed, metrics["r2"], job.key, metrics["r2_per_axis"]
+            )
+            (baselines if job.kind == "baseline" else scores).append(found)
+    aligned, notes = alignments(sweep, scores, runs)
+    return Results(
+        protocol=plan.protocol,
+        scores=tuple(scores),
+        baselines=tuple(baselines),
+        comparisons=compare_all(plan.panels, scores),
+        failed=tuple(failed),
+        panels=plan.panels,
+        alignments=tuple(aligned),
+        notes=(*plan.notes, *notes),
+    )
+
+
+def sweep_fingerprint(plan: Plan) -> str:
+    """The identity of a sweep's question: that of its jobs."""
+    return fingerprint(sorted(job.key for job in plan.jobs))
+
+
+def tracked(job: Job, runs: Path, protocol: str, done: bool) -> TrackedJob:
+    """A job as MLflow shows it: few parameters with constant names, tags to search by, curves and figures."""
+    folder = job_folder(runs, job.key)
+    metrics = read_metrics(runs, job.key) if done else {}
+    params = {name: job.spec[name] for name in ("modality", "value", "baseline") if name in job.spec}
+    for section in ("model", "training"):
+        params |= {f"{section}.{name}": value for name, value in job.spec.get(section, {}).items()}
+    tags = {"stage": job.kind, "method": job.method, "session": job.session, "subject": job.subject, "seed": job.seed}
+    if "segments" in metrics:
+        tags["segments"] = metrics["segments"]["place"]
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+    numbers |= {f"r2_{name}": value for name, value in metrics.get("r2_per_axis", {}).items()}
+    return TrackedJob(
+        key=job.key,
+        name=job.name,
+        params=params,
+        tags={name: str(value) for name, value in tags.items() if value is not None} | {"protocol": protocol},
+        history=read_history(folder),
+        metrics=numbers,
+        sessions=job.spec["sessions"],
+        artifacts=[folder / "job.json"] if (folder / "job.json").exists() else [],
+    )

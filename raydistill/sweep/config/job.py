@@ -1,0 +1,94 @@
+"""One line of a sweep's `jobs`: what is trained, on which sessions, and from what."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from raydistill.config.engine import EngineConfig
+from raydistill.config.load import Partial
+from raydistill.config.training import TrainingConfig
+from raydistill.errors import ConfigError
+from raydistill.models.crossmodal.config import ModelConfig
+
+Modality = Literal["spikes", "lfp"]
+KINDS = ("pretrain", "finetune", "train", "distill")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobConfig:
+    """One line of `jobs`: exactly one of pretrain, finetune, train, distill, and what it runs on."""
+
+    pretrain: Modality | None = None
+    """Masked autoencoding over all sessions of the group `on`."""
+    finetune: str | None = None
+    """On each session of the group `each`, from the weights of the job named here."""
+    train: Modality | tuple[Modality, ...] | None = None
+    """From scratch on each session of the group `each`; [spikes, lfp] for a multimodal model."""
+    distill: str | None = None
+    """Eq. 1 from the frozen teacher of the job named here: on each session of `each`, or, as a pretraining, one
+    student over all sessions of the group `on`."""
+    into: Literal["lfp"] = "lfp"
+    start: str | None = None
+    """Of a distillation: the job whose weights the student starts from; by default it starts anew."""
+    supervision: Literal["none", "joint", "full"] = "none"
+    """joint adds behavior regression to masked autoencoding; full is behavior regression alone, and Eq. 3 instead of
+    Eq. 1 for a distillation."""
+    unfreeze_epoch: int | None = None
+    """Of a distillation: from this epoch on the teacher learns, too (Table 4)."""
+    on: str | None = None
+    each: str | None = None
+    workers: int | tuple[int, ...] = 1
+    """Ray Train workers of a pretraining, or [fewest, most]: as many as the cluster has when they start. Does not
+    change which batches it sees."""
+    seed: int = 0
+    """Of a pretraining."""
+    seeds: tuple[int, ...] = ()
+    """Of a job on `each` session; by default the sweep's."""
+    embedding: Literal["count", "linear", "conv", "mlp"] | None = None
+    """Value embedding; by default count for spikes, conv for a distilled student, else linear, or that of the weights
+    that the job starts from."""
+    model: Partial[ModelConfig] = field(default_factory=dict)
+    training: Partial[TrainingConfig] = field(default_factory=dict)
+    engine: Partial[EngineConfig] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return next(kind for kind in KINDS if getattr(self, kind))
+
+    @property
+    def worker_range(self) -> tuple[int, int]:
+        """Fewest and most workers."""
+        counts = (self.workers,) if isinstance(self.workers, int) else self.workers
+        return counts[0], counts[-1]
+
+    @property
+    def source(self) -> str | None:
+        """The job whose weights this one starts from."""
+        return self.finetune or self.start
+
+    @property
+    def is_pretraining(self) -> bool:
+        """One model over all sessions of a group."""
+        return self.on is not None
+
+    def __post_init__(self):
+        given = [kind for kind in KINDS if getattr(self, kind)]
+        if len(given) != 1:
+            raise ConfigError(f"a job is exactly one of {', '.join(KINDS)}; got {' and '.join(given) or 'none'}")
+        allowed = {"pretrain": "`on: GROUP`", "distill": "either `on: GROUP` or `each: GROUP`"}
+        groups = {"pretrain": [True], "distill": [True, False]}.get(given[0], [False])
+        if (self.on is None) == (self.each is None) or self.is_pretraining not in groups:
+            raise ConfigError(f"`{given[0]}` takes its sessions from {allowed.get(given[0], '`each: GROUP`')}")
+        several = not isinstance(self.workers, int)
+        if (several and len(self.workers) != 2) or not 1 <= self.worker_range[0] <= self.worker_range[1]:
+            got = list(self.workers) if several else self.workers
+            raise ConfigError(f"`workers` is a number from 1 on, or [fewest, most], but got {got}")
+        if not self.distill and (self.start or self.unfreeze_epoch is not None):
+            raise ConfigError("`start` and `unfreeze_epoch` belong to `distill`")
+        if self.unfreeze_epoch is not None and (self.unfreeze_epoch < 0 or self.is_pretraining):
+            raise ConfigError("`unfreeze_epoch` is an epoch from 0 on, of a distillation on `each` session")
+        if self.seeds and self.is_pretraining:
+            raise ConfigError("`seeds` belong to a job on `each` session; a pretraining has one `seed`")
+        if self.supervision == "joint" and not (self.finetune or self.train):
+            raise ConfigError("`supervision: joint` is masked autoencoding with behavior: of `finetune` or `train`")
+        if self.supervision != "none" and self.is_pretraining:
+            raise ConfigError("sessions of a pretraining have different behavior: `supervision` belongs to `each`")

@@ -1,0 +1,141 @@
+import json
+
+import numpy as np
+import pynwb
+import pytest
+from nwbinspector import Importance, inspect_nwbfile
+
+from raydistill.config.recordings import IngestConfig, Splits
+from raydistill.decode.nwb_export import write_session_nwb
+from raydistill.errors import DataError
+from raydistill.store.session import Session
+from raydistill.store.store import Store
+
+NAMES, UNITS = ("x", "velocity_x"), ("cm", "cm/s")
+BY_TIME, BY_TRIALS = Splits(segment_s=1, parent_s=2), Splits(by="trials", segment_s=1)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Stores a session of 20 s in bins of 50 ms: 4 units, 3 channels, trials of 10 to 29 bins."""
+
+    def store(splits=BY_TIME, **changed):
+        rng = np.random.default_rng(3)
+        trial = np.concatenate([np.repeat([i, -1], [10 + i % 20, 2]) for i in range(40)])[:400].astype(np.int32)
+        arrays = {
+            "spikes": rng.poisson(1.0, (400, 4)),
+            "lfp": rng.normal(2e-4, [1e-6, 5e-5, 1e-3], (400, 3)),
+            "behavior": np.stack([1000 + rng.normal(size=400), rng.normal(0, 20, 400)], axis=1),
+            "behavior_names": NAMES,
+            "behavior_units": UNITS,
+            "trial": trial,
+        } | changed
+        if arrays["behavior"] is not None:
+            arrays["behavior"][3:5, 1] = np.nan
+        session = Session.from_arrays(
+            "S1_01", subject="S1", dataset="made up", task="CO", bin_width_ms=50.0, start_s=2.0, **arrays
+        )
+        home = Store(tmp_path / "store")
+        entry = home.write(session, IngestConfig(bin_width_ms=50.0, splits=splits), "f" * 64)
+        return session, entry, home.read(entry)
+
+    return store
+
+
+def flat(session, segments):
+    """The session's rows that the segments hold, in their order."""
+    starts = [round((s.start_s - session.start_s) / 0.05) for s in segments]
+    return np.concatenate([np.arange(a, a + s.n_bins) for a, s in zip(starts, segments, strict=True)])
+
+
+@pytest.mark.parametrize("splits", [BY_TIME, BY_TRIALS], ids=["time", "trials"])
+def test_export_read_back_is_the_session(stored, tmp_path, splits):
+    session, entry, segments = stored(splits)
+    path = write_session_nwb(entry, segments, tmp_path / "S1_01.nwb")
+    rows = flat(session, segments)
+    with pynwb.NWBHDF5IO(path, "r") as io:
+        nwb = io.read()
+        assert (nwb.session_id, nwb.subject.subject_id) == ("S1_01", "S1")
+        assert json.loads(nwb.notes)["config"] == entry.config
+        counts, lfp = nwb.processing["ecephys"]["spike_counts"], nwb.processing["ecephys"]["lfp"]
+        assert counts.data.dtype == np.uint8 and np.array_equal(counts.data[:], session.spikes[rows])
+        assert (np.abs(lfp.data[:] - session.lfp[rows]).max(axis=0) < 5e-7 * np.abs(session.lfp).max(axis=0)).all()
+        assert json.loads(lfp.comments) == {
+            "mean": list(entry.normalisation["lfp"].mean),
+            "std": list(entry.normalisation["lfp"].std),
+        }
+        behavior = nwb.processing["behavior"]["BehavioralTimeSeries"]
+        for column, (name, unit) in enumerate(zip(NAMES, UNITS, strict=True)):
+            assert behavior[name].unit == unit
+            assert np.allclose(behavior[name].data[:], session.behavior[rows, column], rtol=2e-6, equal_nan=True)
+        for series in (counts, lfp, *behavior.time_series.values()):
+            assert times(series) == pytest.approx(2.0 + (rows + 0.5) * 0.05)
+
+
+def times(series):
+    if series.timestamps is not None:
+        return series.timestamps[:]
+    return series.starting_time + np.arange(len(series.data)) / series.rate
+
+
+def test_export_intervals_are_the_segments_and_their_split(stored, tmp_path):
+    _, entry, segments = stored()
+    with pynwb.NWBHDF5IO(write_session_nwb(entry, segments, tmp_path / "a.nwb"), "r") as io:
+        nwb = io.read()
+        table = nwb.intervals["segments"].to_dataframe()
+        assert table.number.tolist() == [s.number for s in segments] == list(range(20))
+        assert table.split.tolist() == [s.split for s in segments]
+        assert table.start_time.tolist() == [s.start_s for s in segments]
+        assert table.stop_time.tolist() == pytest.approx([s.start_s + 1 for s in segments])
+        assert nwb.trials is None and nwb.processing["ecephys"]["spike_counts"].rate == 20.0
+
+
+def test_export_intervals_join_the_segments_of_a_long_trial(stored, tmp_path):
+    session, entry, segments = stored(BY_TRIALS)
+    with pynwb.NWBHDF5IO(write_session_nwb(entry, segments, tmp_path / "a.nwb"), "r") as io:
+        nwb = io.read()
+        trials = nwb.trials.to_dataframe()
+        labels = [t for t in np.unique(session.trial) if t >= 0]
+        assert trials.trial.tolist() == labels and len(labels) < len(segments)
+        bins = [np.flatnonzero(session.trial == t) for t in labels]
+        assert trials.start_time.tolist() == pytest.approx([2 + b[0] * 0.05 for b in bins])
+        assert trials.stop_time.tolist() == pytest.approx([2 + (b[-1] + 1) * 0.05 for b in bins])
+        folds = {s.trial: s.split for s in segments}
+        assert trials.split.tolist() == [folds[t] for t in labels]
+
+
+@pytest.mark.parametrize(
+    ("splits", "without"),
+    [(BY_TIME, "nothing"), (BY_TRIALS, "spikes"), (BY_TRIALS, "behavior")],
+)
+def test_export_is_valid_and_without_a_critical_finding(stored, tmp_path, splits, without):
+    less = {} if without == "nothing" else {without: None}
+    if without == "behavior":
+        less |= {"behavior_names": (), "behavior_units": ()}
+    _, entry, segments = stored(splits, **less)
+    path = write_session_nwb(entry, segments, tmp_path / "a.nwb")
+    assert not pynwb.validate(path=str(path))
+    found = [m for m in inspect_nwbfile(nwbfile_path=path) if m.importance.value >= Importance.CRITICAL.value]
+    assert found == []
+
+
+def test_export_of_one_split_holds_that_split_alone(stored, tmp_path):
+    session, entry, segments = stored()
+    test = [s for s in segments if s.split == "test"]
+    with pynwb.NWBHDF5IO(write_session_nwb(entry, test[::-1], tmp_path / "a.nwb"), "r") as io:
+        nwb = io.read()
+        assert set(nwb.intervals["segments"]["split"][:]) == {"test"}
+        counts = nwb.processing["ecephys"]["spike_counts"].data[:]
+    assert np.array_equal(counts, session.spikes[flat(session, test)])
+
+
+def test_export_refuses_what_is_no_segment_of_the_session_and_leaves_no_partial_file(stored, tmp_path):
+    _, entry, segments = stored()
+    with pytest.raises(DataError, match="S1_01: there is no segment"):
+        write_session_nwb(entry, [], tmp_path / "a.nwb")
+    other = [s.__class__(**{k: getattr(s, k) for k in s.__slots__} | {"session": "S2"}) for s in segments[:1]]
+    with pytest.raises(DataError, match="belong to S2"):
+        write_session_nwb(entry, other, tmp_path / "a.nwb")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_session_nwb(entry, segments, tmp_path / "nowhere" / "a.nwb")
+    assert [p.name for p in tmp_path.iterdir()] == ["store"]

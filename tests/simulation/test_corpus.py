@@ -1,0 +1,128 @@
+"""The paper's corpus in miniature: the plan of all its sessions, and a few of every layout, written and ingested."""
+
+from collections import Counter
+from itertools import count
+from types import SimpleNamespace
+
+import pytest
+
+from raydistill.errors import ConfigError
+from raydistill.papers.crossmodal import GROUPS, MAKIN_LFP, TABLE_2, counts_off, paper_group
+from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.ingest import ingest_one
+from raydistill.simulation.corpus import corpus_config, planned_sessions, write_corpus
+from raydistill.store.store import Store
+from tests.commands import raydistill
+
+# Session -> subject, region, task and channels of LFP per electrode.
+PICKED = {
+    "MonkeyI_20160624_03": ("I", "M1", "RT", 1),
+    "MonkeyI_20160411_01": ("I", "M1", "RT", 0),
+    "MonkeyL_20170210_03": ("L", "M1, S1", "RT", 0),
+    "MonkeyC_e2_1": ("C", "M1", "CO", 1),
+    "MonkeyC_e2_2": ("C", "M1", "CO", 1),
+    "MonkeyCh_20150313": ("Ch", "M1", "CO", 9),
+    "MonkeyH_20171101": ("H", "area 2", "CO", 9),
+    "Chowdhury_1_TRT_1": ("R1", "S1", "TRT", 0),
+    "Ma_4_key_1": ("X4", "M1", "key", 0),
+    "Perich_C_CO_1": ("Cp", "M1, PMd", "CO", 0),
+    "Perich_M_CO_3": ("Mp", "M1, PMd", "CO", 0),
+    "Churchland_2_Maze_5": ("C2", "M1, PMd", "Maze", 0),
+}
+FEWER = ("MonkeyI_20160624_03", "MonkeyC_e2_1", "MonkeyCh_20150313", "Perich_M_CO_3")
+
+
+def stored(folder, names):
+    """Entries of the sessions of these names, written to `folder` and ingested as they come."""
+    sessions = [s for s in planned_sessions() if s.session in names]
+    assert all(path.is_file() for path in write_corpus(folder / "raw", corpus_config("tiny"), sessions))
+    store = Store(str(folder / "store"))
+    arrivals = [ingest_one(recording, store.uri, None) for recording in plan_sources(folder / "raw")]
+    assert [a.cause for a in arrivals if a.state != "made"] == []
+    store.publish()
+    return {entry.session: entry for entry in store.entries()}
+
+
+@pytest.fixture(scope="module")
+def entries(tmp_path_factory):
+    return stored(tmp_path_factory.mktemp("corpus"), PICKED)
+
+
+def test_planned_sessions_are_those_of_table_2():
+    planned = planned_sessions()
+    assert len(planned) == len({s.session for s in planned}) == 257
+    for dataset, row in TABLE_2.items():
+        found = Counter(s.subject for s in planned if s.dataset == dataset)
+        assert found.total() == row.sessions and found.keys() == row.subjects.keys()
+        assert all(n in (None, found[subject]) for subject, n in row.subjects.items())
+    arrays = {s.array: s.subject for s in planned}
+    assert len(arrays) == 1 + len(set(arrays.values())) == 1 + sum(len(row.subjects) for row in TABLE_2.values())
+
+
+def test_planned_sessions_have_lfp_where_the_paper_has_it():
+    with_lfp = [s for s in planned_sessions() if s.has_lfp]
+    assert Counter(s.dataset for s in with_lfp) == {"makin": 30, "flint": 12, "gallego": 23}
+    assert {s.session for s in with_lfp if s.dataset == "makin"} == set(MAKIN_LFP)
+
+
+def test_planned_sessions_make_up_the_papers_groups():
+    found = [SimpleNamespace(session=s.session, dataset=s.dataset, n_bins=1000) for s in planned_sessions()]
+    assert {name: len(paper_group(name, found)) for name in GROUPS} == {
+        "paper_held_out": 17,
+        "paper_pretraining": 226,
+        "paper_lfp_pretraining": 48,
+        "paper_generalization": 27,
+    }
+    assert counts_off(found) == []
+
+
+def test_written_sessions_come_out_under_their_names_subjects_and_areas(entries):
+    planned = {s.session: s for s in planned_sessions()}
+    assert entries.keys() == PICKED.keys()
+    for name, (subject, region, task, _) in PICKED.items():
+        entry = entries[name]
+        assert (entry.subject, entry.region, entry.task) == (subject, region, task)
+        assert (entry.subject, entry.dataset) == (planned[name].subject, planned[name].dataset)
+        assert len(entry.behavior) == 2
+
+
+def test_written_sessions_hold_lfp_where_the_paper_has_it(entries):
+    for name, (*_, per_electrode) in PICKED.items():
+        electrodes = range(6, 9) if per_electrode else [0]
+        assert entries[name].n_channels in [per_electrode * n for n in electrodes], name
+
+
+def test_written_sessions_fill_every_fold_under_the_default_configurations(entries):
+    for entry in entries.values():
+        per_parent = 2 if entry.dataset in ("makin", "flint") else 1
+        assert min(entry.splits[fold] for fold in ("train", "valid", "test")) >= per_parent, entry.session
+        assert 10 <= entry.n_units <= 12
+
+
+def test_a_session_is_the_same_whichever_others_are_written(entries, tmp_path):
+    alone = stored(tmp_path, FEWER)
+    assert {name: entry.content for name, entry in alone.items()} == {name: entries[name].content for name in FEWER}
+
+
+def test_files_written_again_are_the_same_byte_for_byte(tmp_path, monkeypatch):
+    clock = map(str, count())
+    monkeypatch.setattr("time.asctime", lambda: next(clock))  # what scipy puts into the head of a MATLAB file
+    sessions = [s for s in planned_sessions() if s.session in ("MonkeyL_20170210_03", *FEWER[1:])]
+    once, again = (
+        [path.read_bytes() for path in write_corpus(tmp_path / place, corpus_config("tiny"), sessions)]
+        for place in ("once", "again")
+    )
+    assert once == again and len(once) == 4
+
+
+def test_corpus_config_takes_overrides_but_no_other_subjects():
+    config = corpus_config("small", ["duration_s=60", "seed=3"])
+    assert (config.duration_s, config.seed, config.max_units) == (60, 3, corpus_config("small").max_units)
+    with pytest.raises(ConfigError, match="--set subjects=3: the paper says which subjects"):
+        corpus_config("tiny", ["subjects=3"])
+
+
+def test_synth_scale_with_another_layout_is_refused_in_one_line(tmp_path):
+    done = raydistill("synth", "raw", "--scale", "tiny", cwd=tmp_path, check=2)
+    assert "--scale tiny belongs to --layout paper" in done.stderr and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,78 @@
+import dataclasses
+
+import h5py
+import numpy as np
+import pytest
+from nwbinspector import Importance, inspect_nwbfile
+from pynwb import NWBHDF5IO
+
+from raydistill.config.synthetic import SyntheticConfig
+from raydistill.errors import DataError
+from raydistill.simulation.simulate import generate_session
+from raydistill.simulation.writers.nwb import write_nwb
+
+CONFIG = SyntheticConfig(duration_s=12, min_units=5, max_units=8, min_channels=9, max_channels=12)
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return generate_session(CONFIG, 0)
+
+
+@pytest.fixture(scope="module")
+def path(recording, tmp_path_factory):
+    return write_nwb(recording, tmp_path_factory.mktemp("nwb") / "S1_01.nwb")
+
+
+def test_nwb_read_back_equals_the_recording_to_the_last_bit_of_the_amplifier(recording, path):
+    with NWBHDF5IO(path, "r") as io:
+        nwb = io.read()
+        assert (nwb.session_id, nwb.subject.subject_id) == ("S1_01", "S1")
+        lfp = nwb.processing["ecephys"]["LFP"]["ElectricalSeries"]
+        assert lfp.data.dtype == np.int16 and (lfp.rate, lfp.starting_time) == (500.0, 0.0)
+        assert np.abs(lfp.data[:] * lfp.conversion - recording.lfp).max() <= 0.51 * lfp.conversion
+        for number, times in enumerate(recording.spike_times):
+            assert nwb.units["spike_times"][number] == pytest.approx(times, abs=1 / 30_000)
+            assert list(nwb.units["electrodes"][number].index) == [recording.unit_channels[number]]
+        position = nwb.processing["behavior"]["Position"]["position"]
+        velocity = nwb.processing["behavior"]["BehavioralTimeSeries"]["velocity"]
+        assert (position.unit, velocity.unit, velocity.rate) == ("centimeters", "cm/s", 100.0)
+        assert np.array_equal(position.data[:], recording.position)
+        assert np.array_equal(velocity.data[:], recording.velocity)
+        assert np.array_equal(nwb.processing["misc"]["drive"].data[:], recording.drive)
+
+
+def test_nwb_file_passes_the_inspector(path):
+    found = [
+        m for m in inspect_nwbfile(nwbfile_path=path) if m.importance.value >= Importance.BEST_PRACTICE_VIOLATION.value
+    ]
+    assert found == []
+
+
+def test_nwb_series_are_chunked_and_compressed(path):
+    with h5py.File(path) as file:
+        data = file["processing/ecephys/LFP/ElectricalSeries/data"]
+        assert (data.compression, data.compression_opts) == ("gzip", 1)
+        assert data.chunks == (4096, data.shape[1])
+
+
+def test_nwb_voltage_beyond_the_amplifier_saturates(recording, tmp_path):
+    loud = dataclasses.replace(recording, lfp=recording.lfp * 1e4)
+    with NWBHDF5IO(write_nwb(loud, tmp_path / "loud.nwb"), "r") as io:
+        data = io.read().processing["ecephys"]["LFP"]["ElectricalSeries"].data[:]
+    assert (data.min(), data.max()) == (-(2**15), 2**15 - 1)
+    assert np.all(np.sign(data) == np.sign(np.rint(loud.lfp / 0.195e-6)))
+
+
+def test_nwb_into_a_missing_folder_is_an_error_that_names_the_file(recording, tmp_path):
+    with pytest.raises(DataError, match=r"missing/S1_01\.nwb"):
+        write_nwb(recording, tmp_path / "missing" / "S1_01.nwb")
+
+
+def test_nwb_write_that_fails_midway_leaves_the_old_file_and_nothing_beside(recording, tmp_path):
+    path = write_nwb(recording, tmp_path / "S1_01.nwb")
+    before = path.read_bytes()
+    broken = dataclasses.replace(recording, unit_channels=recording.unit_channels + 1000)
+    with pytest.raises(IndexError):
+        write_nwb(broken, path)
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["S1_01.nwb"]

@@ -1,0 +1,71 @@
+"""Search files: the shipped ones are valid, and a file that cannot be meant is refused."""
+
+import pytest
+
+from raydistill.errors import RaydistillError
+from raydistill.sweep.config.search import Halving, Range, load_search, sweep_with
+from tests.paths import SWEEPS
+
+SEARCH = """name: search_ft
+sweep: sweep.yaml
+job: ft
+space:
+  training.learning_rate: {low: 0.001, high: 0.1, log: true}
+  model.layers: [1, 2]
+"""
+SWEEP = """name: s
+store: runs/store
+preset: tiny
+sessions: {held_out: {names: [a]}, pretraining: {except: held_out}}
+jobs:
+  ms: {pretrain: spikes, on: pretraining}
+  ft: {finetune: ms, each: held_out}
+methods: {MS-Spike: ft}
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text=SEARCH):
+        (tmp_path / "sweep.yaml").write_text(SWEEP)
+        (tmp_path / "search.yaml").write_text(text)
+        return load_search(tmp_path / "search.yaml")
+
+    return load
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("search_*.yaml")), ids=lambda p: p.stem)
+def test_shipped_search_loads_and_opens_with_question_cost_and_answer(path):
+    assert load_search(path).name == path.stem
+    words = ["# Question:", "# Cost:", "# Answers:"]
+    assert [line[: len(word)] for line, word in zip(path.read_text().splitlines(), words, strict=False)] == words
+
+
+def test_search_puts_values_into_the_job_and_nowhere_else(load, tmp_path):
+    search = load()
+    assert search.space == {"training.learning_rate": Range(low=0.001, high=0.1, log=True), "model.layers": (1, 2)}
+    sweep = sweep_with(search, tmp_path / "search.yaml", {"training.learning_rate": 1e-05, "model.layers": 1})
+    assert sweep.training_of(sweep.jobs["ft"]).learning_rate == 1e-05 and sweep.model_of(sweep.jobs["ft"]).layers == 1
+    assert sweep.model_of(sweep.jobs["ms"]).layers == 2
+
+
+def test_halving_compares_at_growing_epochs_and_ends_with_the_last():
+    assert Halving(first=5, part=2).rungs(30) == [5, 10, 20, 30]
+    assert Halving(first=5, part=3).rungs(5) == [5]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("job: ft", "job: fft", 'has no job "fft"; did you mean "ft"?'),
+        ("model.layers: [1, 2]", "model.layer: [1, 2]", 'unknown key "layer"'),
+        ("model.layers: [1, 2]", "model.layers: [one]", "must be a whole number"),
+        ("low: 0.001, high: 0.1", "low: 0.1, high: 0.1", "goes up from `low` to `high`"),
+        ("job: ft", "job: ft\nsampler: grid", "needs lists of choices, or ranges with a `step`"),
+        ("job: ft", "job: ft\nobjectives: [parameters]", "`objectives` are valid_r2"),
+    ],
+)
+def test_search_that_cannot_be_meant_is_refused(load, old, new, said):
+    with pytest.raises(RaydistillError) as caught:
+        load(SEARCH.replace(old, new))
+    assert said in str(caught.value)

@@ -1,0 +1,127 @@
+"""The shipped sweeps of the paper plan exactly the jobs that its tables and figures count (spec D7)."""
+
+from collections import Counter
+
+import pytest
+
+from raydistill.simulation.corpus import planned_sessions
+from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.planning.plan import plan
+from tests.paths import SWEEPS
+from tests.sweep.planning.test_plan import make_entry
+
+HELD_OUT, OTHERS, EIGHT = 17 * 3, 48, 8  # jobs of a method on held-out sessions, on pretraining's, on those of I and C
+
+COUNTS = {
+    "unsupervised": {
+        "pretrain": 3,
+        "finetune": HELD_OUT + 14 + HELD_OUT,
+        "distill": HELD_OUT + OTHERS,
+        "train": 2 * (HELD_OUT + OTHERS),
+        "evaluate": 34 + OTHERS + HELD_OUT + OTHERS,  # MS-Spike and MS-LFP as they are; without spikes
+    },
+    "supervised": {
+        "pretrain": 3,
+        "finetune": 2 * (HELD_OUT + OTHERS),
+        "distill": HELD_OUT + OTHERS,
+        "train": 2 * (HELD_OUT + OTHERS),
+        "evaluate": HELD_OUT + OTHERS,
+    },
+    "fully_supervised": {
+        "pretrain": 3,
+        "finetune": 3 * (HELD_OUT + OTHERS),
+        "distill": 2 * (HELD_OUT + OTHERS),
+        "train": HELD_OUT + OTHERS,
+    },
+    "multi_session": {
+        "pretrain": 1,
+        "finetune": HELD_OUT + 14 + 2 * (HELD_OUT + OTHERS),
+        "distill": 2 + 6 * (HELD_OUT + OTHERS),
+    },
+    "generalization": {"pretrain": 2, "finetune": 2, "distill": 2, "train": 54, "evaluate": 3 * 27},
+    "scaling": {
+        "pretrain": 4,
+        "finetune": HELD_OUT + EIGHT + HELD_OUT,
+        "distill": 5 * HELD_OUT + EIGHT,
+    },
+    "pretraining_size": {"pretrain": 3, "finetune": 3 * EIGHT * 3, "distill": 2 * EIGHT * 3},
+    "unfreezing": {"pretrain": 1, "finetune": EIGHT, "distill": 4 * EIGHT},
+    "backbones": {"train": 90},
+}
+
+OWN = {  # beside another sweep: what D7 counts as new
+    ("multi_session", "unsupervised", "supervised", "fully_supervised"): 2 + 3 * (HELD_OUT + OTHERS),
+    ("fully_supervised", "supervised"): 3 * (HELD_OUT + OTHERS),
+    ("generalization", "unsupervised"): 1 + 2 + 2 + 27,
+    ("scaling", "unsupervised"): 1 + 4 * HELD_OUT + EIGHT + EIGHT,
+    ("pretraining_size", "unsupervised"): 1 + 2 * EIGHT * 3,
+    ("unfreezing", "unsupervised"): 3 * EIGHT,
+    ("backbones", "fully_supervised"): 60,
+}
+
+SCORES = {  # method -> scores in each of the sweep's figures
+    "unsupervised": {"F3": 6 * HELD_OUT, "F11": 6 * OTHERS},
+    "supervised": {"F6": 6 * HELD_OUT, "F12": 6 * OTHERS},
+    "fully_supervised": {"F13": 5 * HELD_OUT, "F14": 5 * OTHERS},
+    "multi_session": dict.fromkeys(("F15", "F16", "F17"), 6 * HELD_OUT)
+    | dict.fromkeys(("F18", "F19", "F20"), 6 * OTHERS),
+    "generalization": {"F5": 5 * 27},
+    "scaling": {"F10": 6 * HELD_OUT + EIGHT},
+    "pretraining_size": {"F9": 5 * EIGHT * 3},
+    "unfreezing": {"T4": 4 * EIGHT},
+    "backbones": {"T3": 90},
+}
+
+
+def corpus():
+    """Catalogue entries of the paper's 257 sessions."""
+    velocity = ("position_x", "position_y", "velocity_x", "velocity_y")
+    return [
+        make_entry(
+            s.session,
+            subject=s.subject,
+            dataset=s.dataset,
+            n_channels=96 * s.has_lfp,
+            lfp_bands=9 if s.dataset == "gallego" else 1,
+            behavior=velocity,
+        )
+        for s in planned_sessions()
+    ]
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory):
+    runs, entries = tmp_path_factory.mktemp("runs"), corpus()
+    return {name: plan(load_sweep(SWEEPS / f"{name}.yaml"), entries, runs) for name in COUNTS}
+
+
+def without_baselines(planned):
+    return {job.key: job for job in planned.jobs if job.kind != "baseline"}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_sweep_of_the_catalogue_plans_the_jobs_of_its_figures(plans, name):
+    jobs = without_baselines(plans[name]).values()
+    assert Counter(job.kind for job in jobs) == COUNTS[name]
+    scored = {p.figure: sum(bool(j.method) and p.shows(j.session) for j in jobs) for p in plans[name].panels}
+    assert scored == SCORES[name] and not plans[name].notes
+
+
+@pytest.mark.parametrize(("names", "count"), OWN.items(), ids=lambda x: x[0] if isinstance(x, tuple) else None)
+def test_sweep_of_the_catalogue_shares_what_another_has_made(plans, names, count):
+    name, *others = names
+    shared = {key for other in others for key in without_baselines(plans[other])}
+    assert len(without_baselines(plans[name]).keys() - shared) == count
+
+
+def test_catalogue_has_a_question_for_every_sweep_of_the_paper_and_no_other():
+    shipped = {path.stem for path in SWEEPS.glob("*.yaml") if "include:" in path.read_text()}
+    assert shipped == set(COUNTS)
+
+
+def test_spike_model_for_generalization_has_seen_no_session_that_it_is_tried_on(plans):
+    jobs = without_baselines(plans["generalization"]).values()
+    (unseen,) = (j for j in jobs if j.kind == "pretrain" and j.spec["modality"] == "spikes")
+    tried = {j.session for j in jobs if j.method}
+    assert len(unseen.spec["sessions"]) == 199 and len(tried) == 27
+    assert not tried & set(unseen.spec["sessions"])

@@ -1,0 +1,284 @@
+"""Planning: every job of the question once, keys that follow from what determines the answer and nothing else."""
+
+import dataclasses
+
+import pytest
+
+from raydistill.config.load import Where, build
+from raydistill.errors import ConfigError
+from raydistill.store.catalogue import Entry
+from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.expand import expand
+from raydistill.sweep.planning.plan import Choice, narrow, plan
+
+SWEEP = {
+    "name": "s",
+    "store": "somewhere",
+    "preset": "tiny",
+    "seeds": [0, 1],
+    "behavior": ["velocity"],
+    "sessions": {"held_out": {"names": ["a_2", "b_2"]}, "pretraining": {"except": "held_out", "modality": "spikes"}},
+    "jobs": {
+        "ms": {"pretrain": "spikes", "on": "pretraining", "workers": 2},
+        "teacher": {"finetune": "ms", "each": "held_out"},
+        "distilled": {"distill": "teacher", "each": "held_out"},
+        "ss": {"train": "lfp", "each": "held_out"},
+    },
+    "methods": {"Distilled": "distilled", "SS": "ss"},
+}
+
+
+def make_entry(session, n_units=10, n_channels=5, **other):
+    values = {f.name: "" for f in dataclasses.fields(Entry)}
+    values |= {"session": session, "subject": session[0], "n_units": n_units, "n_channels": n_channels, "n_bins": 1000}
+    values |= {"behavior": ("velocity",), "aligned": False, "content": f"content of {session}", "protocol": "corrected"}
+    return Entry(**(values | {"bin_width_ms": 20.0, "n_segments": 10, "lfp_bands": 1} | other))
+
+
+ENTRIES = [make_entry(s) for s in ("a_1", "a_2", "b_1", "b_2")] + [make_entry("c_1", n_channels=0)]
+
+
+def jobs_of(entries=ENTRIES, **change):
+    sweep = build(SweepConfig, SWEEP | change, Where("sweep.yaml"))
+    return {job.name: job for job in expand(sweep, entries)}
+
+
+def with_job(name, **change):
+    return {"jobs": SWEEP["jobs"] | {name: SWEEP["jobs"][name] | change}}
+
+
+def test_expand_makes_every_job_once_and_sources_first():
+    jobs = jobs_of()
+    assert len(jobs) == 1 + 3 * 2 * 2 + 2 * 2
+    assert list(jobs["ms/seed0"].spec["sessions"]) == ["a_1", "b_1", "c_1"]
+    assert jobs["distilled/a_2/seed1"].depends_on == (jobs["teacher/a_2/seed1"].key,)
+    assert jobs["teacher/a_2/seed1"].depends_on == (jobs["ms/seed0"].key,)
+    seen = set()
+    for job in jobs.values():
+        assert seen.issuperset(job.depends_on)
+        seen.add(job.key)
+
+
+def changed(**change):
+    """Names of the jobs whose key differs after a change of the sweep."""
+    before, after = jobs_of(), jobs_of(**change)
+    return {name for name in before if before[name].key != after[name].key}
+
+
+def test_key_changes_with_what_determines_the_answer():
+    per_session = {f"{n}/{s}_2/seed{i}" for n in ("teacher", "distilled", "ss") for s in "ab" for i in (0, 1)}
+    assert changed(training={"epochs": 7}) == per_session
+    assert changed(pretraining={"epochs": 7}) == {"ms/seed0"} | {n for n in per_session if not n.startswith("ss")}
+    assert changed(**with_job("ss", training={"learning_rate": 0.1})) == {n for n in per_session if n.startswith("ss")}
+    other = [make_entry("a_2", content="other"), *(e for e in ENTRIES if e.session != "a_2")]
+    assert changed(entries=other) == {n for n in jobs_of() if "a_2" in n}
+
+
+def test_key_changes_only_where_a_value_is_used():
+    every = set(jobs_of()) - {n for n in jobs_of() if n.startswith("ridge")}
+    students = {n for n in every if n.startswith("distilled")}
+    assert changed(model={"lfp_patch": 16}) == students | {n for n in every if n.startswith("ss")}
+    assert changed(model={"conv_kernel": 5}) == students == changed(training={"alignment": 1.0})
+    assert changed(model={"spikes_patch": 32}) == {n for n in every if not n.startswith("ss")}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"store": "elsewhere"},
+        {"name": "other"},
+        {"engine": {"checkpoint_every": 3, "memory": "stream"}},
+        with_job("ms", engine={"micro_batch": 1}),
+        {"gpu_per_job": 0.5},
+        with_job("ms", workers=[2, 8]),
+        {"methods": {"Other name": "distilled", "SS": "ss"}},
+        {"seeds": [1, 0]},
+    ],
+    ids=str,
+)
+def test_key_leaves_out_what_does_not_change_the_answer(change):
+    assert changed(**change) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sessions": SWEEP["sessions"] | {"held_out": {"names": ["a_3"]}}}, 'no session "a_3"; did you mean'),
+        ({"sessions": SWEEP["sessions"] | {"held_out": {"subjects": ["z"]}}}, "matches none of the store's 5"),
+        ({"sessions": SWEEP["sessions"] | {"held_out": {"names": ["c_1"]}}}, "needs lfp, which session c_1 does not"),
+        ({"behavior": ["velocty"]}, 'no column "velocty"; did you mean "velocity"?'),
+    ],
+)
+def test_expand_that_cannot_be_meant_is_refused(change, said):
+    with pytest.raises(ConfigError) as caught:
+        jobs_of(**change)
+    assert said in str(caught.value)
+
+
+def test_clock_is_planned_where_trials_are_aligned():
+    entries = [make_entry(e.session, n_channels=e.n_channels, aligned=e.session == "a_2") for e in ENTRIES]
+    assert [name for name in jobs_of(entries) if name.startswith("clock")] == ["clock/a_2"]
+
+
+def test_plan_of_an_empty_runs_folder_misses_everything(tmp_path):
+    found = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path).to_json()
+    assert found["counts"] == {"done": 0, "missing": 17, "stale": 0, "failed": 0}
+    assert all(job["estimated_s"] > 0 for job in found["jobs"])
+
+
+def test_plan_takes_a_named_group_of_the_paper_and_says_what_is_missing(tmp_path):
+    held_out = [make_entry(f"MonkeyI_{day}", dataset="makin") for day in ("20160622_01", "20160630_01")]
+    other = make_entry("MonkeyI_20160624_03", dataset="makin")
+    groups = {"held_out": {"named": "paper_held_out"}, "pretraining": {"named": "paper_pretraining"}}
+    sweep = build(SweepConfig, SWEEP | {"sessions": groups}, Where("sweep.yaml"))
+    planned = plan(sweep, [*held_out, other, *ENTRIES], tmp_path)
+    assert {j.session for j in planned.jobs if j.session} == {e.session for e in held_out}
+    assert list(next(j for j in planned.jobs if j.name == "ms/seed0").spec["sessions"]) == [other.session]
+    assert planned.notes == (
+        "sessions.held_out: the store holds 2 of the 17 sessions of paper_held_out",
+        "sessions.pretraining: the store holds 1 of the 226 sessions of paper_pretraining",
+    )
+
+
+FAMILY = {
+    "jobs": SWEEP["jobs"]
+    | {
+        "teacher_sup": {"finetune": "ms", "each": "held_out", "supervision": "joint"},
+        "teacher_full": {"finetune": "ms", "each": "held_out", "supervision": "full"},
+        "distilled_full": {"distill": "teacher_full", "each": "held_out", "supervision": "full"},
+        "unfrozen": {"distill": "teacher", "each": "held_out", "unfreeze_epoch": 0},
+        "ms_distilled": {"distill": "ms", "on": "lfp"},
+        "ms_distilled_ft": {"distill": "teacher", "start": "ms_distilled", "each": "held_out"},
+        "mm": {"train": ["spikes", "lfp"], "each": "held_out"},
+        "lstm": {"train": "lfp", "each": "held_out", "supervision": "full", "model": {"backbone": "lstm"}},
+    },
+    "sessions": SWEEP["sessions"] | {"lfp": {"modality": "lfp", "except": "held_out"}},
+    "methods": {"MM": "mm", "MM-ZS": {"job": "mm", "inputs": "lfp"}, "Full": "distilled_full", "MS": "ms_distilled_ft"},
+}
+
+
+def test_expand_of_the_whole_family_links_every_job_to_its_weights_and_teachers():
+    jobs = jobs_of(**FAMILY)
+    one = lambda name: jobs[f"{name}/a_2/seed1"]  # noqa: E731
+    assert one("distilled_full").spec["teachers"] == {"a_2": one("teacher_full").key}
+    assert one("distilled_full").spec["weights"] is None
+    many = jobs["ms_distilled/seed0"]
+    assert many.is_pretraining and many.spec["teachers"] == dict.fromkeys(("a_1", "b_1"), jobs["ms/seed0"].key)
+    tuned = one("ms_distilled_ft")
+    assert tuned.spec["weights"] == many.key and tuned.spec["teachers"] == {"a_2": one("teacher").key}
+    assert set(tuned.depends_on) == {many.key, one("teacher").key} and tuned.spec["value"] == "conv"
+    assert one("mm").spec["modality"] == "multimodal" and one("mm").spec["value"] == "linear"
+    assert one("unfrozen").spec["unfreeze_epoch"] == 0 and one("unfrozen").key != one("distilled").key
+    assert len({one(name).key for name in ("teacher", "teacher_sup", "teacher_full")}) == 3
+    silent = one("MM-ZS")
+    assert silent.kind == "evaluate" and silent.method == "MM-ZS" and silent.depends_on == (one("mm").key,)
+    assert one("mm").method == "MM" and one("distilled_full").method == "Full"
+
+
+def test_plan_of_the_whole_family_estimates_every_job(tmp_path):
+    found = plan(build(SweepConfig, SWEEP | FAMILY, Where("sweep.yaml")), ENTRIES, tmp_path).to_json()
+    assert all(job["estimated_s"] > 0 for job in found["jobs"]) and "evaluate" in {j["kind"] for j in found["jobs"]}
+    trained = {job["kind"] for job in found["jobs"] if "parameters" in job}
+    assert trained == {"pretrain", "finetune", "train", "distill"}
+
+
+def test_plan_of_the_paper_prints_the_published_number_of_parameters(tmp_path):
+    entries = [make_entry(s, n_units=130, n_channels=96) for s in ("a_1", "a_2", "b_1", "b_2")]
+    power = [make_entry(e.session, n_units=130, n_channels=864, lfp_bands=9) for e in entries]
+    for held, distilled in ((entries, 10_550_016), (power, 10_746_624)):
+        sweep = build(SweepConfig, SWEEP | {"preset": "paper"}, Where("sweep.yaml"))
+        sizes = {j["name"]: j.get("parameters") for j in plan(sweep, held, tmp_path).to_json()["jobs"]}
+        patch = 32 if held is entries else 288
+        assert sizes["distilled/a_2/seed0"] == distilled + 256 * patch + patch  # the readout is left behind later
+        assert sizes["teacher/a_2/seed0"] == 10_524_416 + 28 + 3 * 256 + 2_437_120
+
+
+def test_expand_distillation_over_sessions_needs_a_teacher_for_each():
+    jobs = FAMILY["jobs"] | {"ms_distilled": {"distill": "teacher", "on": "lfp"}}
+    with pytest.raises(ConfigError, match=r"jobs\.ms_distilled runs on session a_1 with seed 0, but teacher does not"):
+        jobs_of(**FAMILY | {"jobs": jobs})
+
+
+def test_key_of_a_multimodal_model_follows_both_patches_and_their_layout():
+    before = jobs_of(**FAMILY)["mm/a_2/seed0"].key
+    keys = {jobs_of(**FAMILY, model=m)["mm/a_2/seed0"].key for m in ({"lfp_patch": 8}, {"multimodal": "flat"})}
+    assert len(keys | {before}) == 3
+    assert jobs_of(**FAMILY, model={"multimodal": "flat"})["ms/seed0"].key == jobs_of(**FAMILY)["ms/seed0"].key
+
+
+def names(planned):
+    return {p.job.name for p in planned.planned}
+
+
+def test_narrow_keeps_the_chosen_methods_and_what_they_start_from(tmp_path):
+    whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path)
+    distilled = {f"{n}/{s}_2/seed{i}" for n in ("teacher", "distilled") for s in "ab" for i in (0, 1)}
+    assert names(narrow(whole, Choice(("Distilled",)))) == distilled | {"ms/seed0"}
+    of_a = narrow(whole, Choice(sessions="a*"))
+    assert {p.job.session for p in of_a.planned} == {"a_2", None} and of_a.panels == whole.panels
+    assert narrow(whole, Choice()) == whole
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [(Choice(("Distiled",)), 'no method "Distiled"; did you mean'), (Choice(sessions="z*"), 'none is called "z*"')],
+)
+def test_narrow_to_nothing_is_refused(choice, said, tmp_path):
+    whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        narrow(whole, choice)
+    assert said in str(caught.value)
+
+
+DECODED = {
+    "methods": {
+        "MS-Spike": ["teacher", {"job": "ms", "each": "others"}],
+        "Frozen": {"job": "distilled_a", "each": "others", "as": "a_2"},
+    },
+    "sessions": SWEEP["sessions"] | {"a": {"names": ["a_2"]}, "others": {"names": ["a_1", "b_1"]}},
+    "jobs": SWEEP["jobs"]
+    | {
+        "teacher_a": {"finetune": "ms", "each": "a", "seeds": 1},
+        "distilled_a": {"distill": "teacher_a", "each": "a", "seeds": 1},
+    },
+}
+
+
+def test_method_decodes_a_pretraining_on_its_sessions_and_a_frozen_model_on_others():
+    jobs = jobs_of(**DECODED)
+    direct, frozen = jobs["MS-Spike/a_1"], jobs["Frozen/b_1/seed1"]
+    assert (direct.kind, direct.seed, direct.depends_on) == ("evaluate", None, (jobs["ms/seed0"].key,))
+    assert frozen.spec["as"] == "a_2" and frozen.depends_on == (jobs["distilled_a/a_2/seed1"].key,)
+    assert {j.session for j in jobs.values() if j.method == "MS-Spike"} == {"a_1", "a_2", "b_1", "b_2"}
+    assert {j.session for j in jobs.values() if j.kind == "baseline"} == {"a_1", "a_2", "b_1", "b_2"}
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ({"job": "ms", "each": "held_out"}, "ms has not seen session a_2"),
+        ({"job": "distilled_a", "each": "others", "as": "a_3"}, "distilled_a is not trained on session a_3"),
+        ({"job": "distilled_a", "each": "others"}, "by both `each: GROUP` and `as: SESSION`"),
+        ({"job": "distilled_a", "as": "a_2"}, "by both `each: GROUP` and `as: SESSION`"),
+    ],
+)
+def test_method_that_cannot_be_decoded_so_is_refused(method, said):
+    with pytest.raises(ConfigError) as caught:
+        jobs_of(**DECODED | {"methods": {"M": method}})
+    assert said in str(caught.value)
+
+
+def test_frozen_model_is_not_decoded_on_another_number_of_channels():
+    entries = [make_entry(e.session, n_channels=95 if e.session == "b_1" else e.n_channels) for e in ENTRIES]
+    sweep = build(SweepConfig, SWEEP | DECODED, Where("sweep.yaml"))
+    with pytest.raises(ConfigError, match=r"methods.Frozen: session b_1 has 95 channels, but a_2, whose model is to"):
+        expand(sweep, entries)
+
+
+def test_panels_compare_within_the_sessions_of_each_figure(tmp_path):
+    answers = {"F3": "held_out", "F11": {"on": "others", "compare": "SS > Distilled", "called": {"SS": "SS-LFP"}}}
+    sessions = SWEEP["sessions"] | {"others": {"names": "a_2"}}
+    tree = SWEEP | {"answers": answers, "sessions": sessions, "compare": "Distilled > SS"}
+    first, second = plan(build(SweepConfig, tree, Where("sweep.yaml")), ENTRIES, tmp_path).panels
+    assert (first.figure, first.sessions, first.pairs) == ("F3", {"a_2", "b_2"}, (("Distilled", "SS"),))
+    assert (second.sessions, second.pairs, second.called) == ({"a_2"}, (("SS", "Distilled"),), {"SS": "SS-LFP"})

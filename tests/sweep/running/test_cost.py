@@ -1,0 +1,47 @@
+"""What a run took: seconds of every line, the time that jobs held their places besides their own, the cores' share."""
+
+import time
+
+import pytest
+
+from raydistill.sweep.answering.cost import duration, in_words
+from raydistill.sweep.planning.job import Job
+from raydistill.sweep.running.meter import Meter
+
+
+def job(name):
+    return Job(key=name, name=name, kind="train", method=None, session="S1", subject="S", seed=0, spec={})
+
+
+def spin(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
+def test_meter_divides_the_time_of_the_fan_out_among_its_jobs():
+    meter = Meter(places=2, elsewhere=False)
+    with meter.fanning_out():
+        spin(0.4)
+    meter.job(job("ss_lfp/S1/seed0"), 0.1)
+    meter.job(job("ss_lfp/S2/seed0"), 0.3)
+    cost = meter.cost()
+    assert [(line.name, line.jobs) for line in cost.lines] == [("ss_lfp", 2)]
+    assert cost.lines[0].seconds == pytest.approx(0.4)
+    # Two places were held for as long as the jobs were fanned out; 0.4 s of that were the jobs' own.
+    assert 0.399 < meter.fan_out_s < cost.wall_s
+    assert cost.overhead_s_per_job == pytest.approx((2 * meter.fan_out_s - 0.4) / 2)
+    assert 0 < cost.busy_share <= 1
+
+
+def test_meter_on_several_machines_says_nothing_of_one_of_them():
+    meter = Meter(places=2, elsewhere=True)
+    meter.job(job("ss_lfp/S1/seed0"), 0.1)
+    cost = meter.cost()
+    assert (cost.busy_share, cost.overhead_s_per_job, cost.peak_memory_gb) == (None, None, None)
+    assert in_words(cost) == "1 job in 0 s"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3.4, "3 s"), (95, "1 min 35 s"), (7260, "2 h 1 min")])
+def test_duration_reads_in_two_units(seconds, text):
+    assert duration(seconds) == text

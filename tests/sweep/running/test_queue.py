@@ -1,0 +1,81 @@
+"""The queue: a job starts once its sources are done, and a failure takes along what needs it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raydistill.sweep.planning.job import Job
+from raydistill.sweep.running.queue import Queue
+
+
+def make_job(key, *depends_on, session="s"):
+    spec = {"sessions": {}}
+    return Job(
+        key=key,
+        name=key,
+        kind="train",
+        method=None,
+        session=session,
+        subject=None,
+        seed=0,
+        spec=spec,
+        depends_on=depends_on,
+    )
+
+
+JOBS = [make_job("a"), make_job("b", "a"), make_job("c", "b"), make_job("d"), make_job("e", "a", "d")]
+
+
+def test_queue_gives_jobs_when_their_sources_are_done():
+    queue = Queue(JOBS, set())
+    assert [queue.next().key, queue.next().key, queue.next()] == ["a", "d", None]
+    queue.succeed("a")
+    assert [queue.next().key, queue.next()] == ["b", None]
+    queue.succeed("d")
+    assert queue.next().key == "e" and not queue.exhausted
+
+
+def test_queue_starts_from_what_was_done_before():
+    assert Queue(JOBS[1:], {"a"}).next().key == "b"
+
+
+def test_queue_failure_takes_along_all_that_needs_it():
+    queue = Queue(JOBS, set())
+    queue.next()
+    stopped = queue.fail("a", "boom")
+    assert [(job.key, cause) for job, cause in stopped] == [
+        ("a", "boom"),
+        ("b", "needs a, which failed"),
+        ("c", "needs b, which failed"),
+        ("e", "needs a, which failed"),
+    ]
+    assert queue.next().key == "d" and queue.next() is None
+
+
+def test_queue_lets_pretrainings_and_sessions_wait_for_each_other():
+    jobs = [make_job("ms", session=None), make_job("teacher", "ms"), make_job("ms_distilled", "teacher", session=None)]
+    queue = Queue([*jobs, make_job("student", "ms_distilled"), make_job("alone")], set())
+    assert queue.next(pretraining=True).key == "ms" and queue.next(pretraining=True) is None
+    queue.succeed("ms")
+    assert [queue.next().key, queue.next().key] == ["teacher", "alone"] and not queue.exhausted
+    queue.succeed("teacher"), queue.succeed("alone")
+    assert queue.exhausted and queue.waiting
+    assert queue.next(pretraining=True).key == "ms_distilled"
+    queue.succeed("ms_distilled")
+    assert not queue.exhausted and queue.next().key == "student"
+
+
+@given(st.data())
+def test_queue_ends_with_every_job_done_or_failed(data):
+    n = data.draw(st.integers(1, 8))
+    parents = [data.draw(st.sets(st.integers(0, i - 1), max_size=2)) if i else set() for i in range(n)]
+    jobs = [make_job(str(i), *map(str, sorted(p))) for i, p in enumerate(parents)]
+    queue, done, failed = Queue(jobs, set()), set(), set()
+    while not queue.exhausted:
+        while (job := queue.next()) is not None:
+            assert done.issuperset(job.depends_on)
+        key = data.draw(st.sampled_from(sorted(queue.running)))
+        if data.draw(st.booleans()):
+            done.add(queue.succeed(key).key)
+        else:
+            failed |= {job.key for job, _ in queue.fail(key, "boom")}
+    assert done | failed == {job.key for job in jobs} and not done & failed

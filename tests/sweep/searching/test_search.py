@@ -1,0 +1,141 @@
+"""A search through the command: trials on disk, the best as a file that a sweep includes, and what a kill leaves."""
+
+import dataclasses
+import io
+import os
+import shutil
+import signal
+import sqlite3
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from rich.console import Console
+
+from raydistill.config.load import read_yaml
+from raydistill.sweep.config.search import Range, SearchConfig, load_search
+from raydistill.sweep.running.driver import How
+from raydistill.sweep.running.progress import Progress
+from raydistill.sweep.searching.driver import run_search
+from raydistill.sweep.searching.trials import ask_first, distributions, ended, open_study, wanted
+from tests.commands import read_json, start, wait_until
+
+SEARCH = """name: search_ss_lfp
+sweep: sweep.yaml
+job: ss_lfp
+trials: 5
+sampler: random
+space:
+  training.learning_rate: {low: 0.0003, high: 0.03, log: true}
+  model.layers: [1, 2]
+halving: {first: 2, part: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def searched(finished_sweep, tmp_path_factory, local_ray):
+    """A folder with a finished search, and what the command told."""
+    folder = tmp_path_factory.mktemp("searched") / "copy"
+    shutil.copytree(finished_sweep, folder)
+    (folder / "search.yaml").write_text(SEARCH)
+    return folder, search(folder)
+
+
+def search(folder):
+    """What a search tells, as JSON."""
+    config = load_search(folder / "search.yaml")
+    with Progress(folder / "runs", Console(file=io.StringIO())) as progress:
+        return run_search(config, folder / "search.yaml", folder / "runs", progress, How()).to_json()
+
+
+def trials_of(folder):
+    storage = f"sqlite:///{folder / 'runs' / 'search' / 'search_ss_lfp' / 'optuna.db'}"
+    return optuna.load_study(study_name="search_ss_lfp", storage=storage).trials
+
+
+def test_search_finds_what_is_at_least_as_good_on_validation_as_the_sweeps_own_values(searched):
+    folder, told = searched
+    assert told["trials"] == 5 and not told["failed"]
+    assert told["default"]["values"] == {"training.learning_rate": 0.003, "model.layers": 2}
+    assert told["best"]["valid_r2"] >= told["default"]["valid_r2"]
+    trials = trials_of(folder)
+    assert len(trials) == 5 and trials[0].params == told["default"]["values"]
+    assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    complete = [t for t in trials if t.state == TrialState.COMPLETE]
+    assert told["best"]["valid_r2"] == max(t.value for t in complete)
+    assert all(t.last_step == 10 for t in complete)
+    for name in ("parallel_coordinates.png", "parallel_coordinates.csv", "results.json"):
+        assert (folder / "runs" / "search" / "search_ss_lfp" / name).stat().st_size > 100
+
+
+def test_search_again_runs_no_trial_and_tells_the_same(searched):
+    folder, told = searched
+    assert search(folder) == told
+
+
+def test_best_setting_is_a_file_whose_jobs_a_sweep_finds_done(searched):
+    folder, told = searched
+    best = read_yaml(told["file"])["jobs"]["ss_lfp"]
+    assert best["training"]["learning_rate"] == told["best"]["values"]["training.learning_rate"]
+    own = "\n".join(line for line in (folder / "sweep.yaml").read_text().splitlines() if "ss_lfp: {" not in line)
+    (folder / "better.yaml").write_text(own + f"\ninclude: {told['file']}\n")
+    jobs = {job["name"]: job["state"] for job in read_json("plan", "better.yaml", cwd=folder)["jobs"]}
+    assert {state for name, state in jobs.items() if name.startswith("ss_lfp")} == {"done"}
+
+
+def test_trials_are_in_mlflow_once(searched):
+    folder, _ = searched
+    with sqlite3.connect(folder / "runs" / "mlflow.db") as db:
+        trials = db.execute(
+            "select value from tags where key='raydistill.job' and value like 'search_ss_lfp%'"
+        ).fetchall()
+    assert len(trials) == len(set(trials)) == 5
+
+
+def test_search_of_a_pretraining_weighs_parameters_too(finished_sweep, tmp_path, local_ray):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    text = SEARCH.replace("job: ss_lfp", "job: ms_spike\nobjectives: [valid_r2, parameters]").replace("5", "3")
+    (tmp_path / "copy" / "search.yaml").write_text(text)
+    told = search(tmp_path / "copy")
+    assert told["trials"] == 3 and not told["failed"] and told["best"]["valid_r2"] >= told["default"]["valid_r2"]
+    whole = [t for t in trials_of(tmp_path / "copy") if t.state == TrialState.COMPLETE]
+    assert all(t.values == [t.user_attrs["valid_r2"], t.user_attrs["parameters"]] for t in whole)
+    assert len({t.user_attrs["parameters"] for t in trials_of(tmp_path / "copy")}) == 2  # of one layer and of two
+
+
+def test_search_killed_between_trials_goes_on_with_those_that_it_cut_off(finished_sweep, tmp_path):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    folder = tmp_path / "copy"
+    (folder / "search.yaml").write_text(SEARCH)
+    process = start("search", "search.yaml", cwd=folder)
+    log = folder / "log.txt"
+    wait_until(lambda: log.exists() and "trial 0" in log.read_text(), process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {t.number: t.params for t in trials_of(folder) if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
+    cut_off = [t.params for t in trials_of(folder) if t.state == TrialState.RUNNING]
+    told = read_json("search", "search.yaml", cwd=folder)
+    after = trials_of(folder)
+    whole = {t.number: t.params for t in after if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
+    assert len(whole) == 5 and before.items() <= whole.items() and told["failed"] == 0
+    # The kill may have come before all values of a trial were drawn.
+    assert all(any(params.items() <= values.items() for values in whole.values()) for params in cut_off)
+
+
+def test_grid_tries_every_combination_once(tmp_path):
+    space = {"model.layers": (1, 2), "training.epochs": Range(low=4, high=8, step=2)}
+    search = SearchConfig(name="g", sweep="s.yaml", job="j", sampler="grid", space=space, trials=6)
+    study = open_study(search, tmp_path)
+    for _ in range(6):
+        study.tell(study.ask(distributions(search)), 0.0)
+    tried = {tuple(sorted(t.params.items())) for t in ended(study)}
+    assert len(tried) == 6 == wanted(search) == wanted(dataclasses.replace(search, trials=99))
+
+
+def test_values_outside_of_the_space_are_not_asked_first(tmp_path):
+    search = SearchConfig(name="s", sweep="s.yaml", job="j", space={"model.layers": Range(low=1, high=3)})
+    study = open_study(search, tmp_path)
+    ask_first(study, search, {"model.layers": 9})
+    assert not study.trials
+    ask_first(study, search, {"model.layers": 2})
+    assert study.ask(distributions(search)).params == {"model.layers": 2}

@@ -1,33 +1,55 @@
-"""YAML -> typed configuration, with the file and line in every complaint.
+"""YAML files as typed configuration, with the file and line in every error.
 
 A configuration is a frozen dataclass. Unknown keys are refused with the nearest known one, values are
 checked against the field's type, and nothing in a file is ever evaluated: no tags, no interpolation.
-Fields annotated `Partial[Cls]` hold only the values a file gives for `Cls`: a preset supplies the rest.
+Fields annotated `Annotated[dict[str, Any], Overrides(Cls)]` hold only the values that a file gives for `Cls`; a preset
+supplies the others.
 """
 
 import dataclasses
 import io
 import types
 import typing
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from raydistill.errors import ConfigError, RaydistillError, suggest
 
 MAX_BYTES = 1_000_000
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-class Partial:
-    """`Partial[Cls]`: a mapping of some fields of `Cls`, checked like `Cls` but without its defaults."""
-
-    def __class_getitem__(cls, of):
-        return typing.Annotated[dict, of]
+T = TypeVar("T", bound="DataclassInstance")
 
 
-def load(cls, path, overrides=(), prepare=lambda tree, path: None):
-    """Read the YAML file `path` as `cls`; `overrides` are "a.b=value" strings, applied last.
+@dataclasses.dataclass(frozen=True)
+class Overrides:
+    """Marks a field that holds some values of a dataclass, checked like its fields but without their defaults.
+
+    `Annotated[dict[str, Any], Overrides(TrainingConfig)]`. Of a union of dataclasses, `Overrides(A | B)`, a key is
+    valid if any of them has it, and a value if it is valid for any of those.
+    """
+
+    of: Any
+    """A dataclass or a union of dataclasses."""
+
+
+def load(
+    cls: type[T],
+    path: str | Path,
+    overrides: Iterable[str] = (),
+    prepare: Callable[[Any, Path], None] = lambda tree, path: None,
+) -> T:
+    """Read the YAML file `path` as `cls`.
 
     Args:
-        prepare: completes the mapping before that, in place.
+        overrides: "a.b=value" strings, applied last.
+        prepare: changes the mapping in place before the overrides are applied.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is invalid.
     """
     tree = read_yaml(path)
     prepare(tree, Path(path))
@@ -36,8 +58,8 @@ def load(cls, path, overrides=(), prepare=lambda tree, path: None):
     return build(cls, tree, Where(str(path)))
 
 
-def read_yaml(path):
-    """The file as plain mappings and lists that remember their lines (YAML 1.2: 1e-3 is a number, on is a word)."""
+def read_yaml(path: str | Path) -> Any:
+    """The file as mappings and lists that know their lines (YAML 1.2: 1e-3 is a number, on is a word)."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -60,7 +82,7 @@ def read_yaml(path):
     return tree
 
 
-def dump_yaml(tree):
+def dump_yaml(tree: Any) -> str:
     """Plain mappings, lists and values as YAML text."""
     from ruamel.yaml import YAML
 
@@ -71,31 +93,32 @@ def dump_yaml(tree):
 
 @dataclasses.dataclass(frozen=True)
 class Where:
-    """The place of a value: file, line and dotted path, for messages."""
+    """Location of a value for messages: file, line and dotted path."""
 
     file: str
     path: str = ""
     line: int | None = None
 
-    def down(self, tree, key):
+    def down(self, tree: Any, key: Any) -> "Where":
+        """Location of `tree[key]`."""
         path = f"{self.path}.{key}" if self.path else str(key)
         if key in getattr(tree, "included", ()):
             return Where(tree.included[key][0], path, tree.included[key][1])
         return Where(self.file, path, _line(tree, key) or self.line)
 
-    def error(self, text):
+    def error(self, text: str) -> ConfigError:
         return ConfigError(f"{self.file}{f':{self.line}' if self.line else ''}: {text}")
 
 
-def _line(tree, key):
+def _line(tree: Any, key: Any) -> int | None:
     marks = getattr(tree, "lc", None)
     return marks.data[key][0] + 1 if marks is not None and marks.data and key in marks.data else None
 
 
-def include(tree, path):
-    """Put what the file `path` says and `tree` does not before what `tree` says: keys, and entries of its sections.
+def include(tree: Any, path: str | Path) -> None:
+    """Insert the keys of the file `path` that `tree` lacks before those of `tree`, and do the same in its sections.
 
-    `tree.included` holds what was put: key -> (file, line), which is what complaints then name.
+    `tree.included` maps each inserted key to its (file, line), for messages.
     """
     base = read_yaml(path)
     if "include" in base:
@@ -103,24 +126,29 @@ def include(tree, path):
     _include(tree, base, str(path), sections=True)
 
 
-def _include(tree, base, file, sections):
+def _include(tree: Any, base: Any, file: str, sections: bool) -> None:
     tree.included = getattr(tree, "included", {})
-    place = 0
+    position = 0
     for key, value in base.items():
         if key in tree:
             if sections and isinstance(value, dict) and isinstance(tree[key], dict):
                 _include(tree[key], value, file, sections=False)
             continue
-        tree.insert(place, key, value)
+        tree.insert(position, key, value)
         tree.included[key] = file, _line(base, key)
         if sections and isinstance(value, dict):
-            value.included = {entry: (file, _line(value, entry)) for entry in value}
-        place += 1
+            section: Any = value  # ruamel's mappings take attributes, which `dict` does not
+            section.included = {entry: (file, _line(value, entry)) for entry in value}
+        position += 1
 
 
-def build(cls, tree, where):
-    """A `cls` from a mapping. Rules between fields live in the class's `__post_init__`."""
-    values = _fields(cls, tree, where)
+def build(cls: type[T], tree: Any, where: Where) -> T:
+    """A `cls` from a mapping. Rules between fields are checked in the class's `__post_init__`.
+
+    Raises:
+        ConfigError: a key or value is invalid, or a key without a default is missing.
+    """
+    values = _fields((cls,), tree, where)
     missing = [
         _yaml_name(f)
         for f in dataclasses.fields(cls)
@@ -136,30 +164,40 @@ def build(cls, tree, where):
         raise where.error(f"{where.path + ': ' if where.path else ''}{err}") from None
 
 
-def _fields(cls, tree, where):
+def _fields(classes: Sequence[Any], tree: Any, where: Where) -> dict[str, Any]:
+    """Values of a mapping by field name; each key must be a field of at least one of the dataclasses."""
     if not isinstance(tree, dict):
-        raise where.error(f"`{where.path}` must be a mapping of {cls.__name__} values, got {tree!r}")
-    hints = typing.get_type_hints(cls, include_extras=True)
-    names = {_yaml_name(f): f.name for f in dataclasses.fields(cls)}
+        kinds = " or ".join(cls.__name__ for cls in classes)
+        raise where.error(f"`{where.path}` must be a mapping of {kinds} values, got {tree!r}")
+    names = {_yaml_name(f): f.name for cls in classes for f in dataclasses.fields(cls)}
+    hints = [typing.get_type_hints(cls, include_extras=True) for cls in classes]
     values = {}
     for key, value in tree.items():
         here = where.down(tree, key)
         if key not in names:
-            place = f" in `{where.path}`" if where.path else ""
-            raise here.error(f'unknown key "{key}"{place}{suggest(str(key), names)}')
-        values[names[key]] = convert(hints[names[key]], value, here)
+            section = f" in `{where.path}`" if where.path else ""
+            raise here.error(f'unknown key "{key}"{section}{suggest(str(key), names)}')
+        kinds_of_field = [hint[names[key]] for hint in hints if names[key] in hint]
+        values[names[key]] = convert(_either(kinds_of_field), value, here)
     return values
 
 
-def _yaml_name(field):
+def _either(kinds: Sequence[Any]) -> Any:
+    """The union of types; of several `Literal`s one that allows all their values, so that an error lists them all."""
+    if len(kinds) > 1 and all(typing.get_origin(kind) is typing.Literal for kind in kinds):
+        return typing.Literal[tuple(value for kind in kinds for value in typing.get_args(kind))]
+    return typing.Union[tuple(kinds)]  # noqa: UP007  # the types are known only here
+
+
+def _yaml_name(field: dataclasses.Field) -> str:
     return field.name.rstrip("_")  # `except_` in Python is `except` in YAML
 
 
-def convert(kind, value, where):
-    """`value` as the type `kind`, or a ConfigError that says what is allowed."""
+def convert(kind: Any, value: Any, where: Where) -> Any:
+    """`value` as the type `kind`, or a ConfigError that names what is allowed."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin is typing.Annotated and args[0] is dict:
-        return _fields(args[1], value, where)
+    if origin is typing.Annotated and isinstance(args[1], Overrides):
+        return _fields(typing.get_args(args[1].of) or (args[1].of,), value, where)
     if origin in (typing.Union, types.UnionType):
         return _convert_union(args, value, where)
     if origin is typing.Literal:
@@ -167,7 +205,7 @@ def convert(kind, value, where):
             allowed = ", ".join(map(str, args))
             raise where.error(f"`{where.path}` must be one of {allowed}; got {value!r}{_near(value, args)}")
         return value
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return build(kind, value, where)
     if origin is dict:
         if not isinstance(value, dict):
@@ -179,16 +217,16 @@ def convert(kind, value, where):
     return _convert_scalar(kind, value, where)
 
 
-def _near(value, known):
+def _near(value: Any, known: Iterable[Any]) -> str:
     hint = suggest(str(value), known)
     return hint if "did you mean" in hint else ""
 
 
-def _convert_union(kinds, value, where):
+def _convert_union(kinds: Sequence[Any], value: Any, where: Where) -> Any:
     if value is None and type(None) in kinds:
         return None
     kinds = [k for k in kinds if k is not type(None)]
-    if isinstance(value, dict):  # the mapping-shaped alternative speaks for itself, with its own messages
+    if isinstance(value, dict):  # only the alternatives that are mappings, so that their messages are shown
         kinds = [k for k in kinds if dataclasses.is_dataclass(k) or typing.get_origin(k) is dict] or kinds
     errors = []
     for kind in kinds:
@@ -199,7 +237,7 @@ def _convert_union(kinds, value, where):
     raise errors[0]
 
 
-def _convert_scalar(kind, value, where):
+def _convert_scalar(kind: Any, value: Any, where: Where) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
@@ -213,12 +251,12 @@ def _convert_scalar(kind, value, where):
     raise where.error(f"`{where.path}` must be {_a(kind)}, got {value!r}")
 
 
-def _a(kind):
+def _a(kind: Any) -> str:
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(kind, str(kind))
 
 
-def override(tree, text):
-    """Apply one `--set a.b=value`; the value is read as YAML, the path may name keys the file leaves out."""
+def override(tree: Any, text: str) -> None:
+    """Apply one `--set a.b=value` in place. The value is read as YAML; the path may name keys that the file lacks."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -240,9 +278,9 @@ def override(tree, text):
     node[last] = value
 
 
-def build_from(cls, overrides):
-    """A `cls` from "a.b=value" strings alone."""
-    tree = {}
+def build_from(cls: type[T], overrides: Iterable[str]) -> T:
+    """A `cls` from "a.b=value" strings and its defaults."""
+    tree: dict[str, Any] = {}
     for text in overrides:
         override(tree, text)
     return build(cls, tree, Where("--set"))

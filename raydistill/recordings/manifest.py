@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from raydistill.config.load import Partial, Where, build, override, read_yaml
+from raydistill.config.load import Overrides, Where, build, override, read_yaml
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.published import Published
@@ -174,7 +174,7 @@ class Source:
     interval: Interval | None = None
     unit_filter: UnitFilter | None = field(default_factory=UnitFilter)
     """NWB only; null takes all units."""
-    ingest: Partial[IngestConfig] = field(default_factory=dict)
+    ingest: Annotated[dict[str, Any], Overrides(IngestConfig)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,10 +183,10 @@ class Manifest:
 
     folder: str | None = None
     """Where the files lie, relative to the manifest; default: beside it."""
-    ingest: Partial[IngestConfig] = field(default_factory=dict)
-    defaults: Partial[Source] = field(default_factory=dict)
+    ingest: Annotated[dict[str, Any], Overrides(IngestConfig)] = field(default_factory=dict)
+    defaults: Annotated[dict[str, Any], Overrides(Source)] = field(default_factory=dict)
     """Values of every session that does not give its own; a section is replaced as a whole."""
-    sessions: tuple[Partial[Source], ...]
+    sessions: tuple[Annotated[dict[str, Any], Overrides(Source)], ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,11 +1,11 @@
-"""Reading configuration: every complaint names file, line, value and the way out."""
+"""Reading configuration: every error names file, line, value and the way out."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
-from raydistill.config.load import Partial, load
+from raydistill.config.load import Overrides, load
 from raydistill.errors import ConfigError
 
 
@@ -16,13 +16,27 @@ class Inner:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Small:
+    name: Literal["small"] = "small"
+    width: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Large:
+    name: Literal["large"] = "large"
+    width: float | None = None
+    states: int = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Outer:
     name: str
     kind: Literal["spikes", "lfp"] = "spikes"
-    training: Partial[Inner] = field(default_factory=dict)
+    training: Annotated[dict[str, Any], Overrides(Inner)] = field(default_factory=dict)
     groups: dict[str, Inner] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     except_: str | None = None
+    model: Annotated[dict[str, Any], Overrides(Small | Large)] = field(default_factory=dict)
 
     def __post_init__(self):
         if self.name == "bad":
@@ -41,7 +55,7 @@ def test_load_whole_file_gives_typed_values(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("name: a\ntraining:\n  epocs: 5\n", 'sweep.yaml:3: unknown key "epocs" in `training`; did you mean "epochs"?'),
         ("name: a\ntraning: {}\n", 'sweep.yaml:2: unknown key "traning"; did you mean "training"?'),
@@ -50,14 +64,21 @@ def test_load_whole_file_gives_typed_values(tmp_path):
         ("name: a\nname: b\n", "not valid YAML"),
         ("seeds: [0]\n", "the file lacks `name`"),
         ("seeds: [0]\nname: bad\n", "sweep.yaml:2: name: not this name"),
+        (
+            "name: a\nmodel: {widht: 1}\n",
+            'sweep.yaml:2: unknown key "widht" in `model`; did you mean "width"?',
+        ),
+        ("name: a\nmodel: {name: huge}\n", "sweep.yaml:2: `model.name` must be one of small, large; got 'huge'"),
+        ("name: a\nmodel: {states: 1.5}\n", "sweep.yaml:2: `model.states` must be a whole number, got 1.5"),
+        ("name: a\nmodel: 3\n", "sweep.yaml:2: `model` must be a mapping of Small or Large values, got 3"),
         ("- a\n- b\n", "expected a mapping"),
         ("name: !!python/object:os.system {}\n", "sweep.yaml"),
     ],
 )
-def test_load_wrong_file_names_line_and_way_out(tmp_path, text, said):
+def test_load_wrong_file_names_line_and_way_out(tmp_path, text, message):
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -70,6 +91,14 @@ def test_load_override_replaces_and_adds_values(tmp_path):
 def test_load_wrong_override_is_refused(tmp_path, text):
     with pytest.raises(ConfigError):
         read(tmp_path, "name: a\n", text)
+
+
+@pytest.mark.parametrize(
+    "values", [{"states": 2}, {"name": "small"}, {"name": "large", "width": 0.5, "states": 3}, {"width": 7}]
+)
+def test_load_overrides_of_a_union_accept_the_keys_and_values_of_any_member(tmp_path, values):
+    overrides = [f"model.{key}={value}" for key, value in values.items()]
+    assert read(tmp_path, "name: a\n", *overrides).model == values
 
 
 def test_load_missing_file_is_refused(tmp_path):

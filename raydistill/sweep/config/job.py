@@ -1,10 +1,10 @@
 """One line of a sweep's `jobs`: what is trained, on which sessions, and from what."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.load import Partial
+from raydistill.config.load import Overrides
 from raydistill.config.training import TrainingConfig
 from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.config import ModelConfig
@@ -46,9 +46,9 @@ class JobConfig:
     embedding: Literal["count", "linear", "conv", "mlp"] | None = None
     """Value embedding; by default count for spikes, conv for a distilled student, else linear, or that of the weights
     that the job starts from."""
-    model: Partial[ModelConfig] = field(default_factory=dict)
-    training: Partial[TrainingConfig] = field(default_factory=dict)
-    engine: Partial[EngineConfig] = field(default_factory=dict)
+    model: Annotated[dict[str, Any], Overrides(ModelConfig)] = field(default_factory=dict)
+    training: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
+    engine: Annotated[dict[str, Any], Overrides(EngineConfig)] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:

@@ -3,10 +3,10 @@
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.load import Partial, include, load, read_yaml
+from raydistill.config.load import Overrides, include, load, read_yaml
 from raydistill.config.names import check_name
 from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
@@ -104,12 +104,12 @@ class SweepConfig:
     answers: dict[str, str | Answer] = field(default_factory=dict)
     """A figure or table of the paper -> what of the sweep it shows, or the group of sessions alone. Comparisons are
     drawn in each, and the paper's numbers stand beside ours."""
-    model: Partial[ModelConfig] = field(default_factory=dict)
-    pretraining: Partial[TrainingConfig] = field(default_factory=dict)
+    model: Annotated[dict[str, Any], Overrides(ModelConfig)] = field(default_factory=dict)
+    pretraining: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
     """Recipe of pretrainings, on top of the preset's."""
-    training: Partial[TrainingConfig] = field(default_factory=dict)
+    training: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
     """Recipe of per-session jobs, on top of the preset's: one for all methods."""
-    engine: Partial[EngineConfig] = field(default_factory=dict)
+    engine: Annotated[dict[str, Any], Overrides(EngineConfig)] = field(default_factory=dict)
     """How trainings are carried out; changes no result."""
     cpus_per_job: int = 1
     """Threads of a per-session job."""

@@ -1,14 +1,15 @@
-"""`bench workers`: the same pretraining on one worker of Ray Train and on two, at one thread each.
+"""`bench workers`: the same pretraining on one and on two workers of Ray Train, with one thread per worker.
 
-Masked autoencoding of the small preset on equal sessions of spikes, in fp32 and with the preset's global batch,
-through the one function that every pretraining goes through. Both trainings save a checkpoint every epoch.
+Masked autoencoding of the small preset on sessions of spikes of equal size, in fp32 and with the preset's global batch,
+run by the function that runs every pretraining. Both trainings save a checkpoint every epoch.
 
-A training reports an epoch by a line in the job's folder, which the driver reads beside it: `report_s`. What a report
-through Ray Train would cost a worker is measured in a run of its own: `ray_report_s`.
+A training reports an epoch by writing a line into the job's folder, which the driver reads: `report_s`. For comparison,
+a separate run measures how long a report through Ray Train would hold a worker: `ray_report_s`.
 """
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -21,11 +22,11 @@ from raydistill.models.crossmodal.config import PRESETS, ModelConfig
 from raydistill.models.crossmodal.model import ModelSpec
 from raydistill.objectives import masked_autoencoding
 from raydistill.store.store import Store
-from raydistill.training.distributed import DistributedTraining, report_cost, train_on_workers
+from raydistill.training.distributed import DistributedTraining, train_on_workers
 from raydistill.training.history import append_history, read_history
 
 _UNITS = 128  # two patches of 64
-_MICRO_BATCH = 8  # what a worker computes at once is the same for one and two: it decides how well caches serve
+_MICRO_BATCH = 8  # equal for one and two workers, because the size of a forward pass decides how well caches work
 
 
 def bench_workers(
@@ -39,15 +40,15 @@ def bench_workers(
 ) -> Report:
     """Medians over the epochs after the first.
 
-    `*_tokens_per_s` counts all tokens of all workers over the time of the steps alone, `scaling` is their ratio.
-    `data_wait`: the fraction of that time that rank 0 of two waited for data. `checkpoint_stall_s`: for how long an
-    epoch's checkpoint held the two workers. `start_s`: from the call until the first epoch of the two workers begins,
-    with Ray running and one training behind it.
+    `*_tokens_per_s` is the number of tokens of all workers per second of the steps alone; `scaling` is the ratio of
+    two workers to one. `data_wait`: fraction of that time that rank 0 of two workers waited for data.
+    `checkpoint_stall_s`: how long an epoch's checkpoint stops the two workers. `start_s`: from the call until the
+    first epoch of the two workers begins, with Ray running and after one earlier training.
     """
     recipe = TrainingConfig(epochs=epochs, batch=batch, patience=epochs, warmup_epochs=1, precision="fp32")
     say(f"writing {sessions} sessions of {seconds:g} s")
     with corpus(sessions=sessions, seconds=seconds, units=_UNITS) as (folder, store), connected():
-        taken = {}
+        figures = {}
         for workers in (1, 2):
             say(f"training on {workers} worker{'s' * (workers > 1)}")
             training = _training(store, folder / str(workers), recipe, config, workers)
@@ -55,10 +56,10 @@ def bench_workers(
             for _, outcome in train_on_workers([training], folder / "ray"):
                 if isinstance(outcome, Exception):
                     raise outcome
-            taken[workers] = _taken(training.folder, called)
+            figures[workers] = _epoch_figures(training.folder, called)
         say("reporting")
-        report_s, ray_report_s = _report_s(folder), report_cost(folder / "reports")
-    one, two = taken[1], taken[2]
+        report_s, ray_report_s = _report_s(folder), _ray_report_s(folder / "reports")
+    one, two = figures[1], figures[2]
     return Report(
         what="workers",
         device="cpu",
@@ -99,8 +100,8 @@ def _training(
     )
 
 
-def _taken(folder: Path, called: float) -> dict[str, float]:
-    """What the epochs after the first took; `start_s` counts from the time of the call to the first of all."""
+def _epoch_figures(folder: Path, called: float) -> dict[str, float]:
+    """Medians over the epochs after the first; `start_s` counts from `called` (time.time()) to the first epoch."""
     first, *lines = read_history(folder)
     return {
         "start_s": first["time"] - first["epoch_s"] - called,
@@ -111,10 +112,41 @@ def _taken(folder: Path, called: float) -> dict[str, float]:
 
 
 def _report_s(folder: Path, reports: int = 100) -> float:
-    """Seconds that an epoch's line takes, median."""
+    """Median seconds to write the line of an epoch."""
     times = []
     for epoch in range(reports):
         started = time.perf_counter()
         append_history(folder, {"epoch": epoch, "train_loss": 0.0}, {"epoch": epoch, "epoch_s": 0.0})
+        times.append(time.perf_counter() - started)
+    return median(times)
+
+
+def _ray_report_s(folder: Path, reports: int = 10) -> float:
+    """Median seconds that a report to Ray Train holds a worker.
+
+    Args:
+        folder: for Ray Train's own files.
+    """
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    trainer = TorchTrainer(
+        _report_to_ray,  # type: ignore[arg-type]  # annotations of Ray Train v1; v2 returns the value of rank 0
+        train_loop_config={"reports": reports},
+        scaling_config=ScalingConfig(num_workers=1),
+        run_config=RunConfig(name="reports", storage_path=str(folder.absolute())),
+    )
+    # In the main thread Ray Train would install its own signal handler and leave it there.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(trainer.fit).result().return_value  # type: ignore[attr-defined]
+
+
+def _report_to_ray(config: dict) -> float:
+    from ray import train as ray_train
+
+    times = []
+    for number in range(config["reports"]):
+        started = time.perf_counter()
+        ray_train.report({"epoch": number})
         times.append(time.perf_counter() - started)
     return median(times)

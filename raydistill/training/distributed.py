@@ -9,13 +9,11 @@ import itertools
 import json
 import shutil
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 
 from raydistill.config.engine import EngineConfig
 from raydistill.config.training import TrainingConfig
@@ -269,32 +267,3 @@ def _averaging(module, training: DistributedTraining, feed: Feed, world: World, 
     (wrapped(batch, Draw(training.seed, 0)) * 0).sum().backward()
     module.zero_grad()
     return wrapped
-
-
-def report_cost(folder: Path, reports: int = 10) -> float:
-    """Seconds that a report to Ray Train would hold a worker, median; a training of ours makes none.
-
-    Args:
-        folder: for Ray Train's own files.
-    """
-    from ray.train import RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
-
-    trainer = TorchTrainer(
-        _report,
-        train_loop_config={"reports": reports},
-        scaling_config=ScalingConfig(num_workers=1),
-        run_config=RunConfig(name="reports", storage_path=str(folder.absolute())),
-    )
-    return _in_a_thread(trainer.fit).result().return_value
-
-
-def _report(config: dict) -> float:
-    from ray import train as ray_train
-
-    times = []
-    for number in range(config["reports"]):
-        started = time.perf_counter()
-        ray_train.report({"epoch": number})
-        times.append(time.perf_counter() - started)
-    return median(times)

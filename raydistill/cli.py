@@ -1,7 +1,7 @@
-"""The command line: parse, call, print. Results go to stdout, progress and messages to stderr.
+"""The command line: parse, call, print. Results are written to stdout, progress and messages to stderr.
 
-Exit codes: 0 all done; 1 some jobs or recordings failed, the others finished; 2 the input was wrong;
-130 interrupted, all finished work kept.
+Exit codes: 0 success; 1 some jobs or recordings failed and the others finished; 2 invalid input; 130 interrupted,
+finished work is kept.
 """
 
 import json
@@ -14,6 +14,7 @@ from cyclopts.exceptions import CycloptsError
 from rich.console import Console
 
 from raydistill import __version__
+from raydistill.bench.choose import Benchmark
 from raydistill.config.names import PICTURES, check_ending
 from raydistill.errors import RaydistillError
 
@@ -21,20 +22,34 @@ app = App(
     name="raydistill",
     help="Distillation from spikes to LFP, from recordings to statistics.",
     version=__version__,
-    suppress_keyboard_interrupt=False,  # told below, with what is kept
+    suppress_keyboard_interrupt=False,  # main() reports an interrupt
 )
 
-Runs = Annotated[Path, Parameter(help="Folder of jobs, results and MLflow runs.")]
-Address = Annotated[str | None, Parameter(help="Ray cluster to use; a local Ray is started and stopped by default.")]
-Device = Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: cuda where the cluster has a GPU by now.")]
-Overrides = Annotated[
-    tuple[str, ...], Parameter(name="--set", help="Override a value: --set training.epochs=5.", negative="")
+
+def _set(example: str) -> Parameter:
+    """The option --set of one command, with an example that is valid for it."""
+    text = f"Override one setting, for example --set {example}; can be repeated."
+    return Parameter(name="--set", help=text, negative="", show_default=False)
+
+
+Runs = Annotated[Path, Parameter(help="Folder for jobs, results and MLflow runs.")]
+Address = Annotated[
+    str | None, Parameter(help="Address of a Ray cluster. By default a local Ray is started, and stopped at the end.")
 ]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    Parameter(help="auto: use CUDA if the cluster has a GPU when the sweep starts."),
+]
+StoreUri = Annotated[str, Parameter(name="--store", help="Session store: a folder, or a URI (file://, s3://, gs://).")]
+Overrides = Annotated[tuple[str, ...], _set("training.epochs=5")]
+SearchOverrides = Annotated[tuple[str, ...], _set("trials=50")]
+SynthOverrides = Annotated[tuple[str, ...], _set("duration_s=60")]
+IngestOverrides = Annotated[tuple[str, ...], _set("ingest.bin_width_ms=20")]
 Only = Annotated[
     tuple[str, ...], Parameter(help="A method, with what it starts from; may be given again.", negative="")
 ]
 Sessions = Annotated[str, Parameter(help="Pattern of the sessions to run on, such as MonkeyI_*.")]
-AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="")]
+AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
 
 RUNS = Path("runs")
 
@@ -165,7 +180,7 @@ def search(
     runs: Runs = RUNS,
     address: Address = None,
     device: Device = "auto",
-    set_: Overrides = (),
+    set_: SearchOverrides = (),
     json_: AsJson = False,
 ):
     """Search better values for a job by its validation folds; the same command again goes on where it stopped."""
@@ -211,7 +226,7 @@ def synth(
         Literal["tiny", "small"] | None,
         Parameter(help="Of --layout paper: sessions of half a minute (tiny, the default) or of two minutes."),
     ] = None,
-    set_: Overrides = (),
+    set_: SynthOverrides = (),
 ):
     """Write synthetic recordings with known latents into FOLDER (docs/synthetic-recordings.md)."""
     if layout == "paper":
@@ -246,7 +261,7 @@ def ingest(
     ] = False,
     workers: Annotated[int | None, Parameter(help="Recordings read at once; by default one a core.")] = None,
     address: Address = None,
-    set_: Overrides = (),
+    set_: IngestOverrides = (),
 ):
     """Read recordings (a manifest, an NWB file or its URI, a folder) into the session store STORE, in parallel."""
     from raydistill.recordings.discover import plan_sources
@@ -269,8 +284,8 @@ def ingest(
 
 
 @app.command
-def sessions(*, store: str, json_: AsJson = False):
-    """The sessions of a store."""
+def sessions(*, store: StoreUri, json_: AsJson = False):
+    """List the sessions of a store."""
     from raydistill.store.show import render, to_json
     from raydistill.store.store import Store
 
@@ -309,17 +324,19 @@ def export(session: str, *, store: str, nwb: Path):
 
 @app.command
 def import_(
-    file: Path,
+    file: Annotated[Path, Parameter(help="Released checkpoint (a file of torch.save).")],
     *,
-    metadata: Annotated[Path, Parameter(help="CSV of the checkpoint's sessions: subject_session,d_input.")],
-    out: Annotated[Path, Parameter(help="Folder for model.safetensors and model.json.")],
+    metadata: Annotated[
+        Path, Parameter(help="CSV of the checkpoint's sessions, with the columns subject_session and d_input.")
+    ],
+    out: Annotated[Path, Parameter(help="New folder for model.safetensors and model.json.")],
 ):
-    """Take in a checkpoint that the paper's authors released; no code in it is run."""
+    """Convert a released checkpoint of the cross-modal distillation paper. No code in the file is run."""
     from raydistill.models.files import SPEC, save_model
     from raydistill.models.released.released import import_checkpoint
 
     if (out / SPEC).exists():
-        raise RaydistillError(f"--out {out}: holds a model already; name another folder")
+        raise RaydistillError(f"--out {out}: this folder already contains a model; name another folder")
     imported = import_checkpoint(file, metadata)
     out.mkdir(parents=True, exist_ok=True)
     save_model(imported.model, out)
@@ -365,34 +382,46 @@ def ui(*, runs: Runs = RUNS, port: int = 5000):
 
 @app.command
 def bench(
-    what: Literal["ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers", "sweep", "evaluate"],
+    what: Annotated[Benchmark, Parameter(help="The part to benchmark.")],
     *,
-    minutes: Annotated[float, Parameter(help="ingest: length of the recording that is made and ingested.")] = 1.0,
-    segments: Annotated[int, Parameter(help="train: segments in a batch.")] = 8,
-    bins: Annotated[int, Parameter(help="train: bins of a segment, each of two patches.")] = 500,
-    precision: Annotated[Literal["fp32", "bf16"], Parameter(help="train")] = "bf16",
-    compiled: Annotated[bool, Parameter(name="--compile", help="train: with torch.compile.", negative="")] = False,
-    device: Annotated[Literal["cpu", "cuda"], Parameter(help="train")] = "cpu",
+    minutes: Annotated[
+        float | None, Parameter(help="ingest: length of the recording that is written and ingested (default 1).")
+    ] = None,
+    segments: Annotated[int | None, Parameter(help="train: segments per batch (default 8).")] = None,
+    bins: Annotated[int | None, Parameter(help="train: bins per segment, of two patches each (default 500).")] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"] | None,
+        Parameter(help="train: auto (the default) is bf16 where the device multiplies in it, else fp32."),
+    ] = None,
+    compile_: Annotated[
+        bool | None, Parameter(name="--compile", help="train: compile the model with torch.compile.", negative="")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None,
+        Parameter(help="train: auto (the default) is cuda where this machine has a GPU, else cpu."),
+    ] = None,
     sessions: Annotated[
-        int | None, Parameter(help="load, stream-vs-memory, workers: random sessions in the store, of equal size.")
+        int | None,
+        Parameter(help="load, stream-vs-memory, workers, sweep: number of random sessions in the store."),
     ] = None,
     json_: AsJson = False,
 ):
-    """What a part of raydistill costs on this machine, beside what the machine could do at best."""
+    """Benchmark one part of raydistill and compare it with this machine's peak."""
     from raydistill.bench.choose import run
 
-    training = {"segments": segments, "bins": bins, "precision": precision, "compiled": compiled, "device": device}
-    report = run(what, _say, sessions, minutes, **training)
+    options = {"minutes": minutes, "segments": segments, "bins": bins, "precision": precision, "compile": compile_}
+    report = run(what, _say, options | {"device": device, "sessions": sessions})
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:
+        print(f"{report.what} on {report.device}, {report.threads} threads, {report.precision}")
         for name, value in report.figures.items():
             print(f"{name:<28} {value:10.4g}")
 
 
 @app.command
 def doctor(*, runs: Runs = RUNS):
-    """What is installed, what is missing, which attention and device will be used."""
+    """Check packages, device, memory and folders, and show which attention will be used."""
     from raydistill.doctor import examine
 
     checks = examine(runs)
@@ -402,7 +431,7 @@ def doctor(*, runs: Runs = RUNS):
 
 
 def _console() -> Console:
-    """For results on stdout: as wide as the terminal, or wide enough for a file."""
+    """Console for results on stdout, as wide as the terminal, or 140 columns for a file or pipe."""
     return Console(width=None if sys.stdout.isatty() else 140)
 
 
@@ -411,16 +440,20 @@ def _say(text: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Entry point of the `raydistill` command."""
+    """Entry point of the `raydistill` command.
+
+    Args:
+        argv: arguments without the program's name; None: those of the process.
+    """
     try:
         code = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
     except (RaydistillError, CycloptsError) as err:
         _say(f"raydistill: {err}")
         sys.exit(2)
     except OSError as err:  # no permission, no space, no such folder
-        _say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; nothing finished is lost")
+        _say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; finished work is kept")
         sys.exit(2)
     except KeyboardInterrupt as err:
-        _say(f"raydistill: {str(err) or 'interrupted'}; finished work is kept, the same command goes on")
+        _say(f"raydistill: {str(err) or 'interrupted'}; finished work is kept; run the same command again to continue")
         sys.exit(130)
     sys.exit(code or 0)

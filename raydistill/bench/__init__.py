@@ -1,4 +1,4 @@
-"""What the parts of raydistill cost on this machine, beside what the machine could do at best."""
+"""Benchmarks: what the parts of raydistill cost on this machine, compared with the machine's peak."""
 
 import dataclasses
 import platform
@@ -10,14 +10,15 @@ from raydistill import __version__
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a benchmark found; `raydistill bench WHAT --json` prints it."""
+    """Result of a benchmark; `raydistill bench WHAT --json` prints it."""
 
     what: str
+    """Name of the benchmark."""
     device: str
     threads: int
     precision: str
     figures: dict[str, float]
-    """Each name ends with its unit, where it has one."""
+    """Name, ending with the unit if there is one -> value."""
     versions: dict[str, str]
 
     def to_json(self) -> dict:
@@ -25,6 +26,6 @@ class Report:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Of Python, of raydistill and of the packages that a benchmark's figures depend on."""
-    own = {"python": platform.python_version(), "raydistill": __version__}
-    return own | {name: version(name) for name in packages}
+    """Versions of Python, of raydistill and of the packages on which a benchmark's figures depend."""
+    base = {"python": platform.python_version(), "raydistill": __version__}
+    return base | {name: version(name) for name in packages}

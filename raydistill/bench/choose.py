@@ -1,36 +1,66 @@
-"""Which benchmark a name stands for; each is imported when it is wanted."""
+"""The benchmarks by name, and the options that each of them takes. A benchmark is imported when it is run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 from raydistill.bench import Report
+from raydistill.errors import ConfigError
+
+Benchmark = Literal["ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers", "sweep", "evaluate"]
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "ingest": ("minutes",),
+    "train": ("segments", "bins", "precision", "compile", "device"),
+    "load": ("sessions",),
+    "stream-vs-memory": ("sessions",),
+    "workers": ("sessions",),
+    "sweep": ("sessions",),
+}
+"""Benchmark -> its options; a benchmark that is not listed takes none."""
 
 
-def run(what: str, say: Callable[[str], None], sessions: int | None, minutes: float, **training) -> Report:
+def run(what: Benchmark, say: Callable[[str], None], options: Mapping[str, Any]) -> Report:
     """The report of one benchmark.
 
     Args:
-        sessions: of the store that some of them make; None: as many as they like.
-        minutes: ingest: length of the recording.
-        training: options of `train` alone.
+        say: receives one line about each stage.
+        options: name (without the dashes) -> value; None: the benchmark's default.
+
+    Raises:
+        ConfigError: an option of another benchmark is given, or a value is invalid.
     """
-    store = {} if sessions is None else {"sessions": sessions}
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in OPTIONS.get(what, ()):
+            raise ConfigError(_refusal(what, name))
+    return _run(what, say, given)
+
+
+def _refusal(what: str, option: str) -> str:
+    owners = " and ".join(f"`bench {name}`" for name, options in OPTIONS.items() if option in options)
+    allowed = ", ".join(f"--{name}" for name in OPTIONS.get(what, ())) or "no option but --json"
+    return f"--{option} is an option of {owners}; `bench {what}` takes {allowed}"
+
+
+def _run(what: Benchmark, say: Callable[[str], None], given: dict[str, Any]) -> Report:
     match what:
         case "ingest":
             from raydistill.bench.ingest import bench_ingest
 
-            return bench_ingest(minutes=minutes, say=say)
+            return bench_ingest(**given, say=say)
         case "train":
             from raydistill.bench.train import bench_train
 
-            return bench_train(**training, say=say)
+            compiled = given.pop("compile", False)
+            return bench_train(**given, compiled=compiled, say=say)
         case "load":
             from raydistill.bench.load import bench_load
 
-            return bench_load(**store, say=say)
+            return bench_load(**given, say=say)
         case "stream-vs-memory":
             from raydistill.bench.streaming import bench_streaming
 
-            return bench_streaming(**store, say=say)
+            return bench_streaming(**given, say=say)
         case "checkpoint":
             from raydistill.bench.checkpoint import bench_checkpoint
 
@@ -38,13 +68,13 @@ def run(what: str, say: Callable[[str], None], sessions: int | None, minutes: fl
         case "workers":
             from raydistill.bench.workers import bench_workers
 
-            return bench_workers(**store, say=say)
+            return bench_workers(**given, say=say)
         case "sweep":
             from raydistill.bench.sweep import bench_sweep
 
-            return bench_sweep(**store, say=say)
+            return bench_sweep(**given, say=say)
         case "evaluate":
             from raydistill.bench.evaluate import bench_evaluate
 
             return bench_evaluate(say=say)
-    raise ValueError(what)
+    raise ValueError(f"`what` must be one of {', '.join(get_args(Benchmark))}, got {what!r}")

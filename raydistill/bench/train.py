@@ -1,4 +1,4 @@
-"""`bench train`: steps of masked autoencoding on spikes at the paper's size, beside the machine's matrix products.
+"""`bench train`: training steps of masked autoencoding on spikes with the paper's model, and matrix products alone.
 
 Axes: B segments, T bins, P patches per bin, D width.
 """
@@ -6,6 +6,7 @@ Axes: B segments, T bins, P patches per bin, D width.
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,9 +32,9 @@ def bench_train(
     *,
     segments: int = 8,
     bins: int = 500,
-    precision: str = "bf16",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
     compiled: bool = False,
-    device: str = "cpu",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     config: ModelConfig = PRESETS["paper"],
     matrix: int = MATRIX,
     warmup: int = 2,
@@ -45,11 +46,20 @@ def bench_train(
     `tokens_per_s` counts all tokens of a batch, of which the encoder sees the visible 40 %. `fraction_of_peak` is the
     rate of the step's multiplications over that of a matrix product of the same precision, measured in the same run.
 
+    Args:
+        segments: segments per batch.
+        bins: bins per segment, each of two patches.
+        precision: auto: bf16 where the device multiplies in it, else fp32. The report names the one that was used.
+        compiled: compile encoder and predictor with torch.compile.
+        device: auto: cuda where this machine has a GPU, else cpu. The report names the one that was used.
+        config: sizes of the model.
+        matrix: rows and columns of the matrix product that gives the machine's peak.
+
     Raises:
-        ConfigError: bf16 is asked for and the hardware has none.
+        ConfigError: the device or the precision is not available on this machine.
     """
-    if precision == "bf16" and not has_bf16(device):
-        raise ConfigError(f"this {device} does not multiply in bfloat16; measure with `--precision fp32`")
+    device = _available_device(device)
+    precision = _available_precision(precision, device)
     spec = ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions={"s": 2})
     recipe = TrainingConfig(precision=precision)
     torch.manual_seed(0)
@@ -91,11 +101,27 @@ def bench_train(
     )
 
 
+def _available_device(device: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cuda"]:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: this machine has no CUDA device; use `--device cpu`")
+    return device
+
+
+def _available_precision(precision: Literal["auto", "fp32", "bf16"], device: str) -> Literal["fp32", "bf16"]:
+    if precision == "auto":
+        return "bf16" if has_bf16(device) else "fp32"
+    if precision == "bf16" and not has_bf16(device):
+        raise ConfigError(f"--precision bf16: this {device} does not multiply in bfloat16; use `--precision fp32`")
+    return precision
+
+
 def step_flops(config: ModelConfig, mask_ratio: float, segments: int, length: int) -> float:
-    """Multiplications and additions of one training step in encoder and predictor, embeddings and norms left out.
+    """Multiplications and additions of one training step in encoder and predictor, without embeddings and norms.
 
     Args:
-        length: tokens of a segment.
+        length: tokens per segment.
     """
     visible = length - int(mask_ratio * length)
     encoder = config.layers * _block_flops(visible, config.width, config.mlp_ratio)
@@ -104,8 +130,8 @@ def step_flops(config: ModelConfig, mask_ratio: float, segments: int, length: in
     return _TRAINING * segments * (encoder + predictor + entry)
 
 
-def _block_flops(length, width, mlp_ratio):
-    """A forward pass of one block over one segment: four attention matrices, three of the MLP, and the attention."""
+def _block_flops(length: int, width: int, mlp_ratio: int) -> int:
+    """Forward pass of one block over one segment: four matrices of the attention, three of the MLP, the attention."""
     return 2 * length * (4 + 3 * mlp_ratio) * width**2 + 4 * length**2 * width
 
 
@@ -113,8 +139,8 @@ def _batch(spec: ModelSpec, segments: int, bins: int) -> Batch:
     random = np.random.default_rng(0)
     inputs = inputs_of(spec, [])
     spikes = lambda: random.poisson(0.1, (bins, _UNITS)).astype(np.uint8)  # noqa: E731
-    made = (Segment("s", i, "train", 0.0, spikes(), None, None) for i in range(segments))
-    return pack([inputs.tokenize(segment) for segment in made])
+    examples = (Segment("s", i, "train", 0.0, spikes(), None, None) for i in range(segments))
+    return pack([inputs.tokenize(segment) for segment in examples])
 
 
 def _step(forward, model, optimizer, batch, recipe, device, count):

@@ -4,17 +4,20 @@ import json
 import math
 
 import pytest
+import torch
 
 from raydistill.bench.train import bench_train, step_flops
 from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.config import PRESETS
+from raydistill.models.layers.precision import has_bf16
+from tests.commands import read_json
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_bench_train_gives_the_promised_figures(precision, monkeypatch):
-    monkeypatch.setattr("raydistill.bench.train.has_bf16", lambda device: True)  # slow where it is not so, but right
+    monkeypatch.setattr("raydistill.bench.train.has_bf16", lambda device: True)  # correct on any CPU, if slow
     report = bench_train(
-        segments=2, bins=20, precision=precision, config=PRESETS["tiny"], matrix=64, warmup=1, repeats=2
+        segments=2, bins=20, precision=precision, device="cpu", config=PRESETS["tiny"], matrix=64, warmup=1, repeats=2
     ).to_json()
     assert {"tokens_per_s", "matmul_gflops", "fraction_of_peak"} <= set(report["figures"])
     assert all(math.isfinite(v) and v >= 0 for v in report["figures"].values()) and report["figures"]["tokens"] == 80
@@ -22,10 +25,30 @@ def test_bench_train_gives_the_promised_figures(precision, monkeypatch):
     json.dumps(report)
 
 
+@pytest.mark.parametrize(("there", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_bench_train_without_options_uses_and_reports_what_the_machine_has(there, precision, monkeypatch):
+    monkeypatch.setattr("raydistill.bench.train.has_bf16", lambda device: there)
+    report = bench_train(segments=1, bins=10, config=PRESETS["tiny"], matrix=64, warmup=0, repeats=1)
+    assert report.precision == precision and f"matmul_{precision}_gflops" in report.figures
+    assert (report.device == "cpu") == (not torch.cuda.is_available())
+
+
+def test_bench_train_command_without_precision_and_device_exits_0(tmp_path):
+    report = read_json("bench", "train", "--segments", "1", "--bins", "4", cwd=tmp_path)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    assert report["precision"] == ("bf16" if has_bf16(device) else "fp32")
+
+
 def test_bench_train_in_a_precision_that_the_hardware_lacks_is_refused(monkeypatch):
     monkeypatch.setattr("raydistill.bench.train.has_bf16", lambda device: False)
-    with pytest.raises(ConfigError, match="measure with `--precision fp32`"):
-        bench_train(precision="bf16")
+    with pytest.raises(ConfigError, match="does not multiply in bfloat16; use `--precision fp32`"):
+        bench_train(precision="bf16", device="cpu")
+
+
+def test_bench_train_on_a_device_that_the_machine_lacks_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="no CUDA device; use `--device cpu`"):
+        bench_train(device="cuda")
 
 
 def test_step_flops_of_the_paper_are_those_of_its_matrices():

@@ -1,8 +1,8 @@
-"""`bench checkpoint`: how long a training stands still for a checkpoint of the paper's model, and when it is whole.
+"""`bench checkpoint`: how long a checkpoint of the paper's model stops a training, and how long writing it takes.
 
 The model has made one step, so its AdamW holds both moments of every weight. It is saved several times as the loop
-saves it: the state is copied while the training waits, then written by a thread of the saver's own, flushed to disk
-and renamed. A checkpoint is model, best model and moments: four times the weights.
+saves it: the state is copied while the training waits; then a thread of the saver writes it, flushes it to disk and
+renames it. A checkpoint is model, best model and moments: four times the weights.
 """
 
 import time
@@ -35,15 +35,15 @@ def bench_checkpoint(
     repeats: int = 5,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Medians over the repeats, into a folder where temporary files go, after a warm-up that is not counted.
+    """Medians over the repeats, in a temporary folder, after a warm-up that is not counted.
 
-    `stall_s`: how long `Saver.save` holds the loop, no earlier checkpoint being under way. `write_s`: from that call
-    until the checkpoint is whole under its name, the removal of the third newest included.
+    `stall_s`: how long `Saver.save` stops the loop when no earlier checkpoint is being written. `write_s`: from that
+    call until the checkpoint is complete, including the removal of the third newest.
     """
-    model, optimizer = _stepped(config)
+    model, optimizer = _after_one_step(config)
     say("saving")
     with TemporaryDirectory(prefix="raydistill-bench-") as folder:
-        times = [_saved(Path(folder), epoch, model, optimizer) for epoch in range(warmup + repeats)][warmup:]
+        times = [_save_s(Path(folder), epoch, model, optimizer) for epoch in range(warmup + repeats)][warmup:]
         newest = max(Path(folder).glob("epoch-*"))
         size = sum(path.stat().st_size for path in newest.iterdir())
     return Report(
@@ -62,7 +62,7 @@ def bench_checkpoint(
     )
 
 
-def _stepped(config: ModelConfig) -> tuple[NeuralModel, torch.optim.Optimizer]:
+def _after_one_step(config: ModelConfig) -> tuple[NeuralModel, torch.optim.Optimizer]:
     """A model of spikes and its optimizer after one step on four segments of ten bins."""
     spec = ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions={"s": 2})
     recipe, objective = TrainingConfig(precision="fp32"), masked_autoencoding(0.6)
@@ -80,11 +80,11 @@ def _stepped(config: ModelConfig) -> tuple[NeuralModel, torch.optim.Optimizer]:
     return model, optimizer
 
 
-def _saved(folder: Path, epoch: int, model: NeuralModel, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
-    """Seconds that the loop stood still, and until the checkpoint was whole."""
+def _save_s(folder: Path, epoch: int, model: NeuralModel, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
+    """Seconds that the loop was stopped, and seconds until the checkpoint was complete."""
     progress, best = Progress(epoch=epoch), copied(model.state_dict())
     with Saver(folder, EngineConfig(), steps=1) as saver:
         started = time.perf_counter()
         saver.save(progress, model, best, optimizer)
         stall_s = time.perf_counter() - started
-    return stall_s, time.perf_counter() - started  # leaving the saver waits for its thread
+    return stall_s, time.perf_counter() - started  # on exit the saver waits for its thread

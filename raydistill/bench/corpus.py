@@ -1,6 +1,6 @@
 """A store of random sessions, equal in size, for the benchmarks that read from one.
 
-Random values compress about as little as recorded voltages do, and what is learned from them is of no interest.
+Random values compress about as poorly as recorded voltages, and the benchmarks do not look at what a model learns.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from raydistill.store.store import Store
 
 BIN_MS, SEGMENT_S = 10.0, 5.0
 SHORTEST_S = 30.0  # a split unit of 10 s for each fold
-_RATE = 0.2  # spikes a unit and bin
+_RATE = 0.2  # spikes per unit and bin
 _CONFIG = IngestConfig(
     bin_width_ms=BIN_MS, filters=None, splits=Splits(segment_s=SEGMENT_S, parent_s=2 * SEGMENT_S, valid=0.05, test=0.05)
 )
@@ -27,13 +27,14 @@ _CONFIG = IngestConfig(
 def corpus(
     *, sessions: int, seconds: float, units: int = 0, channels: int = 0, seed: int = 0
 ) -> Iterator[tuple[Path, Store]]:
-    """A temporary folder, and a store in it; both are gone afterwards.
+    """A temporary folder and a store in it; both are deleted at the end.
 
-    Nine tenths of a session of ten minutes are its train split; none is shorter than `SHORTEST_S`.
+    The train split of a session of ten minutes is nine tenths of it. A session must have at least `SHORTEST_S` seconds.
 
     Args:
-        units: spikes of so many; 0: none.
-        channels: LFP of so many; 0: none.
+        seconds: length of each session.
+        units: units per session; 0: no spikes.
+        channels: LFP channels per session; 0: no LFP.
     """
     with TemporaryDirectory(prefix="raydistill-bench-") as folder:
         store = Store(str(Path(folder) / "store"))
@@ -47,7 +48,7 @@ def corpus(
 
 
 def _session(name: str, random: np.random.Generator, n_bins: int, units: int, channels: int) -> Session:
-    """Counts of Poisson, (n_bins, units), and normal voltages, (n_bins, channels)."""
+    """Poisson counts, (n_bins, units), and normally distributed voltages, (n_bins, channels)."""
     return Session(
         name=name,
         subject="bench",

@@ -1,4 +1,4 @@
-"""`bench evaluate`: retrieval and CKA of random sequences, in a process of their own, whose memory is theirs alone."""
+"""`bench evaluate`: retrieval and CKA of random latents, in a separate process whose memory is measured."""
 
 import json
 import os
@@ -26,11 +26,17 @@ print(json.dumps({{"seconds": time.perf_counter() - started, "peak_mb_above_base
 def bench_evaluate(
     *, sequences: int = 10_000, width: int = 256, sessions: int = 65, say: Callable[[str], None] = lambda text: None
 ) -> Report:
-    """`seconds` and `peak_mb_above_base`: of both retrievals and all forms of CKA of two models' sequences."""
+    """`seconds` and `peak_mb_above_base` of both retrievals and all forms of CKA between two models' latents.
+
+    Args:
+        sequences: number of segments that both models encode.
+        width: numbers per segment.
+        sessions: number of sessions that the segments are from.
+    """
     say(f"retrieval and CKA of {sequences} x {width}")
     code = _WORK.format(n=sequences, width=width, sessions=sessions)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    figures = json.loads(done.stdout)
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    figures = json.loads(process.stdout)
     return Report(
         what="evaluate",
         device="cpu",

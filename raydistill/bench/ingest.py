@@ -1,8 +1,9 @@
-"""`bench ingest`: from the published files of one recording into the store, as a task of `raydistill ingest` does it.
+"""`bench ingest`: one recording from its published files into the store, as a task of `raydistill ingest` does it.
 
-A recording in Makin's layout is written block by block, so that no length of it is ever in memory. A process of its
-own then ingests it on one thread: first another, tiny one, after which all is imported; then this one, several times.
-CPU time counts all threads and the kernel. Memory counts from what the process holds after the tiny recording.
+A recording in Makin's layout is written block by block, so that it is never in memory as a whole. A separate process
+then ingests it on one thread: first another, tiny recording, after which all modules are imported; then this one,
+several times. CPU time includes all threads and the kernel. Memory is counted above what the process holds after the
+tiny recording.
 """
 
 import json
@@ -24,6 +25,7 @@ from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError, RaydistillError
 from raydistill.recordings.discover import recordings_in
 from raydistill.recordings.ingest import digest, files_of, ingest_one
+from raydistill.recordings.manifest import Recording
 from raydistill.simulation.simulate import simulate
 from raydistill.simulation.writers.makin import write_makin
 from raydistill.store.store import Store
@@ -33,22 +35,26 @@ _BROADBAND_HZ = 24414.0625
 _VOLTS_PER_BIT = np.float32(0.01 / 32767)
 _CHUNK = 256, 32  # samples and channels, as in the published files
 _BLOCK = 1 << 15  # broadband samples that repeat
-_LATENT_HZ = 4 * _BROADBAND_HZ / _BLOCK  # four periods a block
+_LATENT_HZ = 4 * _BROADBAND_HZ / _BLOCK  # four periods per block
 _UNITS_PER_CHANNEL = 8 / 3  # the paper's sessions have 257 units on 96 channels
 
 
 def bench_ingest(
     *, minutes: float = 1.0, channels: int = 96, repeats: int = 3, say: Callable[[str], None] = lambda text: None
 ) -> Report:
-    """Medians over the repeats; times are those of one recording, memory is the peak of all repeats.
+    """Medians over the repeats: times of one recording; the memory is the peak over all repeats.
 
-    `cpu_s` and `wall_s`: opening the files, checking their clocks, reading, filtering, binning and storing, all but
-    the sha256 of the files, which is `hash_cpu_s`. `drift_ms`: how much later than in its first minute the LFP shows
-    a known latent in its last (thirds, where the recording is shorter than three minutes).
+    `cpu_s` and `wall_s`: opening the files, checking their clocks, reading, filtering, binning and storing, without
+    the sha256 of the files, which is `hash_cpu_s`. `drift_ms`: delay of a known latent in the last minute of the LFP
+    relative to the first minute (in a recording of less than three minutes, the last and the first third).
+
+    Args:
+        minutes: length of the recording.
+        channels: LFP channels.
 
     Raises:
-        ConfigError: the recording would be too short to be split.
-        DataError: it has no room where temporary files go.
+        ConfigError: the recording would be too short for a split.
+        DataError: the disk with temporary files has too little space.
     """
     seconds = 60 * minutes
     if seconds < SHORTEST_S:
@@ -64,20 +70,19 @@ def bench_ingest(
         write_recording(Path(folder) / "tiny", SHORTEST_S, 8)
         write_recording(Path(folder) / "measured", seconds, channels)
         say(f"ingesting it {repeats} times")
-        figures = _in_fresh_process(folder, repeats)
-    figures = {"seconds": seconds, "channels": channels} | figures
+        figures = _figures_of_process(Path(folder), repeats)
     return Report(
         what="ingest",
         device="cpu",
         threads=1,
         precision="float32",
-        figures=figures,
+        figures={"seconds": seconds, "channels": float(channels)} | figures,
         versions=versions("numpy", "scipy", "h5py", "pyarrow"),
     )
 
 
 def write_recording(folder: Path, seconds: float, channels: int) -> None:
-    """Makin's pair of files: simulated reaches and spikes, and a sine in noise as the broadband of every channel."""
+    """Write Makin's pair of files: simulated reaches and spikes, and a sine in noise as broadband of every channel."""
     import h5py
 
     folder.mkdir(parents=True)
@@ -98,46 +103,45 @@ def write_recording(folder: Path, seconds: float, channels: int) -> None:
             stamps[a:b] = np.arange(a, b) / _BROADBAND_HZ
 
 
-def _block(channels):
-    """(_BLOCK, channels) int16: a sine of 0.6 mV, turned over on every other channel, in noise of 0.3 mV."""
+def _block(channels: int) -> np.ndarray:
+    """(_BLOCK, channels) int16: a sine of 0.6 mV, inverted on every other channel, in noise of 0.3 mV."""
     sine = np.sin(2 * np.pi * _LATENT_HZ / _BROADBAND_HZ * np.arange(_BLOCK))
     noise = np.random.default_rng(0).normal(0, 1000, (_BLOCK, channels))
     return (2000 * sine[:, None] * _signs(channels) + noise).astype(np.int16)
 
 
-def _signs(channels):
-    """(channels,) 1 and -1 in turn, so that the common average leaves the sine."""
+def _signs(channels: int) -> np.ndarray:
+    """(channels,) alternating 1 and -1, so that subtracting the common average does not remove the sine."""
     return np.where(np.arange(channels) % 2, -1, 1)
 
 
-def _in_fresh_process(folder, repeats):
-    """The figures that `_measured` prints there; Ray gives a task of one CPU one thread, too."""
-    command = [sys.executable, "-m", "raydistill.bench.ingest", folder, str(repeats)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    if done.returncode:
-        raise RaydistillError(
-            f"the process that was measured ended with code {done.returncode}; its messages are above"
-        )
-    return json.loads(done.stdout)
+def _figures_of_process(folder: Path, repeats: int) -> dict[str, float]:
+    """The figures that `_measure` prints in a new process, with one thread as in a Ray task with one CPU."""
+    command = [sys.executable, "-m", "raydistill.bench.ingest", str(folder), str(repeats)]
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    if process.returncode:
+        raise RaydistillError(f"the measured process ended with code {process.returncode}; its messages are above")
+    return json.loads(process.stdout)
 
 
-def _measured(folder: Path, repeats: int) -> dict[str, float]:
+def _measure(folder: Path, repeats: int) -> dict[str, float]:
     tiny, measured = (recordings_in(folder / name, "makin")[0] for name in ("tiny", "measured"))
-    _ingested(tiny, folder / "tiny" / "store")
+    _ingest(tiny, folder / "tiny" / "store")
     base_mb = resident_mb()
-    runs = [_ingested(measured, folder / "measured" / "store") for _ in range(repeats)]
-    peak_above_mb = peak_mb() - base_mb  # before all that follows takes memory for itself
+    runs = [_ingest(measured, folder / "measured" / "store") for _ in range(repeats)]
+    peak_above_mb = peak_mb() - base_mb  # read here, because the steps below use memory themselves
     figures = {name: median(run[name] for run in runs) for name in runs[0]}
     return figures | {
         "peak_mb_above_base": peak_above_mb,
         "base_mb": base_mb,
-        "drift_ms": _drift_ms(Store(folder / "measured" / "store"), measured.name),
+        "drift_ms": _drift_ms(Store(str(folder / "measured" / "store")), measured.name),
         "copy_gb_per_s": copy_gb_per_s(),
         "matmul_gflops": matmul_gflops(),
     }
 
 
-def _ingested(recording, store):
+def _ingest(recording: Recording, store: Path) -> dict[str, float]:
+    """Ingest one recording and return `cpu_s`, `wall_s` and `hash_cpu_s`."""
     cpu_s = time.process_time()
     digests = [digest(path) for path in files_of(recording)]
     hash_cpu_s = time.process_time() - cpu_s
@@ -156,11 +160,11 @@ def _drift_ms(store: Store, name: str) -> float:
     latent = np.concatenate([s.lfp @ _signs(entry.n_channels) for s in segments])
     window_s = min(60.0, (times[-1] - times[0]) / 3)
     first, last = times < times[0] + window_s, times > times[-1] - window_s
-    return 1000 * (_late_s(times[last], latent[last]) - _late_s(times[first], latent[first]))
+    return 1000 * (_delay_s(times[last], latent[last]) - _delay_s(times[first], latent[first]))
 
 
-def _late_s(times, latent) -> float:
-    """Seconds by which the sine in `latent` comes late, by least squares."""
+def _delay_s(times: np.ndarray, latent: np.ndarray) -> float:
+    """Delay of the sine in `latent` in seconds, by least squares. Both have shape (N,)."""
     phase = 2 * np.pi * _LATENT_HZ * times
     waves = np.stack([np.sin(phase), np.cos(phase), np.ones_like(phase)], axis=1)
     sine, cosine, _ = np.linalg.lstsq(waves, latent, rcond=None)[0]
@@ -168,4 +172,4 @@ def _late_s(times, latent) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measured(Path(sys.argv[1]), int(sys.argv[2]))))
+    print(json.dumps(_measure(Path(sys.argv[1]), int(sys.argv[2]))))

@@ -1,10 +1,11 @@
-"""`bench load`: what reading a store costs a training, in its first epoch and in those after, for LFP and for spikes.
+"""`bench load`: how fast a training reads a store, in its first epoch and in later ones, for LFP and for spikes.
 
 A first epoch opens the feed, which reads the parts of train and valid and keeps their segments in host memory, and
-goes through its batches: read by the worker itself, as trainings on so little do, and through Ray Data, as they do on
-more. A later epoch is batches alone. Beside them plain pyarrow reads the same files, one after another and every
-column, with as many threads as it likes. Ray is running and has read one part before the clock starts, so that its
-processes are there. The files were just written: everybody reads them from the page cache.
+iterates over its batches. It is measured with the worker reading the files itself, as in trainings on little data, and
+with Ray Data, as in trainings on more. A later epoch only iterates over batches. For comparison, plain pyarrow reads
+all columns of the same files, one file after another, with its default number of threads. Ray is running and has read
+one part before the clock starts, so that its processes exist. The files were just written, so all reads come from the
+page cache.
 """
 
 import contextlib
@@ -46,10 +47,10 @@ def bench_load(
 ) -> Report:
     """Medians over the repeats, and over the later epochs.
 
-    MB are those of a float32 for every spike count or voltage that a training on that signal gets, without padding;
-    the files hold both signals, so `pyarrow_mb_per_s` is that of the same work in these units. Names without a prefix
-    are those of LFP. `*_over_pyarrow` are ratios of times: `first` of a worker's first epoch, `ray_data` of one through
-    Ray Data. Later epochs run in one thread: `threads` is theirs.
+    Rates count four bytes (a float32) for every spike count or voltage that a training on that signal reads, without
+    padding. The files contain both signals, and `pyarrow_mb_per_s` is the rate of reading both, in these units. Names
+    without a prefix are for LFP. `*_over_pyarrow` are ratios of times: `first` for the first epoch of a worker,
+    `ray_data` for a first epoch through Ray Data. Later epochs run in one thread, which `threads` reports.
     """
     say(f"writing {sessions} sessions of {seconds:g} s")
     with (
@@ -65,7 +66,7 @@ def bench_load(
             say(f"reading {name} {repeats} times")
             measured[name] = load.measured(repeats, epochs)
         size = sum(info.size for info in store.folder.filesystem.get_file_info([p.path for p in loads["lfp"].parts]))
-    prefixed = {f"{name}_{figure}": value for name, found in measured.items() for figure, value in found.items()}
+    prefixed = {f"{name}_{figure}": value for name, rates in measured.items() for figure, value in rates.items()}
     return Report(
         what="load",
         device="cpu",
@@ -78,7 +79,7 @@ def bench_load(
 
 @dataclass(frozen=True)
 class Load:
-    """The training set of one signal."""
+    """Reading the training set of one signal."""
 
     store: Store
     modality: str
@@ -94,14 +95,14 @@ class Load:
 
     @cached_property
     def parts(self) -> list:
-        """Of train and of valid: what a first epoch reads."""
+        """The parts of train and valid, which a first epoch reads."""
         return [part for split in SPLITS for part in self.share.parts[split]]
 
     def warm_up(self) -> None:
         deque(read_through_ray(self.store, self.entries)(self.parts[:1]), maxlen=0)
 
     def measured(self, repeats: int, epochs: int) -> dict[str, float]:
-        """Figures without prefix. Plain reads and first epochs take turns, so that what disturbs one disturbs both."""
+        """Figures without prefix. Plain reads and first epochs alternate, so that a disturbance affects both."""
         first_s, through_ray_s, plain_s = [], [], []
         for _ in range(repeats):
             plain_s.append(self._plain_s())
@@ -121,7 +122,7 @@ class Load:
         started = time.perf_counter()
         read = reader(self.store, self.entries)
         feed, _ = open_feed(self.share, read, batch=_BATCH, seed=0, engine=EngineConfig(memory="host"))
-        _go_through(feed, 0)
+        _iterate(feed, 0)
         return time.perf_counter() - started, feed
 
     def _plain_s(self) -> float:
@@ -141,20 +142,20 @@ def _later_epochs_s(feed: Feed, epochs: int) -> list[float]:
     try:
         for epoch in range(1, epochs + 1):
             started = time.perf_counter()
-            _go_through(feed, epoch)
+            _iterate(feed, epoch)
             times.append(time.perf_counter() - started)
     finally:
         torch.set_num_threads(threads)
     return times
 
 
-def _go_through(feed: Feed, epoch: int) -> None:
+def _iterate(feed: Feed, epoch: int) -> None:
     deque(feed.train(epoch), maxlen=0)
 
 
 @contextlib.contextmanager
 def _quiet():
-    """Without the lines that Ray Data logs for each of its datasets in the process that reads them."""
+    """Suppress the lines that Ray Data logs for each dataset in the process that reads it."""
     logging.disable(logging.WARNING)
     try:
         yield

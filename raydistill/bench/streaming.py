@@ -1,8 +1,8 @@
-"""`bench stream-vs-memory`: what it costs to read the segments anew every epoch instead of keeping them in memory.
+"""`bench stream-vs-memory`: what it costs to read the segments again every epoch instead of keeping them in memory.
 
-One process trains the tiny preset twice on the same LFP, by masked autoencoding and with the loop of every training:
-once from host memory, once streaming, both read by the process itself. Order, masks and weights follow from the seed
-alone, so both have to learn the same, to the last bit.
+One process trains the tiny preset twice on the same LFP by masked autoencoding, with the loop that all trainings use:
+once from host memory and once streaming. The process itself reads the files both times. Order, masks and weights depend
+only on the seed, so both trainings must give the same result to the last bit.
 """
 
 from collections.abc import Callable
@@ -35,26 +35,27 @@ def bench_streaming(
     batch: int = 8,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Medians over the epochs after the first, which alone makes the optimizer and fills the caches.
+    """Medians over the epochs after the first, which also builds the optimizer and fills the caches.
 
-    `*_epoch_s`: a whole epoch with its validation, without the opening of the feed. `*_data_wait`: the fraction of
-    the time of the training steps that these spent waiting for data, over all these epochs. `same`: 1 where both
-    histories are equal byte for byte, else 0.
+    `*_epoch_s`: a whole epoch including validation, without opening the feed. `*_data_wait`: fraction of the time of
+    the training steps that was spent waiting for data, over all these epochs. `same`: 1 if both histories are equal
+    byte for byte, else 0.
     """
     recipe = TrainingConfig(epochs=epochs, batch=batch, patience=epochs, warmup_epochs=1, precision="fp32")
-    figures, learned = {}, []
+    figures: dict[str, float] = {}
+    histories = []
     with corpus(sessions=sessions, seconds=seconds, channels=_CHANNELS) as (folder, store):
         for memory in ("host", "stream"):
             say(f"training from {memory}")
             _train(store, folder / memory, recipe, EngineConfig(memory=memory, checkpoint_every=1e6))
-            figures |= {f"{memory}_{name}": value for name, value in _taken(folder / memory).items()}
-            learned.append((folder / memory / HISTORY).read_bytes())
+            figures |= {f"{memory}_{name}": value for name, value in _epoch_figures(folder / memory).items()}
+            histories.append((folder / memory / HISTORY).read_bytes())
     return Report(
         what="stream-vs-memory",
         device="cpu",
         threads=torch.get_num_threads(),
         precision="fp32",
-        figures=figures | {"same": float(learned[0] == learned[1])},
+        figures=figures | {"same": float(histories[0] == histories[1])},
         versions=versions("torch", "pyarrow", "numpy"),
     )
 
@@ -80,7 +81,7 @@ def _train(store: Store, folder: Path, recipe: TrainingConfig, engine: EngineCon
     )
 
 
-def _taken(folder: Path) -> dict[str, float]:
+def _epoch_figures(folder: Path) -> dict[str, float]:
     """`epoch_s` and `data_wait` of the epochs after the first."""
     lines = read_history(folder)[1:]
     waited_s, steps_s = (sum(line[name] for line in lines) for name in ("data_wait_s", "steps_s"))

@@ -78,8 +78,10 @@ def sweep(
     config = load_sweep(file, set_)
     from raydistill.evaluation.terminal import render
     from raydistill.sweep.answering.conclude import concluded
+    from raydistill.sweep.planning.runs_folder import RunsFolder
 
-    results = concluded(config, runs)
+    folder = RunsFolder(runs)
+    results = concluded(config, folder)
     if results is None:
         from raydistill.sweep.planning.plan import Choice
         from raydistill.sweep.running.driver import How, run_sweep
@@ -88,8 +90,8 @@ def sweep(
         how = How(
             address=address, device=device, choice=Choice(only, sessions), fail_fast=fail_fast, max_hours=max_hours
         )
-        with Progress(runs) as progress:
-            results = run_sweep(config, runs, progress, how)
+        with Progress(folder) as progress:
+            results = run_sweep(config, folder, progress, how)
     render(results, _console())
     print(
         f"\nresults and figures   {runs / 'sweeps' / config.name}\n"
@@ -115,13 +117,14 @@ def plan(
     from raydistill.sweep.config.sweep import load_sweep
     from raydistill.sweep.planning.plan import Choice, lines, narrow, together
     from raydistill.sweep.planning.plan import plan as make_plan
+    from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.planning.sessions import known_entries, store_uri
 
-    stores, plans = {}, []
+    folder, stores, plans = RunsFolder(runs), {}, []
     for config in (load_sweep(each, set_) for each in (file, *more)):
-        uri = store_uri(config, runs)
-        stores[uri] = stores.get(uri) or known_entries(config, runs)  # a store that several share is read once
-        plans.append(narrow(make_plan(config, stores[uri], runs), Choice(only, sessions)))
+        uri = store_uri(config, folder)
+        stores[uri] = stores.get(uri) or known_entries(config, folder)  # a store that several share is read once
+        plans.append(narrow(make_plan(config, stores[uri], folder), Choice(only, sessions)))
     planned = together(plans)
     if json_:
         print(json.dumps(planned.to_json(), indent=1))
@@ -146,9 +149,11 @@ def results(
     from raydistill.evaluation.terminal import render
     from raydistill.sweep.answering.collect import collect
     from raydistill.sweep.planning.plan import plan as make_plan
+    from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.planning.sessions import known_entries
 
-    found = collect(config, make_plan(config, known_entries(config, runs), runs), runs)
+    folder = RunsFolder(runs)
+    found = collect(config, make_plan(config, known_entries(config, folder), folder), folder)
     if json_:
         print(json.dumps(found.to_json(), indent=1))
     elif csv:
@@ -168,8 +173,9 @@ def report(file: Path, *, out: Path, runs: Runs = RUNS, set_: Overrides = ()):
     config = load_sweep(file, set_)
     check_ending("--out", out, ".html")
     from raydistill.sweep.answering.report import write_report
+    from raydistill.sweep.planning.runs_folder import RunsFolder
 
-    write_report(config, file, set_, runs, out)
+    write_report(config, file, set_, RunsFolder(runs), out)
     print(out)
 
 
@@ -187,12 +193,14 @@ def search(
     from raydistill.sweep.config.search import load_search
 
     config = load_search(file, set_)
+    from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.running.driver import How
     from raydistill.sweep.running.progress import Progress
     from raydistill.sweep.searching.driver import render, run_search
 
-    with Progress(runs) as progress:
-        found = run_search(config, file, runs, progress, How(address=address, device=device))
+    folder = RunsFolder(runs)
+    with Progress(folder) as progress:
+        found = run_search(config, file, folder, progress, How(address=address, device=device))
     if json_:
         print(json.dumps(found.to_json(), indent=1))
     else:
@@ -208,9 +216,10 @@ def run(
     device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: cpu.")] = "auto",
 ):
     """One job of an earlier sweep, in the foreground, by its key or how that begins; to see why it failed."""
+    from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.running.driver import How, run_alone
 
-    job = run_alone(runs, key, How(address=address, device=device))
+    job = run_alone(RunsFolder(runs), key, How(address=address, device=device))
     _say(f"{job.name} is done: {runs / 'jobs' / job.key}")
 
 

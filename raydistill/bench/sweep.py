@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from raydistill.bench import Report, versions
 from raydistill.sweep.answering.conclude import concluded
 from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.driver import How, run_sweep
 from raydistill.sweep.running.progress import Progress
 
@@ -50,11 +51,11 @@ def bench_sweep(
     with TemporaryDirectory(prefix="raydistill-bench-") as folder:
         file = Path(folder) / "bench.yaml"
         file.write_text(_SWEEP.format(per_subject=max(1, sessions // 2), seeds=list(range(seeds)), epochs=epochs))
-        sweep, runs = load_sweep(file), Path(folder) / "runs"
+        sweep, runs = load_sweep(file), RunsFolder(Path(folder) / "runs")
         say(f"a sweep of {2 * sessions * (seeds + 1)} jobs")
         with Progress(runs) as progress:
             run_sweep(sweep, runs, progress, How(device="cpu"))
-        cost = json.loads((runs / "sweeps" / sweep.name / "cost.json").read_text())
+        cost = json.loads((runs.sweep_folder(sweep.name) / "cost.json").read_text())
         say("the same sweep again")
         started = time.monotonic()
         if concluded(sweep, runs) is None:

@@ -46,5 +46,5 @@ def test_changed_value_of_a_teacher_makes_its_students_stale_too(finished_sweep)
     changed = ("--set", "jobs.teacher.training.epochs=11")
     plan = read_json("plan", "sweep.yaml", *changed, cwd=finished_sweep)
     reasons = {job["name"].partition("/")[0]: job["reason"] for job in plan["jobs"] if job["state"] == "stale"}
-    assert reasons == {"teacher": "training.epochs 10 -> 11", "distilled": "what it starts from has changed"}
+    assert reasons == {"teacher": "training.epochs 10 -> 11", "distilled": "a job that it starts from has changed"}
     assert plan["counts"] == {"done": 7, "missing": 0, "stale": 4, "failed": 0}

@@ -1,7 +1,5 @@
 """From job folders to results: scores, comparisons and failures of a plan, and what MLflow shows of it."""
 
-from pathlib import Path
-
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.results import Results
@@ -10,12 +8,12 @@ from raydistill.sweep.answering.representations import alignments
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.job import DONE, FAILED, Job
 from raydistill.sweep.planning.plan import Plan
-from raydistill.sweep.planning.runs_folder import job_folder, read_metrics
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.tracking.tracker import TrackedJob
 from raydistill.training.history import read_history
 
 
-def collect(sweep: SweepConfig, plan: Plan, runs: Path) -> Results:
+def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
     """Scores of the finished jobs in the order of the sweep's methods, and the comparisons drawn from them."""
     scores, baselines, failed = [], [], []
     order = {method: i for i, method in enumerate(sweep.methods)}
@@ -24,7 +22,7 @@ def collect(sweep: SweepConfig, plan: Plan, runs: Path) -> Results:
         if planned.state == FAILED:
             failed.append(Failure(job.key, job.session, planned.reason))
         elif planned.state == DONE and job.method:
-            metrics = read_metrics(runs, job.key)
+            metrics = runs.metrics(job.key)
             found = Score(
                 job.method, job.session, job.subject, job.seed, metrics["r2"], job.key, metrics["r2_per_axis"]
             )
@@ -47,10 +45,10 @@ def sweep_fingerprint(plan: Plan) -> str:
     return fingerprint(sorted(job.key for job in plan.jobs))
 
 
-def tracked(job: Job, runs: Path, protocol: str, done: bool) -> TrackedJob:
+def tracked(job: Job, runs: RunsFolder, protocol: str, done: bool) -> TrackedJob:
     """A job as MLflow shows it: few parameters with constant names, tags to search by, curves and figures."""
-    folder = job_folder(runs, job.key)
-    metrics = read_metrics(runs, job.key) if done else {}
+    folder = runs.job_folder(job.key)
+    metrics = runs.metrics(job.key) if done else {}
     params = {name: job.spec[name] for name in ("modality", "value", "baseline") if name in job.spec}
     for section in ("model", "training"):
         params |= {f"{section}.{name}": value for name, value in job.spec.get(section, {}).items()}

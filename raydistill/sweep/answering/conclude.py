@@ -12,19 +12,20 @@ from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.draw import draw
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.plan import Plan, plan
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import missing_recordings, store_uri
 from raydistill.tracking.tracker import Tracker, is_tracked
 
 
 def conclude(
-    sweep: SweepConfig, planned: Plan, runs: Path, results: Results, tracker: Tracker, cost: Cost | None
+    sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, tracker: Tracker, cost: Cost | None
 ) -> None:
     """Draw the figures, tell MLflow, and note it, so that the same sweep has nothing left to do.
 
     Args:
         cost: of the jobs that were run just now, if any were.
     """
-    folder = runs / "sweeps" / sweep.name
+    folder = runs.sweep_folder(sweep.name)
     folder.mkdir(parents=True, exist_ok=True)
     documents = {"sweep_results.json": results.to_json()}
     write_json(folder / "results.json", results.to_json())
@@ -41,10 +42,10 @@ def conclude(
     write_json(_note(sweep, runs), _answer(sweep, planned))
 
 
-def concluded(sweep: SweepConfig, runs: Path) -> Results | None:
+def concluded(sweep: SweepConfig, runs: RunsFolder) -> Results | None:
     """The results of a sweep that has nothing left to do; None where it has."""
     note = _note(sweep, runs)
-    if missing_recordings(sweep, runs) or not note.exists() or not is_tracked(runs):
+    if missing_recordings(sweep, runs) or not note.exists() or not is_tracked(runs.path):
         return None
     found = plan(sweep, Store(store_uri(sweep, runs)).entries(), runs)
     if found.todo or json.loads(note.read_text()) != _answer(sweep, found):
@@ -52,8 +53,8 @@ def concluded(sweep: SweepConfig, runs: Path) -> Results | None:
     return collect(sweep, found, runs)
 
 
-def _note(sweep: SweepConfig, runs: Path) -> Path:
-    return runs / "sweeps" / sweep.name / "concluded.json"
+def _note(sweep: SweepConfig, runs: RunsFolder) -> Path:
+    return runs.sweep_folder(sweep.name) / "concluded.json"
 
 
 def _answer(sweep: SweepConfig, planned: Plan) -> dict:

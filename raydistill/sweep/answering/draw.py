@@ -7,7 +7,7 @@ from raydistill.evaluation.results import Results, unique
 from raydistill.sweep.answering.representations import decoded_behavior, represented, typical_session
 from raydistill.sweep.config.sweep import SweepConfig, pairs
 from raydistill.sweep.planning.plan import Plan
-from raydistill.sweep.planning.runs_folder import job_folder
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.training.history import read_history
 
 CAPTIONS = {
@@ -24,7 +24,7 @@ CAPTIONS = {
 """File name of a figure -> what it shows."""
 
 
-def draw(sweep: SweepConfig, planned: Plan, runs: Path, results: Results, folder: Path) -> list[Path]:
+def draw(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, folder: Path) -> list[Path]:
     """Every figure in all its formats; what was drawn."""
     # Imported here: matplotlib takes half a second, which a command without figures need not wait for.
     from raydistill.evaluation.figures.learning import learning_curves
@@ -41,14 +41,14 @@ def draw(sweep: SweepConfig, planned: Plan, runs: Path, results: Results, folder
     parameters = _parameters(planned)
     if results.scores and parameters and max(parameters.values()) >= 2 * min(parameters.values()):
         drawn += sizes(results, parameters, folder / "sizes").values()
-    pretrainings = {job.name: job_folder(runs, job.key) for job in planned.jobs if job.is_pretraining}
+    pretrainings = {job.name: runs.job_folder(job.key) for job in planned.jobs if job.is_pretraining}
     histories = {name: read_history(path) for name, path in pretrainings.items()}
     if histories := {name: lines for name, lines in histories.items() if lines}:
         drawn += learning_curves(histories, folder / "learning_curves").values()
     return drawn
 
 
-def _trajectories(planned: Plan, runs: Path, results: Results, path: Path) -> list[Path]:
+def _trajectories(planned: Plan, runs: RunsFolder, results: Results, path: Path) -> list[Path]:
     from raydistill.evaluation.figures.trajectories import trajectories
 
     session = typical_session(results.scores, results.panels[0])
@@ -58,7 +58,7 @@ def _trajectories(planned: Plan, runs: Path, results: Results, path: Path) -> li
     return list(trajectories(session, list(columns), decoded_behavior(session, results.scores, runs), path).values())
 
 
-def _tsne(sweep: SweepConfig, runs: Path, results: Results, path: Path) -> list[Path]:
+def _tsne(sweep: SweepConfig, runs: RunsFolder, results: Results, path: Path) -> list[Path]:
     from raydistill.evaluation.figures.latents import tsne
 
     methods = unique(method for pair in pairs(sweep.align, "align", sign="~") for method in pair)

@@ -17,11 +17,11 @@ from raydistill.sweep.answering.draw import CAPTIONS, draw
 from raydistill.sweep.config.sweep import SweepConfig, read_sweep
 from raydistill.sweep.planning.job import DONE
 from raydistill.sweep.planning.plan import Plan, plan
-from raydistill.sweep.planning.runs_folder import job_folder, read_metrics
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import known_entries
 
 
-def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], runs: Path, out: Path) -> None:
+def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], runs: RunsFolder, out: Path) -> None:
     """One page of all that the sweep has found so far.
 
     Args:
@@ -34,7 +34,7 @@ def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], run
     results = collect(sweep, planned, runs)
     if not results.scores and not results.baselines and not results.failed:
         raise RaydistillError(f"no job of {sweep.name} is done in {runs}; run `raydistill sweep {path}` first")
-    folder = runs / "sweeps" / sweep.name
+    folder = runs.sweep_folder(sweep.name)
     drawn = [file for file in draw(sweep, planned, runs, results, folder) if file.suffix == ".svg"]
     said, used = _header(path), _used(planned, entries)
     about = Background(
@@ -70,12 +70,12 @@ def _used(planned: Plan, entries: list[Entry]) -> list[Entry]:
     return [e for e in entries if e.session in names]
 
 
-def _lines(planned: Plan, runs: Path, sweep: SweepConfig) -> list[Line]:
+def _lines(planned: Plan, runs: RunsFolder, sweep: SweepConfig) -> list[Line]:
     """What every line of the sweep file has taken, by the places that its jobs held."""
     found = defaultdict(list)
     for p in planned.planned:
         if p.state == DONE:
-            found[p.job.line].append(_took(p.job, read_metrics(runs, p.job.key), sweep))
+            found[p.job.line].append(_took(p.job, runs.metrics(p.job.key), sweep))
     return [
         Line(
             name=name,
@@ -102,17 +102,17 @@ def _last_run(folder: Path) -> str:
     return duration(json.loads(file.read_text())["wall_s"]) if file.exists() else ""
 
 
-def _commands(path: Path, overrides: tuple[str, ...], runs: Path, out: Path) -> str:
+def _commands(path: Path, overrides: tuple[str, ...], runs: RunsFolder, out: Path) -> str:
     given = f"{path} --runs {runs}" + "".join(f" --set {shlex.quote(text)}" for text in overrides)
     return f"raydistill sweep {given}\nraydistill report {given} --out {out}"
 
 
-def _versions(planned: Plan, runs: Path) -> dict[str, str]:
+def _versions(planned: Plan, runs: RunsFolder) -> dict[str, str]:
     """With what the jobs were made, all that occurs."""
     found = defaultdict(set)
     for p in planned.planned:
         if p.state == DONE:
-            made = json.loads((job_folder(runs, p.job.key) / "job.json").read_text())["provenance"]
+            made = runs.job_json(p.job.key)["provenance"]
             for name, value in made.items():
                 if value is not None:
                     found[name].add(str(value))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from raydistill.evaluation.scores import Score
 from raydistill.evaluation.sequences import Sequences, read_sequences
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.sweep.config.sweep import SweepConfig, pairs
-from raydistill.sweep.planning.runs_folder import job_folder
+from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +26,7 @@ class Represented:
     """(N,)"""
 
 
-def represented(methods: Sequence[str], scores: Sequence[Score], runs: Path, panel: Panel = WHOLE) -> Represented:
+def represented(methods: Sequence[str], scores: Sequence[Score], runs: RunsFolder, panel: Panel = WHOLE) -> Represented:
     """What all of these methods represent, of each the model of the lowest seed.
 
     Raises:
@@ -52,14 +51,14 @@ def represented(methods: Sequence[str], scores: Sequence[Score], runs: Path, pan
     )
 
 
-def _first_seeds(method: str, scores, runs: Path) -> dict[str, Sequences]:
+def _first_seeds(method: str, scores, runs: RunsFolder) -> dict[str, Sequences]:
     """Session -> the sequences of the method's model with the lowest seed there."""
     of = [s for s in scores if s.method == method]
     first = {s.session: s for s in sorted(of, key=lambda s: s.seed or 0, reverse=True)}
-    return {session: read_sequences(job_folder(runs, s.job)) for session, s in first.items()}
+    return {session: read_sequences(runs.job_folder(s.job)) for session, s in first.items()}
 
 
-def alignments(sweep: SweepConfig, scores: Sequence[Score], runs: Path) -> tuple[list[Alignment], list[str]]:
+def alignments(sweep: SweepConfig, scores: Sequence[Score], runs: RunsFolder) -> tuple[list[Alignment], list[str]]:
     """Every line of the sweep's `align`, and why one could not be drawn."""
     made, notes = [], []
     for queries, keys in pairs(sweep.align, "align", sign="~"):
@@ -83,9 +82,9 @@ def typical_session(scores: Sequence[Score], panel: Panel = WHOLE) -> str | None
     return sorted(first, key=lambda s: (s.r2, s.session))[len(first) // 2].session
 
 
-def decoded_behavior(session: str, scores: Sequence[Score], runs: Path) -> dict[str, tuple[Sequences, float]]:
+def decoded_behavior(session: str, scores: Sequence[Score], runs: RunsFolder) -> dict[str, tuple[Sequences, float]]:
     """Method -> what it decoded of the session with its lowest seed, and its R² there."""
     own = sorted((s for s in scores if s.session == session), key=lambda s: s.seed or 0, reverse=True)
     first = {s.method: s for s in own}
     order = dict.fromkeys(s.method for s in scores)
-    return {m: (read_sequences(job_folder(runs, first[m].job)), first[m].r2) for m in order if m in first}
+    return {m: (read_sequences(runs.job_folder(first[m].job)), first[m].r2) for m in order if m in first}

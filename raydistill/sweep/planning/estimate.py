@@ -1,16 +1,13 @@
 """How long jobs will take: by the rates measured in this runs folder or, before any was, by counting."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
-from raydistill.files import write_json
 from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.runs_folder import RunsFolder
 
 # Of one CPU core: 1.3e10 measured at a width of 64, 3.7e10 at 256. Small matrices do not fill it.
 ASSUMED_FLOPS_PER_S, HALF_OF_THEM_AT_WIDTH = 6e10, 230
 ASSUMED_S_PER_BIN = 1e-4  # of a job that trains nothing
-RATES = "rates.json"
 
 
 def work(job: Job, bins: Mapping[str, int]) -> float:
@@ -37,20 +34,12 @@ def pace(job: Job, rates: Mapping[str, Mapping[str, float]]) -> float:
     return (width + HALF_OF_THEM_AT_WIDTH) / width / ASSUMED_FLOPS_PER_S
 
 
-def known_rates(runs: Path) -> dict[str, dict[str, float]]:
-    """Kind of job -> the work and the seconds of all that were done in this folder."""
-    try:
-        return json.loads((runs / RATES).read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def learn(runs: Path, job: Job, done: float, seconds: float) -> None:
-    """Take a job that is done into the rates."""
-    rates = known_rates(runs)
+def update_rates(runs: RunsFolder, job: Job, work_done: float, seconds: float) -> None:
+    """Add a finished job to the rates of a runs folder."""
+    rates = runs.rates()
     before = rates.get(_kind(job), {"work": 0.0, "seconds": 0.0})
-    rates[_kind(job)] = {"work": before["work"] + done, "seconds": before["seconds"] + seconds}
-    write_json(runs / RATES, rates)
+    rates[_kind(job)] = {"work": before["work"] + work_done, "seconds": before["seconds"] + seconds}
+    runs.write_rates(rates)
 
 
 def _kind(job: Job) -> str:

@@ -4,17 +4,16 @@ import dataclasses
 import fnmatch
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from raydistill.errors import ConfigError, suggest
 from raydistill.papers.crossmodal import GROUPS, paper_group
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig, pairs
-from raydistill.sweep.planning.estimate import known_rates, pace, work
+from raydistill.sweep.planning.estimate import pace, work
 from raydistill.sweep.planning.expand import expand, select
 from raydistill.sweep.planning.job import DONE, MISSING, STATES, Job, parameters
-from raydistill.sweep.planning.runs_folder import changed_source, job_state, last_keys
+from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,19 +60,22 @@ class Plan:
         return {"jobs": jobs, "counts": {s: sum(p.state == s for p in self.planned) for s in STATES}}
 
 
-def plan(sweep: SweepConfig, entries: list[Entry], runs: Path) -> Plan:
+def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder) -> Plan:
     """The jobs that answer the sweep over these sessions, and which of them the runs folder already holds."""
     jobs = expand(sweep, entries)
     sizes, known = {e.session: e.n_bins for e in entries}, {e.session: e for e in entries}
-    before, rates = last_keys(runs, sweep.name), known_rates(runs)
+    before, rates = runs.last_keys(sweep.name), runs.rates()
     planned, todo = [], set()
     names = {job.key: job.name for job in jobs}
     for job in jobs:
-        state, reason = job_state(runs, job, before.get(job.name))
+        state, reason = runs.state(job, before.get(job.name))
         if state == DONE and (again := next((key for key in job.depends_on if key in todo), None)):
-            state, reason = MISSING, f"{names[again]} is made again; kept if that comes out the same"
-        elif state == DONE and (changed := changed_source(runs, job)):
-            state, reason = MISSING, f"{names[changed]} has come out differently"
+            state, reason = (
+                MISSING,
+                f"depends on {names[again]}, which will be rerun; kept if its weights are unchanged",
+            )
+        elif state == DONE and (changed := runs.changed_source(job)):
+            state, reason = MISSING, f"{names[changed]} was rerun and its weights changed"
         if state != DONE:
             todo.add(job.key)
         size = parameters(job, [known[s] for s in job.spec["sessions"]]) if "model" in job.spec else None

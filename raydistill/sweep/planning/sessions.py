@@ -2,29 +2,29 @@
 
 import dataclasses
 import os
-from pathlib import Path
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.simulation.simulate import session_names
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import CATALOGUE, Store
 from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
-def store_uri(sweep: SweepConfig, runs: Path) -> str:
+def store_uri(sweep: SweepConfig, runs: RunsFolder) -> str:
     """The store that the sweep names, or one in the runs folder named after the recordings it describes."""
     if sweep.recordings is None:
         # Workers run in folders of their own, where a relative path would be another one.
         return sweep.store if "://" in sweep.store else os.path.abspath(sweep.store)
-    return str(runs.absolute() / "stores" / fingerprint(sweep.recordings)[:16])
+    return str(runs.path.absolute() / "stores" / fingerprint(sweep.recordings)[:16])
 
 
-def known_entries(sweep: SweepConfig, runs: Path) -> list[Entry]:
+def known_entries(sweep: SweepConfig, runs: RunsFolder) -> list[Entry]:
     """The sessions to plan over: those of the store, or, before they are made, those that will be."""
     return _promised(sweep) if missing_recordings(sweep, runs) else Store(store_uri(sweep, runs)).entries()
 
 
-def missing_recordings(sweep: SweepConfig, runs: Path) -> bool:
+def missing_recordings(sweep: SweepConfig, runs: RunsFolder) -> bool:
     """Whether the sweep describes recordings that its store does not hold yet."""
     if sweep.recordings is None:
         return False

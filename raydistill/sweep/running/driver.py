@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import ray
 
@@ -25,13 +24,13 @@ from raydistill.sweep.answering.collect import collect, sweep_fingerprint, track
 from raydistill.sweep.answering.conclude import conclude
 from raydistill.sweep.answering.cost import Cost, in_words
 from raydistill.sweep.config.sweep import SweepConfig
-from raydistill.sweep.planning.estimate import learn
+from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.plan import EVERYTHING, Choice, Plan, narrow, plan
-from raydistill.sweep.planning.runs_folder import alone, is_done, read_metrics, remember_keys, started
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import missing_recordings, store_uri
-from raydistill.sweep.running.execute import Places, run_pretrainings, run_session_job
-from raydistill.sweep.running.failures import advice, cause, keep_failure, keep_log
+from raydistill.sweep.running.execute import JobContext, run_pretrainings, run_session_job
+from raydistill.sweep.running.failures import advice, cause, keep_log
 from raydistill.sweep.running.fanout import Resources, fan_out, jobs_at_once
 from raydistill.sweep.running.meter import Meter
 from raydistill.sweep.running.progress import Progress
@@ -58,11 +57,11 @@ class How:
     """The sweep stops then as by Ctrl-C."""
 
 
-def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, how: How) -> Results:
+def run_sweep(sweep: SweepConfig, runs: RunsFolder, progress: Progress, how: How) -> Results:
     """Everything that is missing, then the results."""
     store = store_uri(sweep, runs)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(alone(runs))
+        stack.enter_context(runs.exclusive_lock())
         start_ray = lambda: stack.enter_context(connected(how.address))  # noqa: E731
         if missing_recordings(sweep, runs):
             start_ray()
@@ -70,8 +69,8 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, how: How) -> R
         whole = plan(sweep, Store(store).entries(), runs)
         planned = narrow(whole, how.choice)
         progress.plan(planned)
-        remember_keys(runs, sweep.name, whole.jobs)
-        tracker = Tracker(runs, sweep.name)
+        runs.write_keys(sweep.name, whole.jobs)
+        tracker = Tracker(runs.path, sweep.name)
         tracker.parent(
             sweep_fingerprint(whole),
             {"preset": sweep.preset, "seeds": sweep.seeds, "store": store},
@@ -81,9 +80,9 @@ def run_sweep(sweep: SweepConfig, runs: Path, progress: Progress, how: How) -> R
         cost = None
         if planned.todo:
             start_ray()
-            places = Places(str(runs.absolute()), store, device_of(how))
+            context = JobContext(runs.absolute(), store, device_of(how))
             try:
-                cost = run_jobs(sweep, planned, places, tracker, progress, how)
+                cost = run_jobs(sweep, planned, context, tracker, progress, how)
             except KeyboardInterrupt:
                 tracker.interrupted()
                 raise
@@ -101,7 +100,7 @@ def device_of(how: How) -> str:
     return "cuda" if ray.is_initialized() and ray.cluster_resources().get("GPU") else "cpu"
 
 
-def run_alone(runs: Path, key: str, how: How) -> Job:
+def run_alone(runs: RunsFolder, key: str, how: How) -> Job:
     """One job of an earlier sweep in this process, or, of a pretraining, on its workers; what it raises is raised.
 
     Args:
@@ -109,25 +108,25 @@ def run_alone(runs: Path, key: str, how: How) -> Job:
     Raises:
         RaydistillError: no job has been started under that key, several have, or what it starts from is not there.
     """
-    job, store = started(runs, key)
-    if missing := [source for source in job.depends_on if not is_done(runs, source)]:
+    job, store = runs.find_job(key)
+    if missing := [source for source in job.depends_on if not runs.is_done(source)]:
         raise RaydistillError(f"{job.name} starts from job {missing[0][:12]}, which is not done; run that first")
-    places = Places(str(runs.absolute()), store, device_of(how))
-    with alone(runs):
+    context = JobContext(runs.absolute(), store, device_of(how))
+    with runs.exclusive_lock():
         if job.is_pretraining:
             with connected(how.address):
-                for _, err in run_pretrainings([job], places):
+                for _, err in run_pretrainings([job], context):
                     if err:
                         raise err
         else:
-            run_session_job(job, places)
+            run_session_job(job, context)
     return job
 
 
-def make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progress) -> None:
+def make_recordings(sweep: SweepConfig, runs: RunsFolder, store: str, progress: Progress) -> None:
     """Synthetic recordings as NWB files, one task a session, and from there into the store like any others."""
     synthetic = sweep.recordings.synthetic
-    folder = runs.absolute() / "recordings" / fingerprint(synthetic)[:16]
+    folder = runs.path.absolute() / "recordings" / fingerprint(synthetic)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     recordings = [
         Recording(
@@ -151,19 +150,21 @@ def make_recordings(sweep: SweepConfig, runs: Path, store: str, progress: Progre
         raise DataError(why)
 
 
-def run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker, progress: Progress, how: How) -> Cost:
+def run_jobs(
+    sweep: SweepConfig, planned: Plan, context: JobContext, tracker: Tracker, progress: Progress, how: How
+) -> Cost:
     """Run what is missing of a plan, Ray being there; jobs that fail stop only what depends on them."""
-    runs, protocol = Path(places.runs), planned.protocol
+    runs, protocol = context.runs, planned.protocol
     queue = Queue([p.job for p in planned.todo], {p.job.key for p in planned.planned if p.state == DONE})
     works = {p.job.key: p.work for p in planned.planned}
     deadline = _Deadline(how.max_hours, queue)
     resources = Resources(sweep.cpus_per_job, sweep.gpu_per_job)
-    meter = Meter(jobs_at_once(places, resources), elsewhere=len(ray.nodes()) > 1)
+    meter = Meter(jobs_at_once(context, resources), elsewhere=len(ray.nodes()) > 1)
 
     def succeed(job: Job) -> None:
         queue.succeed(job.key)
-        metrics = read_metrics(runs, job.key)
-        learn(runs, job, works[job.key], metrics["seconds"])
+        metrics = runs.metrics(job.key)
+        update_rates(runs, job, works[job.key], metrics["seconds"])
         meter.job(job, metrics["seconds"])
         progress.succeed(job, metrics)
         tracker.job(tracked(job, runs, protocol, done=True))
@@ -171,7 +172,7 @@ def run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker
 
     def fail(job: Job, why: str) -> None:
         for stopped, reason in queue.fail(job.key, why):
-            keep_failure(runs, stopped, reason)
+            runs.write_failure(stopped, reason)
             progress.fail(stopped, reason, advice(runs, stopped) if stopped is job else "")
             tracker.failed(tracked(stopped, runs, protocol, done=False), reason)
         if how.fail_fast:
@@ -180,7 +181,7 @@ def run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker
     def pretrain(jobs: list[Job]) -> None:
         left, mirror = list(jobs), _Mirror(runs, protocol, tracker)
         progress.start(left[0])
-        for job, err in run_pretrainings(jobs, places, lambda: (mirror.look(left), deadline.stop())):
+        for job, err in run_pretrainings(jobs, context, lambda: (mirror.look(left), deadline.stop())):
             left.remove(job)
             if err:
                 keep_log(runs, job, err)
@@ -198,7 +199,7 @@ def run_jobs(sweep: SweepConfig, planned: Plan, places: Places, tracker: Tracker
         if not queue.exhausted:
             progress.say("per-session jobs")
             with meter.fanning_out():
-                fan_out(queue, places, resources, succeed, fail)
+                fan_out(queue, context, resources, succeed, fail)
         deadline.stop()
     return meter.cost()
 
@@ -222,7 +223,7 @@ class _Deadline:
 class _Mirror:
     """Shows a pretraining in MLflow while it runs, every now and then."""
 
-    def __init__(self, runs: Path, protocol: str, tracker: Tracker):
+    def __init__(self, runs: RunsFolder, protocol: str, tracker: Tracker):
         self.runs, self.protocol, self.tracker = runs, protocol, tracker
         self.due = time.monotonic()
 
@@ -233,7 +234,7 @@ class _Mirror:
             self.due = time.monotonic() + MIRROR_S
 
 
-def _track_finished(planned: Plan, runs: Path, tracker: Tracker) -> None:
+def _track_finished(planned: Plan, runs: RunsFolder, tracker: Tracker) -> None:
     """Show in MLflow what was done before, by a sweep that was killed or by another one."""
     for p in planned.planned:
         if p.state == DONE:

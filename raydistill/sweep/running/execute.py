@@ -30,46 +30,47 @@ from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 from raydistill.sweep.planning.expand import BASELINE_NAMES
 from raydistill.sweep.planning.job import Job
-from raydistill.sweep.planning.runs_folder import finish, holds, job_folder, open_folder, read_metrics
+from raydistill.sweep.planning.job_folder import mark_complete
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.task import engine_of, model_spec, objective_of, recipe_of
 from raydistill.training.distributed import DistributedTraining, train_on_workers
 from raydistill.training.loop import Training, train
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where a job's data and results lie; never part of what it computes."""
+class JobContext:
+    """What a job needs in addition to its specification to run; it never changes the result."""
 
-    runs: str
+    runs: RunsFolder
+    """With an absolute path: jobs run in processes with other working directories."""
     store: str
+    """Absolute path or URI."""
     device: str = "cpu"
-
-    def folder(self, key: str) -> Path:
-        return job_folder(Path(self.runs), key)
+    """cpu or cuda."""
 
 
-def run_session_job(job: Job, places: Places) -> None:
+def run_session_job(job: Job, context: JobContext) -> None:
     """Run a job on one session in this process, unless its folder is whole already."""
-    if holds(Path(places.runs), job):
+    if context.runs.is_current(job):
         return
     if "training" in job.spec:
-        advance_job(job, places, job.spec["training"]["epochs"])
+        advance_job(job, context, job.spec["training"]["epochs"])
         return
     started = time.time()
-    folder, store = _open_folder(job, places), Store(places.store)
+    folder, store = _open_folder(job, context), Store(context.store)
     entry = _entries(store, job)[0]
     if job.kind == "baseline":
         metrics = _decoded(_score_baseline(job, store, entry))
     else:
-        model = load_model(places.folder(job.spec["trained"]))
+        model = load_model(context.runs.job_folder(job.spec["trained"]))
         if known := job.spec.get("as"):
             model.tokenizer.space.aliases[entry.session] = known
         metrics, sequences = _scores(model, store, entry, job.spec["behavior"], job.spec["spikes_as"])
         write_sequences(sequences, folder)
-    _finish(folder, metrics, started, places)
+    _finish(folder, metrics, started, context)
 
 
-def advance_job(job: Job, places: Places, epochs: int, columns: tuple[str, ...] = ()) -> dict:
+def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, ...] = ()) -> dict:
     """Train in this process up to so many epochs, from where the job stands; at its own end its folder is whole.
 
     Args:
@@ -77,15 +78,15 @@ def advance_job(job: Job, places: Places, epochs: int, columns: tuple[str, ...] 
     Returns:
         With `valid_r2` and `r2` of the best epoch so far, of a pretraining the means over its sessions.
     """
-    started, store = time.time(), Store(places.store)
-    entries, done = _entries(store, job), holds(Path(places.runs), job)
+    started, store = time.time(), Store(context.store)
+    entries, done = _entries(store, job), context.runs.is_current(job)
     if done and not job.is_pretraining:
-        return read_metrics(Path(places.runs), job.key)
+        return context.runs.metrics(job.key)
     if done:
-        model = load_model(places.folder(job.key))
+        model = load_model(context.runs.job_folder(job.key))
     else:
-        folder = _open_folder(job, places)
-        model, reached = _trained(job, places, store, entries, folder, epochs)
+        folder = _open_folder(job, context)
+        model, reached = _trained(job, context, store, entries, folder, epochs)
     if job.is_pretraining:
         found = [_scores(model, store, e, columns or e.behavior)[0] for e in entries if e.behavior]
         scores = {name: mean(each[name] for each in found) for name in ("valid_r2", "r2")}
@@ -93,18 +94,18 @@ def advance_job(job: Job, places: Places, epochs: int, columns: tuple[str, ...] 
         scores, sequences = _scores(model, store, entries[0], job.spec["behavior"])
         write_sequences(sequences, folder)
     if not done and (reached["epoch"] < epochs or epochs >= job.spec["training"]["epochs"]):
-        _finish(folder, reached if job.is_pretraining else scores | reached, started, places)
+        _finish(folder, reached if job.is_pretraining else scores | reached, started, context)
     return scores
 
 
-def _finish(folder: Path, metrics: dict, started: float, places: Places) -> None:
-    took = {"seconds": round(time.time() - started, 3), "device": places.device}
+def _finish(folder: Path, metrics: dict, started: float, context: JobContext) -> None:
+    took = {"seconds": round(time.time() - started, 3), "device": context.device}
     write_json(folder / "metrics.json", metrics | took)
-    finish(folder)
+    mark_complete(folder)
 
 
 def run_pretrainings(
-    jobs: Sequence[Job], places: Places, watch: Callable[[], None] = lambda: None
+    jobs: Sequence[Job], context: JobContext, watch: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Job, Exception | None]]:
     """Run jobs on many sessions on Ray Train workers, one after another; one whose folder is whole already is left.
 
@@ -116,44 +117,44 @@ def run_pretrainings(
     started, by_folder = time.time(), {}
     for job in jobs:
         try:
-            if not holds(Path(places.runs), job):
-                by_folder[places.folder(job.key)] = job, _distributed(job, places)
+            if not context.runs.is_current(job):
+                by_folder[context.runs.job_folder(job.key)] = job, _distributed(job, context)
                 continue
         except Exception as err:
             yield job, err
         else:
             yield job, None
     trainings = [training for _, training in by_folder.values()]
-    for training, outcome in train_on_workers(trainings, Path(places.runs) / "ray", watch):
+    for training, outcome in train_on_workers(trainings, context.runs.scratch, watch):
         job, _ = by_folder[training.folder]
         if isinstance(outcome, Exception):
             yield job, outcome
         else:
-            _finish(training.folder, outcome, started, places)
+            _finish(training.folder, outcome, started, context)
             yield job, None
         started = time.time()
 
 
-def _distributed(job: Job, places: Places) -> DistributedTraining:
-    folder, entries = _open_folder(job, places), _entries(Store(places.store), job)
+def _distributed(job: Job, context: JobContext) -> DistributedTraining:
+    folder, entries = _open_folder(job, context), _entries(Store(context.store), job)
     return DistributedTraining(
         spec=model_spec(job, entries, _provenance_of(job, entries)),
         objective=objective_of(job),
-        store=places.store,
+        store=context.store,
         entries=tuple(entries),
         recipe=recipe_of(job),
         engine=engine_of(job),
         seed=job.spec["seed"],
         folder=folder,
         workers=job.workers,
-        use_gpu=places.device == "cuda",
-        weights=places.folder(job.spec["weights"]) if job.spec["weights"] else None,
-        teachers={session: places.folder(key) for session, key in job.spec["teachers"].items()},
+        use_gpu=context.device == "cuda",
+        weights=context.runs.job_folder(job.spec["weights"]) if job.spec["weights"] else None,
+        teachers={session: context.runs.job_folder(key) for session, key in job.spec["teachers"].items()},
     )
 
 
-def _open_folder(job: Job, places: Places) -> Path:
-    return open_folder(Path(places.runs), job, {"store": places.store, "provenance": provenance()})
+def _open_folder(job: Job, context: JobContext) -> Path:
+    return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
 
 
 def provenance() -> dict:
@@ -188,13 +189,13 @@ def _entries(store: Store, job: Job) -> list[Entry]:
 # ---- Training in this process ----
 
 
-def _trained(job: Job, places: Places, store: Store, entries: list[Entry], folder: Path, epochs: int):
+def _trained(job: Job, context: JobContext, store: Store, entries: list[Entry], folder: Path, epochs: int):
     """Train up to so many epochs, keep the best epoch's model in the folder; returns it, and how far it came."""
     spec, recipe, seed = model_spec(job, entries, _provenance_of(job, entries)), recipe_of(job), job.spec["seed"]
     torch.manual_seed(seed)
-    source = load_model(places.folder(job.spec["weights"])) if job.spec["weights"] else None
+    source = load_model(context.runs.job_folder(job.spec["weights"])) if job.spec["weights"] else None
     model = transplant(source, spec) if source else NeuralModel(spec)
-    loaded = {key: load_model(places.folder(key)) for key in set(job.spec["teachers"].values())}
+    loaded = {key: load_model(context.runs.job_folder(key)) for key in set(job.spec["teachers"].values())}
     teachers = {session: loaded[key] for session, key in job.spec["teachers"].items()}
     teacher = next(iter(teachers.values()), None)
 
@@ -211,8 +212,8 @@ def _trained(job: Job, places: Places, store: Store, entries: list[Entry], folde
         batch=recipe.batch,
         seed=seed,
         engine=engine_of(job),
-        device=places.device,
-        teacher=frozen(teachers, entries, places.device) if teacher and not learns else None,
+        device=context.device,
+        teacher=frozen(teachers, entries, context.device) if teacher and not learns else None,
     )
     trained, objective = model, objective_of(job)
     if learns:
@@ -226,7 +227,7 @@ def _trained(job: Job, places: Places, store: Store, entries: list[Entry], folde
             engine=engine_of(job),
             seed=seed,
             folder=folder,
-            device=places.device,
+            device=context.device,
             until=epochs,
         )
     )

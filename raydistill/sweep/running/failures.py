@@ -4,9 +4,8 @@ import traceback
 from pathlib import Path
 
 from raydistill.errors import RaydistillError
-from raydistill.files import write_json
 from raydistill.sweep.planning.job import Job
-from raydistill.sweep.planning.runs_folder import FAILURE, LOG, job_folder
+from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
 def cause(err: Exception) -> str:
@@ -20,18 +19,12 @@ def cause(err: Exception) -> str:
     return f"{type(root).__name__}: {message[-1] if message else ''}{where}"
 
 
-def keep_log(runs: Path, job: Job, err: Exception) -> None:
+def keep_log(runs: RunsFolder, job: Job, err: Exception) -> None:
     """The whole traceback of what a job raised."""
-    folder = job_folder(runs, job.key)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / LOG).write_text("".join(traceback.format_exception(err)))
+    runs.write_log(job.key, "".join(traceback.format_exception(err)))
 
 
-def keep_failure(runs: Path, job: Job, why: str) -> None:
-    write_json(job_folder(runs, job.key) / FAILURE, {"cause": why, "job": job.name})
-
-
-def advice(runs: Path, job: Job) -> str:
+def advice(runs: RunsFolder, job: Job) -> str:
     """Where the log lies, and how to run that job alone."""
-    log = job_folder(runs, job.key) / LOG
+    log = runs.log_file(job.key)
     return (f"log {log}; " if log.exists() else "") + f"alone: raydistill run {job.key[:12]} --runs {runs}"

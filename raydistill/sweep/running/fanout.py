@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import ray
 import torch
@@ -12,7 +11,7 @@ from ray.tune.search import Searcher
 from raydistill.cluster import cores
 from raydistill.errors import RaydistillError
 from raydistill.sweep.planning.job import Job
-from raydistill.sweep.running.execute import Places, run_session_job
+from raydistill.sweep.running.execute import JobContext, run_session_job
 from raydistill.sweep.running.failures import cause, keep_log
 from raydistill.sweep.running.queue import Queue
 
@@ -30,7 +29,7 @@ class Resources:
     """Share of a GPU, and of its memory, where there is one."""
 
 
-def fan_out(queue: Queue, places: Places, resources: Resources, succeed, fail) -> None:
+def fan_out(queue: Queue, context: JobContext, resources: Resources, succeed, fail) -> None:
     """Run the queue until nothing in it can start.
 
     Args:
@@ -39,22 +38,22 @@ def fan_out(queue: Queue, places: Places, resources: Resources, succeed, fail) -
     Raises:
         KeyboardInterrupt: Ctrl-C, once the jobs that ran have been stopped.
     """
-    run_tune(_trial, _JobsInOrder(queue, places, resources, succeed, fail), len(queue.waiting), places, resources)
+    run_tune(_trial, _JobsInOrder(queue, context, resources, succeed, fail), len(queue.waiting), context, resources)
     if not queue.exhausted:  # Tune returns from Ctrl-C instead of raising
         raise KeyboardInterrupt
 
 
-def run_tune(trial, dealer: Searcher, samples: int, places: Places, resources: Resources, scheduler=None) -> None:
+def run_tune(trial, dealer: Searcher, samples: int, context: JobContext, resources: Resources, scheduler=None) -> None:
     """One Ray Tune run of what `dealer` deals out, up to `samples` times, in processes that are reused.
 
     Args:
-        trial: what a process does with each; sees `places` and `resources` only if the dealer hands them out.
+        trial: what a process does with each; sees `context` and `resources` only if the dealer hands them out.
     """
-    bundle = {"CPU": resources.cpus} | ({"GPU": resources.gpu} if places.device == "cuda" else {})
+    bundle = {"CPU": resources.cpus} | ({"GPU": resources.gpu} if context.device == "cuda" else {})
     # cluster.yaml keeps nodes for pretraining apart; a node without that label suits any job.
     bundle = tune.PlacementGroupFactory([bundle], bundle_label_selector=[{"pool": "!pretraining"}])
     local = len(ray.nodes()) == 1
-    folder = Path(places.runs) / "ray"
+    folder = context.runs.scratch
     shutil.rmtree(folder, ignore_errors=True)
     tuner = tune.Tuner(
         tune.with_resources(trial, bundle),
@@ -63,7 +62,7 @@ def run_tune(trial, dealer: Searcher, samples: int, places: Places, resources: R
             scheduler=scheduler,
             num_samples=samples,
             # Elsewhere Tune lets jobs wait for resources, so that a cluster that scales sees what is wanted.
-            max_concurrent_trials=jobs_at_once(places, resources) if local else None,
+            max_concurrent_trials=jobs_at_once(context, resources) if local else None,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -77,10 +76,10 @@ def run_tune(trial, dealer: Searcher, samples: int, places: Places, resources: R
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def jobs_at_once(places: Places, resources: Resources) -> int:
+def jobs_at_once(context: JobContext, resources: Resources) -> int:
     """Jobs that this machine has room for, side by side."""
     room = cores() // resources.cpus
-    if places.device == "cuda":
+    if context.device == "cuda":
         room = min(room, int(ray.cluster_resources()["GPU"] / resources.gpu))
     return max(1, room)
 
@@ -100,9 +99,9 @@ class Dealer(Searcher):
 class _JobsInOrder(Dealer):
     """Deals out jobs as they become ready, so that no stage waits for another."""
 
-    def __init__(self, queue: Queue, places: Places, resources: Resources, succeed, fail):
+    def __init__(self, queue: Queue, context: JobContext, resources: Resources, succeed, fail):
         super().__init__(metric="finished", mode="max")
-        self.queue, self.places, self.resources = queue, places, resources
+        self.queue, self.context, self.resources = queue, context, resources
         self.succeed, self.fail = succeed, fail
         self.trials: dict[str, Job] = {}
 
@@ -111,7 +110,7 @@ class _JobsInOrder(Dealer):
         if job is None:  # either all wait for running ones, or none is left
             return Searcher.FINISHED if self.queue.exhausted else None
         self.trials[trial_id] = job
-        return {"job": job.to_json(), "places": self.places, "resources": self.resources}
+        return {"job": job.to_json(), "context": self.context, "resources": self.resources}
 
     def on_trial_complete(self, trial_id, result=None, error=False):
         job = self.trials.pop(trial_id)
@@ -125,27 +124,27 @@ class _JobsInOrder(Dealer):
 
 def _trial(config: dict) -> None:
     """One per-session job in a worker process of Ray Tune."""
-    job, places = Job.from_json(config["job"]), config["places"]
-    prepare_process(places, config["resources"])
+    job, context = Job.from_json(config["job"]), config["context"]
+    prepare_process(context, config["resources"])
     # A failure is told as a result: an exception would cost the process that other jobs reuse.
-    tune.report({"finished": 1, "cause": _tried(job, places)})
+    tune.report({"finished": 1, "cause": _tried(job, context)})
 
 
-def prepare_process(places: Places, resources: Resources) -> None:
+def prepare_process(context: JobContext, resources: Resources) -> None:
     """Hold this process to its share of the machine."""
     torch.set_num_threads(resources.cpus)
-    if places.device == "cuda":  # several jobs share a GPU: none takes the memory of the others
+    if context.device == "cuda":  # several jobs share a GPU: none takes the memory of the others
         torch.cuda.set_per_process_memory_fraction(resources.gpu)
 
 
-def _tried(job: Job, places: Places) -> str:
+def _tried(job: Job, context: JobContext) -> str:
     """Run a job, once more where the first error may pass; the cause of its failure, or nothing."""
     for last in (False, True):
         try:
-            run_session_job(job, places)
+            run_session_job(job, context)
         except Exception as err:
             if last or isinstance(err, RaydistillError):
-                keep_log(Path(places.runs), job, err)
+                keep_log(context.runs, job, err)
                 return cause(err)
         else:
             return ""

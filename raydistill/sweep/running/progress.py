@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,7 +12,7 @@ from raydistill.cluster import cores
 from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.planning.job import DONE
 from raydistill.sweep.planning.plan import Plan
-from raydistill.sweep.planning.runs_folder import job_folder
+from raydistill.sweep.planning.runs_folder import RunsFolder
 
 TRUST = 0.2
 """How much the estimate made before counts, as a share of the whole work, beside what was seen since."""
@@ -22,7 +21,9 @@ TRUST = 0.2
 class Progress:
     """Counts jobs by the line of the sweep file that they come from. Use as a context."""
 
-    def __init__(self, runs: Path, console: Console | None = None, clock=time.monotonic, at_once: int | None = None):
+    def __init__(
+        self, runs: RunsFolder, console: Console | None = None, clock=time.monotonic, at_once: int | None = None
+    ):
         """`at_once`: jobs of one core that run side by side; None: one a core."""
         self.runs, self.clock, self.at_once = runs, clock, at_once or cores()
         self.console = console or Console(stderr=True)
@@ -116,5 +117,5 @@ class Progress:
     def _epoch(self):
         if self.current is None:
             return ""
-        history = job_folder(self.runs, self.current[1]) / "history.jsonl"
+        history = self.runs.job_folder(self.current[1]) / "history.jsonl"
         return f", epoch {len(history.read_text().splitlines())}" if history.exists() else ""

@@ -17,10 +17,10 @@ from raydistill.store.store import Store
 from raydistill.sweep.config.search import SearchConfig, sweep_with
 from raydistill.sweep.config.sweep import SweepConfig, read_sweep
 from raydistill.sweep.planning.plan import closure, plan
-from raydistill.sweep.planning.runs_folder import alone
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import missing_recordings, store_uri
 from raydistill.sweep.running.driver import How, device_of, make_recordings, run_jobs
-from raydistill.sweep.running.execute import Places, advance_job
+from raydistill.sweep.running.execute import JobContext, advance_job
 from raydistill.sweep.running.fanout import Resources
 from raydistill.sweep.running.progress import Progress
 from raydistill.sweep.searching.trials import (
@@ -63,53 +63,53 @@ class Outcome:
         return dataclasses.asdict(self) | {"file": str(self.file)}
 
 
-def run_search(search: SearchConfig, path: Path, runs: Path, progress: Progress, how: How) -> Outcome:
+def run_search(search: SearchConfig, path: Path, runs: RunsFolder, progress: Progress, how: How) -> Outcome:
     """Whatever is missing of a search; the same command again goes on where the last one stopped."""
     sweep = sweep_with(search, path, {})
     store = store_uri(sweep, runs)
-    folder = runs / "search" / search.name
+    folder = runs.search_folder(search.name)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(alone(runs))
+        stack.enter_context(runs.exclusive_lock())
         study = open_study(search, folder)
         if len(ended(study)) < wanted(search):
             stack.enter_context(connected(how.address))
         if missing_recordings(sweep, runs):
             make_recordings(sweep, runs, store, progress)
         entries = Store(store).entries()
-        places = Places(str(runs.absolute()), store, device_of(how))
-        tracker = Tracker(runs, search.name)
+        context = JobContext(runs.absolute(), store, device_of(how))
+        tracker = Tracker(runs.path, search.name)
         tracker.parent(
             fingerprint([canonical(search), canonical(sweep)]),
             {"sweep": search.sweep, "job": search.job, "sampler": search.sampler, "seed": search.seed},
             {"stage": "search"},
         )
         try:
-            _run(sweep, entries, places, tracker, progress, how, search, sources=True)
+            _run(sweep, entries, context, tracker, progress, how, search, sources=True)
             resources = Resources(sweep.cpus_per_job, sweep.gpu_per_job)
-            asked = Asked(search, path, tuple(entries), sweep.behavior, places, resources)
+            asked = Asked(search, path, tuple(entries), sweep.behavior, context, resources)
             usual = _usual(search, sweep)
             ask_first(study, search, usual)
             for trial in ended(study):
                 tracker.job(_tracked(search, trial))
             progress.say(f"{wanted(search) - len(ended(study))} trials of {search.name}")
             run_trials(study, asked, lambda trial: _tell(search, trial, tracker, progress))
-            _run(sweep, entries, places, tracker, progress, how, search, sources=False)  # the default, to its end
+            _run(sweep, entries, context, tracker, progress, how, search, sources=False)  # the default, to its end
         except KeyboardInterrupt:
             tracker.interrupted()
             raise
         return _conclude(search, path, study, asked, usual, folder, tracker)
 
 
-def _run(sweep, entries, places, tracker, progress, how, search, sources) -> None:
+def _run(sweep, entries, context, tracker, progress, how, search, sources) -> None:
     """The jobs of the sweep that the searched one starts from, or itself as the sweep has it."""
-    whole = plan(sweep, entries, Path(places.runs))
+    whole = plan(sweep, entries, context.runs)
     searched = [job for job in whole.jobs if job.name.startswith(f"{search.job}/")]
     wanted = [key for job in searched for key in (job.depends_on if sources else (job.key,))]
     needed = closure(whole, wanted)
     if needed.todo:
         progress.plan(needed)
-        run_jobs(sweep, needed, places, tracker, progress, how)
-    failed = closure(plan(sweep, entries, Path(places.runs)), wanted).todo
+        run_jobs(sweep, needed, context, tracker, progress, how)
+    failed = closure(plan(sweep, entries, context.runs), wanted).todo
     if failed:
         raise DataError(f"{search.name} cannot go on without {failed[0].job.name}: {failed[0].reason}")
 
@@ -182,7 +182,7 @@ def _conclude(search, path, study, asked: Asked, usual, folder: Path, tracker: T
 
 def _reached(asked: Asked, values: dict) -> Setting:
     jobs = asked.jobs(values)
-    metrics = [advance_job(job, asked.places, job.spec["training"]["epochs"], asked.behavior) for job in jobs]
+    metrics = [advance_job(job, asked.context, job.spec["training"]["epochs"], asked.behavior) for job in jobs]
     return Setting(
         values=values,
         valid_r2=mean(m["valid_r2"] for m in metrics),

@@ -22,7 +22,7 @@ from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.search import Halving, Range, SearchConfig, sweep_with
 from raydistill.sweep.planning.expand import expand
 from raydistill.sweep.planning.job import Job, parameters
-from raydistill.sweep.running.execute import Places, advance_job
+from raydistill.sweep.running.execute import JobContext, advance_job
 from raydistill.sweep.running.failures import cause
 from raydistill.sweep.running.fanout import Dealer, Resources, prepare_process, run_tune
 
@@ -41,7 +41,7 @@ class Asked:
     entries: tuple[Entry, ...]
     behavior: tuple[str, ...]
     """Columns that the sweep decodes; none: all."""
-    places: Places
+    context: JobContext
     resources: Resources
 
     def jobs(self, values: dict) -> list[Job]:
@@ -127,7 +127,7 @@ def run_trials(study: optuna.Study, asked: Asked, tell) -> None:
     if left <= 0:
         return
     asking = _Asking(study, asked, left, tell)
-    run_tune(_trial, asking, left, asked.places, asked.resources, _scheduler(search.halving))
+    run_tune(_trial, asking, left, asked.context, asked.resources, _scheduler(search.halving))
     if asking.running or asking.asked < left:  # Tune returns from Ctrl-C instead of raising
         raise KeyboardInterrupt
 
@@ -166,7 +166,7 @@ class _Asking(Dealer):
             "parameters": self.about.parameters(jobs),
             "behavior": self.about.behavior,
             "halving": self.search.halving,
-            "places": self.about.places,
+            "context": self.about.context,
             "resources": self.about.resources,
         }
 
@@ -192,13 +192,13 @@ class _Asking(Dealer):
 
 def _trial(config: dict) -> None:
     """One trial in a worker process of Ray Tune: its jobs from rung to rung, until the scheduler stops it."""
-    jobs, places, halving = [Job.from_json(job) for job in config["jobs"]], config["places"], config["halving"]
-    prepare_process(places, config["resources"])
+    jobs, context, halving = [Job.from_json(job) for job in config["jobs"]], config["context"], config["halving"]
+    prepare_process(context, config["resources"])
     epochs = jobs[0].spec["training"]["epochs"]
     found = {"parameters": config["parameters"], "cause": ""}
     try:
         for epoch in halving.rungs(epochs) if halving else [epochs]:
-            reached = mean(advance_job(job, places, epoch, config["behavior"])["valid_r2"] for job in jobs)
+            reached = mean(advance_job(job, context, epoch, config["behavior"])["valid_r2"] for job in jobs)
             tune.report(found | {"valid_r2": reached, "epoch": epoch, "whole": epoch == epochs})
     except Exception as err:  # told as a result: an exception would cost the process that other trials reuse
         tune.report(found | {"valid_r2": NO_R2, "epoch": NO_END, "whole": False, "cause": cause(err)})

@@ -10,7 +10,7 @@ from raydistill.evaluation.scores import Score
 from raydistill.evaluation.sequences import Sequences, write_sequences
 from raydistill.papers.targets import Panel
 from raydistill.sweep.answering.representations import decoded_behavior, represented, typical_session
-from raydistill.sweep.planning.runs_folder import job_folder
+from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
 def keep(runs, job, numbers, offset=0.0):
@@ -19,7 +19,7 @@ def keep(runs, job, numbers, offset=0.0):
     found = Sequences(
         bin_width_ms=20.0, numbers=np.array(numbers), vectors=vectors, bins=np.ones(1), true=nothing, decoded=nothing
     )
-    folder = job_folder(runs, job)
+    folder = RunsFolder(runs).job_folder(job)
     folder.mkdir(parents=True)
     write_sequences(found, folder)
 
@@ -39,7 +39,7 @@ def scores(tmp_path):
 
 
 def test_methods_are_represented_by_the_sequences_that_both_have_row_by_row(scores, tmp_path):
-    both = represented(("teacher", "student"), scores, tmp_path)
+    both = represented(("teacher", "student"), scores, RunsFolder(tmp_path))
     assert both.sessions.tolist() == ["A1", "A1", "B1", "B1"] and both.subjects.tolist() == ["A", "A", "B", "B"]
     np.testing.assert_array_equal(both.vectors["teacher"], both.vectors["student"])  # of the lowest seed, in one order
     assert both.vectors["student"][:, 0].tolist() == [2, 5, 2, 5]
@@ -47,7 +47,7 @@ def test_methods_are_represented_by_the_sequences_that_both_have_row_by_row(scor
 
 def test_methods_without_a_sequence_in_common_are_refused(scores, tmp_path):
     with pytest.raises(DataError, match="teacher and student have no scored sequence in common"):
-        represented(("teacher", "student"), scores, tmp_path, Panel(sessions=frozenset({"C1"})))
+        represented(("teacher", "student"), scores, RunsFolder(tmp_path), Panel(sessions=frozenset({"C1"})))
 
 
 def test_typical_session_is_the_median_of_the_first_method_where_most_methods_are_scored():
@@ -59,5 +59,5 @@ def test_typical_session_is_the_median_of_the_first_method_where_most_methods_ar
 
 
 def test_decoded_behavior_is_that_of_the_lowest_seed_of_every_method(scores, tmp_path):
-    found = decoded_behavior("A1", scores, tmp_path)
+    found = decoded_behavior("A1", scores, RunsFolder(tmp_path))
     assert list(found) == ["teacher", "student"] and found["student"][0].vectors[0, 0] == 2

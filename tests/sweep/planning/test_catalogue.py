@@ -7,6 +7,7 @@ import pytest
 from raydistill.simulation.corpus import planned_sessions
 from raydistill.sweep.config.sweep import load_sweep
 from raydistill.sweep.planning.plan import plan
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.paths import SWEEPS
 from tests.sweep.planning.test_plan import make_entry
 
@@ -91,7 +92,7 @@ def corpus():
 
 @pytest.fixture(scope="module")
 def plans(tmp_path_factory):
-    runs, entries = tmp_path_factory.mktemp("runs"), corpus()
+    runs, entries = RunsFolder(tmp_path_factory.mktemp("runs")), corpus()
     return {name: plan(load_sweep(SWEEPS / f"{name}.yaml"), entries, runs) for name in COUNTS}
 
 

@@ -2,17 +2,19 @@
 
 import pytest
 
-from raydistill.sweep.planning.estimate import known_rates, learn, pace, work
+from raydistill.sweep.planning.estimate import pace, update_rates, work
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.sweep.planning.test_plan import jobs_of
 
 
 def test_pace_is_the_measured_one_once_a_job_of_that_kind_is_done(tmp_path):
     jobs, bins = jobs_of(), dict.fromkeys(("a_1", "a_2", "b_1", "b_2", "c_1"), 1000)
     teacher, student = jobs["teacher/a_2/seed0"], jobs["distilled/a_2/seed0"]
-    assumed = pace(student, known_rates(tmp_path))
+    runs = RunsFolder(tmp_path)
+    assumed = pace(student, runs.rates())
     for seconds in (10.0, 30.0):
-        learn(tmp_path, teacher, work(teacher, bins), seconds)
-    rates = known_rates(tmp_path)
+        update_rates(runs, teacher, work(teacher, bins), seconds)
+    rates = runs.rates()
     assert work(teacher, bins) * pace(teacher, rates) == pytest.approx(20.0)
     assert pace(student, rates) == assumed
 
@@ -24,6 +26,6 @@ def test_work_grows_with_bins_and_epochs():
     assert work(more, dict.fromkeys(bins, 3000)) == pytest.approx(6 * one)
 
 
-def test_rates_that_cannot_be_read_are_none(tmp_path):
+def test_rates_that_cannot_be_read_are_empty(tmp_path):
     (tmp_path / "rates.json").write_text("{")
-    assert known_rates(tmp_path) == {}
+    assert RunsFolder(tmp_path).rates() == {}

@@ -10,6 +10,7 @@ from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.expand import expand
 from raydistill.sweep.planning.plan import Choice, narrow, plan
+from raydistill.sweep.planning.runs_folder import RunsFolder
 
 SWEEP = {
     "name": "s",
@@ -121,7 +122,7 @@ def test_clock_is_planned_where_trials_are_aligned():
 
 
 def test_plan_of_an_empty_runs_folder_misses_everything(tmp_path):
-    found = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path).to_json()
+    found = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path)).to_json()
     assert found["counts"] == {"done": 0, "missing": 17, "stale": 0, "failed": 0}
     assert all(job["estimated_s"] > 0 for job in found["jobs"])
 
@@ -131,7 +132,7 @@ def test_plan_takes_a_named_group_of_the_paper_and_says_what_is_missing(tmp_path
     other = make_entry("MonkeyI_20160624_03", dataset="makin")
     groups = {"held_out": {"named": "paper_held_out"}, "pretraining": {"named": "paper_pretraining"}}
     sweep = build(SweepConfig, SWEEP | {"sessions": groups}, Where("sweep.yaml"))
-    planned = plan(sweep, [*held_out, other, *ENTRIES], tmp_path)
+    planned = plan(sweep, [*held_out, other, *ENTRIES], RunsFolder(tmp_path))
     assert {j.session for j in planned.jobs if j.session} == {e.session for e in held_out}
     assert list(next(j for j in planned.jobs if j.name == "ms/seed0").spec["sessions"]) == [other.session]
     assert planned.notes == (
@@ -176,7 +177,7 @@ def test_expand_of_the_whole_family_links_every_job_to_its_weights_and_teachers(
 
 
 def test_plan_of_the_whole_family_estimates_every_job(tmp_path):
-    found = plan(build(SweepConfig, SWEEP | FAMILY, Where("sweep.yaml")), ENTRIES, tmp_path).to_json()
+    found = plan(build(SweepConfig, SWEEP | FAMILY, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path)).to_json()
     assert all(job["estimated_s"] > 0 for job in found["jobs"]) and "evaluate" in {j["kind"] for j in found["jobs"]}
     trained = {job["kind"] for job in found["jobs"] if "parameters" in job}
     assert trained == {"pretrain", "finetune", "train", "distill"}
@@ -187,7 +188,7 @@ def test_plan_of_the_paper_prints_the_published_number_of_parameters(tmp_path):
     power = [make_entry(e.session, n_units=130, n_channels=864, lfp_bands=9) for e in entries]
     for held, distilled in ((entries, 10_550_016), (power, 10_746_624)):
         sweep = build(SweepConfig, SWEEP | {"preset": "paper"}, Where("sweep.yaml"))
-        sizes = {j["name"]: j.get("parameters") for j in plan(sweep, held, tmp_path).to_json()["jobs"]}
+        sizes = {j["name"]: j.get("parameters") for j in plan(sweep, held, RunsFolder(tmp_path)).to_json()["jobs"]}
         patch = 32 if held is entries else 288
         assert sizes["distilled/a_2/seed0"] == distilled + 256 * patch + patch  # the readout is left behind later
         assert sizes["teacher/a_2/seed0"] == 10_524_416 + 28 + 3 * 256 + 2_437_120
@@ -211,7 +212,7 @@ def names(planned):
 
 
 def test_narrow_keeps_the_chosen_methods_and_what_they_start_from(tmp_path):
-    whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path)
+    whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path))
     distilled = {f"{n}/{s}_2/seed{i}" for n in ("teacher", "distilled") for s in "ab" for i in (0, 1)}
     assert names(narrow(whole, Choice(("Distilled",)))) == distilled | {"ms/seed0"}
     of_a = narrow(whole, Choice(sessions="a*"))
@@ -224,7 +225,7 @@ def test_narrow_keeps_the_chosen_methods_and_what_they_start_from(tmp_path):
     [(Choice(("Distiled",)), 'no method "Distiled"; did you mean'), (Choice(sessions="z*"), 'none is called "z*"')],
 )
 def test_narrow_to_nothing_is_refused(choice, said, tmp_path):
-    whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, tmp_path)
+    whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path))
     with pytest.raises(ConfigError) as caught:
         narrow(whole, choice)
     assert said in str(caught.value)
@@ -279,6 +280,6 @@ def test_panels_compare_within_the_sessions_of_each_figure(tmp_path):
     answers = {"F3": "held_out", "F11": {"on": "others", "compare": "SS > Distilled", "called": {"SS": "SS-LFP"}}}
     sessions = SWEEP["sessions"] | {"others": {"names": "a_2"}}
     tree = SWEEP | {"answers": answers, "sessions": sessions, "compare": "Distilled > SS"}
-    first, second = plan(build(SweepConfig, tree, Where("sweep.yaml")), ENTRIES, tmp_path).panels
+    first, second = plan(build(SweepConfig, tree, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path)).panels
     assert (first.figure, first.sessions, first.pairs) == ("F3", {"a_2", "b_2"}, (("Distilled", "SS"),))
     assert (second.sessions, second.pairs, second.called) == ({"a_2"}, (("SS", "Distilled"),), {"SS": "SS-LFP"})

@@ -3,6 +3,7 @@
 from raydistill.config.load import Where, build
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.expand import expand
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import known_entries, missing_recordings, store_uri
 from tests.sweep.planning.test_plan import SWEEP
 
@@ -21,19 +22,19 @@ def make_synthetic_sweep(**synthetic):
 
 def test_store_path_is_absolute_and_a_uri_is_left_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert store_uri(make_sweep(store="my/store"), tmp_path) == str(tmp_path / "my" / "store")
-    assert store_uri(make_sweep(store="s3://bucket/store"), tmp_path) == "s3://bucket/store"
+    assert store_uri(make_sweep(store="my/store"), RunsFolder(tmp_path)) == str(tmp_path / "my" / "store")
+    assert store_uri(make_sweep(store="s3://bucket/store"), RunsFolder(tmp_path)) == "s3://bucket/store"
 
 
 def test_store_of_described_recordings_follows_from_the_description(tmp_path):
-    uris = {store_uri(make_synthetic_sweep(seed=seed), tmp_path) for seed in (0, 0, 1)}
+    uris = {store_uri(make_synthetic_sweep(seed=seed), RunsFolder(tmp_path)) for seed in (0, 0, 1)}
     assert len(uris) == 2
 
 
 def test_sessions_can_be_planned_over_before_they_are_made(tmp_path):
     sweep = make_synthetic_sweep()
-    assert missing_recordings(sweep, tmp_path)
-    entries = known_entries(sweep, tmp_path)
+    assert missing_recordings(sweep, RunsFolder(tmp_path))
+    entries = known_entries(sweep, RunsFolder(tmp_path))
     assert [e.session for e in entries] == ["S1_01", "S1_02", "S2_01", "S2_02"]
     jobs = expand(sweep, entries)
     assert len({job.key for job in jobs}) == len(jobs) == 1 + 3 * 2 + 2

@@ -10,6 +10,7 @@ from raydistill.errors import RaydistillError
 from raydistill.store.store import Store
 from raydistill.sweep.config.sweep import load_sweep
 from raydistill.sweep.planning.plan import Choice, plan
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import store_uri
 from raydistill.sweep.running.driver import How, run_alone, run_sweep
 from raydistill.sweep.running.progress import Progress
@@ -26,13 +27,13 @@ def copy(finished_sweep, tmp_path, local_ray):
 
 def run(folder, overrides, **how):
     """Results, and what progress told."""
-    runs, out = folder / "runs", io.StringIO()
+    runs, out = RunsFolder(folder / "runs"), io.StringIO()
     with Progress(runs, Console(file=out, width=300)) as progress:
         return run_sweep(load_sweep(folder / "sweep.yaml", overrides), runs, progress, How(**how)), out.getvalue()
 
 
 def states(folder, overrides):
-    sweep, runs = load_sweep(folder / "sweep.yaml", overrides), folder / "runs"
+    sweep, runs = load_sweep(folder / "sweep.yaml", overrides), RunsFolder(folder / "runs")
     planned = plan(sweep, Store(store_uri(sweep, runs)).entries(), runs).planned
     return {p.job.name: p.state for p in planned}
 
@@ -58,15 +59,15 @@ def test_only_the_chosen_sessions_are_run(copy):
 
 
 def test_deleted_job_is_made_again_and_what_started_from_it_is_kept(copy, finished_sweep):
-    sweep, runs = load_sweep(copy / "sweep.yaml"), copy / "runs"
+    sweep, runs = load_sweep(copy / "sweep.yaml"), RunsFolder(copy / "runs")
     planned = lambda: plan(sweep, Store(store_uri(sweep, runs)).entries(), runs)  # noqa: E731
     keys = {job.name: job.key for job in planned().jobs}
-    deleted, student = (runs / "jobs" / keys[f"{name}/S1_02/seed0"] for name in ("teacher", "distilled"))
+    deleted, student = (runs.job_folder(keys[f"{name}/S1_02/seed0"]) for name in ("teacher", "distilled"))
     made = (student / "_SUCCESS").stat().st_mtime_ns
     shutil.rmtree(deleted)
     reasons = {p.job.name: p.reason for p in planned().todo}
     assert reasons["teacher/S1_02/seed0"] == "not run yet" and len(reasons) == 2
-    assert reasons["distilled/S1_02/seed0"].startswith("teacher/S1_02/seed0 is made again; kept if")
+    assert reasons["distilled/S1_02/seed0"].startswith("depends on teacher/S1_02/seed0, which will be rerun")
 
     run(copy, ())
     assert not planned().todo and (student / "_SUCCESS").stat().st_mtime_ns == made
@@ -75,8 +76,8 @@ def test_deleted_job_is_made_again_and_what_started_from_it_is_kept(copy, finish
 
 
 def test_job_whose_source_is_gone_cannot_be_run_alone(copy):
-    sweep, runs = load_sweep(copy / "sweep.yaml"), copy / "runs"
+    sweep, runs = load_sweep(copy / "sweep.yaml"), RunsFolder(copy / "runs")
     jobs = {p.job.name: p.job for p in plan(sweep, Store(store_uri(sweep, runs)).entries(), runs).planned}
-    shutil.rmtree(runs / "jobs" / jobs["teacher/S1_02/seed0"].key)
+    shutil.rmtree(runs.job_folder(jobs["teacher/S1_02/seed0"].key))
     with pytest.raises(RaydistillError, match=r"distilled/S1_02/seed0 starts from job .* which is not done"):
         run_alone(runs, jobs["distilled/S1_02/seed0"].key, How())

@@ -10,8 +10,9 @@ import json, sys, time
 from pathlib import Path
 import ray
 from ray import tune
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.fanout import Dealer, Resources, jobs_at_once, run_tune
-from raydistill.sweep.running.execute import Places
+from raydistill.sweep.running.execute import JobContext
 
 
 class Jobs(Dealer):
@@ -41,11 +42,11 @@ def job(config):
 
 
 ray.init(num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-places, found = Places(sys.argv[1], "", "cuda"), {}
+context, found = JobContext(RunsFolder(Path(sys.argv[1])), "", "cuda"), {}
 for share in (0.5, 0.6):
     resources = Resources(cpus=1, gpu=share)
-    jobs = Jobs(3, jobs_at_once(places, resources))
-    run_tune(job, jobs, 3, places, resources)
+    jobs = Jobs(3, jobs_at_once(context, resources))
+    run_tune(job, jobs, 3, context, resources)
     found[share] = {"room": jobs.room, "seen": jobs.seen}
 print(json.dumps(found))
 """

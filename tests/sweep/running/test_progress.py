@@ -6,6 +6,7 @@ from rich.console import Console
 
 from raydistill.sweep.planning.job import MISSING
 from raydistill.sweep.planning.plan import Plan, Planned
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.progress import Progress
 from tests.sweep.running.test_queue import JOBS
 
@@ -18,7 +19,7 @@ def test_progress_tells_each_job_and_the_time_left(tmp_path):
     times = iter([0.0, 0.0, 30.0, 60.0, 60.0])
     out = io.StringIO()
     jobs = JOBS[:3]
-    with Progress(tmp_path, Console(file=out, width=200), clock=lambda: next(times), at_once=1) as progress:
+    with Progress(RunsFolder(tmp_path), Console(file=out, width=200), clock=lambda: next(times), at_once=1) as progress:
         progress.plan(Plan("corrected", missing(jobs)))
         progress.succeed(jobs[0], {"r2": 0.5, "seconds": 29.0})
         progress.fail(jobs[1], "boom")
@@ -31,7 +32,7 @@ def test_progress_tells_each_job_and_the_time_left(tmp_path):
 
 def test_progress_on_a_terminal_leaves_nothing_behind(tmp_path):
     out = io.StringIO()
-    with Progress(tmp_path, Console(file=out, force_terminal=True, width=80)) as progress:
+    with Progress(RunsFolder(tmp_path), Console(file=out, force_terminal=True, width=80)) as progress:
         progress.plan(Plan("corrected", missing(JOBS)))
         progress.say("per-session jobs")
         progress.fail(JOBS[0], "boom")

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from raydistill.config.load import read_yaml
 from raydistill.sweep.config.search import Range, SearchConfig, load_search
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.driver import How
 from raydistill.sweep.running.progress import Progress
 from raydistill.sweep.searching.driver import run_search
@@ -44,8 +45,9 @@ def searched(finished_sweep, tmp_path_factory, local_ray):
 def search(folder):
     """What a search tells, as JSON."""
     config = load_search(folder / "search.yaml")
-    with Progress(folder / "runs", Console(file=io.StringIO())) as progress:
-        return run_search(config, folder / "search.yaml", folder / "runs", progress, How()).to_json()
+    runs = RunsFolder(folder / "runs")
+    with Progress(runs, Console(file=io.StringIO())) as progress:
+        return run_search(config, folder / "search.yaml", runs, progress, How()).to_json()
 
 
 def trials_of(folder):

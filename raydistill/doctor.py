@@ -89,11 +89,12 @@ def _attention(device: str) -> str:
     """What `attend` will do, in the words of the function that decides it."""
     import torch
 
-    from raydistill.models.layers.attention import choose
+    from raydistill.models.layers.attention import choose_kernel
 
     dtype = torch.bfloat16 if device == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    alike, ragged = (choose(torch.device(device), dtype, alike, HEAD_WIDTH) for alike in (True, False))
-    return f"equal lengths: {alike.name}, because {alike.why}; ragged: {ragged.name}, because {ragged.why}"
+    kernels = (choose_kernel(torch.device(device), dtype, equal, HEAD_WIDTH) for equal in (True, False))
+    equal, ragged = kernels
+    return f"equal lengths: {equal.name}, because {equal.reason}; ragged: {ragged.name}, because {ragged.reason}"
 
 
 def _cores() -> Check:

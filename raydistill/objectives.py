@@ -1,26 +1,34 @@
-"""Objectives: what a training sums over a batch, and over how many entries (spec B3, C).
+"""Objectives: what a training sums over a batch, and over how many entries (docs/methods.md, Objectives).
 
-Sums and counts are apart so that a loss can be normalised by the valid entries of a global batch, however it was
-spread over workers and passes: the counts follow from the batch alone, before any model has seen it.
-Axes: N tokens, M masked tokens, S patch size, D width, T bins.
+Sums and counts are separate so that a loss can be normalised by the valid entries of a global batch, however it was
+divided among workers and passes: the counts follow from the batch alone, before any model has seen it.
+
+Axes: N tokens, M masked tokens, S patch size, D width, T bins, K behavior dimensions.
 """
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
-from zlib import crc32
+from typing import Any, Generic, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from raydistill.config import objectives as configs
+from raydistill.config.objectives import ObjectiveConfig
+from raydistill.feed.feed import FeedBatch
+from raydistill.feed.masking import Draw, Masking, mask_tokens
+from raydistill.feed.noise import fork
 from raydistill.feed.tokens import Batch
-from raydistill.models.crossmodal.model import NeuralModel
+from raydistill.models.crossmodal.model import CrossModalModel
+
+P = TypeVar("P")
+"""What an objective prepares from a batch: a dataclass or tuple of its own, with its masks, targets and inputs."""
 
 
-class Term(NamedTuple):
+@dataclass(frozen=True)
+class Term:
     """A part of the loss: `weight * total / count`, with total and count summed over the global batch."""
 
     total: Tensor
@@ -28,128 +36,171 @@ class Term(NamedTuple):
     weight: float
 
 
-class Draw(NamedTuple):
-    """What the random choices of a pass depend on, besides the segment itself."""
-
-    seed: int
-    epoch: int
-    split: str = "train"
-
-
 @dataclass(frozen=True)
-class Objective:
+class Objective(Generic[P]):
     """A loss, in the pieces that a training loop needs one at a time."""
 
     weights: dict[str, float]
     """Weight of each term."""
-    totals: Callable[[nn.Module, Batch, Draw], dict[str, Tensor]]
-    """The sum of each term over a prepared batch."""
-    counts: Callable[[Batch], dict[str, Tensor]]
+    prepare: Callable[[FeedBatch, Draw], P]
+    """Draws what is random, in numpy and on the host, before the batch goes to the device."""
+    totals: Callable[[Any, P, Draw], dict[str, Tensor]]
+    """The sum of each term over a prepared batch: (model, prepared, draw) -> term -> ()."""
+    counts: Callable[[P], dict[str, Tensor]]
     """The entries of each term in a prepared batch."""
-    prepare: Callable[[Batch, Draw], Batch] = lambda batch, draw: batch
-    """Draws what is random, in numpy and on the host."""
+    after_step: Callable[[nn.Module], None] | None = None
+    """Called with the model after each step of the optimizer, for example to update a moving average of weights."""
 
-    def __call__(self, model: nn.Module, batch: Batch, draw: Draw) -> dict[str, Term]:
-        """All terms of a batch as it comes from the store."""
-        batch = self.prepare(batch, draw)
-        totals, counts = self.totals(model, batch, draw), self.counts(batch)
+    def __call__(self, model: nn.Module, batch: FeedBatch, draw: Draw) -> dict[str, Term]:
+        """All terms of a batch as the feed gives it."""
+        prepared = self.prepare(batch, draw)
+        totals, counts = self.totals(model, prepared, draw), self.counts(prepared)
         return {name: Term(totals[name], counts[name], weight) for name, weight in self.weights.items()}
 
 
-def masked_autoencoding(mask_ratio: float) -> Objective:
-    """Reconstruct exactly floor(mask_ratio * N) dropped tokens of each segment from the others.
+def build_objective(config: ObjectiveConfig) -> Objective:
+    """The objective of these settings. For one that unfreezes its teacher, the model is a `StudentAndTeacher`."""
+    match config:
+        case configs.MaskedAutoencoding():
+            return masked_autoencoding(config.mask_ratio)
+        case configs.BehaviorRegression():
+            return behavior_regression()
+        case configs.MaskedAutoencodingWithBehavior():
+            return together(masked_autoencoding(config.mask_ratio), behavior_regression())
+        case configs.Distillation():
+            objective = distillation(config.alignment)
+        case configs.DistillationWithBehavior():
+            objective = distillation_with_behavior(config.alignment)
+    return objective if config.unfreeze_epoch is None else unfrozen(objective, config.unfreeze_epoch)
 
-    Spikes: Poisson negative log-likelihood exp(eta) - y * eta of clamped counts under log-rates eta.
-    LFP: squared error. Padded slots count nowhere.
+
+# ---- Masked autoencoding ----
+
+
+@dataclass(frozen=True)
+class MaskedBatch:
+    """A batch and its masked tokens."""
+
+    batch: Batch
+    masking: Masking
+
+
+def masked_autoencoding(mask_ratio: float) -> Objective[MaskedBatch]:
+    """Reconstruct exactly floor(mask_ratio * N) masked tokens of each segment from the others.
+
+    Spikes: Poisson negative log-likelihood exp(eta) - y * eta of clamped counts y under log-rates eta.
+    LFP: squared error. Padded slots do not count.
     """
 
-    def prepare(batch: Batch, draw: Draw) -> Batch:
-        visible, dropped, lengths = drop_tokens(batch, mask_ratio, draw)
-        return dataclasses.replace(batch, visible=visible, dropped=dropped, visible_lengths=lengths)
+    def prepare(batch: FeedBatch, draw: Draw) -> MaskedBatch:
+        return MaskedBatch(batch.tokens, mask_tokens(batch.tokens, mask_ratio, draw))
 
-    def totals(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
-        predicted = model.reconstruct(batch)  # (M, S)
-        truth, valid = batch.values[batch.dropped], batch.valid[batch.dropped]
+    def totals(model: CrossModalModel, prepared: MaskedBatch, draw: Draw) -> dict[str, Tensor]:
+        batch, masked = prepared.batch, prepared.masking.masked
+        predicted = model.reconstruct(batch, prepared.masking)  # (M, S)
+        truth, valid = batch.values[masked], batch.valid[masked]
         if model.spec.modality == "spikes":
-            truth = truth.clamp(max=model.spec.config.max_count).to(predicted.dtype)
+            truth = truth.clamp(max=model.spec.config.inputs.max_count).to(predicted.dtype)
             loss = predicted.exp() - truth * predicted
         else:
             loss = (predicted - truth).square()
-        return {"reconstruction": _over(loss, valid)}
+        return {"reconstruction": _sum_valid(loss, valid)}
 
-    counts = lambda batch: {"reconstruction": batch.slots[batch.dropped].sum().double()}  # noqa: E731
-    return Objective({"reconstruction": 1.0}, totals, counts, prepare)
+    def counts(prepared: MaskedBatch) -> dict[str, Tensor]:
+        return {"reconstruction": prepared.batch.slots[prepared.masking.masked].sum().double()}
 
-
-def drop_tokens(batch: Batch, ratio: float, draw: Draw) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-    """Which tokens stay and which are dropped: a function of (seed, epoch, segment) alone.
-
-    Returns:
-        visible (N - M,) and dropped (M,) places in the packed row, both in order, and the visible tokens of
-        each segment.
-    """
-    visible, dropped, start = [], [], 0
-    for session, number, length in zip(batch.sessions, batch.numbers, batch.lengths, strict=True):
-        key = [draw.seed, draw.epoch, crc32(draw.split.encode()), crc32(session.encode()), number]
-        order = np.random.default_rng(key).permutation(length)
-        n_dropped = int(ratio * length)
-        dropped.append(np.sort(order[:n_dropped]) + start)
-        visible.append(np.sort(order[n_dropped:]) + start)
-        start += length
-    places = [torch.from_numpy(np.concatenate(p)).to(batch.time.device) for p in (visible, dropped)]
-    return *places, tuple(len(v) for v in visible)
+    return Objective({"reconstruction": 1.0}, prepare, totals, counts)
 
 
-def behavior_regression() -> Objective:
+# ---- Behavior ----
+
+
+def behavior_regression() -> Objective[Batch]:
     """Squared error of z-scored behavior from the latents of every bin, nothing masked; lost values do not count."""
-    totals = lambda model, batch, draw: {"behavior": _behavior_error(model, model.latents(batch), batch)}  # noqa: E731
-    return Objective({"behavior": 1.0}, totals, lambda batch: {"behavior": _behavior_count(batch)})
+
+    def totals(model: CrossModalModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        return {"behavior": _behavior_error(model, model.latents(batch), batch)}
+
+    def counts(batch: Batch) -> dict[str, Tensor]:
+        return {"behavior": _behavior_count(batch)}
+
+    return Objective({"behavior": 1.0}, lambda batch, draw: batch.tokens, totals, counts)
 
 
-def together(first: Objective, second: Objective) -> Objective:
-    """The sum of two objectives, each in a pass of its own and unscaled (spec B6)."""
-    return Objective(
-        first.weights | second.weights,
-        lambda model, batch, draw: first.totals(model, batch, draw) | second.totals(model, batch, draw),
-        lambda batch: first.counts(batch) | second.counts(batch),
-        lambda batch, draw: second.prepare(first.prepare(batch, draw), draw),
-    )
+def together(first: Objective, second: Objective) -> Objective[tuple[Any, Any]]:
+    """The sum of two objectives, each in its own forward pass with dropout masks of its own, and unscaled (A.4)."""
+
+    def prepare(batch: FeedBatch, draw: Draw) -> tuple[Any, Any]:
+        noise = batch.tokens.noise
+        tokens = batch.tokens if noise is None else dataclasses.replace(batch.tokens, noise=fork(noise, -1))
+        return first.prepare(batch, draw), second.prepare(dataclasses.replace(batch, tokens=tokens), draw)
+
+    def totals(model: nn.Module, prepared: tuple[Any, Any], draw: Draw) -> dict[str, Tensor]:
+        return first.totals(model, prepared[0], draw) | second.totals(model, prepared[1], draw)
+
+    def counts(prepared: tuple[Any, Any]) -> dict[str, Tensor]:
+        return first.counts(prepared[0]) | second.counts(prepared[1])
+
+    return Objective(first.weights | second.weights, prepare, totals, counts)
 
 
-def distillation(alignment: float) -> Objective:
-    """Eq. 1: MSE(y, f(h)) + alignment * (1 - mean over bins of cos(h, h_teacher)), nothing masked on either side.
+# ---- Distillation ----
 
-    The teacher is frozen and sees no augmentation, so its pooled latents come with the batch (`batch.target`).
-    """
 
-    def totals(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class TaughtBatch:
+    """A student's input and the latents of its teacher."""
+
+    batch: Batch
+    target: Tensor
+    """(sum of T, D)"""
+
+
+def _with_target(batch: FeedBatch, draw: Draw) -> TaughtBatch:
+    if batch.teacher_latents is None:
+        raise ValueError("distillation needs the latents of a teacher: open the feed with one")
+    return TaughtBatch(batch.tokens, batch.teacher_latents)
+
+
+def distillation(alignment: float) -> Objective[TaughtBatch]:
+    """Eq. 1: MSE(y, f(h)) + alignment * (1 - mean over bins of cos(h, h_teacher)), nothing masked on either side."""
+
+    def totals(model: CrossModalModel, prepared: TaughtBatch, draw: Draw) -> dict[str, Tensor]:
+        batch = prepared.batch
         tokens = model.encode(batch)  # (N, D)
         error = (model.readout(tokens) - batch.values).square()
-        pull = _misalignment(model.pool(tokens, batch), batch.target)
-        return {"reconstruction": _over(error, batch.valid), "alignment": pull}
-
-    counts = lambda batch: {"reconstruction": batch.slots.sum().double(), "alignment": _bins(batch)}  # noqa: E731
-    return Objective({"reconstruction": 1.0, "alignment": alignment}, totals, counts)
-
-
-def distillation_with_behavior(alignment: float) -> Objective:
-    """Eq. 3: Eq. 1 with the error of behavior, divided by its own dimensions, in place of that of the LFP."""
-
-    def totals(model: NeuralModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
-        latents = model.latents(batch)
         return {
-            "behavior": _behavior_error(model, latents, batch),
-            "alignment": _misalignment(latents, batch.target),
+            "reconstruction": _sum_valid(error, batch.valid),
+            "alignment": _misalignment(model.pool(tokens, batch), prepared.target),
         }
 
-    counts = lambda batch: {"behavior": _behavior_count(batch), "alignment": _bins(batch)}  # noqa: E731
-    return Objective({"behavior": 1.0, "alignment": alignment}, totals, counts)
+    def counts(prepared: TaughtBatch) -> dict[str, Tensor]:
+        batch = prepared.batch
+        return {"reconstruction": batch.slots.sum().double(), "alignment": _bins(batch)}
+
+    return Objective({"reconstruction": 1.0, "alignment": alignment}, _with_target, totals, counts)
+
+
+def distillation_with_behavior(alignment: float) -> Objective[TaughtBatch]:
+    """Eq. 3: Eq. 1 with the error of behavior, divided by its own dimensions, in place of that of the LFP."""
+
+    def totals(model: CrossModalModel, prepared: TaughtBatch, draw: Draw) -> dict[str, Tensor]:
+        latents = model.latents(prepared.batch)
+        return {
+            "behavior": _behavior_error(model, latents, prepared.batch),
+            "alignment": _misalignment(latents, prepared.target),
+        }
+
+    def counts(prepared: TaughtBatch) -> dict[str, Tensor]:
+        return {"behavior": _behavior_count(prepared.batch), "alignment": _bins(prepared.batch)}
+
+    return Objective({"behavior": 1.0, "alignment": alignment}, _with_target, totals, counts)
 
 
 class StudentAndTeacher(nn.Module):
-    """Both sides of a distillation whose teacher learns too, from an epoch on. The teacher never drops out."""
+    """Both sides of a distillation whose teacher is trained too. The teacher is never in training mode: no dropout."""
 
-    def __init__(self, student: NeuralModel, teacher: NeuralModel):
+    def __init__(self, student: CrossModalModel, teacher: CrossModalModel):
         super().__init__()
         self.student, self.teacher = student, teacher
 
@@ -159,18 +210,37 @@ class StudentAndTeacher(nn.Module):
         return self
 
 
-def unfrozen(objective: Objective, epoch: int) -> Objective:
+@dataclass(frozen=True)
+class BatchOfBoth:
+    """The same segments as input of the student and of the teacher."""
+
+    batch: Batch
+    teacher: Batch
+
+
+def unfrozen(objective: Objective[TaughtBatch], epoch: int) -> Objective[BatchOfBoth]:
     """A distillation whose teacher is trained with the student from `epoch` on (Table 4); before, it is frozen.
 
-    Its model is a `StudentAndTeacher`, and the teacher's own inputs come with the batch (`batch.teacher`).
+    Its model is a `StudentAndTeacher`.
     """
 
-    def totals(pair: StudentAndTeacher, batch: Batch, draw: Draw) -> dict[str, Tensor]:
-        with torch.set_grad_enabled(torch.is_grad_enabled() and draw.epoch >= epoch):
-            target = pair.teacher.latents(batch.teacher)
-        return objective.totals(pair.student, dataclasses.replace(batch, target=target), draw)
+    def prepare(batch: FeedBatch, draw: Draw) -> BatchOfBoth:
+        if batch.teacher_tokens is None:
+            raise ValueError("a teacher that is trained needs its own input: open the feed with it")
+        return BatchOfBoth(batch.tokens, batch.teacher_tokens)
 
-    return dataclasses.replace(objective, totals=totals)
+    def totals(pair: StudentAndTeacher, prepared: BatchOfBoth, draw: Draw) -> dict[str, Tensor]:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and draw.epoch >= epoch):
+            target = pair.teacher.latents(prepared.teacher)
+        return objective.totals(pair.student, TaughtBatch(prepared.batch, target), draw)
+
+    def counts(prepared: BatchOfBoth) -> dict[str, Tensor]:
+        return objective.counts(TaughtBatch(prepared.batch, prepared.batch.values))  # counts depend on no target
+
+    return Objective(objective.weights, prepare, totals, counts, objective.after_step)
+
+
+# ---- Sums ----
 
 
 def _misalignment(latents: Tensor, target: Tensor) -> Tensor:
@@ -178,12 +248,14 @@ def _misalignment(latents: Tensor, target: Tensor) -> Tensor:
     return (1 - F.cosine_similarity(latents.float(), target.float(), dim=-1)).sum()
 
 
-def _behavior_error(model: NeuralModel, latents: Tensor, batch: Batch) -> Tensor:
+def _behavior_error(model: CrossModalModel, latents: Tensor, batch: Batch) -> Tensor:
+    assert batch.behavior is not None
     error = (model.behavior(latents) - batch.behavior.nan_to_num()).square()  # (sum of T, K)
-    return _over(error, batch.behavior.isfinite())
+    return _sum_valid(error, batch.behavior.isfinite())
 
 
 def _behavior_count(batch: Batch) -> Tensor:
+    assert batch.behavior is not None
     return batch.behavior.isfinite().sum().double()
 
 
@@ -191,6 +263,6 @@ def _bins(batch: Batch) -> Tensor:
     return batch.slots.new_tensor(sum(batch.bins), dtype=torch.double)
 
 
-def _over(loss: Tensor, valid: Tensor) -> Tensor:
-    """Sum over the values that are there."""
+def _sum_valid(loss: Tensor, valid: Tensor) -> Tensor:
+    """Sum over the entries that were recorded."""
     return torch.where(valid, loss, 0.0).float().sum()

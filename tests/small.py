@@ -1,13 +1,15 @@
-"""Small batches of tokens for the models."""
+"""Small batches of tokens and small models, for tests of models, objectives and training."""
 
 import numpy as np
 
-from raydistill.feed.tokens import Inputs, pack
-from raydistill.models.crossmodal.config import ModelConfig
-from raydistill.models.crossmodal.model import ModelSpec
+from raydistill.feed.feed import FeedBatch
+from raydistill.feed.noise import token_noise
+from raydistill.feed.tokens import Batch, Inputs, pack
+from raydistill.models.crossmodal.config import CrossModalSettings, configure
+from raydistill.models.spec import ModelSpec
 from raydistill.store.session import Segment
 
-CONFIG = ModelConfig(
+SETTINGS = CrossModalSettings(
     width=32, layers=2, heads=2, dropout=0.0, spikes_patch=8, lfp_patch=8, predictor_width=24, predictor_heads=2
 )
 COLUMNS = {"a": 8, "b": 20}
@@ -30,10 +32,21 @@ def make_segments(sessions, lengths, seed=0):
     ]
 
 
-def make_batch(sessions, lengths, modality="lfp", seed=0):
+def make_batch(sessions, lengths, modality="lfp", seed=0) -> Batch:
     inputs = Inputs(modality=modality, widths=(8,))
     return pack([inputs.tokenize(s) for s in make_segments(sessions, lengths, seed)])
 
 
-def make_spec(modality="lfp", value="linear", heads=("predictor",)):
-    return ModelSpec(config=CONFIG, modality=modality, value=value, heads=heads, sessions={"a": 1, "b": 3})
+def make_feed_batch(sessions, lengths, modality="lfp", seed=0, **teacher) -> FeedBatch:
+    """As the feed gives it; `teacher`: its `teacher_latents` or `teacher_tokens`."""
+    return FeedBatch(tokens=make_batch(sessions, lengths, modality, seed), **teacher)
+
+
+def noise_of(batch: Batch, seed=0, epoch=0):
+    return token_noise(batch.sessions, batch.numbers, batch.lengths, seed, epoch)
+
+
+def make_spec(modality="lfp", embedding="linear", outputs=("predictor",), behavior=(), settings=SETTINGS) -> ModelSpec:
+    """`outputs`: predictor, readout, or neither."""
+    config = configure(settings, modality, embedding, predictor="predictor" in outputs, readout="readout" in outputs)
+    return ModelSpec(family="crossmodal", config=config, sessions={"a": 1, "b": 3}, behavior=behavior)

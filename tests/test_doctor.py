@@ -39,14 +39,14 @@ def test_examination_of_this_machine_covers_each_subject_once(tmp_path):
 def test_attention_is_reported_as_it_will_be_computed(tmp_path):
     import torch
 
-    from raydistill.models.layers.attention import choose
+    from raydistill.models.layers.attention import choose_kernel
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     detail = checks(tmp_path)["attention"].detail
-    for kind, alike in (("equal lengths", True), ("ragged", False)):
-        choice = choose(device, dtype, alike, 32)
-        assert f"{kind}: {choice.name}, because {choice.why}" in detail
+    for kind, equal in (("equal lengths", True), ("ragged", False)):
+        choice = choose_kernel(device, dtype, equal, 32)
+        assert f"{kind}: {choice.name}, because {choice.reason}" in detail
 
 
 def test_examination_starts_no_ray(tmp_path):

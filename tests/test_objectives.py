@@ -5,111 +5,117 @@ import dataclasses
 import pytest
 import torch
 
-from raydistill.models.crossmodal.model import NeuralModel
+from raydistill.config.objectives import (
+    OBJECTIVES,
+    BehaviorRegression,
+    Distillation,
+    DistillationWithBehavior,
+    MaskedAutoencoding,
+    MaskedAutoencodingWithBehavior,
+)
+from raydistill.feed.feed import FeedBatch
+from raydistill.feed.masking import Draw, mask_tokens
+from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.objectives import (
-    Draw,
     StudentAndTeacher,
     behavior_regression,
+    build_objective,
     distillation,
     distillation_with_behavior,
-    drop_tokens,
     masked_autoencoding,
     together,
     unfrozen,
 )
-from tests.small import make_batch, make_spec
+from tests.small import make_batch, make_feed_batch, make_spec, noise_of
 
 DRAW = Draw(seed=0, epoch=3)
 
 
-def test_drop_tokens_drops_exactly_the_floor_of_each_segment():
-    batch = make_batch(["a", "b", "a"], [7, 5, 11])
-    visible, dropped, lengths = drop_tokens(batch, 0.6, DRAW)
-    assert lengths == (7 - 4, 15 - 9, 11 - 6)
-    assert sorted(torch.cat([visible, dropped]).tolist()) == list(range(33))
-
-
-def test_drop_tokens_depends_on_segment_and_epoch_not_on_the_batch():
-    alone = drop_tokens(make_batch(["a"], [20]), 0.6, DRAW)[1]
-    first = drop_tokens(make_batch(["a", "b"], [20, 6]), 0.6, DRAW)[1][:12]
-    later = drop_tokens(make_batch(["a"], [20]), 0.6, Draw(0, 4))[1]
-    assert torch.equal(alone, first) and not torch.equal(alone, later)
-
-
-@pytest.mark.parametrize(("modality", "value"), [("spikes", "count"), ("lfp", "linear")])
-def test_masked_autoencoding_loss_never_sees_padded_slots(modality, value):
+@pytest.mark.parametrize(("modality", "embedding"), [("spikes", "count"), ("lfp", "linear")])
+def test_masked_autoencoding_loss_never_sees_padded_slots(modality, embedding):
     torch.manual_seed(0)
-    model = NeuralModel(make_spec(modality, value))
+    model = CrossModalModel(make_spec(modality, embedding))
     batch = make_batch(["b", "b"], [6, 6], modality)
     objective = masked_autoencoding(0.6)
-    term = objective(model, batch, DRAW)["reconstruction"]
+    term = objective(model, FeedBatch(tokens=batch), DRAW)["reconstruction"]
     term.total.backward()
     gradient = model.predictor.leave.bias.grad.clone()
     if modality == "spikes":  # counts in padded slots are read as padding, whatever they hold
-        dirty = dataclasses.replace(batch, values=torch.where(batch.valid, batch.values, 3))
+        dirty = FeedBatch(tokens=dataclasses.replace(batch, values=torch.where(batch.valid, batch.values, 3)))
         assert torch.equal(objective(model, dirty, DRAW)["reconstruction"].total, term.total)
-    dropped = drop_tokens(batch, 0.6, DRAW)[1]
-    assert term.count == batch.slots[dropped].sum()
+    masked = mask_tokens(batch, 0.6, DRAW).masked
+    assert term.count == batch.slots[masked].sum()
     assert gradient.abs().sum() > 0
 
 
 def test_masked_autoencoding_of_spikes_is_the_poisson_likelihood():
     torch.manual_seed(0)
-    model = NeuralModel(make_spec("spikes", "count"))
-    batch = make_batch(["a"], [10], "spikes")
-    masked = masked_autoencoding(0.6).prepare(batch, DRAW)
-    truth = batch.values[masked.dropped].clamp(max=5).float()
-    expected = torch.nn.functional.poisson_nll_loss(model.reconstruct(masked), truth, reduction="sum")
+    model = CrossModalModel(make_spec("spikes", "count"))
+    batch = make_feed_batch(["a"], [10], "spikes")
+    prepared = masked_autoencoding(0.6).prepare(batch, DRAW)
+    truth = batch.tokens.values[prepared.masking.masked].clamp(max=5).float()
+    predicted = model.reconstruct(prepared.batch, prepared.masking)
+    expected = torch.nn.functional.poisson_nll_loss(predicted, truth, reduction="sum")
     torch.testing.assert_close(masked_autoencoding(0.6)(model, batch, DRAW)["reconstruction"].total, expected)
 
 
 def distillation_batch():
-    batch = make_batch(["a", "b"], [6, 4])
-    return dataclasses.replace(batch, target=torch.randn(10, 32, generator=torch.Generator().manual_seed(1)))
+    latents = torch.randn(10, 32, generator=torch.Generator().manual_seed(1))
+    return make_feed_batch(["a", "b"], [6, 4], teacher_latents=latents)
 
 
 def test_distillation_is_equation_1():
     torch.manual_seed(0)
-    model = NeuralModel(make_spec("lfp", "conv", ("readout",)))
-    batch = distillation_batch()
-    terms = distillation(5.0)(model, batch, DRAW)
+    model = CrossModalModel(make_spec("lfp", "conv", ("readout",)))
+    given = distillation_batch()
+    batch = given.tokens
+    terms = distillation(5.0)(model, given, DRAW)
     tokens = model.encode(batch)
     mse = ((model.readout(tokens) - batch.values)[batch.valid] ** 2).mean()
-    cosine = torch.nn.functional.cosine_similarity(model.pool(tokens, batch), batch.target).mean()
+    cosine = torch.nn.functional.cosine_similarity(model.pool(tokens, batch), given.teacher_latents).mean()
     total = sum(t.weight * t.total / t.count for t in terms.values())
     torch.testing.assert_close(total, (mse + 5 * (1 - cosine)).to(total.dtype))
 
 
 def test_distillation_without_alignment_reconstructs_alone():
-    terms = distillation(0.0)(NeuralModel(make_spec("lfp", "conv", ("readout",))), distillation_batch(), DRAW)
+    terms = distillation(0.0)(CrossModalModel(make_spec("lfp", "conv", ("readout",))), distillation_batch(), DRAW)
     assert terms["alignment"].weight == 0 and terms["reconstruction"].total > 0
 
 
+def test_distillation_without_a_teacher_is_refused():
+    with pytest.raises(ValueError, match="needs the latents of a teacher"):
+        distillation(5.0).prepare(make_feed_batch(["a"], [5]), DRAW)
+
+
 def test_unused_session_gets_no_gradient():
-    model = NeuralModel(make_spec())
-    masked_autoencoding(0.6)(model, make_batch(["a"], [10]), DRAW)["reconstruction"].total.backward()
+    model = CrossModalModel(make_spec())
+    masked_autoencoding(0.6)(model, make_feed_batch(["a"], [10]), DRAW)["reconstruction"].total.backward()
     gradient = model.tokenizer.space.table.weight.grad
     assert gradient[0].abs().sum() > 0 and gradient[1:].abs().sum() == 0
 
 
-def model_with(*heads, modality="lfp", value="linear"):
+def model_with(*outputs, modality="lfp", embedding="linear"):
     torch.manual_seed(0)
-    spec = dataclasses.replace(make_spec(modality, value, heads), behavior=("vx", "vy") if "behavior" in heads else ())
-    return NeuralModel(spec)
+    behavior = ("vx", "vy") if "behavior" in outputs else ()
+    return CrossModalModel(make_spec(modality, embedding, outputs, behavior))
 
 
 def behaving(batch):
     """The batch with behavior, of which the first bins are lost."""
-    behavior = torch.randn(sum(batch.bins), 2, generator=torch.Generator().manual_seed(2))
+    behavior = torch.randn(sum(batch.tokens.bins), 2, generator=torch.Generator().manual_seed(2))
     behavior[:3, 0] = torch.nan
-    return dataclasses.replace(batch, behavior=behavior)
+    return with_behavior(batch, behavior)
+
+
+def with_behavior(batch, behavior):
+    return dataclasses.replace(batch, tokens=dataclasses.replace(batch.tokens, behavior=behavior))
 
 
 def test_behavior_regression_is_the_error_over_what_was_recorded():
-    model, batch = model_with("behavior"), behaving(make_batch(["a", "b"], [6, 4]))
+    model, batch = model_with("behavior"), behaving(make_feed_batch(["a", "b"], [6, 4]))
     term = behavior_regression()(model, batch, DRAW)["behavior"]
-    there = batch.behavior.isfinite()
-    expected = ((model.behavior(model.latents(batch)) - batch.behavior)[there] ** 2).sum()
+    behavior = batch.tokens.behavior
+    expected = ((model.behavior(model.latents(batch.tokens)) - behavior)[behavior.isfinite()] ** 2).sum()
     torch.testing.assert_close(term.total, expected)
     assert term.count == 17
     term.total.backward()
@@ -117,14 +123,14 @@ def test_behavior_regression_is_the_error_over_what_was_recorded():
 
 
 def test_behavior_lost_throughout_a_batch_counts_for_nothing():
-    batch = behaving(make_batch(["a"], [6]))
-    lost = dataclasses.replace(batch, behavior=torch.full_like(batch.behavior, torch.nan))
+    batch = behaving(make_feed_batch(["a"], [6]))
+    lost = with_behavior(batch, torch.full_like(batch.tokens.behavior, torch.nan))
     term = behavior_regression()(model_with("behavior"), lost, DRAW)["behavior"]
     assert term.total == 0 and term.count == 0
 
 
 def test_joint_supervision_adds_behavior_to_masked_autoencoding_unscaled():
-    model, batch = model_with("predictor", "behavior"), behaving(make_batch(["a"], [10]))
+    model, batch = model_with("predictor", "behavior"), behaving(make_feed_batch(["a"], [10]))
     terms = together(masked_autoencoding(0.6), behavior_regression())(model, batch, DRAW)
     assert set(terms) == {"reconstruction", "behavior"} and {t.weight for t in terms.values()} == {1.0}
     alone = masked_autoencoding(0.6)(model, batch, DRAW)["reconstruction"]
@@ -132,19 +138,18 @@ def test_joint_supervision_adds_behavior_to_masked_autoencoding_unscaled():
 
 
 def test_distillation_with_behavior_is_equation_3():
-    model = model_with("behavior", value="conv")
+    model = model_with("behavior", embedding="conv")
     batch = behaving(distillation_batch())
     terms = distillation_with_behavior(5.0)(model, batch, DRAW)
-    latents = model.latents(batch)
-    there = batch.behavior.isfinite()
-    mse = ((model.behavior(latents) - batch.behavior)[there] ** 2).mean()
-    cosine = torch.nn.functional.cosine_similarity(latents, batch.target).mean()
+    latents, behavior = model.latents(batch.tokens), batch.tokens.behavior
+    mse = ((model.behavior(latents) - behavior)[behavior.isfinite()] ** 2).mean()
+    cosine = torch.nn.functional.cosine_similarity(latents, batch.teacher_latents).mean()
     total = sum(t.weight * t.total / t.count for t in terms.values())
     torch.testing.assert_close(total, (mse + 5 * (1 - cosine)).to(total.dtype))
 
 
 def test_distillation_of_large_weight_turns_the_latents_to_the_teacher():
-    model, batch = model_with("readout", value="conv"), distillation_batch()
+    model, batch = model_with("readout", embedding="conv"), distillation_batch()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     far = distillation(1e4)(model, batch, DRAW)["alignment"]
     for _ in range(150):
@@ -159,9 +164,9 @@ def test_distillation_of_large_weight_turns_the_latents_to_the_teacher():
 def taught(epoch):
     """A student, its teacher, and their batch with the teacher's inputs."""
     pair = StudentAndTeacher(
-        model_with("readout", value="conv"), model_with("predictor", modality="spikes", value="count")
+        model_with("readout", embedding="conv"), model_with("predictor", modality="spikes", embedding="count")
     )
-    batch = dataclasses.replace(make_batch(["a", "b"], [6, 4]), teacher=make_batch(["a", "b"], [6, 4], "spikes"))
+    batch = make_feed_batch(["a", "b"], [6, 4], teacher_tokens=make_batch(["a", "b"], [6, 4], "spikes"))
     terms = unfrozen(distillation(5.0), 2)(pair, batch, Draw(0, epoch))
     sum(t.weight * t.total / t.count for t in terms.values()).backward()
     return pair, batch, terms
@@ -171,8 +176,8 @@ def taught(epoch):
 def test_frozen_teacher_gets_no_gradient_and_gives_what_was_kept(epoch):
     pair, batch, terms = taught(epoch)
     assert all(p.grad is None for p in pair.teacher.parameters())
-    kept = dataclasses.replace(batch, target=pair.teacher.latents(batch.teacher).detach())
-    expected = distillation(5.0)(pair.student, kept, DRAW)
+    latents = pair.teacher.latents(batch.teacher_tokens).detach()
+    expected = distillation(5.0)(pair.student, dataclasses.replace(batch, teacher_latents=latents), DRAW)
     assert all(torch.equal(terms[name].total, expected[name].total) for name in expected)
 
 
@@ -181,3 +186,46 @@ def test_unfrozen_teacher_learns_from_its_epoch_on_and_never_drops_out():
     learning = {n for n, p in pair.teacher.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert any(n.startswith("encoder.") for n in learning) and any(n.startswith("tokenizer.") for n in learning)
     assert pair.train().student.training and not pair.teacher.training
+
+
+def test_two_objectives_together_draw_different_dropout_masks():
+    batch = behaving(make_feed_batch(["a"], [10]))
+    noise = noise_of(batch.tokens)
+    batch = dataclasses.replace(batch, tokens=dataclasses.replace(batch.tokens, noise=noise))
+    masked, plain = together(masked_autoencoding(0.6), behavior_regression()).prepare(batch, DRAW)
+    assert torch.equal(masked.batch.noise, noise) and not torch.isin(plain.noise, noise).any()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MaskedAutoencoding(mask_ratio=0.6),
+        BehaviorRegression(),
+        MaskedAutoencodingWithBehavior(mask_ratio=0.6),
+        Distillation(alignment=5.0),
+        Distillation(alignment=5.0, unfreeze_epoch=2),
+        DistillationWithBehavior(alignment=5.0),
+    ],
+    ids=lambda c: c.name,
+)
+def test_every_objective_trains_the_outputs_that_it_needs(config):
+    needs = config.needs
+    outputs = [name for name in ("predictor", "readout", "behavior") if getattr(needs, name)]
+    model = model_with(*outputs, embedding="conv")
+    batch = behaving(distillation_batch())
+    objective = build_objective(config)
+    trained = model
+    if getattr(config, "unfreeze_epoch", None) is not None:
+        batch = dataclasses.replace(batch, teacher_tokens=make_batch(["a", "b"], [6, 4], "spikes"))
+        trained = StudentAndTeacher(model, model_with("predictor", modality="spikes", embedding="count"))
+    terms = objective(trained, batch, DRAW)
+    sum(t.weight * t.total / t.count for t in terms.values()).backward()
+    assert set(terms) == set(objective.weights)
+    assert all(getattr(model, name).weight.grad is not None for name in outputs if name != "predictor")
+    assert all(p.grad is not None for p in model.encoder.parameters())
+
+
+def test_every_objective_has_one_line_in_the_table():
+    assert {name: cls.__dataclass_fields__["name"].default for name, cls in OBJECTIVES.items()} == {
+        name: name for name in OBJECTIVES
+    }

@@ -16,21 +16,24 @@ import torch
 
 from raydistill.bench import Report, versions
 from raydistill.bench.machine import copy_gb_per_s
+from raydistill.bench.model import masked_model
 from raydistill.config.engine import EngineConfig
 from raydistill.config.training import TrainingConfig
+from raydistill.feed.feed import FeedBatch
 from raydistill.feed.tokens import pack
-from raydistill.models.crossmodal.config import PRESETS, ModelConfig
-from raydistill.models.crossmodal.model import ModelSpec, NeuralModel, inputs_of
+from raydistill.models.crossmodal.config import PRESETS, CrossModalSettings
+from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.inputs import inputs_of
 from raydistill.objectives import Draw, masked_autoencoding
 from raydistill.store.session import Segment
-from raydistill.training.checkpoint import Progress, Saver, copied
-from raydistill.training.loop import Pass
+from raydistill.training.checkpoint import Saver, TrainingState, copied
+from raydistill.training.loop import Pass, prepare
 from raydistill.training.optim import build_optimizer, set_schedule
 
 
 def bench_checkpoint(
     *,
-    config: ModelConfig = PRESETS["paper"],
+    config: CrossModalSettings = PRESETS["paper"],
     warmup: int = 1,
     repeats: int = 5,
     say: Callable[[str], None] = lambda text: None,
@@ -62,27 +65,28 @@ def bench_checkpoint(
     )
 
 
-def _after_one_step(config: ModelConfig) -> tuple[NeuralModel, torch.optim.Optimizer]:
+def _after_one_step(config: CrossModalSettings) -> tuple[CrossModalModel, torch.optim.Optimizer]:
     """A model of spikes and its optimizer after one step on four segments of ten bins."""
-    spec = ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions={"s": 2})
+    spec = masked_model(config, "spikes", {"s": 2})
     recipe, objective = TrainingConfig(precision="fp32"), masked_autoencoding(0.6)
     torch.manual_seed(0)
-    model = NeuralModel(spec).train()
+    model = CrossModalModel(spec).train()
     optimizer = build_optimizer(model, recipe)
     set_schedule(optimizer, recipe, 0)
     spikes = np.random.default_rng(0).poisson(0.2, (4, 10, 2 * config.spikes_patch)).astype(np.uint8)
     inputs = inputs_of(spec, [])
-    batch = pack([inputs.tokenize(Segment("s", i, "train", 0.0, one, None, None)) for i, one in enumerate(spikes)])
+    tokens = pack([inputs.tokenize(Segment("s", i, "train", 0.0, one, None, None)) for i, one in enumerate(spikes)])
     draw = Draw(0, 0)
-    Pass(model, objective)(objective.prepare(batch, draw), draw).sum().backward()
+    (batch,) = prepare(objective, [FeedBatch(tokens=tokens)], draw, "cpu")
+    Pass(model, objective)(batch.inputs, draw).sum().backward()
     optimizer.step()
     optimizer.zero_grad()
     return model, optimizer
 
 
-def _save_s(folder: Path, epoch: int, model: NeuralModel, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
+def _save_s(folder: Path, epoch: int, model: CrossModalModel, optimizer: torch.optim.Optimizer) -> tuple[float, float]:
     """Seconds that the loop was stopped, and seconds until the checkpoint was complete."""
-    progress, best = Progress(epoch=epoch), copied(model.state_dict())
+    progress, best = TrainingState(epoch=epoch), copied(model.state_dict())
     with Saver(folder, EngineConfig(), steps=1) as saver:
         started = time.perf_counter()
         saver.save(progress, model, best, optimizer)

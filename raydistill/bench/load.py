@@ -29,7 +29,7 @@ from raydistill.feed.feed import Feed
 from raydistill.feed.placement import SPLITS, Share, open_feed
 from raydistill.feed.reading import read_directly, read_through_ray
 from raydistill.feed.tokens import Inputs
-from raydistill.models.crossmodal.config import ModelConfig, patch_widths
+from raydistill.models.crossmodal.config import PRESETS, configure
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 
@@ -90,7 +90,7 @@ class Load:
 
     @cached_property
     def share(self) -> Share:
-        widths = patch_widths(ModelConfig(), self.modality)
+        widths = configure(PRESETS["paper"], self.modality, "linear").inputs.widths(bands=1)
         return Share(entries=tuple(self.entries), inputs=Inputs(modality=self.modality, widths=widths))
 
     @cached_property

@@ -13,12 +13,14 @@ import torch
 
 from raydistill.bench import Report, versions
 from raydistill.bench.corpus import corpus
+from raydistill.bench.model import masked_model
 from raydistill.config.engine import EngineConfig
 from raydistill.config.training import TrainingConfig
 from raydistill.feed.placement import Share, open_feed
 from raydistill.feed.reading import read_directly
 from raydistill.models.crossmodal.config import PRESETS
-from raydistill.models.crossmodal.model import ModelSpec, NeuralModel, inputs_of
+from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.inputs import inputs_of
 from raydistill.objectives import masked_autoencoding
 from raydistill.store.store import Store
 from raydistill.training.history import HISTORY, read_history
@@ -61,16 +63,16 @@ def bench_streaming(
 
 
 def _train(store: Store, folder: Path, recipe: TrainingConfig, engine: EngineConfig) -> None:
-    entries, config = store.entries(), PRESETS["tiny"]
-    sessions = {e.session: -(-e.n_channels // config.lfp_patch) for e in entries}
-    spec = ModelSpec(config=config, modality="lfp", value="linear", heads=("predictor",), sessions=sessions)
+    entries, settings = store.entries(), PRESETS["tiny"]
+    sessions = {e.session: -(-e.n_channels // settings.lfp_patch) for e in entries}
+    spec = masked_model(settings, "lfp", sessions)
     share = Share(entries=tuple(entries), inputs=inputs_of(spec, entries))
     feed, _ = open_feed(share, read_directly(store, entries), batch=recipe.batch, seed=0, engine=engine)
     torch.manual_seed(0)
     folder.mkdir()
     train(
         Training(
-            model=NeuralModel(spec),
+            model=CrossModalModel(spec),
             objective=masked_autoencoding(recipe.mask_ratio),
             feed=feed,
             recipe=recipe,

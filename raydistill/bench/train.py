@@ -12,15 +12,19 @@ import numpy as np
 import torch
 
 from raydistill.bench import Report, versions
+from raydistill.bench.model import masked_model
 from raydistill.config.training import TrainingConfig
 from raydistill.errors import ConfigError
+from raydistill.feed.feed import FeedBatch
 from raydistill.feed.tokens import Batch, pack
-from raydistill.models.crossmodal.config import PRESETS, ModelConfig
-from raydistill.models.crossmodal.model import ModelSpec, NeuralModel, inputs_of
+from raydistill.models.crossmodal.config import PRESETS, CrossModalSettings
+from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.inputs import inputs_of
 from raydistill.models.layers.precision import has_bf16
+from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Draw, masked_autoencoding
 from raydistill.store.session import Segment
-from raydistill.training.loop import Pass
+from raydistill.training.loop import Pass, prepare
 from raydistill.training.optim import build_optimizer, set_schedule
 
 MATRIX = 2048
@@ -35,7 +39,7 @@ def bench_train(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     compiled: bool = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    config: ModelConfig = PRESETS["paper"],
+    config: CrossModalSettings = PRESETS["paper"],
     matrix: int = MATRIX,
     warmup: int = 2,
     repeats: int = 7,
@@ -60,13 +64,13 @@ def bench_train(
     """
     device = _available_device(device)
     precision = _available_precision(precision, device)
-    spec = ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions={"s": 2})
+    spec = masked_model(config, "spikes", {"s": 2})
     recipe = TrainingConfig(precision=precision)
     torch.manual_seed(0)
-    model = NeuralModel(spec).to(device).train()
+    model = CrossModalModel(spec).to(device).train()
     objective = masked_autoencoding(recipe.mask_ratio)
-    batch = objective.prepare(_batch(spec, segments, bins), Draw(0, 0)).to(device)
-    count = objective.counts(batch)["reconstruction"]
+    (batch,) = prepare(objective, [FeedBatch(tokens=_batch(spec, segments, bins))], Draw(0, 0), device)
+    count = objective.counts(batch.inputs)["reconstruction"]
     optimizer = build_optimizer(model, recipe)
     set_schedule(optimizer, recipe, 0)
     forward = Pass(model, objective)
@@ -74,8 +78,9 @@ def bench_train(
         model.encoder.compile()
         model.predictor.transformer.compile()
         say("compiling: a minute or two")
-    seconds = _seconds(lambda: _step(forward, model, optimizer, batch, recipe, device, count), device, warmup, repeats)
-    n_tokens = len(batch.time)
+    step = lambda: _step(forward, model, optimizer, batch.inputs, recipe, device, count)  # noqa: E731
+    seconds = _seconds(step, device, warmup, repeats)
+    n_tokens = batch.n_tokens
     f32 = _matmul_gflops(torch.float32, matrix, device)
     peak = _matmul_gflops(torch.bfloat16, matrix, device) if precision == "bf16" else f32
     rate = step_flops(config, recipe.mask_ratio, segments, n_tokens // segments) / seconds / 1e9
@@ -117,7 +122,7 @@ def _available_precision(precision: Literal["auto", "fp32", "bf16"], device: str
     return precision
 
 
-def step_flops(config: ModelConfig, mask_ratio: float, segments: int, length: int) -> float:
+def step_flops(config: CrossModalSettings, mask_ratio: float, segments: int, length: int) -> float:
     """Multiplications and additions of one training step in encoder and predictor, without embeddings and norms.
 
     Args:
@@ -143,9 +148,9 @@ def _batch(spec: ModelSpec, segments: int, bins: int) -> Batch:
     return pack([inputs.tokenize(segment) for segment in examples])
 
 
-def _step(forward, model, optimizer, batch, recipe, device, count):
+def _step(forward, model, optimizer, inputs, recipe, device, count):
     with torch.autocast(device, torch.bfloat16, enabled=recipe.precision == "bf16"):
-        total = forward(batch, Draw(0, 0)).sum()
+        total = forward(inputs, Draw(0, 0)).sum()
     (total / count).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
     optimizer.step()

@@ -15,13 +15,14 @@ from statistics import median
 
 from raydistill.bench import Report, versions
 from raydistill.bench.corpus import corpus
+from raydistill.bench.model import masked_model
 from raydistill.cluster import connected
 from raydistill.config.engine import EngineConfig
+from raydistill.config.objectives import MaskedAutoencoding
 from raydistill.config.training import RECIPES, TrainingConfig
-from raydistill.models.crossmodal.config import PRESETS, ModelConfig
-from raydistill.models.crossmodal.model import ModelSpec
-from raydistill.objectives import masked_autoencoding
+from raydistill.models.crossmodal.config import PRESETS, CrossModalSettings
 from raydistill.store.store import Store
+from raydistill.training.assemble import TrainingTask
 from raydistill.training.distributed import DistributedTraining, train_on_workers
 from raydistill.training.history import append_history, read_history
 
@@ -35,7 +36,7 @@ def bench_workers(
     seconds: float = 60.0,
     epochs: int = 4,
     batch: int = RECIPES["small"].pretraining.batch,
-    config: ModelConfig = PRESETS["small"],
+    config: CrossModalSettings = PRESETS["small"],
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Medians over the epochs after the first.
@@ -56,7 +57,7 @@ def bench_workers(
             for _, outcome in train_on_workers([training], folder / "ray"):
                 if isinstance(outcome, Exception):
                     raise outcome
-            figures[workers] = _epoch_figures(training.folder, called)
+            figures[workers] = _epoch_figures(training.task.folder, called)
         say("reporting")
         report_s, ray_report_s = _report_s(folder), _ray_report_s(folder / "reports")
     one, two = figures[1], figures[2]
@@ -80,24 +81,22 @@ def bench_workers(
 
 
 def _training(
-    store: Store, folder: Path, recipe: TrainingConfig, config: ModelConfig, workers: int
+    store: Store, folder: Path, recipe: TrainingConfig, config: CrossModalSettings, workers: int
 ) -> DistributedTraining:
     entries = store.entries()
     sessions = {e.session: -(-e.n_units // config.spikes_patch) for e in entries}
     folder.mkdir()
-    return DistributedTraining(
-        spec=ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions=sessions),
-        objective=masked_autoencoding(recipe.mask_ratio),
-        store=store.uri,
-        entries=tuple(entries),
-        recipe=recipe,
+    task = TrainingTask(
+        spec=masked_model(config, "spikes", sessions),
+        objective=MaskedAutoencoding(mask_ratio=recipe.mask_ratio),
+        recipe=recipe.recipe,
         engine=EngineConfig(micro_batch=_MICRO_BATCH, checkpoint_every=1),
         seed=0,
+        store=store.uri,
+        entries=tuple(entries),
         folder=folder,
-        workers=(workers, workers),
-        use_gpu=False,
-        max_failures=0,
     )
+    return DistributedTraining(task=task, workers=(workers, workers), use_gpu=False, max_failures=0)
 
 
 def _epoch_figures(folder: Path, called: float) -> dict[str, float]:

@@ -1,14 +1,14 @@
 """How a model is trained, and the presets that supply the values (spec C)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from raydistill.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingConfig:
-    """One training's recipe (spec C). The defaults are the paper's for a single session."""
+class Recipe:
+    """How the weights of one training are optimised. The defaults are the paper's for a single session (A.4)."""
 
     epochs: int = 400
     batch: int = 32
@@ -26,17 +26,33 @@ class TrainingConfig:
     patience: int = 50
     """Epochs without a better validation loss before training stops; the best epoch's weights are kept."""
     clip: float | None = 1.0
+    """Largest norm of the gradient; null: it is not clipped."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """bf16 is mixed precision where the hardware multiplies in bfloat16, and fp32 elsewhere."""
-    mask_ratio: float = 0.6
-    alignment: float = 5.0
-    """Weight of the cosine term of Eq. 1."""
 
     def __post_init__(self):
         if self.epochs < 1 or self.batch < 1:
             raise ConfigError(f"`epochs` and `batch` must be at least 1, but got ({self.epochs=}, {self.batch=})")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig(Recipe):
+    """What `training:` of a sweep may set: the recipe, and the settings of the usual objectives."""
+
+    mask_ratio: float = 0.6
+    """Fraction of the tokens that masked autoencoding masks."""
+    alignment: float = 5.0
+    """Weight of the cosine term of Eq. 1."""
+
+    def __post_init__(self):
+        # dataclasses with slots are made anew, so `super()` without arguments does not find its class
+        Recipe.__post_init__(self)
         if not 0 < self.mask_ratio < 1:
-            raise ConfigError(f"`mask_ratio` must lie between 0 and 1, but got {self.mask_ratio}")
+            raise ConfigError(f"`mask_ratio` must be between 0 and 1, but got {self.mask_ratio}")
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,8 +14,10 @@ import torch
 from raydistill.errors import DataError, suggest
 from raydistill.evaluation.latents import latents_of, score_by_head, score_by_least_squares
 from raydistill.evaluation.sequences import Keeper, Sequences
-from raydistill.models.crossmodal.model import Inputs, NeuralModel, inputs_of
+from raydistill.feed.tokens import Inputs
+from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.files import load_model
+from raydistill.models.inputs import inputs_of
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment, bin_centres_s
 from raydistill.store.store import Store
@@ -25,7 +27,7 @@ from raydistill.store.store import Store
 class Decoder:
     """A model on a session, ready to read behavior from it."""
 
-    model: NeuralModel
+    model: CrossModalModel
     entry: Entry
     inputs: Inputs
     columns: tuple[str, ...]
@@ -127,7 +129,7 @@ def write_parquet(decoder: Decoder, decoded: Decoded, path: Path) -> Path:
     return path
 
 
-def _opened(folder: Path, store: Store, session: str, known: str | None) -> tuple[NeuralModel, Entry]:
+def _opened(folder: Path, store: Store, session: str, known: str | None) -> tuple[CrossModalModel, Entry]:
     model, entry = load_model(folder), store.entry(session)
     needed = {"spikes": entry.n_units, "lfp": entry.n_channels}
     for modality in ("spikes", "lfp") if model.spec.modality == "multimodal" else (model.spec.modality,):

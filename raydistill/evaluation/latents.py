@@ -11,7 +11,7 @@ import torch
 from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
 from raydistill.evaluation.sequences import Keeper
 from raydistill.feed.tokens import Inputs, pack
-from raydistill.models.crossmodal.model import NeuralModel
+from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 from raydistill.store.store import Store
@@ -20,7 +20,7 @@ BATCH = 32  # segments encoded at once; does not change the latents
 
 
 @torch.no_grad()
-def latents_of(model: NeuralModel, segments: list[Segment], inputs: Inputs) -> Iterator[torch.Tensor]:
+def latents_of(model: CrossModalModel, segments: list[Segment], inputs: Inputs) -> Iterator[torch.Tensor]:
     """(T, D) latents of each segment, nothing masked, a batch at a time."""
     model.eval()
     tokens = [inputs.tokenize(s) for s in segments]
@@ -30,7 +30,7 @@ def latents_of(model: NeuralModel, segments: list[Segment], inputs: Inputs) -> I
 
 
 def score_by_least_squares(
-    model: NeuralModel, inputs: Inputs, store: Store, entry: Entry, columns, keeper: Keeper | None = None
+    model: CrossModalModel, inputs: Inputs, store: Store, entry: Entry, columns, keeper: Keeper | None = None
 ) -> Decoding:
     """Behavior by ordinary least squares from the latents (spec D1), under the session's protocol.
 
@@ -44,7 +44,7 @@ def score_by_least_squares(
 
 
 def score_by_head(
-    model: NeuralModel, inputs: Inputs, store: Store, entry: Entry, keeper: Keeper | None = None
+    model: CrossModalModel, inputs: Inputs, store: Store, entry: Entry, keeper: Keeper | None = None
 ) -> Decoding:
     """Behavior as the model's own head gives it."""
     columns = model.spec.behavior

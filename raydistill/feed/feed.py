@@ -1,9 +1,8 @@
-"""One worker's share of every global batch: from memory, or streamed from the store every epoch.
+"""The share of every global batch that one worker computes: from memory, or streamed from the store every epoch.
 
 Axes: T bins, D model width.
 """
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from typing import Protocol
 
 import torch
 
-from raydistill.feed.order import Row, Shards, in_batches
+from raydistill.feed.order import SegmentPlace, Shards, in_batches
 from raydistill.feed.reading import Reader
+from raydistill.feed.tensors import to_device
 from raydistill.feed.tokens import Batch, Tokens, pack
 from raydistill.store.catalogue import Part
 from raydistill.store.session import Segment
@@ -24,72 +24,87 @@ class Example:
     """One segment as a training needs it."""
 
     tokens: Tokens
-    target: torch.Tensor | None = None
+    teacher_latents: torch.Tensor | None = None
     """(T, D) latents of a frozen teacher."""
-    teacher: Tokens | None = None
-    """What a teacher that learns reads of it."""
+    teacher_tokens: Tokens | None = None
+    """The input of a teacher that is trained too."""
 
     def to(self, device: str) -> "Example":
-        moved = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return Example(**{name: value if value is None else value.to(device) for name, value in moved.items()})
+        return to_device(self, device)
 
 
-def collate(examples: Sequence[Example]) -> Batch:
+@dataclass(frozen=True, kw_only=True)
+class FeedBatch:
+    """The segments of one forward pass."""
+
+    tokens: Batch
+    teacher_latents: torch.Tensor | None = None
+    """(sum of T, D) latents of a frozen teacher."""
+    teacher_tokens: Batch | None = None
+    """The input of a teacher that is trained too."""
+    idle: bool = False
+    """The worker holds no segment of the global batch: these are a stand-in, and do not enter the loss."""
+
+
+def collate(examples: Sequence[Example], idle: bool = False) -> FeedBatch:
     """Pack examples into one batch, in the order given."""
-    batch = pack([e.tokens for e in examples])
-    if examples[0].target is not None:
-        batch = dataclasses.replace(batch, target=torch.cat([e.target for e in examples]))
-    if examples[0].teacher is not None:
-        batch = dataclasses.replace(batch, teacher=pack([e.teacher for e in examples]))
-    return batch
+    latents = [e.teacher_latents for e in examples if e.teacher_latents is not None]
+    teacher_tokens = [e.teacher_tokens for e in examples if e.teacher_tokens is not None]
+    return FeedBatch(
+        tokens=pack([e.tokens for e in examples]),
+        teacher_latents=torch.cat(latents) if latents else None,
+        teacher_tokens=pack(teacher_tokens) if teacher_tokens else None,
+        idle=idle,
+    )
 
 
-class Source(Protocol):
-    """Where a worker's examples come from."""
+class ExampleSource(Protocol):
+    """Where a worker reads its examples from."""
 
-    def examples(self, split: str, rows: Sequence[Row]) -> Iterator[Example]:
-        """Those of `rows`, in that order."""
+    def examples(self, split: str, places: Sequence[SegmentPlace]) -> Iterator[Example]:
+        """The examples at `places`, in that order."""
+        ...
 
 
-class Kept:
-    """Examples in memory: on the device, or on the host."""
+class InMemory:
+    """Examples that are kept on the device or on the host."""
 
-    def __init__(self, examples: dict[str, dict[Row, Example]]):
+    def __init__(self, examples: dict[str, dict[SegmentPlace, Example]]):
         self._examples = examples
 
-    def examples(self, split: str, rows: Sequence[Row]) -> Iterator[Example]:
-        return (self._examples[split][row] for row in rows)
+    def examples(self, split: str, places: Sequence[SegmentPlace]) -> Iterator[Example]:
+        return (self._examples[split][place] for place in places)
 
 
-class Streamed:
-    """Parts read when the first of their rows is due, and let go after the last.
+class Streaming:
+    """Parts that are read when their first segment is due, and released after their last.
 
     Args:
-        parts: split -> all parts of the training set, as rows count them.
+        parts: split -> all parts of the training set, in the order by which places number them.
     """
 
     def __init__(self, read: Reader, parts: dict[str, list[Part]], make: Callable[[Segment], Example]):
         self._read, self._parts, self._make = read, parts, make
 
-    def examples(self, split: str, rows: Sequence[Row]) -> Iterator[Example]:
-        left = Counter(row.part for row in rows)  # keeps the order of first need
-        incoming = zip(list(left), self._read([self._parts[split][p] for p in left]), strict=True)
+    def examples(self, split: str, places: Sequence[SegmentPlace]) -> Iterator[Example]:
+        remaining = Counter(place.part for place in places)  # in the order in which parts are first needed
+        incoming = zip(list(remaining), self._read([self._parts[split][p] for p in remaining]), strict=True)
         opened: dict[int, list[Segment]] = {}
-        for part, row in rows:
+        for part, row in places:
             while part not in opened:
                 number, segments = next(incoming)
                 opened[number] = segments
             yield self._make(opened[part][row])
-            left[part] -= 1
-            if not left[part]:
+            remaining[part] -= 1
+            if not remaining[part]:
                 del opened[part]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """What one worker trains and validates on, in the order that all workers share."""
+    """The batches that one worker trains and validates on, in an order that all workers share."""
 
-    source: Source
+    source: ExampleSource
     train_shards: Shards
     valid_shards: Shards
     batch: int
@@ -100,24 +115,24 @@ class Feed:
     workers: int = 1
     micro_batch: int | None = None
     """Segments in one forward pass; all of the worker's share by default."""
-    owners: Sequence[str] = ()
+    part_sessions: Sequence[str] = ()
     """Session of each part of the train split."""
 
     @property
     def steps(self) -> int:
-        """Global batches of an epoch."""
+        """Global batches per epoch."""
         return -(-sum(self.train_shards.sizes) // self.batch)
 
-    def train(self, epoch: int, start: int = 0) -> Iterator[list[Batch]]:
+    def train(self, epoch: int, start: int = 0) -> Iterator[list[FeedBatch]]:
         """This worker's share of each global batch of an epoch from step `start` on, in micro-batches.
 
-        A worker without a segment in a global batch gets one that is marked `idle`.
+        A worker that holds no segment of a global batch gets one that is marked `idle`.
         """
-        held = set(self.train_shards.held(self.rank, self.workers))
-        batches = self._global_batches(epoch)[start:]
-        shares = [[row for row in batch if row.part in held] for batch in batches]
+        own_parts = set(self.train_shards.parts_of(self.rank, self.workers))
+        global_batches = self._global_batches(epoch)[start:]
+        shares = [[place for place in batch if place.part in own_parts] for batch in global_batches]
         examples = self.source.examples("train", list(chain.from_iterable(shares)))
-        last = None
+        last: Example | None = None
         for share in shares:
             own = list(islice(examples, len(share)))
             if own:
@@ -127,18 +142,19 @@ class Feed:
                 if last is None:
                     last = next(examples)
                     examples = chain([last], examples)
-                yield [dataclasses.replace(collate([last]), idle=True)]
+                yield [collate([last], idle=True)]
 
-    def valid(self) -> Iterator[Batch]:
+    def valid(self) -> Iterator[FeedBatch]:
         """The segments of the validation fold that this worker holds, in stored order."""
         shards = self.valid_shards
-        rows = [Row(p, r) for p in shards.held(self.rank, self.workers) for r in range(shards.sizes[p])]
-        examples = self.source.examples("valid", rows)
-        return (collate(list(islice(examples, len(batch)))) for batch in in_batches(rows, self._micro))
+        own_parts = shards.parts_of(self.rank, self.workers)
+        places = [SegmentPlace(part, row) for part in own_parts for row in range(shards.sizes[part])]
+        examples = self.source.examples("valid", places)
+        return (collate(list(islice(examples, len(batch)))) for batch in in_batches(places, self._micro))
 
     def sessions(self, epoch: int, step: int) -> list[str]:
         """The sessions in one global batch."""
-        return sorted({self.owners[row.part] for row in self._global_batches(epoch)[step]})
+        return sorted({self.part_sessions[place.part] for place in self._global_batches(epoch)[step]})
 
     @property
     def _micro(self) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 SHARDS = 32
 
 
-class Row(NamedTuple):
+class SegmentPlace(NamedTuple):
     """One segment by its place: row `row` of part `part`."""
 
     part: int
@@ -35,24 +35,27 @@ class Shards:
     @classmethod
     def deal(cls, sizes: Sequence[int], weights: Sequence[int]) -> "Shards":
         """Balanced by weight: the heaviest part goes to the lightest shard, ties in order."""
-        dealt, loads = [[] for _ in range(SHARDS)], [0] * SHARDS
+        dealt: list[list[int]] = [[] for _ in range(SHARDS)]
+        loads = [0] * SHARDS
         for part in sorted(range(len(weights)), key=lambda p: (-weights[p], p)):
             shard = min(range(SHARDS), key=lambda s: (loads[s], s))
             dealt[shard].append(part)
             loads[shard] += weights[part]
         return cls(tuple(sizes), tuple(tuple(sorted(parts)) for parts in dealt if parts))
 
-    def held(self, rank: int, workers: int) -> list[int]:
-        """The parts of one worker."""
+    def parts_of(self, rank: int, workers: int) -> list[int]:
+        """The parts that one worker holds."""
         return sorted(part for shard in self.shards[rank::workers] for part in shard)
 
-    def epoch(self, seed: int, epoch: int) -> list[Row]:
+    def epoch(self, seed: int, epoch: int) -> list[SegmentPlace]:
         """All rows of all parts, in the order of this epoch."""
         turn = int(np.random.default_rng([seed, epoch]).integers(len(self.shards)))
         rows, positions = [], []
         for shard, parts in enumerate(self.shards):
             random = np.random.default_rng([seed, epoch, shard])
-            own = [Row(p, int(r)) for p in random.permutation(parts) for r in random.permutation(self.sizes[p])]
+            own = [
+                SegmentPlace(p, int(r)) for p in random.permutation(parts) for r in random.permutation(self.sizes[p])
+            ]
             # Phases are spread evenly, so that shards, and with them the workers, take turns. (rows,) in [0, 1)
             phase = ((shard + turn) % len(self.shards) + 0.5) / len(self.shards)
             positions.append((np.arange(len(own)) + phase) / len(own))
@@ -60,6 +63,6 @@ class Shards:
         return [rows[i] for i in np.argsort(np.concatenate(positions), kind="stable")]
 
 
-def in_batches(rows: Sequence[Row], batch: int) -> list[Sequence[Row]]:
+def in_batches(rows: Sequence[SegmentPlace], batch: int) -> list[Sequence[SegmentPlace]]:
     """Consecutive runs of `batch` rows; the last may be shorter, none is dropped."""
     return [rows[i : i + batch] for i in range(0, len(rows), batch)]

@@ -2,7 +2,8 @@
 
 
 def patches_per_bin(widths: tuple[int, ...], modality: str, n_units: int, n_channels: int) -> int:
-    """P of a session with so many units and LFP channels."""
+    """Patches per bin (P) of a session with this many units and LFP channels."""
+    columns: tuple[int, ...]
     if modality != "multimodal":
         columns = (n_units,) if modality == "spikes" else (n_channels,)
     else:

@@ -1,4 +1,4 @@
-"""Doing the next pieces of work in a thread while the current one is used."""
+"""Preparing the next items in a thread while the current one is used."""
 
 import queue
 import threading
@@ -9,10 +9,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Ahead(Iterator[T]):
-    """Iterates in a thread of its own, `depth` items ahead, and counts how long its user had to wait.
+class Prefetcher(Iterator[T]):
+    """Iterates in its own thread, up to `depth` items ahead, and measures how long the consumer waited.
 
-    What the thread raises is raised where the item is asked for. Use as a context: leaving it ends the thread.
+    An error in the thread is raised where the item is requested. Use as a context manager: leaving it ends the thread.
     """
 
     def __init__(self, items: Iterable[T], depth: int = 2):
@@ -21,7 +21,7 @@ class Ahead(Iterator[T]):
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(items,), daemon=True)
 
-    def __enter__(self) -> "Ahead[T]":
+    def __enter__(self) -> "Prefetcher[T]":
         self._thread.start()
         return self
 
@@ -43,14 +43,14 @@ class Ahead(Iterator[T]):
                 if not self._put(("item", item)):
                     return
             self._put(("end", None))
-        except BaseException as err:  # an error of the items belongs to whoever uses them
+        except BaseException as err:  # the consumer raises it
             self._put(("error", err))
 
-    def _put(self, told) -> bool:
-        """False once nobody waits for it any more."""
+    def _put(self, entry) -> bool:
+        """False when the consumer has left."""
         while not self._left.is_set():
             try:
-                self._items.put(told, timeout=0.05)
+                self._items.put(entry, timeout=0.05)
                 return True
             except queue.Full:
                 continue

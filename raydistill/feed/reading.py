@@ -11,8 +11,10 @@ from raydistill.store.session import Segment
 from raydistill.store.store import Store
 from raydistill.store.table import segments_from_table
 
-TASKS, PARTS_PER_TASK = 4, 4  # of Ray Data: no fewer tasks where there are so many parts, and no more parts in one
-AHEAD = 4  # part files that are being read while one is used
+TASKS, PARTS_PER_TASK = 4, 4
+"""Ray Data gets at least this many tasks, if there are as many parts, and at most this many parts per task."""
+AHEAD = 4
+"""Part files that are read while one is used."""
 
 Reader = Callable[[list[Part]], Iterator[list[Segment]]]
 """The segments of each part, part after part in the order given, each in stored order."""
@@ -20,13 +22,13 @@ Reader = Callable[[list[Part]], Iterator[list[Segment]]]
 
 def read_directly(store: Store, entries: list[Entry]) -> Reader:
     """Reads with pyarrow in this process, a few parts ahead."""
-    owner = _owners(entries)
+    entry_of = _entries_by_part(entries)
 
     def read(parts):
         with ThreadPoolExecutor(AHEAD) as pool:
-            waiting = deque()
+            waiting: deque = deque()
             for part in parts:
-                waiting.append((pool.submit(store.table, part, owner[part.path]), owner[part.path]))
+                waiting.append((pool.submit(store.table, part, entry_of[part.path]), entry_of[part.path]))
                 if len(waiting) > AHEAD:
                     yield _segments(*waiting.popleft())
             while waiting:
@@ -40,42 +42,42 @@ def _segments(future, entry):
 
 
 def read_through_ray(store: Store, entries: list[Entry]) -> Reader:
-    """Reads through Ray Data, whose tasks decode the files wherever the cluster has a core to spare.
+    """Reads through Ray Data, whose tasks decode the files wherever the cluster has an idle core.
 
-    A dataset a worker, not one split among all: `streaming_split` either drops what does not divide evenly or lets
-    one worker starve, and which segments a worker trains on has to follow from the catalogue alone.
+    Each worker has a dataset of its own: `streaming_split` of one dataset either drops what does not divide evenly or
+    starves one worker, and the segments that a worker trains on must follow from the catalogue alone.
     """
-    owner = _owners(entries)
+    entry_of = _entries_by_part(entries)
 
     def read(parts):
         from pyarrow import ArrowException
         from ray.exceptions import RayError
 
-        wanted = iter(parts)
+        remaining = iter(parts)
         opened: dict[str, list[Segment]] = {}
-        part = next(wanted, None)
+        part = next(remaining, None)
         try:
             for table in _dataset(store, parts).iter_batches(batch_size=None, batch_format="pyarrow"):
                 for path, rows in _by_part(table):
-                    opened.setdefault(path, []).extend(segments_from_table(rows, owner[path]))
+                    opened.setdefault(path, []).extend(segments_from_table(rows, entry_of[path]))
                 while part is not None and len(opened.get(part.path, ())) == len(part.numbers):
                     yield sorted(opened.pop(part.path), key=lambda s: s.number)
-                    part = next(wanted, None)
+                    part = next(remaining, None)
         except (RayError, ArrowException, OSError) as err:
-            for one in parts:  # Ray tells that a file cannot be read, but not in a way to show; reading it does
-                store.table(one, owner[one.path])
+            for one in parts:  # Ray's error is too long to show; reading the file directly gives a message of one line
+                store.table(one, entry_of[one.path])
             raise DataError(f"store {store.uri}: Ray Data could not read it ({type(err).__name__})") from err
         if part is not None:
             raise DataError(
                 f"store {store.uri}: {part.path} gave {len(opened.get(part.path, ()))} of its {len(part.numbers)} "
-                f"segments; ingest session {owner[part.path].session} again"
+                f"segments; ingest session {entry_of[part.path].session} again"
             )
 
     return read
 
 
 def _by_part(table):
-    """(path, rows) of each part in a block that may hold several; its rows lie together, and are not copied."""
+    """(path, rows) of each part in a block that may hold several; the rows of a part are adjacent, and not copied."""
     start = 0
     for path, run in groupby(table.column("path").to_pylist()):
         n_rows = len(list(run))
@@ -83,7 +85,7 @@ def _by_part(table):
         start += n_rows
 
 
-def _owners(entries: list[Entry]) -> dict[str, Entry]:
+def _entries_by_part(entries: list[Entry]) -> dict[str, Entry]:
     return {part.path: entry for entry in entries for part in entry.parts}
 
 
@@ -102,11 +104,11 @@ def _dataset(store: Store, parts: list[Part]):
         filesystem=store.folder.filesystem,
         partitioning=None,
         include_paths=True,
-        # Reading waits for the disk. With a whole CPU a task, workers that hold all others would starve it.
+        # Reading waits for the disk. With a whole CPU per task, workers that hold all others would starve it.
         num_cpus=0.25,
         # By default Ray would cut a part into several blocks, each of which costs the reader 20 ms.
         override_num_blocks=tasks,
-        # Ray ends idle processes beyond one a CPU. At a quarter of a CPU each, tasks would start more than that anew
-        # for every dataset: measured on two cores, 336 MB of parts took 5 to 13 s, and 2.1 s with this limit.
+        # Ray ends idle processes beyond one per CPU. At a quarter of a CPU each, tasks would start more than that
+        # again for every dataset: measured on two cores, 336 MB of parts took 5 to 13 s, and 2.1 s with this limit.
         concurrency=max(1, min(tasks, int(ray.cluster_resources().get("CPU", 1)))),
     )

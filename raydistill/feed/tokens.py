@@ -1,10 +1,9 @@
-"""Segments cut into tokens, and packed into batches without padding.
+"""Segments cut into tokens, and packed into batches without padding (docs/methods.md, Tokens).
 
 Axes: B segments, T bins, P patches per bin, S slots of a patch, G signals in a patch, N tokens of the batch, K behavior
 dimensions. Tokens are time-major: (t0 p0, t0 p1, ..., t1 p0, ...), one segment after another.
 """
 
-import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -12,7 +11,9 @@ from typing import Literal
 import numpy as np
 import torch
 
+from raydistill.errors import DataError
 from raydistill.feed.patches import patches_per_bin
+from raydistill.feed.tensors import to_device
 from raydistill.store.catalogue import Entry, Normalisation
 from raydistill.store.session import Segment
 
@@ -37,14 +38,10 @@ class Tokens:
     def n_patches(self) -> int:
         return len(self.slots)
 
-    def to(self, device: str) -> "Tokens":
-        behavior = None if self.behavior is None else self.behavior.to(device)
-        return dataclasses.replace(self, values=self.values.to(device), behavior=behavior)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a model reads of its sessions' segments, and how it is cut into patches."""
+    """Which signals of a segment a model reads, and how they are cut into patches."""
 
     modality: str
     """spikes, lfp or multimodal."""
@@ -54,16 +51,16 @@ class Inputs:
     spikes_norm: dict[str, Normalisation] = field(default_factory=dict)
     """Session -> mean and SD of each unit's counts; multimodal input is z-scored throughout."""
     behavior: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Session -> columns of behavior to take, in this order; of other sessions none."""
+    """Session -> indices of the behavior columns, in this order; sessions that are missing here give no behavior."""
     spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
-    """Of multimodal input: as recorded, or, for spikes that are lost, their mean (zero after z-scoring) or none."""
+    """Of multimodal input: as recorded; for a test without spikes, their mean (zero after z-scoring) or no spike."""
 
     def tokenize(self, segment: Segment) -> Tokens:
         """Cut a segment's (T, C) signals into patches."""
         signals = self._signals(segment)
         n_bins = len(signals[0])
         n_patches = max(-(-x.shape[1] // w) for x, w in zip(signals, self.widths, strict=True))
-        first = np.arange(n_patches)[:, None] * np.array(self.widths)  # (P, G)
+        first = np.arange(n_patches)[:, None] * np.array(self.widths)  # (P, G) first column of each patch
         slots = np.clip(np.array([x.shape[1] for x in signals]) - first, 0, self.widths)
         cut = [_cut(x, n_patches, w) for x, w in zip(signals, self.widths, strict=True)]
         # G of (T, P, w) -> (T * P, S)
@@ -76,27 +73,35 @@ class Inputs:
             n_bins,
             slots,
             self.widths,
-            torch.from_numpy(segment.behavior[:, columns]) if columns else None,
+            torch.from_numpy(segment.behavior[:, columns]) if columns and segment.behavior is not None else None,
         )
 
     def patches_of(self, entry: Entry) -> int:
-        """P of a session."""
+        """Patches per bin (P) of a session."""
         return patches_per_bin(self.widths, self.modality, entry.n_units, entry.n_channels)
 
     def bytes_per_bin(self, entry: Entry) -> int:
-        """What a bin of a session takes in memory."""
+        """Memory of one bin of a session."""
         size = {"spikes": 1, "lfp": np.dtype(entry.config["lfp_dtype"]).itemsize}.get(self.modality, 4)
         return self.patches_of(entry) * sum(self.widths) * size + 4 * len(self.behavior.get(entry.session, ()))
 
     def _signals(self, segment: Segment) -> list[np.ndarray]:
+        """(T, C) of each signal that fills slots of its own."""
         if self.modality != "multimodal":
-            return [getattr(segment, self.modality)]
+            return [_present(segment, self.modality)]
+        counts, lfp = _present(segment, "spikes"), _present(segment, "lfp")
         norm = self.spikes_norm[segment.session]
-        mean, std = np.float32(norm.mean), np.float32(norm.std)
-        spikes = {"recorded": segment.spikes, "mean": mean, "silence": np.float32(0)}[self.spikes_as]
-        spikes = np.broadcast_to((spikes - mean) / std, segment.spikes.shape).astype(np.float32)
-        both = [spikes, segment.lfp]
-        return both if len(self.widths) == 2 else [np.concatenate(both, axis=1)]
+        mean, std = (np.asarray(values, dtype=np.float32) for values in (norm.mean, norm.std))
+        spikes: np.ndarray = {"recorded": counts, "mean": mean, "silence": np.zeros_like(mean)}[self.spikes_as]
+        zscored = np.broadcast_to((spikes - mean) / std, counts.shape).astype(np.float32)
+        return [zscored, lfp] if len(self.widths) == 2 else [np.concatenate([zscored, lfp], axis=1)]
+
+
+def _present(segment: Segment, modality: str) -> np.ndarray:
+    values = getattr(segment, modality)
+    if values is None:
+        raise DataError(f"session {segment.session} has no {modality}, which the model reads")
+    return values
 
 
 def _cut(values, n_patches, width):
@@ -131,33 +136,11 @@ class Batch:
     """T * P of each segment."""
     behavior: torch.Tensor | None = None
     """(sum of T, K) z-scored, NaN where lost."""
-    visible: torch.Tensor | None = None
-    """(N - M,) places of the tokens that a masked model sees, in order."""
-    dropped: torch.Tensor | None = None
-    """(M,) places of the others, in order."""
-    visible_lengths: tuple[int, ...] = ()
-    """Visible tokens of each segment."""
-    target: torch.Tensor | None = None
-    """(sum of T, D) the frozen teacher's pooled latents, for distillation."""
-    teacher: "Batch | None" = None
-    """The same segments as the teacher's input, where the teacher learns too."""
-    idle: bool = False
-    """The worker holds none of the global batch's segments; this one stands in and counts for nothing."""
+    noise: torch.Tensor | None = None
+    """(N,) int32, what dropout draws from (feed/noise.py); None: the batch is not trained on."""
 
     def to(self, device: str) -> "Batch":
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def pinned(self) -> "Batch":
-        """In memory that a GPU copies from while it computes; what lies on the GPU already stays there."""
-        return self._each(lambda tensor: tensor if tensor.is_cuda else tensor.pin_memory())
-
-    def _each(self, change) -> "Batch":
-        changed = {
-            f.name: value._each(change) if isinstance(value, Batch) else change(value)
-            for f in dataclasses.fields(self)
-            if isinstance(value := getattr(self, f.name), torch.Tensor | Batch)
-        }
-        return dataclasses.replace(self, **changed)
+        return to_device(self, device)
 
     @cached_property
     def valid(self) -> torch.Tensor:
@@ -168,10 +151,11 @@ class Batch:
 
 def pack(tokens: list[Tokens]) -> Batch:
     """Concatenate segments into one batch, in the order given."""
-    has_behavior = all(t.behavior is not None for t in tokens) and len({t.behavior.shape[1] for t in tokens}) == 1
+    behaviors = [t.behavior for t in tokens if t.behavior is not None]
+    has_behavior = len(behaviors) == len(tokens) and len({b.shape[1] for b in behaviors}) == 1
     values = torch.cat([t.values for t in tokens])
-    places = zip(*(_places(t.n_bins, t.slots.shape, t.slots.tobytes()) for t in tokens), strict=True)
-    time, patch, slots, patches = map(torch.cat, places)
+    positions = zip(*(_positions(t.n_bins, t.slots.shape, t.slots.tobytes()) for t in tokens), strict=True)
+    time, patch, slots, patches = map(torch.cat, positions)
     return Batch(
         values=values.float() if values.dtype == torch.float16 else values,
         time=time,
@@ -183,12 +167,12 @@ def pack(tokens: list[Tokens]) -> Batch:
         numbers=tuple(t.number for t in tokens),
         bins=tuple(t.n_bins for t in tokens),
         lengths=tuple(t.n_bins * t.n_patches for t in tokens),
-        behavior=torch.cat([t.behavior for t in tokens]) if has_behavior else None,
+        behavior=torch.cat(behaviors) if has_behavior else None,
     )
 
 
-@lru_cache(maxsize=256)  # made anew for every batch, they were two thirds of what packing it took
-def _places(n_bins: int, shape: tuple[int, int], slots: bytes) -> tuple[torch.Tensor, ...]:
+@lru_cache(maxsize=256)  # computed for every batch, they took two thirds of the time to pack it
+def _positions(n_bins: int, shape: tuple[int, int], slots: bytes) -> tuple[torch.Tensor, ...]:
     """`time`, `patch`, `slots` and `patches` of one segment's tokens, from its T and its (P, G) int64 slots."""
     n_patches = shape[0]
     cut = torch.frombuffer(bytearray(slots), dtype=torch.int64).view(shape)

@@ -2,16 +2,17 @@
 
 import torch
 
-from raydistill.feed.placement import Teacher
+from raydistill.feed.placement import TeacherEncoder as Teacher
 from raydistill.feed.tokens import pack
-from raydistill.models.crossmodal.model import NeuralModel, inputs_of
+from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.inputs import inputs_of
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 
 BATCH = 32  # segments encoded at once; does not change what is kept
 
 
-def frozen(teachers: dict[str, NeuralModel], entries: list[Entry], device: str = "cpu") -> Teacher:
+def frozen(teachers: dict[str, CrossModalModel], entries: list[Entry], device: str = "cpu") -> Teacher:
     """The teachers' pooled latents of segments, in host memory.
 
     Args:

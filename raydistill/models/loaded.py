@@ -7,8 +7,8 @@ import torch
 
 from raydistill.errors import DataError, suggest
 from raydistill.feed.tokens import Inputs, pack
-from raydistill.models.crossmodal.model import ModelSpec
 from raydistill.models.files import load_model as load_neural
+from raydistill.models.spec import ModelSpec
 from raydistill.store.catalogue import Normalisation
 from raydistill.store.session import Segment
 

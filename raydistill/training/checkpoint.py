@@ -1,8 +1,8 @@
-"""Checkpoints of a running job: written beside and renamed, so one that is there is whole.
+"""Checkpoints of a running job: written under a temporary name and renamed, so that each is complete.
 
     <job>/checkpoints/epoch-000012-step-00000/{model.safetensors, best.safetensors, optimizer.pt, progress.json}
 
-Randomness needs no saving: every step of every worker draws from (seed, epoch, step, rank) alone.
+Randomness needs no saving: order, masks and dropout are functions of (seed, epoch, segment).
 """
 
 import contextlib
@@ -26,15 +26,15 @@ Weights = dict[str, torch.Tensor]
 
 
 @dataclass
-class Progress:
-    """How far a training is: everything besides weights and moments that its next step depends on."""
+class TrainingState:
+    """How far a training has come: all that its next step depends on, apart from weights and moments."""
 
     epoch: int = 0
     """Epochs finished."""
     step: int = 0
-    """Steps finished of the epoch under way."""
+    """Finished steps of the current epoch."""
     sums: dict[str, list[float]] = field(default_factory=dict)
-    """Of those steps, over all workers: term -> [total, count]."""
+    """Sums over those steps and all workers: term -> [total, count]."""
     best_loss: float = float("inf")
     best_epoch: int = -1
 
@@ -51,14 +51,14 @@ class Progress:
         return better
 
     def summary(self) -> dict:
-        """What a finished training says of itself."""
+        """What metrics.json holds of a finished training."""
         return {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
 
 
 class Saver:
-    """Writes checkpoints in a thread of its own, one at a time; the training only waits for its state to be copied.
+    """Writes checkpoints in its own thread, one at a time; the training only waits until its state is copied.
 
-    Use as a context: leaving it waits for the last one to be whole.
+    Use as a context manager: leaving it waits until the last checkpoint is complete.
     """
 
     def __init__(self, folder: Path, engine: EngineConfig, steps: int):
@@ -77,24 +77,21 @@ class Saver:
         if kind is None:
             self._settle()
 
-    def due(self, progress: Progress) -> bool:
-        return (progress.epoch * self.steps + progress.step) % self.every == 0
+    def due(self, state: TrainingState) -> bool:
+        return (state.epoch * self.steps + state.step) % self.every == 0
 
-    def save(self, progress: Progress, model: torch.nn.Module, best: Weights, optimizer) -> None:
-        """Copy the state and write it while training goes on. Raises TrainingError where an earlier one failed."""
+    def save(self, state: TrainingState, model: torch.nn.Module, best: Weights, optimizer) -> None:
+        """Copy the state and write it while training continues. Raises TrainingError if an earlier write failed."""
         started = time.perf_counter()
         self._settle()
-        state = copied(optimizer.state_dict())
-        said = asdict(progress)
-        self._writing = self._thread.submit(
-            _write, self.folder, self.keep, said, copied(model.state_dict()), best, state
-        )
+        weights, moments = copied(model.state_dict()), copied(optimizer.state_dict())
+        self._writing = self._thread.submit(_write, self.folder, self.keep, asdict(state), weights, best, moments)
         self._stalled_s += time.perf_counter() - started
 
     def stalled(self) -> float:
-        """Seconds that the training has waited for its checkpoints since this was last asked."""
-        taken, self._stalled_s = self._stalled_s, 0.0
-        return taken
+        """Seconds that the training waited for its checkpoints since the last call."""
+        stalled_s, self._stalled_s = self._stalled_s, 0.0
+        return stalled_s
 
     def _settle(self):
         writing, self._writing = self._writing, None
@@ -106,7 +103,7 @@ class Saver:
             newest = max((p.name for p in _checkpoints(self.folder)), default="none")
             raise TrainingError(
                 f"cannot save a checkpoint in {self.folder} ({one_line(err)}); free space there or raise the limit, "
-                f"then give the same command again; newest whole checkpoint: {newest}"
+                f"then run the same command again; newest complete checkpoint: {newest}"
             ) from err
 
 
@@ -121,20 +118,20 @@ def copied(tree):
 
 def _write(folder: Path, keep: int, progress: dict, model: Weights, best: Weights, optimizer: dict) -> None:
     final = folder / f"epoch-{progress['epoch']:06d}-step-{progress['step']:06d}"
-    beside = folder / f".{final.name}.{os.getpid()}.tmp"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    temporary = folder / f".{final.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     try:
-        save_file(model, beside / "model.safetensors")
-        save_file(best, beside / "best.safetensors")
-        torch.save(optimizer, beside / "optimizer.pt")
-        for path in beside.iterdir():
+        save_file(model, temporary / "model.safetensors")
+        save_file(best, temporary / "best.safetensors")
+        torch.save(optimizer, temporary / "optimizer.pt")
+        for path in temporary.iterdir():
             _flush(path)
-        write_json(beside / "progress.json", progress | {"best_loss": str(progress["best_loss"])})
+        write_json(temporary / "progress.json", progress | {"best_loss": str(progress["best_loss"])})
         shutil.rmtree(final, ignore_errors=True)
-        os.rename(beside, final)
+        os.rename(temporary, final)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     for old in _checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -148,22 +145,22 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("epoch-*"))
 
 
-def resume(folder: Path, model: torch.nn.Module, optimizer) -> tuple[Progress, Weights] | None:
-    """Load the newest readable checkpoint into model and optimizer; returns its progress and best weights.
+def resume(folder: Path, model: torch.nn.Module, optimizer) -> tuple[TrainingState, Weights] | None:
+    """Load the newest readable checkpoint into model and optimizer; returns its state and best weights.
 
-    One that cannot be read is set aside under a name that says so, and the one before it is taken.
+    A checkpoint that cannot be read is renamed to corrupt-..., and the one before it is loaded.
     """
     for path in reversed(_checkpoints(folder)):
         try:
             weights, best = load_file(path / "model.safetensors"), load_file(path / "best.safetensors")
             moments = torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu")
-            said = json.loads((path / "progress.json").read_text())
-            progress = Progress(**(said | {"best_loss": float(said["best_loss"])}))
+            fields = json.loads((path / "progress.json").read_text())
+            state = TrainingState(**(fields | {"best_loss": float(fields["best_loss"])}))
         except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, TypeError, KeyError):
             with contextlib.suppress(OSError):  # another worker may have set it aside already
                 path.rename(path.with_name(f"corrupt-{path.name}"))
             continue
         model.load_state_dict(weights)
         optimizer.load_state_dict(moments)
-        return progress, best
+        return state, best
     return None

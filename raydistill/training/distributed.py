@@ -1,10 +1,9 @@
-"""Training on the workers of Ray Train: the only file that knows Ray Train.
+"""Training on the workers of Ray Train, which only this file uses.
 
-Each worker reads its own part files through Ray Data; then the one loop of the project runs on every worker, with
-its gradients averaged by DistributedDataParallel.
+Each worker reads its own part files, through Ray Data if they are large; then the same loop as in one process runs on
+every worker, with gradients averaged by DistributedDataParallel.
 """
 
-import contextlib
 import itertools
 import json
 import shutil
@@ -12,74 +11,54 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from raydistill.config.engine import EngineConfig
-from raydistill.config.training import TrainingConfig
 from raydistill.errors import RaydistillError, TrainingError
 from raydistill.feed.feed import Feed
-from raydistill.feed.placement import Share, open_feed
+from raydistill.feed.masking import Draw
+from raydistill.feed.placement import Share
 from raydistill.feed.reading import Reader, read_directly, read_through_ray
 from raydistill.files import write_json
-from raydistill.models.crossmodal.model import ModelSpec, NeuralModel, inputs_of, transplant
-from raydistill.models.files import load_model, save_model
-from raydistill.models.latents import frozen
-from raydistill.objectives import Draw, Objective
-from raydistill.store.catalogue import Entry
+from raydistill.objectives import Objective, StudentAndTeacher
 from raydistill.store.store import Store
-from raydistill.training.loop import Training, World, train
+from raydistill.training.assemble import TrainingTask, assemble
+from raydistill.training.loop import World, prepare
 
 RAY_DATA_PAYS_FROM = 500_000_000
 """Bytes of a worker's share. Measured on two cores: Ray Data starts processes for 3 to 6 s before the first segment
 comes; a worker reads this much in that time by itself."""
-LOOK_S = 0.2
-"""Seconds between looks at what the workers have written."""
+CHECK_S = 0.2
+"""Seconds between checks of what the workers have written."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistributedTraining:
-    """A training on several sessions and workers."""
+    """A training on several workers."""
 
-    spec: ModelSpec
-    objective: Objective
-    store: str
-    entries: tuple[Entry, ...]
-    recipe: TrainingConfig
-    engine: EngineConfig = field(default_factory=EngineConfig)
-    seed: int
-    folder: Path
-    """The job's folder, on a disk that all workers share."""
+    task: TrainingTask
+    """Its folder is on a disk that all workers share."""
     workers: tuple[int, int]
     """Fewest and most: as many as there is room for when they start."""
     use_gpu: bool
-    weights: Path | None = None
-    """Folder of the model that this one starts from."""
-    teachers: dict[str, Path] = field(default_factory=dict)
-    """Of a distillation: session -> folder of its teacher."""
     max_failures: int = 3
-    """Lost workers are replaced this often; training goes on from its newest checkpoint. Trainings that share their
-    workers share this too."""
-
-    def share(self, rank: int = 0, workers: int = 1, teacher_width: int = 0) -> Share:
-        """What a worker reads."""
-        inputs = inputs_of(self.spec, list(self.entries))
-        return Share(entries=self.entries, inputs=inputs, teacher_width=teacher_width, rank=rank, workers=workers)
+    """Lost workers are replaced this often; training continues from its newest checkpoint. Trainings that share their
+    workers share this number too."""
 
 
 def train_on_workers(
     trainings: Sequence[DistributedTraining], scratch: Path, watch: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[DistributedTraining, dict | Exception]]:
-    """Train one after another; model.safetensors and model.json of the best epoch lie in each folder afterwards.
+    """Train one after another; each folder then holds model.safetensors and model.json of the best epoch.
 
-    Trainings on as many workers share one set of them: Ray Train takes longer to start than a small training takes.
+    Trainings with the same number of workers share them: Ray Train takes longer to start than a small training takes.
 
     Args:
-        scratch: a folder that nothing else is in, on a disk that all workers share.
-        watch: called a few times a second, to look at the history in a folder.
+        scratch: an empty folder, on a disk that all workers share.
+        watch: called a few times per second, for example to read the history in a folder.
     Yields:
-        Each training when it ends, with how far it came and where its workers kept their segments, or with the error
-        that ended it; the others go on.
+        Each training when it ends, with its outcome (see `AssembledTraining.run`) or with the error that ended it; the
+        others continue.
     """
     counted = []
     for training in trainings:
@@ -99,15 +78,18 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    shutil.rmtree(scratch, ignore_errors=True)  # Ray would take up an old run; our checkpoints are what counts
-    trainings = [(training, scratch.absolute() / f"{training.folder.name}.json") for training in together]
+    shutil.rmtree(
+        scratch, ignore_errors=True
+    )  # Ray would continue an old run; our checkpoints decide where a training continues
+    trainings = [(training, scratch.absolute() / f"{training.task.folder.name}.json") for training in together]
     trainer = TorchTrainer(
         _work,
         train_loop_config={"trainings": trainings},
         scaling_config=ScalingConfig(
             num_workers=workers,
             use_gpu=together[0].use_gpu,
-            label_selector={"pool": "!sessions"},  # cluster.yaml keeps nodes for per-session jobs apart
+            # cluster.yaml keeps nodes for per-session jobs apart.
+            label_selector={"pool": "!sessions"},  # type: ignore[call-arg]  # mypy reads the types of Ray Train v1
         ),
         run_config=RunConfig(
             name="train",
@@ -118,24 +100,27 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
     fit, outcomes = _in_a_thread(trainer.fit), deque(outcome for _, outcome in trainings)
     all_of_them, running = len(together), True
     while running:
-        running = bool(wait([fit], timeout=LOOK_S).not_done)
+        running = bool(wait([fit], timeout=CHECK_S).not_done)
         watch()
         while outcomes and outcomes[0].exists():
             yield together.popleft(), _read_outcome(outcomes.popleft())
-    if len(together) == all_of_them:  # else what ended Ray Train may be told already
-        yield together.popleft(), fit.exception() or RuntimeError("its workers ended without a word")
+    if len(together) == all_of_them:  # otherwise the error that ended Ray Train may have been yielded already
+        yield (
+            together.popleft(),
+            fit.exception() or RuntimeError(f"Ray Train stopped without reporting an error; see its logs in {scratch}"),
+        )
 
 
 def _read_outcome(file: Path) -> dict | TrainingError:
-    told = json.loads(file.read_text())
-    return TrainingError(told["error"]) if "error" in told else told["reached"]
+    outcome = json.loads(file.read_text())
+    return TrainingError(outcome["error"]) if "error" in outcome else outcome["reached"]
 
 
 def _in_a_thread(function: Callable[[], object]) -> Future:
-    """Run `function` beside the main thread, so that Ctrl-C is a KeyboardInterrupt there.
+    """Run `function` in another thread, so that Ctrl-C is a KeyboardInterrupt in the main thread.
 
-    In the main thread Ray Train would put a signal handler of its own in place, end the process without a word, and
-    leave the handler behind.
+    In the main thread Ray Train would install its own signal handler, end the process without a message, and leave
+    the handler behind.
     """
     future: Future = Future()
 
@@ -145,7 +130,7 @@ def _in_a_thread(function: Callable[[], object]) -> Future:
         except BaseException as err:
             future.set_exception(err)
 
-    threading.Thread(target=run, daemon=True).start()  # an executor's thread would hold up the end of the process
+    threading.Thread(target=run, daemon=True).start()  # an executor's thread would delay the end of the process
     return future
 
 
@@ -153,16 +138,16 @@ def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
     """As many workers as one machine has room for, or the range in which a cluster may grow and shrink.
 
     Raises:
-        TrainingError: fewer than the fewest; Ray Train would wait for ever for workers that cannot be had.
+        TrainingError: there is room for fewer than the fewest; Ray Train would wait forever for the others.
     """
     import ray
 
     fewest, most = training.workers
-    shards = len(training.share().shards()["train"].shards)
+    shards = len(training.task.share().shards()["train"].shards)
     if shards < fewest:
         raise TrainingError(
-            f"{fewest} workers share {shards} part files or groups of them, and each needs one; "
-            "lower `workers` of the pretraining"
+            f"the training data has only {shards} shards, too few for {fewest} workers; "
+            f"set `workers: {shards}` or fewer"
         )
     most = min(most, shards)
     if len(ray.nodes()) > 1:
@@ -170,8 +155,8 @@ def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
     cpus = int(ray.cluster_resources().get("CPU", 0))
     if cpus <= fewest:
         raise TrainingError(
-            f"{fewest} workers and the reading beside them need {fewest + 1} CPUs, "
-            f"and this Ray has {cpus}; lower `workers` of the pretraining"
+            f"{fewest} workers and their reading tasks need {fewest + 1} CPUs, but Ray has {cpus}; "
+            "lower `workers` of the pretraining"
         )
     room = int(ray.cluster_resources().get("GPU", 0)) if training.use_gpu else cpus - 1
     return max(fewest, min(most, room))
@@ -180,18 +165,18 @@ def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
 def _work(config: dict) -> None:
     """The loop of one worker: every training that has no outcome yet, one after another.
 
-    Ray Train starts workers anew for whatever is raised. An error of ours would only come again, so it is kept as the
-    outcome of its training, which the workers pass over when they start anew.
+    Ray Train restarts workers after any exception. A RaydistillError would only be raised again, so it is stored as
+    the outcome of its training, which restarted workers skip.
     """
     from ray.train import get_context
     from ray.train.collective import broadcast_from_rank_zero
 
     trainings = config["trainings"]
-    # One of them looks for all: on a shared disk of other machines, they need not see a new file at the same time.
-    open_ones = [number for number, (_, outcome) in enumerate(trainings) if not outcome.exists()]
-    for training, outcome in (trainings[number] for number in broadcast_from_rank_zero(open_ones)):
+    # Rank 0 decides for all: on a shared disk, machines need not see a new file at the same time.
+    unfinished = [number for number, (_, outcome) in enumerate(trainings) if not outcome.exists()]
+    for training, outcome in (trainings[number] for number in broadcast_from_rank_zero(unfinished)):
         try:
-            reached = _train_as_worker(training)
+            reached = _train_as_worker(training.task)
         except RaydistillError as err:
             write_json(outcome, {"error": str(err)})
             if not (isinstance(err, TrainingError) and err.everywhere):
@@ -201,69 +186,43 @@ def _work(config: dict) -> None:
                 write_json(outcome, {"reached": reached})
 
 
-def _train_as_worker(training: DistributedTraining) -> dict:
-    import torch
+def _train_as_worker(task: TrainingTask) -> dict:
     from ray import train as ray_train
     from ray.train.torch import get_device
 
-    world = World(ray_train.get_context().get_world_rank(), ray_train.get_context().get_world_size())
-    spec, device, entries = training.spec, str(get_device()), list(training.entries)
-    folders = {folder: load_model(folder) for folder in set(training.teachers.values())}
-    teachers = {session: folders[folder] for session, folder in training.teachers.items()}
-    width = next(iter(teachers.values())).spec.config.width if teachers else 0
-    share = training.share(world.rank, world.size, width)
-    feed, holding = open_feed(
-        share,
-        _reader(training, share),
-        batch=training.recipe.batch,
-        seed=training.seed,
-        engine=training.engine,
-        device=device,
-        teacher=frozen(teachers, entries, device) if teachers else None,
-    )
-    torch.manual_seed(training.seed)  # all workers start from the same weights
-    model = transplant(load_model(training.weights), spec) if training.weights else NeuralModel(spec)
-    progress = train(
-        Training(
-            model=model,
-            objective=training.objective,
-            feed=feed,
-            recipe=training.recipe,
-            engine=training.engine,
-            seed=training.seed,
-            folder=training.folder,
-            world=world,
-            wrap=lambda module: _averaging(module, training, feed, world, device),
-            device=device,
-        )
-    )
-    if world.rank == 0:
-        save_model(model, training.folder)
-    return progress.summary() | {"workers": world.size, "segments": holding.to_json()}
+    context = ray_train.get_context()
+    world, device = World(context.get_world_rank(), context.get_world_size()), str(get_device())
+    wrap = lambda module, objective, feed: _averaging(module, objective, feed, task.seed, world, device)  # noqa: E731
+    outcome = assemble(task, _reader, world=world, device=device, wrap=wrap).run()
+    return outcome | {"workers": world.size}
 
 
-def _reader(training: DistributedTraining, share: Share) -> Reader:
-    reading = training.engine.reading
+def _reader(task: TrainingTask, share: Share) -> Reader:
+    reading = task.engine.reading
     if reading == "auto":
         reading = "ray_data" if share.bytes() > RAY_DATA_PAYS_FROM else "worker"
     read = read_through_ray if reading == "ray_data" else read_directly
-    return read(Store(training.store), list(training.entries))
+    return read(Store(task.store), list(task.entries))
 
 
-def _averaging(module, training: DistributedTraining, feed: Feed, world: World, device: str):
-    """The forward pass in DistributedDataParallel, after one pass that counts for nothing.
+def _averaging(module, objective: Objective, feed: Feed, seed: int, world: World, device: str):
+    """The forward pass in DistributedDataParallel, after one pass whose gradients are discarded.
 
-    DDP groups gradients anew after its first backward pass, and with three workers or more another grouping sums in
-    another order: without that pass, a training that goes on from a checkpoint would differ in its last bits.
+    DDP groups gradients again after its first backward pass, and with three workers or more another grouping sums in
+    another order: without that pass, a training that continues from a checkpoint would differ in its last bits.
     """
     from ray.train.torch import prepare_model
 
     if world.size == 1:
         return module
-    options = {"broadcast_buffers": False, "gradient_as_bucket_view": True}
+    options = {
+        "broadcast_buffers": False,
+        "gradient_as_bucket_view": True,
+        # The weights of a teacher that is still frozen get no gradient.
+        "find_unused_parameters": isinstance(module.model, StudentAndTeacher),
+    }
     wrapped = prepare_model(module, move_to_device=False, parallel_strategy_kwargs=options)
-    with contextlib.closing(feed.train(0)) as shares:
-        batch = training.objective.prepare(next(shares)[0], Draw(training.seed, 0)).to(device)
-    (wrapped(batch, Draw(training.seed, 0)) * 0).sum().backward()
+    (batch,) = prepare(objective, next(feed.train(0))[:1], Draw(seed, 0), device)
+    (wrapped(batch.inputs, Draw(seed, 0)) * 0).sum().backward()
     module.zero_grad()
     return wrapped

@@ -1,4 +1,4 @@
-"""What a training that ran out of something tells its user to change."""
+"""Errors of a training that ran out of memory."""
 
 import contextlib
 
@@ -6,12 +6,12 @@ import torch
 
 from raydistill.errors import TrainingError, one_line
 
-_ON_HOST = "can't allocate memory"  # what torch's CPU allocator says, as a plain RuntimeError
+_ON_HOST = "can't allocate memory"  # in the plain RuntimeError of torch's CPU allocator
 
 
 @contextlib.contextmanager
 def guarded(training):
-    """Too little memory names the setting to change."""
+    """An error about memory names the setting to change."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as err:
@@ -20,5 +20,6 @@ def guarded(training):
         micro = training.engine.micro_batch or training.recipe.batch
         raise TrainingError(
             f"out of memory on {training.device} with {micro} segments in a forward pass ({one_line(err)}); set "
-            f"`engine: {{micro_batch: {max(1, micro // 2)}}}`, which changes no result, or a smaller model"
+            f"`engine: {{micro_batch: {max(1, micro // 2)}}}`, which changes losses only by rounding, "
+            "or a smaller model"
         ) from err

@@ -1,6 +1,4 @@
-"""A line an epoch: what was learned in history.jsonl, which is a function of the job alone, and what it took in
-timing.jsonl. Never more epochs than checkpoints and epochs really run can vouch for.
-"""
+"""One line per epoch: losses in history.jsonl, which depend on the job alone, and durations in timing.jsonl."""
 
 import json
 from pathlib import Path
@@ -11,24 +9,24 @@ HISTORY, TIMING = "history.jsonl", "timing.jsonl"
 
 
 def read_history(folder: Path) -> list[dict]:
-    """What was learned in each epoch, with what it took; a torn last line is left out.
+    """Losses and durations of each epoch; an incomplete last line is skipped.
 
-    While a training writes or cuts them, one file may be an epoch ahead of the other: that epoch is left out, too.
+    While a training writes the files, one may be an epoch ahead of the other: that epoch is skipped too.
     """
-    learned = _lines(folder / HISTORY)
-    took = {line["epoch"]: line for line in _lines(folder / TIMING)}
-    return [took[line["epoch"]] | line for line in learned if line["epoch"] in took]
+    losses = _lines(folder / HISTORY)
+    durations = {line["epoch"]: line for line in _lines(folder / TIMING)}
+    return [durations[line["epoch"]] | line for line in losses if line["epoch"] in durations]
 
 
 def cut_history(folder: Path, epochs: int) -> None:
-    """Forget the epochs that no checkpoint covers: they are about to be run again."""
+    """Remove the epochs after the checkpoint: they are about to be run again."""
     for path in (folder / HISTORY, folder / TIMING):
-        kept = [line for line in _lines(path) if line["epoch"] < epochs]
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        remaining = [line for line in _lines(path) if line["epoch"] < epochs]
+        write_atomically(path, "".join(json.dumps(line) + "\n" for line in remaining).encode())
 
 
-def append_history(folder: Path, learned: dict, took: dict) -> None:
-    for path, line in ((folder / TIMING, took), (folder / HISTORY, learned)):
+def append_history(folder: Path, losses: dict, durations: dict) -> None:
+    for path, line in ((folder / TIMING, durations), (folder / HISTORY, losses)):
         with open(path, "a") as file:
             file.write(json.dumps(line) + "\n")
 

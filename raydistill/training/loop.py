@@ -1,29 +1,32 @@
 """The training recipe: the one loop of the project, for one process or for the workers of a Ray Train job.
 
-The order of segments is a function of (seed, epoch), their masks of (seed, epoch, segment), and dropout of (seed,
-epoch, step, rank), so a training resumed from any checkpoint ends with the same bits as one that was never stopped.
+The order of segments is a function of (seed, epoch), and their masks and dropout of (seed, epoch, segment). So a
+training that is resumed from any checkpoint ends with the same bits as one that was never stopped, and micro-batches
+and the number of workers change its losses only by floating-point rounding.
 """
 
 import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.training import TrainingConfig
-from raydistill.feed.feed import Feed
-from raydistill.feed.prefetch import Ahead
-from raydistill.feed.tokens import Batch
+from raydistill.config.training import Recipe
+from raydistill.feed.feed import Feed, FeedBatch
+from raydistill.feed.masking import Draw
+from raydistill.feed.noise import token_noise
+from raydistill.feed.prefetch import Prefetcher
+from raydistill.feed.tensors import pinned, to_device
 from raydistill.models.layers.precision import has_bf16
-from raydistill.objectives import Draw, Objective
+from raydistill.objectives import Objective
 from raydistill.training import checkpoint
-from raydistill.training.checkpoint import Progress, Saver, copied
+from raydistill.training.checkpoint import Saver, TrainingState, copied
 from raydistill.training.guards import guarded
 from raydistill.training.history import append_history, cut_history
 from raydistill.training.optim import build_optimizer, set_schedule
@@ -32,7 +35,7 @@ from raydistill.training.totals import Totals, means
 
 @dataclass(frozen=True)
 class World:
-    """The workers of a job. Alone, nothing is exchanged."""
+    """The workers of a job; a single one exchanges nothing."""
 
     rank: int = 0
     size: int = 1
@@ -51,20 +54,20 @@ class Pass(nn.Module):
         super().__init__()
         self.model, self.objective = model, objective
 
-    def forward(self, batch: Batch, draw: Draw) -> Tensor:
-        """The total of each term over a prepared batch. Shape: (terms,)."""
-        totals = self.objective.totals(self.model, batch, draw)
+    def forward(self, inputs: Any, draw: Draw) -> Tensor:
+        """The total of each term over what the objective prepared. Shape: (terms,)."""
+        totals = self.objective.totals(self.model, inputs, draw)
         return torch.stack([totals[name] for name in self.objective.weights])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Everything a training needs: what is trained, on what, how, and where it is kept."""
+    """Everything a training needs: model, objective, data, recipe, and the folder of its files."""
 
     model: nn.Module
     objective: Objective
     feed: Feed
-    recipe: TrainingConfig
+    recipe: Recipe
     engine: EngineConfig = field(default_factory=EngineConfig)
     seed: int
     folder: Path
@@ -74,15 +77,15 @@ class Training:
     """Makes the forward pass distributed (DDP)."""
     device: str = "cpu"
     until: int | None = None
-    """Stop after this epoch, to go on from there another time; None: at the recipe's end."""
+    """Stop after this epoch; a later call continues from there. None: stop at the end of the recipe."""
 
     @property
     def last(self) -> int:
-        """Epochs to be run by the end of it."""
+        """Epochs that have been run when it ends."""
         return min(self.recipe.epochs, self.until or self.recipe.epochs)
 
 
-def train(training: Training) -> Progress:
+def train(training: Training) -> TrainingState:
     """Train until the recipe ends or patience runs out; the model is left with its best epoch's weights.
 
     Raises:
@@ -91,87 +94,110 @@ def train(training: Training) -> Progress:
     model, recipe, folder = training.model.to(training.device), training.recipe, training.folder
     optimizer, leads = build_optimizer(model, recipe), training.world.rank == 0
     resumed = checkpoint.resume(folder / "checkpoints", model, optimizer)
-    progress, best = resumed or (Progress(), copied(model.state_dict()))
+    state, best = resumed or (TrainingState(), copied(model.state_dict()))
     if leads:
-        cut_history(folder, progress.epoch)
+        cut_history(folder, state.epoch)
     forward = training.wrap(Pass(model, training.objective))
 
     with guarded(training), Saver(folder / "checkpoints", training.engine, training.feed.steps) as saver:
-        while progress.epoch < training.last and progress.epochs_since_best < recipe.patience:
-            epoch, clock = progress.epoch, Clock(saver)
+        while state.epoch < training.last and state.epochs_since_best < recipe.patience:
+            epoch, clock = state.epoch, Clock(saver)
             rate = set_schedule(optimizer, recipe, epoch)
-            for totals in _steps(training, forward, optimizer, progress, clock):
-                if leads and progress.step < training.feed.steps and saver.due(progress):
-                    progress.sums = totals.sums()
-                    saver.save(progress, model, best, optimizer)
+            for totals in _steps(training, forward, optimizer, state, clock):
+                if leads and state.step < training.feed.steps and saver.due(state):
+                    state.sums = totals.sums()
+                    saver.save(state, model, best, optimizer)
             learned = {f"train_{name}": value for name, value in totals.means().items()}
             clock.trained()
             valid = validate(training)
-            if progress.finish_epoch(valid["loss"]):
+            if state.finish_epoch(valid["loss"]):
                 best = copied(model.state_dict())
             if leads:
                 learned |= {f"valid_{name}": value for name, value in valid.items()}
                 append_history(folder, {"epoch": epoch, "learning_rate": rate} | learned, clock.line(epoch))
-                if saver.due(progress) or progress.epoch == training.last < recipe.epochs:
-                    saver.save(progress, model, best, optimizer)
+                if saver.due(state) or state.epoch == training.last < recipe.epochs:
+                    saver.save(state, model, best, optimizer)
     model.load_state_dict(best)
-    return progress
+    return state
 
 
-def _steps(training: Training, forward, optimizer, progress: Progress, clock: "Clock") -> Iterable[Totals]:
-    """The steps that an epoch still has; what it has summed so far comes after each."""
-    feed, epoch, world = training.feed, progress.epoch, training.world
+@dataclass(frozen=True)
+class PreparedBatch:
+    """One forward pass of a worker."""
+
+    inputs: Any
+    """What the objective prepared."""
+    n_tokens: int
+    idle: bool
+    """It does not enter the loss."""
+
+
+def _steps(training: Training, forward, optimizer, state: TrainingState, clock: "Clock") -> Iterable[Totals]:
+    """Run the remaining steps of an epoch; yields the sums of the epoch so far after each."""
+    feed, epoch, world = training.feed, state.epoch, training.world
     weights = training.objective.weights
-    totals = Totals(weights, epoch, progress.sums, progress.step, lambda step: feed.sessions(epoch, step))
+    totals = Totals(weights, epoch, state.sums, state.step, lambda step: feed.sessions(epoch, step))
     draw = Draw(training.seed, epoch)
     forward.train()
-    prepared = (_prepared(training, share, draw) for share in feed.train(epoch, progress.step))
-    with Ahead(prepared) as shares:
+    shares_of_epoch = feed.train(epoch, state.step)
+    prepared = (prepare(training.objective, share, draw, training.device) for share in shares_of_epoch)
+    with Prefetcher(prepared) as shares:
         for share in shares:
-            torch.manual_seed(_seed(training.seed, epoch, progress.step, world.rank))
-            counts = world.total(sum(_counts(training, batch) for batch in share))
+            counts = world.total(torch.stack([_counts(training, batch) for batch in share]).sum(0))
             summed = world.total(_backward(training, forward, share, draw, counts[:-1]))
             norm = nn.utils.clip_grad_norm_(training.model.parameters(), training.recipe.clip or math.inf)
             optimizer.step()
             optimizer.zero_grad()
+            if training.objective.after_step:
+                training.objective.after_step(training.model)
             totals.add(summed, counts[:-1], norm)
             clock.step(counts[-1], shares.waited_s)
-            progress.step += 1
+            state.step += 1
             yield totals
 
 
-def _prepared(training: Training, share: list[Batch], draw: Draw) -> list[Batch]:
-    """With its random choices, on the device; called in a thread of its own, ahead of the step."""
-    pinned = training.device.startswith("cuda")
-    batches = (training.objective.prepare(batch, draw) for batch in share)
-    return [(batch.pinned() if pinned else batch).to(training.device) for batch in batches]
+def prepare(objective: Objective, share: list[FeedBatch], draw: Draw, device: str) -> list[PreparedBatch]:
+    """The share with its random choices, on the device; runs in its own thread, ahead of the step."""
+    batches = []
+    for batch in share:
+        inputs = objective.prepare(_with_noise(batch, draw), draw)
+        inputs = to_device(pinned(inputs) if device.startswith("cuda") else inputs, device)
+        batches.append(PreparedBatch(inputs, len(batch.tokens.time), batch.idle))
+    return batches
 
 
-def _counts(training: Training, batch: Batch) -> Tensor:
+def _with_noise(batch: FeedBatch, draw: Draw) -> FeedBatch:
+    """With the bits that dropout draws from."""
+    tokens = batch.tokens
+    noise = token_noise(tokens.sessions, tokens.numbers, tokens.lengths, draw.seed, draw.epoch)
+    return replace(batch, tokens=replace(tokens, noise=noise))
+
+
+def _counts(training: Training, batch: PreparedBatch) -> Tensor:
     """Entries of each term, and tokens. Shape: (terms + 1,)."""
-    counts = training.objective.counts(batch)
-    there = [counts[name] for name in training.objective.weights]
-    there = torch.stack([*there, there[0].new_tensor(float(len(batch.time)))])
-    return there * 0 if batch.idle else there
+    counts = training.objective.counts(batch.inputs)
+    values = [counts[name] for name in training.objective.weights]
+    entries = torch.stack([*values, values[0].new_tensor(float(batch.n_tokens))])
+    return entries * 0 if batch.idle else entries
 
 
-def _backward(training: Training, forward, share: list[Batch], draw: Draw, counts: Tensor) -> Tensor:
-    """Gradients of the loss of the global batch, from this worker's share; its totals. Shape: (terms,)."""
+def _backward(training: Training, forward, share: list[PreparedBatch], draw: Draw, counts: Tensor) -> Tensor:
+    """Add the gradients of this worker's share of the global loss; returns its totals. Shape: (terms,)."""
     weights = counts.new_tensor(list(training.objective.weights.values()))
     # DDP averages gradients over the workers; times their number, the loss is that of the global batch.
-    shares = training.world.size * weights / counts.clamp(min=1)  # of behavior, a batch may hold nothing
+    scales = training.world.size * weights / counts.clamp(min=1)  # a batch may hold no behavior
     summed = torch.zeros_like(counts)
     for batch in share:
         with _exchanging(forward, batch is share[-1]):
             with _autocast(training):
-                totals = forward(batch, draw) * (0.0 if batch.idle else 1.0)
-            (totals * shares).sum().backward()
+                totals = forward(batch.inputs, draw) * (0.0 if batch.idle else 1.0)
+            (totals * scales).sum().backward()
         summed += totals.detach()
     return summed
 
 
 def _exchanging(forward, last: bool):
-    """Workers exchange gradients once, after the last of a step's passes."""
+    """Workers exchange gradients once, after the last pass of a step."""
     return contextlib.nullcontext() if last or not hasattr(forward, "no_sync") else forward.no_sync()
 
 
@@ -187,28 +213,30 @@ def validate(training: Training) -> dict[str, float]:
     objective, draw = training.objective, Draw(training.seed, 0, "valid")
     summed = torch.zeros(2, len(objective.weights), dtype=torch.double, device=training.device)
     forward = Pass(training.model, objective)
-    with Ahead(_prepared(training, [batch], draw) for batch in training.feed.valid()) as batches:
+    prepared = (prepare(objective, [batch], draw, training.device) for batch in training.feed.valid())
+    with Prefetcher(prepared) as batches:
         for (batch,) in batches:
             with _autocast(training):
-                totals = forward(batch, draw)
+                totals = forward(batch.inputs, draw)
             summed += torch.stack([totals.double(), _counts(training, batch)[:-1]])
     pairs = training.world.total(summed).T.tolist()
     return means(dict(zip(objective.weights, pairs, strict=True)), objective.weights, "validation")
 
 
 class Clock:
-    """What an epoch takes."""
+    """Measures one epoch."""
 
     def __init__(self, saver: Saver):
         self.saver = saver
-        self.started, self.waited_s, self.steps_s, self.tokens = time.perf_counter(), 0.0, 0.0, []
+        self.started, self.waited_s, self.steps_s = time.perf_counter(), 0.0, 0.0
+        self.tokens: list[Tensor] = []
 
     def step(self, tokens: Tensor, waited_s: float) -> None:
         self.tokens.append(tokens)
         self.waited_s = waited_s
 
     def trained(self) -> None:
-        """All steps are done, the device included."""
+        """All steps are done, also on the device."""
         self.steps_s = time.perf_counter() - self.started
 
     def line(self, epoch: int) -> dict:
@@ -222,7 +250,3 @@ class Clock:
             "checkpoint_stall_s": self.saver.stalled(),
             "tokens_per_s": tokens / self.steps_s,
         }
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])

@@ -1,29 +1,29 @@
-"""AdamW with the published schedules of learning rate and weight decay, one value an epoch (spec C)."""
+"""AdamW with schedules of learning rate and weight decay, one value per epoch (docs/methods.md, Training)."""
 
 import math
 
 import torch
 from torch import nn
 
-from raydistill.config.training import TrainingConfig
+from raydistill.config.training import Recipe
 
 
-def learning_rate(recipe: TrainingConfig, epoch: int) -> float:
-    """Linear from `warmup_start` to 1 over `warmup_epochs`, then times `decay` an epoch."""
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """Linear from `warmup_start` to 1 over `warmup_epochs`, then times `decay` per epoch."""
     if epoch < recipe.warmup_epochs:
         rise = (1 - recipe.warmup_start) * epoch / recipe.warmup_epochs
         return recipe.learning_rate * (recipe.warmup_start + rise)
     return recipe.learning_rate * recipe.decay ** (epoch - recipe.warmup_epochs)
 
 
-def weight_decay(recipe: TrainingConfig, epoch: int) -> float:
+def weight_decay(recipe: Recipe, epoch: int) -> float:
     """Half a cosine from `weight_decay` to `weight_decay_end` over `weight_decay_epochs`."""
     done = min(1.0, epoch / recipe.weight_decay_epochs)
     start, end = recipe.weight_decay, recipe.weight_decay_end
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
 
-def build_optimizer(model: nn.Module, recipe: TrainingConfig) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     """Two groups: matrices decay; norms, biases and embeddings do not."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     decays = lambda p: p.ndim > 1 and id(p) not in embeddings  # noqa: E731
@@ -35,8 +35,8 @@ def build_optimizer(model: nn.Module, recipe: TrainingConfig) -> torch.optim.Ada
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
 
 
-def set_schedule(optimizer: torch.optim.Optimizer, recipe: TrainingConfig, epoch: int) -> float:
-    """Put the epoch's values into every group; returns the learning rate."""
+def set_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> float:
+    """Set the values of the epoch in every parameter group; returns the learning rate."""
     rate = learning_rate(recipe, epoch)
     for group in optimizer.param_groups:
         group["lr"] = rate

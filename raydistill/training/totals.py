@@ -1,4 +1,4 @@
-"""What a training has summed so far, without waiting for the device at every step."""
+"""Sums over the steps of an epoch, without waiting for the device at every step."""
 
 import math
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from raydistill.errors import TrainingError
 class Totals:
     """Totals and counts of the terms of an epoch, over all workers.
 
-    Steps are kept on the device until they are asked for, then added up one by one in float64: an epoch that went on
+    Steps stay on the device until the sums are read, and are then added one by one in float64: an epoch that continued
     from a checkpoint ends with the same bits as one that was never stopped.
 
     Args:
         weights: term -> its weight in the loss.
         epoch: for messages.
-        sums: of the steps before, as `sums` gave them.
-        step: how many these were.
+        sums: what `sums` returned for the earlier steps.
+        step: number of earlier steps.
         sessions: step -> the sessions of its global batch, for messages.
     """
 
@@ -33,10 +33,11 @@ class Totals:
     ):
         self.weights, self.epoch, self.sessions = weights, epoch, sessions
         self._sums = {name: list(sums.get(name, (0.0, 0.0))) for name in weights}
-        self._first, self._pending = step, []
+        self._first: int = step
+        self._pending: list[Tensor] = []
 
     def add(self, totals: Tensor, counts: Tensor, norm: Tensor) -> None:
-        """One step. Shape: totals and counts (terms,), norm () of the gradient."""
+        """Add one step. Shape: totals and counts (terms,), norm () of the gradient."""
         self._pending.append(torch.cat([totals.double(), counts.double(), norm.double()[None]]))
 
     def sums(self) -> dict[str, list[float]]:
@@ -58,26 +59,27 @@ class Totals:
 
     def _not_finite(self, step, values):
         n = len(self.weights)
-        told = ", ".join(f"{name} {value:g}" for name, value in zip(self.weights, values, strict=False))
+        values_by_term = ", ".join(f"{name} {value:g}" for name, value in zip(self.weights, values, strict=False))
         return (
-            f"epoch {self.epoch}, step {step}: the loss or its gradient is not finite ({told}; gradient norm "
+            f"epoch {self.epoch}, step {step}: the loss or its gradient is not finite ({values_by_term}; gradient norm "
             f"{values[2 * n]:g}) over sessions {', '.join(self.sessions(step))}; look at these recordings, lower "
             "`learning_rate`, or set `clip`; the last checkpoint is kept"
         )
 
 
 def means(sums: dict[str, list[float]], weights: dict[str, float], when: str) -> dict[str, float]:
-    """Mean of each term and `loss`. Raises TrainingError where there was nothing, or it is not finite."""
+    """Mean of each term, and `loss`. Raises TrainingError if there was nothing to sum, or the loss is not finite."""
     if not any(count for _, count in sums.values()):
         raise TrainingError(
             f"nothing to learn from in {when}: the fold is empty; give longer recordings or other splits",
             everywhere=True,
         )
-    found = {name: total / max(count, 1) for name, (total, count) in sums.items()}
-    loss = sum(weights[name] * mean for name, mean in found.items())
+    term_means = {name: total / max(count, 1) for name, (total, count) in sums.items()}
+    loss = sum(weights[name] * mean for name, mean in term_means.items())
     if not math.isfinite(loss):
         raise TrainingError(
-            f"the loss is {loss} in {when} ({found}); lower `learning_rate`, set `clip`, or look at the recordings",
+            f"the loss is {loss} in {when} ({term_means}); lower `learning_rate`, set `clip`, or look at the "
+            "recordings",
             everywhere=True,
         )
-    return {"loss": loss} | (found if len(found) > 1 else {})
+    return {"loss": loss} | (term_means if len(term_means) > 1 else {})

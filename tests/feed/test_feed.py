@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydistill.feed.feed import Example, Feed, Kept, Streamed
-from raydistill.feed.order import Row, Shards
+from raydistill.feed.feed import Example, Feed, InMemory, Streaming
+from raydistill.feed.order import SegmentPlace, Shards
 from raydistill.feed.tokens import Inputs
 from raydistill.store.catalogue import Part
 from raydistill.store.session import Segment
@@ -30,9 +30,13 @@ def example(segment):
 def make_feed(sizes, batch, rank=0, workers=1, micro_batch=None, source=None):
     """The segment of row r in part p has number 10 p + r."""
     shards = Shards.deal(sizes, sizes)
-    kept = {Row(p, r): example(make_segment(10 * p + r)) for p in shards.held(rank, workers) for r in range(sizes[p])}
+    examples = {
+        SegmentPlace(p, r): example(make_segment(10 * p + r))
+        for p in shards.parts_of(rank, workers)
+        for r in range(sizes[p])
+    }
     return Feed(
-        source=source or Kept({"train": kept, "valid": kept}),
+        source=source or InMemory({"train": examples, "valid": examples}),
         train_shards=shards,
         valid_shards=shards,
         batch=batch,
@@ -40,12 +44,12 @@ def make_feed(sizes, batch, rank=0, workers=1, micro_batch=None, source=None):
         rank=rank,
         workers=workers,
         micro_batch=micro_batch,
-        owners=[f"session{p}" for p in range(len(sizes))],
+        part_sessions=[f"session{p}" for p in range(len(sizes))],
     )
 
 
 def numbers(share):
-    return [n for batch in share if not batch.idle for n in batch.numbers]
+    return [n for batch in share if not batch.idle for n in batch.tokens.numbers]
 
 
 @given(
@@ -73,14 +77,14 @@ def test_feed_from_a_step_on_is_the_rest_of_the_epoch(sizes, batch, start):
 
 def test_feed_cuts_its_share_into_micro_batches():
     (share,) = make_feed([7], 7, micro_batch=3).train(0)
-    assert [len(batch.numbers) for batch in share] == [3, 3, 1]
+    assert [len(batch.tokens.numbers) for batch in share] == [3, 3, 1]
     (whole,) = make_feed([7], 7).train(0)
     assert numbers(share) == numbers(whole)
 
 
 def test_feed_hands_out_the_latents_of_the_teacher_with_their_segments():
     for (batch,) in make_feed([3], 2).train(0):
-        assert batch.target[:, 0].tolist() == [float(n) for n in batch.numbers for _ in range(4)]
+        assert batch.teacher_latents[:, 0].tolist() == [float(n) for n in batch.tokens.numbers for _ in range(4)]
 
 
 def test_feed_names_the_sessions_of_a_step():
@@ -90,18 +94,18 @@ def test_feed_names_the_sessions_of_a_step():
 
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=50), st.integers(1, 8), st.sampled_from([1, 2]))
-def test_streamed_feed_gives_what_a_kept_one_gives_and_reads_each_part_once(sizes, batch, workers):
+def test_streaming_feed_gives_what_one_in_memory_gives_and_reads_each_part_once(sizes, batch, workers):
     parts = [Part(path=str(p), split="train", numbers=tuple(range(n)), n_bins=(4,) * n) for p, n in enumerate(sizes)]
     reads = defaultdict(int)
 
-    def read(wanted):
-        for part in wanted:
+    def read(requested):
+        for part in requested:
             reads[part.path] += 1
             yield [make_segment(10 * int(part.path) + r) for r in range(len(part.numbers))]
 
-    source = Streamed(read, {"train": parts, "valid": parts}, example)
-    streamed, kept = make_feed(sizes, batch, 0, workers, source=source), make_feed(sizes, batch, 0, workers)
-    for one, other in zip(streamed.train(3), kept.train(3), strict=True):
+    source = Streaming(read, {"train": parts, "valid": parts}, example)
+    streaming, in_memory = make_feed(sizes, batch, 0, workers, source=source), make_feed(sizes, batch, 0, workers)
+    for one, other in zip(streaming.train(3), in_memory.train(3), strict=True):
         assert numbers(one) == numbers(other)
-        assert all(torch.equal(a.values, b.values) for a, b in zip(one, other, strict=True))
-    assert set(reads.values()) == {1} and {int(p) for p in reads} == set(kept.train_shards.held(0, workers))
+        assert all(torch.equal(a.tokens.values, b.tokens.values) for a, b in zip(one, other, strict=True))
+    assert set(reads.values()) == {1} and {int(p) for p in reads} == set(in_memory.train_shards.parts_of(0, workers))

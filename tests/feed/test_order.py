@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydistill.feed.order import SHARDS, Row, Shards, in_batches
+from raydistill.feed.order import SHARDS, SegmentPlace, Shards, in_batches
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=80)
 
@@ -16,7 +16,7 @@ def dealt(sizes):
 @given(SIZES, st.integers(0, 3), st.integers(0, 3))
 def test_epoch_order_holds_every_row_once_and_repeats(sizes, seed, epoch):
     order = dealt(sizes).epoch(seed, epoch)
-    assert sorted(order) == [Row(p, r) for p, size in enumerate(sizes) for r in range(size)]
+    assert sorted(order) == [SegmentPlace(p, r) for p, size in enumerate(sizes) for r in range(size)]
     assert order == dealt(sizes).epoch(seed, epoch)
 
 
@@ -28,7 +28,7 @@ def test_epoch_order_differs_between_epochs_and_seeds():
 @given(SIZES, st.integers(1, 4))
 def test_deal_gives_each_part_to_one_worker_and_balances_shards(sizes, workers):
     shards = dealt(sizes)
-    held = [shards.held(rank, workers) for rank in range(workers)]
+    held = [shards.parts_of(rank, workers) for rank in range(workers)]
     assert sorted(p for parts in held for p in parts) == list(range(len(sizes)))
     loads = [sum(sizes[p] for p in parts) for parts in shards.shards]
     assert len(loads) == min(SHARDS, len(sizes)) and max(loads) - min(loads) <= max(sizes)
@@ -38,7 +38,7 @@ def test_deal_gives_each_part_to_one_worker_and_balances_shards(sizes, workers):
 @pytest.mark.parametrize("parts", [16, 64])
 def test_workers_have_equal_shares_of_every_batch_of_equal_parts(parts, workers):
     shards = dealt([10] * parts)
-    held = [set(shards.held(rank, workers)) for rank in range(workers)]
+    held = [set(shards.parts_of(rank, workers)) for rank in range(workers)]
     for rows in in_batches(shards.epoch(0, 3), 8):
         assert [sum(row.part in parts for row in rows) for parts in held] == [8 // workers] * workers
 

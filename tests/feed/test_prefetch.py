@@ -1,15 +1,15 @@
-"""Working ahead in a thread: the same items in the same order, errors where they are asked for, no thread left."""
+"""Preparing items in a thread: the same items in the same order, errors where they are requested, no thread left."""
 
 import threading
 import time
 
 import pytest
 
-from raydistill.feed.prefetch import Ahead
+from raydistill.feed.prefetch import Prefetcher
 
 
 def test_items_come_in_order_and_end():
-    with Ahead(range(20)) as items:
+    with Prefetcher(range(20)) as items:
         assert list(items) == list(range(20))
 
 
@@ -18,7 +18,7 @@ def test_error_of_an_item_is_raised_where_it_is_asked_for():
         yield 1
         raise ValueError("broken")
 
-    with Ahead(items()) as ahead:
+    with Prefetcher(items()) as ahead:
         assert next(ahead) == 1
         with pytest.raises(ValueError, match="broken"):
             next(ahead)
@@ -34,7 +34,7 @@ def test_leaving_early_ends_the_thread_and_closes_the_items():
             closed.set()
 
     before = threading.active_count()
-    with Ahead(items()) as ahead:
+    with Prefetcher(items()) as ahead:
         next(ahead)
     assert closed.wait(5) and threading.active_count() == before
 
@@ -47,7 +47,7 @@ def test_no_more_than_the_depth_is_made_ahead():
             made.append(i)
             yield i
 
-    with Ahead(items(), depth=2) as ahead:
+    with Prefetcher(items(), depth=2) as ahead:
         next(ahead)
         time.sleep(0.3)
         assert len(made) <= 5
@@ -59,6 +59,6 @@ def test_waiting_is_counted():
             time.sleep(0.05)
             yield i
 
-    with Ahead(slow()) as ahead:
+    with Prefetcher(slow()) as ahead:
         list(ahead)
     assert 0.1 < ahead.waited_s < 5

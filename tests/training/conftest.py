@@ -7,13 +7,13 @@ import torch
 
 from raydistill.config.engine import EngineConfig
 from raydistill.config.training import TrainingConfig
-from raydistill.feed.feed import Example, Feed, Kept
-from raydistill.feed.order import Row, Shards
+from raydistill.feed.feed import Example, Feed, InMemory
+from raydistill.feed.order import SegmentPlace, Shards
 from raydistill.feed.tokens import Inputs
-from raydistill.models.crossmodal.model import NeuralModel
+from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.objectives import masked_autoencoding
 from raydistill.training.loop import Training
-from tests.small import CONFIG, make_segments, make_spec
+from tests.small import SETTINGS, make_segments, make_spec
 
 RECIPE = TrainingConfig(epochs=5, batch=4, warmup_epochs=2, precision="fp32", learning_rate=3e-3)
 ENGINE = EngineConfig(checkpoint_every=1)
@@ -28,12 +28,12 @@ def make_feed(n=12, parts=2, examples=None, **changes):
     """`parts` part files of a's and b's segments, all held by one worker."""
     examples = examples or make_examples(n)
     groups = np.array_split(np.arange(n), parts)
-    train = {Row(p, r): examples[i] for p, group in enumerate(groups) for r, i in enumerate(group)}
-    valid = {Row(0, i): e for i, e in enumerate(examples[:4])}
+    train = {SegmentPlace(p, r): examples[i] for p, group in enumerate(groups) for r, i in enumerate(group)}
+    valid = {SegmentPlace(0, i): e for i, e in enumerate(examples[:4])}
     sizes = [len(g) for g in groups]
-    given = {"batch": RECIPE.batch, "seed": 0, "owners": [f"part{p}" for p in range(parts)]} | changes
+    given = {"batch": RECIPE.batch, "seed": 0, "part_sessions": [f"part{p}" for p in range(parts)]} | changes
     return Feed(
-        source=Kept({"train": train, "valid": valid}),
+        source=InMemory({"train": train, "valid": valid}),
         train_shards=Shards.deal(sizes, sizes),
         valid_shards=Shards.deal([4], [4]),
         **given,
@@ -43,9 +43,9 @@ def make_feed(n=12, parts=2, examples=None, **changes):
 def make_training(folder, *, recipe=RECIPE, engine=ENGINE, feed=None, seed=0, dropout=0.2):
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    spec = dataclasses.replace(make_spec(), config=dataclasses.replace(CONFIG, dropout=dropout))
+    spec = make_spec(settings=dataclasses.replace(SETTINGS, dropout=dropout))
     return Training(
-        model=NeuralModel(spec),
+        model=CrossModalModel(spec),
         objective=masked_autoencoding(0.6),
         feed=feed or make_feed(),
         recipe=recipe,

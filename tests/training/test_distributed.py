@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from raydistill.config.engine import EngineConfig
+from raydistill.config.objectives import MaskedAutoencoding
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import TrainingError
-from raydistill.models.crossmodal.model import ModelSpec
 from raydistill.models.files import load_model
-from raydistill.objectives import masked_autoencoding
 from raydistill.store.session import Session
 from raydistill.store.store import Store
+from raydistill.training.assemble import TrainingTask
 from raydistill.training.distributed import DistributedTraining, train_on_workers
 from raydistill.training.history import read_history
-from tests.small import CONFIG
+from tests.small import SETTINGS, make_spec
 from tests.training.conftest import RECIPE
 
 INGEST = IngestConfig(bin_width_ms=20, splits=Splits(segment_s=0.5, parent_s=1))
@@ -40,28 +40,27 @@ def store(tmp_path_factory):
     return make_store(tmp_path_factory.mktemp("store"))
 
 
-def distributed(store, folder, workers, **changes):
+def distributed(store, folder, workers, max_failures=3, **changes):
     folder.mkdir()
     entries = store.entries()
-    config = dataclasses.replace(CONFIG, dropout=0.0)
     sessions = {e.session: -(-e.n_units // 8) for e in entries}
-    return DistributedTraining(
-        spec=ModelSpec(config=config, modality="spikes", value="count", heads=("predictor",), sessions=sessions),
-        objective=masked_autoencoding(0.6),
-        store=store.uri,
-        entries=tuple(entries),
+    settings = dataclasses.replace(SETTINGS, dropout=0.2)
+    task = TrainingTask(
+        spec=dataclasses.replace(make_spec("spikes", "count", settings=settings), sessions=sessions),
+        objective=MaskedAutoencoding(mask_ratio=0.6),
         recipe=dataclasses.replace(RECIPE, batch=8),
         seed=0,
+        store=store.uri,
+        entries=tuple(entries),
         folder=folder,
-        workers=(workers, workers),
-        use_gpu=False,
-        **changes,
     )
+    task = dataclasses.replace(task, **changes)
+    return DistributedTraining(task=task, workers=(workers, workers), use_gpu=False, max_failures=max_failures)
 
 
 def trained(training):
     """How far it came."""
-    [(_, outcome)] = train_on_workers([training], training.folder.parent / "ray")
+    [(_, outcome)] = train_on_workers([training], training.task.folder.parent / "ray")
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -83,15 +82,15 @@ def test_workers_of_any_number_and_memory_learn_what_one_learns(alone, store, tm
     training = dataclasses.replace(training, workers=(1, workers))  # one machine has room for the most
     reached = trained(training)
     assert reached["workers"] == workers and reached["segments"]["place"] == memory
-    for one, other in zip(*(read_history(t.folder) for t in (alone, training)), strict=True):
+    for one, other in zip(*(read_history(t.task.folder) for t in (alone, training)), strict=True):
         assert one["train_loss"] == pytest.approx(other["train_loss"], abs=1e-5)
         assert one["valid_loss"] == pytest.approx(other["valid_loss"], abs=1e-5)
-    expected = load_model(alone.folder).state_dict()
-    for name, value in load_model(training.folder).state_dict().items():
+    expected = load_model(alone.task.folder).state_dict()
+    for name, value in load_model(training.task.folder).state_dict().items():
         torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize(("workers", "said"), [(100, "share 5 part files"), (4, "need 5 CPUs")])
+@pytest.mark.parametrize(("workers", "said"), [(100, "only 5 shards, too few for 100 workers"), (4, "need 5 CPUs")])
 def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, monkeypatch, workers, said):
     monkeypatch.setattr(local_ray, "cluster_resources", lambda: {"CPU": 3.0})
     with pytest.raises(TrainingError, match=said):
@@ -103,11 +102,9 @@ def test_trainings_one_after_another_come_to_the_same_and_stop_none_but_themselv
     part = tmp_path / "store" / store.entry("b").parts[0].path
     training = lambda name, **changes: distributed(store, tmp_path / name, 2, max_failures=0, **changes)  # noqa: E731
     without_b = tuple(e for e in store.entries() if e.session != "b")
-    good, hopeless, again = (
-        dataclasses.replace(training(name), entries=without_b) for name in ("good", "hopeless", "again")
-    )
-    recipe = dataclasses.replace(hopeless.recipe, learning_rate=1e12, warmup_start=1.0, clip=None)
-    hopeless = dataclasses.replace(hopeless, recipe=recipe)
+    good, again = (training(name, entries=without_b) for name in ("good", "again"))
+    recipe = dataclasses.replace(RECIPE, batch=8, learning_rate=1e12, warmup_start=1.0, clip=None)
+    hopeless = training("hopeless", entries=without_b, recipe=recipe)
     # The first of these has the workers start anew, for which the second has no chance left.
     corrupt, too = dataclasses.replace(training("corrupt"), max_failures=1), training("too")
     whole = part.read_bytes()
@@ -115,7 +112,7 @@ def test_trainings_one_after_another_come_to_the_same_and_stop_none_but_themselv
 
     wanted = [hopeless, corrupt, good, too, again]
     ended = list(train_on_workers(wanted, tmp_path / "ray"))
-    assert [training.folder.name for training, _ in ended] == [training.folder.name for training in wanted]
+    assert [training.task.folder.name for training, _ in ended] == [training.task.folder.name for training in wanted]
     diverged, *unread = (outcome for training, outcome in ended if training in (hopeless, corrupt, too))
     assert isinstance(diverged, TrainingError) and re.search(r"over sessions .*lower `learning_rate`", str(diverged))
     assert all(isinstance(err, TrainingError) for err in unread) and len(unread) == 2
@@ -123,7 +120,7 @@ def test_trainings_one_after_another_come_to_the_same_and_stop_none_but_themselv
     first, last = ended[2][1], ended[4][1]
     assert first == last and first["epoch"] == 5
     for file in ("model.safetensors", "history.jsonl"):
-        assert (good.folder / file).read_bytes() == (again.folder / file).read_bytes()
+        assert (good.task.folder / file).read_bytes() == (again.task.folder / file).read_bytes()
     assert not (tmp_path / "ray").exists()
 
     part.write_bytes(whole)

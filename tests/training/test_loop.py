@@ -93,9 +93,10 @@ def test_training_with_a_corrupt_newest_checkpoint_goes_on_from_the_one_before(t
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3])
-def test_micro_batches_learn_what_whole_batches_learn(tmp_path, micro_batch):
-    whole = make_training(tmp_path / "whole", dropout=0.0)
-    cut = make_training(tmp_path / "cut", feed=make_feed(micro_batch=micro_batch), dropout=0.0)
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_micro_batches_learn_what_whole_batches_learn(tmp_path, micro_batch, dropout):
+    whole = make_training(tmp_path / "whole", dropout=dropout)
+    cut = make_training(tmp_path / "cut", feed=make_feed(micro_batch=micro_batch), dropout=dropout)
     train(whole), train(cut)
     for one, other in zip(*(read_history(t.folder) for t in (whole, cut)), strict=True):
         assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-5)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from raydistill.config.training import TrainingConfig
-from raydistill.models.crossmodal.model import NeuralModel
+from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.training.optim import build_optimizer, learning_rate, set_schedule, weight_decay
 from tests.small import make_spec
 
@@ -24,7 +24,7 @@ def test_weight_decay_has_the_published_values(epoch, decay):
 
 
 def test_optimizer_decays_matrices_alone():
-    model = NeuralModel(make_spec("spikes", "count"))
+    model = CrossModalModel(make_spec("spikes", "count"))
     optimizer = build_optimizer(model, PAPER)
     set_schedule(optimizer, PAPER, 400)
     decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}

@@ -1,83 +1,125 @@
-"""The backbones that stand in the transformer's place to show what the gain owes to it (spec E6, Table 3).
+"""The backbones of a cross-modal model: how each is configured, counted and built.
 
-Both read one vector a bin, the mean of its patches' tokens, and are of the same number of parameters as the
-transformer encoder (config/parameters.py). Neither sees past the ends of its segment.
-
-Axes: n segments of one length, L bins of a segment, D width.
+To add one, write its module (models/layers/), its configuration here, and its line in `BACKBONES`
+(docs/extending.md). This file imports no torch: planning reads it.
 """
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from raydistill.models.crossmodal.config import ModelConfig
-from raydistill.models.crossmodal.parameters import CONV_BLOCKS, CONV_KERNEL, LSTM_LAYERS, conv_hidden, lstm_hidden
-from raydistill.models.layers.attention import Layout, by_length
-from raydistill.models.layers.transformer import Dropout, RMSNorm
+from raydistill.models.layers.parameters import linear_parameters, transformer_parameters
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LSTM_LAYERS = 2
+CNN_BLOCKS, CNN_KERNEL = 10, 5
 
 
-class Recurrent(nn.Module):
-    """An LSTM, in both directions of time unless `causal`; its state is zero where a segment begins.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransformerBackbone:
+    """Attention over all tokens of a segment."""
 
-    Shape:
-        x: (sum of T, D) packed bins of segments of `bins` bins; output: (sum of T, D).
-    """
+    reads: ClassVar[Literal["tokens", "bins"]] = "tokens"
+    name: Literal["transformer"] = "transformer"
+    layers: int
+    heads: int
+    mlp_ratio: int
+    causal: bool
 
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        hidden, directions = lstm_hidden(config), 1 if config.causal else 2
-        inputs = [config.width] + [directions * hidden] * (LSTM_LAYERS - 1)
-        self.layers = nn.ModuleList(
-            nn.LSTM(n, hidden, batch_first=True, bidirectional=not config.causal) for n in inputs
+    @classmethod
+    def of_size(cls, like: "TransformerBackbone", width: int) -> "TransformerBackbone":
+        return like
+
+    def parameters(self, width: int) -> int:
+        return transformer_parameters(width, self.layers, self.mlp_ratio)
+
+    def build(self, width: int, dropout: float) -> "nn.Module":
+        from raydistill.models.layers.transformer import Transformer
+
+        return Transformer(
+            width=width,
+            layers=self.layers,
+            heads=self.heads,
+            mlp_ratio=self.mlp_ratio,
+            dropout=dropout,
+            causal=self.causal,
         )
-        self.dropout = Dropout(config.dropout)
-        self.out = nn.Linear(directions * hidden, config.width)
-        self.norm = RMSNorm(config.width)
-
-    def forward(self, x: Tensor, bins: tuple[int, ...]) -> Tensor:
-        return self.norm(self.out(by_length(self._recur, Layout(bins, x.device), x)))
-
-    def _recur(self, x):
-        if x.device.type == "cpu":
-            x = x.float()
-        # In float32 on CPUs: torch has no bfloat16 LSTM for those without AVX-512.
-        with torch.autocast("cpu", enabled=False):
-            for layer in self.layers:
-                x = self.dropout(layer(x)[0])
-        return x  # (n, L, directions * hidden)
 
 
-class ConvBlock(nn.Module):
-    """x + out(gelu(conv(norm(x)))), along time. Shape: (n, L, D) -> (n, L, D)."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LstmBackbone:
+    """Two layers of an LSTM over bins."""
 
-    def __init__(self, config: ModelConfig, dilation: int):
-        super().__init__()
-        hidden, reach = conv_hidden(config), (CONV_KERNEL - 1) * dilation
-        self.padding = (reach, 0) if config.causal else (reach // 2, reach // 2)
-        self.norm = RMSNorm(config.width)
-        self.conv = nn.Conv1d(config.width, hidden, CONV_KERNEL, dilation=dilation)
-        self.out = nn.Linear(hidden, config.width)
-        self.dropout = Dropout(config.dropout)
+    reads: ClassVar[Literal["tokens", "bins"]] = "bins"
+    name: Literal["lstm"] = "lstm"
+    hidden: int
+    """Units of each direction."""
+    causal: bool
 
-    def forward(self, x: Tensor) -> Tensor:
-        padded = F.pad(self.norm(x).transpose(1, 2), self.padding)  # (n, L, D) -> (n, D, L + reach)
-        hidden = F.gelu(self.conv(padded)).transpose(1, 2)  # (n, hidden, L) -> (n, L, hidden)
-        return x + self.dropout(self.out(self.dropout(hidden)))
+    @classmethod
+    def of_size(cls, like: TransformerBackbone, width: int) -> "LstmBackbone":
+        count = lambda hidden: cls(hidden=hidden, causal=like.causal).parameters(width)  # noqa: E731
+        return cls(hidden=_closest(count, like.parameters(width)), causal=like.causal)
+
+    def parameters(self, width: int) -> int:
+        directions = 1 if self.causal else 2
+        inputs = [width] + [directions * self.hidden] * (LSTM_LAYERS - 1)
+        # Four gates with two biases each.
+        layers = sum(directions * 4 * self.hidden * (n + self.hidden + 2) for n in inputs)
+        return layers + linear_parameters(directions * self.hidden, width) + width
+
+    def build(self, width: int, dropout: float) -> "nn.Module":
+        from raydistill.models.layers.recurrent import Recurrent
+
+        return Recurrent(width=width, hidden=self.hidden, layers=LSTM_LAYERS, dropout=dropout, causal=self.causal)
 
 
-class Convolutional(nn.Module):
-    """Ten residual blocks of dilated convolutions, centred on the bin unless `causal`.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CnnBackbone:
+    """Ten residual blocks of dilated convolutions over bins."""
 
-    Each bin sees 124 bins to either side, or 248 before it.
+    reads: ClassVar[Literal["tokens", "bins"]] = "bins"
+    name: Literal["cnn"] = "cnn"
+    hidden: int
+    """Channels within each block."""
+    causal: bool
 
-    Shape:
-        x: (sum of T, D) packed bins of segments of `bins` bins; output: (sum of T, D).
-    """
+    @classmethod
+    def of_size(cls, like: TransformerBackbone, width: int) -> "CnnBackbone":
+        count = lambda hidden: cls(hidden=hidden, causal=like.causal).parameters(width)  # noqa: E731
+        return cls(hidden=_closest(count, like.parameters(width)), causal=like.causal)
 
-    def __init__(self, config: ModelConfig):
-        super().__init__()
-        self.blocks = nn.Sequential(*(ConvBlock(config, 2 ** (i % 5)) for i in range(CONV_BLOCKS)))
-        self.norm = RMSNorm(config.width)
+    def parameters(self, width: int) -> int:
+        block = width + linear_parameters(CNN_KERNEL * width, self.hidden) + linear_parameters(self.hidden, width)
+        return CNN_BLOCKS * block + width
 
-    def forward(self, x: Tensor, bins: tuple[int, ...]) -> Tensor:
-        return self.norm(by_length(self.blocks, Layout(bins, x.device), x))
+    def build(self, width: int, dropout: float) -> "nn.Module":
+        from raydistill.models.layers.convolutional import Convolutional
+
+        return Convolutional(
+            width=width,
+            hidden=self.hidden,
+            blocks=CNN_BLOCKS,
+            kernel=CNN_KERNEL,
+            dropout=dropout,
+            causal=self.causal,
+        )
+
+
+Backbone = TransformerBackbone | LstmBackbone | CnnBackbone
+BackboneName = Literal["transformer", "lstm", "cnn"]
+BACKBONES: dict[str, type[Backbone]] = {
+    "transformer": TransformerBackbone,
+    "lstm": LstmBackbone,
+    "cnn": CnnBackbone,
+}
+"""Name in `model: {backbone: ...}` -> its configuration. Table 3 of the cross-modal paper compares them."""
+
+
+def _closest(count: Callable[[int], int], budget: int) -> int:
+    """The size whose number of parameters, which grows with it, comes closest to the budget."""
+    above = 1 + bisect_left(range(1, budget), budget, key=count)
+    return min(max(above - 1, 1), above, key=lambda size: abs(count(size) - budget))

@@ -1,17 +1,24 @@
-"""Sizes of the cross-modal models, and the presets that supply their values (spec B1 to B3)."""
+"""What a cross-modal model is made of (docs/methods.md, Tokens and Model).
+
+`CrossModalSettings` is what `model:` of a sweep may set, with the presets. `CrossModalConfig` is the part of it that
+one model really uses: a model of spikes has no LFP patch, one without a masked objective no predictor. Only the latter
+enters the identity of a job.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from raydistill.errors import ConfigError
+from raydistill.models.crossmodal.backbones import BACKBONES, Backbone, BackboneName, TransformerBackbone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelConfig:
-    """Sizes of tokenizer, encoder and predictor (spec B1 to B3). The defaults are the paper's."""
+class CrossModalSettings:
+    """Sizes of tokenizer, encoder and predictor. The defaults are those of the cross-modal paper (A.3)."""
 
     width: int = 256
     layers: int = 10
+    """Layers of the transformer. An LSTM or CNN gets as many parameters as that transformer has."""
     heads: int = 8
     mlp_ratio: int = 4
     dropout: float = 0.1
@@ -24,13 +31,13 @@ class ModelConfig:
     conv_kernel: int = 3
     conv_dilation: int = 1
     conv_axis: Literal["time", "tokens"] = "time"
-    """`time` convolves each patch along its own past; `tokens` along the row of tokens, as the published code does."""
+    """`time` convolves each patch along its own past; `tokens` along the row of tokens, as the released code does."""
     multimodal: Literal["paired", "flat"] = "paired"
-    """Patch k of spikes and of LFP make one token, or the channels follow the units before both are cut."""
-    backbone: Literal["transformer", "lstm", "cnn"] = "transformer"
-    """lstm and cnn read the mean of a bin's patches, and are of the same number of parameters."""
+    """paired: patch k of spikes and of LFP make one token; flat: channels are appended to units before both are cut."""
+    backbone: BackboneName = "transformer"
+    """lstm and cnn read the mean over the patches of each bin."""
     causal: bool = False
-    """A bin's latents depend on nothing that comes later."""
+    """The latents of a bin depend on no later bin."""
     space_std: float = 1.0
     """Standard deviation of a new session's space embeddings."""
     predictor_width: int = 192
@@ -47,18 +54,179 @@ class ModelConfig:
             raise ConfigError(f"`dropout` must be at least 0 and below 1, but got {self.dropout}")
 
 
-def patch_widths(config: ModelConfig, modality: str, bands: int = 1) -> tuple[int, ...]:
-    """Slots of a patch: (units,), (channels,), or of multimodal input (units, channels), together if `flat`."""
-    units, channels = config.spikes_patch, config.lfp_patch * bands
-    if modality != "multimodal":
-        return (units,) if modality == "spikes" else (channels,)
-    return (units, channels) if config.multimodal == "paired" else (units + channels,)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpikesInput:
+    """Tokens of `patch` units, with counts clamped at `max_count`."""
+
+    name: Literal["spikes"] = "spikes"
+    patch: int
+    max_count: int
+
+    def widths(self, bands: int) -> tuple[int, ...]:
+        return (self.patch,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LfpInput:
+    """Tokens of `patch` electrodes with all their bands."""
+
+    name: Literal["lfp"] = "lfp"
+    patch: int
+
+    def widths(self, bands: int) -> tuple[int, ...]:
+        return (self.patch * bands,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MultimodalInput:
+    """Tokens of both signals."""
+
+    name: Literal["multimodal"] = "multimodal"
+    spikes_patch: int
+    lfp_patch: int
+    pairing: Literal["paired", "flat"]
+
+    def widths(self, bands: int) -> tuple[int, ...]:
+        units, channels = self.spikes_patch, self.lfp_patch * bands
+        return (units, channels) if self.pairing == "paired" else (units + channels,)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountEmbedding:
+    """A row of a table for each count."""
+
+    name: Literal["count"] = "count"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinearEmbedding:
+    """One linear map per patch."""
+
+    name: Literal["linear"] = "linear"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MlpEmbedding:
+    """Two layers with tanh between."""
+
+    name: Literal["mlp"] = "mlp"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConvEmbedding:
+    """A dilated causal convolution."""
+
+    name: Literal["conv"] = "conv"
+    kernel: int
+    dilation: int
+    axis: Literal["time", "tokens"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictorConfig:
+    """Reconstructs masked patches from the latents of visible ones."""
+
+    width: int
+    layers: int
+    heads: int
+    mlp_ratio: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CrossModalConfig:
+    """Tokenizer, backbone and outputs of one model."""
+
+    inputs: SpikesInput | LfpInput | MultimodalInput
+    embedding: CountEmbedding | LinearEmbedding | MlpEmbedding | ConvEmbedding
+    backbone: Backbone
+    width: int
+    dropout: float
+    space_std: float
+    predictor: PredictorConfig | None = None
+    readout: bool = False
+    """Reads the LFP out of every token: output of a distilled student."""
+
+    @property
+    def modality(self) -> str:
+        """spikes, lfp or multimodal."""
+        return self.inputs.name
+
+    @property
+    def causal(self) -> bool:
+        return self.backbone.causal
+
+
+def configure(
+    settings: CrossModalSettings, modality: str, embedding: str, predictor: bool = False, readout: bool = False
+) -> CrossModalConfig:
+    """The part of the settings that a model with this input and these outputs uses.
+
+    Args:
+        modality: spikes, lfp or multimodal.
+        embedding: count, linear, conv or mlp.
+        predictor: it is trained by masking.
+        readout: it reconstructs the LFP from every token.
+    Raises:
+        ConfigError: the settings do not suit each other.
+    """
+    s = settings
+    if embedding == "count" and modality != "spikes":
+        raise ConfigError("`embedding: count` embeds spike counts; it needs a model of spikes alone")
+    if embedding == "count" and s.width % s.spikes_patch:
+        raise ConfigError(
+            "`width` must be a multiple of `spikes_patch` for the count table, "
+            f"but got (width={s.width}, spikes_patch={s.spikes_patch})"
+        )
+    if BACKBONES[s.backbone].reads == "bins" and (predictor or readout):
+        raise ConfigError(
+            f"`backbone: {s.backbone}` has no tokens to mask or to reconstruct from: it needs `supervision: full`"
+        )
+    return CrossModalConfig(
+        inputs=_inputs(s, modality),
+        embedding=_embedding(s, embedding),
+        backbone=_backbone(s),
+        width=s.width,
+        dropout=s.dropout,
+        space_std=s.space_std,
+        predictor=_predictor(s) if predictor else None,
+        readout=readout,
+    )
+
+
+def _inputs(s: CrossModalSettings, modality: str) -> SpikesInput | LfpInput | MultimodalInput:
+    if modality == "spikes":
+        return SpikesInput(patch=s.spikes_patch, max_count=s.max_count)
+    if modality == "lfp":
+        return LfpInput(patch=s.lfp_patch)
+    return MultimodalInput(spikes_patch=s.spikes_patch, lfp_patch=s.lfp_patch, pairing=s.multimodal)
+
+
+def _embedding(s: CrossModalSettings, name: str) -> CountEmbedding | LinearEmbedding | MlpEmbedding | ConvEmbedding:
+    if name == "conv":
+        return ConvEmbedding(kernel=s.conv_kernel, dilation=s.conv_dilation, axis=s.conv_axis)
+    if name == "count":
+        return CountEmbedding()
+    return MlpEmbedding() if name == "mlp" else LinearEmbedding()
+
+
+def _predictor(s: CrossModalSettings) -> PredictorConfig:
+    return PredictorConfig(
+        width=s.predictor_width, layers=s.predictor_layers, heads=s.predictor_heads, mlp_ratio=s.mlp_ratio
+    )
+
+
+def _backbone(s: CrossModalSettings) -> Backbone:
+    """As large as the transformer of these settings."""
+    transformer = TransformerBackbone(layers=s.layers, heads=s.heads, mlp_ratio=s.mlp_ratio, causal=s.causal)
+    return BACKBONES[s.backbone].of_size(transformer, s.width)
 
 
 PRESETS = {
-    "paper": ModelConfig(),
-    "small": ModelConfig(width=128, layers=4, heads=4, predictor_width=96, predictor_layers=2, predictor_heads=4),
-    "tiny": ModelConfig(
+    "paper": CrossModalSettings(),
+    "small": CrossModalSettings(
+        width=128, layers=4, heads=4, predictor_width=96, predictor_layers=2, predictor_heads=4
+    ),
+    "tiny": CrossModalSettings(
         width=64,
         layers=2,
         heads=4,

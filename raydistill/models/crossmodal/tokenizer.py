@@ -1,4 +1,4 @@
-"""Patches -> tokens: a value embedding plus the space embedding of the patch in its session (spec B1).
+"""Patches -> tokens: a value embedding plus the space embedding of the patch in its session (docs/methods.md, Tokens).
 
 Axes: N tokens of a packed batch, S patch size, D width, P patches of a session.
 """
@@ -11,7 +11,13 @@ from torch.nn import functional as F
 
 from raydistill.errors import DataError, suggest
 from raydistill.feed.tokens import Batch
-from raydistill.models.crossmodal.config import ModelConfig
+from raydistill.models.crossmodal.config import (
+    ConvEmbedding,
+    CountEmbedding,
+    CrossModalConfig,
+    MlpEmbedding,
+    SpikesInput,
+)
 from raydistill.models.crossmodal.parameters import MLP_HIDDEN
 
 
@@ -44,7 +50,7 @@ class LinearPatch(nn.Module):
 
 
 class PerceptronPatch(nn.Module):
-    """Two layers with tanh between, as in the published LFP models. Shape: (N, S) float32 -> (N, D)."""
+    """Two layers with tanh between, as in the released LFP models. Shape: (N, S) float32 -> (N, D)."""
 
     def __init__(self, patch: int, width: int):
         super().__init__()
@@ -58,9 +64,9 @@ class PerceptronPatch(nn.Module):
 class CausalConvPatch(nn.Module):
     """A dilated causal convolution along time, within one patch and one segment. Shape: (N, S) -> (N, D).
 
-    Tap j of token (t, p) is the same patch p at bin t - j * dilation. The published code convolves along the row of
-    tokens, where the token before is another patch of the same bin (spec A6, 7); `axis="tokens"` does the same, but
-    never reaches into the segment before (A6, 8).
+    Tap j of token (t, p) is the same patch p at bin t - j * dilation. The released code convolves along the row of
+    tokens, where the token before is another patch of the same bin; `axis="tokens"` does the same, but never reaches
+    into the segment before (docs/methods.md, Slips of the released code).
     """
 
     def __init__(self, patch: int, width: int, kernel: int, dilation: int, axis: str):
@@ -71,7 +77,7 @@ class CausalConvPatch(nn.Module):
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
         row = torch.arange(len(batch.values), device=batch.values.device) if rows is None else rows
         patches, time = batch.patches[row], batch.time[row]
-        # How far back one step reaches in the row of tokens, and how many such steps the segment holds before.
+        # Tokens that one step reaches back, and the number of such steps since the segment began.
         stride, before = (patches, time) if self.axis == "time" else (1, time * patches + batch.patch[row])
         taps = []
         for lag in reversed(range(self.conv.kernel_size[0])):  # the last tap of the kernel is the present
@@ -84,9 +90,9 @@ class CausalConvPatch(nn.Module):
 
 
 class SpaceEmbedding(nn.Module):
-    """A learned vector for each patch of each session: (P, D) rows a session, in one table.
+    """A learned vector for each patch of each session: (P, D) rows per session, in one table.
 
-    Sessions are looked up by their exact name; another one needs an entry in `aliases`, which is empty at first.
+    Sessions are looked up by their exact name; any other session needs an entry in `aliases`.
     """
 
     def __init__(self, sessions: dict[str, int], width: int, std: float):
@@ -94,7 +100,7 @@ class SpaceEmbedding(nn.Module):
         self.std = std
         self.sessions = dict(sorted(sessions.items()))  # rows must not depend on how a file lists its sessions
         self.aliases: dict[str, str] = {}
-        """Session of the data -> session of this table whose rows stand for its patches."""
+        """Session of the data -> session of this table whose rows are used for it."""
         self.table = nn.Embedding(sum(sessions.values()), width)
         nn.init.normal_(self.table.weight, std=std)
         counts = self.sessions.values()
@@ -112,16 +118,16 @@ class SpaceEmbedding(nn.Module):
                 raise DataError(f'the model knows no session "{name}"{suggest(name, self.start)}')
             if length != n_bins * self.sessions[name]:
                 raise DataError(
-                    f"session {session} has {length // n_bins} patches a bin, but the model has {self.sessions[name]} "
-                    f"for {name}; it needs another number of units or channels"
+                    f"session {session} has {length // n_bins} patches per bin, but the model has "
+                    f"{self.sessions[name]} for {name}; the number of units or channels differs"
                 )
             starts.append(self.start[name])
         device = batch.patch.device
-        starts = torch.tensor(starts, device=device).repeat_interleave(torch.tensor(batch.lengths, device=device))
-        return starts + batch.patch
+        lengths = torch.tensor(batch.lengths, device=device)
+        return torch.tensor(starts, device=device).repeat_interleave(lengths) + batch.patch
 
     def transplanted(self, sessions: dict[str, int]) -> "SpaceEmbedding":
-        """A table for `sessions`: rows of known sessions are kept, those of new ones drawn anew."""
+        """A table for `sessions`: the rows of sessions that this table has are copied, those of new sessions drawn."""
         new = SpaceEmbedding(sessions, self.table.embedding_dim, self.std)
         with torch.no_grad():
             for name, count in sessions.items():
@@ -135,27 +141,32 @@ class Tokenizer(nn.Module):
     """Value embedding plus space embedding.
 
     Args:
-        value: "count" (spikes alone), "linear", "conv" or "mlp".
+        patch: S, slots of a patch.
         sessions: name -> patches per bin.
     Shape:
-        batch of N tokens -> (N, D), or (len(rows), D) for the tokens named by `rows`.
+        batch of N tokens -> (N, D), or (len(rows), D) for the tokens at the indices `rows`.
     """
 
-    def __init__(self, config: ModelConfig, value: str, patch: int, sessions: dict[str, int]):
+    def __init__(self, config: CrossModalConfig, patch: int, sessions: dict[str, int]):
         super().__init__()
-        if value == "count":
-            self.value = CountTable(patch, config.width, config.max_count)
-        elif value == "linear":
-            self.value = LinearPatch(patch, config.width)
-        elif value == "mlp":
-            self.value = PerceptronPatch(patch, config.width)
-        else:
-            kernel, dilation = config.conv_kernel, config.conv_dilation
-            self.value = CausalConvPatch(patch, config.width, kernel, dilation, config.conv_axis)
+        self.value = _value_embedding(config, patch)
         self.space = SpaceEmbedding(sessions, config.width, config.space_std)
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         return self.value(batch, rows) + self.space(batch, rows)
+
+
+def _value_embedding(config: CrossModalConfig, patch: int) -> nn.Module:
+    embedding = config.embedding
+    match embedding:
+        case CountEmbedding():
+            assert isinstance(config.inputs, SpikesInput)
+            return CountTable(patch, config.width, config.inputs.max_count)
+        case MlpEmbedding():
+            return PerceptronPatch(patch, config.width)
+        case ConvEmbedding():
+            return CausalConvPatch(patch, config.width, embedding.kernel, embedding.dilation, embedding.axis)
+    return LinearPatch(patch, config.width)
 
 
 def _take(x: Tensor, rows: Tensor | None) -> Tensor:

@@ -18,16 +18,26 @@ from torch.nn import functional as F
 
 
 class Layout:
-    """Where the segments of a packed row lie: `lengths` tokens each, one after another, on `device`."""
+    """Segments packed one after another in a row of N tokens.
 
-    def __init__(self, lengths: tuple[int, ...], device=None):
-        self.lengths, self.device = lengths, device
+    Args:
+        lengths: tokens of each segment.
+        noise: (N,) int32, what dropout draws from; None outside of training.
+    """
+
+    def __init__(self, lengths: tuple[int, ...], device=None, noise: Tensor | None = None):
+        self.lengths, self.device, self.noise = lengths, device, noise
         self.edges = (0, *itertools.accumulate(lengths))
 
     @property
-    def alike(self) -> bool:
-        """All segments have one length."""
+    def equal(self) -> bool:
+        """All segments have the same length."""
         return len(set(self.lengths)) == 1
+
+    @property
+    def noise_if_any(self) -> tuple[Tensor, ...]:
+        """The noise as an argument that may be missing."""
+        return () if self.noise is None else (self.noise,)
 
     @cached_property
     def cu_seqlens(self) -> Tensor:
@@ -42,7 +52,7 @@ class Layout:
             order (N,) that sorts the tokens by the length of their segment, back (N,) that undoes it, and
             {length L: n * L tokens of that length} in that order.
         """
-        starts = defaultdict(list)
+        starts: defaultdict[int, list[int]] = defaultdict(list)
         for start, length in zip(self.edges[:-1], self.lengths, strict=True):
             starts[length].append(start)
         groups = [(length, torch.tensor(starts[length])) for length in sorted(starts) if length]
@@ -52,11 +62,11 @@ class Layout:
         return order, order.argsort(), {length: length * len(first) for length, first in groups}
 
 
-class Choice(NamedTuple):
-    """How `attend` computes, and why that way."""
+class AttentionKernel(NamedTuple):
+    """How `attend` computes, and the reason."""
 
     name: str
-    why: str
+    reason: str
 
 
 @cache
@@ -69,19 +79,19 @@ def flash_varlen() -> Callable[..., Tensor] | None:
     return flash_attn_varlen_func
 
 
-def choose(device: torch.device, dtype: torch.dtype, alike: bool, head_width: int) -> Choice:
-    """The fastest exact way there is for queries of this kind.
+def choose_kernel(device: torch.device, dtype: torch.dtype, equal: bool, head_width: int) -> AttentionKernel:
+    """The fastest exact kernel for queries of this kind.
 
     Args:
-        alike: all segments have one length.
+        equal: all segments have the same length.
     """
-    if alike:
-        return Choice("dense", "one call of scaled_dot_product_attention serves them all")
-    if why_not := _why_no_varlen(device, dtype, head_width):
-        return Choice("dense per length", why_not)
+    if equal:
+        return AttentionKernel("dense", "one call of scaled_dot_product_attention is enough")
+    if reason := _why_no_varlen(device, dtype, head_width):
+        return AttentionKernel("dense per length", reason)
     if flash_varlen():
-        return Choice("flash-attn", "its varlen kernel is installed")
-    return Choice("torch varlen", "flash-attn is not installed")
+        return AttentionKernel("flash-attn", "its varlen kernel is installed")
+    return AttentionKernel("torch varlen", "flash-attn is not installed")
 
 
 def _why_no_varlen(device, dtype, head_width):
@@ -109,16 +119,20 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, causal: bool = False
         q, k, v: (N, H, d), the segments of `layout` packed.
         output: (N, H, d).
     """
-    way = choose(q.device, q.dtype, layout.alike, q.shape[-1]).name
-    if way in ("dense", "dense per length"):
+    kernel = choose_kernel(q.device, q.dtype, layout.equal, q.shape[-1]).name
+    if kernel in ("dense", "dense per length"):
         return by_length(partial(_dense, causal=causal), layout, q, k, v)
-    where = (layout.cu_seqlens, layout.cu_seqlens, max(layout.lengths), max(layout.lengths))
-    if way == "flash-attn":
-        return flash_varlen()(q, k, v, *where, causal=causal)
+    segments = (layout.cu_seqlens, layout.cu_seqlens, max(layout.lengths), max(layout.lengths))
+    if kernel == "flash-attn":
+        flash = flash_varlen()
+        assert flash is not None  # `choose_kernel` has asked
+        return flash(q, k, v, *segments, causal=causal)
     from torch.nn.attention.varlen import varlen_attn  # takes seconds to import
 
-    # A window is (tokens back, tokens ahead); -1 is without end.
-    return varlen_attn(q, k, v, *where, window_size=(-1, 0) if causal else (-1, -1))
+    # A window is (tokens back, tokens ahead); -1 is unlimited.
+    mixed = varlen_attn(q, k, v, *segments, window_size=(-1, 0) if causal else (-1, -1))
+    assert isinstance(mixed, Tensor)  # a tuple only if statistics are requested
+    return mixed
 
 
 def _dense(q, k, v, causal):
@@ -127,15 +141,15 @@ def _dense(q, k, v, causal):
 
 
 def by_length(function: Callable[..., Tensor], layout: Layout, *packed: Tensor) -> Tensor:
-    """A function of segments of one length, applied to each length that there is.
+    """Apply a function of segments of one length to each length in turn.
 
     Args:
         function: of tensors (n, L, ...), to (n, L, ...).
         packed: tensors (N, ...).
     """
-    if layout.alike:
+    if layout.equal:
         return function(*(x.unflatten(0, (-1, layout.lengths[0])) for x in packed)).flatten(0, 1)
-    # Sorted once, the groups are slices. To gather each by itself costs its backward a pass over all N tokens a
+    # Sorted once, the groups are slices. Gathering each group by itself costs a backward pass over all N tokens per
     # group: 3.5 times the time for 64 segments of 20 to 80 tokens.
     order, back, sizes = layout.grouping
     pieces = zip(*(x.index_select(0, order).split(list(sizes.values())) for x in packed), strict=True)
@@ -144,7 +158,7 @@ def by_length(function: Callable[..., Tensor], layout: Layout, *packed: Tensor) 
 
 
 def attend_slowly(q: Tensor, k: Tensor, v: Tensor, lengths: tuple[int, ...], causal: bool = False) -> Tensor:
-    """The definition, one segment at a time in plain arithmetic: what the tests hold `attend` to."""
+    """The definition, one segment at a time in plain arithmetic: the reference that the tests compare `attend` with."""
     out = []
     for q_s, k_s, v_s in zip(*(x.split(list(lengths)) for x in (q, k, v)), strict=True):
         scores = torch.einsum("qhd,khd->hqk", q_s, k_s) / q.shape[-1] ** 0.5

@@ -1,4 +1,4 @@
-"""The pre-norm rotary transformer of encoder and predictor (spec B2).
+"""The pre-norm transformer with rotary position embeddings (docs/methods.md, Model).
 
 Axes: N packed tokens, D width, H heads, d = D / H.
 """
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydistill.models.layers.attention import Layout, attend
+from raydistill.models.layers.dropout import Dropout
 
 ROTARY_BASE = 10_000.0
 NORM_EPS = 1e-6
@@ -23,27 +24,6 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # The weight follows x's type: with a float32 weight on bfloat16 input torch leaves its fused kernel.
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), NORM_EPS)
-
-
-class Dropout(nn.Module):
-    """Zero each entry with probability `p` and scale the others by 1 / (1 - p); in evaluation, do nothing.
-
-    On CPUs torch may draw a mask one number at a time in one thread: an eighth of a float32 step on one core, more
-    on several. Here one draw of 64 bits decides four entries, so that `p` is met to 1e-5. Compiled code draws fast
-    as it is.
-    """
-
-    def __init__(self, p: float):
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or not self.p or x.device.type != "cpu" or torch.compiler.is_compiling():
-            return F.dropout(x, self.p, self.training)
-        draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        dropped = round(self.p * 2**16)  # of the values that 16 bits can take
-        kept = draws[: x.numel()].view(x.shape).ge_(dropped - 2**15)
-        return x * kept.to(x.dtype).mul_(2**16 / (2**16 - dropped))
 
 
 def rotary_angles(time: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
@@ -66,6 +46,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
+    """Multi-head self-attention within each segment. Shape: (N, D) -> (N, D)."""
+
     def __init__(self, width: int, heads: int, dropout: float, causal: bool):
         super().__init__()
         self.heads, self.causal = heads, causal
@@ -76,7 +58,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (N, 3 * D) -> 3 of (N, H, d)
         mixed = attend(rotate(q, *angles), rotate(k, *angles), v, layout, self.causal)
-        return self.dropout(self.out(mixed.flatten(1)))  # (N, H, d) -> (N, D)
+        return self.dropout(self.out(mixed.flatten(1)), layout.noise)  # (N, H, d) -> (N, D)
 
 
 class GatedMLP(nn.Module):
@@ -87,13 +69,16 @@ class GatedMLP(nn.Module):
         self.gate = nn.Linear(width, hidden)
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
-        self.dropout = Dropout(dropout)
+        self.gate_dropout, self.dropout = Dropout(dropout), Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.down(self.dropout(F.gelu(self.gate(x)) * self.up(x))))
+    def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        hidden = self.gate_dropout(F.gelu(self.gate(x)) * self.up(x), noise)
+        return self.dropout(self.down(hidden), noise)
 
 
 class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)). Shape: (N, D) -> (N, D)."""
+
     def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float, causal: bool):
         super().__init__()
         self.norm1 = RMSNorm(width)
@@ -103,11 +88,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
         x = x + self.attention(self.norm1(x), angles, layout)
-        return x + self.mlp(self.norm2(x))
+        return x + self.mlp(self.norm2(x), layout.noise)
 
 
 class Transformer(nn.Module):
-    """`layers` blocks and a final norm. Tokens see their whole segment, or if `causal` those before them (`attend`).
+    """`layers` blocks and a final norm. Tokens attend to their whole segment, or if `causal` to earlier tokens.
 
     Shape:
         x: (N, D) packed tokens; time: (N,) their bins; output: (N, D).

@@ -21,11 +21,12 @@ from torch import Tensor
 from raydistill import __version__
 from raydistill.config.names import check_name
 from raydistill.errors import CheckpointError, DataError, suggest
-from raydistill.models.crossmodal.config import ModelConfig
-from raydistill.models.crossmodal.model import ModelSpec, NeuralModel
+from raydistill.models.crossmodal.config import CrossModalConfig, CrossModalSettings, configure
+from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.layers.transformer import NORM_EPS, ROTARY_BASE
 from raydistill.models.released.checkpoint_parts import Settings, Weights
 from raydistill.models.released.torch_file import read_torch_file
+from raydistill.models.spec import ModelSpec
 
 MAX_LAYERS = 256
 
@@ -64,7 +65,7 @@ _SPACE, _COUNTS = "tokenizer.space.table.weight", "tokenizer.value.table.weight"
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    model: NeuralModel
+    model: CrossModalModel
     """In evaluation mode, on the CPU, without heads."""
     notes: tuple[str, ...]
     """What was assumed, changed or left out, a line each."""
@@ -119,7 +120,7 @@ def read_columns(path: Path) -> dict[str, int]:
     return columns
 
 
-def _convert(held, columns: dict[str, int], size: int) -> tuple[NeuralModel, list[str]]:
+def _convert(held, columns: dict[str, int], size: int) -> tuple[CrossModalModel, list[str]]:
     """The model, its weights filled in, and notes; `size` is that of the file in bytes."""
     if not isinstance(held, dict):
         raise CheckpointError(f"holds a {type(held).__name__}; a released checkpoint holds a config and a state_dict")
@@ -127,7 +128,7 @@ def _convert(held, columns: dict[str, int], size: int) -> tuple[NeuralModel, lis
     spec = _spec(published, settings, columns)
     # On the meta device sizes cost nothing, whatever the file says they are.
     with torch.device("meta"):
-        model = NeuralModel(spec)
+        model = CrossModalModel(spec)
     wanted = {name: tuple(w.shape) for name, w in model.state_dict().items()}
     tables = [f"tokenizer.patch_embeddings.{session}.weight" for session in spec.sessions]
     taken = {name: published.take(_published(name), shape) for name, shape in wanted.items() if name != _SPACE}
@@ -148,10 +149,10 @@ def _spec(published: Weights, settings: Settings, columns: dict[str, int]) -> Mo
         raise CheckpointError(f"has no value embedding that is known here ({', '.join(_EMBEDDERS.values())})")
     encoder = _encoder_sizes(published, settings)
     patch, tokenizer = _tokenizer_sizes(published, settings, value, encoder["width"])
+    settings_of_ours = CrossModalSettings(**encoder, **tokenizer)
     return ModelSpec(
-        config=ModelConfig(**encoder, **tokenizer),
-        modality="spikes" if value == "count" else "lfp",
-        value=value,
+        family="crossmodal",
+        config=configure(settings_of_ours, "spikes" if value == "count" else "lfp", value),
         sessions=_patches(published, columns, patch),
     )
 
@@ -173,7 +174,7 @@ def _encoder_sizes(published: Weights, settings: Settings) -> dict:
 
 
 def _tokenizer_sizes(published: Weights, settings: Settings, value: str, width: int) -> tuple[int, dict]:
-    """S, and what else of a ModelConfig the value embedding settles."""
+    """S, and what else of the settings the value embedding settles."""
     shape = published.shape(_EMBEDDERS[value], 3 if value == "conv" else 2)
     if value == "count":
         rows, numbers = shape
@@ -216,11 +217,11 @@ def _published(name: str) -> str:
     return name
 
 
-def _check_rotation(published: Weights, config: ModelConfig) -> None:
+def _check_rotation(published: Weights, config: CrossModalConfig) -> None:
     """The frequencies are stored with every layer; here they are computed."""
-    head = config.width // config.heads
+    head = config.width // config.backbone.heads
     expected = ROTARY_BASE ** (-torch.arange(0, head, 2) / head)
-    for layer in range(config.layers):
+    for layer in range(config.backbone.layers):
         name = f"backbone.layers.{layer}.attention.rotary_emb.inv_freq"
         if not torch.allclose(published.take(name, (head // 2,)).float(), expected, rtol=1e-3):
             raise CheckpointError(f"has {name} of another rotary base than {ROTARY_BASE:g}, the only one known")
@@ -232,7 +233,7 @@ def _move_padding(weights: dict[str, Tensor], spec: ModelSpec, columns: dict[str
     The published row is neither zero nor trained (spec A6, 6). What it adds to the tokens of a patch with padded
     slots is always the same: just what a space embedding does.
     """
-    if spec.value != "count" or not weights[_COUNTS][-1].any():
+    if spec.config.embedding.name != "count" or not weights[_COUNTS][-1].any():
         return []
     padding, space = weights[_COUNTS][-1].clone(), weights[_SPACE]
     weights[_COUNTS][-1] = 0

@@ -9,6 +9,7 @@ from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.job import DONE, FAILED, Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.spec import spec_to_json
 from raydistill.tracking.tracker import TrackedJob
 from raydistill.training.history import read_history
 
@@ -45,13 +46,27 @@ def sweep_fingerprint(plan: Plan) -> str:
     return fingerprint(sorted(job.key for job in plan.jobs))
 
 
+LOGGED = ("family", "model", "objective", "recipe", "baseline", "spikes_as")
+"""Parts of a specification that MLflow shows as parameters."""
+
+
+def _flat(tree: dict, prefix: str = "") -> dict:
+    """Nested mappings under dotted names, such as model.backbone.layers; settings that are None are left out."""
+    flat: dict = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[prefix + name] = value
+    return flat
+
+
 def tracked(job: Job, runs: RunsFolder, protocol: str, done: bool) -> TrackedJob:
     """A job as MLflow shows it: few parameters with constant names, tags to search by, curves and figures."""
     folder = runs.job_folder(job.key)
     metrics = runs.metrics(job.key) if done else {}
-    params = {name: job.spec[name] for name in ("modality", "value", "baseline") if name in job.spec}
-    for section in ("model", "training"):
-        params |= {f"{section}.{name}": value for name, value in job.spec.get(section, {}).items()}
+    plain = spec_to_json(job.spec)
+    params = _flat({name: plain[name] for name in LOGGED if name in plain})
     tags = {"stage": job.kind, "method": job.method, "session": job.session, "subject": job.subject, "seed": job.seed}
     if "segments" in metrics:
         tags["segments"] = metrics["segments"]["place"]
@@ -64,6 +79,6 @@ def tracked(job: Job, runs: RunsFolder, protocol: str, done: bool) -> TrackedJob
         tags={name: str(value) for name, value in tags.items() if value is not None} | {"protocol": protocol},
         history=read_history(folder),
         metrics=numbers,
-        sessions=job.spec["sessions"],
+        sessions=job.spec.sessions,
         artifacts=[folder / "job.json"] if (folder / "job.json").exists() else [],
     )

@@ -74,7 +74,7 @@ def _parameters(planned: Plan) -> dict[str, int]:
     own = {p.job.key: p.parameters for p in planned.planned if p.parameters}
     found: dict[str, int] = {}
     for job in planned.jobs:
-        size = own.get(job.key) or own.get(job.spec.get("trained"))
+        size = own.get(job.key) or own.get(getattr(job.spec, "trained", ""))
         if job.method and size:
             found[job.method] = max(found.get(job.method, 0), size)
     return found

@@ -66,7 +66,7 @@ def _header(path: Path) -> dict[str, str]:
 
 def _used(planned: Plan, entries: list[Entry]) -> list[Entry]:
     """The sessions that any job reads."""
-    names = {session for job in planned.jobs for session in job.spec["sessions"]}
+    names = {session for job in planned.jobs for session in job.spec.sessions}
     return [e for e in entries if e.session in names]
 
 

@@ -1,16 +1,18 @@
 """One line of a sweep's `jobs`: what is trained, on which sessions, and from what."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from raydistill.config.engine import EngineConfig
 from raydistill.config.load import Overrides
+from raydistill.config.objectives import OBJECTIVES, default_objective
 from raydistill.config.training import TrainingConfig
-from raydistill.errors import ConfigError
-from raydistill.models.crossmodal.config import ModelConfig
+from raydistill.errors import ConfigError, suggest
+from raydistill.models.families import DEFAULT_FAMILY, FAMILIES, Settings
 
 Modality = Literal["spikes", "lfp"]
-KINDS = ("pretrain", "finetune", "train", "distill")
+Verb = Literal["pretrain", "finetune", "train", "distill"]
+VERBS: tuple[Verb, ...] = get_args(Verb)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +35,12 @@ class JobConfig:
     """joint adds behavior regression to masked autoencoding; full is behavior regression alone, and Eq. 3 instead of
     Eq. 1 for a distillation."""
     unfreeze_epoch: int | None = None
-    """Of a distillation: from this epoch on the teacher learns, too (Table 4)."""
+    """Of a distillation: the teacher is trained too from this epoch on (Table 4)."""
+    family: str = DEFAULT_FAMILY
+    """Family of the model."""
+    objective: str | dict[str, int | float | str | bool] | None = None
+    """Name of the objective, or a mapping of `name` and its settings; by default it follows from the verb and from
+    `supervision`."""
     on: str | None = None
     each: str | None = None
     workers: int | tuple[int, ...] = 1
@@ -46,13 +53,19 @@ class JobConfig:
     embedding: Literal["count", "linear", "conv", "mlp"] | None = None
     """Value embedding; by default count for spikes, conv for a distilled student, else linear, or that of the weights
     that the job starts from."""
-    model: Annotated[dict[str, Any], Overrides(ModelConfig)] = field(default_factory=dict)
+    model: Annotated[dict[str, Any], Overrides(Settings)] = field(default_factory=dict)
     training: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
     engine: Annotated[dict[str, Any], Overrides(EngineConfig)] = field(default_factory=dict)
 
     @property
-    def kind(self) -> str:
-        return next(kind for kind in KINDS if getattr(self, kind))
+    def verb(self) -> Verb:
+        return next(verb for verb in VERBS if getattr(self, verb))
+
+    @property
+    def objective_name(self) -> str:
+        """What it is trained by: the objective that it names, or the usual one of its verb."""
+        named = self.objective.get("name") if isinstance(self.objective, dict) else self.objective
+        return str(named) if named else default_objective(self.verb, self.supervision)
 
     @property
     def worker_range(self) -> tuple[int, int]:
@@ -71,17 +84,27 @@ class JobConfig:
         return self.on is not None
 
     def __post_init__(self):
-        given = [kind for kind in KINDS if getattr(self, kind)]
+        given = [verb for verb in VERBS if getattr(self, verb)]
         if len(given) != 1:
-            raise ConfigError(f"a job is exactly one of {', '.join(KINDS)}; got {' and '.join(given) or 'none'}")
+            raise ConfigError(f"a job is exactly one of {', '.join(VERBS)}; got {' and '.join(given) or 'none'}")
+        if self.family not in FAMILIES:
+            raise ConfigError(
+                f'there is no model family "{self.family}"{suggest(self.family, FAMILIES)}', at=("family",)
+            )
+        if self.objective_name not in OBJECTIVES:
+            name = self.objective_name
+            raise ConfigError(f'there is no objective "{name}"{suggest(name, OBJECTIVES)}', at=("objective",))
+        if OBJECTIVES[self.objective_name].needs.teacher != bool(self.distill):
+            problem = "has no teacher, but `distill` names one" if self.distill else "needs a teacher: give `distill`"
+            raise ConfigError(f"`objective: {self.objective_name}` {problem}", at=("objective",))
         allowed = {"pretrain": "`on: GROUP`", "distill": "either `on: GROUP` or `each: GROUP`"}
         groups = {"pretrain": [True], "distill": [True, False]}.get(given[0], [False])
         if (self.on is None) == (self.each is None) or self.is_pretraining not in groups:
             raise ConfigError(f"`{given[0]}` takes its sessions from {allowed.get(given[0], '`each: GROUP`')}")
-        several = not isinstance(self.workers, int)
-        if (several and len(self.workers) != 2) or not 1 <= self.worker_range[0] <= self.worker_range[1]:
-            got = list(self.workers) if several else self.workers
-            raise ConfigError(f"`workers` is a number from 1 on, or [fewest, most], but got {got}")
+        counts = (self.workers,) if isinstance(self.workers, int) else self.workers
+        if len(counts) not in (1, 2) or not 1 <= counts[0] <= counts[-1]:
+            got = self.workers if isinstance(self.workers, int) else list(self.workers)
+            raise ConfigError(f"`workers` must be a number of at least 1, or [fewest, most], but got {got}")
         if not self.distill and (self.start or self.unfreeze_epoch is not None):
             raise ConfigError("`start` and `unfreeze_epoch` belong to `distill`")
         if self.unfreeze_epoch is not None and (self.unfreeze_epoch < 0 or self.is_pretraining):

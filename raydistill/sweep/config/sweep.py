@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 from raydistill.config.engine import EngineConfig
 from raydistill.config.load import Overrides, include, load, read_yaml
 from raydistill.config.names import check_name
+from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig
+from raydistill.config.plain import from_plain
 from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.config.training import RECIPES, TrainingConfig
 from raydistill.errors import ConfigError, suggest
-from raydistill.models.crossmodal.config import PRESETS, ModelConfig
+from raydistill.models.families import FAMILIES, Settings
 from raydistill.sweep.config.job import JobConfig, Modality
 
 BASELINES = ("ridge_on_spikes", "ridge_on_lfp", "clock")
@@ -104,7 +106,7 @@ class SweepConfig:
     answers: dict[str, str | Answer] = field(default_factory=dict)
     """A figure or table of the paper -> what of the sweep it shows, or the group of sessions alone. Comparisons are
     drawn in each, and the paper's numbers stand beside ours."""
-    model: Annotated[dict[str, Any], Overrides(ModelConfig)] = field(default_factory=dict)
+    model: Annotated[dict[str, Any], Overrides(Settings)] = field(default_factory=dict)
     pretraining: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
     """Recipe of pretrainings, on top of the preset's."""
     training: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
@@ -116,8 +118,37 @@ class SweepConfig:
     gpu_per_job: float = 0.25
     """Share of a GPU, and of its memory, for a per-session job, where the cluster has GPUs."""
 
-    def model_of(self, job: JobConfig) -> ModelConfig:
-        return dataclasses.replace(PRESETS[self.preset], **(self.model | job.model))
+    def settings_of(self, job: JobConfig) -> Any:
+        """What `model:` sets for a job, on top of the preset of its family."""
+        family = FAMILIES[job.family]
+        names = {f.name for f in dataclasses.fields(family.settings)}
+        shared = {name: value for name, value in self.model.items() if name in names}
+        return dataclasses.replace(family.presets[self.preset], **(shared | job.model))
+
+    def model_of(self, name: str) -> Any:
+        """The configuration of the model that a job trains, of the class of its family."""
+        job = self.jobs[name]
+        needs = self.objective_of(job).needs
+        return FAMILIES[job.family].configure(
+            self.settings_of(job),
+            self.modality_of(name),
+            self.embedding_of(name),
+            predictor=needs.predictor,
+            readout=needs.readout,
+        )
+
+    def objective_of(self, job: JobConfig) -> ObjectiveConfig:
+        """The objective of a job: settings that it does not give itself come from `training:`."""
+        cls, training = OBJECTIVES[job.objective_name], self.training_of(job)
+        names = {f.name for f in dataclasses.fields(cls)}
+        settings = {name: getattr(training, name) for name in names & {"mask_ratio", "alignment"}}
+        if job.unfreeze_epoch is not None:
+            settings["unfreeze_epoch"] = job.unfreeze_epoch
+        own = job.objective if isinstance(job.objective, dict) else {}
+        try:
+            return from_plain(cls, settings | own)
+        except ValueError as err:
+            raise ConfigError(f"`objective: {job.objective_name}`: {err}", at=("objective",)) from None
 
     def training_of(self, job: JobConfig) -> TrainingConfig:
         preset = RECIPES[self.preset]
@@ -149,7 +180,12 @@ class SweepConfig:
                 _known(getattr(job, key), self.jobs, "jobs", name, key)
         for name, job in self.sources_first():
             self._check_values(name, job)
-        owners = {}
+        families = {FAMILIES[job.family].settings for job in self.jobs.values()}
+        names = {f.name for settings in families for f in dataclasses.fields(settings)}
+        for key in self.model:
+            if key not in names:
+                raise ConfigError(f'no job has a model with the setting "{key}"', at=("model", key))
+        owners: dict[str, str] = {}
         for method in self.methods:
             for decoder in self.decoders(method):
                 self._check_decoder(method, decoder)
@@ -186,24 +222,22 @@ class SweepConfig:
         return list(ordered.items())
 
     def _check_values(self, name: str, job: JobConfig) -> None:
-        """The merged values must fit together, too."""
-        model, _, _ = self.model_of(job), self.training_of(job), self.engine_of(job)
-        if self.embedding_of(name) == "count":
-            if self.modality_of(name) != "spikes":
-                raise ConfigError(
-                    "`embedding: count` embeds spike counts, of a model of spikes alone", at=("jobs", name)
-                )
-            if model.width % model.spikes_patch:
-                raise ConfigError(
-                    f"`width` must be a multiple of `spikes_patch` for the count table, "
-                    f"but got (width={model.width}, spikes_patch={model.spikes_patch})",
-                    at=("jobs", name),
-                )
-        if model.backbone != "transformer" and job.supervision != "full":
+        """The merged values must suit each other, too."""
+        names = [f.name for f in dataclasses.fields(FAMILIES[job.family].settings)]
+        for key in job.model:
+            if key not in names:
+                hint = suggest(key, names)
+                raise ConfigError(f'`family: {job.family}` has no "{key}"{hint}', at=("jobs", name, "model", key))
+        if job.source and self.jobs[job.source].family != job.family:
             raise ConfigError(
-                f"`backbone: {model.backbone}` has no tokens to mask or read out: it needs `supervision: full`",
+                f"starts from {job.source}, a model of another family ({self.jobs[job.source].family})",
                 at=("jobs", name),
             )
+        try:
+            self.model_of(name)
+            self.engine_of(job)
+        except ConfigError as err:
+            raise ConfigError(str(err), at=("jobs", name, *err.at)) from None
 
     def _check_decoder(self, method: str, decoder: MethodConfig) -> None:
         at = ("methods", method)

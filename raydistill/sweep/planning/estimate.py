@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
+from raydistill.models.families import FAMILIES
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.spec import BaselineSpec, TrainingSpec
 
 # Of one CPU core: 1.3e10 measured at a width of 64, 3.7e10 at 256. Small matrices do not fill it.
 ASSUMED_FLOPS_PER_S, HALF_OF_THEM_AT_WIDTH = 6e10, 230
@@ -11,26 +13,25 @@ ASSUMED_S_PER_BIN = 1e-4  # of a job that trains nothing
 
 
 def work(job: Job, bins: Mapping[str, int]) -> float:
-    """Multiplications of the encoder: 6 a weight and bin, over all epochs; of a job that trains nothing, its bins.
+    """Multiplications of a training: 6 per weight and bin, over all epochs; of a job that trains nothing, its bins.
 
     Args:
         bins: of each session.
     """
-    total = sum(bins[name] for name in job.spec["sessions"])
-    if "training" not in job.spec:
+    total = sum(bins[name] for name in job.spec.sessions)
+    if not isinstance(job.spec, TrainingSpec):
         return float(total)
-    width, layers = job.spec["model"]["width"], job.spec["model"]["layers"]
-    weights = layers * (4 + 3 * job.spec["model"]["mlp_ratio"]) * width**2
-    return 6.0 * weights * total * job.spec["training"]["epochs"] / job.workers[1]
+    weights = FAMILIES[job.spec.family].parameters(job.spec.model, patches=0)
+    return 6.0 * weights * total * job.spec.recipe.epochs / job.workers[1]
 
 
 def pace(job: Job, rates: Mapping[str, Mapping[str, float]]) -> float:
-    """Seconds a unit of work."""
+    """Seconds per unit of work."""
     if measured := rates.get(_kind(job)):
         return measured["seconds"] / measured["work"]
-    if "training" not in job.spec:
+    if not isinstance(job.spec, TrainingSpec):
         return ASSUMED_S_PER_BIN
-    width = job.spec["model"]["width"]
+    width = job.spec.model.width
     return (width + HALF_OF_THEM_AT_WIDTH) / width / ASSUMED_FLOPS_PER_S
 
 
@@ -43,9 +44,12 @@ def update_rates(runs: RunsFolder, job: Job, work_done: float, seconds: float) -
 
 
 def _kind(job: Job) -> str:
-    """Jobs that go at one pace."""
-    if job.kind == "baseline":
-        return job.spec["baseline"]
-    if job.kind == "evaluate":
-        return "evaluate"
-    return f"{'pretrain' if job.is_pretraining else job.kind} {job.spec['modality']} {job.spec['model']['backbone']}"
+    """Name shared by jobs of about the same speed."""
+    match job.spec:
+        case BaselineSpec():
+            return job.spec.baseline
+        case TrainingSpec():
+            verb = "pretrain" if job.is_pretraining else job.kind
+            backbone = getattr(job.spec.model, "backbone", None)
+            return f"{verb} {job.spec.model.modality} {backbone.name if backbone else job.spec.family}"
+    return "evaluate"

@@ -1,19 +1,21 @@
-"""From a sweep file to its jobs: every question to every session and seed, named by what determines the answer.
+"""From a sweep file to its jobs: every line of `jobs` on every session and seed.
 
-A job's key is the sha256 of its specification, and the specification holds everything that changes its answer:
-the same question asked by two sweeps is one job.
+A job's key is the sha256 of its specification (spec.py), so that the same question in two sweeps is one job.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from raydistill.config.fingerprint import FORMAT_VERSION, canonical, fingerprint
 from raydistill.errors import ConfigError, suggest
 from raydistill.papers.crossmodal import counts_off, paper_group
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.job import JobConfig
 from raydistill.sweep.config.sweep import MethodConfig, SessionGroup, SweepConfig
 from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
+
+Place = tuple[str, str | None, int | None]
+"""(line of `jobs`, session, seed); the latter two are None for a pretraining."""
 
 BASELINE_NAMES = {
     "ridge_on_spikes": "Ridge on spikes",
@@ -28,11 +30,11 @@ def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
     """Every job of the sweep, in an order in which each comes after those it starts from."""
     groups = {name: select(sweep, name, entries) for name in _used_groups(sweep)}
     methods = {d.job: m for m in sweep.methods for d in sweep.decoders(m) if d.is_training}
-    made: dict[tuple, Job] = {}
+    trainings: dict[Place, Job] = {}
     for name, config in sweep.sources_first():
-        for key, job in _instances(sweep, name, config, methods.get(name), groups, made):
-            made[key] = job
-    jobs = [*made.values(), *_evaluations(sweep, made, groups, {e.session: e for e in entries})]
+        for place, job in _instances(sweep, name, config, methods.get(name), groups, trainings):
+            trainings[place] = job
+    jobs = [*trainings.values(), *_evaluations(sweep, trainings, groups, {e.session: e for e in entries})]
     decoded = {job.session for job in jobs if job.method}
     jobs += [job for e in entries if e.session in decoded for job in _baselines(sweep, e)]
     return list({job.key: job for job in jobs}.values())
@@ -83,35 +85,83 @@ def _has(entry, modality):
     return bool(entry.n_units if modality == "spikes" else entry.n_channels)
 
 
-def _instances(sweep, name, config: JobConfig, method, groups, made):
-    """((name, session, seed), Job) of one line of `jobs`: one pretraining, or one job a session and seed."""
+def _instances(
+    sweep: SweepConfig,
+    name: str,
+    config: JobConfig,
+    method: str | None,
+    groups: Mapping[str, list[Entry]],
+    jobs: Mapping[Place, Job],
+) -> Iterator[tuple[Place, Job]]:
+    """The jobs of one line of `jobs`: one pretraining, or one job per session and seed."""
     sessions = groups[config.on or config.each]
-    modalities = {sweep.modality_of(job) for job in (name, config.distill) if job}
-    needed = {one for m in modalities for one in (("spikes", "lfp") if m == "multimodal" else (m,))}
-    _need(sweep, name, sessions, *sorted(needed))
-    recipe, engine = _recipe(sweep, name), asdict(sweep.engine_of(config))
+    modalities = {sweep.modality_of(line) for line in (name, config.distill) if line}
+    _need(sweep, name, sessions, *sorted({signal for m in modalities for signal in _signals(m)}))
+    template = TrainingSpec(
+        family=config.family,
+        model=sweep.model_of(name),
+        objective=sweep.objective_of(config),
+        recipe=sweep.training_of(config).recipe,
+        sessions={},
+        seed=0,
+    )
     if config.is_pretraining:
-        own, start = _own(sweep, name, sessions, config.seed, made)
+        spec = _training_spec(sweep, name, template, sessions, config.seed, jobs)
         title = f"{name}/seed{config.seed}"
-        yield (name, None, None), _job(config, title, None, None, config.seed, recipe | own, start, engine)
+        yield (name, None, None), _training_job(sweep, config, title, spec, None, None, config.seed)
         return
     for entry in sessions:
         for seed in sweep.seeds_of(config):
-            own, start = _own(sweep, name, [entry], seed, made)
-            own |= {"behavior": _behavior(sweep, entry)}
+            spec = _training_spec(sweep, name, template, [entry], seed, jobs)
+            spec = replace(spec, behavior=_behavior(sweep, entry))
             title = f"{name}/{entry.session}/seed{seed}"
-            yield (name, entry.session, seed), _job(config, title, method, entry, seed, recipe | own, start, engine)
+            yield (name, entry.session, seed), _training_job(sweep, config, title, spec, method, entry, seed)
 
 
-def _made_before(sweep, name, other, session, seed, made) -> str:
-    """The key of the job `other` that a job `name` on a session and seed starts from or learns from."""
+def _signals(modality: str) -> tuple[str, ...]:
+    return ("spikes", "lfp") if modality == "multimodal" else (modality,)
+
+
+def _training_spec(
+    sweep: SweepConfig, name: str, template: TrainingSpec, entries: list[Entry], seed: int, jobs: Mapping[Place, Job]
+) -> TrainingSpec:
+    """What the jobs of a line have in common, with the sessions, seed and sources of one of them."""
+    config = sweep.jobs[name]
+    teachers = {
+        e.session: _source(sweep, name, config.distill, e.session, seed, jobs) for e in entries if config.distill
+    }
+    return replace(
+        template,
+        sessions={e.session: e.content for e in entries},
+        seed=seed,
+        weights=_source(sweep, name, config.source, entries[0].session, seed, jobs) if config.source else None,
+        teachers=teachers or None,
+    )
+
+
+def _training_job(sweep, config: JobConfig, title, spec: TrainingSpec, method, entry: Entry | None, seed: int) -> Job:
+    return Job(
+        name=title,
+        kind=config.verb,
+        method=method,
+        session=entry.session if entry else None,
+        subject=entry.subject if entry else None,
+        seed=seed,
+        spec=spec,
+        workers=config.worker_range,
+        engine=sweep.engine_of(config),
+    )
+
+
+def _source(sweep, name: str, other: str, session: str, seed: int, jobs: Mapping[Place, Job]) -> str:
+    """The key of the job `other` that a job `name` on a session and seed starts from or is taught by."""
     place = (other, None, None) if sweep.jobs[other].is_pretraining else (other, session, seed)
-    if place not in made:
+    if place not in jobs:
         raise ConfigError(
             f"{sweep.name}: jobs.{name} runs on session {session} with seed {seed}, but {other} does not; "
             "give both the same sessions and seeds"
         )
-    return made[place].key
+    return jobs[place].key
 
 
 def _evaluations(sweep, made, groups, known):
@@ -132,7 +182,7 @@ def _decodes(sweep, method, decoder: MethodConfig, made, groups, known):
     if decoder.as_ is None:
         pretrained = trained[None, None]
         for entry in entries:
-            if entry.session not in pretrained.spec["sessions"]:
+            if entry.session not in pretrained.spec.sessions:
                 raise ConfigError(
                     f"{sweep.name}: methods.{method}: {decoder.job} has not seen session {entry.session}; decode "
                     "sessions that it was trained on, or finetune it"
@@ -144,7 +194,7 @@ def _decodes(sweep, method, decoder: MethodConfig, made, groups, known):
             f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {decoder.as_}"
             f"{suggest(decoder.as_, {session for session, _ in trained})}"
         )
-    if sources[0].spec["modality"] != "spikes":
+    if sources[0].training.model.modality != "spikes":
         _same_array(f"{sweep.name}: methods.{method}", known[decoder.as_], entries)
     return [(entry, job) for entry in entries for job in sources]
 
@@ -159,31 +209,24 @@ def _same_array(at, source, entries):
             )
 
 
-def _evaluation(sweep, method, decoder: MethodConfig, entry, trained: Job) -> Job:
-    modality, seed = trained.spec["modality"], None if trained.is_pretraining else trained.seed
-    spec = {
-        "format": FORMAT_VERSION,
-        "kind": "evaluate",
-        "trained": trained.key,
-        "spikes_as": decoder.spikes_as if decoder.inputs else "recorded",
-        "sessions": {entry.session: entry.content},
-        "behavior": _behavior(sweep, entry),
-        "seed": trained.spec["seed"],
-    }
-    if decoder.as_:
-        spec["as"] = decoder.as_
-    needed = ("spikes", "lfp") if modality == "multimodal" else (modality,)
-    _need(sweep, decoder.job, [entry], *needed)
+def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained: Job) -> Job:
+    seed = None if trained.is_pretraining else trained.seed
+    _need(sweep, decoder.job, [entry], *_signals(trained.training.model.modality))
     return Job(
-        key=fingerprint(spec),
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
         kind="evaluate",
         method=method,
         session=entry.session,
         subject=entry.subject,
         seed=seed,
-        spec=spec,
-        depends_on=(trained.key,),
+        spec=EvaluationSpec(
+            trained=trained.key,
+            sessions={entry.session: entry.content},
+            behavior=_behavior(sweep, entry),
+            seed=trained.training.seed,
+            spikes_as=decoder.spikes_as if decoder.inputs else "recorded",
+            embeddings_of=decoder.as_,
+        ),
     )
 
 
@@ -197,88 +240,25 @@ def _need(sweep, name, entries, *modalities):
                 )
 
 
-def _behavior(sweep, entry):
+def _behavior(sweep, entry: Entry) -> tuple[str, ...]:
     for column in sweep.behavior:
         if column not in entry.behavior:
             hint = suggest(column, entry.behavior)
             raise ConfigError(f'{sweep.name}: behavior: session {entry.session} has no column "{column}"{hint}')
-    return list(sweep.behavior or entry.behavior)
-
-
-def _recipe(sweep, name) -> dict:
-    """What all jobs of one line have in common of everything that changes their answer, and nothing else."""
-    config, modality, value = sweep.jobs[name], sweep.modality_of(name), sweep.embedding_of(name)
-    model, training = asdict(sweep.model_of(config)), asdict(sweep.training_of(config))
-    unused = _unused(config, modality, value, model["backbone"])
-    recipe = {
-        "format": FORMAT_VERSION,
-        "kind": config.kind,
-        "modality": modality,
-        "value": value,
-        "supervision": config.supervision,
-        "model": {k: v for k, v in model.items() if k not in unused},
-        "training": {k: v for k, v in training.items() if k not in unused},
-    }
-    if config.unfreeze_epoch is not None:
-        recipe["unfreeze_epoch"] = config.unfreeze_epoch
-    return canonical(recipe)
-
-
-def _own(sweep, name, entries, seed, made) -> tuple[dict, tuple[str, ...]]:
-    """What changes the answer of one job besides, and the keys of the jobs that it starts from."""
-    config = sweep.jobs[name]
-    weights = config.source and _made_before(sweep, name, config.source, entries[0].session, seed, made)
-    teachers = {
-        e.session: _made_before(sweep, name, config.distill, e.session, seed, made) for e in entries if config.distill
-    }
-    sessions = {e.session: e.content for e in entries}
-    own = {"sessions": sessions, "seed": seed, "weights": weights, "teachers": teachers}
-    return own, tuple(dict.fromkeys(key for key in (weights, *teachers.values()) if key))
-
-
-def _unused(config: JobConfig, modality, value, backbone) -> set[str]:
-    """Settings that such a job does not look at."""
-    unused = {"spikes": {"lfp_patch"}, "lfp": {"spikes_patch"}}.get(modality, set())
-    unused |= {"multimodal"} if modality != "multimodal" else set()
-    unused |= {"max_count"} if modality != "spikes" else set()
-    unused |= {"conv_kernel", "conv_dilation", "conv_axis"} if value != "conv" else set()
-    unused |= {"heads"} if backbone != "transformer" else set()
-    if config.distill or config.supervision == "full":
-        unused |= {"mask_ratio", "predictor_width", "predictor_layers", "predictor_heads"}
-    if not config.distill:
-        unused |= {"alignment"}
-    return unused
-
-
-def _job(config, name, method, entry, seed, spec, start, engine):
-    return Job(
-        key=fingerprint(spec),
-        name=name,
-        kind=config.kind,
-        method=method,
-        session=entry.session if entry else None,
-        subject=entry.subject if entry else None,
-        seed=seed,
-        spec=spec,
-        depends_on=start,
-        workers=config.worker_range,
-        engine=engine,
-    )
+    return tuple(sweep.behavior or entry.behavior)
 
 
 def _baselines(sweep, entry):
     fits = {"spikes": entry.n_units, "lfp": entry.n_channels, "clock": entry.aligned}
     for name in sweep.baselines:
         if fits[name.rpartition("_")[2]]:
-            spec = {"format": FORMAT_VERSION, "kind": "baseline", "baseline": name}
-            spec |= {"sessions": {entry.session: entry.content}, "behavior": _behavior(sweep, entry)}
             yield Job(
-                key=fingerprint(spec),
                 name=f"{name}/{entry.session}",
                 kind="baseline",
                 method=BASELINE_NAMES[name],
                 session=entry.session,
                 subject=entry.subject,
-                seed=None,
-                spec=spec,
+                spec=BaselineSpec(
+                    baseline=name, sessions={entry.session: entry.content}, behavior=_behavior(sweep, entry)
+                ),
             )

@@ -1,46 +1,49 @@
-"""A job: one training or evaluation, named by what determines its answer."""
+"""A job: one training or evaluation, with the key that its specification determines."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from typing import Literal
 
+from raydistill.config.engine import EngineConfig
+from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import ConfigError
 from raydistill.feed.patches import patches_per_bin
-from raydistill.models.crossmodal.config import ModelConfig, patch_widths
-from raydistill.models.crossmodal.parameters import (
-    behavior_head_parameters,
-    encoder_parameters,
-    predictor_parameters,
-    readout_parameters,
-    space_parameters,
-    value_parameters,
-)
+from raydistill.models.families import FAMILIES
 from raydistill.store.catalogue import Entry
+from raydistill.sweep.planning.spec import JobSpec, TrainingSpec, job_key, spec_from_json, spec_to_json
 
 DONE, MISSING, STALE, FAILED = STATES = ("done", "missing", "stale", "failed")
+
+Kind = Literal["pretrain", "finetune", "train", "distill", "evaluate", "baseline"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One training or evaluation; `spec` alone determines its result."""
 
-    key: str
     name: str
     """Job of the sweep file, session and seed, such as teacher/S1_02/seed0."""
-    kind: str
-    """pretrain, finetune, train, distill, evaluate or baseline."""
-    method: str | None
-    session: str | None
-    subject: str | None
-    seed: int | None
-    spec: dict
-    depends_on: tuple[str, ...] = ()
+    kind: Kind
+    method: str | None = None
+    """Method of the sweep that the job's score belongs to."""
+    session: str | None = None
+    """None for a pretraining."""
+    subject: str | None = None
+    seed: int | None = None
+    spec: JobSpec
     workers: tuple[int, int] = (1, 1)
-    """Of a pretraining: fewest and most."""
-    engine: dict = field(default_factory=dict)
-    """EngineConfig of a training: how it is carried out, never what comes out."""
+    """Fewest and most workers of a pretraining."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """How a training is carried out; never part of its identity."""
+    key: str = ""
+    """sha256 of the specification."""
+
+    def __post_init__(self):
+        if not self.key:  # a stored job keeps the key that it was stored under
+            object.__setattr__(self, "key", job_key(self.spec))
 
     @property
     def line(self) -> str:
-        """Name of the line of the sweep file that it comes from."""
+        """The line of the sweep file that it comes from."""
         return self.name.partition("/")[0]
 
     @property
@@ -49,45 +52,71 @@ class Job:
         return self.session is None
 
     @property
-    def heads(self) -> tuple[str, ...]:
-        """What its model has besides tokenizer and encoder: predictor, readout, behavior."""
-        if self.spec["supervision"] == "full":
-            return ("behavior",)
-        if self.kind == "distill":
-            return ("readout",)
-        return ("predictor", "behavior") if self.spec["supervision"] == "joint" else ("predictor",)
+    def training(self) -> TrainingSpec:
+        """The specification of a job that trains."""
+        assert isinstance(self.spec, TrainingSpec), f"{self.name} trains nothing"
+        return self.spec
+
+    @property
+    def trains(self) -> bool:
+        return isinstance(self.spec, TrainingSpec)
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Keys of the jobs that must be done first."""
+        return self.spec.sources
 
     def to_json(self) -> dict:
-        return asdict(self)
+        plain = {name: getattr(self, name) for name in ("key", "name", "kind", "method", "session", "subject", "seed")}
+        return plain | {
+            "spec": spec_to_json(self.spec),
+            "depends_on": list(self.depends_on),
+            "workers": list(self.workers),
+            "engine": to_plain(self.engine),
+        }
 
     @classmethod
     def from_json(cls, tree: dict) -> "Job":
-        return cls(**(tree | {name: tuple(tree[name]) for name in ("depends_on", "workers")}))
+        """The job that `to_json` wrote; further keys are ignored."""
+        plain = {name: tree[name] for name in ("key", "name", "kind", "method", "session", "subject", "seed")}
+        return cls(
+            **plain,
+            spec=spec_from_json(tree["spec"]),
+            workers=tuple(tree["workers"]),
+            engine=from_plain(EngineConfig, tree["engine"]),
+        )
 
 
 def shared_bands(job: Job, entries: list[Entry]) -> int:
-    """LFP features of each electrode in all sessions of a job.
+    """LFP features per electrode, equal in all sessions of a job.
 
     Raises:
         ConfigError: they differ, so that no patch fits all.
     """
-    if job.spec["modality"] == "spikes":
+    if job.training.model.modality == "spikes":
         return 1
     bands = {e.lfp_bands: e.session for e in entries}
     if len(bands) > 1:
         listed = " and ".join(f"{n} ({session})" for n, session in sorted(bands.items()))
-        raise ConfigError(f"{job.name}: one model cannot read LFP of different bands an electrode: {listed}")
+        raise ConfigError(
+            f"{job.name}: one model cannot read LFP with different numbers of bands per electrode: {listed}"
+        )
     return next(iter(bands))
 
 
+def session_patches(job: Job, entries: list[Entry]) -> dict[str, int]:
+    """Session -> patches per bin of the model that a job trains."""
+    model = job.training.model
+    widths = model.inputs.widths(shared_bands(job, entries))
+    return {e.session: patches_per_bin(widths, model.modality, e.n_units, e.n_channels) for e in entries}
+
+
 def parameters(job: Job, entries: list[Entry]) -> int:
-    """Parameters of the model that a job trains (spec B5), without making it."""
-    config, modality, heads = ModelConfig(**job.spec["model"]), job.spec["modality"], job.heads
-    widths = patch_widths(config, modality, shared_bands(job, entries))
-    patch = sum(widths)
-    patches = sum(patches_per_bin(widths, modality, e.n_units, e.n_channels) for e in entries)
-    total = encoder_parameters(config) + value_parameters(job.spec["value"], patch, config)
-    total += space_parameters(patches, config)
-    total += predictor_parameters(config, patch) if "predictor" in heads else 0
-    total += readout_parameters(config, patch) if "readout" in heads else 0
-    return total + (behavior_head_parameters(config, len(job.spec["behavior"])) if "behavior" in heads else 0)
+    """Parameters of the model that a job trains, without building it."""
+    spec = job.training
+    return FAMILIES[spec.family].parameters(
+        spec.model,
+        patches=sum(session_patches(job, entries).values()),
+        bands=shared_bands(job, entries),
+        n_behavior=len(spec.predicted_behavior),
+    )

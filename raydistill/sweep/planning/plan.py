@@ -78,7 +78,7 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder) -> Plan:
             state, reason = MISSING, f"{names[changed]} was rerun and its weights changed"
         if state != DONE:
             todo.add(job.key)
-        size = parameters(job, [known[s] for s in job.spec["sessions"]]) if "model" in job.spec else None
+        size = parameters(job, [known[s] for s in job.spec.sessions]) if job.trains else None
         needs = work(job, sizes)
         seconds = round(needs * pace(job, rates), 1)
         made = Planned(job=job, state=state, reason=reason, estimated_s=seconds, work=needs, parameters=size)

@@ -30,6 +30,7 @@ from raydistill.sweep.planning.job_folder import (
     weights_digest,
 )
 from raydistill.sweep.planning.lock import exclusive_lock
+from raydistill.sweep.planning.spec import spec_to_json
 
 Rates = dict[str, dict[str, float]]
 """Kind of job -> its `work` and `seconds`, summed over the finished jobs."""
@@ -105,7 +106,7 @@ class RunsFolder:
             if checkpoint := newest_checkpoint(folder):
                 return MISSING, f"continues after {checkpoint}"
         if key_before and key_before != job.key and self.is_done(key_before):
-            return STALE, _first_difference(self.job_json(key_before)["spec"], job.spec)
+            return STALE, _first_difference(self.job_json(key_before)["spec"], spec_to_json(job.spec))
         return MISSING, "not run yet"
 
     def job_json(self, key: str) -> dict:
@@ -136,7 +137,7 @@ class RunsFolder:
             problem = f"is the beginning of {len(files)} keys" if files else "is the key of no job that was started"
             raise RaydistillError(f'"{key}" {problem} in {self}; `raydistill plan SWEEP --json` lists the keys')
         tree = json.loads(files[0].read_text())
-        return Job.from_json({name: tree[name] for name in Job.__dataclass_fields__}), tree["store"]
+        return Job.from_json(tree), tree["store"]
 
     def open_job(self, job: Job, details: dict) -> Path:
         """Create or reopen the folder of a job that is about to run.

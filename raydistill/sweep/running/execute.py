@@ -1,40 +1,33 @@
 """What each kind of job does, from its specification and nothing else, in its own folder."""
 
 import dataclasses
-import functools
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-
-import torch
 
 from raydistill.errors import DataError
 from raydistill.evaluation.decoders.ridge import BASELINES
 from raydistill.evaluation.decoders.scoring import Decoding
 from raydistill.evaluation.latents import behavior_of, score_by_head, score_by_least_squares, scored_folds
 from raydistill.evaluation.sequences import Keeper, Sequences, write_sequences
-from raydistill.feed.placement import Share, open_feed
 from raydistill.feed.reading import read_directly
 from raydistill.files import write_json
-from raydistill.models.crossmodal.model import NeuralModel, inputs_of, transplant
-from raydistill.models.files import load_model, save_model
-from raydistill.models.latents import frozen
-from raydistill.models.layers.precision import has_bf16
-from raydistill.objectives import StudentAndTeacher, unfrozen
+from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.files import load_model
+from raydistill.models.inputs import inputs_of
+from raydistill.models.spec import ModelSpec
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 from raydistill.sweep.planning.expand import BASELINE_NAMES
-from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.job import Job, session_patches, shared_bands
 from raydistill.sweep.planning.job_folder import mark_complete
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.running.task import engine_of, model_spec, objective_of, recipe_of
+from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec
+from raydistill.sweep.running.provenance import model_provenance, provenance
+from raydistill.training.assemble import TrainingTask, assemble
 from raydistill.training.distributed import DistributedTraining, train_on_workers
-from raydistill.training.loop import Training, train
 
 
 @dataclass(frozen=True)
@@ -53,20 +46,21 @@ def run_session_job(job: Job, context: JobContext) -> None:
     """Run a job on one session in this process, unless its folder is whole already."""
     if context.runs.is_current(job):
         return
-    if "training" in job.spec:
-        advance_job(job, context, job.spec["training"]["epochs"])
+    if job.trains:
+        advance_job(job, context, job.training.recipe.epochs)
         return
     started = time.time()
     folder, store = _open_folder(job, context), Store(context.store)
     entry = _entries(store, job)[0]
-    if job.kind == "baseline":
-        metrics = _decoded(_score_baseline(job, store, entry))
-    else:
-        model = load_model(context.runs.job_folder(job.spec["trained"]))
-        if known := job.spec.get("as"):
-            model.tokenizer.space.aliases[entry.session] = known
-        metrics, sequences = _scores(model, store, entry, job.spec["behavior"], job.spec["spikes_as"])
-        write_sequences(sequences, folder)
+    match job.spec:
+        case BaselineSpec():
+            metrics = _decoded(_score_baseline(job.spec, store, entry))
+        case EvaluationSpec():
+            model = load_model(context.runs.job_folder(job.spec.trained))
+            if job.spec.embeddings_of:
+                model.use_embeddings_of(entry.session, job.spec.embeddings_of)
+            metrics, sequences = _scores(model, store, entry, job.spec.behavior, job.spec.spikes_as)
+            write_sequences(sequences, folder)
     _finish(folder, metrics, started, context)
 
 
@@ -86,15 +80,15 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
         model = load_model(context.runs.job_folder(job.key))
     else:
         folder = _open_folder(job, context)
-        model, reached = _trained(job, context, store, entries, folder, epochs)
+        model, outcome = _train_here(job, context, entries, folder, epochs)
     if job.is_pretraining:
         found = [_scores(model, store, e, columns or e.behavior)[0] for e in entries if e.behavior]
         scores = {name: mean(each[name] for each in found) for name in ("valid_r2", "r2")}
     else:
-        scores, sequences = _scores(model, store, entries[0], job.spec["behavior"])
+        scores, sequences = _scores(model, store, entries[0], job.training.behavior)
         write_sequences(sequences, folder)
-    if not done and (reached["epoch"] < epochs or epochs >= job.spec["training"]["epochs"]):
-        _finish(folder, reached if job.is_pretraining else scores | reached, started, context)
+    if not done and (outcome["epoch"] < epochs or epochs >= job.training.recipe.epochs):
+        _finish(folder, outcome if job.is_pretraining else scores | outcome, started, context)
     return scores
 
 
@@ -126,134 +120,82 @@ def run_pretrainings(
             yield job, None
     trainings = [training for _, training in by_folder.values()]
     for training, outcome in train_on_workers(trainings, context.runs.scratch, watch):
-        job, _ = by_folder[training.folder]
+        folder = training.task.folder
+        job, _ = by_folder[folder]
         if isinstance(outcome, Exception):
             yield job, outcome
         else:
-            _finish(training.folder, outcome, started, context)
+            _finish(folder, outcome, started, context)
             yield job, None
         started = time.time()
-
-
-def _distributed(job: Job, context: JobContext) -> DistributedTraining:
-    folder, entries = _open_folder(job, context), _entries(Store(context.store), job)
-    return DistributedTraining(
-        spec=model_spec(job, entries, _provenance_of(job, entries)),
-        objective=objective_of(job),
-        store=context.store,
-        entries=tuple(entries),
-        recipe=recipe_of(job),
-        engine=engine_of(job),
-        seed=job.spec["seed"],
-        folder=folder,
-        workers=job.workers,
-        use_gpu=context.device == "cuda",
-        weights=context.runs.job_folder(job.spec["weights"]) if job.spec["weights"] else None,
-        teachers={session: context.runs.job_folder(key) for session, key in job.spec["teachers"].items()},
-    )
 
 
 def _open_folder(job: Job, context: JobContext) -> Path:
     return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
 
 
-def provenance() -> dict:
-    """With what a result was made: versions and hardware. None of it enters a job's key."""
-    versions = {name: version(name) for name in ("raydistill", "torch", "ray", "numpy")}
-    machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
-    cuda = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
-    bf16 = has_bf16("cuda" if cuda else "cpu")
-    return versions | machine | cuda | {"threads": torch.get_num_threads(), "bf16": bf16, "git": _git_state()}
-
-
-@functools.cache
-def _git_state() -> str | None:
-    """The commit that the package runs from, marked if it was changed; None outside of a checkout."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
-
-
 def _entries(store: Store, job: Job) -> list[Entry]:
     """The job's sessions, as long as they are still the ones it was planned for."""
     known = {e.session: e for e in store.entries()}
-    for name, content in job.spec["sessions"].items():
+    for name, content in job.spec.sessions.items():
         if name not in known or known[name].content != content:
             raise DataError(f"session {name} of the store {store.uri} has changed since planning; run the sweep again")
-    return [known[name] for name in job.spec["sessions"]]
+    return [known[name] for name in job.spec.sessions]
 
 
-# ---- Training in this process ----
+# ---- Training ----
 
 
-def _trained(job: Job, context: JobContext, store: Store, entries: list[Entry], folder: Path, epochs: int):
-    """Train up to so many epochs, keep the best epoch's model in the folder; returns it, and how far it came."""
-    spec, recipe, seed = model_spec(job, entries, _provenance_of(job, entries)), recipe_of(job), job.spec["seed"]
-    torch.manual_seed(seed)
-    source = load_model(context.runs.job_folder(job.spec["weights"])) if job.spec["weights"] else None
-    model = transplant(source, spec) if source else NeuralModel(spec)
-    loaded = {key: load_model(context.runs.job_folder(key)) for key in set(job.spec["teachers"].values())}
-    teachers = {session: loaded[key] for session, key in job.spec["teachers"].items()}
-    teacher = next(iter(teachers.values()), None)
-
-    learns = "unfreeze_epoch" in job.spec
-    share = Share(
+def training_task(job: Job, context: JobContext, entries: list[Entry], folder: Path) -> TrainingTask:
+    """The training of a job, as data."""
+    spec, models = job.training, context.runs.job_folder
+    return TrainingTask(
+        spec=ModelSpec(
+            family=spec.family,
+            config=spec.model,
+            sessions=session_patches(job, entries),
+            bands=shared_bands(job, entries),
+            behavior=spec.predicted_behavior,
+            provenance=model_provenance(job, entries),
+        ),
+        objective=spec.objective,
+        recipe=spec.recipe,
+        engine=job.engine,
+        seed=spec.seed,
+        store=context.store,
         entries=tuple(entries),
-        inputs=inputs_of(spec, entries),
-        teacher_inputs=inputs_of(teacher.spec, entries) if learns else None,
-        teacher_width=teacher.spec.config.width if teacher and not learns else 0,
+        folder=folder,
+        weights=models(spec.weights) if spec.weights else None,
+        teachers={session: models(key) for session, key in (spec.teachers or {}).items()},
     )
-    feed, holding = open_feed(
-        share,
-        read_directly(store, entries),
-        batch=recipe.batch,
-        seed=seed,
-        engine=engine_of(job),
+
+
+def _distributed(job: Job, context: JobContext) -> DistributedTraining:
+    folder, entries = _open_folder(job, context), _entries(Store(context.store), job)
+    return DistributedTraining(
+        task=training_task(job, context, entries, folder), workers=job.workers, use_gpu=context.device == "cuda"
+    )
+
+
+def _train_here(
+    job: Job, context: JobContext, entries: list[Entry], folder: Path, epochs: int
+) -> tuple[CrossModalModel, dict]:
+    """Train up to this epoch and save the model of the best one; returns it, and the outcome of the training."""
+    assembled = assemble(
+        training_task(job, context, entries, folder),
+        lambda task, share: read_directly(Store(task.store), list(task.entries)),
         device=context.device,
-        teacher=frozen(teachers, entries, context.device) if teacher and not learns else None,
+        until=epochs,
     )
-    trained, objective = model, objective_of(job)
-    if learns:
-        trained, objective = StudentAndTeacher(model, teacher), unfrozen(objective, job.spec["unfreeze_epoch"])
-    progress = train(
-        Training(
-            model=trained,
-            objective=objective,
-            feed=feed,
-            recipe=recipe,
-            engine=engine_of(job),
-            seed=seed,
-            folder=folder,
-            device=context.device,
-            until=epochs,
-        )
-    )
-    save_model(model, folder)
-    return model.cpu(), progress.summary() | {"segments": holding.to_json()}
-
-
-def _provenance_of(job: Job, entries: list[Entry]) -> dict:
-    """What a model file says of where it comes from."""
-    return {
-        "job": job.name,
-        "key": job.key,
-        "data": {e.session: e.content for e in entries},
-        "protocol": " and ".join(sorted({e.protocol for e in entries})),
-        "normalisation": {
-            e.session: {name: asdict(norm) for name, norm in e.normalisation.items() if name != "behavior"}
-            for e in entries
-        },
-    } | provenance()
+    outcome = assembled.run()
+    return assembled.model.cpu(), outcome
 
 
 # ---- Evaluation ----
 
 
 def _scores(
-    model: NeuralModel, store: Store, entry: Entry, columns, spikes_as: str = "recorded"
+    model: CrossModalModel, store: Store, entry: Entry, columns, spikes_as: str = "recorded"
 ) -> tuple[dict, Sequences]:
     """R² by the model's own head where it was trained with one, and by least squares from its latents."""
     inputs, keeper = inputs_of(model.spec, [entry], spikes_as), Keeper(entry.bin_width_ms)
@@ -265,8 +207,8 @@ def _scores(
     return _decoded(found) | {"r2_least_squares": by_least_squares.r2}, keeper.sequences(lambda outputs: outputs)
 
 
-def _score_baseline(job: Job, store: Store, entry: Entry) -> Decoding:
-    columns = tuple(job.spec["behavior"])
+def _score_baseline(spec: BaselineSpec, store: Store, entry: Entry) -> Decoding:
+    columns = spec.behavior
     folds = [
         [
             dataclasses.replace(s, behavior=behavior_of(s, entry, columns))
@@ -275,7 +217,7 @@ def _score_baseline(job: Job, store: Store, entry: Entry) -> Decoding:
         ]
         for folds in (("train",), ("valid",), scored_folds(entry))
     ]
-    baseline = BASELINES[BASELINE_NAMES[job.spec["baseline"]]]
+    baseline = BASELINES[BASELINE_NAMES[spec.baseline]]
     return baseline.score(*folds, entry.bin_width_ms, columns)
 
 

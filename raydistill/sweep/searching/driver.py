@@ -117,7 +117,7 @@ def _run(sweep, entries, context, tracker, progress, how, search, sources) -> No
 def _usual(search: SearchConfig, sweep: SweepConfig) -> dict:
     """The values of the space that the job has as the sweep stands."""
     job = sweep.jobs[search.job]
-    parts = {"model": sweep.model_of(job), "training": sweep.training_of(job)}
+    parts = {"model": sweep.settings_of(job), "training": sweep.training_of(job)}
     usual = {}
     for name in search.space:
         part, _, field = name.partition(".")
@@ -182,7 +182,7 @@ def _conclude(search, path, study, asked: Asked, usual, folder: Path, tracker: T
 
 def _reached(asked: Asked, values: dict) -> Setting:
     jobs = asked.jobs(values)
-    metrics = [advance_job(job, asked.context, job.spec["training"]["epochs"], asked.behavior) for job in jobs]
+    metrics = [advance_job(job, asked.context, job.training.recipe.epochs, asked.behavior) for job in jobs]
     return Setting(
         values=values,
         valid_r2=mean(m["valid_r2"] for m in metrics),

@@ -52,7 +52,7 @@ class Asked:
     def parameters(self, jobs: list[Job]) -> int:
         """Of the largest of the jobs' models; they differ in the sessions' own embeddings alone."""
         known = {e.session: e for e in self.entries}
-        return max(parameters(job, [known[s] for s in job.spec["sessions"]]) for job in jobs)
+        return max(parameters(job, [known[s] for s in job.spec.sessions]) for job in jobs)
 
 
 def open_study(search: SearchConfig, folder: Path) -> optuna.Study:
@@ -194,7 +194,7 @@ def _trial(config: dict) -> None:
     """One trial in a worker process of Ray Tune: its jobs from rung to rung, until the scheduler stops it."""
     jobs, context, halving = [Job.from_json(job) for job in config["jobs"]], config["context"], config["halving"]
     prepare_process(context, config["resources"])
-    epochs = jobs[0].spec["training"]["epochs"]
+    epochs = jobs[0].training.recipe.epochs
     found = {"parameters": config["parameters"], "cause": ""}
     try:
         for epoch in halving.rungs(epochs) if halving else [epochs]:

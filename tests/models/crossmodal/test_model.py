@@ -7,10 +7,10 @@ import torch
 
 from raydistill.errors import CheckpointError, DataError
 from raydistill.feed.tokens import Inputs, pack
-from raydistill.models.crossmodal.config import ModelConfig
-from raydistill.models.crossmodal.model import ModelSpec, NeuralModel, transplant
+from raydistill.models.crossmodal.config import PRESETS
+from raydistill.models.crossmodal.model import CrossModalModel, transplant
 from raydistill.models.files import load_model, save_model
-from tests.small import CONFIG, make_batch, make_segments, make_spec
+from tests.small import SETTINGS, make_batch, make_segments, make_spec
 
 
 def count(module):
@@ -21,30 +21,28 @@ def count(module):
     ("layers", "parameters"), [(1, 1_052_672), (2, 2_105_088), (4, 4_209_920), (8, 8_419_584), (10, 10_524_416)]
 )
 def test_encoder_has_the_published_number_of_parameters(layers, parameters):
-    spec = ModelSpec(
-        config=ModelConfig(layers=layers), modality="lfp", value="conv", heads=("readout",), sessions={"s": 3}
-    )
+    settings = dataclasses.replace(PRESETS["paper"], layers=layers)
+    spec = dataclasses.replace(make_spec("lfp", "conv", ("readout",), settings=settings), sessions={"s": 3})
     with torch.device("meta"):
-        model = NeuralModel(spec)
+        model = CrossModalModel(spec)
     assert count(model.encoder) == parameters
     if layers == 10:
         assert count(model.encoder) + count(model.tokenizer) == 10_550_016
 
 
 @pytest.mark.parametrize(
-    ("modality", "value", "predictor"), [("spikes", "count", 2_437_120), ("lfp", "linear", 2_435_040)]
+    ("modality", "embedding", "predictor"), [("spikes", "count", 2_437_120), ("lfp", "linear", 2_435_040)]
 )
-def test_predictor_has_the_published_number_of_parameters(modality, value, predictor):
-    spec = ModelSpec(config=ModelConfig(), modality=modality, value=value, heads=("predictor",), sessions={"s": 1})
+def test_predictor_has_the_published_number_of_parameters(modality, embedding, predictor):
     with torch.device("meta"):
-        model = NeuralModel(spec)
+        model = CrossModalModel(make_spec(modality, embedding, settings=PRESETS["paper"]))
     assert count(model.predictor) == predictor
-    assert count(model.tokenizer.value) == {"count": 28, "linear": 8448}[value]
+    assert count(model.tokenizer.value) == {"count": 28, "linear": 8448}[embedding]
 
 
 def test_latents_of_packed_single_and_reordered_segments_agree(spec):
     torch.manual_seed(0)
-    model = NeuralModel(spec).eval()
+    model = CrossModalModel(spec).eval()
     sessions, lengths = ["a", "b", "a", "b"], [7, 5, 11, 5]
     segments = make_segments(sessions, lengths)
     tokens = [Inputs(modality=spec.modality, widths=(8,)).tokenize(s) for s in segments]
@@ -57,13 +55,13 @@ def test_latents_of_packed_single_and_reordered_segments_agree(spec):
 
 
 def test_latents_in_evaluation_are_deterministic(spec):
-    model = NeuralModel(spec).eval()
+    model = CrossModalModel(spec).eval()
     batch = make_batch(["a", "b"], [6, 6], spec.modality)
     assert torch.equal(model.latents(batch), model.latents(batch))
 
 
 def test_pool_is_the_true_mean_over_patches():
-    model = NeuralModel(make_spec()).eval()
+    model = CrossModalModel(make_spec()).eval()
     batch = make_batch(["b", "a"], [4, 3])
     tokens = torch.randn(15, 32)
     pooled = model.pool(tokens, batch)
@@ -73,8 +71,8 @@ def test_pool_is_the_true_mean_over_patches():
 
 def test_transplant_keeps_weights_and_known_sessions_and_draws_new_ones():
     torch.manual_seed(0)
-    old = NeuralModel(make_spec())
-    new = transplant(old, ModelSpec(**(vars(make_spec()) | {"sessions": {"c": 2, "b": 3}})))
+    old = CrossModalModel(make_spec())
+    new = transplant(old, dataclasses.replace(make_spec(), sessions={"c": 2, "b": 3}))
     assert torch.equal(new.encoder.blocks[0].attention.qkv.weight, old.encoder.blocks[0].attention.qkv.weight)
     assert new.tokenizer.space.start == {"b": 0, "c": 3}
     assert torch.equal(new.tokenizer.space.table.weight[:3], old.tokenizer.space.table.weight[1:])
@@ -82,7 +80,7 @@ def test_transplant_keeps_weights_and_known_sessions_and_draws_new_ones():
 
 
 def test_saved_model_comes_back_bit_identical(tmp_path, spec):
-    model = NeuralModel(spec).eval()
+    model = CrossModalModel(spec).eval()
     save_model(model, tmp_path)
     batch = make_batch(["a", "b"], [6, 4], spec.modality)
     assert torch.equal(load_model(tmp_path).latents(batch), model.latents(batch))
@@ -90,7 +88,7 @@ def test_saved_model_comes_back_bit_identical(tmp_path, spec):
 
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
 def test_truncated_model_file_is_refused_by_name(tmp_path, name):
-    save_model(NeuralModel(make_spec()), tmp_path)
+    save_model(CrossModalModel(make_spec()), tmp_path)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:50])
     with pytest.raises(CheckpointError, match=name):
         load_model(tmp_path)
@@ -98,7 +96,7 @@ def test_truncated_model_file_is_refused_by_name(tmp_path, name):
 
 def test_model_with_sessions_in_any_order_comes_back_with_their_own_embeddings(tmp_path):
     spec = dataclasses.replace(make_spec(), sessions={"b": 3, "a": 1})
-    model = NeuralModel(spec).eval()
+    model = CrossModalModel(spec).eval()
     save_model(model, tmp_path)
     loaded, batch = load_model(tmp_path), make_batch(["a", "b"], [5, 4])
     with torch.no_grad():
@@ -109,22 +107,22 @@ def test_model_with_sessions_in_any_order_comes_back_with_their_own_embeddings(t
 
 
 def test_alias_runs_one_sessions_embeddings_on_anothers_data():
-    model = NeuralModel(make_spec()).eval()
+    model = CrossModalModel(make_spec()).eval()
     known, other = make_batch(["b"], [5]), make_batch(["b"], [5])
     other = dataclasses.replace(other, sessions=("new",))
     with pytest.raises(DataError, match='knows no session "new"'):
         model.latents(other)
-    model.tokenizer.space.aliases["new"] = "b"
+    model.use_embeddings_of("new", "b")
     with torch.no_grad():
         assert torch.equal(model.latents(other), model.latents(known))
-    model.tokenizer.space.aliases["new"] = "a"
-    with pytest.raises(DataError, match="session new has 3 patches a bin, but the model has 1 for a"):
+    model.use_embeddings_of("new", "a")
+    with pytest.raises(DataError, match="session new has 3 patches per bin, but the model has 1 for a"):
         model.latents(other)
 
 
 def test_convolution_along_tokens_reaches_the_patch_before_but_never_the_segment_before():
-    config = dataclasses.replace(CONFIG, conv_axis="tokens")
-    model = NeuralModel(dataclasses.replace(make_spec("lfp", "conv"), config=config)).eval()
+    settings = dataclasses.replace(SETTINGS, conv_axis="tokens")
+    model = CrossModalModel(make_spec("lfp", "conv", settings=settings)).eval()
     batch = make_batch(["b", "b"], [4, 4])
     before = model.tokenizer(batch).detach()
     values = batch.values.clone()

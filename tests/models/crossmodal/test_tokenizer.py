@@ -5,12 +5,12 @@ import torch
 
 from raydistill.errors import DataError
 from raydistill.models.crossmodal.tokenizer import Tokenizer
-from tests.small import CONFIG, make_batch
+from tests.small import SETTINGS, make_batch, make_spec
 
 
 def make_tokenizer(value):
     torch.manual_seed(0)
-    return Tokenizer(CONFIG, value, 8, {"a": 1, "b": 3})
+    return Tokenizer(make_spec("spikes" if value == "count" else "lfp", value).config, 8, {"a": 1, "b": 3})
 
 
 def test_pack_lays_tokens_out_in_time_major_order():
@@ -27,8 +27,8 @@ def test_count_table_padding_row_is_zero_and_gets_no_gradient():
     batch = make_batch(["b"], [5], "spikes")
     tokenizer(batch).square().sum().backward()
     table = tokenizer.value.table
-    assert table.weight[CONFIG.max_count + 1].abs().sum() == 0
-    assert table.weight.grad[CONFIG.max_count + 1].abs().sum() == 0
+    assert table.weight[SETTINGS.max_count + 1].abs().sum() == 0
+    assert table.weight.grad[SETTINGS.max_count + 1].abs().sum() == 0
 
 
 @pytest.mark.parametrize("value", ["linear", "conv", "count"])
@@ -63,6 +63,6 @@ def test_space_embedding_unknown_session_is_refused_by_name():
     from raydistill.feed.tokens import Inputs, pack
     from tests.small import make_segments
 
-    tokenizer = Tokenizer(CONFIG, "linear", 8, {"b": 3})
+    tokenizer = Tokenizer(make_spec().config, 8, {"b": 3})
     with pytest.raises(DataError, match='no session "a"'):
         tokenizer(pack([Inputs(modality="lfp", widths=(8,)).tokenize(make_segments(["a"], [3])[0])]))

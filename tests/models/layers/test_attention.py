@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.attention import varlen
 
 from raydistill.models.layers import attention
-from raydistill.models.layers.attention import Choice, Layout, attend, attend_slowly, choose
+from raydistill.models.layers.attention import AttentionKernel, Layout, attend, attend_slowly, choose_kernel
 
 LENGTHS = {
     "equal": (13, 13, 13),
@@ -96,13 +96,13 @@ def test_varlen_kernel_is_called_with_what_it_asks_for(kernel, causal, monkeypat
     """The kernels run on CUDA alone: the definition stands in for them."""
     monkeypatch.setattr(attention, "flash_varlen", lambda: flash_attn_varlen_func)
     monkeypatch.setattr(varlen, "varlen_attn", varlen_attn)
-    monkeypatch.setattr(attention, "choose", lambda *_: Choice(kernel, "asked for"))
+    monkeypatch.setattr(attention, "choose_kernel", lambda *_: AttentionKernel(kernel, "requested"))
     assert_agrees((3, 17, 5, 17), 16, causal)
 
 
 @pytest.fixture
 def an_ampere_card(monkeypatch):
-    """What `choose` asks torch about a card, answered for one; without flash-attn."""
+    """What `choose_kernel` asks torch about a card, answered for one; without flash-attn."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: True)
     monkeypatch.setattr(attention, "flash_varlen", lambda: None)
@@ -112,9 +112,9 @@ def an_ampere_card(monkeypatch):
 @pytest.mark.parametrize("head_width", [8, 16, 24, 32, 64])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_ragged_batch_in_half_precision_on_a_card_takes_a_varlen_kernel(dtype, head_width, an_ampere_card):
-    assert choose(CUDA, dtype, False, head_width).name == "torch varlen"
+    assert choose_kernel(CUDA, dtype, False, head_width).name == "torch varlen"
     an_ampere_card.setattr(attention, "flash_varlen", lambda: flash_attn_varlen_func)
-    assert choose(CUDA, dtype, False, head_width).name == "flash-attn"
+    assert choose_kernel(CUDA, dtype, False, head_width).name == "flash-attn"
 
 
 @pytest.mark.parametrize(
@@ -129,20 +129,24 @@ def test_ragged_batch_in_half_precision_on_a_card_takes_a_varlen_kernel(dtype, h
 def test_ragged_batch_that_no_kernel_serves_is_dense_per_length_and_says_why(
     device, dtype, head_width, why, an_ampere_card
 ):
-    choice = choose(device, dtype, False, head_width)
-    assert choice.name == "dense per length" and why in choice.why
+    choice = choose_kernel(device, dtype, False, head_width)
+    assert choice.name == "dense per length" and why in choice.reason
 
 
 def test_ragged_batch_on_an_old_card_or_build_is_dense_per_length(an_ampere_card):
     an_ampere_card.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: False)
-    assert "built without" in choose(CUDA, torch.bfloat16, False, 32).why
+    assert "built without" in choose_kernel(CUDA, torch.bfloat16, False, 32).reason
     an_ampere_card.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    choice = choose(CUDA, torch.float16, False, 32)
-    assert choice.name == "dense per length" and "Ampere" in choice.why
+    choice = choose_kernel(CUDA, torch.float16, False, 32)
+    assert choice.name == "dense per length" and "Ampere" in choice.reason
 
 
 def test_segments_of_one_length_are_dense_everywhere():
-    assert choose(CPU, torch.float32, True, 12).name == choose(CUDA, torch.bfloat16, True, 32).name == "dense"
+    assert (
+        choose_kernel(CPU, torch.float32, True, 12).name
+        == choose_kernel(CUDA, torch.bfloat16, True, 32).name
+        == "dense"
+    )
 
 
 @needs_cuda
@@ -159,5 +163,5 @@ def test_attend_on_a_card_agrees_with_the_definition(dtype, within, head_width, 
 @needs_cuda
 @pytest.mark.parametrize("causal", [False, True], ids=["both_ways", "causal"])
 def test_torch_varlen_on_a_card_agrees_with_the_definition(causal, monkeypatch):
-    monkeypatch.setattr(attention, "choose", lambda *_: Choice("torch varlen", "asked for"))
+    monkeypatch.setattr(attention, "choose_kernel", lambda *_: AttentionKernel("torch varlen", "requested"))
     assert_agrees((1, 40, 2000, 40, 300), 32, causal, CUDA, torch.bfloat16, 4e-2)

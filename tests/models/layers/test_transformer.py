@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from raydistill.models.layers.attention import Layout
-from raydistill.models.layers.transformer import Dropout, RMSNorm, Transformer, rotary_angles, rotate
+from raydistill.models.layers.transformer import RMSNorm, Transformer, rotary_angles, rotate
 
 
 def make_transformer(causal=False, dropout=0.0):
@@ -59,32 +59,6 @@ def test_rms_norm_agrees_with_its_definition():
     torch.nn.init.normal_(norm.weight)
     expected = x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * norm.weight
     torch.testing.assert_close(norm(x), expected)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_dropout_drops_the_wanted_share_everywhere_and_scales_the_rest(p, dtype):
-    torch.manual_seed(0)
-    x = torch.ones(999, 401, dtype=dtype, requires_grad=True)  # a number of entries that 4 does not divide
-    out = Dropout(p)(x)
-    torch.testing.assert_close(out.detach().unique(), torch.tensor([0.0, 1 / (1 - p)], dtype=dtype), atol=0, rtol=0.01)
-    assert torch.equal(torch.autograd.grad(out.sum(), x)[0], out)  # of ones: the mask itself
-
-    dropped = (out == 0).float().flatten()[: out.numel() // 4 * 4].view(-1, 4)  # four entries share a draw
-    deviation = (p * (1 - p) / len(dropped)) ** 0.5
-    assert (dropped.mean(0) - p).abs().max() < 4 * deviation
-    correlation = torch.corrcoef(dropped.T) - torch.eye(4)
-    assert correlation.abs().max() < 4 / len(dropped) ** 0.5
-
-
-def test_dropout_follows_the_seed_and_rests_in_evaluation():
-    dropout, x = Dropout(0.3), torch.randn(50, 7)
-    drawn = []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        drawn.append(dropout(x))
-    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
-    assert torch.equal(dropout.eval()(x), x) and torch.equal(Dropout(0.0)(x), x)
 
 
 def test_transformer_in_evaluation_is_deterministic_despite_dropout():

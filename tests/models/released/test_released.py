@@ -82,7 +82,9 @@ def test_checkpoint_of_the_published_size_has_the_published_parameters(tmp_path)
     checkpoint, metadata, weights = write(tmp_path, "conv", one, width=256, heads=8, layers=10)
     model = import_checkpoint(checkpoint, metadata).model
     assert sum(p.numel() for p in model.parameters()) == 10_550_016
-    assert (model.spec.config.heads, model.spec.config.mlp_ratio, model.spec.heads) == (8, 4, ())
+    backbone = model.spec.config.backbone
+    assert (backbone.heads, backbone.mlp_ratio) == (8, 4)
+    assert model.spec.config.predictor is None and not model.spec.config.readout
     (segment,) = segments("conv", one)
     (tokens,), _ = ours(model, [segment])
     expected = published_tokens(weights, segment.session, segment.lfp)
@@ -102,7 +104,7 @@ def test_settings_are_read_where_the_file_has_them_and_else_told(tmp_path):
     checkpoint = write_checkpoint(tmp_path / "c.ckpt", config, make_weights("conv", COLUMNS))
     imported = import_checkpoint(checkpoint, write_metadata(tmp_path / "c.csv", COLUMNS))
     sizes = imported.model.spec.config
-    assert (sizes.conv_dilation, sizes.conv_axis, sizes.dropout) == (4, "tokens", 0.1)
+    assert (sizes.embedding.dilation, sizes.embedding.axis, sizes.dropout) == (4, "tokens", 0.1)
     (note,) = imported.notes
     assert "backbone.dropout = 0.1" in note and "dilation" not in note
 

@@ -3,14 +3,14 @@
 import dataclasses
 
 import pytest
+from raydistill.sweep.running.task import model_spec
 
 from raydistill.config.load import Where, build
 from raydistill.errors import ConfigError
-from raydistill.models.crossmodal.model import NeuralModel
+from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.expand import expand
 from raydistill.sweep.planning.job import parameters
-from raydistill.sweep.running.task import model_spec
 from tests.sweep.planning.test_plan import ENTRIES, FAMILY, SWEEP, make_entry
 
 
@@ -25,7 +25,7 @@ def test_every_planned_number_of_parameters_is_that_of_the_model():
     for job in expand(sweep, list(entries.values())):
         if "model" in job.spec and job.spec["seed"] == 0:
             own = [entries[name] for name in job.spec["sessions"]]
-            model = NeuralModel(model_spec(job, own, {}))
+            model = CrossModalModel(model_spec(job, own, {}))
             assert sum(p.numel() for p in model.parameters()) == parameters(job, own), job.name
             checked.add(job.name.split("/")[0])
     assert checked == set(jobs)

@@ -1,0 +1,112 @@
+"""The objectives that a job may name, each with its settings (docs/methods.md, Objectives).
+
+What a loss computes is in raydistill/objectives.py. To add an objective, write its class here and its function there
+(docs/extending.md). This file imports no torch: planning reads it.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from raydistill.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Needs:
+    """What an objective requires of a model and of its data."""
+
+    predictor: bool = False
+    """The model reconstructs masked patches."""
+    readout: bool = False
+    """The model reconstructs the LFP from every token."""
+    behavior: bool = False
+    """The model predicts the behavior of its session."""
+    teacher: bool = False
+    """A teacher's latents of the same segments."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskedAutoencoding:
+    """Reconstruct masked tokens from the others."""
+
+    needs: ClassVar[Needs] = Needs(predictor=True)
+    name: Literal["masked_autoencoding"] = "masked_autoencoding"
+    mask_ratio: float
+
+    def __post_init__(self):
+        _check_mask_ratio(self.mask_ratio)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BehaviorRegression:
+    """Predict behavior from the latents of every bin, nothing masked."""
+
+    needs: ClassVar[Needs] = Needs(behavior=True)
+    name: Literal["behavior_regression"] = "behavior_regression"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskedAutoencodingWithBehavior:
+    """The sum of both."""
+
+    needs: ClassVar[Needs] = Needs(predictor=True, behavior=True)
+    name: Literal["masked_autoencoding_with_behavior"] = "masked_autoencoding_with_behavior"
+    mask_ratio: float
+
+    def __post_init__(self):
+        _check_mask_ratio(self.mask_ratio)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Distillation:
+    """Eq. 1: reconstruct the LFP, and align the latents with those of the teacher."""
+
+    needs: ClassVar[Needs] = Needs(readout=True, teacher=True)
+    name: Literal["distillation"] = "distillation"
+    alignment: float
+    """Weight of the cosine term."""
+    unfreeze_epoch: int | None = None
+    """The teacher is trained too from this epoch on; None: never."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DistillationWithBehavior:
+    """Eq. 3: predict behavior, and align the latents with those of the teacher."""
+
+    needs: ClassVar[Needs] = Needs(behavior=True, teacher=True)
+    name: Literal["distillation_with_behavior"] = "distillation_with_behavior"
+    alignment: float
+    unfreeze_epoch: int | None = None
+
+
+ObjectiveConfig = (
+    MaskedAutoencoding | BehaviorRegression | MaskedAutoencodingWithBehavior | Distillation | DistillationWithBehavior
+)
+OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
+    "masked_autoencoding": MaskedAutoencoding,
+    "behavior_regression": BehaviorRegression,
+    "masked_autoencoding_with_behavior": MaskedAutoencodingWithBehavior,
+    "distillation": Distillation,
+    "distillation_with_behavior": DistillationWithBehavior,
+}
+"""Name in `objective:` of a job -> its settings."""
+
+
+def default_objective(verb: str, supervision: str) -> str:
+    """The objective of a job that names none.
+
+    Args:
+        verb: pretrain, finetune, train or distill.
+        supervision: none, joint or full.
+    """
+    if verb == "distill":
+        return "distillation_with_behavior" if supervision == "full" else "distillation"
+    return {
+        "none": "masked_autoencoding",
+        "joint": "masked_autoencoding_with_behavior",
+        "full": "behavior_regression",
+    }[supervision]
+
+
+def _check_mask_ratio(ratio: float) -> None:
+    if not 0 < ratio < 1:
+        raise ConfigError(f"`mask_ratio` must be between 0 and 1, but got {ratio}")

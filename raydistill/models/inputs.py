@@ -1,0 +1,23 @@
+"""Which signals of its sessions a model reads."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from raydistill.feed.tokens import Inputs
+from raydistill.models.spec import ModelSpec
+from raydistill.store.catalogue import Entry
+
+
+def inputs_of(
+    spec: ModelSpec, entries: Iterable[Entry], spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
+) -> Inputs:
+    """How segments of these sessions are tokenized for a model, with the behavior that it predicts."""
+    entries = list(entries)
+    multimodal = spec.modality == "multimodal"
+    return Inputs(
+        modality=spec.modality,
+        widths=spec.widths,
+        spikes_norm={e.session: e.normalisation["spikes"] for e in entries} if multimodal else {},
+        behavior={e.session: tuple(e.behavior.index(c) for c in spec.behavior) for e in entries},
+        spikes_as=spikes_as,
+    )

@@ -1,0 +1,54 @@
+"""A convolutional network over the bins of packed segments (docs/methods.md, Model).
+
+Axes: n segments of one length, L bins of a segment, D width.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from raydistill.models.layers.attention import Layout, by_length
+from raydistill.models.layers.dropout import Dropout
+from raydistill.models.layers.transformer import RMSNorm
+
+
+class ConvBlock(nn.Module):
+    """x + out(gelu(conv(norm(x)))) along time. Shape: x (n, L, D), noise (n, L) -> (n, L, D)."""
+
+    def __init__(self, width: int, hidden: int, kernel: int, dilation: int, dropout: float, causal: bool):
+        super().__init__()
+        reach = (kernel - 1) * dilation
+        self.padding = (reach, 0) if causal else (reach // 2, reach // 2)
+        self.norm = RMSNorm(width)
+        self.conv = nn.Conv1d(width, hidden, kernel, dilation=dilation)
+        self.out = nn.Linear(hidden, width)
+        self.hidden_dropout, self.dropout = Dropout(dropout), Dropout(dropout)
+
+    def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        padded = F.pad(self.norm(x).transpose(1, 2), self.padding)  # (n, L, D) -> (n, D, L + reach)
+        hidden = F.gelu(self.conv(padded)).transpose(1, 2)  # (n, hidden, L) -> (n, L, hidden)
+        return x + self.dropout(self.out(self.hidden_dropout(hidden, noise)), noise)
+
+
+class Convolutional(nn.Module):
+    """Residual blocks with dilations 1, 2, 4, 8, 16, 1, ..., centred on the bin unless `causal`.
+
+    With ten blocks of kernel 5, each bin sees 124 bins to either side, or 248 bins before it.
+
+    Shape:
+        x: (sum of L, D) packed bins; output: (sum of L, D).
+    """
+
+    def __init__(self, *, width: int, hidden: int, blocks: int, kernel: int, dropout: float, causal: bool):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            ConvBlock(width, hidden, kernel, 2 ** (i % 5), dropout, causal) for i in range(blocks)
+        )
+        self.norm = RMSNorm(width)
+
+    def forward(self, x: Tensor, time: Tensor, layout: Layout) -> Tensor:
+        return self.norm(by_length(self._convolve, layout, x, *layout.noise_if_any))
+
+    def _convolve(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        for block in self.blocks:
+            x = block(x, noise)
+        return x  # (n, L, D)

@@ -1,0 +1,40 @@
+"""A recurrent network over the bins of packed segments (docs/methods.md, Model).
+
+Axes: n segments of one length, L bins of a segment, D width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from raydistill.models.layers.attention import Layout, by_length
+from raydistill.models.layers.dropout import Dropout
+from raydistill.models.layers.transformer import RMSNorm
+
+
+class Recurrent(nn.Module):
+    """LSTM layers, in both directions of time unless `causal`; the state is zero where a segment begins.
+
+    Shape:
+        x: (sum of L, D) packed bins; output: (sum of L, D).
+    """
+
+    def __init__(self, *, width: int, hidden: int, layers: int, dropout: float, causal: bool):
+        super().__init__()
+        directions = 1 if causal else 2
+        inputs = [width] + [directions * hidden] * (layers - 1)
+        self.layers = nn.ModuleList(nn.LSTM(n, hidden, batch_first=True, bidirectional=not causal) for n in inputs)
+        self.dropouts = nn.ModuleList(Dropout(dropout) for _ in inputs)
+        self.out = nn.Linear(directions * hidden, width)
+        self.norm = RMSNorm(width)
+
+    def forward(self, x: Tensor, time: Tensor, layout: Layout) -> Tensor:
+        return self.norm(self.out(by_length(self._recur, layout, x, *layout.noise_if_any)))
+
+    def _recur(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        if x.device.type == "cpu":
+            x = x.float()
+        # In float32 on CPUs: torch has no bfloat16 LSTM for those without AVX-512.
+        with torch.autocast("cpu", enabled=False):
+            for layer, dropout in zip(self.layers, self.dropouts, strict=True):
+                x = dropout(layer(x)[0], noise)
+        return x  # (n, L, directions * hidden)

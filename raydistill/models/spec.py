@@ -1,0 +1,37 @@
+"""What a model of any family is built from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Stored beside the weights of a model as JSON."""
+
+    family: str
+    """One of `FAMILIES`."""
+    config: Any
+    """The configuration class of the family."""
+    sessions: dict[str, int]
+    """Session -> patches per bin."""
+    bands: int = 1
+    """LFP features per electrode."""
+    behavior: tuple[str, ...] = ()
+    """Behavior columns that the model predicts; none for a model that is trained without behavior."""
+    provenance: dict = field(default_factory=dict)
+    """Job, data, protocol and versions that the model comes from. Nothing is computed from it."""
+
+    @property
+    def modality(self) -> str:
+        """spikes, lfp or multimodal."""
+        return self.config.modality
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """(G,) slots of each signal in a patch."""
+        return self.config.inputs.widths(self.bands)
+
+    @property
+    def patch(self) -> int:
+        """S, slots of a patch."""
+        return sum(self.widths)

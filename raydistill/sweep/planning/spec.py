@@ -1,0 +1,115 @@
+"""What determines the result of a job: its typed, frozen specification, from which its key is made.
+
+A specification lists what counts. How a training is carried out (workers, memory, device, paths) is not part of it,
+and neither are settings that the job does not use. Settings that are None count as absent, so that a new optional
+setting leaves the keys of earlier jobs as they are.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
+from raydistill.config.objectives import ObjectiveConfig
+from raydistill.config.plain import from_plain, to_plain
+from raydistill.config.training import Recipe
+from raydistill.models.families import FAMILIES
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec:
+    """A model trained on sessions."""
+
+    name: ClassVar[str] = "training"
+    family: str
+    model: Any
+    """The configuration class of the family."""
+    objective: ObjectiveConfig
+    recipe: Recipe
+    sessions: dict[str, str]
+    """Session -> sha256 of its stored values and split."""
+    behavior: tuple[str, ...] = ()
+    """Columns that are decoded; none for a pretraining."""
+    seed: int
+    weights: str | None = None
+    """Key of the job whose weights it starts from."""
+    teachers: dict[str, str] | None = None
+    """Of a distillation: session -> key of the teacher's job."""
+
+    @property
+    def predicted_behavior(self) -> tuple[str, ...]:
+        """Columns that the model itself predicts."""
+        return self.behavior if self.objective.needs.behavior else ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Keys of the jobs that must be done first."""
+        keys = (self.weights, *(self.teachers or {}).values())
+        return tuple(dict.fromkeys(key for key in keys if key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec:
+    """A trained model decoded on one session."""
+
+    name: ClassVar[str] = "evaluation"
+    trained: str
+    """Key of the job whose model is decoded."""
+    sessions: dict[str, str]
+    behavior: tuple[str, ...]
+    seed: int
+    spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
+    embeddings_of: str | None = None
+    """Session whose space embeddings are used for this one."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self.trained,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineSpec:
+    """A plain decoder fitted on one session."""
+
+    name: ClassVar[str] = "baseline"
+    baseline: str
+    sessions: dict[str, str]
+    behavior: tuple[str, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return ()
+
+
+JobSpec = TrainingSpec | EvaluationSpec | BaselineSpec
+SPECS: dict[str, type[JobSpec]] = {"training": TrainingSpec, "evaluation": EvaluationSpec, "baseline": BaselineSpec}
+
+
+def job_key(spec: JobSpec) -> str:
+    """sha256 of the specification and of the version of its meaning."""
+    return fingerprint({"format": FORMAT_VERSION} | _without_none(spec_to_json(spec)))
+
+
+def spec_to_json(spec: JobSpec) -> dict:
+    """JSON data, with the name of the kind of specification."""
+    return {"name": spec.name} | to_plain(spec)
+
+
+def spec_from_json(tree: dict) -> JobSpec:
+    """The specification that `spec_to_json` wrote."""
+    tree = dict(tree)
+    cls = SPECS[tree.pop("name")]
+    if cls is not TrainingSpec:
+        return from_plain(cls, tree)
+    parts = {
+        "model": from_plain(FAMILIES[tree["family"]].config, tree["model"]),
+        "objective": from_plain(ObjectiveConfig, tree["objective"]),
+        "recipe": from_plain(Recipe, tree["recipe"]),
+        "behavior": tuple(tree["behavior"]),
+    }
+    return TrainingSpec(**(tree | parts))
+
+
+def _without_none(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _without_none(value) for key, value in tree.items() if value is not None}
+    return [_without_none(value) for value in tree] if isinstance(tree, list) else tree

@@ -1,0 +1,146 @@
+"""From a task to a training: the one place where model, objective, feed and loop are put together.
+
+A task can be sent to another process. Jobs on one session assemble it where they run, pretrainings on every worker of
+Ray Train.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from raydistill.config.engine import EngineConfig
+from raydistill.config.objectives import ObjectiveConfig
+from raydistill.config.training import Recipe
+from raydistill.errors import ConfigError
+from raydistill.feed.feed import Feed
+from raydistill.feed.placement import Placement, Share, open_feed
+from raydistill.feed.reading import Reader
+from raydistill.models.crossmodal.model import CrossModalModel, transplant
+from raydistill.models.families import build_model
+from raydistill.models.files import load_model, save_model
+from raydistill.models.inputs import inputs_of
+from raydistill.models.latents import frozen
+from raydistill.models.spec import ModelSpec
+from raydistill.objectives import Objective, StudentAndTeacher, build_objective
+from raydistill.store.catalogue import Entry
+from raydistill.training.loop import Training, World, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingTask:
+    """One training, as data."""
+
+    spec: ModelSpec
+    objective: ObjectiveConfig
+    recipe: Recipe
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    seed: int
+    store: str
+    """Folder or URI of the session store."""
+    entries: tuple[Entry, ...]
+    folder: Path
+    """The job's folder: history, checkpoints, and in the end the model."""
+    weights: Path | None = None
+    """Folder of the model that this one starts from."""
+    teachers: dict[str, Path] = field(default_factory=dict)
+    """Of a distillation: session -> folder of its teacher."""
+
+    @property
+    def trains_teacher(self) -> bool:
+        return getattr(self.objective, "unfreeze_epoch", None) is not None
+
+    def share(self, teacher: ModelSpec | None = None, rank: int = 0, workers: int = 1) -> Share:
+        """What a worker reads.
+
+        Args:
+            teacher: specification of the teachers.
+        """
+        inputs = inputs_of(self.spec, self.entries)
+        together = teacher is not None and self.trains_teacher
+        return Share(
+            entries=self.entries,
+            inputs=inputs,
+            teacher_inputs=inputs_of(teacher, self.entries) if teacher and together else None,
+            teacher_width=teacher.config.width if teacher and not together else 0,
+            rank=rank,
+            workers=workers,
+        )
+
+
+@dataclass(frozen=True)
+class AssembledTraining:
+    """A training that is ready to run."""
+
+    training: Training
+    model: CrossModalModel
+    """The model that is kept: of a distillation, the student."""
+    placement: Placement
+
+    def run(self) -> dict:
+        """Train, and save the model with its best epoch's weights (on rank 0).
+
+        Returns:
+            Epochs, best epoch and its loss, and where the segments were kept.
+        """
+        state = train(self.training)
+        if self.training.world.rank == 0:
+            save_model(self.model, self.training.folder)
+        return state.summary() | {"segments": self.placement.to_json()}
+
+
+def assemble(
+    task: TrainingTask,
+    reader: Callable[[TrainingTask, Share], Reader],
+    *,
+    world: World | None = None,
+    device: str = "cpu",
+    until: int | None = None,
+    wrap: Callable[[nn.Module, Objective, Feed], nn.Module] = lambda module, objective, feed: module,
+) -> AssembledTraining:
+    """Build everything that the loop needs.
+
+    Args:
+        reader: opens the store for this worker's share.
+        until: stop after this epoch.
+        wrap: makes the forward pass distributed.
+    Raises:
+        CheckpointError: a model to start from, or a teacher, is missing or corrupt.
+        ConfigError: the teacher is to be trained, and the sessions have different ones.
+    """
+    world = world or World()
+    loaded = {folder: load_model(folder) for folder in dict.fromkeys(task.teachers.values())}
+    teachers = {session: loaded[folder] for session, folder in task.teachers.items()}
+    teacher = next(iter(teachers.values()), None)
+    if task.trains_teacher and len(loaded) != 1:
+        raise ConfigError(f"`unfreeze_epoch` trains one teacher, but the sessions have {len(loaded)}")
+
+    share = task.share(teacher.spec if teacher else None, world.rank, world.size)
+    feed, placement = open_feed(
+        share,
+        reader(task, share),
+        batch=task.recipe.batch,
+        seed=task.seed,
+        engine=task.engine,
+        device=device,
+        teacher=frozen(teachers, list(task.entries), device) if teacher and not task.trains_teacher else None,
+    )
+    torch.manual_seed(task.seed)  # all workers start from the same weights
+    model = transplant(load_model(task.weights), task.spec) if task.weights else build_model(task.spec)
+    objective = build_objective(task.objective)
+    training = Training(
+        model=StudentAndTeacher(model, teacher) if teacher and task.trains_teacher else model,
+        objective=objective,
+        feed=feed,
+        recipe=task.recipe,
+        engine=task.engine,
+        seed=task.seed,
+        folder=task.folder,
+        world=world,
+        wrap=lambda module: wrap(module, objective, feed),
+        device=device,
+        until=until,
+    )
+    return AssembledTraining(training, model, placement)

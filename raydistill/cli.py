@@ -7,7 +7,7 @@ finished work is kept.
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import App, Parameter
 from cyclopts.exceptions import CycloptsError
@@ -17,6 +17,14 @@ from raydistill import __version__
 from raydistill.bench.choose import Benchmark
 from raydistill.config.names import PICTURES, check_ending
 from raydistill.errors import RaydistillError
+from raydistill.recordings.layouts import FOLDER_LAYOUTS
+
+if TYPE_CHECKING:
+    FolderLayout: TypeAlias = str
+    WrittenLayout: TypeAlias = str
+else:  # the choices that cyclopts offers
+    FolderLayout = Literal[FOLDER_LAYOUTS]
+    WrittenLayout = Literal[(*FOLDER_LAYOUTS, "paper")]
 
 app = App(
     name="raydistill",
@@ -225,15 +233,15 @@ def run(
 
 @app.command
 def synth(
-    folder: Path,
+    folder: Annotated[Path, Parameter(help="Folder to write the files into; it is created.")],
     *,
     layout: Annotated[
-        Literal["nwb", "makin", "flint", "gallego", "neurotask", "paper"],
-        Parameter(help="How the files are laid out; paper: all of the paper's sessions, in miniature."),
+        WrittenLayout,
+        Parameter(help="Format of the files; paper: a small version of all sessions of the paper."),
     ] = "nwb",
     scale: Annotated[
         Literal["tiny", "small"] | None,
-        Parameter(help="Of --layout paper: sessions of half a minute (tiny, the default) or of two minutes."),
+        Parameter(help="For --layout paper: sessions of about 0.6 min (tiny, the default) or 2 min (small)."),
     ] = None,
     set_: SynthOverrides = (),
 ):
@@ -243,53 +251,57 @@ def synth(
 
         paths = write_corpus(folder, corpus_config(scale or "tiny", set_))
     else:
-        from raydistill.config.load import build_from
-        from raydistill.config.synthetic import SyntheticConfig
         from raydistill.errors import ConfigError
-        from raydistill.simulation.layouts import write_layout
+        from raydistill.simulation.layouts import layout_config, write_layout
 
         if scale is not None:
-            raise ConfigError(f"--scale {scale} belongs to --layout paper alone; sizes of other layouts go with --set")
-        paths = write_layout(layout, build_from(SyntheticConfig, set_), folder)
+            raise ConfigError(f"--scale {scale} applies to --layout paper only; use --set for the size of others")
+        paths = write_layout(layout, layout_config(layout, set_), folder)
     for path in paths:
         print(path, flush=True)
 
 
 @app.command
 def ingest(
-    source: str,
+    source: Annotated[
+        str, Parameter(help="A manifest (.yaml), an NWB file or its URI, or a folder to search for recordings.")
+    ],
     *,
-    store: str,
-    folder: Annotated[Path | None, Parameter(help="Where a manifest's files lie, if not beside it.")] = None,
+    store: Annotated[str, Parameter(help="Path or URI of the session store; it is created if it does not exist.")],
+    folder: Annotated[
+        Path | None, Parameter(help="For a manifest: the folder of its files, if not the folder of the manifest.")
+    ] = None,
     dataset: Annotated[
-        Literal["makin", "flint", "gallego", "neurotask", "nwb"] | None,
-        Parameter(help="Of a folder, only the recordings of this layout."),
+        FolderLayout | None, Parameter(help="For a folder: read only the recordings with this layout.")
     ] = None,
     dry_run: Annotated[
-        bool, Parameter(help="List what is there, what is missing, what would be done.", negative="")
+        bool,
+        Parameter(help="List the recordings found, what is missing and what would be done; read none.", negative=""),
     ] = False,
-    workers: Annotated[int | None, Parameter(help="Recordings read at once; by default one a core.")] = None,
+    workers: Annotated[
+        int | None, Parameter(help="Maximum number of recordings read at the same time; by default one per CPU core.")
+    ] = None,
     address: Address = None,
     set_: IngestOverrides = (),
 ):
-    """Read recordings (a manifest, an NWB file or its URI, a folder) into the session store STORE, in parallel."""
+    """Read recordings into a session store, in parallel. Recordings already stored and unchanged are skipped."""
     from raydistill.recordings.discover import plan_sources
 
-    planned = plan_sources(source, folder, set_, dataset)
+    recordings = plan_sources(source, folder, set_, dataset)
     if dry_run:
         from raydistill.recordings.dry_run import dry_run as lines
 
-        print(*lines(planned, store), sep="\n")
+        print(*lines(recordings, store), sep="\n")
         return 0
     from raydistill.recordings.ingest import ingest_with_ray
-    from raydistill.recordings.progress import telling
+    from raydistill.recordings.progress import progress_reporter
 
-    with telling(len(planned)) as report:
-        outcome = ingest_with_ray(planned, store, workers=workers, address=address, report=report)
-    _say(f"{len(outcome.made)} made, {len(outcome.skipped)} unchanged, {len(outcome.failed)} failed; store {store}")
-    if not outcome.failed:
+    with progress_reporter(len(recordings)) as report:
+        result = ingest_with_ray(recordings, store, workers=workers, address=address, report=report)
+    _say(f"{len(result.stored)} stored, {len(result.skipped)} unchanged, {len(result.failed)} failed; store {store}")
+    if not result.failed:
         return 0
-    return 1 if outcome.made or outcome.skipped else 2
+    return 1 if result.stored or result.skipped else 2
 
 
 @app.command
@@ -321,7 +333,12 @@ def inspect(session: str, *, store: str, out: Path):
 
 
 @app.command
-def export(session: str, *, store: str, nwb: Path):
+def export(
+    session: Annotated[str, Parameter(help="Name of the session; `raydistill sessions` lists them.")],
+    *,
+    store: Annotated[str, Parameter(help="Path or URI of the session store.")],
+    nwb: Annotated[Path, Parameter(help="The file to write, such as session.nwb.")],
+):
     """Write one session of a store as an NWB 2 file."""
     from raydistill.decode.nwb_export import write_session_nwb
     from raydistill.store.store import Store

@@ -24,8 +24,8 @@ from raydistill.bench.machine import copy_gb_per_s, matmul_gflops, peak_mb, resi
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError, RaydistillError
 from raydistill.recordings.discover import recordings_in
-from raydistill.recordings.ingest import digest, files_of, ingest_one
-from raydistill.recordings.manifest import Recording
+from raydistill.recordings.ingest import digest, ingest_one
+from raydistill.recordings.recording import Recording
 from raydistill.simulation.simulate import simulate
 from raydistill.simulation.writers.makin import write_makin
 from raydistill.store.store import Store
@@ -143,13 +143,13 @@ def _measure(folder: Path, repeats: int) -> dict[str, float]:
 def _ingest(recording: Recording, store: Path) -> dict[str, float]:
     """Ingest one recording and return `cpu_s`, `wall_s` and `hash_cpu_s`."""
     cpu_s = time.process_time()
-    digests = [digest(path) for path in files_of(recording)]
+    digests = [digest(path) for path in recording.files]
     hash_cpu_s = time.process_time() - cpu_s
     cpu_s, wall_s = time.process_time(), time.perf_counter()
-    arrival = ingest_one(recording, str(store), None, digests)
+    result = ingest_one(recording, str(store), None, digests)
     figures = {"cpu_s": time.process_time() - cpu_s, "wall_s": time.perf_counter() - wall_s, "hash_cpu_s": hash_cpu_s}
-    if arrival.state != "made":
-        raise DataError(arrival.cause)
+    if result.state != "stored":
+        raise DataError(result.cause)
     return figures
 
 

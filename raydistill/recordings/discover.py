@@ -1,97 +1,131 @@
-"""What a folder of recordings holds: the published datasets by their layouts, and NWB files besides."""
+"""What `raydistill ingest SOURCE` reads: the recordings of a manifest, of an NWB file, or anywhere in a folder."""
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from raydistill.config.fingerprint import canonical
 from raydistill.config.load import Where, build, override
-from raydistill.config.recordings import IngestConfig, Splits
-from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.manifest import Recording, described, nwb_recordings
-from raydistill.recordings.published import Found, Published
+from raydistill.config.recordings import IngestConfig
+from raydistill.errors import ConfigError, DataError, suggest
+from raydistill.recordings.layouts import FOLDER_LAYOUTS, LAYOUTS
+from raydistill.recordings.manifest import check_describes_itself, describe_files, read_manifest
+from raydistill.recordings.recording import Layout, Recording
 from raydistill.recordings.remote import Remote, located
 
-CONFIGS = {
-    # Units below 1 Hz are left out, as in the paper.
-    "makin": IngestConfig(bin_width_ms=10, min_rate_hz=1.0),
-    "flint": IngestConfig(bin_width_ms=10, min_rate_hz=1.0),
-    # LFP power comes at the bins' clock; segments of 100 bins.
-    "gallego": IngestConfig(bin_width_ms=30, min_rate_hz=1e-6, filters=None, splits=Splits(segment_s=3, parent_s=3)),
-    # No rate is asked of these units; a unit that is silent throughout still carries nothing.
-    "neurotask": IngestConfig(bin_width_ms=10, min_rate_hz=1e-6, splits=Splits(by="trials")),
-}
-"""How the paper's datasets are preprocessed, by layout (spec A1 to A4)."""
-
-LAYOUTS = (*CONFIGS, "nwb")
+_MANIFEST_KEYS = ("ingest", "defaults")
 
 
-def plan_sources(source, folder=None, overrides=(), dataset: str | None = None) -> list[Recording]:
-    """What `raydistill ingest SOURCE` reads: the recordings of a manifest, of an NWB file, or of a folder.
+def plan_sources(
+    source: str | Path,
+    folder: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    dataset: str | None = None,
+) -> list[Recording]:
+    """The recordings of a manifest, of an NWB file, or of a folder.
 
     Args:
         source: path of a .yaml manifest, of a .nwb file, or of a folder that is searched for recordings; or the
             https:// or s3:// URI of an NWB file.
-        folder: where a manifest's files lie, if not where it says itself.
+        folder: folder of a manifest's files, if not the one that the manifest names.
         overrides: "path=value" strings, such as "ingest.bin_width_ms=20".
-        dataset: of a folder, only the recordings of one of `LAYOUTS`.
+        dataset: for a folder, one of `FOLDER_LAYOUTS`, to use only the recordings of this layout.
+
     Raises:
-        ConfigError, DataError: `source` is nothing to read, or says something that cannot be meant.
+        ConfigError, DataError: `source` holds nothing that can be read, or an argument is invalid.
     """
-    source = located(Path(), str(source))
-    if isinstance(source, Remote) or not source.is_dir():
-        if dataset is not None:
-            raise ConfigError(f"{source}: --dataset chooses among the recordings of a folder")
-        return described(source, None if folder is None else Path(folder), overrides)
+    place = located(Path(), str(source))
+    if not isinstance(place, Remote) and place.is_dir():
+        if folder is not None:
+            raise ConfigError(f"{place}: --folder applies to manifests only")
+        return recordings_in(place, dataset, overrides)
+    if dataset is not None:
+        raise ConfigError(f"{place}: --dataset applies to folders only")
+    if not isinstance(place, Remote) and place.suffix.lower() in (".yaml", ".yml"):
+        return read_manifest(place, None if folder is None else Path(folder), overrides)
     if folder is not None:
-        raise ConfigError(f"{source}: --folder is for the files of a manifest; other files are named directly")
-    return recordings_in(source, dataset, overrides)
+        raise ConfigError(f"{place}: --folder applies to manifests only")
+    check_describes_itself(place)
+    return describe_files([place], place, overrides)
 
 
-def recordings_in(folder: Path, dataset: str | None = None, overrides=()) -> list[Recording]:
-    """The recordings anywhere in `folder`, of one layout or of all, by name.
+def recordings_in(folder: Path, dataset: str | None = None, overrides: Sequence[str] = ()) -> list[Recording]:
+    """The recordings anywhere in `folder`, sorted by name.
 
     Args:
-        dataset: one of `LAYOUTS`; None: whatever is there.
-        overrides: "path=value" strings, such as "ingest.bin_width_ms=20" or "units=sorted".
+        dataset: one of `FOLDER_LAYOUTS`; None: all layouts.
+        overrides: "path=value" strings. "ingest.bin_width_ms=20" applies to all recordings, an option of a layout,
+            such as "units=sorted", to the recordings of the layouts that have it.
+
     Raises:
-        ConfigError, DataError: there is nothing to read, two sessions have one name, or an override cannot be meant.
+        ConfigError, DataError: there is nothing to read, two sessions have one name, or an override is invalid.
     """
-    layouts = CONFIGS if dataset in (None, "nwb") else (dataset,)
-    found = [f for layout in layouts for f in _find(layout, folder)]
-    planned = [_recording(f, overrides) for f in found if dataset != "nwb"]
-    if dataset in (None, "nwb"):
-        companions = {f.path.parent / f.source.companion for f in found if f.source.companion}
-        planned += nwb_recordings(folder, overrides, companions)
-    if not planned:
-        wanted = dataset or "known"
+    found = {name: _found(LAYOUTS[name], folder) for name in FOLDER_LAYOUTS}
+    companions = {file for recordings in found.values() for r in recordings for file in r.files[1:]}
+    selected = {
+        name: [r for r in recordings if r.path not in companions]
+        for name, recordings in found.items()
+        if dataset in (None, name)
+    }
+    present = [LAYOUTS[name] for name, recordings in selected.items() if recordings]
+    if not present:
         raise DataError(
-            f"{folder}: no {wanted} recording in this folder (known: {', '.join(LAYOUTS)}); "
+            f"{folder}: no {dataset or 'known'} recording in this folder (known: {', '.join(FOLDER_LAYOUTS)}); "
             "describe other files in a manifest"
         )
-    seen: dict[str, Path] = {}
-    for recording in planned:
-        if recording.name in seen:
-            both = f"{seen[recording.name]} and {recording.path}"
-            raise DataError(f"two sessions are named {recording.name}: {both}; take one of them away")
-        seen[recording.name] = recording.path
+    _check_keys(present, overrides)
+    planned = [r for layout in present for r in _with_overrides(layout, selected[layout.name], folder, overrides)]
+    _refuse_same_names(planned)
     return sorted(planned, key=lambda r: r.name)
 
 
-def _find(layout: str, folder: Path) -> list[Found]:
-    from importlib import import_module
-
-    return import_module(f"raydistill.recordings.readers.{layout}").find(folder)
+def _found(layout: Layout, folder: Path) -> list[Recording]:
+    return layout.find(folder) if layout.find else []
 
 
-def _recording(found: Found, overrides) -> Recording:
-    """A found session under its dataset's configuration and the user's overrides."""
-    own = ("units", "arrays", "results")
-    tree = {"ingest": canonical(CONFIGS[found.source.layout])}
+def _refuse_same_names(recordings: list[Recording]) -> None:
+    paths: dict[str, Path | Remote] = {}
+    for recording in recordings:
+        if recording.name in paths:
+            both = f"{paths[recording.name]} and {recording.path}"
+            raise DataError(f"two sessions are named {recording.name}: {both}; move one of them out of the folder")
+        paths[recording.name] = recording.path
+
+
+# Overrides
+
+
+def _keys(layout: Layout) -> tuple[str, ...]:
+    """First words of the overrides that apply to a layout."""
+    if layout.describe is not None:
+        return _MANIFEST_KEYS
+    return ("ingest", *(field.name for field in dataclasses.fields(layout.options)))
+
+
+def _check_keys(layouts: list[Layout], overrides: Sequence[str]) -> None:
+    known = list(dict.fromkeys(key for layout in layouts for key in _keys(layout)))
     for text in overrides:
+        key = _first_word(text)
+        if key not in known:
+            names = ", ".join(layout.name for layout in layouts)
+            raise ConfigError(f'--set {text}: there is no "{key}" for {names}{suggest(key, known)}')
+
+
+def _first_word(text: str) -> str:
+    return text.partition("=")[0].partition(".")[0].strip()
+
+
+def _with_overrides(
+    layout: Layout, recordings: list[Recording], folder: Path, overrides: Sequence[str]
+) -> list[Recording]:
+    texts = [text for text in overrides if _first_word(text) in _keys(layout)]
+    if layout.describe is not None:
+        return describe_files([r.path for r in recordings], folder, texts)
+    tree: dict = {"ingest": canonical(layout.config)}
+    for text in texts:
         override(tree, text)
-    unknown = sorted(set(tree) - {"ingest", *own})
-    if unknown:
-        raise ConfigError(f'--set: there is no "{unknown[0]}" for a published dataset; known: ingest, {", ".join(own)}')
-    config = build(IngestConfig, tree["ingest"], Where("--set", "ingest"))
-    described = canonical(found.source) | {k: v for k, v in tree.items() if k != "ingest"}
-    source = build(Published, described, Where("--set"))
-    return Recording(name=found.name, path=found.path, source=source, config=config)
+    config = build(IngestConfig, tree.pop("ingest"), Where("--set", "ingest"))
+    options = build(layout.options, tree, Where("--set"))
+    return [
+        dataclasses.replace(r, config=config, source=dataclasses.replace(r.source, options=options)) for r in recordings
+    ]

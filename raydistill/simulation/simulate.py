@@ -2,9 +2,9 @@
 
 A hand makes point-to-point reaches. Its velocity, a little ahead of time, drives units through velocity tuning
 and local populations that the LFP picks up in two ways: linearly, as a local motor potential, and through the
-amplitude of beta oscillations, which falls as a population is driven (event-related desynchronisation). On top
-lies what has nothing to do with behavior and is larger: shared and private 1/f activity, a drifting reference,
-line noise. docs/synthetic-recordings.md gives every equation.
+amplitude of beta oscillations, which falls as a population is driven (event-related desynchronisation). Larger
+signals that are unrelated to behavior are added: shared and private 1/f activity, a drifting reference, line noise.
+docs/synthetic-recordings.md gives every equation.
 
 Three independent random streams are derived from the seed: one for what all subjects share, one for each
 subject (its array), one for each session. Hence a session is the same whichever others are generated.
@@ -25,18 +25,18 @@ _SPEED_SCALE = 20.0  # cm/s; velocities enter the tuning in this unit
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticRecording:
-    """One session as an experimenter would get it, and the drive that an experimenter never sees."""
+    """One session as an experimenter would record it, and the drive, which cannot be recorded."""
 
     session: str
     subject: str
     spike_times: tuple[np.ndarray, ...]
     """For each unit, its spike times in seconds, ascending."""
     unit_channels: np.ndarray
-    """(units,) the channel on which each unit was found."""
+    """(units,) the channel on which each unit was recorded."""
     n_channels: int
-    """Of the array, whether or not its LFP was recorded."""
+    """Channels of the array, whether or not its LFP was recorded."""
     lfp: np.ndarray | None
-    """(L, C) float32, volts; None: spikes alone."""
+    """(L, C) float32, volts; None: spikes only."""
     lfp_rate_hz: float
     position: np.ndarray
     """(K, 2) float64, cm."""
@@ -49,13 +49,13 @@ class SyntheticRecording:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Array:
-    """An implanted array: what the sessions of one subject have in common."""
+    """An implanted array, which the sessions of one subject share."""
 
     tuning: dict[str, np.ndarray]
-    """Of each unit; see `_draw_tuning`."""
+    """Parameters of each unit; see `_draw_tuning`."""
     unit_channels: np.ndarray
     motor_mixing: np.ndarray
-    """(S, C) weight of each source's motor potential on each channel; columns have norm 1, as below."""
+    """(S, C) weight of each source's motor potential on each channel. The columns of all mixings have norm 1."""
     beta_mixing: np.ndarray
     """(S, C)"""
     shared_mixing: np.ndarray
@@ -86,10 +86,10 @@ def generate_session(config: SyntheticConfig, number: int) -> SyntheticRecording
 def simulate(
     config: SyntheticConfig, array_number: int, session_number: int, *, session: str, subject: str, lfp: bool = True
 ) -> SyntheticRecording:
-    """Session `session_number` of array `array_number`, from 0, whatever they are called.
+    """Session `session_number` of array `array_number`, both from 0; their names do not matter.
 
     Args:
-        lfp: False leaves the LFP out, which takes most of the time; all else is the same without it.
+        lfp: False leaves out the LFP, which takes most of the time. Everything else is the same without it.
     """
     rng = _stream(config, array_number, session_number)
     array = _draw_array(config, _stream(config, array_number))
@@ -149,7 +149,7 @@ def _next_target(rng, here):
 
 
 def _shifted(values, samples):
-    """`values` as they will be `samples` later; the ends, where the hand rests, are held."""
+    """`values`, `samples` later. Beyond the ends, where the hand rests, the first or last value is used."""
     return values[np.clip(np.arange(len(values)) + samples, 0, len(values) - 1)]
 
 
@@ -194,16 +194,16 @@ def _draw_tuning(rng, units, depth):
 
 
 def _record_units(rng, config, array):
-    """The units of one session: some of the array's, a share of them replaced by others, on their channels."""
+    """Tuning and channels of the units of one session: some of the array's units, a share of them replaced."""
     count = int(rng.integers(config.min_units, config.max_units + 1))
-    kept = np.sort(rng.permutation(config.max_units)[:count])
+    recorded = np.sort(rng.permutation(config.max_units)[:count])
     other = _draw_tuning(rng, config.max_units, config.tuning_depth)
     replaced = rng.random(config.max_units) < config.unit_turnover
     tuning = {
-        name: np.where(replaced.reshape(-1, *[1] * (old.ndim - 1)), other[name], old)[kept]
+        name: np.where(replaced.reshape(-1, *[1] * (old.ndim - 1)), other[name], old)[recorded]
         for name, old in array.tuning.items()
     }
-    return tuning, array.unit_channels[kept]
+    return tuning, array.unit_channels[recorded]
 
 
 # The signals
@@ -222,7 +222,7 @@ def _spike(rng, tuning, velocity, rate_hz):
         )
         rate = np.minimum(tuning["baseline_hz"][unit] * np.exp(log_gain), 200)
         counts = rng.poisson(rate / rate_hz)
-        # Given its count, the spikes of a Poisson process lie uniformly in a sample.
+        # Given their number, the spikes of a Poisson process are uniform within a sample.
         times = np.repeat(np.arange(len(counts)), counts) + rng.random(counts.sum())
         trains.append(np.sort(times) / rate_hz)
     return tuple(trains)
@@ -251,7 +251,7 @@ def _resampled(values, rate_hz, seconds):
 
 
 def _beta(rng, drive, depth, rate_hz):
-    """(L, S) oscillations of unit SD between 13 and 19 Hz with wandering phase, weaker where their source is driven."""
+    """(L, S) oscillations of unit SD between 13 and 19 Hz with drifting phase, weaker when their source is driven."""
     sources = drive.shape[1]
     frequency = rng.uniform(13, 19, sources)
     wander = rng.normal(0, np.sqrt(2 * np.pi * 0.5 / rate_hz), drive.shape)  # a line width of about 0.5 Hz

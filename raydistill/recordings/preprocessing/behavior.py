@@ -1,6 +1,6 @@
-"""Behavior from its own time stamps onto bins: jumps and gaps marked as lost, derivatives taken before resampling.
+"""Behavior from its own time stamps onto bins: jumps and gaps become NaN, derivatives are taken before resampling.
 
-K samples, D columns, T bins.
+See docs/methods.md, Data and preprocessing. K samples, D columns, T bins.
 """
 
 import math
@@ -8,22 +8,22 @@ from dataclasses import replace
 
 import numpy as np
 
+from raydistill.config.manifest import Behavior
 from raydistill.errors import DataError, suggest
-from raydistill.recordings.manifest import Behavior
 from raydistill.recordings.preprocessing.bins import Bins
-from raydistill.recordings.readers import Trace
+from raydistill.recordings.raw import Trace
 
-_TOGETHER = 0.1  # of the median step: stamps closer than this are one moment, written twice
+_TOGETHER = 0.1  # of the median step: time stamps closer than this count as one, stored twice
 
 
 def behavior_on_bins(trace: Trace, bins: Bins, gap_s: float) -> np.ndarray:
     """(T, D) float32: linear between valid samples, NaN in bins whose centre lies in a gap longer than `gap_s`.
 
-    Where there are two or more samples a bin, the bin takes the mean of that line over its width, so that fast
-    behavior does not alias; otherwise its value at the centre. Samples that stand at bin centres are kept exactly.
+    With two or more samples per bin, a bin holds the mean of that line over its width, so that fast behavior does not
+    alias; otherwise the value at its centre. Samples at bin centres are kept exactly.
 
     Raises:
-        DataError: not one bin has a value.
+        DataError: no bin has a value.
     """
     out = np.column_stack([_column_on_bins(trace.times, v, bins, gap_s) for v in trace.values.T])
     if np.isnan(out).all():
@@ -61,8 +61,11 @@ def prepared(trace: Trace, options: Behavior, pieces: np.ndarray | None = None) 
     """The trace on ascending time stamps: `max_speed`, `smooth_s`, `derive` and `columns` applied in this order.
 
     Args:
-        pieces: (pieces, 2) start and stop in seconds of what was recorded; each is prepared by itself, and samples
-            that lie in none are left out. None: there is no gap.
+        pieces: (pieces, 2) start and stop in seconds of each recorded interval. Each is prepared separately, and
+            samples outside all of them are left out. None: there is no gap.
+
+    Raises:
+        DataError: too few samples with a time, or `columns` names one that does not exist.
     """
     trace = _ascending(trace)
     if pieces is None:
@@ -70,10 +73,10 @@ def prepared(trace: Trace, options: Behavior, pieces: np.ndarray | None = None) 
     bounds = np.searchsorted(trace.times, pieces + np.array([-1e-9, 1e-9]))
     cuts = [slice(a, b) for a, b in bounds if b - a > 1]
     if not cuts:
-        raise DataError("behavior has no two samples in any stretch that was recorded")
+        raise DataError("behavior has fewer than two samples in every recorded interval")
     parts = [_prepared(replace(trace, times=trace.times[c], values=trace.values[c]), options) for c in cuts]
-    columns = {k: np.concatenate([getattr(p, k) for p in parts]) for k in ("times", "values")}
-    return replace(parts[0], **columns)
+    times, values = np.concatenate([p.times for p in parts]), np.concatenate([p.values for p in parts])
+    return replace(parts[0], times=times, values=values)
 
 
 def _prepared(trace: Trace, options: Behavior) -> Trace:
@@ -95,7 +98,7 @@ def _prepared(trace: Trace, options: Behavior) -> Trace:
 
 
 def _ascending(trace):
-    """Samples in the order of time; those of one moment become their mean, those without a time are left out."""
+    """Samples in the order of time. Samples with the same time are averaged, those without a time are left out."""
     order = np.argsort(trace.times, kind="stable")
     order = order[np.isfinite(trace.times[order])]
     times, values = trace.times[order], trace.values[order]
@@ -105,33 +108,33 @@ def _ascending(trace):
     begins = np.concatenate([[True], steps > _TOGETHER * np.median(steps)])
     if not begins.all():
         starts = np.flatnonzero(begins)
-        found = np.add.reduceat(np.isfinite(values), starts, axis=0, dtype=np.int64)
+        n_values = np.add.reduceat(np.isfinite(values), starts, axis=0, dtype=np.int64)
         with np.errstate(all="ignore"):
-            values = np.add.reduceat(np.nan_to_num(values), starts, axis=0) / found
-        values[found == 0] = np.nan
+            values = np.add.reduceat(np.nan_to_num(values), starts, axis=0) / n_values
+        values[n_values == 0] = np.nan
         times = np.add.reduceat(times, starts) / np.diff(np.append(starts, len(times)))
     return replace(trace, times=times, values=values, span=trace.covers)
 
 
 def _without_jumps(times, values, max_speed):
-    """NaN where a sample could not be reached from the last good one at `max_speed`; the reach grows with time."""
+    """NaN where a sample could not be reached from the last valid one at `max_speed` in the time between them."""
     values = values.copy()
-    good = None
+    last_valid = None
     for i, (time, place) in enumerate(zip(times.tolist(), values.tolist(), strict=True)):
         if any(map(math.isnan, place)):
             continue
-        if good is not None and math.dist(place, good[1]) > max_speed * (time - good[0]):
+        if last_valid is not None and math.dist(place, last_valid[1]) > max_speed * (time - last_valid[0]):
             values[i] = np.nan
         else:
-            good = time, place
+            last_valid = time, place
     return values
 
 
 def _smoothed(times, values, sd_s):
-    """Gaussian mean of the valid samples around each valid one; lost samples stay lost."""
+    """Gaussian mean of the valid samples around each valid one; NaN stays NaN."""
     from scipy.ndimage import gaussian_filter1d
 
-    sd = sd_s / np.median(np.diff(times))  # in samples: a few dropped frames do not matter
+    sd = sd_s / np.median(np.diff(times))  # in samples; a few dropped frames do not matter
     valid = np.isfinite(values)
     share = gaussian_filter1d(valid.astype(np.float64), sd, axis=0)
     with np.errstate(all="ignore"):
@@ -139,7 +142,7 @@ def _smoothed(times, values, sd_s):
 
 
 def _gradient(times, values):
-    """Second-order differences at the valid samples, uneven steps respected."""
+    """Second-order differences at the valid samples, with their uneven steps."""
     valid = np.isfinite(values)
     out = np.full(len(values), np.nan)
     if valid.sum() > 1:

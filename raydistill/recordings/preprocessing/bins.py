@@ -1,13 +1,13 @@
-"""The session's clock of bins, and the spans of time that the modalities share."""
+"""The bins of a session, and the time that its modalities share (docs/methods.md, Data and preprocessing)."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.recordings.readers import Raw, SpikeTrains
+from raydistill.recordings.raw import Raw, SpikeTrains
 
-_ROUNDING = 1e-6  # of a bin: a time this close to a border of bins lies on it
+_ROUNDING = 1e-6  # of a bin: a time this close to the edge of a bin is on the edge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +39,23 @@ class Bins:
 
     @property
     def rows(self) -> slice:
-        """These bins among those of the file."""
+        """The slice of these bins among those of the file."""
         return slice(self.first, self.first + self.n)
 
     def index(self, times: np.ndarray) -> np.ndarray:
-        """The bin of each time; below 0 or from n on where it lies outside."""
+        """The bin of each time; below 0 or at least n if the time is outside."""
         return np.floor((times - self.start_s) / self.width_s + _ROUNDING).astype(np.int64)
 
 
 def covered(raw: Raw, width_s: float) -> tuple[float, float]:
-    """Seconds from the first to the last moment that all modalities of a recording cover.
+    """Start and end, in seconds, of the time that all modalities of a recording cover.
 
-    Spikes cover what the file says was observed; without a word of that they cover whatever the others do.
+    Spikes cover the time that the file states as observed. If it states none, they cover what the others cover.
+
+    Raises:
+        DataError: no bin is covered by all.
     """
-    spans = {}
+    spans: dict[str, tuple[float, float]] = {}
     if raw.n_bins is not None:
         spans["bins"] = (0.0, raw.n_bins * width_s)
     if raw.lfp is not None:
@@ -69,12 +72,12 @@ def covered(raw: Raw, width_s: float) -> tuple[float, float]:
 
 
 def common_bins(raw: Raw, width_s: float) -> Bins:
-    """The bins that all modalities cover, inside of the recording's window if it has one.
+    """The bins that all modalities cover, within the recording's window if it has one.
 
-    A binned file keeps its own bins; otherwise bin 0 begins at the first moment that all modalities cover.
+    A file that is already binned keeps its bins; otherwise bin 0 starts at the first time that all modalities cover.
 
     Raises:
-        DataError: nothing is shared by all.
+        DataError: no bin is covered by all.
     """
     spans = {"recording": covered(raw, width_s)}
     if raw.window is not None:
@@ -90,7 +93,5 @@ def _shared(spans, width_s):
     start, stop = max(a for a, _ in spans.values()), min(b for _, b in spans.values())
     if not stop - start >= width_s * (1 - _ROUNDING):
         listed = ", ".join(f"{name} {a:.3f} to {b:.3f} s" for name, (a, b) in spans.items())
-        raise DataError(
-            f"there is no bin of {width_s * 1000:g} ms that all cover: {listed}; are the clocks in seconds?"
-        )
+        raise DataError(f"no bin of {width_s * 1000:g} ms is covered by all: {listed}; are the clocks in seconds?")
     return float(start), float(stop)

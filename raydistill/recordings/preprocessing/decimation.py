@@ -1,7 +1,8 @@
-"""The first stage of the LFP chain: raw samples, read once in slices of all channels, become about 500 Hz.
+"""The first stage of LFP preprocessing: raw samples, read once in slices, are decimated to about 500 Hz.
 
-This is where the time of a long recording goes, and the one stage that is easily done in parts: a decimated sample
-follows from the raw samples around it alone. Whoever asks for a part gets, bit for bit, what the whole would hold.
+It takes most of the time of a long recording. It can be computed in parts, because a decimated sample depends only on
+the raw samples around it: the parts are equal, bit for bit, to the same samples of the whole
+(docs/methods.md, Data and preprocessing).
 """
 
 from collections.abc import Callable, Iterator
@@ -12,10 +13,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from raydistill.errors import DataError
-from raydistill.recordings.readers import Signal
+from raydistill.recordings.raw import Signal
 
 _DECIMATED_HZ = 500.0
-_BINS = 2.5  # decimated samples a bin, at least
+_BINS = 2.5  # fewest decimated samples per bin
 _SLICE_BYTES = 2 << 20  # of raw samples in float32
 _HALF_TAPS = 4  # of the filter, in decimated samples
 _KAISER = 7.0  # its window: -70 dB
@@ -23,28 +24,28 @@ _KAISER = 7.0  # its window: -70 dB
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decimation:
-    """All that names the stage beside its signal: decimated sample i stands at raw sample first + i * factor."""
+    """The parameters of the stage: decimated sample i is at raw sample first + i * factor."""
 
     first: int
     n: int
-    """Decimated samples."""
+    """Number of decimated samples."""
     factor: int
     channels: np.ndarray
-    """(C,) numbers of the channels to take."""
+    """(C,) numbers of the channels to use."""
     lfp_nan: Literal["error", "interpolate"]
     step: int
-    """Decimated samples of a slice; parts of the stage begin and end at multiples of it."""
+    """Decimated samples per slice; parts of the stage start and end at multiples of it."""
 
 
 Decimate = Callable[[Signal, Decimation], Iterator[np.ndarray]]
-"""Who does the stage: all of its slices (m, C), in order."""
+"""A function that computes the stage: all of its slices (m, C), in order."""
 
 
 def planned(signal: Signal, first: int, stop: int, bin_hz: float, channels: np.ndarray, lfp_nan) -> Decimation:
-    """The decimation of raw samples [first, stop), to 500 Hz or more and at least 2.5 samples a bin."""
+    """The decimation of raw samples [first, stop), to 500 Hz or more and at least 2.5 samples per bin."""
     factor = max(1, int(signal.rate_hz / max(_DECIMATED_HZ, _BINS * bin_hz)))
     frames = _SLICE_BYTES // (4 * signal.n_channels * factor)
-    step = max(8 * _HALF_TAPS, frames - 2 * _HALF_TAPS)  # the first slice reads those of the filter, too
+    step = max(8 * _HALF_TAPS, frames - 2 * _HALF_TAPS)  # the first slice also reads those of the filter
     return Decimation(
         first=first,
         n=-(-(stop - first) // factor),
@@ -56,10 +57,10 @@ def planned(signal: Signal, first: int, stop: int, bin_hz: float, channels: np.n
 
 
 def decimated(signal: Signal, stage: Decimation, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-    """Slices (m, C) float32 of the decimated samples [start, stop), by default of all; NaN where most was lost.
+    """Slices (m, C) float32 of the decimated samples [start, stop), by default all; NaN where most values are missing.
 
-    The filter is flat to 0.03 % and lets through no more than -70 dB of what would fold, both up to 0.55 bin rates:
-    the chain keeps nothing above. A signal whose rate is low already passes unchanged.
+    Up to 0.55 times the bin rate, above which later stages keep nothing, the filter is flat to 0.03 % and aliasing is
+    below -70 dB. A signal with a rate that is already low passes unchanged.
 
     Args:
         start, stop: multiples of `stage.step`, or the end.
@@ -67,21 +68,21 @@ def decimated(signal: Signal, stage: Decimation, start: int = 0, stop: int | Non
         DataError: a value is not finite, unless `lfp_nan` is "interpolate".
     """
     taps = decimator(stage.factor)
-    beyond = len(taps) - 1  # frames of raw samples that a slice shares with the next, and that are read once
+    beyond = len(taps) - 1  # frames of raw samples that a slice shares with the next, read only once
     shares = np.empty((stage.step + beyond, len(taps), len(stage.channels)), dtype=np.float32)
     stop = stage.n if stop is None else stop
     for a in range(start, stop, stage.step):
-        b, known = min(a + stage.step, stop), 0 if a == start else beyond
+        b, n_shared = min(a + stage.step, stop), 0 if a == start else beyond
         own = shares[: b - a + beyond]
-        _share(_read(signal, stage, taps, a + known, b + beyond), taps, own[known:])
+        _share(_read(signal, stage, taps, a + n_shared, b + beyond), taps, own[n_shared:])
         samples = _summed(own)
-        # What is not finite reaches every sum that it is part of; to look there first saves a pass over raw samples.
-        yield samples if np.isfinite(samples).all() else _without_lost(signal, stage, taps, a, b)
+        # A value that is not finite makes its sums not finite. Checking the sums saves a pass over the raw samples.
+        yield samples if np.isfinite(samples).all() else _without_missing(signal, stage, taps, a, b)
         shares[:beyond] = shares[b - a : b - a + beyond]
 
 
 def decimator(factor: int) -> np.ndarray:
-    """(8, factor) taps, one row after the other, of a linear-phase low-pass at the decimated Nyquist frequency."""
+    """(8, factor) taps, row by row, of a linear-phase low-pass at the decimated Nyquist frequency."""
     from scipy.signal import firwin
 
     if factor == 1:
@@ -91,29 +92,29 @@ def decimator(factor: int) -> np.ndarray:
     return np.append(taps, 0.0).reshape(-1, factor).astype(np.float32)
 
 
-def _without_lost(signal, stage, taps, a, b):
+def _without_missing(signal, stage, taps, a, b):
     """(b - a, C) float32: decimated samples [a, b) from the raw samples that are finite."""
     raw = _read(signal, stage, taps, a, b + len(taps) - 1)
-    lost = ~np.isfinite(raw)
-    if stage.lfp_nan == "error" and lost.any():
-        column = int(np.argmax(lost.any(axis=0)))
-        at = signal.start_s + (_first_raw(stage, taps, a) + int(np.argmax(lost[:, column]))) / signal.rate_hz
+    missing = ~np.isfinite(raw)
+    if stage.lfp_nan == "error" and missing.any():
+        column = int(np.argmax(missing.any(axis=0)))
+        at = signal.start_s + (_first_raw(stage, taps, a) + int(np.argmax(missing[:, column]))) / signal.rate_hz
         raise DataError(
             f"LFP channel {stage.channels[column]} is not finite at {at:.3f} s; drop the channel with "
             f"`drop_channels: [{stage.channels[column]}]` or set `lfp_nan: interpolate`"
         )
-    found = _decimate((~lost).astype(np.float32), taps)
+    weight = _decimate((~missing).astype(np.float32), taps)
     with np.errstate(all="ignore"):
-        return np.where(found > 0.5, _decimate(np.where(lost, 0, raw), taps) / found, np.nan)
+        return np.where(weight > 0.5, _decimate(np.where(missing, 0, raw), taps) / weight, np.nan)
 
 
 def _first_raw(stage, taps, frame):
-    """The raw sample with which a frame begins; decimated sample i is the sum over frames i to i + len(taps) - 1."""
+    """The first raw sample of a frame; decimated sample i is the sum over frames i to i + len(taps) - 1."""
     return stage.first + frame * stage.factor - (taps.size - 1) // 2
 
 
 def _read(signal, stage, taps, a, b):
-    """Raw samples of the frames [a, b) as float32; the first and last sample stand for those beyond."""
+    """Raw samples of the frames [a, b) as float32; beyond its ends the signal repeats its first and last sample."""
     start, stop = _first_raw(stage, taps, a), _first_raw(stage, taps, b)
     first = min(max(0, start), signal.n_samples - 1)
     last = max(first, min(signal.n_samples, stop) - 1)
@@ -124,14 +125,14 @@ def _read(signal, stage, taps, a, b):
 
 
 def _decimate(raw, taps):
-    """(m, C) float32: every `factor`-th sample of raw (samples, C) behind the filter."""
+    """(m, C) float32: every `factor`-th sample of raw (samples, C) after the filter."""
     shares = np.empty((len(raw) // taps.shape[1], len(taps), raw.shape[1]), dtype=np.float32)
     _share(raw, taps, shares)
     return _summed(shares)
 
 
 def _share(raw, taps, out):
-    """Put what each frame of raw samples adds to decimated ones, one a phase, into `out`, (frames, phases, C)."""
+    """Fill `out` (frames, phases, C) with what each frame of raw samples adds to the decimated samples, per phase."""
     # (frames * factor, C) -> (frames, factor, C)
     frames = raw.reshape(len(out), taps.shape[1], -1)
     if taps.size == 1:

@@ -1,15 +1,17 @@
-"""The LFP chain of spec A1 in its sound form: from raw voltages onto bin centres, in bounded memory.
+"""LFP preprocessing: from raw voltages to values at bin centres, in bounded memory.
+
+docs/methods.md, Data and preprocessing, derives the steps.
 
 1. The file is read once, in slices of all channels; a linear-phase FIR decimates them to about 500 Hz
-   (decimation.py). Of a long recording the decimated samples wait in a temporary file, by blocks of channels.
-2. Notch, high-pass, low-pass and the limit to the band that the bins can hold are one real gain for each frequency,
-   as they all have zero phase: it multiplies the cosine transform of a block (float32). That transform mirrors a
-   signal evenly at its ends; an odd extension of an oscillation would be a step, to which the high-pass rings.
-3. A short windowed sinc takes the signal at the bin centres (resample.py). Since a bin's weights follow from its own
-   time there is no drift, however long the recording.
-4. The common average comes last. All channels see the same linear filters, so it commutes with them.
+   (decimation.py). The decimated samples of a long recording are stored in a temporary file, by blocks of channels.
+2. Notch, high-pass, low-pass and the limit to the band that the bins can represent all have zero phase. Together they
+   are one real gain per frequency, which multiplies the cosine transform of a block (float32). That transform extends
+   a signal evenly at its ends; an odd extension of an oscillation would be a step, at which the high-pass would ring.
+3. A short windowed sinc interpolates the signal at the bin centres (resample.py). The weights of a bin depend only on
+   its own time, so there is no drift in recordings of any length.
+4. The common average is subtracted last. All channels pass the same linear filters, so the order does not matter.
 
-The protocol `released` puts the published code's time stamps in the place of step 3; see `at_published_stamps`.
+The protocol `released` replaces step 3 by the time stamps of the published code; see `at_published_stamps`.
 
 Axes: M decimated samples, C channels, T bins.
 """
@@ -23,13 +25,13 @@ from raydistill.errors import DataError
 from raydistill.recordings.preprocessing.bins import Bins
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated, planned
 from raydistill.recordings.preprocessing.resample import at_places, at_published_stamps
-from raydistill.recordings.readers import Signal
+from raydistill.recordings.raw import Signal
 
-_BLOCK_BYTES = 32 << 20  # of a block of channels in float32, in which it is filtered
+_BLOCK_BYTES = 32 << 20  # of a block of channels in float32, the unit of filtering
 _NOTCH_Q = 30.0
 _ORDER = 2
-_STOP = 1.1  # of the bins' Nyquist frequency: from there on nothing is left to fold, below it all passes
-_SETTLE_S, _SETTLE_BINS = 1.0, 50  # after which notches and the end of the bins' band no longer ring
+_STOP = 1.1  # of the bins' Nyquist frequency: at and above it the gain is 0, so that nothing aliases
+_SETTLE_S, _SETTLE_BINS = 1.0, 50  # after which the ringing of the notches and of the band limit is negligible
 
 
 def lfp_on_bins(
@@ -39,14 +41,15 @@ def lfp_on_bins(
     channels: np.ndarray,
     decimate: Decimate = decimated,
 ) -> np.ndarray:
-    """The chosen channels, filtered and taken at the bin centres.
+    """The chosen channels, filtered and interpolated at the bin centres.
 
     Args:
         signal: (samples, C) in physical units, read in slices.
-        bins: the session's clock; inside of what `signal` covers.
-        config: `protocol`, `filters` (None: only resampled, and unchanged if already one sample a bin), `lfp_nan`.
-        channels: (C,) numbers of the channels to take.
-        decimate: who does the first stage: all of its slices, in order.
+        bins: of the session, within the time that `signal` covers.
+        config: `protocol`, `filters` (None: resample only, which changes nothing if there is one sample per bin), and
+            `lfp_nan`.
+        channels: (C,) numbers of the channels to use.
+        decimate: computes the first stage: all of its slices, in order.
     Returns:
         (T, C) float32.
     Raises:
@@ -55,11 +58,13 @@ def lfp_on_bins(
     filters, bin_hz = config.filters, 1 / bins.width_s
     if signal.rate_hz < bin_hz * (1 - 1e-6):
         raise DataError(
-            f"LFP is sampled at {signal.rate_hz:g} Hz, below the {bin_hz:g} bins a second; "
+            f"LFP is sampled at {signal.rate_hz:g} Hz, below the {bin_hz:g} bins per second; "
             f"set `bin_width_ms` to {1000 / signal.rate_hz:g} or more"
         )
     if filters is not None and filters.common_average and len(channels) == 1:
-        raise DataError("the common average of one LFP channel leaves nothing; set `filters.common_average: false`")
+        raise DataError(
+            "subtracting the common average of a single LFP channel leaves 0; set `filters.common_average: false`"
+        )
     whole = config.protocol == "released"
     first, stop = (0, signal.n_samples) if whole else _needed_samples(signal, bins, filters)
     stage = planned(signal, first, stop, bin_hz, channels, config.lfp_nan)
@@ -78,9 +83,9 @@ def lfp_on_bins(
 
 
 def filter_sections(filters: LfpFilters | None, rate_hz: float, bin_hz: float) -> np.ndarray:
-    """Second-order sections of notch, high-pass and low-pass at `rate_hz`; (0, 6) where there is nothing to filter.
+    """Second-order sections of notch, high-pass and low-pass at `rate_hz`; (0, 6) if there is nothing to filter.
 
-    The low-pass is never above half the bin rate; stages at or above the Nyquist frequency drop out.
+    The low-pass is never above half the bin rate; stages at or above the Nyquist frequency are left out.
     """
     from scipy.signal import butter, iirnotch
 
@@ -98,7 +103,7 @@ def filter_sections(filters: LfpFilters | None, rate_hz: float, bin_hz: float) -
 
 
 def _needed_samples(signal, bins, filters):
-    """[first, stop) of the raw samples behind the bins, with room for the filters to settle on both sides."""
+    """[first, stop) of the raw samples that the bins need, with time for the filters to settle on both sides."""
     settle_s = _SETTLE_S + _SETTLE_BINS * bins.width_s
     if filters is not None and filters.highpass_hz:
         settle_s += 1 / filters.highpass_hz
@@ -108,9 +113,9 @@ def _needed_samples(signal, bins, filters):
 
 
 def _blocks(slices, stage, rows):
-    """(channels, (rows, width) float32) of each block of channels, of which memory holds one.
+    """(channels, (rows, width) float32) of each block of channels; memory holds one block.
 
-    Its M samples are followed by the last of them, mirrored, up to a length whose transform is fast.
+    The M samples of a block are followed by its last samples, mirrored, up to a length whose transform is fast.
     """
     n, channels = stage.n, stage.channels
     per_block = max(1, _BLOCK_BYTES // (4 * rows))
@@ -122,7 +127,7 @@ def _blocks(slices, stage, rows):
 
 
 def _collected(slices, n, rows, blocks):
-    """The columns of each block, (rows, width) float32 of which n are filled; several blocks wait in a file."""
+    """The columns of each block, (rows, width) float32 of which n are filled; several wait in a temporary file."""
     if len(blocks) == 1:
         samples, row = np.empty((rows, blocks[0].stop), dtype=np.float32), 0
         for part in slices:
@@ -140,23 +145,23 @@ def _collected(slices, n, rows, blocks):
         file.seek(0)
         for block in blocks:
             samples = np.empty((rows, block.stop - block.start), dtype=np.float32)
-            file.readinto(samples[:n])
+            file.readinto(samples[:n].data)
             yield samples
 
 
 def _fill_gaps(samples, channels):
-    """Linear interpolation, in place, over what was lost."""
+    """Interpolate linearly, in place, over missing values (NaN)."""
     for column in np.flatnonzero(np.isnan(samples).any(axis=0)):
-        found = np.flatnonzero(np.isfinite(samples[:, column]))
-        if not len(found):
+        valid = np.flatnonzero(np.isfinite(samples[:, column]))
+        if not len(valid):
             raise DataError(
-                f"LFP channel {channels[column]} is lost throughout; drop it with `drop_channels: [{channels[column]}]`"
+                f"LFP channel {channels[column]} has no valid sample; drop it: `drop_channels: [{channels[column]}]`"
             )
-        samples[:, column] = np.interp(np.arange(len(samples)), found, samples[found, column])
+        samples[:, column] = np.interp(np.arange(len(samples)), valid, samples[valid, column])
 
 
 def _filtered(samples, gain):
-    """(rows, C) samples behind all filters, in the memory of `samples`; `gain` is that of each cosine."""
+    """(rows, C) samples after all filters, in the memory of `samples`; `gain` is per frequency of the transform."""
     from scipy.fft import dct, idct
 
     if (gain == 1).all():
@@ -167,9 +172,9 @@ def _filtered(samples, gain):
 
 
 def _gain(filters, rate_hz, bin_hz, n):
-    """(M or a little more,) float32 gain of the chain at the frequencies of a cosine transform of n samples.
+    """(M or a little more,) float32 gain of all filters at the frequencies of a cosine transform of n samples.
 
-    That of the sections is squared, as for a pass forward and one backward.
+    The gain of the sections is squared, as if they were applied forward and backward.
     """
     from scipy.fft import next_fast_len
     from scipy.signal import freqz_sos
@@ -180,6 +185,6 @@ def _gain(filters, rate_hz, bin_hz, n):
     gain = np.where(above < 1, np.cos(np.pi / 2 * above) ** 2, 0.0)
     sections = filter_sections(filters, rate_hz, bin_hz)
     if len(sections):
-        kept = gain > 0
-        gain[kept] *= np.abs(freqz_sos(sections, frequencies[kept], fs=rate_hz)[1]) ** 2
+        passed = gain > 0
+        gain[passed] *= np.abs(freqz_sos(sections, frequencies[passed], fs=rate_hz)[1]) ** 2
     return gain.astype(np.float32)

@@ -1,4 +1,4 @@
-"""From uniform samples to the bins' own times, as a sparse matrix: one row a bin, for every channel the same.
+"""From uniform samples to the times of bins, as a sparse matrix with one row per bin, the same for all channels.
 
 Axes: M samples, T bins.
 """
@@ -8,17 +8,17 @@ from functools import cache
 import numpy as np
 
 from raydistill.recordings.preprocessing.bins import Bins
-from raydistill.recordings.readers import Signal
+from raydistill.recordings.raw import Signal
 
-_ZERO_CROSSINGS = 10  # of the sinc, on either side
+_ZERO_CROSSINGS = 10  # of the sinc, on each side
 _KAISER = 8.0  # its window: -80 dB, flat to 0.75 of the samples' Nyquist frequency
-_PHASES = 4096  # places between two samples, in steps of 1/4096 (0.5 us at 500 Hz)
+_PHASES = 4096  # positions between two samples, in steps of 1/4096 (0.5 us at 500 Hz)
 
 
 def at_places(places: np.ndarray, n: int):
-    """(T, n) sparse float32: the value at each fractional place among n samples, by a sinc over 10 on either side.
+    """(T, n) sparse float32: the value at each fractional position among n samples, by a sinc over 10 on each side.
 
-    A place on a sample takes that sample, exactly; the first and last sample stand for those beyond.
+    At the position of a sample, the value is exactly that sample. Beyond the ends, the first or last sample is used.
     """
     from scipy.sparse import csr_array
 
@@ -32,13 +32,14 @@ def at_places(places: np.ndarray, n: int):
 
 
 def at_published_stamps(signal: Signal, bins: Bins, rate_hz: float, n: int):
-    """(T, n) sparse float32: bins as the published code takes them, from n samples at `rate_hz` of the whole signal.
+    """(T, n) sparse float32: bins as in the published code, from n samples at `rate_hz` of the whole signal.
 
-    It resamples S seconds to k = int(S / bin width) samples. Sample i stands at i * S / k, but is stamped as if the
-    last one stood at the end: linspace(0, end, k). From stamp to stamp, and beyond them, values lie on straight lines.
-    So the LFP drifts against the spikes by one bin from the first to the last. Stamps and lines are copied. Not copied
-    is the FFT that resamples chunk by chunk and rings at every seam, a slip (spec A6, row 14). The lines are read at
-    the bin centres, where our behavior stands as well; in the published code both stand at bin starts.
+    That code resamples S seconds to k = int(S / bin width) samples. Sample i is at i * S / k, but its time stamp is
+    that of linspace(0, end, k), as if the last sample were at the end. Values between and beyond the stamps are
+    interpolated linearly. The LFP therefore drifts by one bin against the spikes from the first to the last bin. We
+    reproduce the stamps and the interpolation, but not the FFT that resamples in chunks and rings at their edges
+    (docs/methods.md, Slips of the released code). Values are interpolated at bin centres, like our behavior; the
+    published code uses bin starts for both.
     """
     from scipy.sparse import csr_array
 
@@ -54,7 +55,7 @@ def at_published_stamps(signal: Signal, bins: Bins, rate_hz: float, n: int):
 
 @cache
 def _sinc_table():
-    """(phases, 2 * 10 + 1) float32 weights of the samples around a place, phase / _PHASES after the middle one."""
+    """(phases, 2 * 10 + 1) float32 weights of the samples around a position phase / _PHASES after the middle one."""
     half = _ZERO_CROSSINGS
     offsets = np.arange(-half, half + 1)[None] - np.arange(_PHASES)[:, None] / _PHASES
     window = np.i0(_KAISER * np.sqrt(np.maximum(0.0, 1 - (offsets / half) ** 2)))

@@ -1,21 +1,22 @@
-"""From a recording as its file gives it to a session on one clock of bins (spec A1).
+"""From a recording as its file holds it to a session with one clock of bins.
 
-The parts: bins.py finds the clock, lfp.py and behavior.py bring their modality onto it; here spikes and trials
-follow, and all become a Session. Units and channels keep the numbers of their file in every message.
+bins.py finds the bins, lfp.py and behavior.py resample their modality to them. This module adds spikes and trials and
+builds the Session. Messages number units and channels as in their file (docs/methods.md, Data and preprocessing).
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
-from raydistill.recordings.manifest import Behavior, Recording, as_name
 from raydistill.recordings.preprocessing.behavior import behavior_on_bins, prepared
 from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
-from raydistill.recordings.readers import Counts, Raw, Signal, SpikeTrains, Trace
+from raydistill.recordings.raw import Counts, Raw, Signal, SpikeTrains, Trace
+from raydistill.recordings.recording import Recording, as_name
 from raydistill.store.session import Session
 
 _MAX_COUNT = 255
@@ -29,30 +30,28 @@ def to_session(
     Args:
         recording: its name, description and preprocessing configuration.
         raw: the modalities, on their own clocks; LFP is read here, slice by slice.
-        sources: file name -> sha256, kept with the session.
-        decimate: who does the first stage of LFP that has no gap, see `lfp_on_bins`.
+        sources: file name -> sha256, stored with the session.
+        decimate: computes the first stage of LFP without gaps, see `lfp_on_bins`.
+
     Raises:
-        DataError: what the recording holds cannot become a session; the message names unit, channel or time.
+        DataError: the recording cannot become a session; the message names the unit, channel or time.
     """
     config, source = recording.config, recording.source
     if raw.spikes is None and raw.lfp is None:
-        raise DataError("there are neither spikes nor LFP to take")
+        raise DataError("the recording has neither spikes nor LFP")
     width_s = config.bin_width_ms / 1000
     bins = common_bins(raw, width_s)
     piece = _piece_labels(raw, bins)
     recorded = np.ones(bins.n, dtype=bool) if piece is None else piece >= 0
-    notes, spikes, lfp, behavior = [], None, None, None
-    if raw.spikes is not None:
-        spikes = _spikes(raw, bins, recorded, config, notes)
-    if raw.lfp is not None:
-        lfp = _lfp(raw, bins, config, decimate)
-    names, units = (), ()
+    notes: list[str] = []
+    spikes = None if raw.spikes is None else _spikes(raw, raw.spikes, bins, recorded, config, notes)
+    lfp = None if raw.lfp is None else _lfp(raw, raw.lfp, bins, config, decimate)
+    behavior = trace = None
     if raw.behavior is not None:
-        wanted = getattr(source, "behavior", None)
-        trace = prepared(raw.behavior, wanted if isinstance(wanted, Behavior) else Behavior(), raw.pieces)
-        behavior, names, units = _behavior(raw, trace, bins, config.behavior_gap_s), trace.names, trace.units
-        if (lost := np.isnan(behavior[recorded]).any(axis=1)).any():
-            notes.append(f"behavior is lost (NaN) in {lost.mean():.1%} of the bins")
+        trace = prepared(raw.behavior, source.behavior, raw.pieces)
+        behavior = _behavior(raw, trace, bins, config.behavior_gap_s)
+        if (missing := np.isnan(behavior[recorded]).any(axis=1)).any():
+            notes.append(f"behavior is missing (NaN) in {missing.mean():.1%} of the bins")
     session = Session(
         name=recording.name,
         subject=source.subject or as_name(raw.subject or recording.name),
@@ -65,8 +64,8 @@ def to_session(
         lfp=lfp,
         lfp_bands=1 if raw.lfp is None else raw.lfp.bands,
         behavior=behavior,
-        behavior_names=names,
-        behavior_units=units,
+        behavior_names=() if trace is None else trace.names,
+        behavior_units=() if trace is None else trace.units,
         trial=_trial(raw, bins, recorded),
         piece=piece,
         sources=sources,
@@ -77,30 +76,38 @@ def to_session(
 # Spikes
 
 
-def _spikes(raw: Raw, bins: Bins, recorded: np.ndarray, config: IngestConfig, notes: list[str]) -> np.ndarray:
-    """(T, units) uint8 counts of the units that are kept; rates are those of the bins that were `recorded`, (T,)."""
-    if isinstance(raw.spikes, Counts):
-        counts, ids = raw.spikes.values[bins.rows], np.arange(raw.spikes.values.shape[1])
+def _spikes(
+    raw: Raw,
+    spikes: SpikeTrains | Counts,
+    bins: Bins,
+    recorded: np.ndarray,
+    config: IngestConfig,
+    notes: list[str],
+) -> np.ndarray:
+    """(T, units) uint8 counts of the units to store; rates refer to the bins that are `recorded`, (T,)."""
+    if isinstance(spikes, Counts):
+        counts, ids = spikes.values[bins.rows], np.arange(spikes.values.shape[1])
     else:
-        _check_trains(raw.spikes, covered(raw, bins.width_s), config.drop_units)
-        counts, ids = bin_spikes(raw.spikes, bins), np.array(raw.spikes.ids, dtype=int)
+        _check_trains(spikes, covered(raw, bins.width_s), config.drop_units)
+        counts, ids = bin_spikes(spikes, bins), np.array(spikes.ids, dtype=int)
         if raw.window is None:
-            _note_outside(raw.spikes, bins, notes)
+            _note_outside(spikes, bins, notes)
     _check_numbers("drop_units", config.drop_units, ids, "unit")
-    kept = ~np.isin(ids, config.drop_units)
-    kept[kept] = _fast_enough(counts[:, kept], ids[kept], bins, recorded, config, notes)
-    counts, ids = counts[:, kept], ids[kept]
+    selected = ~np.isin(ids, config.drop_units)
+    selected[selected] = _fast_enough(counts[:, selected], ids[selected], bins, recorded, config, notes)
+    counts, ids = counts[:, selected], ids[selected]
     if counts.max() > _MAX_COUNT:
         row, column = np.argwhere(counts > _MAX_COUNT)[0]
         raise DataError(
             f"unit {ids[column]} has {counts[row, column]:g} spikes in the bin at {bins.edges[row]:.3f} s; the store "
-            f"keeps up to {_MAX_COUNT}: set a smaller `bin_width_ms` or drop it with `drop_units: [{ids[column]}]`"
+            f"holds counts up to {_MAX_COUNT}: set a smaller `bin_width_ms` or drop the unit with "
+            f"`drop_units: [{ids[column]}]`"
         )
     return counts.astype(np.uint8)
 
 
 def _fast_enough(counts, ids, bins, recorded, config, notes) -> np.ndarray:
-    """(units,) which reach `min_rate_hz`; where that is 0, a unit without a spike is an error."""
+    """(units,) whether each reaches `min_rate_hz`; if that is 0, a unit without a spike is an error."""
     spikes = counts.sum(axis=0, dtype=np.int64, where=recorded[:, None])
     rates = spikes / (recorded.sum() * bins.width_s)
     silent = ids[rates == 0].tolist()
@@ -113,7 +120,7 @@ def _fast_enough(counts, ids, bins, recorded, config, notes) -> np.ndarray:
     fast = rates >= config.min_rate_hz
     if not fast.any():
         raise DataError(
-            f"no unit is left at `min_rate_hz` {config.min_rate_hz:g}; the fastest has {max(rates, default=0):.3g} Hz"
+            f"no unit reaches `min_rate_hz` {config.min_rate_hz:g}; the fastest has {max(rates, default=0):.3g} Hz"
         )
     if not fast.all():
         notes.append(f"units below {config.min_rate_hz:g} Hz left out: {', '.join(map(str, ids[~fast]))}")
@@ -121,7 +128,7 @@ def _fast_enough(counts, ids, bins, recorded, config, notes) -> np.ndarray:
 
 
 def bin_spikes(trains: SpikeTrains, bins: Bins) -> np.ndarray:
-    """(T, units) uint16 counts, at most 65535; spikes outside of the bins are not counted."""
+    """(T, units) uint16 counts, at most 65535; spikes outside the bins are not counted."""
     counts = np.empty((bins.n, len(trains.times)), dtype=np.uint16)
     for column, times in enumerate(trains.times):
         index = bins.index(times)
@@ -131,7 +138,7 @@ def bin_spikes(trains: SpikeTrains, bins: Bins) -> np.ndarray:
 
 
 def _check_trains(trains: SpikeTrains, span, dropped):
-    """Errors that mean a wrong clock or a damaged table rather than a quiet unit."""
+    """Raise DataError for spike times that mean a wrong clock or a damaged table."""
     for unit, times in zip(trains.ids, trains.times, strict=True):
         if unit in dropped or not len(times):
             continue
@@ -140,59 +147,57 @@ def _check_trains(trains: SpikeTrains, span, dropped):
         if np.any(np.diff(times) < 0):
             at = int(np.argmax(np.diff(times) < 0)) + 1
             raise DataError(
-                f"unit {unit}: spike {at} at {times[at]:.4f} s comes before spike {at - 1}; sort the times, "
-                f"or drop it with `drop_units: [{unit}]`"
+                f"unit {unit}: spike {at} at {times[at]:.4f} s is earlier than spike {at - 1}; sort the times, "
+                f"or drop the unit with `drop_units: [{unit}]`"
             )
         if times[-1] < span[0] or times[0] > span[1]:
             raise DataError(
-                f"unit {unit}: all {len(times)} spikes ({times[0]:.3f} to {times[-1]:.3f} s) lie outside of the "
-                f"recording ({span[0]:.3f} to {span[1]:.3f} s); are they on its clock, and in seconds?"
+                f"unit {unit}: all {len(times)} spikes ({times[0]:.3f} to {times[-1]:.3f} s) are outside the "
+                f"recording ({span[0]:.3f} to {span[1]:.3f} s); are they in seconds on the same clock?"
             )
 
 
 def _note_outside(trains, bins, notes):
-    """A spike up to one bin beyond the ends is a matter of rounding; more is worth a word."""
+    """Note the spikes that are more than one bin, the limit of rounding, before the first or after the last bin."""
     beyond = [((t < bins.start_s - bins.width_s) | (t > bins.stop_s + bins.width_s)).sum() for t in trains.times]
     if total := int(sum(beyond)):
         n = sum(map(len, trains.times))
-        notes.append(
-            f"{total} of {n} spikes lie outside of {bins.start_s:.2f} to {bins.stop_s:.2f} s and were left out"
-        )
+        notes.append(f"{total} of {n} spikes are outside {bins.start_s:.2f} to {bins.stop_s:.2f} s and were left out")
 
 
 # LFP, trials and pieces
 
 
-def _lfp(raw: Raw, bins: Bins, config: IngestConfig, decimate: Decimate) -> np.ndarray:
-    """(T, channels); of a recording with gaps each piece is filtered by itself, and what lies between is 0."""
-    channels = _kept_channels(raw.lfp, config)
+def _lfp(raw: Raw, signal: Signal, bins: Bins, config: IngestConfig, decimate: Decimate) -> np.ndarray:
+    """(T, channels). If the recording has gaps, each piece is filtered separately, and bins between them are 0."""
+    channels = _selected_channels(signal, config)
     if raw.pieces is None:
-        return lfp_on_bins(raw.lfp, bins, config, channels, decimate)
+        return lfp_on_bins(signal, bins, config, channels, decimate)
     lfp = np.zeros((bins.n, len(channels)), dtype=np.float32)
-    for rows, part, (start, stop) in _pieces(raw, bins):
-        lfp[rows] = lfp_on_bins(_within(raw.lfp, start, stop), part, config, channels)
+    for rows, part, (start, stop) in _pieces(raw.pieces, bins):
+        lfp[rows] = lfp_on_bins(_within(signal, start, stop), part, config, channels)
     return lfp
 
 
 def _behavior(raw: Raw, trace: Trace, bins: Bins, gap_s: float) -> np.ndarray:
-    """(T, K); nothing is interpolated from one piece to the next, and what lies between is NaN."""
+    """(T, K). If the recording has gaps, no value is interpolated across them, and bins in gaps are NaN."""
     if raw.pieces is None:
         return behavior_on_bins(trace, bins, gap_s)
     order = np.argsort(trace.times, kind="stable")
     times, values = trace.times[order], trace.values[order]
     behavior = np.full((bins.n, len(trace.names)), np.nan, dtype=np.float32)
-    for rows, part, (start, stop) in _pieces(raw, bins):
+    for rows, part, (start, stop) in _pieces(raw.pieces, bins):
         own = slice(*np.searchsorted(times, [start - 1e-9, stop + 1e-9]))
         if np.isfinite(values[own]).any():
             behavior[rows] = behavior_on_bins(replace(trace, times=times[own], values=values[own]), part, gap_s)
     if np.isnan(behavior).all():
-        raise DataError("behavior is lost in every bin of every piece")
+        raise DataError("behavior is missing in every bin of every piece")
     return behavior
 
 
-def _pieces(raw: Raw, bins: Bins):
-    """(rows, the bins of these rows, (start, stop) in seconds) of each piece that holds a whole bin."""
-    for start, stop in raw.pieces:
+def _pieces(pieces: np.ndarray, bins: Bins) -> Iterator[tuple[slice, Bins, tuple[float, float]]]:
+    """(rows, the bins of these rows, (start, stop) in seconds) of each piece that contains a whole bin."""
+    for start, stop in pieces:
         first = max(0, int(np.ceil((start - bins.start_s) / bins.width_s - 1e-6)))
         last = min(bins.n, int(np.floor((stop - bins.start_s) / bins.width_s + 1e-6)))
         if last > first:
@@ -200,7 +205,7 @@ def _pieces(raw: Raw, bins: Bins):
 
 
 def _within(signal: Signal, start: float, stop: float) -> Signal:
-    """The samples of a signal from `start` to `stop` seconds, as a signal that knows no others."""
+    """The samples of a signal from `start` to `stop` seconds, as a signal of their own."""
     first = max(0, int(np.ceil((start - signal.start_s) * signal.rate_hz - 1e-6)))
     last = min(signal.n_samples, int(np.floor((stop - signal.start_s) * signal.rate_hz + 1e-6)))
     return Signal(
@@ -213,27 +218,27 @@ def _within(signal: Signal, start: float, stop: float) -> Signal:
 
 
 def _piece_labels(raw: Raw, bins: Bins) -> np.ndarray | None:
-    """(T,) int32 piece of each bin that lies in one as a whole, -1 elsewhere; None where there is no gap."""
+    """(T,) int32 piece that contains each bin completely, -1 if none does; None if there is no gap."""
     if raw.pieces is None:
         return None
     label = np.full(bins.n, -1, dtype=np.int32)
-    for number, (rows, _, _) in enumerate(_pieces(raw, bins)):
+    for number, (rows, _, _) in enumerate(_pieces(raw.pieces, bins)):
         label[rows] = number
     return label
 
 
-def _kept_channels(signal: Signal, config: IngestConfig) -> np.ndarray:
+def _selected_channels(signal: Signal, config: IngestConfig) -> np.ndarray:
     channels = range(signal.n_channels)
     _check_numbers("drop_channels", config.drop_channels, channels, "LFP channel")
-    kept = np.array([c for c in channels if c not in config.drop_channels], dtype=int)
-    if not len(kept):
+    selected = np.array([c for c in channels if c not in config.drop_channels], dtype=int)
+    if not len(selected):
         raise DataError(f"`drop_channels` leaves none of the {signal.n_channels} LFP channels")
-    electrodes, counts = np.unique(kept // signal.bands, return_counts=True)
+    electrodes, counts = np.unique(selected // signal.bands, return_counts=True)
     if np.any(counts != signal.bands):
         at = int(electrodes[np.argmax(counts != signal.bands)])
         own = list(range(at * signal.bands, (at + 1) * signal.bands))
         raise DataError(f"`drop_channels` must name all {signal.bands} bands of an electrode, such as {own}")
-    return kept
+    return selected
 
 
 def _check_numbers(option, dropped, known, what):
@@ -244,9 +249,9 @@ def _check_numbers(option, dropped, known, what):
 
 
 def _trial(raw: Raw, bins: Bins, recorded: np.ndarray) -> np.ndarray | None:
-    """(T,) int32 label per bin, -1 outside of trials, in gaps, and in trials that are not there as a whole.
+    """(T,) int32 label per bin; -1 outside trials, in gaps, and in trials that are not completely recorded.
 
-    A trial whose start or stop is NaN was never timed, and is none.
+    A trial whose start or stop is NaN is ignored.
     """
     if raw.trial_labels is not None:
         return np.maximum(raw.trial_labels[bins.rows], -1).astype(np.int32)

@@ -1,27 +1,80 @@
-"""Plain arrays in HDF5, MATLAB and NPZ files, as a manifest describes them.
+"""Plain arrays in HDF5, MATLAB and NPZ files, described by a manifest.
 
-What has no sampling rate and no time stamps is on the file's clock of bins, whose bin 0 begins at 0 s; all arrays
-on it must agree in length.
+An array without a sampling rate and without time stamps has one value per bin. Bin 0 of the file starts at 0 s, and
+all such arrays must have the same length.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError, one_line, suggest
-from raydistill.recordings.manifest import Behavior, Lfp, Spikes, Trials
-from raydistill.recordings.readers import Counts, Raw, Signal, SpikeTrains, Trace
+from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials, UnitFilter
+from raydistill.errors import ConfigError, DataError, one_line, suggest
+from raydistill.recordings.raw import Counts, Raw, Signal, SpikeTrains, Trace
 from raydistill.recordings.readers.files import as_matrix, open_file
+from raydistill.recordings.recording import Layout, RecordingSource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArrayOptions:
+    """Where the arrays of a recording are in its file; None: the recording lacks the modality."""
+
+    spikes: Spikes | None = None
+    lfp: Lfp | None = None
+    behavior: Behavior | None = None
+    trials: Trials | None = None
+    interval: Interval | None = None
+    bin_width_ms: float | None = None
+    """Bin width of arrays that are already binned."""
+
+    @property
+    def bin_s(self) -> float | None:
+        return None if self.bin_width_ms is None else self.bin_width_ms / 1000
+
+
+def describe(entry: SessionEntry) -> ArrayOptions:
+    """The options for a manifest's entry, with a path in place of a section written out as that section.
+
+    Raises:
+        ConfigError: the entry lacks what these files need, or has keys that belong to NWB files.
+    """
+    if entry.subject is None:
+        raise ConfigError("give its `subject`, which a file of arrays does not contain")
+    if entry.spikes in ("auto", None) and entry.lfp in ("auto", None):
+        raise ConfigError("give the path of `spikes` or `lfp`, or both")
+    if isinstance(entry.behavior, Behavior) and entry.behavior.values == "auto":
+        raise ConfigError("give the path of the behavior as `behavior.values`")
+    if entry.interval is not None and entry.interval.table:
+        raise ConfigError("`interval.table` belongs to NWB files; give `start_s` and `stop_s`")
+    if entry.unit_filter != UnitFilter():
+        raise ConfigError("`unit_filter` belongs to NWB files; use `ingest.drop_units`")
+    spikes, lfp, behavior, trials = entry.spikes, entry.lfp, entry.behavior, entry.trials
+    return ArrayOptions(
+        spikes=_section(spikes, lambda path: Spikes(counts=path)),
+        lfp=_section(lfp, lambda path: Lfp(values=path)),
+        behavior=_section(behavior, lambda path: Behavior(values=path)),
+        trials=_section(trials, lambda path: Trials(labels=path)),
+        interval=entry.interval,
+        bin_width_ms=entry.bin_width_ms,
+    )
+
+
+def _section(value, from_path):
+    if value == "auto":
+        return None
+    return from_path(value) if isinstance(value, str) else value
 
 
 @contextmanager
-def opened(path: Path, source):
-    """Yield the `Raw` of a file of arrays as the manifest's `source` says; HDF5 LFP is read in slices inside.
+def open_raw(path: Path, source: RecordingSource[ArrayOptions], bin_width_ms: float) -> Iterator[Raw]:
+    """Yield the `Raw` of a file of arrays; LFP in an HDF5 file is read in slices while the context is open.
 
     Raises:
-        DataError: the file is damaged, or does not hold what `source` names.
+        DataError: the file is damaged, or does not hold what `source.options` describes.
     """
     try:
         file = open_file(path)
@@ -29,18 +82,17 @@ def opened(path: Path, source):
         raise DataError(f"{path}: not a readable {path.suffix} file ({one_line(err)})") from err
     try:
         with file:
-            yield _raw(file, source)
+            yield _raw(file, source.options)
     except DataError as err:
         raise DataError(f"{path.name}: {err}") from err
 
 
-def _raw(file, source) -> Raw:
-    bin_s = None if source.bin_width_ms is None else source.bin_width_ms / 1000
-    wanted = _described(source)
-    spikes = _spikes(file, wanted["spikes"]) if wanted["spikes"] else None
-    lfp = _lfp(file, wanted["lfp"], bin_s) if wanted["lfp"] else None
-    behavior = _behavior(file, wanted["behavior"], bin_s) if wanted["behavior"] else None
-    labels, intervals = _trials(file, wanted["trials"], behavior) if wanted["trials"] else (None, None)
+def _raw(file, options: ArrayOptions) -> Raw:
+    bin_s = options.bin_s
+    spikes = _spikes(file, options.spikes) if options.spikes else None
+    lfp = _lfp(file, options.lfp, bin_s) if options.lfp else None
+    behavior = _behavior(file, options.behavior, bin_s) if options.behavior else None
+    labels, intervals = _trials(file, options.trials, behavior) if options.trials else (None, None)
     binned = {
         "spikes": len(spikes.values) if isinstance(spikes, Counts) else None,
         "lfp": lfp.n_samples if lfp and lfp.span else None,
@@ -48,8 +100,8 @@ def _raw(file, source) -> Raw:
         "trials": None if labels is None else len(labels),
     }
     n_bins = _common_length({k: n for k, n in binned.items() if n is not None}, bin_s)
-    window = source.interval.seconds if source.interval else None
-    if lfp and not lfp.span and n_bins and window is None:
+    window = options.interval.seconds if options.interval else None
+    if lfp and not lfp.span and n_bins and bin_s and window is None:
         _check_duration(lfp, n_bins * bin_s, bin_s)
     return Raw(
         spikes=spikes,
@@ -62,25 +114,12 @@ def _raw(file, source) -> Raw:
     )
 
 
-def _described(source) -> dict:
-    """The sections of `source`, its shorthands written out; None where a modality is left out."""
-    full = {
-        "spikes": lambda path: Spikes(counts=path),
-        "lfp": lambda path: Lfp(values=path),
-        "behavior": lambda path: Behavior(values=path),
-        "trials": lambda path: Trials(labels=path),
-    }
-    given = {k: getattr(source, k) for k in full}
-    given = {k: None if v == "auto" else v for k, v in given.items()}
-    return {k: full[k](v) if isinstance(v, str) else v for k, v in given.items()}
-
-
 def _common_length(binned: dict[str, int], bin_s) -> int | None:
     if binned and bin_s is None:
-        raise DataError(f"{next(iter(binned))} has one row a bin: give the file's `bin_width_ms`")
+        raise DataError(f"{next(iter(binned))} has one row per bin: give the file's `bin_width_ms`")
     if len(set(binned.values())) > 1:
         rows = ", ".join(f"{k} {n}" for k, n in binned.items())
-        raise DataError(f"arrays of different length on one clock of bins: {rows}; is one of them transposed?")
+        raise DataError(f"arrays with one value per bin differ in length: {rows}; is one of them transposed?")
     return next(iter(binned.values()), None)
 
 
@@ -89,39 +128,39 @@ def _check_duration(lfp, seconds, bin_s):
     if abs(stop - seconds) > bin_s:
         raise DataError(
             f"lfp ends at {stop:.3f} s ({lfp.n_samples} samples at {lfp.rate_hz:g} Hz) but the bins end at "
-            f"{seconds:.3f} s; check `lfp.rate_hz` and `lfp.transpose`, or take a part of both by `interval`"
+            f"{seconds:.3f} s; check `lfp.rate_hz` and `lfp.transpose`, or use a part of both with `interval`"
         )
 
 
-def _spikes(file, wanted: Spikes) -> Counts | SpikeTrains:
-    if wanted.counts:
-        counts = as_matrix(file.array(wanted.counts), wanted.transpose, wanted.counts)
+def _spikes(file, section: Spikes) -> Counts | SpikeTrains:
+    if section.counts:
+        counts = as_matrix(file.array(section.counts), section.transpose, section.counts)
         if counts.size and not (np.all(counts == np.round(counts)) and counts.min() >= 0):
-            raise DataError(f"{wanted.counts} ({counts.dtype}) holds values that are no spike counts from 0 up")
+            raise DataError(
+                f"{section.counts} ({counts.dtype}) holds values that are not spike counts (whole numbers from 0)"
+            )
         return Counts(values=counts)
-    if wanted.unit_ids is None:
-        times = file.vectors(wanted.times)
+    if section.unit_ids is None:
+        times = file.vectors(section.times)
     else:
-        flat, owner = file.array(wanted.times).ravel(), file.array(wanted.unit_ids).ravel()
+        flat, owner = file.array(section.times).ravel(), file.array(section.unit_ids).ravel()
         if len(flat) != len(owner):
-            raise DataError(f"{wanted.times} has {len(flat)} spikes but {wanted.unit_ids} has {len(owner)} entries")
+            raise DataError(f"{section.times} has {len(flat)} spikes but {section.unit_ids} has {len(owner)} entries")
         times = [flat[owner == unit] for unit in np.unique(owner)]
-    scale = 1 / wanted.rate_hz if wanted.rate_hz else 1.0
+    scale = 1 / section.rate_hz if section.rate_hz else 1.0
     times = tuple(np.asarray(t, dtype=np.float64) * scale for t in times)
     return SpikeTrains(times=times, ids=tuple(range(len(times))))
 
 
-def _lfp(file, wanted: Lfp, bin_s) -> Signal:
-    matrix = file.matrix(wanted.values, wanted.transpose)
+def _lfp(file, section: Lfp, bin_s) -> Signal:
+    matrix = file.matrix(section.values, section.transpose)
     n_samples, n_channels = matrix.shape
-    rate_hz, start_s, span = wanted.rate_hz, wanted.start_s, None
+    rate_hz, start_s, span = section.rate_hz, section.start_s, None
     if rate_hz is None:
         rate_hz, start_s, span = _bin_clock(n_samples, bin_s)
-    read = partial(_scaled, matrix, wanted.scale)
-    if wanted.bands < 1 or n_channels % wanted.bands:
-        raise DataError(
-            f"{wanted.values} has {n_channels} columns, no whole number of electrodes of {wanted.bands} bands"
-        )
+    read = partial(_scaled, matrix, section.scale)
+    if section.bands < 1 or n_channels % section.bands:
+        raise DataError(f"{section.values} has {n_channels} columns, which is not a multiple of {section.bands} bands")
     return Signal(
         read=read,
         n_samples=n_samples,
@@ -129,13 +168,13 @@ def _lfp(file, wanted: Lfp, bin_s) -> Signal:
         rate_hz=rate_hz,
         start_s=start_s,
         span=span,
-        bands=wanted.bands,
+        bands=section.bands,
     )
 
 
 def _bin_clock(n, bin_s):
-    """Rate, time of the first sample (a bin's value stands at its centre) and span of n samples, one a bin."""
-    bin_s = bin_s or 1.0  # a missing width is reported when all arrays on the clock are known
+    """Rate, time of the first sample (the centre of its bin) and span in seconds of n samples, one per bin."""
+    bin_s = bin_s or 1.0  # `_common_length` reports a missing width, once all arrays are known
     return 1 / bin_s, bin_s / 2, (0.0, n * bin_s)
 
 
@@ -143,50 +182,64 @@ def _scaled(matrix, scale, start, stop):
     return np.multiply(matrix[start:stop], np.float32(scale), dtype=np.float32, casting="same_kind")
 
 
-def _behavior(file, wanted: Behavior, bin_s) -> Trace:
-    path = wanted.values
-    values = as_matrix(file.array(path), wanted.transpose, path).astype(np.float64)
+def _behavior(file, section: Behavior, bin_s) -> Trace:
+    path = section.values
+    values = as_matrix(file.array(path), section.transpose, path).astype(np.float64)
     n, width = values.shape
-    names, units = wanted.names, wanted.units
-    if wanted.names_attribute:
-        names = file.attribute(path, wanted.names_attribute)
-    if wanted.units_attribute:
-        units = file.attribute(path, wanted.units_attribute)
+    names, units = section.names, section.units
+    if section.names_attribute:
+        names = file.attribute(path, section.names_attribute)
+    if section.units_attribute:
+        units = file.attribute(path, section.units_attribute)
     names = names or tuple(f"behavior_{i}" for i in range(width))
     units = units or ("",) * width
     for what, words in (("names", names), ("units", units)):
         if len(words) != width:
             raise DataError(f"{path} has {width} columns but {len(words)} {what}: {', '.join(words)}")
     span = None
-    if wanted.times:
-        times = file.array(wanted.times).ravel().astype(np.float64)
+    if section.times:
+        times = file.array(section.times).ravel().astype(np.float64)
         if len(times) != n:
-            raise DataError(f"{path} has {n} samples but {wanted.times} has {len(times)} time stamps")
-    elif wanted.rate_hz:
-        times = wanted.start_s + np.arange(n) / wanted.rate_hz
+            raise DataError(f"{path} has {n} samples but {section.times} has {len(times)} time stamps")
+    elif section.rate_hz:
+        times = section.start_s + np.arange(n) / section.rate_hz
     else:
         _, _, span = _bin_clock(n, bin_s)
         times = (np.arange(n) + 0.5) * (bin_s or 1.0)
     return Trace(times=times, values=values, names=names, units=units, span=span)
 
 
-def _trials(file, wanted: Trials, behavior: Trace | None):
-    """Labels per bin and intervals in seconds, one of them None."""
-    if wanted.labels:
-        labels = file.array(wanted.labels).ravel()
+def _trials(file, section: Trials, behavior: Trace | None):
+    """Labels per bin, or intervals in seconds; the other is None."""
+    if section.labels:
+        labels = file.array(section.labels).ravel()
         if labels.dtype.kind not in "buif" or np.any(labels != np.round(labels)):
-            raise DataError(f"{wanted.labels} ({labels.dtype}) holds values that are no trial numbers")
+            raise DataError(
+                f"{section.labels} ({labels.dtype}) holds values that are not trial numbers (whole numbers)"
+            )
         return labels.astype(np.int32), None
-    if wanted.start_s:
-        start, stop = (file.array(p).ravel().astype(np.float64) for p in (wanted.start_s, wanted.stop_s))
+    if section.start_s:
+        start, stop = (file.array(p).ravel().astype(np.float64) for p in (section.start_s, section.stop_s))
         if len(start) != len(stop):
-            raise DataError(f"{wanted.start_s} has {len(start)} trials but {wanted.stop_s} has {len(stop)}")
+            raise DataError(f"{section.start_s} has {len(start)} trials but {section.stop_s} has {len(stop)}")
         return None, np.stack([start, stop], axis=1)  # (trials, 2)
     if behavior is None or behavior.span is None:
-        raise DataError("`start_where_zero` needs behavior with one row a bin")
-    missing = [c for c in wanted.start_where_zero if c not in behavior.names]
+        raise DataError("`start_where_zero` needs behavior with one row per bin")
+    missing = [c for c in section.start_where_zero if c not in behavior.names]
     if missing:
         raise DataError(f'`start_where_zero`: no behavior column "{missing[0]}"{suggest(missing[0], behavior.names)}')
-    columns = [behavior.names.index(c) for c in wanted.start_where_zero]
+    columns = [behavior.names.index(c) for c in section.start_where_zero]
     starts = (behavior.values[:, columns] == 0).all(axis=1)
     return np.cumsum(starts).astype(np.int32) - 1, None
+
+
+LAYOUT = Layout(
+    name="arrays",
+    title="arrays of your own",
+    files="`*.h5`, `*.hdf5`, `*.mat`, `*.npz`, described by a [manifest](bring-your-own-data.md)",
+    sessions="`name` in the manifest, or the name of the file",
+    open=open_raw,
+    options=ArrayOptions,
+    endings=(".h5", ".hdf5", ".mat", ".npz"),
+    describe=describe,
+)

@@ -1,12 +1,12 @@
 """HDF5, MATLAB and NPZ files behind one interface.
 
 array(path)              a whole variable
-vectors(path)            one vector a unit, of any lengths
-matrix(path, transpose)  (samples, channels), read a slice of samples at a time where the format can
-attribute(path, name)    words beside a variable (HDF5)
+vectors(path)            one vector per unit, of any lengths
+matrix(path, transpose)  (samples, channels), read a slice of samples at a time if the format allows it
+attribute(path, name)    strings stored with a variable (HDF5)
 
-Variables have the shape that MATLAB or numpy shows: MATLAB 7.3 files, which hold it the other way round, are turned
-on reading. Pickled objects are never loaded. What is not there or damaged is a DataError.
+Variables have the shape that MATLAB or numpy shows. Pickled objects are never loaded. Missing or damaged variables
+raise a DataError.
 """
 
 import re
@@ -16,27 +16,21 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
-from raydistill.recordings.readers import as_columns
+from raydistill.recordings import matlab73
+from raydistill.recordings.raw import as_columns
 
 
 def open_file(path: Path):
-    """The file behind the one interface: `array`, `vectors`, `matrix`, `attribute`; a context manager."""
+    """The file behind the interface above, as a context manager."""
     if path.suffix.lower() == ".npz":
         return _Npz(path)
-    if path.suffix.lower() == ".mat" and not _is_hdf5(path):
+    if path.suffix.lower() == ".mat" and not matlab73.is_hdf5(path):
         return _Mat(path)
     return _Hdf5(path)
 
 
-def _is_hdf5(path: Path) -> bool:
-    """MATLAB 7.3 puts a text block of 512 bytes before the HDF5 signature."""
-    with open(path, "rb") as file:
-        head = file.read(520)
-    return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
-
-
 def as_matrix(values, transpose: bool, what: str) -> np.ndarray:
-    """`values` as (samples, columns), turned if `transpose`."""
+    """`values` as (samples, columns), transposed if `transpose`."""
     values = as_columns(values, what)
     return values.T if transpose else values
 
@@ -53,18 +47,23 @@ class _InMemory:
     def close(self):
         pass
 
+    def array(self, path) -> np.ndarray:
+        raise NotImplementedError
+
     def matrix(self, path, transpose):
         return as_matrix(self.array(path), transpose, path)
 
     def attribute(self, path, name):
-        raise DataError(f'{path} has no attribute "{name}": only HDF5 files have attributes; give the words themselves')
+        raise DataError(
+            f'{path} has no attribute "{name}": only HDF5 files have attributes; give the names or units directly'
+        )
 
 
 class _Npz(_InMemory):
     def __init__(self, path):
         self.file = np.load(path, allow_pickle=False)
         if not isinstance(self.file, np.lib.npyio.NpzFile):
-            raise ValueError("a single array, not an archive of named ones")
+            raise ValueError("a single array, not an archive of named arrays")
 
     def close(self):
         self.file.close()
@@ -75,12 +74,12 @@ class _Npz(_InMemory):
         try:
             return self.file[path]
         except ValueError as err:
-            raise DataError(f"{path} is a pickled object, which is never loaded; save plain arrays") from err
+            raise DataError(f"{path} is a pickled object, which is never loaded; save it as a plain array") from err
         except (zipfile.BadZipFile, OSError) as err:
             raise DataError(f"{path} is damaged ({one_line(err)})") from err
 
     def vectors(self, path):
-        """NPZ has no ragged lists: the units are the keys `path/0`, `path/1`, ..."""
+        """The vectors under the keys `path/0`, `path/1`, ..., as NPZ has no ragged lists."""
         keys = [k for k in self.file.files if k.startswith(f"{path}/")]
         if not keys:
             raise DataError(f'there is no array "{path}/0"{suggest(path, self.file.files)}; or give `unit_ids`')
@@ -112,7 +111,7 @@ class _Mat(_InMemory):
         cells = self.array(path)
         if cells.dtype != object:
             raise DataError(
-                f"{path} is one {cells.dtype} array, not a cell array with one vector a unit; give `unit_ids`"
+                f"{path} is one {cells.dtype} array, not a cell array with one vector per unit; give `unit_ids`"
             )
         return [np.asarray(c).ravel() for c in cells.ravel(order="F")]
 
@@ -134,7 +133,7 @@ class _Hdf5:
 
     def _node(self, path):
         if path not in self.file:
-            datasets = []
+            datasets: list[str] = []
             self.file.visit(datasets.append)
             raise DataError(f'there is no dataset "{path}"{suggest(path, datasets)}')
         return self.file[path]
@@ -147,23 +146,20 @@ class _Hdf5:
         return values.T if self.is_matlab else values
 
     def _values(self, node, path):
-        if node.attrs.get("MATLAB_empty", 0):
-            return np.empty(0)  # MATLAB stores an empty array as its shape
-        try:
-            return node[()]
-        except OSError as err:
-            raise DataError(f"{path} is damaged ({one_line(err)})") from err
+        if matlab73.is_empty(node):
+            return np.empty(0)
+        return matlab73.read(node, (), path)
 
     def vectors(self, path):
-        """A group with one dataset a unit, an array of references to them (a MATLAB cell), or ragged rows."""
+        """A group with one dataset per unit, an array of references to them (a MATLAB cell), or ragged rows."""
         node = self._node(path)
         if not hasattr(node, "shape"):
             members = [node[k] for k in sorted(node, key=_natural)]
         elif node.dtype.kind == "O" and node.size:
-            cells = node[()].ravel()  # a MATLAB cell is stored reversed, so this is MATLAB's column order
+            cells = node[()].ravel()  # a MATLAB cell array is stored transposed, so this is MATLAB's column order
             members = [self.file[c] for c in cells] if not isinstance(cells[0], np.ndarray) else cells
         else:
-            raise DataError(f"{path} is one {node.dtype} array, not a list with one vector a unit; give `unit_ids`")
+            raise DataError(f"{path} is one {node.dtype} array, not a list with one vector per unit; give `unit_ids`")
         return [m if isinstance(m, np.ndarray) else self._values(m, path).ravel() for m in members]
 
     def matrix(self, path, transpose):
@@ -171,7 +167,7 @@ class _Hdf5:
         if not hasattr(node, "shape") or node.ndim not in (1, 2) or node.dtype.kind not in "buif":
             form = f"{node.shape} {node.dtype}" if hasattr(node, "shape") else "a group"
             raise DataError(f"{path} is {form}; a (samples, channels) matrix of real numbers is needed")
-        return _Sliced(node, turned=transpose != (self.is_matlab and node.ndim == 2))
+        return _Sliced(node, transposed=transpose != (self.is_matlab and node.ndim == 2))
 
     def attribute(self, path, name):
         attributes = self._node(path).attrs
@@ -182,18 +178,16 @@ class _Hdf5:
 
 
 class _Sliced:
-    """A dataset as (samples, channels), whichever way it lies on disk, read a slice at a time."""
+    """A dataset as (samples, channels), read a slice at a time. On disk it may be (channels, samples)."""
 
-    def __init__(self, dataset, turned):
-        self.dataset, self.turned = dataset, turned
+    def __init__(self, dataset, transposed):
+        self.dataset, self.transposed = dataset, transposed
         shape = dataset.shape if dataset.ndim == 2 else (len(dataset), 1)
-        self.shape = shape[::-1] if turned else shape
+        self.shape = shape[::-1] if transposed else shape
 
     def __getitem__(self, rows):
-        try:
-            values = self.dataset[:, rows].T if self.turned else self.dataset[rows]
-        except OSError as err:
-            raise DataError(f"{self.dataset.name} is damaged ({one_line(err)})") from err
+        values = matlab73.read(self.dataset, (slice(None), rows) if self.transposed else rows, self.dataset.name)
+        values = values.T if self.transposed else values
         return values.reshape(-1, self.shape[1])  # a vector (n,) -> (n, 1)
 
 

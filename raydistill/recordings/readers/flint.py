@@ -1,8 +1,9 @@
-"""Flint et al. (2012), monkey C: MATLAB 5 files that hold the trials of one to four sessions (spec A2).
+"""Flint et al. (2012), monkey C: MATLAB 5 files that hold the trials of one to four sessions.
 
-`Subject` is a struct array of sessions, `Subject.Trial` one of trials, `Trial.Neuron` one of units, to some of which
-an LFP channel belongs. All times are seconds of one clock. Spikes and behavior are few and are gathered; LFP stays
-as it was loaded, trial by trial, and is laid onto one clock of 2 kHz as it is read: NaN between the trials.
+`Subject` is a struct array of sessions, `Subject.Trial` one of trials, `Trial.Neuron` one of units, some of which have
+an LFP channel. All times are in seconds on one clock. Spikes and behavior are small and are concatenated. LFP stays as
+loaded, trial by trial, and is placed on one clock of 2 kHz when it is read, with NaN between the trials
+(docs/methods.md, Data and preprocessing).
 """
 
 import re
@@ -13,31 +14,41 @@ from pathlib import Path
 
 import numpy as np
 
+from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
-from raydistill.recordings.published import Found, Published
-from raydistill.recordings.readers import Raw, Signal, SpikeTrains, Trace
-from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ, STEP_S, Trial, session_trials
+from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
+from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ, STEP_S, FlintTrial, session_trials
+from raydistill.recordings.recording import Layout, NoOptions, Recording, RecordingSource
 
 SESSIONS = {"e1": 1, "e2": 2, "e3": 4, "e4": 3, "e5": 2}
-"""Sessions in each of the published files."""
+"""Number of sessions in each of the published files."""
 _FILE = re.compile(r"flint_2012_(e[1-5])\.mat", re.IGNORECASE)
 
 
-def find(folder: Path) -> list[Found]:
+def find(folder: Path) -> list[Recording]:
     """The sessions in the files `Flint_2012_e1.mat` to `_e5.mat` anywhere in `folder`, such as MonkeyC_e2_1."""
-    found = []
+    recordings = []
     for path in sorted(folder.rglob("*.mat")):
-        if match := _FILE.fullmatch(path.name):
-            experiment = match[1].lower()
-            source = {"file": path.relative_to(folder).as_posix(), "subject": "C", "dataset": "flint", "task": "CO"}
-            for part in map(str, range(1, _session_count(path, experiment) + 1)):
-                published = Published(layout="flint", part=part, region="M1", **source)
-                found.append(Found(name=f"MonkeyC_{experiment}_{part}", path=path, source=published))
-    return found
+        if not (match := _FILE.fullmatch(path.name)):
+            continue
+        experiment = match[1].lower()
+        for part in map(str, range(1, _session_count(path, experiment) + 1)):
+            source = RecordingSource(
+                layout=LAYOUT.name,
+                options=NoOptions(),
+                part=part,
+                subject="C",
+                dataset="flint",
+                task="CO",
+                region="M1",
+            )
+            name = f"MonkeyC_{experiment}_{part}"
+            recordings.append(Recording(name=name, path=path, source=source, config=LAYOUT.config))
+    return recordings
 
 
 def _session_count(path: Path, experiment: str) -> int:
-    """Read from the head of the file; a damaged one is taken for the published one, and fails when it is opened."""
+    """The count in the head of the file. A damaged file, which fails when it is opened, counts as the published one."""
     from scipy.io import whosmat
 
     try:
@@ -47,7 +58,7 @@ def _session_count(path: Path, experiment: str) -> int:
 
 
 @contextmanager
-def opened(path: Path, source: Published) -> Iterator[Raw]:
+def open_raw(path: Path, source: RecordingSource[NoOptions], bin_width_ms: float) -> Iterator[Raw]:
     """Yield the `Raw` of session `source.part` (from 1) of a file.
 
     Raises:
@@ -59,7 +70,7 @@ def opened(path: Path, source: Published) -> Iterator[Raw]:
         raise DataError(f"{path.name}: {err}") from err
 
 
-def _raw(trials: list[Trial]) -> Raw:
+def _raw(trials: list[FlintTrial]) -> Raw:
     start_s = float(trials[0].time[0])
     bounds, joined = _placed(trials, start_s)
     pieces = np.column_stack([bounds[np.r_[True, ~joined], 0], bounds[np.r_[~joined, True], 1]])
@@ -84,10 +95,10 @@ def _raw(trials: list[Trial]) -> Raw:
     )
 
 
-def _placed(trials: list[Trial], start_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """(trials, 2) LFP samples of the session between which each lies; (trials - 1,) those that the next one continues.
+def _placed(trials: list[FlintTrial], start_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """(trials, 2) first and last LFP sample of each trial; (trials - 1,) whether the next trial follows without a gap.
 
-    A trial that begins within half a step of `Time` after the last one ends continues it: there is no gap.
+    There is no gap if the next trial starts within half a step of `Time` after the end of the previous one.
     """
     spans = np.array([(t.time[0], t.time[-1] + STEP_S) for t in trials])
     bounds = np.round((spans - start_s) * LFP_HZ).astype(np.int64)
@@ -102,7 +113,7 @@ def _placed(trials: list[Trial], start_s: float) -> tuple[np.ndarray, np.ndarray
     return bounds, joined
 
 
-def _lfp(trials: list[Trial], bounds: np.ndarray, start_s: float) -> Signal | None:
+def _lfp(trials: list[FlintTrial], bounds: np.ndarray, start_s: float) -> Signal | None:
     channels = [n for n in range(len(trials[0].lfp)) if any(len(t.lfp[n]) for t in trials)]
     if not channels:
         return None
@@ -117,9 +128,9 @@ def _lfp(trials: list[Trial], bounds: np.ndarray, start_s: float) -> Signal | No
 
 
 def _read(per_trial, bounds: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """(stop - start, C) float32; NaN between trials, and where a trial lacks the channel.
+    """(stop - start, C) float32; NaN between trials and where a trial lacks the channel.
 
-    Where the LFP of a trial is a few samples short, the last sample stands for those that are missing.
+    If the LFP of a trial is a few samples short, its last sample is repeated.
     """
     out = np.full((stop - start, len(per_trial[0])), np.nan, dtype=np.float32)
     for i in range(np.searchsorted(bounds[:, 1], start, "right"), np.searchsorted(bounds[:, 0], stop)):
@@ -129,3 +140,14 @@ def _read(per_trial, bounds: np.ndarray, start: int, stop: int) -> np.ndarray:
             if len(samples):
                 out[first - start : last - start, column] = samples[np.minimum(rows, len(samples) - 1)]
     return out
+
+
+LAYOUT = Layout(
+    name="flint",
+    title="Flint 2012",
+    files="`Flint_2012_e1.mat` to `_e5.mat`",
+    sessions="`MonkeyC_e1_1` to `MonkeyC_e5_2`",
+    find=find,
+    open=open_raw,
+    config=IngestConfig(bin_width_ms=10, min_rate_hz=1.0),  # the paper leaves out units below 1 Hz
+)

@@ -1,4 +1,4 @@
-"""The trials of one session in a file of Flint et al.: MATLAB 5 struct arrays inside one another, checked (spec A2).
+"""The trials of one session in a file of Flint et al.: nested MATLAB 5 struct arrays, read and checked.
 
 Axes: T samples of a trial at 100 Hz.
 """
@@ -9,31 +9,33 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
-from raydistill.recordings.readers import as_columns
+from raydistill.recordings.raw import as_columns
 
 RATE_HZ = 100
-"""Of `Time` and the kinematics."""
+"""Sampling rate of `Time` and of the kinematics."""
 LFP_HZ = 2000
 STEP_S = 1 / RATE_HZ
 _LFP_SLACK = 40  # samples by which the LFP of a trial may be longer or shorter than its `Time`: 20 ms
-_SPIKE_SLACK_S = 0.1  # by which a spike may lie outside of its trial
+_SPIKE_SLACK_S = 0.1  # by which a spike may be outside of its trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class FlintTrial:
+    """One trial; T samples of kinematics."""
+
     number: int
-    """Its place in the file, from 1."""
+    """Position in the file, from 1."""
     time: np.ndarray
     """(T,) seconds, ascending."""
     velocity: np.ndarray
-    """(T, 2)"""
+    """(T, 2) in the unit of the file, which does not state it."""
     spikes: tuple[np.ndarray, ...]
-    """For each entry of `Neuron`, seconds."""
+    """For each entry of `Neuron`, its spike times in seconds."""
     lfp: tuple[np.ndarray, ...]
-    """For each entry of `Neuron`, about 20 T samples, or none."""
+    """For each entry of `Neuron`, about 20 T samples, or none if it has no LFP channel."""
 
 
-def session_trials(path: Path, part: str | None) -> list[Trial]:
+def session_trials(path: Path, part: str | None) -> list[FlintTrial]:
     """The trials of session `part` (from 1; None: the first) that hold samples, in the order of time.
 
     Raises:
@@ -61,14 +63,14 @@ def _subject(path: Path, part: str | None) -> np.void:
 def _field(struct: np.ndarray | np.void, name: str, what: str):
     known = struct.dtype.names
     if known is None:
-        raise DataError(f"{what} is no struct but {struct.dtype} values")
+        raise DataError(f"{what} is not a struct but {struct.dtype} values")
     if name not in known:
         raise DataError(f'{what} has no field "{name}"{suggest(name, known)}')
     return struct[name]
 
 
 def _vector(values: np.ndarray, what: str) -> np.ndarray:
-    """(n,) in the type of the file; MATLAB's empty array in any of its forms is (0,)."""
+    """(n,) in the type of the file; an empty array of any shape becomes (0,)."""
     if values.dtype.kind not in "buif":
         raise DataError(f"{what} holds {values.dtype} values, not real numbers")
     if values.size and values.size != max(values.shape):
@@ -76,7 +78,7 @@ def _vector(values: np.ndarray, what: str) -> np.ndarray:
     return values.ravel()
 
 
-def _trials(subject: np.void) -> list[Trial]:
+def _trials(subject: np.void) -> list[FlintTrial]:
     structs = _field(subject, "Trial", "Subject").ravel()
     trials = [
         _trial(struct, number)
@@ -84,7 +86,7 @@ def _trials(subject: np.void) -> list[Trial]:
         if _field(struct, "Time", f"trial {number}").size
     ]
     if not trials:
-        raise DataError(f"none of the {len(structs)} trials holds a sample of `Time`")
+        raise DataError(f"none of the {len(structs)} trials has a sample of `Time`")
     for trial in trials:
         if len(trial.spikes) != len(trials[0].spikes):
             raise DataError(
@@ -94,7 +96,7 @@ def _trials(subject: np.void) -> list[Trial]:
     return sorted(trials, key=lambda trial: trial.time[0])
 
 
-def _trial(struct: np.void, number: int) -> Trial:
+def _trial(struct: np.void, number: int) -> FlintTrial:
     what = f"trial {number}"
     time = _checked_time(struct["Time"], f"{what}: Time")
     velocity = as_columns(_field(struct, "HandVel", what), f"{what}: HandVel")
@@ -102,7 +104,7 @@ def _trial(struct: np.void, number: int) -> Trial:
         raise DataError(f"{what}: HandVel has the shape {velocity.shape}; ({len(time)}, 2 or more) is needed")
     neurons = _field(struct, "Neuron", what).ravel()
     spikes, lfp = (_field(neurons, name, f"{what}: Neuron") for name in ("Spike", "LFP"))
-    return Trial(
+    return FlintTrial(
         number=number,
         time=time,
         velocity=velocity[:, :2].astype(np.float64),
@@ -118,7 +120,7 @@ def _ascending(values: np.ndarray, what: str) -> np.ndarray:
         raise DataError(f"{what} is not finite at {int(np.argmin(np.isfinite(times)))}")
     if np.any(np.diff(times) < 0):
         at = int(np.argmax(np.diff(times) < 0)) + 1
-        raise DataError(f"{what} is not sorted: {times[at]:.4f} s at {at} comes after {times[at - 1]:.4f} s")
+        raise DataError(f"{what} is not sorted: {times[at]:.4f} s at {at} follows {times[at - 1]:.4f} s")
     return times
 
 
@@ -127,7 +129,7 @@ def _checked_time(values: np.ndarray, what: str) -> np.ndarray:
     off = np.abs(time - time[0] - np.arange(len(time)) * STEP_S)
     if off.max() > STEP_S:
         at = int(np.argmax(off > STEP_S))
-        raise DataError(f"{what} leaves its clock of {RATE_HZ} Hz by {off[at]:.4f} s at sample {at}")
+        raise DataError(f"{what} is {off[at]:.4f} s off its clock of {RATE_HZ} Hz at sample {at}")
     return time
 
 
@@ -135,7 +137,7 @@ def _checked_spikes(values: np.ndarray, time: np.ndarray, what: str) -> np.ndarr
     spikes = _ascending(values, what)
     if len(spikes) and (spikes[0] < time[0] - _SPIKE_SLACK_S or spikes[-1] > time[-1] + STEP_S + _SPIKE_SLACK_S):
         raise DataError(
-            f"{what}: spikes from {spikes[0]:.3f} to {spikes[-1]:.3f} s lie outside of the trial "
+            f"{what}: spikes from {spikes[0]:.3f} to {spikes[-1]:.3f} s are outside of the trial "
             f"({time[0]:.3f} to {time[-1]:.3f} s); are they on the clock of Time?"
         )
     return spikes

@@ -1,26 +1,30 @@
-"""Gallego-Carracedo et al.: MATLAB 7.3 files with one struct array `trial_data`, an element a trial (spec A3).
+"""Gallego-Carracedo et al.: MATLAB 7.3 files with one struct array `trial_data`, one element per trial.
 
-Spikes are counts and LFP is power per bin of 30 or 10 ms: all that a session holds is on one clock of bins, whose
-bin 0 begins at 0 s. Trials follow one another in the order of time; what lay between them is not in the files.
-The columns of LFP power lie band by band or electrode by electrode; the guide brings them into one order: all bands
-of the first electrode, local motor potential (coded as 0 to 0 Hz) first, then those of the next.
+The files hold spike counts and LFP power per bin of 30 or 10 ms, so all of a session is on one clock of bins, whose
+bin 0 starts at 0 s (docs/methods.md, Data and preprocessing). Trials follow one another in the order of time; the
+files do not hold the time between them. In some files the columns of LFP power are ordered by band, in others by
+electrode. The field `..._lfp_guide` gives the electrode and band of each column. With it, the columns are sorted by
+electrode and then by band, the local motor potential (coded as 0 to 0 Hz) first.
 
 Axes: T bins of a trial, n units, m columns of LFP power.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
+from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError, suggest
-from raydistill.recordings.published import Found, Published
-from raydistill.recordings.readers import Counts, Raw, Signal, Trace
-from raydistill.recordings.readers.trialdata import BIN_S, Trial, TrialData, rebinned, taken_trials, trial_data
+from raydistill.recordings.matlab73 import StructArray
+from raydistill.recordings.raw import Counts, Raw, Signal, Trace
+from raydistill.recordings.readers.trialdata import BIN_S, BinnedTrial, rebinned, selected_trials, trial_data
+from raydistill.recordings.recording import Layout, Recording, RecordingSource
 
 MONKEYS = {
     "Chewie": ("Ch", "M1"),
@@ -28,36 +32,47 @@ MONKEYS = {
     "Han": ("H", "LeftS1Area2"),
     "Lando": ("La", "LeftS1Area2"),
 }
-"""Name in the files -> subject, and the array that the paper takes."""
+"""Name in the files -> subject, and the electrode array that the paper uses."""
 _ARRAYS = dict(MONKEYS.values())
 _REGIONS = {"LeftS1Area2": "area 2"}
 _FILE = re.compile(rf"({'|'.join(MONKEYS)})_CO_(\d{{8}}).*\.mat", re.IGNORECASE)
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%Y%d%m", "%m-%d-%Y", "%m/%d/%Y", "%d-%m-%Y", "%d/%m/%Y", "%d-%b-%Y")
 
 
-def find(folder: Path) -> list[Found]:
-    """The sessions in files such as `Chewie_CO_20162110.mat` anywhere in `folder`: here MonkeyCh_20161021.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GallegoOptions:
+    """What a user can choose of these recordings."""
 
-    The day is that of the field `date`: in names of files, month and day come in either order.
+    arrays: tuple[str, ...] = ()
+    """Electrode arrays to use; empty: the array that the paper uses for the subject."""
+    results: tuple[str, ...] = ()
+    """Use only trials with these results, such as R (rewarded); empty: all."""
+
+
+def find(folder: Path) -> list[Recording]:
+    """The sessions in files such as `Chewie_CO_20162110.mat` anywhere in `folder`, here MonkeyCh_20161021.
+
+    The day is that of the field `date`, because the names of files have month and day in either order.
     """
-    found = []
+    recordings = []
     for path in sorted(folder.rglob("*.mat")):
         if match := _FILE.fullmatch(path.name):
             subject, array = MONKEYS[match[1].capitalize()]
-            source = Published(
-                layout="gallego",
-                file=path.relative_to(folder).as_posix(),
+            source = RecordingSource(
+                layout=LAYOUT.name,
+                options=GallegoOptions(),
                 subject=subject,
                 dataset="gallego",
                 task="CO",
                 region=_REGIONS.get(array, array),
             )
-            found.append(Found(name=f"Monkey{subject}_{_recorded_on(path, match[2]):%Y%m%d}", path=path, source=source))
-    return found
+            name = f"Monkey{subject}_{_recorded_on(path, match[2]):%Y%m%d}"
+            recordings.append(Recording(name=name, path=path, source=source, config=LAYOUT.config))
+    return recordings
 
 
 def _recorded_on(path: Path, digits: str) -> date:
-    """A file that is damaged goes by its name, and fails when it is opened."""
+    """The day of recording; for a damaged file, which fails when it is opened, the day in its name."""
     try:
         with trial_data(path) as data:
             return parsed_date(data.text("date", 0))
@@ -66,25 +81,25 @@ def _recorded_on(path: Path, digits: str) -> date:
     try:
         return parsed_date(digits)
     except DataError as err:
-        raise DataError(f"{path}: neither its field `date` nor its name tells the day ({err})") from None
+        raise DataError(f"{path}: neither its field `date` nor its name gives the day ({err})") from None
 
 
 def parsed_date(text: str) -> date:
-    """Of a date in digits, year first or last; where both are possible, the month comes before the day.
+    """A date in digits, year first or last. If both orders are possible, the month comes before the day.
 
     Raises:
-        DataError: it is no date.
+        DataError: the text is not a date.
     """
     for form in _DATES:
         try:
             return datetime.strptime((text.split() or [""])[0], form).date()
         except ValueError:
             continue
-    raise DataError(f"{text!r} is no date; it is read as year-month-day or month-day-year")
+    raise DataError(f"{text!r} is not a date; year-month-day or month-day-year is needed")
 
 
 @contextmanager
-def opened(path: Path, source: Published) -> Iterator[Raw]:
+def open_raw(path: Path, source: RecordingSource[GallegoOptions], bin_width_ms: float) -> Iterator[Raw]:
     """Yield the `Raw` of a file on bins of 30 ms; LFP power is read trial by trial while the context is open.
 
     Raises:
@@ -95,70 +110,67 @@ def opened(path: Path, source: Published) -> Iterator[Raw]:
         yield _raw(data, source)
 
 
-def trials(path: Path, source: Published) -> list[Trial]:
-    """The trials that `opened` takes, in its order; errors as there."""
-    with trial_data(path) as data:
-        return taken_trials(data, _arrays(data, source), source.results)
-
-
-def _arrays(data: TrialData, source: Published) -> tuple[str, ...]:
-    arrays = source.arrays or tuple(_ARRAYS[s] for s in [source.subject] if s in _ARRAYS)
-    known = [name.removesuffix("_spikes") for name in data.fields if name.endswith("_spikes")]
+def _arrays(data: StructArray, source: RecordingSource[GallegoOptions]) -> tuple[str, ...]:
+    arrays = source.options.arrays or tuple(_ARRAYS[s] for s in [source.subject] if s in _ARRAYS)
+    available = [name.removesuffix("_spikes") for name in data.fields if name.endswith("_spikes")]
     for array in arrays:
-        if array not in known:
-            raise DataError(f'there is no array "{array}"{suggest(array, known)}')
+        if array not in available:
+            raise DataError(f'there is no array "{array}"{suggest(array, available)}')
     if not arrays:
-        raise DataError(f"`arrays` must name those to take for subject {source.subject}: {', '.join(known) or 'none'}")
+        listed = ", ".join(available) or "none"
+        raise DataError(f"set `arrays` to those to use for subject {source.subject}: {listed}")
     return arrays
 
 
 # The session
 
 
-def _raw(data: TrialData, source: Published) -> Raw:
+def _raw(data: StructArray, source: RecordingSource[GallegoOptions]) -> Raw:
     arrays = _arrays(data, source)
-    kept = taken_trials(data, arrays, source.results)
-    starts = np.cumsum([0, *(trial.n_bins for trial in kept)])
+    trials = selected_trials(data, arrays, source.options.results)
+    starts = np.cumsum([0, *(trial.n_bins for trial in trials)])
     n_bins = int(starts[-1])
     span = (0.0, n_bins * BIN_S)
     return Raw(
-        spikes=Counts(values=np.concatenate(_same_width([_counts(data, arrays, t) for t in kept], kept, "units"))),
-        lfp=_lfp(data, arrays, kept, starts),
+        spikes=Counts(values=np.concatenate(_same_width([_counts(data, arrays, t) for t in trials], trials, "units"))),
+        lfp=_lfp(data, arrays, trials, starts),
         behavior=Trace(
             times=(np.arange(n_bins) + 0.5) * BIN_S,
-            values=np.concatenate([_velocity(data, trial) for trial in kept]),
+            values=np.concatenate([_velocity(data, trial) for trial in trials]),
             names=("velocity_x", "velocity_y"),
             units=("cm/s", "cm/s"),
             span=span,
         ),
-        trial_labels=np.repeat([trial.index for trial in kept], np.diff(starts)).astype(np.int32),
+        trial_labels=np.repeat([trial.index for trial in trials], np.diff(starts)).astype(np.int32),
         n_bins=n_bins,
         subject=source.subject,
         region=", ".join(_REGIONS.get(array, array) for array in arrays),
     )
 
 
-def _counts(data: TrialData, arrays: tuple[str, ...], trial: Trial) -> np.ndarray:
+def _counts(data: StructArray, arrays: tuple[str, ...], trial: BinnedTrial) -> np.ndarray:
     parts = []
     for name in (f"{array}_spikes" for array in arrays):
         counts = data.array(name, trial.index)
         if not (np.isfinite(counts).all() and np.all((counts == np.round(counts)) & (counts >= 0))):
-            raise DataError(f"trial {trial.index + 1}: {name} holds values that are no spike counts from 0 up")
+            raise DataError(
+                f"trial {trial.index + 1}: {name} holds values that are not spike counts (whole numbers from 0)"
+            )
         parts.append(rebinned(counts.astype(np.int64), trial, np.sum))
     return np.hstack(parts)
 
 
-def _same_width(parts: list[np.ndarray], kept: list[Trial], what: str) -> list[np.ndarray]:
-    for part, trial in zip(parts, kept, strict=True):
+def _same_width(parts: list[np.ndarray], trials: list[BinnedTrial], what: str) -> list[np.ndarray]:
+    for part, trial in zip(parts, trials, strict=True):
         if part.shape[1] != parts[0].shape[1]:
             raise DataError(
-                f"trial {trial.index + 1} has {part.shape[1]} {what} but trial {kept[0].index + 1} has "
+                f"trial {trial.index + 1} has {part.shape[1]} {what} but trial {trials[0].index + 1} has "
                 f"{parts[0].shape[1]}"
             )
     return parts
 
 
-def _velocity(data: TrialData, trial: Trial) -> np.ndarray:
+def _velocity(data: StructArray, trial: BinnedTrial) -> np.ndarray:
     velocity = data.array("vel", trial.index)
     if velocity.ndim != 2 or velocity.shape[1] != 2:
         raise DataError(f"trial {trial.index + 1}: vel has the shape {velocity.shape}; (bins, 2) is needed")
@@ -168,13 +180,13 @@ def _velocity(data: TrialData, trial: Trial) -> np.ndarray:
 # LFP power
 
 
-def _lfp(data: TrialData, arrays: tuple[str, ...], kept: list[Trial], starts: np.ndarray) -> Signal:
-    orders = {array: _orders(data, array, kept) for array in arrays}
+def _lfp(data: StructArray, arrays: tuple[str, ...], trials: list[BinnedTrial], starts: np.ndarray) -> Signal:
+    orders = {array: _orders(data, array, trials) for array in arrays}
 
-    @lru_cache(maxsize=1)  # slices are shorter than trials and follow one another
+    @lru_cache(maxsize=1)  # slices are shorter than trials and are read in order
     def power(number: int) -> np.ndarray:
         """(T, columns) of one trial, float32."""
-        trial = kept[number]
+        trial = trials[number]
         columns = [data.array(f"{array}_lfp", trial.index)[:, orders[array][number]] for array in arrays]
         return rebinned(np.hstack(columns), trial, np.mean).astype(np.float32)
 
@@ -185,33 +197,34 @@ def _lfp(data: TrialData, arrays: tuple[str, ...], kept: list[Trial], starts: np
         rate_hz=1 / BIN_S,
         start_s=BIN_S / 2,
         span=(0.0, float(starts[-1]) * BIN_S),
-        bands=_bands(data, arrays, kept[0]),
+        bands=_bands(data, arrays, trials[0]),
     )
 
 
-def _read(power, starts: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """(stop - start, columns) of the trials that lie there, one after the other."""
+def _read(power: Callable[[int], np.ndarray], starts: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """(stop - start, columns) of samples [start, stop), which may span several trials."""
     trials = range(np.searchsorted(starts, start, "right") - 1, np.searchsorted(starts, stop))
     return np.concatenate([power(i)[max(0, start - starts[i]) : stop - starts[i]] for i in trials])
 
 
-def _bands(data: TrialData, arrays: tuple[str, ...], trial: Trial) -> int:
-    """Bands of each electrode; two arrays with different ones have no common patch."""
+def _bands(data: StructArray, arrays: tuple[str, ...], trial: BinnedTrial) -> int:
+    """Number of bands per electrode, which must be the same for all arrays, as patches of electrodes share a size."""
     guides = [data.array(f"{array}_lfp_guide", trial.index) for array in arrays]
     counts = {len(np.unique(guide[:, 1:], axis=0)) for guide in guides}
     if len(counts) > 1:
-        raise DataError(f"the arrays {' and '.join(arrays)} have different bands; take one of them")
+        raise DataError(f"the arrays {' and '.join(arrays)} have different bands; use only one of them")
     return counts.pop()
 
 
-def _orders(data: TrialData, array: str, kept: list[Trial]) -> list[np.ndarray]:
-    """For each trial, (m,) the columns of its LFP power, electrode by electrode.
+def _orders(data: StructArray, array: str, trials: list[BinnedTrial]) -> list[np.ndarray]:
+    """For each trial, the (m,) order that sorts its columns of LFP power by electrode.
 
     Raises:
-        DataError: a guide does not fit its columns, or not the other trials.
+        DataError: a guide does not fit its columns or the guides of other trials.
     """
-    orders, first = [], None
-    for trial in kept:
+    orders: list[np.ndarray] = []
+    first = None
+    for trial in trials:
         what = f"trial {trial.index + 1}: {array}_lfp_guide"
         guide, m = data.array(f"{array}_lfp_guide", trial.index), data.shape(f"{array}_lfp", trial.index)[1]
         if guide.shape != (m, 3):
@@ -219,15 +232,16 @@ def _orders(data: TrialData, array: str, kept: list[Trial]) -> list[np.ndarray]:
         orders.append(channel_major(guide, what))
         first = guide[orders[0]] if first is None else first
         if not np.array_equal(guide[orders[-1]], first):
-            raise DataError(f"{what} names other electrodes or bands than that of trial {kept[0].index + 1}")
+            raise DataError(f"{what} names other electrodes or bands than that of trial {trials[0].index + 1}")
     return orders
 
 
 def channel_major(guide: np.ndarray, what: str = "the guide") -> np.ndarray:
-    """(m,) order of columns, by electrode, then by band, the local motor potential (0 to 0 Hz) first.
+    """(m,) order of columns: by electrode, then by band, the local motor potential (0 to 0 Hz) first.
 
     Args:
-        guide: (m, 3) electrode, lower and upper edge of the band in Hz, of each column.
+        guide: (m, 3) electrode, lower and upper edge of the band in Hz for each column.
+
     Raises:
         DataError: the electrodes do not all have the same bands, each once.
     """
@@ -237,4 +251,17 @@ def channel_major(guide: np.ndarray, what: str = "the guide") -> np.ndarray:
         bands = guide[order, 1:].reshape(len(electrodes), counts[0], 2)  # (m, 2) -> (electrodes, bands, 2)
         if np.all(bands == bands[0]) and len(np.unique(bands[0], axis=0)) == counts[0]:
             return order
-    raise DataError(f"{what} does not give every one of {len(electrodes)} electrodes the same bands, each once")
+    raise DataError(f"{what} must give each of {len(electrodes)} electrodes the same bands, each once")
+
+
+LAYOUT = Layout(
+    name="gallego",
+    title="Gallego-Carracedo",
+    files="`Chewie_CO_20160929.mat`, `Mihili_*`, `Han_*`, `Lando_*`",
+    sessions="`MonkeyCh_20160929`, ..., with the day given in the file",
+    find=find,
+    open=open_raw,
+    options=GallegoOptions,
+    # LFP power is on the clock of the bins; a segment has 100 bins. A unit that never fires carries no information.
+    config=IngestConfig(bin_width_ms=30, min_rate_hz=1e-6, filters=None, splits=Splits(segment_s=3, parent_s=3)),
+)

@@ -1,8 +1,8 @@
-"""LFP and behavior of an NWB file: which series is meant, its clock, its values in physical units.
+"""LFP and behavior of an NWB file: which series to use, its clock, its values in physical units.
 
 A value in an ElectricalSeries is data x conversion x channel_conversion + offset (NWB schema); all other series
-have no channel_conversion. Files whose conversion is NaN are published (DANDI 000070): they hold values as they are,
-in an unknown unit.
+have no channel_conversion. In some published files (DANDI 000070) the conversion is NaN: their values are used
+unchanged, in an unknown unit.
 """
 
 import re
@@ -10,16 +10,17 @@ from functools import partial
 
 import numpy as np
 
+from raydistill.config.manifest import Behavior
 from raydistill.errors import DataError, suggest
-from raydistill.recordings.readers import Signal, Trace, as_columns
+from raydistill.recordings.raw import Signal, Trace, as_columns
 
 _SLICE = 1_000_000  # time stamps read at once
-# vel or velocity as a word of its own: cursor_vel, HandVelocity, but not level or novel_maze.
+# vel or velocity as a separate word: cursor_vel, HandVelocity, but not level or novel_maze.
 _VELOCITY = re.compile(r"(?:(?<![A-Za-z])v|V)el(?:ocity)?(?![a-z])")
 
 
 def lfp(nwb, wanted: str | None) -> Signal | None:
-    """The series at path `wanted`, for `auto` the only one in an LFP container; None: there is none."""
+    """The series at path `wanted`; for `auto` the only one in an LFP container, or None if there is none."""
     from pynwb.ecephys import LFP
 
     series = _chosen(nwb, wanted, "lfp", lambda s: isinstance(s.parent, LFP))
@@ -51,7 +52,7 @@ def _clock(series) -> tuple[float, float]:
     """Sampling rate and time of the first sample of a uniformly sampled series.
 
     Raises:
-        DataError: its time stamps leave a uniform clock by more than 1 ms, or half a sample where that is more.
+        DataError: a time stamp is more than 1 ms and more than half a sample off a uniform clock.
     """
     if series.timestamps is None:
         return float(series.rate), float(series.starting_time)
@@ -68,20 +69,20 @@ def _clock(series) -> tuple[float, float]:
         worst = int(np.argmax(~(off <= max(1e-3, step / 2))))
         if not off[worst] <= max(1e-3, step / 2):
             raise DataError(
-                f"{_path(series)} is not sampled uniformly: time stamp {a + worst} ({part[worst]:.4f} s) lies "
+                f"{_path(series)} is not sampled uniformly: time stamp {a + worst} ({part[worst]:.4f} s) is "
                 f"{off[worst] * 1e3:.3g} ms off a clock of {1 / step:.6g} Hz; split the file at its gaps"
             )
     return 1 / step, start
 
 
-def behavior(nwb, wanted) -> Trace | None:
-    """The series that a path or a manifest's Behavior names; for `auto` the only one, or the only velocity."""
-    options = None if wanted is None or isinstance(wanted, str) else wanted
-    path = options.values if options else wanted
+def behavior(nwb, wanted: str | Behavior | None) -> Trace | None:
+    """The series at a path or named by a manifest's section; for `auto` the only one, or the only velocity."""
+    is_section = isinstance(wanted, Behavior)
+    path = wanted.values if isinstance(wanted, Behavior) else wanted
     preferred = (lambda s: s.name == "velocity", _is_velocity)
     series = _chosen(nwb, path, "behavior", lambda s: _path(s).startswith("processing/behavior/"), preferred)
     if series is None:
-        if options:
+        if is_section:
             raise DataError("there is no series under processing/behavior; name another or set `behavior: null`")
         return None
     values = as_columns(series.data[:], _path(series)) * _factor(series) + float(series.offset)
@@ -105,7 +106,7 @@ def _is_velocity(series) -> bool:
 
 
 def _column_names(series, n: int) -> tuple[str, ...]:
-    """position_x, velocity_y and the like, whatever the series is called, so that files go together."""
+    """Names such as position_x or velocity_y, which are the same for all files whatever the series is called."""
     from pynwb.behavior import Position
 
     name = "velocity" if _is_velocity(series) else "position" if isinstance(series.parent, Position) else series.name
@@ -114,7 +115,7 @@ def _column_names(series, n: int) -> tuple[str, ...]:
 
 
 def _path(series) -> str:
-    """Place of the series in the file, such as processing/behavior/Position/led_1."""
+    """Path of the series in the file, such as processing/behavior/Position/led_1."""
     return series.data.name.strip("/").removesuffix("/data")
 
 
@@ -136,6 +137,6 @@ def _chosen(nwb, wanted, key: str, fits, preferred=()):
     if len(candidates) > 1:
         raise DataError(
             f"several series could be `{key}`: {', '.join(candidates)}; name one as `{key}: PATH` in a manifest, "
-            f"or by --set defaults.{key}=PATH"
+            f"or with --set defaults.{key}=PATH"
         )
     return series[candidates[0]] if candidates else None

@@ -1,20 +1,23 @@
-"""Synthetic recordings as a NeuroTask Parquet file (spec A4): several sessions, cut into trials, one row a bin.
+"""Synthetic recordings as a NeuroTask Parquet file: several sessions, cut into trials, one row per bin.
 
-Of a recording only its trials remain: the file does not say when they took place. A session is a row group, so that
-one is in memory at a time.
+Only the trials of a recording are written, without their times. Each session is a row group, so that memory holds one
+session.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
 from raydistill.files import renamed_when_whole
-from raydistill.simulation.simulate import SyntheticRecording
+from raydistill.recordings.readers.neurotask import LAYOUT
+from raydistill.simulation.simulate import SyntheticRecording, generate, session_names
+from raydistill.simulation.writing import LayoutWriter
 
-_FAILED = 5  # every fifth trial ended as F, the others as R
+_FAILED = 5  # every fifth trial has the result F, the others R
 
 
 def write_neurotask(
@@ -28,18 +31,19 @@ def write_neurotask(
     task: str = "CO",
     bin_ms: int = 10,
 ) -> Path:
-    """Write one recording or more to `folder/<dataset_id>_<bin_ms>_<name>_<task>.parquet` and give that path.
+    """Write one recording or more to `folder/<dataset_id>_<bin_ms>_<name>_<task>.parquet` and return that path.
 
     Dataset 2 holds hand_{pos,vel}_{x,y}, dataset 4 cursor_{pos,vel}_{x,y} and force_{x,y}, all others
-    cursor_{pos,vel}_{x,y}: position in cm and velocity in cm/s at the centre of each bin, force as a spring of
-    1 N/cm would have it.
+    cursor_{pos,vel}_{x,y}: position in cm and velocity in cm/s at the centre of each bin, force that of a
+    spring of 1 N/cm.
 
     Args:
-        recordings: taken one after the other.
+        recordings: read one after the other.
         labels: session of a recording -> its values in the columns `animal` and `session`.
         units: number of columns Neuron1..K, null beyond the units of a recording.
+
     Raises:
-        DataError: a recording with more units, or a file that cannot be written.
+        DataError: a recording has more units, or the file cannot be written.
     """
     import pyarrow.parquet as pq
 
@@ -52,13 +56,20 @@ def write_neurotask(
     return path
 
 
-def trial_rows(recording: SyntheticRecording, bin_s: float) -> list[tuple[int, int]]:
-    """[first, stop) of the bins of each trial, counted from 0 s: 1.2 to 3.7 s long, 0.3 s apart, off any coarser clock.
+def write_sessions(config: SyntheticConfig, folder: Path) -> Iterator[Path]:
+    """Write every session of `config` to one file of the dataset Perich; its animals and sessions have numbers."""
+    labels = {name: (int(subject[1:]), int(name.partition("_")[2])) for name, subject in session_names(config)}
+    yield write_neurotask(generate(config), folder, labels=labels, units=config.max_units)
 
-    Lengths come in no multiple of anything: trial i lasts 1.2 + 2.5 * frac(0.618 i) s.
+
+def trial_rows(recording: SyntheticRecording, bin_s: float) -> list[tuple[int, int]]:
+    """[first, stop) bins of each trial, counted from 0 s: 1.2 to 3.7 s long, 0.3 s apart.
+
+    Trial i lasts 1.2 + 2.5 * frac(0.618 i) s, so that trials do not fit any coarser clock.
     """
     end = int(len(recording.velocity) / recording.kinematics_rate_hz / bin_s + 1e-6)
-    trials, start = [], round(0.3 / bin_s) + 1
+    trials: list[tuple[int, int]] = []
+    start = round(0.3 / bin_s) + 1
     while (stop := start + round((1.2 + 2.5 * (0.618 * len(trials) % 1)) / bin_s)) <= end:
         trials.append((start, stop))
         start = stop + round(0.3 / bin_s)
@@ -70,7 +81,7 @@ def _table(recording, dataset_id, task, label, bin_s, units):
 
     if len(recording.spike_times) > units:
         raise DataError(
-            f"{recording.session} has {len(recording.spike_times)} units; `units` must be as many, not {units}"
+            f"{recording.session} has {len(recording.spike_times)} units; `units` must be at least that, not {units}"
         )
     trials = trial_rows(recording, bin_s)
     rows = np.concatenate([np.arange(a, b) for a, b in trials])
@@ -94,7 +105,7 @@ def _table(recording, dataset_id, task, label, bin_s, units):
 
 
 def _counts(recording, unit, bin_s, rows):
-    """Counts in floating point, as they are in a table of which some sessions lack units; null where it is lacking."""
+    """Counts as floats, as in a table in which some sessions lack units; null if this session lacks the unit."""
     import pyarrow as pa
 
     if unit >= len(recording.spike_times):
@@ -112,3 +123,6 @@ def _behavior(recording, dataset_id) -> dict[str, np.ndarray]:
 
 def _sample(recording, second):
     return min(round(second * recording.kinematics_rate_hz), len(recording.position) - 1)
+
+
+WRITER = LayoutWriter(layout=LAYOUT.name, write=write_sessions)

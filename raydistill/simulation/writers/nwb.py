@@ -1,26 +1,40 @@
 """A synthetic recording as an NWB 2 file, laid out as on DANDI: units, LFP, position and velocity."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from raydistill.config.synthetic import SyntheticConfig
 from raydistill.files import renamed_when_whole
-from raydistill.simulation.simulate import SyntheticRecording
+from raydistill.recordings.readers.nwb import LAYOUT, NwbOptions
+from raydistill.recordings.recording import RecordingSource
+from raydistill.simulation.simulate import SyntheticRecording, generate
+from raydistill.simulation.writing import LayoutWriter
 
-_VOLTS_PER_BIT = 0.195e-6  # of a common amplifier; it saturates at +-6.4 mV
+SOURCE = RecordingSource(
+    layout=LAYOUT.name,
+    options=NwbOptions(behavior="processing/behavior/BehavioralTimeSeries/velocity"),
+    dataset="synthetic",
+)
+"""How the files are read: spikes, LFP and velocity."""
+
+_VOLTS_PER_BIT = 0.195e-6  # of a common amplifier, which saturates at +-6.4 mV
 _PITCH_UM = 400.0  # between neighbouring electrodes of a square array
-_CLOCK_HZ = 30_000  # of spike times
-_CHUNK = 4096  # samples in one compressed block
+_CLOCK_HZ = 30_000  # sampling rate of spike times
+_CHUNK = 4096  # samples per compressed block
 
 
 def write_nwb(recording: SyntheticRecording, path) -> Path:
-    """Write `recording` to `path`; until it is whole the file does not exist under that name.
+    """Write `recording` to `path`; the file appears under its name when it is complete.
 
-    Units hold spike_times (s), electrodes and quality; LFP lies in processing/ecephys/LFP as int16 with its
-    conversion to volts, position (cm) in processing/behavior/Position, velocity (cm/s) in
-    processing/behavior/BehavioralTimeSeries, and the latent drive beside it in the module `misc`.
-    DataError if the file cannot be written.
+    Units have spike_times (s), electrodes and quality. LFP is in processing/ecephys/LFP as int16 with its conversion
+    to volts, position (cm) in processing/behavior/Position, velocity (cm/s) in
+    processing/behavior/BehavioralTimeSeries, and the latent drive in the module `misc`.
+
+    Raises:
+        DataError: the file cannot be written.
     """
     import h5py
     from pynwb import NWBHDF5IO
@@ -29,6 +43,12 @@ def write_nwb(recording: SyntheticRecording, path) -> Path:
     with renamed_when_whole(path) as partial, h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
         io.write(_nwb_file(recording))
     return path
+
+
+def write_sessions(config: SyntheticConfig, folder: Path) -> Iterator[Path]:
+    """Write every session of `config`, one file each."""
+    for recording in generate(config):
+        yield write_nwb(recording, folder / f"{recording.session}.nwb")
 
 
 def _nwb_file(recording):
@@ -49,7 +69,7 @@ def _nwb_file(recording):
             species="Macaca mulatta",
             sex="U",
             age="P8Y",
-            description="A simulated subject; species and age only say what the simulation is modelled on.",
+            description="A simulated subject; species and age are those that the simulation is modelled on.",
         ),
     )
     _add_electrodes(nwb, recording.lfp.shape[1])
@@ -123,7 +143,7 @@ def _add_behavior(nwb, recording):
     )
     drive = TimeSeries(
         name="drive",
-        description="The latent drive of each local population, as z-scores: what no experimenter can record.",
+        description="The latent drive of each local population, as z-scores, which cannot be recorded.",
         data=_compressed(recording.drive),
         unit="a.u.",
         **clock,
@@ -139,3 +159,6 @@ def _compressed(data):
 
     chunks = (min(_CHUNK, len(data)), data.shape[1])
     return H5DataIO(data, compression="gzip", compression_opts=1, shuffle=True, chunks=chunks)
+
+
+WRITER = LayoutWriter(layout=LAYOUT.name, write=write_sessions)

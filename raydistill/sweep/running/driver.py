@@ -16,9 +16,9 @@ from raydistill.config.fingerprint import fingerprint
 from raydistill.errors import DataError, RaydistillError
 from raydistill.evaluation.results import Results
 from raydistill.recordings.ingest import ingest
-from raydistill.recordings.manifest import Recording, Source
+from raydistill.recordings.recording import Recording
 from raydistill.simulation.simulate import generate_session, session_names
-from raydistill.simulation.writers.nwb import write_nwb
+from raydistill.simulation.writers.nwb import SOURCE, write_nwb
 from raydistill.store.store import Store
 from raydistill.sweep.answering.collect import collect, sweep_fingerprint, tracked
 from raydistill.sweep.answering.conclude import conclude
@@ -37,7 +37,6 @@ from raydistill.sweep.running.progress import Progress
 from raydistill.sweep.running.queue import Queue
 from raydistill.tracking.tracker import Tracker
 
-VELOCITY = "processing/behavior/BehavioralTimeSeries/velocity"
 MIRROR_S = 2.0  # between looks at the history of a pretraining that runs
 
 
@@ -132,7 +131,7 @@ def make_recordings(sweep: SweepConfig, runs: RunsFolder, store: str, progress: 
         Recording(
             name=session,
             path=folder / f"{session}.nwb",
-            source=Source(file=f"{session}.nwb", dataset="synthetic", behavior=VELOCITY),
+            source=SOURCE,
             config=sweep.recordings.ingest,
         )
         for session, _ in session_names(synthetic)

@@ -1,0 +1,40 @@
+"""The table of all layouts. To add one, write a reader with a `LAYOUT` and add it to `LAYOUTS`.
+
+The choices of the command line, the search of folders, the files that a manifest may name and the table in
+docs/datasets.md follow from it. `simulation/layouts.py` holds the writers of synthetic files under the same names.
+"""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from raydistill.errors import DataError
+from raydistill.recordings.raw import Raw
+from raydistill.recordings.readers import arrays, flint, gallego, makin, neurotask, nwb
+from raydistill.recordings.recording import Layout, RecordingSource
+from raydistill.recordings.remote import Remote
+
+LAYOUTS: dict[str, Layout] = {
+    reader.LAYOUT.name: reader.LAYOUT for reader in (makin, flint, gallego, neurotask, nwb, arrays)
+}
+"""Name -> layout. Messages and docs list the layouts in this order."""
+
+FOLDER_LAYOUTS = tuple(name for name, layout in LAYOUTS.items() if layout.find is not None)
+"""Names of the layouts that folders are searched for."""
+
+ENDINGS = {ending: layout for layout in LAYOUTS.values() for ending in layout.endings}
+"""Suffix of a file that a manifest may name -> its layout."""
+
+
+def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) -> AbstractContextManager[Raw]:
+    """The recording in `path`, read as `source` describes it; its files stay open inside the context.
+
+    Args:
+        bin_width_ms: width of the bins of the session to be made. Files with bins and separate trials are rebinned
+            to it, and gaps no longer than one bin are ignored.
+
+    Raises:
+        DataError: the file is missing, damaged, or not as `source` describes it.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    return LAYOUTS[source.layout].open(path, source, bin_width_ms)

@@ -1,0 +1,29 @@
+"""What the writer of synthetic files for one layout provides."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from raydistill.config.synthetic import SyntheticConfig
+from raydistill.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutWriter:
+    """How the sessions of a `SyntheticConfig` are written as files of one layout."""
+
+    layout: str
+    """A key of `recordings.layouts.LAYOUTS`."""
+    write: Callable[[SyntheticConfig, Path], Iterator[Path]]
+    """write(config, folder) writes every session and yields each file when it is complete."""
+    defaults: tuple[str, ...] = ()
+    """ "name=value" strings that replace defaults of `SyntheticConfig`, so that the sessions fit into the layout."""
+
+
+def check_fits(layout: str, what: str, count: int, limit: int) -> None:
+    """Raise ConfigError if there are more subjects or sessions (`what`) than the layout can hold."""
+    if count > limit:
+        raise ConfigError(
+            f"the layout {layout} holds up to {limit} {what}, but got {count}; "
+            "lower `subjects` or `sessions_per_subject` with --set"
+        )

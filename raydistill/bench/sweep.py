@@ -11,10 +11,12 @@ from tempfile import TemporaryDirectory
 
 from raydistill.bench import Report, versions
 from raydistill.sweep.answering.conclude import concluded
+from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.sweep import load_sweep
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.running.driver import How, run_sweep
-from raydistill.sweep.running.progress import Progress
+from raydistill.sweep.running.driver import run_sweep
+from raydistill.sweep.running.options import RunOptions
+from raydistill.sweep.running.progress import SweepProgress
 
 _SWEEP = """
 name: bench
@@ -50,14 +52,14 @@ def bench_sweep(
     with TemporaryDirectory(prefix="raydistill-bench-") as folder:
         file = Path(folder) / "bench.yaml"
         file.write_text(_SWEEP.format(per_subject=max(1, sessions // 2), seeds=list(range(seeds)), epochs=epochs))
-        sweep, runs = load_sweep(file), RunsFolder(Path(folder) / "runs")
+        sweep = OpenSweep(load_sweep(file), RunsFolder(Path(folder) / "runs"))
         say(f"a sweep of {2 * sessions * (seeds + 1)} jobs")
-        with Progress(runs) as progress:
-            run_sweep(sweep, runs, progress, How(device="cpu"))
-        cost = json.loads((runs.sweep_folder(sweep.name) / "cost.json").read_text())
+        with SweepProgress(sweep.runs) as progress:
+            run_sweep(sweep, progress, RunOptions(device="cpu"))
+        cost = json.loads((sweep.folder / "cost.json").read_text())
         say("the same again")
         started = time.monotonic()
-        if concluded(sweep, runs) is None:
+        if concluded(OpenSweep(sweep.config, sweep.runs)) is None:
             raise AssertionError("the sweep has something left to do")
         again_s = time.monotonic() - started
     jobs = sum(line["jobs"] for line in cost["lines"])

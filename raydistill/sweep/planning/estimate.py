@@ -1,22 +1,25 @@
-"""How long jobs will take: by the rates measured in this runs folder or, before any was, by counting."""
+"""How long jobs will take: from the rates measured in the runs folder, or from assumed ones before there are any."""
 
 from collections.abc import Mapping
 
 from raydistill.sweep.planning.job import Job
-from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.runs_folder import Rates, RunsFolder
 
-# Of one CPU core: 1.3e10 measured at a width of 64, 3.7e10 at 256. Small matrices do not fill it.
-ASSUMED_FLOPS_PER_S, HALF_OF_THEM_AT_WIDTH = 6e10, 230
-ASSUMED_S_PER_BIN = 1e-4  # of a job that trains nothing
+# Of one CPU core: 1.3e10 measured at a width of 64, 3.7e10 at 256. Small matrices do not use a core fully.
+ASSUMED_FLOPS_PER_S, HALF_SPEED_WIDTH = 6e10, 230
+ASSUMED_S_PER_BIN = 1e-4  # of a job that trains no network
 
 
-def work(job: Job, bins: Mapping[str, int]) -> float:
-    """Multiplications of the encoder: 6 a weight and bin, over all epochs; of a job that trains nothing, its bins.
+def work(job: Job, n_bins: Mapping[str, int]) -> float:
+    """The amount of work in a job, which is proportional to its run time.
+
+    For a training: floating-point operations of the encoder, 6 per weight and bin over all epochs, per worker.
+    For a job that trains no network: the number of its bins.
 
     Args:
-        bins: of each session.
+        n_bins: session -> number of bins.
     """
-    total = sum(bins[name] for name in job.spec["sessions"])
+    total = sum(n_bins[name] for name in job.spec["sessions"])
     if "training" not in job.spec:
         return float(total)
     width, layers = job.spec["model"]["width"], job.spec["model"]["layers"]
@@ -24,14 +27,14 @@ def work(job: Job, bins: Mapping[str, int]) -> float:
     return 6.0 * weights * total * job.spec["training"]["epochs"] / job.workers[1]
 
 
-def pace(job: Job, rates: Mapping[str, Mapping[str, float]]) -> float:
-    """Seconds a unit of work."""
+def pace(job: Job, rates: Rates) -> float:
+    """Seconds per unit of work."""
     if measured := rates.get(_kind(job)):
         return measured["seconds"] / measured["work"]
     if "training" not in job.spec:
         return ASSUMED_S_PER_BIN
     width = job.spec["model"]["width"]
-    return (width + HALF_OF_THEM_AT_WIDTH) / width / ASSUMED_FLOPS_PER_S
+    return (width + HALF_SPEED_WIDTH) / width / ASSUMED_FLOPS_PER_S
 
 
 def update_rates(runs: RunsFolder, job: Job, work_done: float, seconds: float) -> None:
@@ -43,7 +46,7 @@ def update_rates(runs: RunsFolder, job: Job, work_done: float, seconds: float) -
 
 
 def _kind(job: Job) -> str:
-    """Jobs that go at one pace."""
+    """A name that jobs with the same pace share."""
     if job.kind == "baseline":
         return job.spec["baseline"]
     if job.kind == "evaluate":

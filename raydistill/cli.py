@@ -40,6 +40,7 @@ def _set(example: str) -> Parameter:
     return Parameter(name="--set", help=text, negative="", show_default=False)
 
 
+SweepFile = Annotated[Path, Parameter(help="Sweep file (YAML).")]
 Runs = Annotated[Path, Parameter(help="Folder for jobs, results and MLflow runs.")]
 Address = Annotated[
     str | None, Parameter(help="Address of a Ray cluster. By default a local Ray is started, and stopped at the end.")
@@ -54,9 +55,10 @@ SearchOverrides = Annotated[tuple[str, ...], _set("trials=50")]
 SynthOverrides = Annotated[tuple[str, ...], _set("duration_s=60")]
 IngestOverrides = Annotated[tuple[str, ...], _set("ingest.bin_width_ms=20")]
 Only = Annotated[
-    tuple[str, ...], Parameter(help="A method, with what it starts from; may be given again.", negative="")
+    tuple[str, ...],
+    Parameter(help="Run only this method, and the jobs that it starts from; may be repeated.", negative=""),
 ]
-Sessions = Annotated[str, Parameter(help="Pattern of the sessions to run on, such as MonkeyI_*.")]
+Sessions = Annotated[str, Parameter(help="Run only sessions whose names match this pattern, such as MonkeyI_*.")]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
 
 RUNS = Path("runs")
@@ -64,7 +66,7 @@ RUNS = Path("runs")
 
 @app.command
 def sweep(
-    file: Path,
+    file: SweepFile,
     *,
     runs: Runs = RUNS,
     address: Address = None,
@@ -74,35 +76,44 @@ def sweep(
     fail_fast: Annotated[
         bool,
         Parameter(
-            help="End with the first failure; by default it stops only what depends on it.", negative="--keep-going"
+            help="Stop at the first failure. By default a failure stops only the jobs that depend on it.",
+            negative="--keep-going",
         ),
     ] = False,
-    max_hours: Annotated[float | None, Parameter(help="Stop after so many hours, as by Ctrl-C.")] = None,
+    max_hours: Annotated[
+        float | None, Parameter(help="Stop after this many hours, as if by Ctrl-C (finished jobs are kept).")
+    ] = None,
     set_: Overrides = (),
 ):
-    """Run what is missing of a sweep, then compare; the same command again goes on where it stopped."""
+    """Run the jobs of a sweep that are not done, then compare the methods. Run it again to continue after a stop."""
     from raydistill.sweep.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.terminal import render
     from raydistill.sweep.answering.conclude import concluded
+    from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.planning.runs_folder import RunsFolder
 
-    folder = RunsFolder(runs)
-    results = concluded(config, folder)
+    opened = OpenSweep(config, RunsFolder(runs))
+    results = concluded(opened)
     if results is None:
-        from raydistill.sweep.planning.plan import Choice
-        from raydistill.sweep.running.driver import How, run_sweep
-        from raydistill.sweep.running.progress import Progress
+        from raydistill.sweep.planning.selection import Selection
+        from raydistill.sweep.running.driver import run_sweep
+        from raydistill.sweep.running.options import RunOptions
+        from raydistill.sweep.running.progress import SweepProgress
 
-        how = How(
-            address=address, device=device, choice=Choice(only, sessions), fail_fast=fail_fast, max_hours=max_hours
+        options = RunOptions(
+            address=address,
+            device=device,
+            selection=Selection(only, sessions),
+            fail_fast=fail_fast,
+            max_hours=max_hours,
         )
-        with Progress(folder) as progress:
-            results = run_sweep(config, folder, progress, how)
+        with SweepProgress(opened.runs) as progress:
+            results = run_sweep(opened, progress, options)
     render(results, _console())
     print(
-        f"\nresults and figures   {runs / 'sweeps' / config.name}\n"
+        f"\nresults and figures   {opened.folder}\n"
         f"every job and curve   raydistill ui --runs {runs}\n"
         f"the numbers as JSON   raydistill results {file} --json",
         file=sys.stderr,
@@ -112,28 +123,26 @@ def sweep(
 
 @app.command
 def plan(
-    file: Path,
+    file: SweepFile,
     /,
-    *more: Path,
+    *more: Annotated[Path, Parameter(help="More sweep files; jobs that they share are counted once.")],
     runs: Runs = RUNS,
     only: Only = (),
     sessions: Sessions = "*",
     set_: Overrides = (),
     json_: AsJson = False,
 ):
-    """The jobs of a sweep, or of several together, each done, missing, stale or failed, and why. Starts nothing."""
+    """List the jobs of one or several sweeps: done, missing, stale or failed, and why. Nothing is run."""
+    from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.config.sweep import load_sweep
-    from raydistill.sweep.planning.plan import Choice, lines, narrow, together
-    from raydistill.sweep.planning.plan import plan as make_plan
+    from raydistill.sweep.planning.plan import lines, merged
     from raydistill.sweep.planning.runs_folder import RunsFolder
-    from raydistill.sweep.planning.sessions import known_entries, store_uri
+    from raydistill.sweep.planning.selection import Selection, narrow
 
-    folder, stores, plans = RunsFolder(runs), {}, []
-    for config in (load_sweep(each, set_) for each in (file, *more)):
-        uri = store_uri(config, folder)
-        stores[uri] = stores.get(uri) or known_entries(config, folder)  # a store that several share is read once
-        plans.append(narrow(make_plan(config, stores[uri], folder), Choice(only, sessions)))
-    planned = together(plans)
+    folder, selection = RunsFolder(runs), Selection(only, sessions)
+    catalogues: dict[str, list] = {}
+    sweeps = [OpenSweep(load_sweep(each, set_), folder, catalogues) for each in (file, *more)]
+    planned = merged([narrow(each.plan(), selection) for each in sweeps])
     if json_:
         print(json.dumps(planned.to_json(), indent=1))
     else:
@@ -155,13 +164,11 @@ def results(
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import to_csv
     from raydistill.evaluation.terminal import render
-    from raydistill.sweep.answering.collect import collect
-    from raydistill.sweep.planning.plan import plan as make_plan
+    from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.planning.runs_folder import RunsFolder
-    from raydistill.sweep.planning.sessions import known_entries
 
-    folder = RunsFolder(runs)
-    found = collect(config, make_plan(config, known_entries(config, folder), folder), folder)
+    opened = OpenSweep(config, RunsFolder(runs))
+    found = opened.collect(opened.plan())
     if json_:
         print(json.dumps(found.to_json(), indent=1))
     elif csv:
@@ -189,7 +196,7 @@ def report(file: Path, *, out: Path, runs: Runs = RUNS, set_: Overrides = ()):
 
 @app.command
 def search(
-    file: Path,
+    file: Annotated[Path, Parameter(help="Search file (YAML); it names the sweep file and the job.")],
     *,
     runs: Runs = RUNS,
     address: Address = None,
@@ -197,38 +204,41 @@ def search(
     set_: SearchOverrides = (),
     json_: AsJson = False,
 ):
-    """Search better values for a job by its validation folds; the same command again goes on where it stopped."""
+    """Search for better values of one job by its R² on the validation folds. Run it again to continue after a stop."""
     from raydistill.sweep.config.search import load_search
 
     config = load_search(file, set_)
     from raydistill.sweep.planning.runs_folder import RunsFolder
-    from raydistill.sweep.running.driver import How
-    from raydistill.sweep.running.progress import Progress
-    from raydistill.sweep.searching.driver import render, run_search
+    from raydistill.sweep.running.options import RunOptions
+    from raydistill.sweep.running.progress import SweepProgress
+    from raydistill.sweep.searching.driver import run_search
+    from raydistill.sweep.searching.result import render
 
     folder = RunsFolder(runs)
-    with Progress(folder) as progress:
-        found = run_search(config, file, folder, progress, How(address=address, device=device))
+    with SweepProgress(folder) as progress:
+        result = run_search(config, file, folder, progress, RunOptions(address=address, device=device))
     if json_:
-        print(json.dumps(found.to_json(), indent=1))
+        print(json.dumps(result.to_json(), indent=1))
     else:
-        render(found, _console())
+        render(result, _console())
 
 
 @app.command
 def run(
-    key: str,
+    key: Annotated[str, Parameter(help="Key of the job, or its beginning; `raydistill plan --json` lists the keys.")],
     *,
     runs: Runs = RUNS,
     address: Address = None,
-    device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: cpu.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: use the CPU.")] = "auto",
 ):
-    """One job of an earlier sweep, in the foreground, by its key or how that begins; to see why it failed."""
+    """Run one job of an earlier sweep in the foreground, for example to see why it failed. KEY may be a prefix."""
     from raydistill.sweep.planning.runs_folder import RunsFolder
-    from raydistill.sweep.running.driver import How, run_alone
+    from raydistill.sweep.running.driver import run_single_job
+    from raydistill.sweep.running.options import RunOptions
 
-    job = run_alone(RunsFolder(runs), key, How(address=address, device=device))
-    _say(f"{job.name} is done: {runs / 'jobs' / job.key}")
+    folder = RunsFolder(runs)
+    job = run_single_job(folder, key, RunOptions(address=address, device=device))
+    _say(f"{job.name} is done: {folder.job_folder(job.key)}")
 
 
 @app.command
@@ -399,9 +409,13 @@ def decode(
 
 
 @app.command
-def ui(*, runs: Runs = RUNS, port: int = 5000):
-    """The MLflow UI for this runs folder, on 127.0.0.1."""
-    from raydistill.tracking.tracker import serve
+def ui(
+    *,
+    runs: Runs = RUNS,
+    port: Annotated[int, Parameter(help="Port on 127.0.0.1.")] = 5000,
+):
+    """Serve the MLflow UI of a runs folder on 127.0.0.1 until Ctrl-C."""
+    from raydistill.tracking.server import serve
 
     serve(runs, port)
 

@@ -1,7 +1,6 @@
 """What this machine offers a sweep and what it lacks. Looks only: starts no Ray, writes nothing that stays."""
 
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
+
+from raydistill.errors import without_password
 
 GIB = 2**30
 ROOMY = {"memory": 4 * GIB, "disk": 5 * GIB}
@@ -156,5 +157,5 @@ def _runs_folder(runs: Path) -> Check:
 
 def _tracking(runs: Path) -> Check:
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
-        return Check("tracking", "ok", "MLFLOW_TRACKING_URI=" + re.sub(r"//[^/@]*@", "//", uri))
+        return Check("tracking", "ok", "MLFLOW_TRACKING_URI=" + without_password(uri))
     return Check("tracking", "ok", f"{runs.resolve() / 'mlflow.db'} (MLFLOW_TRACKING_URI is not set)")

@@ -4,6 +4,8 @@ A message names what was wrong, the value, what is allowed, and the way out. Eve
 RaydistillError is a surprise and keeps its traceback.
 """
 
+import re
+
 
 class RaydistillError(Exception):
     """Root of the tree: something in the input, not in the program, has to change."""
@@ -53,3 +55,8 @@ def suggest(word: str, known) -> str:
 def one_line(err: Exception) -> str:
     """The first line of an exception's message, with its type when there is none."""
     return (str(err).strip().splitlines() or [type(err).__name__])[0]
+
+
+def without_password(text: str) -> str:
+    """`text` with the user name and password removed from every address in it."""
+    return re.sub(r"//[^/?#\s]*@", "//", text)

@@ -50,10 +50,12 @@ CONFINED = {
         "training/distributed.py",
         "sweep/running/driver.py",
         "sweep/running/fanout.py",
+        "sweep/running/jobs.py",
+        "sweep/running/recordings.py",
         "sweep/searching/trials.py",
     ),
     "mlflow": ("tracking/",),
-    "optuna": ("sweep/searching/trials.py",),
+    "optuna": ("sweep/searching/",),
     "pynwb": ("recordings/", "simulation/", "decode/nwb_export.py"),
     "matplotlib": ("evaluation/figures/",),
 }

@@ -1,6 +1,6 @@
-"""`bench sweep`: a sweep of many small jobs on single sessions, and the same sweep again when all jobs are done.
+"""`bench sweep`: many small jobs on single sessions, as a sweep runs them, and the same sweep with nothing left to do.
 
-The jobs themselves are so short that the overhead per job is what is measured.
+The jobs are too short for their own time to matter: what is measured is what a job costs besides.
 """
 
 import json
@@ -11,10 +11,12 @@ from tempfile import TemporaryDirectory
 
 from raydistill.bench import Report, versions
 from raydistill.sweep.answering.conclude import concluded
+from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.sweep import load_sweep
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.running.driver import How, run_sweep
-from raydistill.sweep.running.progress import Progress
+from raydistill.sweep.running.driver import run_sweep
+from raydistill.sweep.running.options import RunOptions
+from raydistill.sweep.running.progress import SweepProgress
 
 _SWEEP = """
 name: bench
@@ -44,21 +46,20 @@ def bench_sweep(
 ) -> Report:
     """One run of 2 x sessions x seeds trainings and 2 x sessions baselines in a temporary folder.
 
-    `own_s_per_job`: mean time of a job in its process. `overhead_s_per_job`: the further time per job for which a core
-    is taken. `busy_share`: CPU utilisation of this machine from the first job to the last. `again_s`: time of the same
-    sweep when all jobs are done.
+    `own_s_per_job`: in a job's own process, on the mean. `overhead_s_per_job`: for how long it held its place besides.
+    `busy_share`: of this machine's cores from the first job to the last. `again_s`: the same sweep, all jobs done.
     """
     with TemporaryDirectory(prefix="raydistill-bench-") as folder:
         file = Path(folder) / "bench.yaml"
         file.write_text(_SWEEP.format(per_subject=max(1, sessions // 2), seeds=list(range(seeds)), epochs=epochs))
-        sweep, runs = load_sweep(file), RunsFolder(Path(folder) / "runs")
+        sweep = OpenSweep(load_sweep(file), RunsFolder(Path(folder) / "runs"))
         say(f"a sweep of {2 * sessions * (seeds + 1)} jobs")
-        with Progress(runs) as progress:
-            run_sweep(sweep, runs, progress, How(device="cpu"))
-        cost = json.loads((runs.sweep_folder(sweep.name) / "cost.json").read_text())
+        with SweepProgress(sweep.runs) as progress:
+            run_sweep(sweep, progress, RunOptions(device="cpu"))
+        cost = json.loads((sweep.folder / "cost.json").read_text())
         say("the same sweep again")
         started = time.monotonic()
-        if concluded(sweep, runs) is None:
+        if concluded(OpenSweep(sweep.config, sweep.runs)) is None:
             raise AssertionError("the sweep has something left to do")
         again_s = time.monotonic() - started
     jobs = sum(line["jobs"] for line in cost["lines"])

@@ -14,7 +14,7 @@ from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from raydistill.errors import ConfigError, DataError
+from raydistill.errors import ConfigError, DataError, without_password
 
 SCHEMES = ("http", "https", "s3")
 _BLOCK = 1 << 20
@@ -35,7 +35,7 @@ class Remote:
     def __str__(self) -> str:
         """The URI without what may be secret: a password, or the signature of a presigned one."""
         parts = urlsplit(self.uri)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return without_password(f"{parts.scheme}://{parts.netloc}{parts.path}")
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ def test_failing_teacher_stops_its_students_and_nothing_else(finished_sweep, tmp
     key = jobs["teacher/S1_02/seed0"]["key"]
     log = folder / "runs" / "jobs" / key / "error.log"
     assert "TrainingError" in log.read_text()
-    assert f"alone: raydistill run {key[:12]} --runs " in done.stderr
+    assert f"to run only this job: raydistill run {key[:12]} --runs " in done.stderr
     alone = raydistill("run", key[:12], cwd=folder, check=2)
     assert "lower `learning_rate`" in alone.stderr and "Traceback" not in alone.stderr
     assert len(results["failed"]) == 4 and {s["method"] for s in results["scores"]} == {"SS-LFP"}

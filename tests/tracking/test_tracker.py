@@ -15,7 +15,9 @@ import pytest
 from mlflow import MlflowClient
 
 from raydistill.errors import RaydistillError
-from raydistill.tracking.tracker import CAUSE, FIRST_RUN, JOB, TrackedJob, Tracker, serve
+from raydistill.tracking.job import TrackedJob
+from raydistill.tracking.server import serve
+from raydistill.tracking.tracker import CAUSE, FIRST_RUN, JOB, Tracker
 
 FINGERPRINT = "f" * 64
 EPOCHS = 40
@@ -285,7 +287,8 @@ def test_serve_answers_takes_a_sweep_over_http_and_ends_on_interrupt(runs, track
     local = tracker.job(a_job(sweep))
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    code = "import sys; from raydistill.tracking.tracker import serve; serve(sys.argv[1], int(sys.argv[2]))"
+    code = "import sys, pathlib; from raydistill.tracking.server import serve; "
+    code += "serve(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
     ui = subprocess.Popen([sys.executable, "-c", code, str(runs), str(port)], stderr=(tmp_path / "log").open("w"))
     try:
         wait_for(lambda: get(f"{address}/health") == b"OK", ui)

@@ -1,4 +1,4 @@
-"""From job folders to results: scores, comparisons and failures of a plan, and what MLflow shows of it."""
+"""From job folders to results: scores, comparisons and failures of a plan, and what MLflow shows of each job."""
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.comparisons import compare_all
@@ -10,24 +10,22 @@ from raydistill.sweep.planning.job import DONE, FAILED, Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.spec import spec_to_json
-from raydistill.tracking.tracker import TrackedJob
+from raydistill.tracking.job import TrackedJob
 from raydistill.training.history import read_history
 
 
 def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
-    """Scores of the finished jobs in the order of the sweep's methods, and the comparisons drawn from them."""
-    scores, baselines, failed = [], [], []
+    """Scores of the finished jobs in the order of the sweep's methods, and the comparisons of these scores."""
+    scores: list[Score] = []
+    baselines: list[Score] = []
+    failed: list[Failure] = []
     order = {method: i for i, method in enumerate(sweep.methods)}
-    for planned in sorted(plan.planned, key=lambda p: order.get(p.job.method, len(order))):
+    for planned in sorted(plan.planned, key=lambda p: order.get(p.job.method or "", len(order))):
         job = planned.job
         if planned.state == FAILED:
             failed.append(Failure(job.key, job.session, planned.reason))
         elif planned.state == DONE and job.method:
-            metrics = runs.metrics(job.key)
-            found = Score(
-                job.method, job.session, job.subject, job.seed, metrics["r2"], job.key, metrics["r2_per_axis"]
-            )
-            (baselines if job.kind == "baseline" else scores).append(found)
+            (baselines if job.kind == "baseline" else scores).append(_score(job, runs.metrics(job.key)))
     aligned, notes = alignments(sweep, scores, runs)
     return Results(
         protocol=plan.protocol,
@@ -42,7 +40,7 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
 
 
 def sweep_fingerprint(plan: Plan) -> str:
-    """The identity of a sweep's question: that of its jobs."""
+    """The identity of a sweep: a hash of its jobs' keys."""
     return fingerprint(sorted(job.key for job in plan.jobs))
 
 
@@ -62,7 +60,7 @@ def _flat(tree: dict, prefix: str = "") -> dict:
 
 
 def tracked(job: Job, runs: RunsFolder, protocol: str, done: bool) -> TrackedJob:
-    """A job as MLflow shows it: few parameters with constant names, tags to search by, curves and figures."""
+    """A job for MLflow: few parameters with constant names, tags to search by, curves and final metrics."""
     folder = runs.job_folder(job.key)
     metrics = runs.metrics(job.key) if done else {}
     plain = spec_to_json(job.spec)
@@ -82,3 +80,8 @@ def tracked(job: Job, runs: RunsFolder, protocol: str, done: bool) -> TrackedJob
         sessions=job.spec.sessions,
         artifacts=[folder / "job.json"] if (folder / "job.json").exists() else [],
     )
+
+
+def _score(job: Job, metrics: dict) -> Score:
+    assert job.method and job.session and job.subject, "a method is scored on one session"
+    return Score(job.method, job.session, job.subject, job.seed, metrics["r2"], job.key, metrics["r2_per_axis"])

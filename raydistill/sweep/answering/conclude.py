@@ -1,4 +1,4 @@
-"""The end of a sweep: figures and documents in the runs folder and in MLflow, and a note that they are made."""
+"""The end of a sweep: its figures and documents in the runs folder and in MLflow, and a note that they are complete."""
 
 import json
 from pathlib import Path
@@ -6,64 +6,59 @@ from pathlib import Path
 from raydistill.config.fingerprint import canonical
 from raydistill.evaluation.results import Results, method_table
 from raydistill.files import write_json
-from raydistill.store.store import Store
-from raydistill.sweep.answering.collect import collect, sweep_fingerprint
+from raydistill.sweep.answering.collect import sweep_fingerprint
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.draw import draw
-from raydistill.sweep.config.sweep import SweepConfig
-from raydistill.sweep.planning.plan import Plan, plan
-from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.planning.sessions import missing_recordings, store_uri
-from raydistill.tracking.tracker import Tracker, is_tracked
+from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.planning.plan import Plan
+from raydistill.tracking.location import is_tracked
+from raydistill.tracking.tracker import Tracker
 
 
-def conclude(
-    sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, tracker: Tracker, cost: Cost | None
-) -> None:
-    """Draw the figures, tell MLflow, and note it, so that the same sweep has nothing left to do.
+def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, cost: Cost | None) -> None:
+    """Write the results and figures, log them to MLflow, and note that the same sweep has nothing left to do.
 
     Args:
-        cost: of the jobs that were run just now, if any were.
+        cost: of the jobs that were just run; None if none were.
     """
-    folder = runs.sweep_folder(sweep.name)
-    folder.mkdir(parents=True, exist_ok=True)
+    sweep.folder.mkdir(parents=True, exist_ok=True)
     documents = {"sweep_results.json": results.to_json()}
-    write_json(folder / "results.json", results.to_json())
+    write_json(sweep.folder / "results.json", results.to_json())
     if cost:
         documents["cost.json"] = cost.to_json()
-        write_json(folder / "cost.json", cost.to_json())
+        write_json(sweep.folder / "cost.json", cost.to_json())
     tracker.finish(
         table=_table(results),
         documents=documents,
-        figures=draw(sweep, planned, runs, results, folder),
+        figures=draw(sweep.config, plan, sweep.runs, results, sweep.folder),
         metrics=_summary(results),
         status="FAILED" if results.failed else "FINISHED",
     )
-    write_json(_note(sweep, runs), _answer(sweep, planned))
+    write_json(_note(sweep), _identity(sweep, plan))
 
 
-def concluded(sweep: SweepConfig, runs: RunsFolder) -> Results | None:
-    """The results of a sweep that has nothing left to do; None where it has."""
-    note = _note(sweep, runs)
-    if missing_recordings(sweep, runs) or not note.exists() or not is_tracked(runs.path):
+def concluded(sweep: OpenSweep) -> Results | None:
+    """The results of a sweep that has nothing left to do; None if it has."""
+    note = _note(sweep)
+    if sweep.lacks_recordings or not note.exists() or not is_tracked(sweep.runs.path):
         return None
-    found = plan(sweep, Store(store_uri(sweep, runs)).entries(), runs)
-    if found.todo or json.loads(note.read_text()) != _answer(sweep, found):
+    plan = sweep.plan()
+    if plan.todo or json.loads(note.read_text()) != _identity(sweep, plan):
         return None
-    return collect(sweep, found, runs)
+    return sweep.collect(plan)
 
 
-def _note(sweep: SweepConfig, runs: RunsFolder) -> Path:
-    return runs.sweep_folder(sweep.name) / "concluded.json"
+def _note(sweep: OpenSweep) -> Path:
+    return sweep.folder / "concluded.json"
 
 
-def _answer(sweep: SweepConfig, planned: Plan) -> dict:
-    """What figures, tables and MLflow were last made from."""
+def _identity(sweep: OpenSweep, plan: Plan) -> dict:
+    """Everything that figures, tables and MLflow runs depend on."""
     return {
-        "jobs": sweep_fingerprint(planned),
-        "methods": canonical(sweep.methods),
-        "panels": canonical(planned.panels),
-        "align": canonical(sweep.align),
+        "jobs": sweep_fingerprint(plan),
+        "methods": canonical(sweep.config.methods),
+        "panels": canonical(plan.panels),
+        "align": canonical(sweep.config.align),
     }
 
 
@@ -74,7 +69,9 @@ def _table(results: Results) -> dict[str, list]:
 
 
 def _summary(results: Results) -> dict[str, float]:
-    """Mean R² of every method and the p of every comparison, as metrics of the sweep's own run."""
-    means = {f"mean_r2/{row.method}": row.mean for row in method_table(results)}
-    of = lambda c: f"{c.figure}/" if c.figure else ""  # noqa: E731
-    return means | {f"p/{of(c)}{c.better} over {c.worse}": c.test.p for c in results.comparisons}
+    """Mean R² of every method and the p value of every comparison, as metrics of the sweep's own run."""
+    metrics = {f"mean_r2/{row.method}": row.mean for row in method_table(results)}
+    for c in results.comparisons:
+        figure = f"{c.figure}/" if c.figure else ""
+        metrics[f"p/{figure}{c.better} over {c.worse}"] = c.test.p
+    return metrics

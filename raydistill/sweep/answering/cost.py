@@ -1,30 +1,35 @@
-"""What a run of a sweep took, and how it is told."""
+"""What a run of a sweep cost: wall time, CPU utilisation, overhead per job and memory."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(slots=True)
-class Line:
-    """The jobs of one line of the sweep file that were run."""
+class LineCost:
+    """The jobs that were run of one line of the sweep file."""
 
     name: str
+    """Name of the line under `jobs`."""
     jobs: int = 0
     seconds: float = 0.0
-    """In their own processes, all jobs together."""
+    """In the jobs' own processes, summed over the jobs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """Of one run of a sweep, from its first job to its last. What is of one machine is None where others ran jobs."""
+    """Of one run of a sweep, from its first job to its last.
+
+    Values that describe a single machine are None if jobs ran on several.
+    """
 
     wall_s: float
     busy_share: float | None
-    """Of this machine's cores, whatever kept them busy."""
+    """Utilisation of this machine's cores, from 0 to 1, including other processes."""
     overhead_s_per_job: float | None
-    """Of a job on one session: the time that it held its place, less the time in its own process; None without any."""
+    """Mean over the jobs on one session: the time that a job occupied its slot, minus the time in its own process.
+    None if no such job was run."""
     peak_memory_gb: float | None
-    """Of this machine above what was in use at first, as looked at whenever a job ended."""
-    lines: tuple[Line, ...]
+    """Of this machine, above the memory in use at the start; measured whenever a job ended."""
+    lines: tuple[LineCost, ...]
 
     def to_json(self) -> dict:
         return asdict(self)
@@ -33,17 +38,18 @@ class Cost:
 def in_words(cost: Cost) -> str:
     """One line for the terminal."""
     jobs = sum(line.jobs for line in cost.lines)
-    told = [f"{jobs} job{'s' if jobs != 1 else ''} in {duration(cost.wall_s)}"]
+    parts = [f"{jobs} job{'s' if jobs != 1 else ''} in {duration(cost.wall_s)}"]
     if cost.busy_share is not None:
-        told.append(f"cores {cost.busy_share:.0%} busy")
+        parts.append(f"CPU utilisation {cost.busy_share:.0%}")
     if cost.overhead_s_per_job is not None:
-        told.append(f"{cost.overhead_s_per_job:.2f} s a job besides its own work")
+        parts.append(f"{cost.overhead_s_per_job:.2f} s overhead per job")
     if cost.peak_memory_gb is not None:
-        told.append(f"{cost.peak_memory_gb:.1f} GB of memory")
-    return ", ".join(told)
+        parts.append(f"{cost.peak_memory_gb:.1f} GB of memory")
+    return ", ".join(parts)
 
 
 def duration(seconds: float) -> str:
+    """A time in its two largest units, such as 2 h 1 min."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -11,14 +11,14 @@ from raydistill.errors import RaydistillError
 from raydistill.evaluation.report import Background, Line, Picture, html
 from raydistill.files import write_atomically
 from raydistill.store.catalogue import Entry
-from raydistill.sweep.answering.collect import collect, sweep_fingerprint
+from raydistill.sweep.answering.collect import sweep_fingerprint
 from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.answering.draw import CAPTIONS, draw
+from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.sweep import SweepConfig, read_sweep
 from raydistill.sweep.planning.job import DONE
-from raydistill.sweep.planning.plan import Plan, plan
+from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.planning.sessions import known_entries
 
 
 def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], runs: RunsFolder, out: Path) -> None:
@@ -29,9 +29,9 @@ def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], run
     Raises:
         RaydistillError: nothing is done yet.
     """
-    entries = known_entries(sweep, runs)
-    planned = plan(sweep, entries, runs)
-    results = collect(sweep, planned, runs)
+    opened = OpenSweep(sweep, runs)
+    entries, planned = opened.entries, opened.plan()
+    results = opened.collect(planned)
     if not results.scores and not results.baselines and not results.failed:
         raise RaydistillError(f"no job of {sweep.name} is done in {runs}; run `raydistill sweep {path}` first")
     folder = runs.sweep_folder(sweep.name)

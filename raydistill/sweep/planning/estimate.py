@@ -1,38 +1,41 @@
-"""How long jobs will take: by the rates measured in this runs folder or, before any was, by counting."""
+"""How long jobs will take: from the rates measured in the runs folder, or from assumed ones before there are any."""
 
 from collections.abc import Mapping
 
 from raydistill.models.families import FAMILIES
 from raydistill.sweep.planning.job import Job
-from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.runs_folder import Rates, RunsFolder
 from raydistill.sweep.planning.spec import BaselineSpec, TrainingSpec
 
-# Of one CPU core: 1.3e10 measured at a width of 64, 3.7e10 at 256. Small matrices do not fill it.
-ASSUMED_FLOPS_PER_S, HALF_OF_THEM_AT_WIDTH = 6e10, 230
-ASSUMED_S_PER_BIN = 1e-4  # of a job that trains nothing
+# Of one CPU core: 1.3e10 measured at a width of 64, 3.7e10 at 256. Small matrices do not use a core fully.
+ASSUMED_FLOPS_PER_S, HALF_SPEED_WIDTH = 6e10, 230
+ASSUMED_S_PER_BIN = 1e-4  # of a job that trains no network
 
 
-def work(job: Job, bins: Mapping[str, int]) -> float:
-    """Multiplications of a training: 6 per weight and bin, over all epochs; of a job that trains nothing, its bins.
+def work(job: Job, n_bins: Mapping[str, int]) -> float:
+    """The amount of work in a job, which is proportional to its run time.
+
+    For a training: floating-point operations, 6 per weight and bin over all epochs, per worker.
+    For a job that trains no network: the number of its bins.
 
     Args:
-        bins: of each session.
+        n_bins: session -> number of bins.
     """
-    total = sum(bins[name] for name in job.spec.sessions)
+    total = sum(n_bins[name] for name in job.spec.sessions)
     if not isinstance(job.spec, TrainingSpec):
         return float(total)
     weights = FAMILIES[job.spec.family].parameters(job.spec.model, patches=0)
     return 6.0 * weights * total * job.spec.recipe.epochs / job.workers[1]
 
 
-def pace(job: Job, rates: Mapping[str, Mapping[str, float]]) -> float:
+def pace(job: Job, rates: Rates) -> float:
     """Seconds per unit of work."""
     if measured := rates.get(_kind(job)):
         return measured["seconds"] / measured["work"]
     if not isinstance(job.spec, TrainingSpec):
         return ASSUMED_S_PER_BIN
     width = job.spec.model.width
-    return (width + HALF_OF_THEM_AT_WIDTH) / width / ASSUMED_FLOPS_PER_S
+    return (width + HALF_SPEED_WIDTH) / width / ASSUMED_FLOPS_PER_S
 
 
 def update_rates(runs: RunsFolder, job: Job, work_done: float, seconds: float) -> None:
@@ -44,7 +47,7 @@ def update_rates(runs: RunsFolder, job: Job, work_done: float, seconds: float) -
 
 
 def _kind(job: Job) -> str:
-    """Name shared by jobs of about the same speed."""
+    """A name that jobs with the same pace share."""
     match job.spec:
         case BaselineSpec():
             return job.spec.baseline

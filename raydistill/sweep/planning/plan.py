@@ -1,11 +1,9 @@
-"""Planning: configuration and store catalogue in, jobs out, each with its state. Starts nothing."""
+"""The plan of a sweep: its jobs, each with its state in the runs folder. Planning starts nothing."""
 
 import dataclasses
-import fnmatch
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from raydistill.errors import ConfigError, suggest
 from raydistill.papers.crossmodal import GROUPS, paper_group
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
@@ -18,27 +16,34 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A job and how it stands."""
+    """A job and its state."""
 
     job: Job
-    state: str
-    reason: str
-    estimated_s: float
     work: float
-    """What the estimate is made from."""
+    """Amount of work, in the unit of `estimate.work`."""
     parameters: int | None = None
-    """Of the model that it trains."""
+    """Of the model that the job trains; None for a job that trains none."""
+    state: str = MISSING
+    """One of STATES."""
+    reason: str = ""
+    """Why the job is in this state; empty for a finished job."""
+    estimated_s: float = 0.0
+    """Expected run time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The jobs of a sweep, sources before what starts from them."""
+    """The jobs of a sweep, each after the jobs that it starts from."""
 
+    sweep: str
+    """Name of the sweep."""
     protocol: str
-    planned: tuple[Planned, ...] = field(default_factory=tuple)
+    """Protocol of the splits, such as corrected."""
+    planned: tuple[Planned, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a reader of the results should know, such as sessions of the paper that are not there."""
+    """What a reader of the results should know, such as how many of the paper's sessions the store lacks."""
     panels: tuple[Panel, ...] = (WHOLE,)
+    """The figures that the sweep answers, with their sessions and comparisons."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -46,13 +51,36 @@ class Plan:
 
     @property
     def todo(self) -> list[Planned]:
+        """The jobs that are not done."""
         return [p for p in self.planned if p.state != DONE]
 
+    def refreshed(self, runs: RunsFolder) -> "Plan":
+        """The same jobs with their present states and estimates."""
+        keys_before, rates = runs.last_keys(self.sweep), runs.rates()
+        planned: dict[str, Planned] = {}
+        for p in self.planned:
+            state, reason = runs.state(p.job, keys_before.get(p.job.name))
+            if state == DONE and (problem := _problem_with_sources(p.job, planned, runs)):
+                state, reason = MISSING, problem
+            estimated_s = round(p.work * pace(p.job, rates), 1)
+            planned[p.job.key] = dataclasses.replace(p, state=state, reason=reason, estimated_s=estimated_s)
+        return dataclasses.replace(self, planned=tuple(planned.values()))
+
+    def closure(self, keys: Iterable[str]) -> "Plan":
+        """The part of the plan with these jobs and all jobs that they start from, directly or not."""
+        jobs, needed, waiting = {job.key: job for job in self.jobs}, set(), list(keys)
+        while waiting:
+            key = waiting.pop()
+            if key not in needed:
+                needed.add(key)
+                waiting += jobs[key].depends_on
+        return dataclasses.replace(self, planned=tuple(p for p in self.planned if p.job.key in needed))
+
     def to_json(self) -> dict:
-        """The shape that `plan --json` promises."""
-        shown = ("key", "name", "kind", "method", "session", "seed")
+        """The documented shape of `plan --json`."""
+        fields = ("key", "name", "kind", "method", "session", "seed")
         jobs = [
-            {name: getattr(p.job, name) for name in shown}
+            {name: getattr(p.job, name) for name in fields}
             | {"state": p.state, "reason": p.reason, "depends_on": list(p.job.depends_on), "estimated_s": p.estimated_s}
             | ({} if p.parameters is None else {"parameters": p.parameters})
             for p in self.planned
@@ -61,106 +89,82 @@ class Plan:
 
 
 def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder) -> Plan:
-    """The jobs that answer the sweep over these sessions, and which of them the runs folder already holds."""
-    jobs = expand(sweep, entries)
-    sizes, known = {e.session: e.n_bins for e in entries}, {e.session: e for e in entries}
-    before, rates = runs.last_keys(sweep.name), runs.rates()
-    planned, todo = [], set()
-    names = {job.key: job.name for job in jobs}
-    for job in jobs:
-        state, reason = runs.state(job, before.get(job.name))
-        if state == DONE and (again := next((key for key in job.depends_on if key in todo), None)):
-            state, reason = (
-                MISSING,
-                f"depends on {names[again]}, which will be rerun; kept if its weights are unchanged",
-            )
-        elif state == DONE and (changed := runs.changed_source(job)):
-            state, reason = MISSING, f"{names[changed]} was rerun and its weights changed"
-        if state != DONE:
-            todo.add(job.key)
-        size = parameters(job, [known[s] for s in job.spec.sessions]) if job.trains else None
-        needs = work(job, sizes)
-        seconds = round(needs * pace(job, rates), 1)
-        made = Planned(job=job, state=state, reason=reason, estimated_s=seconds, work=needs, parameters=size)
-        planned.append(made)
-    read = {job.session for job in jobs}
-    protocols = sorted({e.protocol for e in entries if e.session in read})
-    return Plan(" and ".join(protocols), tuple(planned), _missing_of_paper(sweep, entries), _panels(sweep, entries))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Part of a sweep: what is needed for some methods, on some sessions."""
-
-    methods: tuple[str, ...] = ()
-    """None: all."""
-    sessions: str = "*"
-    """Pattern of session names, such as MonkeyI_*."""
-
-
-EVERYTHING = Choice()
-
-
-def narrow(whole: Plan, choice: Choice) -> Plan:
-    """The jobs of a choice, and those that they start from.
+    """The jobs of a sweep over these sessions, with their states.
 
     Raises:
-        ConfigError: there is no such method, or no session of that pattern.
+        ConfigError: the sweep does not fit the sessions.
     """
-    known = {p.job.method for p in whole.planned if p.job.method}
-    for method in choice.methods:
-        if method not in known:
-            raise ConfigError(f'--only: there is no method "{method}"{suggest(method, known)}')
-    chosen = [
-        p.job
-        for p in whole.planned
-        if p.job.session
-        and (not choice.methods or p.job.method in choice.methods)
-        and fnmatch.fnmatchcase(p.job.session, choice.sessions)
-    ]
-    if not chosen:
-        known = {p.job.session for p in whole.planned if p.job.session}
-        raise ConfigError(f'--sessions: none is called "{choice.sessions}"{suggest(choice.sessions, known)}')
-    return closure(whole, [job.key for job in chosen])
+    by_session = {e.session: e for e in entries}
+    n_bins = {e.session: e.n_bins for e in entries}
+    jobs = expand(sweep, entries)
+    planned = tuple(
+        Planned(
+            job=job,
+            work=work(job, n_bins),
+            parameters=parameters(job, [by_session[s] for s in job.spec.sessions]) if job.trains else None,
+        )
+        for job in jobs
+    )
+    read = {job.session for job in jobs}
+    return Plan(
+        sweep=sweep.name,
+        protocol=" and ".join(sorted({e.protocol for e in entries if e.session in read})),
+        planned=planned,
+        notes=_missing_of_paper(sweep, entries),
+        panels=_panels(sweep, entries),
+    ).refreshed(runs)
 
 
-def together(plans: list[Plan]) -> Plan:
-    """The jobs of several sweeps, those that they share once."""
+def merged(plans: list[Plan]) -> Plan:
+    """The jobs of several sweeps; a job that several of them share appears once."""
     if len(plans) == 1:
         return plans[0]
-    jobs = {p.job.key: p for each in plans for p in each.planned}
+    planned = {p.job.key: p for plan in plans for p in plan.planned}
     return Plan(
-        protocol=" and ".join(dict.fromkeys(each.protocol for each in plans)),
-        planned=tuple(jobs.values()),
-        notes=tuple(dict.fromkeys(note for each in plans for note in each.notes)),
+        sweep=" and ".join(plan.sweep for plan in plans),
+        protocol=" and ".join(dict.fromkeys(plan.protocol for plan in plans)),
+        planned=tuple(planned.values()),
+        notes=tuple(dict.fromkeys(note for plan in plans for note in plan.notes)),
     )
 
 
-def closure(whole: Plan, keys: Iterable[str]) -> Plan:
-    """These jobs, and all that they start from."""
-    jobs, needed, waiting = {p.job.key: p.job for p in whole.planned}, set(), list(keys)
-    while waiting:
-        key = waiting.pop()
-        if key not in needed:
-            needed.add(key)
-            waiting += jobs[key].depends_on
-    return dataclasses.replace(whole, planned=tuple(p for p in whole.planned if p.job.key in needed))
+def lines(plan: Plan) -> list[str]:
+    """One line per job, then the notes, the counts and the expected time of the jobs to run."""
+    width = max((len(p.job.name) for p in plan.planned), default=0)
+    table = [f"{'job':<{width}}  {'state':<7}  {'key':<12}  reason"]
+    table += [f"{p.job.name:<{width}}  {p.state:<7}  {p.job.key[:12]}  {p.reason}".rstrip() for p in plan.planned]
+    counts = ", ".join(f"{n} {state}" for state, n in plan.to_json()["counts"].items() if n)
+    seconds = sum(p.estimated_s for p in plan.todo)
+    return [*table, *plan.notes, f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run"]
 
 
-def _panels(sweep, entries):
-    """What the figures show that the sweep names; where it names none, all of it."""
+def _problem_with_sources(job: Job, planned: Mapping[str, Planned], runs: RunsFolder) -> str:
+    """Why a finished job has to be checked or run again because of the jobs that it started from; or "".
+
+    Args:
+        planned: key -> the jobs that come before it, with their present states.
+    """
+    for key in job.depends_on:
+        if planned[key].state != DONE:
+            return f"depends on {planned[key].job.name}, which will be rerun; kept if its weights are unchanged"
+    changed = runs.changed_source(job)
+    return f"{planned[changed].job.name} was rerun and its weights changed" if changed else ""
+
+
+def _panels(sweep: SweepConfig, entries: list[Entry]) -> tuple[Panel, ...]:
+    """The figures that the sweep answers; if it names none, one panel with all of its sessions."""
     if not sweep.answers:
         return (Panel(pairs=tuple(pairs(sweep.compare))),)
-    made = []
+    panels = []
     for figure in sweep.answers:
         answer = sweep.answer(figure)
-        shown = frozenset(e.session for e in select(sweep, answer.on, entries))
-        made.append(Panel(figure=figure, sessions=shown, pairs=tuple(pairs(answer.compare)), called=answer.called))
-    return tuple(made)
+        sessions = frozenset(e.session for e in select(sweep, answer.on, entries))
+        panels.append(Panel(figure=figure, sessions=sessions, pairs=tuple(pairs(answer.compare)), called=answer.called))
+    return tuple(panels)
 
 
-def _missing_of_paper(sweep, entries):
-    """A line for each group of the paper that the store does not hold as a whole."""
+def _missing_of_paper(sweep: SweepConfig, entries: list[Entry]) -> tuple[str, ...]:
+    """One line per group of the paper of which the store lacks sessions."""
     named = {name: group.named for name, group in sweep.sessions.items() if group.named}
     counts = {group: len(paper_group(group, entries)) for group in named.values()}
     return tuple(
@@ -168,14 +172,3 @@ def _missing_of_paper(sweep, entries):
         for name, group in named.items()
         if counts[group] < GROUPS[group]
     )
-
-
-def lines(plan: Plan) -> list[str]:
-    """A line a job, then the counts and the time that the missing ones will take."""
-    width = max((len(p.job.name) for p in plan.planned), default=0)
-    made = [f"{'job':<{width}}  {'state':<7}  {'key':<12}  reason"]
-    made += [f"{p.job.name:<{width}}  {p.state:<7}  {p.job.key[:12]}  {p.reason}".rstrip() for p in plan.planned]
-    counts = ", ".join(f"{n} {state}" for state, n in plan.to_json()["counts"].items() if n)
-    seconds = sum(p.estimated_s for p in plan.todo)
-    made += plan.notes
-    return [*made, f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run"]

@@ -1,6 +1,7 @@
-"""The fan-out: per-session jobs through one Ray Tune run, in worker processes that are reused from job to job."""
+"""The fan-out: jobs on one session through one Ray Tune run, in worker processes that are reused from job to job."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import ray
@@ -12,92 +13,110 @@ from raydistill.cluster import cores
 from raydistill.errors import RaydistillError
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.execute import JobContext, run_session_job
-from raydistill.sweep.running.failures import cause, keep_log
+from raydistill.sweep.running.failures import cause, log_text
 from raydistill.sweep.running.queue import Queue
 
-LOST_WORKERS = 3
-"""Times that a job is taken up again after its process died, which is no fault of its own."""
+MAX_LOST_WORKERS = 3
+"""How many times a job is started again after its process died, which need not be the job's fault."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Of one job."""
+    """What one job occupies."""
 
     cpus: int = 1
     """Threads."""
     gpu: float = 0.25
-    """Share of a GPU, and of its memory, where there is one."""
+    """Share of a GPU and of its memory; used if jobs run on GPUs."""
 
 
-def fan_out(queue: Queue, context: JobContext, resources: Resources, succeed, fail) -> None:
-    """Run the queue until nothing in it can start.
+def fan_out(
+    queue: Queue,
+    context: JobContext,
+    resources: Resources,
+    succeed: Callable[[Job], None],
+    fail: Callable[[Job, str], None],
+) -> None:
+    """Run the jobs on one session until no more of them can start.
 
     Args:
         succeed: called with every job that is done.
-        fail: called with every job that is not, and why.
+        fail: called with every job that failed and the cause.
     Raises:
-        KeyboardInterrupt: Ctrl-C, once the jobs that ran have been stopped.
+        KeyboardInterrupt: Ctrl-C, after the running jobs have been stopped.
     """
-    run_tune(_trial, _JobsInOrder(queue, context, resources, succeed, fail), len(queue.waiting), context, resources)
-    if not queue.exhausted:  # Tune returns from Ctrl-C instead of raising
+    dealer = _JobsInOrder(queue, context, resources, succeed, fail)
+    run_tune(_trial, dealer, len(queue.waiting), context, resources)
+    if not queue.exhausted:  # Tune returns after Ctrl-C instead of raising
         raise KeyboardInterrupt
 
 
-def run_tune(trial, dealer: Searcher, samples: int, context: JobContext, resources: Resources, scheduler=None) -> None:
-    """One Ray Tune run of what `dealer` deals out, up to `samples` times, in processes that are reused.
+def run_tune(
+    trial: Callable[[dict], None],
+    dealer: "Dealer",
+    samples: int,
+    context: JobContext,
+    resources: Resources,
+    scheduler=None,
+) -> None:
+    """One Ray Tune run of the configurations that `dealer` suggests, in processes that are reused.
 
     Args:
-        trial: what a process does with each; sees `context` and `resources` only if the dealer hands them out.
+        trial: called in a worker process with each configuration.
+        samples: the most configurations that the dealer may suggest.
+        scheduler: of Ray Tune, which may stop trials early.
     """
-    bundle = {"CPU": resources.cpus} | ({"GPU": resources.gpu} if context.device == "cuda" else {})
-    # cluster.yaml keeps nodes for pretraining apart; a node without that label suits any job.
-    bundle = tune.PlacementGroupFactory([bundle], bundle_label_selector=[{"pool": "!pretraining"}])
-    local = len(ray.nodes()) == 1
-    folder = context.runs.scratch
-    shutil.rmtree(folder, ignore_errors=True)
+    gpu = {"GPU": resources.gpu} if context.device == "cuda" else {}
+    # cluster.yaml reserves labelled nodes for pretraining; a node without that label is suitable for any job.
+    group = tune.PlacementGroupFactory(
+        [{"CPU": resources.cpus} | gpu], bundle_label_selector=[{"pool": "!pretraining"}]
+    )
+    one_machine = len(ray.nodes()) == 1
+    scratch = context.runs.scratch
+    shutil.rmtree(scratch, ignore_errors=True)
     tuner = tune.Tuner(
-        tune.with_resources(trial, bundle),
+        tune.with_resources(trial, group),
         tune_config=tune.TuneConfig(
             search_alg=dealer,
             scheduler=scheduler,
             num_samples=samples,
-            # Elsewhere Tune lets jobs wait for resources, so that a cluster that scales sees what is wanted.
-            max_concurrent_trials=jobs_at_once(context, resources) if local else None,
+            # On a cluster, jobs wait for resources in Tune, because the autoscaler reacts to waiting jobs.
+            max_concurrent_trials=jobs_at_once(context, resources) if one_machine else None,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
             name="jobs",
-            storage_path=str(folder),
+            storage_path=str(scratch),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=LOST_WORKERS),
+            failure_config=tune.FailureConfig(max_failures=MAX_LOST_WORKERS),
         ),
     )
     tuner.fit()
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def jobs_at_once(context: JobContext, resources: Resources) -> int:
-    """Jobs that this machine has room for, side by side."""
-    room = cores() // resources.cpus
+    """The number of jobs that run at the same time on this machine."""
+    slots = cores() // resources.cpus
     if context.device == "cuda":
-        room = min(room, int(ray.cluster_resources()["GPU"] / resources.gpu))
-    return max(1, room)
+        slots = min(slots, int(ray.cluster_resources()["GPU"] / resources.gpu))
+    return max(1, slots)
 
 
 class Dealer(Searcher):
-    """A search algorithm that Tune need not restore: what it has dealt out is on disk already."""
+    """A search algorithm that Tune need not save and restore, because its state is in the runs folder."""
 
     def __getstate__(self):
         return {}  # Tune keeps a copy to restore from
 
     def save(self, checkpoint_path):
-        """Nothing, for the same reason."""
+        """Save nothing."""
 
     restore = save
 
 
 class _JobsInOrder(Dealer):
-    """Deals out jobs as they become ready, so that no stage waits for another."""
+    """Suggests each job as soon as it is ready, so that no stage of the sweep waits for another."""
 
     def __init__(self, queue: Queue, context: JobContext, resources: Resources, succeed, fail):
         super().__init__(metric="finished", mode="max")
@@ -107,7 +126,7 @@ class _JobsInOrder(Dealer):
 
     def suggest(self, trial_id):
         job = self.queue.next()
-        if job is None:  # either all wait for running ones, or none is left
+        if job is None:  # all waiting jobs need running ones, or no job is left
             return Searcher.FINISHED if self.queue.exhausted else None
         self.trials[trial_id] = job
         return {"job": job.to_json(), "context": self.context, "resources": self.resources}
@@ -115,7 +134,7 @@ class _JobsInOrder(Dealer):
     def on_trial_complete(self, trial_id, result=None, error=False):
         job = self.trials.pop(trial_id)
         if error or result is None:
-            self.fail(job, f"its worker process was lost {LOST_WORKERS + 1} times; is there enough memory?")
+            self.fail(job, f"its worker process was lost {MAX_LOST_WORKERS + 1} times; is there enough memory?")
         elif result["cause"]:
             self.fail(job, result["cause"])
         else:
@@ -123,28 +142,28 @@ class _JobsInOrder(Dealer):
 
 
 def _trial(config: dict) -> None:
-    """One per-session job in a worker process of Ray Tune."""
+    """One job in a worker process of Ray Tune."""
     job, context = Job.from_json(config["job"]), config["context"]
     prepare_process(context, config["resources"])
-    # A failure is told as a result: an exception would cost the process that other jobs reuse.
-    tune.report({"finished": 1, "cause": _tried(job, context)})
+    # A failure is reported as a result, because an exception would end the process, which other jobs reuse.
+    tune.report({"finished": 1, "cause": _try(job, context)})
 
 
 def prepare_process(context: JobContext, resources: Resources) -> None:
-    """Hold this process to its share of the machine."""
+    """Limit this process to its share of the machine."""
     torch.set_num_threads(resources.cpus)
-    if context.device == "cuda":  # several jobs share a GPU: none takes the memory of the others
+    if context.device == "cuda":  # jobs that share a GPU must not take each other's memory
         torch.cuda.set_per_process_memory_fraction(resources.gpu)
 
 
-def _tried(job: Job, context: JobContext) -> str:
-    """Run a job, once more where the first error may pass; the cause of its failure, or nothing."""
-    for last in (False, True):
+def _try(job: Job, context: JobContext) -> str:
+    """Run a job, and try it once more after an error that may be temporary; returns the cause of its failure or ""."""
+    for is_last in (False, True):
         try:
             run_session_job(job, context)
         except Exception as err:
-            if last or isinstance(err, RaydistillError):
-                keep_log(context.runs, job, err)
+            if is_last or isinstance(err, RaydistillError):
+                context.runs.write_log(job.key, log_text(err))
                 return cause(err)
         else:
             return ""

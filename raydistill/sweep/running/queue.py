@@ -1,13 +1,17 @@
-"""The order of a sweep's jobs: which may start, and what a failure stops. Knows nothing of Ray."""
+"""The order of a sweep's jobs: which of them may start, and which a failure stops. Independent of Ray."""
 
 from raydistill.sweep.planning.job import Job
 
 
 class Queue:
-    """Jobs that wait for those they start from.
+    """Jobs that wait for the jobs they start from.
 
-    A job is ready once everything it depends on is done; when a job fails, what depends on it fails with it and
-    everything else goes on.
+    A job is ready when every job that it depends on is done. If a job fails, the jobs that depend on it fail too, and
+    all others continue.
+
+    Args:
+        jobs: to run, each after the jobs that it depends on.
+        done: keys of the jobs that are done already.
     """
 
     def __init__(self, jobs: list[Job], done: set[str]):
@@ -19,22 +23,22 @@ class Queue:
         self.closed = False
 
     def next(self, pretraining: bool = False) -> Job | None:
-        """A job on one session that can start now, or a pretraining, in the order given; None where none is ready."""
+        """The next job on one session that is ready, or the next pretraining, in the order given; None without one."""
         job = self._ready(pretraining)
         if job:
             self.running[job.key] = self.waiting.pop(job.key)
         return job
 
     def close(self) -> None:
-        """Give out no more jobs; those that run may end."""
+        """Let no more jobs start; those that are running may end."""
         self.closed = True
 
     @property
     def exhausted(self) -> bool:
-        """No job on one session runs, nor will any before a pretraining is done."""
+        """Whether no job on one session is running or can start before another pretraining is done."""
         return not self.running and self._ready(pretraining=False) is None
 
-    def _ready(self, pretraining):
+    def _ready(self, pretraining: bool) -> Job | None:
         if self.closed:
             return None
         ready = (j for j in self.waiting.values() if self.done.issuperset(j.depends_on))
@@ -46,11 +50,11 @@ class Queue:
         return job
 
     def fail(self, key: str, cause: str) -> list[tuple[Job, str]]:
-        """The failed job and all that can no longer run, each with its cause."""
+        """The failed job and all jobs that can no longer run, each with its cause."""
         job = self.running.pop(key, None) or self.waiting.pop(key)
         self.failed[key] = cause
         stopped = [(job, cause)]
         for dependent in [j for j in self.waiting.values() if key in j.depends_on]:
-            if dependent.key in self.waiting:  # it may have gone with an earlier one already
+            if dependent.key in self.waiting:  # it may have been stopped as a dependent of an earlier one
                 stopped += self.fail(dependent.key, f"needs {job.name}, which failed")
         return stopped

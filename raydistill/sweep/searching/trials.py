@@ -1,173 +1,111 @@
-"""A search: Optuna asks for values of one job, Ray Tune trains the job with them on its sessions, rung by rung.
+"""The trials of a search: Optuna suggests values of one job, Ray Tune trains the job with them on its sessions.
 
-A trial's trainings are jobs like those of a sweep, in the same runs folder: one that reaches its end is done for every
-sweep that asks for these values, and one that was killed goes on from its checkpoint. The trials themselves lie in an
-Optuna database in the search's folder.
+The trainings of a trial are jobs like those of a sweep, in the same runs folder: a finished one counts as done for
+every sweep with the same values, and one that was killed continues from its checkpoint. The trials themselves are in
+an Optuna database in the search's folder. With `halving`, trials are compared after some epochs, at so-called rungs,
+and the worse ones are stopped.
 """
 
-import itertools
-import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray import tune
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from raydistill.store.catalogue import Entry
-from raydistill.sweep.config.search import Halving, Range, SearchConfig, sweep_with
+from raydistill.sweep.config.search import Halving, SearchConfig, Value, sweep_with
 from raydistill.sweep.planning.expand import expand
 from raydistill.sweep.planning.job import Job, parameters
-from raydistill.sweep.running.execute import JobContext, advance_job
+from raydistill.sweep.running.execute import advance_job
 from raydistill.sweep.running.failures import cause
-from raydistill.sweep.running.fanout import Dealer, Resources, prepare_process, run_tune
+from raydistill.sweep.running.fanout import Dealer, prepare_process, run_tune
+from raydistill.sweep.running.jobs import SweepRun
+from raydistill.sweep.searching.study import distributions, ended, n_trials
 
-NO_END = 1_000_000  # epochs; a trial ends by itself
-NO_R2 = -1e6  # of a trial that failed, to be stopped
-DIRECTIONS = {"valid_r2": "maximize", "parameters": "minimize"}
+NO_LIMIT = 1_000_000  # epochs; a trial ends by itself
+WORST_R2 = -1e6  # reported for a failed trial, so that the scheduler stops it
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What every trial needs besides its values."""
+class SearchRun:
+    """A search that is being run."""
 
     search: SearchConfig
     path: Path
     """Of the search file."""
-    entries: tuple[Entry, ...]
-    behavior: tuple[str, ...]
-    """Columns that the sweep decodes; none: all."""
-    context: JobContext
-    resources: Resources
+    run: SweepRun
+    """Of the sweep with the searched job."""
 
-    def jobs(self, values: dict) -> list[Job]:
-        """The job with these values, on each of its sessions and seeds."""
-        made = expand(sweep_with(self.search, self.path, values), list(self.entries))
-        return [job for job in made if job.name.startswith(f"{self.search.job}/")]
+    def jobs(self, values: Mapping[str, Value]) -> list[Job]:
+        """The searched job with these values, on each of its sessions and with each seed."""
+        jobs = expand(sweep_with(self.search, self.path, dict(values)), self.run.sweep.entries)
+        return [job for job in jobs if job.line == self.search.job]
 
     def parameters(self, jobs: list[Job]) -> int:
-        """Of the largest of the jobs' models; they differ in the sessions' own embeddings alone."""
-        known = {e.session: e for e in self.entries}
-        return max(parameters(job, [known[s] for s in job.spec.sessions]) for job in jobs)
+        """Of the largest of the jobs' models, which differ only in the embeddings of their sessions."""
+        entries = {e.session: e for e in self.run.sweep.entries}
+        return max(parameters(job, [entries[s] for s in job.spec.sessions]) for job in jobs)
 
 
-def open_study(search: SearchConfig, folder: Path) -> optuna.Study:
-    """The search's study on disk; trials that were cut off by a kill are asked for again."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        study_name=search.name,
-        storage=f"sqlite:///{folder.absolute() / 'optuna.db'}",
-        directions=[DIRECTIONS[name] for name in search.objectives],
-        load_if_exists=True,
-    )
-    # Taken up again, a sampler must not draw what it drew before.
-    by = optuna.samplers.TPESampler if search.sampler == "tpe" else optuna.samplers.RandomSampler
-    study.sampler = by(seed=search.seed + len(study.trials))
-    if search.sampler == "grid" and not study.trials:
-        for combination in _grid(search):
-            study.enqueue_trial(combination)
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-        study.enqueue_trial(trial.params)
-    return study
-
-
-def distributions(search: SearchConfig) -> dict[str, BaseDistribution]:
-    """Of every value of the space."""
-    made = {}
-    for name, where in search.space.items():
-        if not isinstance(where, Range):
-            made[name] = CategoricalDistribution(where)
-        elif where.whole:
-            made[name] = IntDistribution(where.low, where.high, log=where.log, step=where.step or 1)
-        else:
-            made[name] = FloatDistribution(where.low, where.high, log=where.log, step=where.step)
-    return made
-
-
-def _grid(search: SearchConfig) -> list[dict]:
-    """Every combination of the space, in an order drawn with the search's seed."""
-    values = []
-    for where in search.space.values():
-        if isinstance(where, Range):
-            count = int((where.high - where.low) / where.step + 1e-9) + 1
-            values.append([where.low + i * where.step for i in range(count)])
-        else:
-            values.append(list(where))
-    combinations = [dict(zip(search.space, c, strict=True)) for c in itertools.product(*values)]
-    random.Random(search.seed).shuffle(combinations)
-    return combinations
-
-
-def wanted(search: SearchConfig) -> int:
-    """Trials of the search: those asked for, or the whole grid if it is smaller."""
-    return min(search.trials, len(_grid(search))) if search.sampler == "grid" else search.trials
-
-
-def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Trials that ran to their end, or to the rung that they did not get beyond."""
-    return study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
-
-
-def run_trials(study: optuna.Study, asked: Asked, tell) -> None:
-    """Run the trials that are still to be done.
+def run_trials(study: optuna.Study, search_run: SearchRun, on_end: Callable[[FrozenTrial], None]) -> None:
+    """Run the trials that are left to do.
 
     Args:
-        tell: called with every trial that has ended (optuna.trial.FrozenTrial).
+        on_end: called with every trial that has ended.
     Raises:
         KeyboardInterrupt: Ctrl-C.
     """
-    search = asked.search
-    left = wanted(search) - len(ended(study))
+    left = n_trials(search_run.search) - len(ended(study))
     if left <= 0:
         return
-    asking = _Asking(study, asked, left, tell)
-    run_tune(_trial, asking, left, asked.context, asked.resources, _scheduler(search.halving))
-    if asking.running or asking.asked < left:  # Tune returns from Ctrl-C instead of raising
+    dealer, run = _Suggestions(study, search_run, left, on_end), search_run.run
+    run_tune(_trial, dealer, left, run.context, run.resources, _scheduler(search_run.search.halving))
+    if dealer.running or dealer.suggested < left:  # Tune returns after Ctrl-C instead of raising
         raise KeyboardInterrupt
 
 
-def _scheduler(halving: Halving | None):
+def _scheduler(halving: Halving | None) -> TrialScheduler:
     if halving is None:
         return FIFOScheduler()
     return AsyncHyperBandScheduler(
         time_attr="epoch",
         metric="valid_r2",
         mode="max",
-        max_t=NO_END,
+        max_t=NO_LIMIT,
         grace_period=halving.first,
         reduction_factor=halving.part,
     )
 
 
-class _Asking(Dealer):
-    """Optuna's study as Ray Tune's search algorithm."""
+class _Suggestions(Dealer):
+    """Optuna's study as a search algorithm of Ray Tune."""
 
-    def __init__(self, study: optuna.Study, about: Asked, left: int, tell):
+    def __init__(self, study: optuna.Study, search_run: SearchRun, left: int, on_end: Callable[[FrozenTrial], None]):
         super().__init__(metric="valid_r2", mode="max")
-        self.study, self.about, self.search, self.left, self.told = study, about, about.search, left, tell
-        self.asked, self.running = 0, {}
+        self.study, self.search_run, self.search = study, search_run, search_run.search
+        self.left, self.on_end = left, on_end
+        self.suggested = 0
+        self.running: dict[str, optuna.Trial] = {}
 
     def suggest(self, trial_id):
-        if self.asked >= self.left:
+        if self.suggested >= self.left:
             return Searcher.FINISHED
-        self.asked += 1
+        self.suggested += 1
         trial = self.study.ask(distributions(self.search))
         self.running[trial_id] = trial
-        # The jobs themselves: a worker may not see the files that they were planned from.
-        jobs = self.about.jobs(trial.params)
+        # The jobs are planned here, because a worker on another machine may lack the sweep file.
+        jobs, run = self.search_run.jobs(trial.params), self.search_run.run
         return {
             "jobs": [job.to_json() for job in jobs],
-            "parameters": self.about.parameters(jobs),
-            "behavior": self.about.behavior,
+            "parameters": self.search_run.parameters(jobs),
+            "behavior": run.sweep.config.behavior,
             "halving": self.search.halving,
-            "context": self.about.context,
-            "resources": self.about.resources,
+            "context": run.context,
+            "resources": run.resources,
         }
 
     def on_trial_result(self, trial_id, result):
@@ -180,50 +118,25 @@ class _Asking(Dealer):
             trial.set_user_attr("cause", result["cause"] if result else "its worker process was lost")
             self.study.tell(trial, state=TrialState.FAIL)
         else:
-            trial.set_user_attr("valid_r2", result["valid_r2"])
-            trial.set_user_attr("epoch", result["epoch"])
-            trial.set_user_attr("parameters", result["parameters"])
-            if result["whole"]:
+            for name in ("valid_r2", "epoch", "parameters"):
+                trial.set_user_attr(name, result[name])
+            if result["complete"]:
                 self.study.tell(trial, [result[name] for name in self.search.objectives])
             else:
                 self.study.tell(trial, state=TrialState.PRUNED)
-        self.told(self.study.trials[trial.number])
+        self.on_end(self.study.trials[trial.number])
 
 
 def _trial(config: dict) -> None:
-    """One trial in a worker process of Ray Tune: its jobs from rung to rung, until the scheduler stops it."""
+    """One trial in a worker process of Ray Tune: trains its jobs from rung to rung until the scheduler stops it."""
     jobs, context, halving = [Job.from_json(job) for job in config["jobs"]], config["context"], config["halving"]
     prepare_process(context, config["resources"])
     epochs = jobs[0].training.recipe.epochs
-    found = {"parameters": config["parameters"], "cause": ""}
+    common = {"parameters": config["parameters"], "cause": ""}
     try:
         for epoch in halving.rungs(epochs) if halving else [epochs]:
-            reached = mean(advance_job(job, context, epoch, config["behavior"])["valid_r2"] for job in jobs)
-            tune.report(found | {"valid_r2": reached, "epoch": epoch, "whole": epoch == epochs})
-    except Exception as err:  # told as a result: an exception would cost the process that other trials reuse
-        tune.report(found | {"valid_r2": NO_R2, "epoch": NO_END, "whole": False, "cause": cause(err)})
-
-
-def ask_first(study: optuna.Study, search: SearchConfig, values: dict) -> None:
-    """Try these values before any other, where they lie in the space and nothing was tried yet."""
-    spaces = distributions(search)
-    fits = all(spaces[name]._contains(spaces[name].to_internal_repr(value)) for name, value in values.items())
-    if fits and not study.trials:
-        study.enqueue_trial(values)
-
-
-def best_values(study: optuna.Study) -> dict | None:
-    """Of the trial with the highest R² on validation among those that ran to their end."""
-    whole = [t for t in study.get_trials(states=(TrialState.COMPLETE,))]
-    return max(whole, key=lambda t: t.user_attrs["valid_r2"]).params if whole else None
-
-
-def importances(study: optuna.Study) -> dict[str, float]:
-    """How much each value decides R² on validation (PED-ANOVA); empty with fewer than four whole trials."""
-    if len(study.get_trials(states=(TrialState.COMPLETE,))) < 4:
-        return {}
-    return optuna.importance.get_param_importances(
-        study,
-        evaluator=optuna.importance.PedAnovaImportanceEvaluator(evaluate_on_local=False),
-        target=(lambda t: t.user_attrs["valid_r2"]) if len(study.directions) > 1 else None,
-    )
+            r2 = mean(advance_job(job, context, epoch, config["behavior"])["valid_r2"] for job in jobs)
+            tune.report(common | {"valid_r2": r2, "epoch": epoch, "complete": epoch == epochs})
+    except Exception as err:  # reported as a result, because an exception would end the process that trials reuse
+        failed = {"valid_r2": WORST_R2, "epoch": NO_LIMIT, "complete": False, "cause": cause(err)}
+        tune.report(common | failed)

@@ -9,8 +9,9 @@ from raydistill.errors import ConfigError
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.expand import expand
-from raydistill.sweep.planning.plan import Choice, narrow, plan
+from raydistill.sweep.planning.plan import plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.selection import Selection, narrow
 
 SWEEP = {
     "name": "s",
@@ -214,21 +215,24 @@ def names(planned):
 def test_narrow_keeps_the_chosen_methods_and_what_they_start_from(tmp_path):
     whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path))
     distilled = {f"{n}/{s}_2/seed{i}" for n in ("teacher", "distilled") for s in "ab" for i in (0, 1)}
-    assert names(narrow(whole, Choice(("Distilled",)))) == distilled | {"ms/seed0"}
-    of_a = narrow(whole, Choice(sessions="a*"))
+    assert names(narrow(whole, Selection(("Distilled",)))) == distilled | {"ms/seed0"}
+    of_a = narrow(whole, Selection(sessions="a*"))
     assert {p.job.session for p in of_a.planned} == {"a_2", None} and of_a.panels == whole.panels
-    assert narrow(whole, Choice()) == whole
+    assert narrow(whole, Selection()) == whole
 
 
 @pytest.mark.parametrize(
-    ("choice", "said"),
-    [(Choice(("Distiled",)), 'no method "Distiled"; did you mean'), (Choice(sessions="z*"), 'none is called "z*"')],
+    ("selection", "message"),
+    [
+        (Selection(("Distiled",)), 'no method "Distiled"; did you mean'),
+        (Selection(sessions="z*"), 'no session matches "z*"'),
+    ],
 )
-def test_narrow_to_nothing_is_refused(choice, said, tmp_path):
+def test_narrow_to_nothing_is_refused(selection, message, tmp_path):
     whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path))
     with pytest.raises(ConfigError) as caught:
-        narrow(whole, choice)
-    assert said in str(caught.value)
+        narrow(whole, selection)
+    assert message in str(caught.value)
 
 
 DECODED = {

@@ -4,7 +4,7 @@ from raydistill.config.load import Where, build
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.expand import expand
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.planning.sessions import known_entries, missing_recordings, store_uri
+from raydistill.sweep.planning.sessions import known_entries, lacks_recordings, store_uri
 from tests.sweep.planning.test_plan import SWEEP
 
 SYNTHETIC = {"subjects": 2, "sessions_per_subject": 2}
@@ -33,7 +33,7 @@ def test_store_of_described_recordings_follows_from_the_description(tmp_path):
 
 def test_sessions_can_be_planned_over_before_they_are_made(tmp_path):
     sweep = make_synthetic_sweep()
-    assert missing_recordings(sweep, RunsFolder(tmp_path))
+    assert lacks_recordings(sweep, RunsFolder(tmp_path))
     entries = known_entries(sweep, RunsFolder(tmp_path))
     assert [e.session for e in entries] == ["S1_01", "S1_02", "S2_01", "S2_02"]
     jobs = expand(sweep, entries)

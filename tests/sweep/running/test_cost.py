@@ -20,11 +20,11 @@ def spin(seconds):
 
 
 def test_meter_divides_the_time_of_the_fan_out_among_its_jobs():
-    meter = Meter(places=2, elsewhere=False)
+    meter = Meter(slots=2, several_machines=False)
     with meter.fanning_out():
         spin(0.4)
-    meter.job(job("ss_lfp/S1/seed0"), 0.1)
-    meter.job(job("ss_lfp/S2/seed0"), 0.3)
+    meter.add(job("ss_lfp/S1/seed0"), 0.1)
+    meter.add(job("ss_lfp/S2/seed0"), 0.3)
     cost = meter.cost()
     assert [(line.name, line.jobs) for line in cost.lines] == [("ss_lfp", 2)]
     assert cost.lines[0].seconds == pytest.approx(0.4)
@@ -35,8 +35,8 @@ def test_meter_divides_the_time_of_the_fan_out_among_its_jobs():
 
 
 def test_meter_on_several_machines_says_nothing_of_one_of_them():
-    meter = Meter(places=2, elsewhere=True)
-    meter.job(job("ss_lfp/S1/seed0"), 0.1)
+    meter = Meter(slots=2, several_machines=True)
+    meter.add(job("ss_lfp/S1/seed0"), 0.1)
     cost = meter.cost()
     assert (cost.busy_share, cost.overhead_s_per_job, cost.peak_memory_gb) == (None, None, None)
     assert in_words(cost) == "1 job in 0 s"

@@ -15,10 +15,10 @@ from rich.console import Console
 from raydistill.config.load import read_yaml
 from raydistill.sweep.config.search import Range, SearchConfig, load_search
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.running.driver import How
-from raydistill.sweep.running.progress import Progress
+from raydistill.sweep.running.options import RunOptions
+from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.searching.driver import run_search
-from raydistill.sweep.searching.trials import ask_first, distributions, ended, open_study, wanted
+from raydistill.sweep.searching.study import distributions, ended, n_trials, open_study, try_first
 from tests.commands import read_json, start, wait_until
 
 SEARCH = """name: search_ss_lfp
@@ -46,8 +46,8 @@ def search(folder):
     """What a search tells, as JSON."""
     config = load_search(folder / "search.yaml")
     runs = RunsFolder(folder / "runs")
-    with Progress(runs, Console(file=io.StringIO())) as progress:
-        return run_search(config, folder / "search.yaml", runs, progress, How()).to_json()
+    with SweepProgress(runs, Console(file=io.StringIO())) as progress:
+        return run_search(config, folder / "search.yaml", runs, progress, RunOptions()).to_json()
 
 
 def trials_of(folder):
@@ -131,13 +131,13 @@ def test_grid_tries_every_combination_once(tmp_path):
     for _ in range(6):
         study.tell(study.ask(distributions(search)), 0.0)
     tried = {tuple(sorted(t.params.items())) for t in ended(study)}
-    assert len(tried) == 6 == wanted(search) == wanted(dataclasses.replace(search, trials=99))
+    assert len(tried) == 6 == n_trials(search) == n_trials(dataclasses.replace(search, trials=99))
 
 
-def test_values_outside_of_the_space_are_not_asked_first(tmp_path):
+def test_values_outside_the_space_are_not_tried_first(tmp_path):
     search = SearchConfig(name="s", sweep="s.yaml", job="j", space={"model.layers": Range(low=1, high=3)})
     study = open_study(search, tmp_path)
-    ask_first(study, search, {"model.layers": 9})
+    try_first(study, search, {"model.layers": 9})
     assert not study.trials
-    ask_first(study, search, {"model.layers": 2})
+    try_first(study, search, {"model.layers": 2})
     assert study.ask(distributions(search)).params == {"model.layers": 2}

@@ -1,0 +1,70 @@
+"""A sweep file and the runs folder it is used with: the entry point to its sessions, its jobs and its results."""
+
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raydistill.store.catalogue import Entry
+from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.plan import Plan, plan
+from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.sessions import known_entries, lacks_recordings, store_uri
+
+if TYPE_CHECKING:
+    from raydistill.evaluation.results import Results
+
+
+@dataclass(frozen=True)
+class OpenSweep:
+    """A sweep over the sessions of its store. Sessions are read once and jobs are expanded once, when first needed."""
+
+    config: SweepConfig
+    runs: RunsFolder
+    catalogues: dict[str, list[Entry]] = field(default_factory=dict)
+    """Store -> its sessions, filled when first needed; several sweeps may share it, to read each store once."""
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def folder(self) -> Path:
+        """For results and figures."""
+        return self.runs.sweep_folder(self.name)
+
+    @property
+    def store(self) -> str:
+        """Absolute path or URI of the store."""
+        return store_uri(self.config, self.runs)
+
+    @property
+    def lacks_recordings(self) -> bool:
+        """Whether synthetic recordings have to be generated before any job can run."""
+        return lacks_recordings(self.config, self.runs)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The sessions of the store, or those that will be generated into it."""
+        if self.store not in self.catalogues:
+            self.catalogues[self.store] = known_entries(self.config, self.runs)
+        return self.catalogues[self.store]
+
+    def plan(self) -> Plan:
+        """The jobs, with their states at the time of the call.
+
+        Raises:
+            ConfigError: the sweep does not fit the sessions.
+        """
+        return self._planned.refreshed(self.runs)
+
+    def collect(self, plan: Plan) -> "Results":
+        """The results of the jobs that are done according to `plan`."""
+        # Imported here: planning does not need evaluation and tracking, which take longer to import.
+        from raydistill.sweep.answering.collect import collect
+
+        return collect(self.config, plan, self.runs)
+
+    @functools.cached_property
+    def _planned(self) -> Plan:
+        return plan(self.config, self.entries, self.runs)

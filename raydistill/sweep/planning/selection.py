@@ -1,0 +1,42 @@
+"""Running a part of a sweep: some methods, on some sessions, with everything that they start from."""
+
+import fnmatch
+from dataclasses import dataclass
+
+from raydistill.errors import ConfigError, suggest
+from raydistill.sweep.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The methods and sessions to run."""
+
+    methods: tuple[str, ...] = ()
+    """Empty: all methods, and the baselines."""
+    sessions: str = "*"
+    """Pattern of session names, such as MonkeyI_*."""
+
+
+def narrow(plan: Plan, selection: Selection) -> Plan:
+    """The selected jobs, and the jobs that they start from.
+
+    Raises:
+        ConfigError: the sweep has no such method, or no session that matches the pattern.
+    """
+    methods = {job.method for job in plan.jobs if job.method}
+    for method in selection.methods:
+        if method not in methods:
+            raise ConfigError(f'--only: the sweep has no method "{method}"{suggest(method, methods)}')
+    keys = [
+        job.key
+        for job in plan.jobs
+        if job.session
+        and (not selection.methods or job.method in selection.methods)
+        and fnmatch.fnmatchcase(job.session, selection.sessions)
+    ]
+    if not keys:
+        sessions = {job.session for job in plan.jobs if job.session}
+        raise ConfigError(
+            f'--sessions: no session matches "{selection.sessions}"{suggest(selection.sessions, sessions)}'
+        )
+    return plan.closure(keys)

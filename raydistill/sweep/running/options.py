@@ -1,0 +1,21 @@
+"""The options of `sweep`, `search` and `run`."""
+
+from dataclasses import dataclass, field
+
+from raydistill.sweep.planning.selection import Selection
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How jobs are run and which of them; no option changes the result of a job."""
+
+    address: str | None = None
+    """Of a Ray cluster; None starts a local Ray."""
+    device: str = "auto"
+    """cpu, cuda, or auto: cuda if the cluster has a GPU when the jobs start. A cluster that starts its nodes on demand
+    has none at that time."""
+    selection: Selection = field(default_factory=Selection)
+    fail_fast: bool = False
+    """Whether the first failure ends the sweep; otherwise it stops only the jobs that depend on the failed one."""
+    max_hours: float | None = None
+    """Stop after this many hours, as if by Ctrl-C."""

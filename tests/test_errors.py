@@ -1,0 +1,23 @@
+"""Parts of error messages."""
+
+import pytest
+
+from raydistill.errors import one_line, without_password
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://me:secret@host:5000/path", "http://host:5000/path"),
+        ("postgresql://me:s@cr@t@host/db", "postgresql://host/db"),
+        ("cannot reach https://me:secret@host or https://token@other", "cannot reach https://host or https://other"),
+        ("https://host/a@b", "https://host/a@b"),
+        ("sqlite:////runs/mlflow.db", "sqlite:////runs/mlflow.db"),
+    ],
+)
+def test_without_password_removes_user_and_password_and_nothing_else(text, expected):
+    assert without_password(text) == expected
+
+
+def test_one_line_of_an_error_without_a_message_is_its_type():
+    assert (one_line(ValueError("first\nsecond")), one_line(KeyboardInterrupt())) == ("first", "KeyboardInterrupt")

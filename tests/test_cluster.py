@@ -90,7 +90,7 @@ def test_every_node_starts_ray_with_the_token(cluster):
 
 def test_mounted_files_exist_and_hold_what_the_build_reads(cluster):
     inside = [path for path in cluster["file_mounts"].values() if not path.startswith("~")]
-    assert {"raydistill", "pyproject.toml", "README.md"} <= set(inside)
+    assert {"raydistill", "pyproject.toml", "README.md", "LICENSE", "constraints.txt"} <= set(inside)
     assert [path for path in inside if not (ROOT / path).exists()] == []
     assert any("--editable ~/raydistill" in command for command in cluster["setup_commands"])
 

@@ -1,18 +1,21 @@
-"""Starting Ray, in one way for every command: a cluster by its address, or a local one for as long as it is needed."""
+"""Connecting to Ray in the same way for every command: to a cluster by its address, or to a local Ray."""
 
 import contextlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-# Read by Ray when it is imported or when its processes start.
+# Ray reads these when it is imported or when its processes start.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-# Ray Train's controller looks at its workers every 2 s by default, and a run ends no sooner than it looks.
+# Ray Train's controller checks its workers every 2 s by default, and a run ends only at the next check.
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
-# glibc would give the memory of every training step back and fault it in again: with two workers on two cores, 6% of
-# the steps' time (`raydistill bench workers`). Read by every process when it starts.
+# glibc would return the memory of each training step to the system and fault it in again: with two workers on two
+# cores, 6% of the time of the steps (`raydistill bench workers`). Every process reads these when it starts; another
+# C library ignores them.
 _KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(4 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
@@ -21,27 +24,28 @@ _KEEP_MEMORY = {
 
 
 @contextlib.contextmanager
-def connected(address: str | None = None, cpus: int | None = None):
-    """Ray, initialised; one that is there already is used and left running.
+def connected(address: str | None = None, cpus: int | None = None) -> Iterator[None]:
+    """Connect to Ray and disconnect at the end. An existing connection is used and stays open.
 
     Args:
-        cpus: what a local Ray counts with.
+        address: of a cluster; None: a local Ray is started, and stopped at the end.
+        cpus: number of CPUs of a local Ray; by default one more than this machine has.
     """
     import ray
 
     if ray.is_initialized():
         yield
         return
-    quiet = {"logging_level": "ERROR", "log_to_driver": False}
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address:
         ray.init(address=address, runtime_env={"env_vars": _KEEP_MEMORY}, **quiet)
     else:
-        # Nobody takes this machine away: a process less to start before a training can.
+        # A local Ray is never preempted; without the watcher a training has one process less to start.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         for name, value in _KEEP_MEMORY.items():
             os.environ.setdefault(name, value)
-        # One CPU more than there are: Ray Data needs a free one while training workers hold theirs.
+        # One CPU more than the machine has: Ray Data needs a free one while the training workers hold theirs.
         ray.init(address="local", num_cpus=cpus or cores() + 1, include_dashboard=False, **quiet)
         _hide_token()
     try:
@@ -51,11 +55,12 @@ def connected(address: str | None = None, cpus: int | None = None):
 
 
 def cores() -> int:
+    """Number of CPU cores of this machine."""
     return os.cpu_count() or 1
 
 
 def _hide_token() -> None:
-    """Ray writes the token that guards its ports so that everybody on the machine can read it."""
+    """Restrict the token of Ray's ports to its owner: Ray writes it so that every user of the machine can read it."""
     token = Path.home() / ".ray" / "auth_token"
     if token.exists():
         with contextlib.suppress(PermissionError):

@@ -1,4 +1,7 @@
-"""What this machine offers a sweep and what it lacks. Looks only: starts no Ray, writes nothing that stays."""
+"""Checks of this machine before a sweep: packages, devices, memory and folders.
+
+No check starts Ray or leaves a file behind.
+"""
 
 import os
 import shutil
@@ -8,33 +11,37 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 from raydistill.errors import without_password
 
 GIB = 2**30
 ROOMY = {"memory": 4 * GIB, "disk": 5 * GIB}
-"""Below these a small sweep still runs, but a Ray (0.8 GB), its workers and their checkpoints get crowded."""
+"""Bytes below which a small sweep still runs, but Ray (0.8 GB), its workers and their checkpoints have little room."""
 HEAD_WIDTH = 32
-"""Of the paper's encoder."""
+"""Head width for which the attention is shown: that of the `paper` preset."""
+
+State = Literal["ok", "warn", "missing"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the examination; `warn` works but not as it should, `missing` does not work."""
+    """Result of one check. `warn`: usable with a limitation; `missing`: must be fixed first."""
 
     name: str
-    state: Literal["ok", "warn", "missing"]
+    state: State
     detail: str
 
 
 def examine(runs: Path = Path("runs")) -> list[Check]:
-    """All checks, in the order in which a reader would put things right."""
+    """All checks, in the order in which problems should be fixed."""
     return [
         *_packages(),
         *_devices(),
-        _cores(),
-        _memory(),
+        *_cores_and_memory(),
         _compiler(),
         _ray_auth(),
         _runs_folder(Path(runs)),
@@ -49,28 +56,28 @@ def _packages() -> Iterator[Check]:
     try:
         requirements = metadata.requires("raydistill") or []
     except metadata.PackageNotFoundError:
-        yield Check("raydistill", "missing", "not installed, so its pins are unknown: run `pip install -e .`")
+        yield Check("raydistill", "missing", "not installed, so its requirements are unknown: run `pip install -e .`")
         return
     from packaging.requirements import Requirement
 
     for requirement in map(Requirement, requirements):
-        if requirement.marker is None:  # the others belong to the extras
+        if requirement.marker is None:  # those with a marker belong to an extra
             yield _package(requirement.name, requirement.specifier)
 
 
-def _package(name, wanted) -> Check:
+def _package(name: str, required: "SpecifierSet") -> Check:
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Check(name, "missing", f"not installed: run `pip install '{name}{wanted}'`")
-    if version in wanted:
+        return Check(name, "missing", f"not installed: run `pip install '{name}{required}'`")
+    if version in required:
         return Check(name, "ok", version)
-    return Check(name, "warn", f"{version} is not the tested {wanted}: run `pip install '{name}{wanted}'`")
+    return Check(name, "warn", f"{version} is not the tested {required}: run `pip install '{name}{required}'`")
 
 
 def _devices() -> list[Check]:
     if not util.find_spec("torch"):
-        return []  # named among the packages already
+        return []  # already reported by _packages()
     import torch
 
     from raydistill.models.layers.precision import has_bf16
@@ -87,7 +94,7 @@ def _devices() -> list[Check]:
 
 
 def _attention(device: str) -> str:
-    """What `attend` will do, in the words of the function that decides it."""
+    """Which attention kernels `attend` will choose, with its reasons."""
     import torch
 
     from raydistill.models.layers.attention import choose_kernel
@@ -98,28 +105,45 @@ def _attention(device: str) -> str:
     return f"equal lengths: {equal.name}, because {equal.reason}; ragged: {ragged.name}, because {ragged.reason}"
 
 
-def _cores() -> Check:
-    usable, all_cores = len(os.sched_getaffinity(0)), os.cpu_count()
+def _cores_and_memory() -> list[Check]:
+    if not util.find_spec("psutil"):
+        return []  # already reported by _packages()
+    return [_cores(usable_cores(), os.cpu_count() or 1), _memory()]
+
+
+def usable_cores() -> int:
+    """Number of CPU cores on which this process may run."""
+    import psutil
+
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):  # not on macOS, which does not bind processes to cores
+        return len(process.cpu_affinity())
+    return os.cpu_count() or 1
+
+
+def _cores(usable: int, all_cores: int) -> Check:
     if usable < 2:
-        return Check("cores", "warn", f"{usable} of {all_cores}: Ray Data and training share it, expect to wait")
+        return Check("cores", "warn", f"{usable} of {all_cores} usable: Ray Data and training share it and are slow")
     return Check("cores", "ok", f"{usable} of {all_cores} usable")
 
 
 def _memory() -> Check:
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = Path("/sys/fs/cgroup/memory.max")  # a container's share
+    import psutil
+
+    total = psutil.virtual_memory().total
+    limit = Path("/sys/fs/cgroup/memory.max")  # limit of a container (Linux only)
     if limit.exists() and (text := limit.read_text().strip()).isdigit():
         total = min(total, int(text))
-    state = "ok" if total >= ROOMY["memory"] else "warn"
+    state: State = "ok" if total >= ROOMY["memory"] else "warn"
     return Check("memory", state, f"{total / GIB:.1f} GiB" + ("" if state == "ok" else ": use fewer workers"))
 
 
 def _compiler() -> Check:
-    asked = os.environ.get("CXX")
-    for name in [asked] if asked else ["g++", "clang++", "c++"]:
+    chosen = os.environ.get("CXX")
+    for name in [chosen] if chosen else ["g++", "clang++", "c++"]:
         if path := shutil.which(name):
             return Check("compiler", "ok", path)
-    return Check("compiler", "warn", f"no C++ compiler ({asked or 'g++, clang++'}): torch.compile needs one")
+    return Check("compiler", "warn", f"no C++ compiler ({chosen or 'g++, clang++'}): torch.compile needs one")
 
 
 def _ray_auth() -> Check:
@@ -128,18 +152,18 @@ def _ray_auth() -> Check:
         return Check(
             "ray auth",
             "warn",
-            f"RAY_AUTH_MODE={mode}: whoever reaches this machine's ports can run code on it; set RAY_AUTH_MODE=token",
+            f"RAY_AUTH_MODE={mode}: anyone who reaches this machine's ports can run code; set RAY_AUTH_MODE=token",
         )
     if os.environ.get("RAY_AUTH_TOKEN"):
-        return Check("ray auth", "ok", "token of RAY_AUTH_TOKEN")
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    file = Path(named) if named else Path.home() / ".ray" / "auth_token"
+        return Check("ray auth", "ok", "token from RAY_AUTH_TOKEN")
+    variable = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    file = Path(variable) if variable else Path.home() / ".ray" / "auth_token"
     if not file.exists():
-        if named:
-            return Check("ray auth", "warn", f"RAY_AUTH_TOKEN_PATH={file} is not there: Ray will refuse to start")
-        return Check("ray auth", "ok", f"token; the first start writes {file}")
+        if variable:
+            return Check("ray auth", "warn", f"RAY_AUTH_TOKEN_PATH={file}: no such file, so Ray will refuse to start")
+        return Check("ray auth", "ok", f"token; Ray writes {file} when it first starts")
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return Check("ray auth", "warn", f"others may read the token in {file}: run `chmod 600 {file}`")
+        return Check("ray auth", "warn", f"other users can read the token in {file}: run `chmod 600 {file}`")
     return Check("ray auth", "ok", f"token in {file}")
 
 
@@ -149,9 +173,11 @@ def _runs_folder(runs: Path) -> Check:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        return Check("runs", "missing", f"cannot write in {existing}: {error.strerror}; name another with `--runs`")
+        return Check(
+            "runs", "missing", f"cannot write to {existing}: {error.strerror}; name another folder with `--runs`"
+        )
     free = shutil.disk_usage(existing).free
-    state = "ok" if free >= ROOMY["disk"] else "warn"
+    state: State = "ok" if free >= ROOMY["disk"] else "warn"
     return Check("runs", state, f"{runs.resolve()}, {free / GIB:.1f} GiB free")
 
 

@@ -5,16 +5,17 @@ RaydistillError is a surprise and keeps its traceback.
 """
 
 import re
+from collections.abc import Iterable
 
 
 class RaydistillError(Exception):
-    """Root of the tree: something in the input, not in the program, has to change."""
+    """Base of all errors that are caused by the input and not by a fault of the program."""
 
 
 class ConfigError(RaydistillError):
-    """A sweep file, manifest or option says something that cannot be meant.
+    """A sweep file, manifest or option is invalid.
 
-    `at` is the path of the value within the configuration, so that the file's line can be told.
+    `at` is the path of the invalid value within the configuration, from which the line of the file is found.
     """
 
     def __init__(self, message: str, at: tuple[str, ...] = ()):
@@ -31,9 +32,9 @@ class CheckpointError(RaydistillError):
 
 
 class TrainingError(RaydistillError):
-    """Training cannot go on: the loss is not finite, memory or disk is full, or there is nothing to train on.
+    """Training cannot continue: the loss is not finite, memory or disk is full, or there is nothing to train on.
 
-    `everywhere`: all workers of the job find it at the same step.
+    `everywhere`: all workers of the job detect the error at the same step.
     """
 
     def __init__(self, message: str, everywhere: bool = False):
@@ -41,19 +42,19 @@ class TrainingError(RaydistillError):
         self.everywhere = everywhere
 
 
-def suggest(word: str, known) -> str:
-    """`; did you mean "x"?` for the nearest known word, or the list of known words."""
+def suggest(word: str, allowed: Iterable[object]) -> str:
+    """`; did you mean "x"?` with the nearest allowed word, or the list of allowed words if none is near."""
     import difflib
 
-    known = [str(k) for k in known]
-    near = difflib.get_close_matches(word, known, n=1)
+    words = [str(each) for each in allowed]
+    near = difflib.get_close_matches(word, words, n=1)
     if near:
         return f'; did you mean "{near[0]}"?'
-    return f"; known: {', '.join(sorted(known)) or 'none'}"
+    return f"; known: {', '.join(sorted(words)) or 'none'}"
 
 
 def one_line(err: Exception) -> str:
-    """The first line of an exception's message, with its type when there is none."""
+    """The first line of an exception's message, or the name of its type if the message is empty."""
     return (str(err).strip().splitlines() or [type(err).__name__])[0]
 
 

@@ -1,37 +1,47 @@
-"""Files that are whole or absent: the one seam between the store or runs folder and the disk below.
+"""Writing files that are complete or absent, and access to folders on any filesystem.
 
-The store may lie on any filesystem pyarrow knows (a path, file://, s3://, gs://); job folders are local paths.
+The store can be on any filesystem that pyarrow supports (a path, file://, s3://, gs://); job folders are local paths.
 """
 
+import hashlib
 import json
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from raydistill.errors import DataError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside `path`, flush to disk, rename: readers see the old file or the new one, never a part."""
+    """Write a temporary file in the same folder, flush it to disk and rename it, so no reader sees a partial file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(beside, "wb") as file:
+        with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON data atomically, with sorted keys; numbers must be finite."""
     write_atomically(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
+def sha256_of(path: Path) -> str:
+    """sha256 of a file's content, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
-def renamed_when_whole(path: Path):
-    """A name to write to; at the end the file becomes `path`, and after an error there is none.
+def renamed_when_whole(path: Path) -> Iterator[Path]:
+    """A temporary name to write to. At the end that file is renamed to `path`; after an error it is deleted.
 
     Raises:
         DataError: the file cannot be written.
@@ -47,7 +57,7 @@ def renamed_when_whole(path: Path):
 
 
 class Folder:
-    """A folder on a path or URI, addressed by names relative to it."""
+    """A folder at a path or URI. Files are named by their path relative to it."""
 
     def __init__(self, uri: str):
         from pyarrow import ArrowInvalid
@@ -60,7 +70,7 @@ class Folder:
             else:
                 filesystem, base = LocalFileSystem(), os.path.abspath(self.uri)
         except (ArrowInvalid, OSError) as err:
-            raise DataError(f"store {self.uri}: not a folder that can be opened ({err})") from None
+            raise DataError(f"store {self.uri}: cannot be opened as a folder ({err})") from None
         self.local = isinstance(filesystem, LocalFileSystem)
         self.filesystem = SubTreeFileSystem(base, filesystem)
 
@@ -73,21 +83,25 @@ class Folder:
         with self.filesystem.open_input_stream(name) as stream:
             return stream.read()
 
-    def write(self, name: str, data) -> None:
-        """Whole or absent: object stores publish a file when it is closed, local disks when it is renamed."""
+    def write(self, name: str, data: Any) -> None:
+        """Write a file that is complete or absent: object stores publish it when closed, local disks when renamed.
+
+        Args:
+            data: bytes, or a buffer of pyarrow.
+        """
         self.filesystem.create_dir(os.path.dirname(name) or ".", recursive=True)
-        beside = f"{name}.{os.getpid()}.tmp" if self.local else name
-        with self.filesystem.open_output_stream(beside) as stream:
+        temporary = f"{name}.{os.getpid()}.tmp" if self.local else name
+        with self.filesystem.open_output_stream(temporary) as stream:
             stream.write(data)
         if self.local:
-            self.filesystem.move(beside, name)
+            self.filesystem.move(temporary, name)
 
     def names(self, folder: str, ending: str = "") -> list[str]:
-        """Names of the files anywhere below `folder`, sorted; none where the folder is missing."""
+        """Sorted names of all files in `folder` and its subfolders; empty if the folder is missing."""
         from pyarrow.fs import FileSelector, FileType
 
-        found = self.filesystem.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
-        return sorted(f.path for f in found if f.type == FileType.File and f.path.endswith(ending))
+        entries = self.filesystem.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
+        return sorted(f.path for f in entries if f.type == FileType.File and f.path.endswith(ending))
 
     def delete(self, name: str) -> None:
         self.filesystem.delete_file(name)

@@ -1,3 +1,6 @@
+"""Each check of the doctor: what it reports when something is missing, and that it reveals no secret."""
+
+import importlib.util
 import os
 import subprocess
 import sys
@@ -6,7 +9,7 @@ from importlib import metadata
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from raydistill.doctor import _package, examine
+from raydistill.doctor import _cores, _package, examine, usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +31,12 @@ def a_token(tmp_path, mode):
 
 
 def test_examination_of_this_machine_covers_each_subject_once(tmp_path):
-    found = examine(tmp_path)
-    names = [check.name for check in found]
+    results = examine(tmp_path)
+    names = [check.name for check in results]
     assert len(names) == len(set(names))
     assert {"python", "torch", "ray", "mlflow", "device", "attention", "cores", "memory"} <= set(names)
     assert {"compiler", "ray auth", "runs", "tracking"} <= set(names)
-    assert all(check.detail and "\n" not in check.detail for check in found)
+    assert all(check.detail and "\n" not in check.detail for check in results)
 
 
 def test_attention_is_reported_as_it_will_be_computed(tmp_path):
@@ -44,9 +47,33 @@ def test_attention_is_reported_as_it_will_be_computed(tmp_path):
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     detail = checks(tmp_path)["attention"].detail
-    for kind, equal in (("equal lengths", True), ("ragged", False)):
+    for lengths, equal in (("equal lengths", True), ("ragged", False)):
         choice = choose_kernel(device, dtype, equal, 32)
-        assert f"{kind}: {choice.name}, because {choice.reason}" in detail
+        assert f"{lengths}: {choice.name}, because {choice.reason}" in detail
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not bind processes to cores")
+def test_usable_cores_are_those_that_the_process_may_run_on():
+    assert usable_cores() == len(os.sched_getaffinity(0))
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+    code += "from raydistill.doctor import usable_cores; print(usable_cores())"
+    process = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert process.stdout.strip() == "1"
+
+
+def test_usable_cores_on_a_system_without_affinity_are_all(monkeypatch):
+    monkeypatch.delattr("psutil.Process.cpu_affinity", raising=False)
+    assert usable_cores() == os.cpu_count()
+
+
+def test_one_usable_core_is_warned_of():
+    assert [_cores(usable, 8).state for usable in (1, 2)] == ["warn", "ok"]
+
+
+def test_examination_without_psutil_leaves_out_what_needs_it(tmp_path, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr("raydistill.doctor.util.find_spec", lambda name: None if name == "psutil" else find_spec(name))
+    assert {"cores", "memory"}.isdisjoint(checks(tmp_path))
 
 
 def test_examination_starts_no_ray(tmp_path):

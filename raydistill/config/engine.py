@@ -1,4 +1,7 @@
-"""How a training is carried out: settings that never change its answer, and so never enter a job's key."""
+"""Execution settings of a training. They never enter a job's key.
+
+They change results by rounding at most (docs/methods.md, Training).
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,24 +11,24 @@ from raydistill.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineConfig:
-    """Where a worker keeps its segments, how much it computes at once, when it saves."""
+    """Where a worker keeps its segments, how many it computes at once, and when it saves checkpoints."""
 
     memory: Literal["auto", "device", "host", "stream"] = "auto"
-    """Where a worker's segments lie: on the device, in host memory, or read anew every epoch. auto: the first of these
-    that fits its budget."""
+    """Where a worker keeps its segments: on the device, in host memory, or nowhere (`stream` reads them again every
+    epoch). auto: the first of these that fits its budget."""
     device_gb: float | None = None
-    """Budget on the device, a worker; by default a third of its memory, for model and activations need the rest."""
+    """Budget per worker on the device; by default a third of its memory; model and activations need the rest."""
     host_gb: float = 8.0
-    """Budget in host memory, a worker."""
+    """Budget per worker in host memory."""
     reading: Literal["auto", "ray_data", "worker"] = "auto"
-    """Who decodes the files of a pretraining: tasks of Ray Data, wherever a core is free, or the worker itself. auto:
-    Ray Data where a worker's segments are many enough for that to pay."""
+    """Who decodes the files of a pretraining: tasks of Ray Data on any free core, or the worker itself. auto: Ray Data
+    if a worker has so much data that this is faster."""
     micro_batch: int | None = None
-    """Segments in one forward pass of a worker; gradients add up to the global batch. By default all at once."""
+    """Segments per forward pass of a worker; gradients are summed to the global batch. By default all at once."""
     checkpoint_every: float = 5.0
-    """Epochs between checkpoints; 0.25 saves four times an epoch."""
+    """Epochs between checkpoints; 0.25 saves four times per epoch."""
     checkpoint_keep: int = 2
-    """Newest checkpoints that are kept."""
+    """Number of newest checkpoints that are kept."""
 
     def __post_init__(self):
         for name in ("device_gb", "host_gb", "micro_batch", "checkpoint_every", "checkpoint_keep"):

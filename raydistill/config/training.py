@@ -1,4 +1,4 @@
-"""How a model is trained, and the presets that supply the values (spec C)."""
+"""Recipes of a training, and the presets that supply their values (docs/methods.md, Training)."""
 
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -8,15 +8,20 @@ from raydistill.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How the weights of one training are optimised. The defaults are the paper's for a single session (A.4)."""
+    """How the weights of one training are optimised. (docs/methods.md, Training).
+
+    The defaults are those of the cross-modal paper for a single session.
+    """
 
     epochs: int = 400
+    """Upper limit; `patience` may end a training earlier."""
     batch: int = 32
-    """Segments in a global batch, whatever the number of workers."""
+    """Segments per global batch, for any number of workers."""
     learning_rate: float = 6.25e-4
+    """Peak of the schedule."""
     warmup_epochs: int = 30
     warmup_start: float = 0.3
-    """The learning rate begins at this fraction of its peak and rises linearly over `warmup_epochs`."""
+    """The learning rate starts at this fraction of its peak and increases linearly over `warmup_epochs`."""
     decay: float = 0.995
     """Factor on the learning rate per epoch after the warm-up."""
     weight_decay: float = 0.1
@@ -26,7 +31,7 @@ class Recipe:
     patience: int = 50
     """Epochs without a better validation loss before training stops; the best epoch's weights are kept."""
     clip: float | None = 1.0
-    """Largest norm of the gradient; null: it is not clipped."""
+    """Largest norm of the gradient; null: gradients are not clipped."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """bf16 is mixed precision where the hardware multiplies in bfloat16, and fp32 elsewhere."""
 
@@ -45,7 +50,7 @@ class TrainingConfig(Recipe):
     """Weight of the cosine term of Eq. 1."""
 
     def __post_init__(self):
-        # dataclasses with slots are made anew, so `super()` without arguments does not find its class
+        # `slots=True` replaces the class, so that `super()` without arguments would not find it.
         Recipe.__post_init__(self)
         if not 0 < self.mask_ratio < 1:
             raise ConfigError(f"`mask_ratio` must be between 0 and 1, but got {self.mask_ratio}")
@@ -57,12 +62,12 @@ class TrainingConfig(Recipe):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipes:
-    """Defaults of a sweep: one recipe for pretraining, one for every per-session job."""
+    """Recipes of a preset: one for pretrainings and two for jobs on a single session."""
 
     pretraining: TrainingConfig
     training: TrainingConfig
     continued: TrainingConfig
-    """Of a distillation into a student that many sessions were distilled into before."""
+    """For a distillation whose student starts from a distillation over many sessions."""
 
 
 RECIPES = {

@@ -1,7 +1,8 @@
-"""What the store says of a session: one row of sessions.parquet."""
+"""Entries of the store's catalogue: one per session, one row of sessions.parquet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,28 +15,33 @@ class Part:
     """Relative to the store."""
     split: str
     numbers: tuple[int, ...]
-    """The segments inside, in order."""
+    """Numbers of its segments, in order."""
     n_bins: tuple[int, ...]
-    """Bins of each of those segments."""
+    """Bins of each segment."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation:
-    """Per-column statistics under the protocol's fit (train segments, or all)."""
+    """Mean and SD per column, fitted on the segments that the protocol prescribes (train, or all)."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def undo(self, values: np.ndarray, columns: Sequence[int] | slice = slice(None)) -> np.ndarray:
-        """Values as they were before z-scoring. Shape: (N, columns), float32."""
+        """Values before z-scoring. Shape: (N, columns), float32.
+
+        Args:
+            values: (N, columns) z-scores.
+            columns: which columns of the session they are.
+        """
         mean, std = np.asarray(self.mean)[columns], np.asarray(self.std)[columns]
-        # In double precision: the mean may be large beside the SD.
+        # In double precision, because the mean can be large relative to the SD.
         return (np.asarray(values, dtype=np.float64) * std + mean).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A stored session: what it is, where its segments lie, and what it was made from."""
+    """A stored session: its description, the files of its segments, and its sources."""
 
     session: str
     subject: str
@@ -47,27 +53,29 @@ class Entry:
     n_bins: int
     n_units: int
     n_channels: int
-    """Columns of LFP: electrodes, or electrodes times `lfp_bands`."""
+    """Columns of LFP: number of electrodes times `lfp_bands`."""
     behavior: tuple[str, ...]
     behavior_units: tuple[str, ...]
     splits: dict[str, int]
-    """Segments in each of train, valid, test."""
+    """Number of segments in each of train, valid and test."""
     lfp_bands: int = 1
-    """Features of each electrode, which lie beside each other among the channels."""
+    """Features per electrode, in adjacent channels."""
     split_hash: str = ""
-    """sha256 of the fold of every split unit, whatever the length of the segments (split.json)."""
+    """sha256 of the fold of every split span, independent of the length of the segments (split.json)."""
     outliers: int = 0
-    """Split units that were left out because their behavior varies too much."""
+    """Number of split spans that were left out because their behavior varies too much."""
     aligned: bool
-    """Segments are whole trials, all beginning at the same event: a clock alone may decode behavior."""
+    """Segments are whole trials that begin at the same event, so that time alone may predict behavior."""
     protocol: str
+    """corrected, paper or released (docs/methods.md, Splits and protocols)."""
     normalisation: dict[str, Normalisation]
-    """For spikes, lfp and behavior, where the session has them."""
-    config: dict
-    """The IngestConfig it was made with."""
+    """For those of spikes, lfp and behavior that the session has."""
+    config: dict[str, Any]
+    """The IngestConfig of its ingest."""
     fingerprint: str
-    """sha256 of sources and configuration: an unchanged one is not ingested again."""
+    """sha256 of sources and configuration; a session whose fingerprint is unchanged is not ingested again."""
     content: str
-    """sha256 of the stored values and their split: what a result depends on."""
+    """sha256 of the stored values and their split, on which results depend."""
     sources: dict[str, str]
+    """Name of each raw file -> its sha256."""
     parts: tuple[Part, ...]

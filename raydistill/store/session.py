@@ -1,12 +1,14 @@
-"""One recording on one clock of bins: what readers make, what the store keeps.
+"""A recording on one clock of bins: sessions, which readers produce, and segments, which the store returns.
 
 Axes: T bins, K behavior dimensions; spikes (T, units), lfp (T, channels), behavior (T, K).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from raydistill.config.names import check_name
 from raydistill.errors import DataError
@@ -14,10 +16,13 @@ from raydistill.errors import DataError
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A preprocessed recording, before it is cut into segments, in physical units.
+    """A preprocessed recording in physical units, before it is cut into segments.
 
-    All arrays share the first axis: bin t covers [start_s + t * width, start_s + (t + 1) * width).
-    Behavior is NaN where it was lost; spikes and lfp are complete. At least one of spikes and lfp is there.
+    All arrays share the first axis: bin t covers [start_s + t * width, start_s + (t + 1) * width). Behavior is NaN
+    where it was lost; spikes and lfp are complete. At least one of spikes and lfp is present.
+
+    Raises:
+        DataError: arrays of different length, or values that cannot be used; with the way to fix it.
     """
 
     name: str
@@ -32,7 +37,7 @@ class Session:
     lfp: np.ndarray | None = None
     """(T, channels) float32, not yet z-scored."""
     lfp_bands: int = 1
-    """Features of each electrode, such as band powers; they lie beside each other among the channels."""
+    """Features per electrode, such as band powers, in adjacent channels."""
     behavior: np.ndarray | None = None
     """(T, K) float32."""
     behavior_names: tuple[str, ...] = ()
@@ -40,20 +45,20 @@ class Session:
     trial: np.ndarray | None = None
     """(T,) int32 trial label of each bin, -1 outside of trials; bins of one trial are contiguous."""
     piece: np.ndarray | None = None
-    """(T,) int32 label of each stretch without a gap, -1 between them; None: there is no gap."""
+    """(T,) int32 label of each interval without a gap, -1 between intervals; None: there is no gap."""
     sources: dict[str, str] = field(default_factory=dict)
-    """File name -> sha256 of the raw files."""
+    """Name of each raw file -> its sha256."""
 
     def __post_init__(self):
         check_name(self.name)
         check_name(self.subject, "subject")
         if self.spikes is None and self.lfp is None:
-            raise DataError(f"session {self.name}: it has neither spikes nor LFP; name at least one of them")
+            raise DataError(f"session {self.name}: it has neither spikes nor LFP; at least one is required")
         lengths = {
             k: len(a) for k in ("spikes", "lfp", "behavior", "trial", "piece") if (a := getattr(self, k)) is not None
         }
         if len(set(lengths.values())) != 1:
-            raise DataError(f"session {self.name}: arrays of different length on one clock of bins: {lengths}")
+            raise DataError(f"session {self.name}: all arrays must have the same number of bins, but got {lengths}")
         if self.behavior is not None and self.behavior.shape[1] != len(self.behavior_names):
             raise DataError(
                 f"session {self.name}: behavior has {self.behavior.shape[1]} columns but "
@@ -61,7 +66,7 @@ class Session:
             )
         self._check_values()
 
-    def _check_values(self):
+    def _check_values(self) -> None:
         if self.spikes is not None:
             if self.spikes.dtype != np.uint8 or self.spikes.ndim != 2:
                 raise DataError(f"session {self.name}: spikes must be (bins, units) uint8, got {_form(self.spikes)}")
@@ -85,56 +90,81 @@ class Session:
 
     @property
     def n_bins(self) -> int:
-        return len(self.spikes if self.spikes is not None else self.lfp)
+        """T."""
+        return _n_bins(self.spikes, self.lfp)
 
     @classmethod
-    def from_arrays(cls, name, *, subject, bin_width_ms, spikes=None, lfp=None, behavior=None, **other):
-        """A session from arrays that already share a clock; counts may be of any integer type up to 255."""
+    def from_arrays(
+        cls,
+        name: str,
+        *,
+        subject: str,
+        bin_width_ms: float,
+        spikes: ArrayLike | None = None,
+        lfp: ArrayLike | None = None,
+        behavior: ArrayLike | None = None,
+        **other: Any,
+    ) -> "Session":
+        """A session from arrays on the same clock of bins.
+
+        Args:
+            spikes: (T, units) whole numbers from 0 to 255, of any type.
+            lfp: (T, channels) numbers.
+            behavior: (T, K) numbers, NaN where lost.
+            other: further fields of the session.
+        """
         if spikes is not None:
             spikes = np.asarray(spikes)
             if spikes.size and (spikes.min() < 0 or spikes.max() > 255 or np.any(spikes != np.round(spikes))):
                 raise DataError(f"session {name}: spike counts must be whole numbers from 0 to 255")
             spikes = spikes.astype(np.uint8)
-        to_f32 = lambda a: None if a is None else np.asarray(a, dtype=np.float32)  # noqa: E731
         return cls(
             name=name,
             subject=subject,
             bin_width_ms=bin_width_ms,
             spikes=spikes,
-            lfp=to_f32(lfp),
-            behavior=to_f32(behavior),
+            lfp=None if lfp is None else np.asarray(lfp, dtype=np.float32),
+            behavior=None if behavior is None else np.asarray(behavior, dtype=np.float32),
             **other,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One training example as it is read from the store, z-scored. T bins."""
+    """One training example from the store, z-scored. T bins."""
 
     session: str
     number: int
-    """Position among the session's segments, in time order; (session, number) names a segment for good."""
+    """Position among the session's segments, in time order; (session, number) identifies a segment."""
     split: str
     """train, valid or test."""
     start_s: float
     spikes: np.ndarray | None
     """(T, units) uint8 counts."""
     lfp: np.ndarray | None
-    """(T, channels) float32, z-scored per channel; float16 in training where the store keeps it so."""
+    """(T, channels) float32, z-scored per channel; float16 in training if the store has it in float16."""
     behavior: np.ndarray | None
     """(T, K) float32, z-scored per column, NaN where lost."""
     trial: int | None = None
+    """Trial label; None outside of trials."""
 
     @property
     def n_bins(self) -> int:
-        return len(self.spikes if self.spikes is not None else self.lfp)
+        """T."""
+        return _n_bins(self.spikes, self.lfp)
 
 
 def bin_centres_s(segments: Sequence[Segment], bin_width_ms: float) -> np.ndarray:
-    """Seconds at the centre of each bin of all the segments, one after another. Shape: (N,)."""
+    """Times in seconds of the bin centres of all segments, one segment after another. Shape: (N,)."""
     width_s = bin_width_ms / 1000
     return np.concatenate([s.start_s + (np.arange(s.n_bins) + 0.5) * width_s for s in segments])
 
 
-def _form(array):
+def _n_bins(spikes: np.ndarray | None, lfp: np.ndarray | None) -> int:
+    signal = spikes if spikes is not None else lfp
+    assert signal is not None, "a session has spikes or LFP"
+    return len(signal)
+
+
+def _form(array: np.ndarray) -> str:
     return f"{array.shape} {array.dtype}"

@@ -1,26 +1,30 @@
-"""The store's sessions as JSON and as a table, and beside the paper's Table 2."""
+"""The store's sessions as JSON and as a table, and compared with Table 2 of the cross-modal distillation paper."""
 
+from typing import Any
+
+from rich.console import Console
 from rich.table import Table
 
 from raydistill.papers.crossmodal import GROUPS, TABLE_2, counts_off, paper_group
 from raydistill.store.catalogue import Entry
 
-SHOWN = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bins", "n_units", "n_channels")
+COLUMNS = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bins", "n_units", "n_channels")
 
 
-def to_json(entry: Entry) -> dict:
-    """The shape that `sessions --json` promises."""
-    return {name: getattr(entry, name) for name in SHOWN} | {"behavior": list(entry.behavior), "splits": entry.splits}
+def to_json(entry: Entry) -> dict[str, Any]:
+    """One element of the output of `raydistill sessions --json`."""
+    return {name: getattr(entry, name) for name in COLUMNS} | {"behavior": list(entry.behavior), "splits": entry.splits}
 
 
-def render(entries: list[Entry], console) -> None:
+def render(entries: list[Entry], console: Console) -> None:
+    """Print the sessions as a table, with totals, and Table 2 if the store has datasets of the paper."""
     table = Table(box=None, pad_edge=False)
-    words = {"session", "subject", "dataset", "behavior"}
-    for name in (*SHOWN, "train/valid/test", "behavior"):
-        table.add_column(name.removeprefix("n_"), justify="left" if name in words else "right")
+    text = {"session", "subject", "dataset", "behavior"}
+    for name in (*COLUMNS, "train/valid/test", "behavior"):
+        table.add_column(name.removeprefix("n_"), justify="left" if name in text else "right")
     for e in entries:
         folds = "/".join(str(e.splits[split]) for split in ("train", "valid", "test"))
-        table.add_row(*(str(to_json(e)[name]) for name in SHOWN), folds, " ".join(e.behavior))
+        table.add_row(*(str(to_json(e)[name]) for name in COLUMNS), folds, " ".join(e.behavior))
     hours = sum(e.n_bins * e.bin_width_ms for e in entries) / 3.6e6
     console.print(table)
     console.print(
@@ -32,24 +36,24 @@ def render(entries: list[Entry], console) -> None:
         render_table_2(entries, console)
 
 
-def render_table_2(entries: list[Entry], console) -> None:
-    """The paper's datasets in this store, each figure over the paper's; then its groups of sessions."""
-    table = Table(box=None, pad_edge=False, title="here / Table 2 of the paper", title_justify="left")
+def render_table_2(entries: list[Entry], console: Console) -> None:
+    """Print the paper's datasets in this store as "stored / paper", then the paper's groups of sessions."""
+    table = Table(box=None, pad_edge=False, title="this store / Table 2 of the paper", title_justify="left")
     for name in ("dataset", "subjects", "sessions", "hours", "segments", "units"):
         table.add_column(name, justify="left" if name in ("dataset", "subjects") else "right")
     for dataset, paper in TABLE_2.items():
-        here = [e for e in entries if e.dataset == dataset]
-        hours = sum(e.n_bins * e.bin_width_ms for e in here) / 3.6e6
+        stored = [e for e in entries if e.dataset == dataset]
+        hours = sum(e.n_bins * e.bin_width_ms for e in stored) / 3.6e6
         table.add_row(
             dataset,
-            f"{len({e.subject for e in here})} / {len(paper.subjects)}",
-            f"{len(here)} / {paper.sessions}",
+            f"{len({e.subject for e in stored})} / {len(paper.subjects)}",
+            f"{len(stored)} / {paper.sessions}",
             f"{hours:.2f} / {paper.hours:.2f}",
-            f"{sum(e.n_segments for e in here)} / {paper.sequences}",
-            f"{sum(e.n_units for e in here)} / {paper.neurons}",
+            f"{sum(e.n_segments for e in stored)} / {paper.sequences}",
+            f"{sum(e.n_units for e in stored)} / {paper.neurons}",
         )
     console.print(table)
     groups = [f"{name} {len(paper_group(name, entries))} of {n}" for name, n in GROUPS.items()]
     console.print(f"groups: {', '.join(groups)}")
-    for off in counts_off(entries):
-        console.print(f"the corpus is there, but {off}")
+    for difference in counts_off(entries):
+        console.print(f"the corpus is complete, but {difference}")

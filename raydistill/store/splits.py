@@ -1,13 +1,14 @@
-"""Drawing a session into folds and cutting it into segments (spec A5), the same for every method.
+"""Folds and segments of a session, the same for every method (docs/methods.md, Splits and protocols).
 
-Split units are drawn: parents of 10 s, whole trials, or contiguous blocks of parents. Then each is cut into segments,
-so no unit lies on two sides, and segments of any length share one split.
+Spans of a session are assigned to folds at random: parents of 10 s, whole trials, or contiguous blocks of parents. Each
+span is then cut into segments. So no span is in two folds, and segments of any length share one split.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,8 @@ TRAIN, VALID, TEST = "train", "valid", "test"
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """One split unit: bins [start, stop) of the session, all in one fold."""
+class SplitSpan:
+    """A span of time that is in one fold as a whole: bins [start, stop) of the session."""
 
     start: int
     stop: int
@@ -38,102 +39,109 @@ class Cut:
     trial: int | None = None
 
 
-def draw(session: Session, config: IngestConfig) -> list[Unit]:
-    """The split units of a session in time order, each in its fold.
+def draw_folds(session: Session, config: IngestConfig) -> list[SplitSpan]:
+    """The split spans of a session in time order, each with its fold.
 
     Raises:
-        DataError: the session has fewer units than three folds need, or no trials where those are asked for.
+        DataError: the session has too few spans for three folds, or the split is by trials and it has none.
     """
     splits, name = config.splits, session.name
     if splits.by == "trials":
         if session.trial is None:
-            raise DataError(f"session {name}: `splits.by: trials` needs trials, and the recording names none")
+            raise DataError(f"session {name}: `splits.by: trials` needs trials, but the recording has none")
         bounds = _runs(session.trial)
-        folds = _folds(name, len(bounds), config, "trials")
-        labels = [int(session.trial[start]) for start, _ in bounds]
-    else:
-        bounds = _parents(session.n_bins, session.piece, _bins(splits.parent_s, session))
-        what = f"{splits.parent_s:g}-s parents"
-        folds = _folds(name, len(bounds), config, what) if splits.by == "time" else _blocks(name, len(bounds), config)
-        labels = [None] * len(bounds)
-    return [Unit(*b, fold, label) for b, fold, label in zip(bounds, folds, labels, strict=True)]
+        folds = _draw(name, len(bounds), config, "trials")
+        trials = [int(session.trial[start]) for start, _ in bounds]
+        return [
+            SplitSpan(start, stop, fold, trial)
+            for (start, stop), fold, trial in zip(bounds, folds, trials, strict=True)
+        ]
+    bounds = _parents(session.n_bins, session.piece, _bins(splits.parent_s, session))
+    what = f"{splits.parent_s:g}-s parents"
+    by_time = splits.by == "time"
+    folds = _draw(name, len(bounds), config, what) if by_time else _draw_blocks(name, len(bounds), config)
+    return [SplitSpan(start, stop, fold) for (start, stop), fold in zip(bounds, folds, strict=True)]
 
 
-def without_outliers(units: list[Unit], behavior: np.ndarray | None, config: IngestConfig) -> list[Unit]:
-    """The units in which no behavior column's SD lies above Tukey's fence, Q3 + 1.5 (Q3 - Q1).
+def without_outliers(spans: list[SplitSpan], behavior: np.ndarray | None, config: IngestConfig) -> list[SplitSpan]:
+    """The spans in which no behavior column has an SD above Tukey's fence, Q3 + 1.5 (Q3 - Q1).
 
-    The fence is fitted on train units; the published code fits it on all of them (spec A2 and A6, 17).
+    The fence is fitted on the spans of train; the released code fits it on all (docs/methods.md, Slips of the
+    released code).
 
     Args:
-        behavior: (T, K), NaN where lost; None: there is nothing to tell outliers by.
+        behavior: (T, K), NaN where it was lost; None: no span is an outlier.
+
     Raises:
-        DataError: a fold is left without a unit.
+        DataError: a fold has no other spans.
     """
     if config.splits.outliers == "keep" or behavior is None:
-        return units
+        return spans
     with np.errstate(all="ignore"):
-        sd = np.array([_sd(behavior[u.start : u.stop]) for u in units])  # (units, K)
-        fitted = sd if config.protocol == "released" else sd[[u.split == TRAIN for u in units]]
+        sd = np.array([_sd(behavior[s.start : s.stop]) for s in spans])  # (spans, K)
+        fitted = sd if config.protocol == "released" else sd[[s.split == TRAIN for s in spans]]
         q1, q3 = np.nanpercentile(fitted, [25, 75], axis=0)
-    kept = [u for u, values in zip(units, sd, strict=True) if not np.any(values > q3 + 1.5 * (q3 - q1))]
-    if lost := {u.split for u in units} - {u.split for u in kept}:
-        raise DataError(f"`splits.outliers: drop` leaves nothing to {', '.join(sorted(lost))}; keep them")
-    return kept
+    regular = [s for s, values in zip(spans, sd, strict=True) if not np.any(values > q3 + 1.5 * (q3 - q1))]
+    if empty := {s.split for s in spans} - {s.split for s in regular}:
+        raise DataError(
+            f"`splits.outliers: drop` leaves no data in {', '.join(sorted(empty))}; set `splits.outliers: keep`"
+        )
+    return regular
 
 
-def _sd(values):
-    """(K,) SD over the bins that are there; NaN for a column without any."""
-    there = np.isfinite(values)
-    n = there.sum(axis=0)
-    mean = np.where(there, values, 0).sum(axis=0) / n
-    return np.sqrt((np.where(there, values - mean, 0) ** 2).sum(axis=0) / n)
+def _sd(values: np.ndarray) -> np.ndarray:
+    """(K,) SD over the bins with a value; NaN for a column without any. `values` has shape (bins, K)."""
+    finite = np.isfinite(values)
+    n = finite.sum(axis=0)
+    mean = np.where(finite, values, 0).sum(axis=0) / n
+    return np.sqrt((np.where(finite, values - mean, 0) ** 2).sum(axis=0) / n)
 
 
-def cut(units: list[Unit], session: Session, config: IngestConfig) -> list[Cut]:
-    """The segments of the units in time order; a rest of a parent that is no whole segment is left out.
+def cut(spans: list[SplitSpan], session: Session, config: IngestConfig) -> list[Cut]:
+    """The segments of the spans in time order. The rest of a parent that is shorter than a segment is left out.
 
     Raises:
-        DataError: a fold gets no segment.
+        DataError: a fold has no segment.
     """
     splits = config.splits
-    segment = _bins(splits.segment_s, session)
+    length = _bins(splits.segment_s, session)
     if splits.by == "trials":
-        cuts = [Cut(a, b, u.split, u.trial) for u in units for a, b in _chunks(u.start, u.stop, segment)]
+        cuts = [Cut(a, b, s.split, s.trial) for s in spans for a, b in _chunks(s.start, s.stop, length)]
     else:
-        starts = [(u, a) for u in units for a in range(u.start, u.stop - segment + 1, segment)]
-        cuts = [Cut(a, a + segment, u.split) for u, a in starts]
+        starts = [(s, a) for s in spans for a in range(s.start, s.stop - length + 1, length)]
+        cuts = [Cut(a, a + length, s.split) for s, a in starts]
     if splits.by == "blocks":
         cuts = _keep_guard(cuts, round(splits.guard_s * 1000 / session.bin_width_ms))
-    if lost := {TRAIN, VALID, TEST} - {c.split for c in cuts}:
+    if empty := {TRAIN, VALID, TEST} - {c.split for c in cuts}:
         raise DataError(
-            f"session {session.name}: no segment of {splits.segment_s:g} s is left in {' and '.join(sorted(lost))}; "
+            f"session {session.name}: no segment of {splits.segment_s:g} s is left in {' and '.join(sorted(empty))}; "
             "set shorter `splits.segment_s` or `splits.guard_s`"
         )
     return cuts
 
 
-def split_to_json(units: list[Unit], bin_width_ms: float) -> dict:
-    """What `split.json` holds: each unit's bins and fold, and the hash of all of them.
+def split_to_json(spans: list[SplitSpan], bin_width_ms: float) -> dict[str, Any]:
+    """Content of `split.json`: bins and fold of each span, and the hash of them all.
 
-    The hash is the same for every segment length, and for every session that is split alike.
+    The hash is the same for every segment length, and for all sessions with the same split.
     """
-    content = {"bin_width_ms": bin_width_ms, "units": [[u.start, u.stop, u.split] for u in units]}
+    content = {"bin_width_ms": bin_width_ms, "units": [[s.start, s.stop, s.split] for s in spans]}
     return {"hash": hashlib.sha256(json.dumps(content).encode()).hexdigest()} | content
 
 
-def _bins(seconds, session):
+def _bins(seconds: float, session: Session) -> int:
     return max(1, round(seconds * 1000 / session.bin_width_ms))
 
 
-def _runs(label):
-    """[start, stop) of each run of one label from 0 on; a label that comes back later is another run."""
+def _runs(label: np.ndarray) -> list[tuple[int, int]]:
+    """[start, stop) of each run of one label, from label 0 on; a label that occurs again later is another run."""
     edges = np.flatnonzero(np.diff(label)) + 1  # (runs - 1,)
     bounds = [0, *edges.tolist(), len(label)]
     return [(a, b) for a, b in pairwise(bounds) if label[a] >= 0]
 
 
-def _chunks(start, stop, longest):
-    """A trial as one segment, or, where it is longer, as full ones from its start and one that ends with it."""
+def _chunks(start: int, stop: int, longest: int) -> list[tuple[int, int]]:
+    """A trial as one segment; a longer one as full segments from its start and a shorter one at its end."""
     if stop - start <= longest:
         return [(start, stop)]
     full = [(a, a + longest) for a in range(start, stop - longest + 1, longest)]
@@ -141,8 +149,11 @@ def _chunks(start, stop, longest):
     return full + ([(stop - rest, stop)] if rest else [])
 
 
-def _parents(n_bins, piece, parent):
-    """[start, stop) of each parent. A recording without gaps drops its tail; a piece keeps a rest of half a parent."""
+def _parents(n_bins: int, piece: np.ndarray | None, parent: int) -> list[tuple[int, int]]:
+    """[start, stop) of each parent of `parent` bins.
+
+    In a recording without gaps an incomplete last parent is dropped; in a piece it is kept from half a parent on.
+    """
     if piece is None:
         return [(a, a + parent) for a in range(0, n_bins - parent + 1, parent)]
     bounds = []
@@ -151,15 +162,15 @@ def _parents(n_bins, piece, parent):
     return bounds
 
 
-def _folds(name, n, config, what):
-    """A fold for each of n units, drawn without replacement from `splits.seed`."""
+def _draw(name: str, n: int, config: IngestConfig, what: str) -> list[str]:
+    """A fold for each of n spans, drawn without replacement from `splits.seed`."""
     n_valid, n_test = fold_sizes(n, config)
     if min(n_valid, n_test, n - n_valid - n_test) < 1:
         raise DataError(
             f"session {name}: {n} {what} are too few for train, valid and test; "
             "give a longer recording or shorter `splits.parent_s`"
         )
-    order = np.random.RandomState(config.splits.seed).permutation(n)  # the published split's generator
+    order = np.random.RandomState(config.splits.seed).permutation(n)  # the random generator of the released code
     folds = np.full(n, TRAIN, dtype=object)
     folds[order[:n_valid]] = VALID
     folds[order[n_valid : n_valid + n_test]] = TEST
@@ -167,15 +178,19 @@ def _folds(name, n, config, what):
 
 
 def fold_sizes(n: int, config: IngestConfig) -> tuple[int, int]:
-    """Units in valid and test. `released` puts one more into test and leaves valid empty below ten (spec A6, 2)."""
+    """Number of spans in valid and in test, of n spans.
+
+    The protocol `released` has one more in test, and none in valid for n below ten (docs/methods.md, Slips of the
+    released code).
+    """
     n_valid, n_test = int(config.splits.valid * n), int(config.splits.test * n)
     if config.protocol == "released":
         return n_valid, n_test + 1
     return max(1, n_valid), max(1, n_test)
 
 
-def _blocks(name, n_parents, config):
-    """Folds of parents, drawn as contiguous blocks of equal length."""
+def _draw_blocks(name: str, n_parents: int, config: IngestConfig) -> list[str]:
+    """A fold for each parent, drawn for contiguous blocks of equal length."""
     splits: Splits = config.splits
     n_blocks = max(3, round(1 / min(splits.valid, splits.test)))
     if n_parents < n_blocks:
@@ -183,12 +198,12 @@ def _blocks(name, n_parents, config):
             f"session {name}: {n_parents} {splits.parent_s:g}-s parents are too few for {n_blocks} blocks; "
             "give a longer recording or shorter `splits.parent_s`"
         )
-    folds = _folds(name, n_blocks, config, "blocks")
+    folds = _draw(name, n_blocks, config, "blocks")
     return [folds[i * n_blocks // n_parents] for i in range(n_parents)]
 
 
-def _keep_guard(cuts, guard):
-    """Drop segments that lie within `guard` bins of a border to another fold."""
+def _keep_guard(cuts: list[Cut], guard: int) -> list[Cut]:
+    """Drop segments within `guard` bins of a border to another fold."""
     if guard == 0:
         return cuts
     borders = [b.start for a, b in pairwise(cuts) if a.split != b.split]

@@ -1,15 +1,17 @@
-"""The Parquet session store: writing a session whole, reading it back exactly.
+"""The Parquet session store: a session is written completely or not at all, and read back exactly.
 
 sessions.parquet                                   the catalogue, compiled from the markers
 segments/session=<name>/part-<split>-<n>-<id>.parquet
-segments/session=<name>/split.json                 the fold of each split unit, and the hash of them all
-segments/session=<name>/session.json               the marker, written last: without it nothing is there
+segments/session=<name>/split.json                 the fold of each split span, and the hash of them all
+segments/session=<name>/session.json               the marker, written last: without it the session does not exist
 """
 
 import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -20,69 +22,83 @@ from raydistill.errors import DataError, one_line, suggest
 from raydistill.files import Folder
 from raydistill.store.catalogue import Entry, Normalisation, Part
 from raydistill.store.session import Segment, Session
-from raydistill.store.splits import TEST, TRAIN, VALID, cut, draw, split_to_json, without_outliers
-from raydistill.store.table import fold_into, segments_from_table, to_table
+from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut, draw_folds, split_to_json, without_outliers
+from raydistill.store.table import segments_from_table, to_table, update_digest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CATALOGUE = "sessions.parquet"
 SEGMENTS_PER_PART = 64
+T = TypeVar("T")
+
+
+_CATALOGUE_COLUMNS = (
+    *("session", "subject", "dataset", "task", "region", "bin_width_ms", "n_segments", "n_bins"),
+    *("n_units", "n_channels", "behavior", "protocol", "fingerprint", "content"),
+)
 
 
 class Store:
-    """A session store on a local path or a URI that pyarrow opens (file://, s3://, gs://)."""
+    """A session store at a local path or a URI that pyarrow can open (file://, s3://, gs://)."""
 
     def __init__(self, uri: str):
         self.uri = str(uri)
         self.folder = Folder(self.uri)
 
     def entries(self) -> list[Entry]:
-        """The stored sessions, by name. Raises DataError where there is no store."""
+        """The stored sessions, sorted by name. Raises DataError if there is no store."""
         import pyarrow.parquet as pq
 
         if not self.folder.exists(CATALOGUE):
-            raise DataError(f"store {self.uri}: there is no session store here; make one with `raydistill ingest`")
+            raise DataError(f"store {self.uri}: there is no session store here; create one with `raydistill ingest`")
         table = pq.read_table(CATALOGUE, filesystem=self.folder.filesystem, columns=["entry"])
         try:
             return [entry_from_json(text) for text in table.column("entry").to_pylist()]
         except DataError as err:
-            raise DataError(f"store {self.uri}: {CATALOGUE} holds {err}; ingest its recordings again") from None
+            raise DataError(f"store {self.uri}: {CATALOGUE} contains {err}; ingest its recordings again") from None
 
     def entry(self, name: str) -> Entry:
+        """The stored session of this name. Raises DataError, with the nearest name, if there is none."""
         entries = {e.session: e for e in self.entries()}
         if name not in entries:
             raise DataError(f'store {self.uri}: no session "{name}"{suggest(name, entries)}')
         return entries[name]
 
     def fingerprints(self) -> dict[str, str]:
-        """Fingerprints of all whole sessions, including those a killed ingest had not yet published."""
-        return {e.session: e.fingerprint for e in self._marked()}
+        """Session -> fingerprint for all complete sessions, including those that a killed ingest did not publish."""
+        return {e.session: e.fingerprint for e in self._complete()}
 
-    def _marked(self):
-        """The entries of all whole sessions; one that cannot be read is not there, and is ingested again."""
-        names = self.folder.names("segments", "/session.json")
-        found = []
-        for name in names:
+    def _complete(self) -> list[Entry]:
+        """Entries of all complete sessions. One that cannot be read is left out, so that it is ingested again."""
+        entries = []
+        for name in self.folder.names("segments", "/session.json"):
             with contextlib.suppress(DataError):
-                found.append(entry_from_json(self.folder.read(name).decode()))
-        return found
+                entries.append(entry_from_json(self.folder.read(name).decode()))
+        return entries
 
     def publish(self) -> list[Entry]:
-        """Compile sessions.parquet from the markers; called by the one process that drives an ingest."""
+        """Compile sessions.parquet from the markers. Only the process that drives an ingest may call this."""
         import pyarrow as pa
 
-        entries = self._marked()
-        shown = ("session", "subject", "dataset", "task", "region", "bin_width_ms", "n_segments", "n_bins")
-        shown += ("n_units", "n_channels", "behavior", "protocol", "fingerprint", "content")
-        columns = {name: [getattr(e, name) for e in entries] for name in shown}
+        entries = self._complete()
+        columns = {name: [getattr(e, name) for e in entries] for name in _CATALOGUE_COLUMNS}
         columns["behavior"] = [list(e.behavior) for e in entries]
         table = pa.table(columns | {"entry": [entry_to_json(e) for e in entries]})
         self.folder.write(CATALOGUE, _as_parquet(table))
         return entries
 
     def write(self, session: Session, config: IngestConfig, fingerprint: str) -> Entry:
-        """Cut, draw, normalise and store one session, replacing an older one of that name; the marker comes last."""
-        drawn = draw(session, config)
-        units = without_outliers(drawn, session.behavior, config)
-        cuts = cut(units, session, config)
+        """Split, cut, normalise and store one session, and replace an older one of the same name.
+
+        The marker is written last. Raises DataError if the session cannot be split or a channel is constant.
+
+        Args:
+            fingerprint: sha256 of the session's sources and configuration.
+        """
+        all_spans = draw_folds(session, config)
+        spans = without_outliers(all_spans, session.behavior, config)
+        cuts = cut(spans, session, config)
         fitted = cuts if config.protocol != "corrected" else [c for c in cuts if c.split == TRAIN]
         normalisation = {
             name: _statistics(session, name, fitted)
@@ -96,32 +112,36 @@ class Store:
             for n, group in enumerate(_even_groups(numbered, SEGMENTS_PER_PART)):
                 path = f"{base}/part-{split}-{n:05d}-{fingerprint[:8]}.parquet"
                 table = to_table(session, group, normalisation, config.lfp_dtype)
-                fold_into(digest, table)
+                update_digest(digest, table)
                 self.folder.write(path, _as_parquet(table))
                 numbers, bins = zip(*((i, c.stop - c.start) for i, c in group), strict=True)
                 parts.append(Part(path=path, split=split, numbers=numbers, n_bins=bins))
-        split = split_to_json(units, session.bin_width_ms)
-        self.folder.write(f"{base}/split.json", json.dumps(split).encode())
+        split_file = split_to_json(spans, session.bin_width_ms)
+        self.folder.write(f"{base}/split.json", json.dumps(split_file).encode())
         entry = dataclasses.replace(
             _entry(session, config, cuts, normalisation, parts, fingerprint, digest.hexdigest()),
-            split_hash=split["hash"],
-            outliers=len(drawn) - len(units),
+            split_hash=split_file["hash"],
+            outliers=len(all_spans) - len(spans),
         )
         self.folder.write(f"{base}/session.json", entry_to_json(entry).encode())
-        kept = {p.path for p in parts} | {f"{base}/session.json", f"{base}/split.json"}
+        current = {p.path for p in parts} | {f"{base}/session.json", f"{base}/split.json"}
         for name in self.folder.names(base):
-            if name not in kept:
+            if name not in current:
                 self.folder.delete(name)
         return entry
 
     def read(self, entry: Entry, split: str | None = None) -> list[Segment]:
-        """The segments of a session in time order, of one split or of all; LFP as float32."""
+        """The segments of a session in time order, with LFP as float32.
+
+        Args:
+            split: train, valid or test; None: all segments.
+        """
         parts = [part for part in entry.parts if split in (None, part.split)]
         segments = [s for part in parts for s in segments_from_table(self.table(part, entry), entry)]
         return sorted((_in_float32(s) for s in segments), key=lambda s: s.number)
 
-    def table(self, part: Part, entry: Entry):
-        """The rows of one part of a session. Raises DataError where its file is missing or corrupt."""
+    def table(self, part: Part, entry: Entry) -> "pa.Table":
+        """The rows of one part of a session. Raises DataError if its file is missing or corrupt."""
         import pyarrow.parquet as pq
         from pyarrow import ArrowException
 
@@ -140,27 +160,30 @@ def _in_float32(segment: Segment) -> Segment:
     return dataclasses.replace(segment, lfp=segment.lfp.astype(np.float32))
 
 
-def _as_parquet(table):
-    """The table as the bytes of a Parquet file."""
+def _as_parquet(table: "pa.Table") -> "pa.Buffer":
+    """The table as the content of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    # Voltages hardly repeat: without a dictionary writing takes a quarter of the time and a third of the memory.
+    # Voltages rarely repeat: without a dictionary, writing takes a quarter of the time and a third of the memory.
     pq.write_table(table, sink, compression="zstd", use_dictionary=False, row_group_size=SEGMENTS_PER_PART)
     return sink.getvalue()
 
 
-def _even_groups(items, at_most):
-    """`items` in ceil(n / at_most) groups whose sizes differ by at most one."""
+def _even_groups(items: Sequence[T], at_most: int) -> list[Sequence[T]]:
+    """The n items in ceil(n / at_most) groups whose sizes differ by at most one."""
     n = -(-len(items) // at_most)
     return [items[i * len(items) // n : (i + 1) * len(items) // n] for i in range(n)]
 
 
-def _statistics(session, name, cuts):
-    """Mean and SD of each column over the bins of the cuts that are there, a segment at a time."""
+def _statistics(session: Session, name: str, cuts: list[Cut]) -> Normalisation:
+    """Mean and SD of each column of spikes, lfp or behavior over the finite values of the cuts, segment by segment."""
     values = getattr(session, name)
-    segments = lambda: (values[c.start : c.stop].astype(np.float64) for c in cuts)  # noqa: E731
+
+    def segments() -> Iterator[np.ndarray]:
+        return (values[c.start : c.stop].astype(np.float64) for c in cuts)  # each (T, width)
+
     n = sum(np.isfinite(x).sum(axis=0) for x in segments())  # (width,)
     with np.errstate(all="ignore"):
         mean = sum(np.nansum(x, axis=0) for x in segments()) / n
@@ -171,13 +194,20 @@ def _statistics(session, name, cuts):
             f"session {session.name}: LFP channel {dead[0]} is constant over the train segments; "
             f"drop it with `drop_channels: {dead.tolist()}`"
         )
-    # A constant behavior is never decodable, and a unit may be silent in train: both are kept as they are.
+    # A constant behavior cannot be decoded, and a unit can be silent in train: both are stored unscaled.
     mean[dead], std[dead] = np.nan_to_num(mean[dead]), 1.0
     return Normalisation(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
-def _entry(session, config, cuts, normalisation, parts, fingerprint, digest):
-    width = lambda a: 0 if a is None else a.shape[1]  # noqa: E731
+def _entry(
+    session: Session,
+    config: IngestConfig,
+    cuts: list[Cut],
+    normalisation: dict[str, Normalisation],
+    parts: list[Part],
+    fingerprint: str,
+    digest: str,
+) -> Entry:
     identity = [FORMAT_VERSION, digest, session.bin_width_ms, list(session.behavior_names), config.protocol]
     return Entry(
         session=session.name,
@@ -188,8 +218,8 @@ def _entry(session, config, cuts, normalisation, parts, fingerprint, digest):
         bin_width_ms=session.bin_width_ms,
         n_segments=len(cuts),
         n_bins=sum(c.stop - c.start for c in cuts),
-        n_units=width(session.spikes),
-        n_channels=width(session.lfp),
+        n_units=0 if session.spikes is None else session.spikes.shape[1],
+        n_channels=0 if session.lfp is None else session.lfp.shape[1],
         lfp_bands=session.lfp_bands,
         behavior=tuple(session.behavior_names),
         behavior_units=tuple(session.behavior_units),
@@ -206,11 +236,12 @@ def _entry(session, config, cuts, normalisation, parts, fingerprint, digest):
 
 
 def entry_to_json(entry: Entry) -> str:
+    """The entry as JSON text, the content of session.json."""
     return json.dumps(dataclasses.asdict(entry), sort_keys=True)
 
 
 def entry_from_json(text: str) -> Entry:
-    """Raises DataError for a text that this version did not write."""
+    """The entry from its JSON text. Raises DataError if another version of raydistill wrote the text."""
     try:
         tree = json.loads(text)
         tree["parts"] = tuple(

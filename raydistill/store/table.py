@@ -1,16 +1,24 @@
-"""A session's segments as rows of a Parquet table, and back: the values of one bin lie together."""
+"""Segments of a session as rows of a Parquet table and back. The values of one bin are adjacent."""
 
 import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raydistill.store.catalogue import Entry
-from raydistill.store.session import Segment
+from raydistill.store.catalogue import Entry, Normalisation
+from raydistill.store.session import Segment, Session
 from raydistill.store.splits import Cut
 
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-def segments_from_table(table, entry: Entry) -> list[Segment]:
-    """Rows of a part as segments, behavior z-scored: views into the table's buffers, LFP in the stored precision."""
+
+def segments_from_table(table: "pa.Table", entry: Entry) -> list[Segment]:
+    """Rows of a part as segments with z-scored behavior.
+
+    Spikes and LFP are views of the table's buffers, LFP in the stored precision.
+    """
     columns = {name: _values(table, name) for name in ("spikes", "lfp", "behavior")}
     widths = {"spikes": entry.n_units, "lfp": entry.n_channels, "behavior": len(entry.behavior)}
     n_bins = table.column("n_bins").to_pylist()
@@ -21,7 +29,8 @@ def segments_from_table(table, entry: Entry) -> list[Segment]:
         arrays[name] = flat.reshape(edges[-1], widths[name]) if flat is not None and widths[name] else None
     if arrays["behavior"] is not None:
         norm = entry.normalisation["behavior"]
-        arrays["behavior"] = ((arrays["behavior"] - np.float32(norm.mean)) / np.float32(norm.std)).astype(np.float32)
+        mean, std = np.array(norm.mean, np.float32), np.array(norm.std, np.float32)  # (K,)
+        arrays["behavior"] = ((arrays["behavior"] - mean) / std).astype(np.float32)
     labels = zip(*(table.column(c).to_pylist() for c in ("segment", "split", "start_s", "trial")), strict=True)
     return [
         Segment(
@@ -29,15 +38,15 @@ def segments_from_table(table, entry: Entry) -> list[Segment]:
             number,
             split,
             start_s,
-            *(None if a is None else a[i:j] for a in arrays.values()),
+            **{name: None if a is None else a[i:j] for name, a in arrays.items()},
             trial=trial,
         )
         for i, j, (number, split, start_s, trial) in zip(edges[:-1], edges[1:], labels, strict=True)
     ]
 
 
-def _values(table, name):
-    """The values of a list column in row order, without a copy where the column is one chunk."""
+def _values(table: "pa.Table", name: str) -> np.ndarray | None:
+    """The values of a list column in row order, without a copy if the column is one chunk."""
     column = table.column(name)
     if column.null_count == len(column):
         return None
@@ -45,17 +54,26 @@ def _values(table, name):
     return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
-def to_table(session, group, normalisation, lfp_dtype):
+def to_table(
+    session: Session, group: Sequence[tuple[int, Cut]], normalisation: dict[str, Normalisation], lfp_dtype: str
+) -> "pa.Table":
+    """Segments of a session as rows, with z-scored LFP in `lfp_dtype`.
+
+    Args:
+        group: number and cut of each segment.
+        normalisation: mean and SD of the session's LFP, if it has LFP.
+    """
     import pyarrow as pa
 
     width_s = session.bin_width_ms / 1000
-    lfp = None
-    if session.lfp is not None:
+
+    def z_scored(lfp: np.ndarray) -> np.ndarray:
         norm = normalisation["lfp"]
-        lfp = lambda a: ((a - norm.mean) / norm.std).astype(lfp_dtype)  # noqa: E731
-    pieces = {
+        return ((lfp - norm.mean) / norm.std).astype(lfp_dtype)
+
+    signals = {
         "spikes": (session.spikes, None, pa.uint8()),
-        "lfp": (session.lfp, lfp, pa.float16() if lfp_dtype == "float16" else pa.float32()),
+        "lfp": (session.lfp, z_scored, pa.float16() if lfp_dtype == "float16" else pa.float32()),
         "behavior": (session.behavior, None, pa.float32()),
     }
     columns = {
@@ -65,25 +83,34 @@ def to_table(session, group, normalisation, lfp_dtype):
         "n_bins": pa.array([c.stop - c.start for _, c in group], pa.int32()),
         "trial": pa.array([c.trial for _, c in group], pa.int32()),
     }
-    for name, (values, change, kind) in pieces.items():
-        columns[name] = _list_column(values, [c for _, c in group], change, kind)
+    for name, (values, transform, kind) in signals.items():
+        columns[name] = _list_column(values, [c for _, c in group], transform, kind)
     return pa.table(columns)
 
 
-def _list_column(values, cuts: list[Cut], change, kind):
-    """Each segment's (T, width) values as one list, bin after bin."""
+def _list_column(
+    values: np.ndarray | None,
+    cuts: list[Cut],
+    transform: Callable[[np.ndarray], np.ndarray] | None,
+    kind: "pa.DataType",
+) -> "pa.Array":
+    """One list per segment with its (T, width) values, bin after bin; null if there are no values."""
     import pyarrow as pa
 
     if values is None:
         return pa.nulls(len(cuts), pa.list_(kind))
-    rows = [values[c.start : c.stop] if change is None else change(values[c.start : c.stop]) for c in cuts]
+    rows = [values[c.start : c.stop] if transform is None else transform(values[c.start : c.stop]) for c in cuts]
+    # Each (T, width) -> (T * width,), then one after another.
     flat = np.concatenate([np.ascontiguousarray(r).reshape(-1) for r in rows])
     offsets = np.concatenate([[0], np.cumsum([r.size for r in rows])]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, kind))
 
 
-def fold_into(digest, table):
-    """Fold a part's rows into the session's content hash: values, split and place, not their Parquet encoding."""
+def update_digest(digest: Any, table: "pa.Table") -> None:
+    """Add a part's rows to the session's content hash (of hashlib): values, split and position.
+
+    The Parquet encoding does not enter the hash.
+    """
     for name in ("segment", "split", "n_bins", "trial"):
         digest.update(json.dumps(table.column(name).to_pylist()).encode())
     for name in ("spikes", "lfp", "behavior"):

@@ -20,5 +20,5 @@ def test_name_of_a_recording_is_kept():
 
 def test_file_of_another_ending_is_refused_with_those_that_are_allowed():
     check_ending("--out", Path("page.html"), ".html")
-    with pytest.raises(RaydistillError, match=r"--out page\.txt: its name has to end in \.png or \.svg"):
+    with pytest.raises(RaydistillError, match=r"--out page\.txt: the name must end in \.png or \.svg"):
         check_ending("--out", Path("page.txt"), ".png", ".svg")

@@ -28,7 +28,7 @@ def refused(done):
         (["sweep", "typo.yaml"], 'typo.yaml:21: unknown key "epocs" in `training`; did you mean "epochs"?'),
         (["sweep", "sweep.yaml", "--set", "name=../x"], "sweep name '../x' is not allowed"),
         (["plan", "sweep.yaml", "--set", "sessions.held_out.names=[S1_2]"], 'no session "S1_2"; did you mean "S1_02"?'),
-        (["sessions", "--store", "none"], "make one with `raydistill ingest`"),
+        (["sessions", "--store", "none"], "create one with `raydistill ingest`"),
         (["ingest", "none.nwb", "--store", "store"], "none.nwb: no such file"),
         (["ui"], "run `raydistill sweep` first"),
         (["synth", "sweep.yaml"], "sweep.yaml"),

@@ -66,7 +66,7 @@ def test_decoded_session_as_nwb_holds_what_was_recorded_beside_what_was_read(mad
 
 def test_decode_refuses_a_file_that_it_cannot_write_before_any_work(made, tmp_path):
     done = decode(made, "ss_lfp/S1_02/seed0", "S1_02", "--out", tmp_path / "x.npz", check=2)
-    assert "has to end in .parquet or .nwb" in done.stderr
+    assert "must end in .parquet or .nwb" in done.stderr
 
 
 def test_decode_of_another_session_needs_to_be_told_whose_embeddings_to_take(made):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError
 from raydistill.store.session import Session
-from raydistill.store.splits import Unit, cut, draw, fold_sizes, split_to_json, without_outliers
+from raydistill.store.splits import SplitSpan, cut, draw_folds, fold_sizes, split_to_json, without_outliers
 
 
 def session(n_bins, *, bin_width_ms=100.0, trial=None, piece=None, behavior=None):
@@ -23,7 +23,7 @@ def session(n_bins, *, bin_width_ms=100.0, trial=None, piece=None, behavior=None
 
 def segments(made, **splits):
     config = IngestConfig(splits=Splits(**splits))
-    return cut(draw(made, config), made, config)
+    return cut(draw_folds(made, config), made, config)
 
 
 @given(n_parents=st.integers(10, 60), seed=st.integers(0, 5), ratio=st.sampled_from([1, 2, 5]))
@@ -46,28 +46,28 @@ def test_cut_by_time_keeps_every_parent_in_one_fold(n_parents, seed, ratio):
     seed=st.integers(0, 3),
 )
 def test_segments_of_any_length_share_one_split_without_overlap(pieces, segment_s, by, seed):
-    """Whatever the gaps, trials and lengths: the units and their hash stay, and segments lie in units, apart."""
+    """For any gaps, trials and lengths: one set of spans and one hash; segments are inside spans and do not overlap."""
     label = np.concatenate([np.repeat([i, -1], p) for i, p in enumerate(pieces)]).astype(np.int32)
     made = session(len(label), piece=label, trial=label)
     config = IngestConfig(splits=Splits(by=by, segment_s=segment_s, seed=seed))
     other = IngestConfig(splits=Splits(by=by, segment_s=5, seed=seed))
     try:
-        units = draw(made, config)
-        cuts = cut(units, made, config)
+        spans = draw_folds(made, config)
+        cuts = cut(spans, made, config)
     except DataError:
         assume(False)  # too short for three folds
-    assert split_to_json(units, 100.0) == split_to_json(draw(made, other), 100.0)
+    assert split_to_json(spans, 100.0) == split_to_json(draw_folds(made, other), 100.0)
     covered = np.zeros(len(label), dtype=int)
     for c in cuts:
         covered[c.start : c.stop] += 1
-        assert sum(u.start <= c.start and c.stop <= u.stop and u.split == c.split for u in units) == 1
+        assert sum(s.start <= c.start and c.stop <= s.stop and s.split == c.split for s in spans) == 1
     assert covered.max() == 1 and not covered[label < 0].any()
     assert [c.start for c in cuts] == sorted(c.start for c in cuts)
 
 
 def test_split_hash_follows_the_folds():
     made = session(3000)
-    hashes = {split_to_json(draw(made, IngestConfig(splits=Splits(seed=s))), 100.0)["hash"] for s in (0, 0, 1)}
+    hashes = {split_to_json(draw_folds(made, IngestConfig(splits=Splits(seed=s))), 100.0)["hash"] for s in (0, 0, 1)}
     assert len(hashes) == 2
 
 
@@ -106,7 +106,7 @@ def test_cut_short_session_is_refused(by):
 
 
 def test_cut_by_trials_of_a_recording_without_trials_is_refused():
-    with pytest.raises(DataError, match="names none"):
+    with pytest.raises(DataError, match="the recording has none"):
         segments(session(2000), by="trials")
 
 
@@ -135,41 +135,41 @@ def test_cut_of_a_long_trial_keeps_all_of_it_also_when_it_is_a_whole_multiple(le
 def restless():
     """30 parents of 10 s; in the fourth and the last train parent, and in one of test, the hand moves wildly."""
     behavior = np.random.default_rng(0).normal(size=(3000, 2))
-    units = draw(session(3000), IngestConfig())
-    train = [u for u in units if u.split == "train"]
-    test = next(u for u in units if u.split == "test")
+    spans = draw_folds(session(3000), IngestConfig())
+    train = [s for s in spans if s.split == "train"]
+    test = next(s for s in spans if s.split == "test")
     wild = [train[3], train[-1], test]
-    for unit in wild:
-        behavior[unit.start : unit.stop, 1] *= 5
+    for span in wild:
+        behavior[span.start : span.stop, 1] *= 5
     behavior[:50, 0] = np.nan
-    return session(3000, behavior=behavior), units, wild
+    return session(3000, behavior=behavior), spans, wild
 
 
 def test_outliers_dropped_are_those_above_the_fence_of_train_in_every_fold(restless):
-    made, units, wild = restless
-    kept = without_outliers(units, made.behavior, IngestConfig(splits=Splits(outliers="drop")))
-    assert set(units) - set(kept) == set(wild)
-    assert without_outliers(units, made.behavior, IngestConfig()) == units
+    made, spans, wild = restless
+    kept = without_outliers(spans, made.behavior, IngestConfig(splits=Splits(outliers="drop")))
+    assert set(spans) - set(kept) == set(wild)
+    assert without_outliers(spans, made.behavior, IngestConfig()) == spans
 
 
 def test_outliers_fence_is_fitted_on_train_alone_unless_released():
-    """A third of the units is wild, all of it in test: a fence over all folds lets it pass, one over train does not."""
+    """A third of the spans is wild, all of it in test: a fence over all folds lets it pass, one over train does not."""
     behavior = np.random.default_rng(0).normal(size=(3000, 2))
     folds = ["test" if i % 3 == 0 else "valid" if i == 1 else "train" for i in range(30)]
-    units = [Unit(i * 100, i * 100 + 100, fold) for i, fold in enumerate(folds)]
-    for u in units[3::3]:
-        behavior[u.start : u.stop] *= 5
+    spans = [SplitSpan(i * 100, i * 100 + 100, fold) for i, fold in enumerate(folds)]
+    for s in spans[3::3]:
+        behavior[s.start : s.stop] *= 5
     drop = Splits(outliers="drop")
-    kept = without_outliers(units, behavior, IngestConfig(splits=drop))
-    assert [u for u in kept if u.split == "test"] == units[:1]
-    assert without_outliers(units, behavior, IngestConfig(splits=drop, protocol="released")) == units
+    kept = without_outliers(spans, behavior, IngestConfig(splits=drop))
+    assert [s for s in kept if s.split == "test"] == spans[:1]
+    assert without_outliers(spans, behavior, IngestConfig(splits=drop, protocol="released")) == spans
 
 
 def test_outliers_that_are_all_of_a_fold_are_an_error(restless):
-    made, units, _ = restless
+    made, spans, _ = restless
     behavior = made.behavior.copy()
-    for u in units:
-        if u.split == "valid":
-            behavior[u.start : u.stop] *= 9
-    with pytest.raises(DataError, match="leaves nothing to valid"):
-        without_outliers(units, behavior, IngestConfig(splits=Splits(outliers="drop")))
+    for s in spans:
+        if s.split == "valid":
+            behavior[s.start : s.stop] *= 9
+    with pytest.raises(DataError, match=r"leaves no data in valid; set `splits.outliers: keep`"):
+        without_outliers(spans, behavior, IngestConfig(splits=Splits(outliers="drop")))

@@ -150,7 +150,7 @@ def test_store_float16_lfp_comes_back_as_float32_within_its_precision(store):
         ({"lfp": np.full((2000, 5), np.nan)}, "LFP channel 0 is not finite at bin 0"),
         ({"spikes": np.zeros((2000, 7), int)}, "unit 0 has no spike"),
         ({"spikes": np.full((2000, 7), 300)}, "from 0 to 255"),
-        ({"lfp": np.zeros((100, 5))}, "different length"),
+        ({"lfp": np.zeros((100, 5))}, "must have the same number of bins"),
         ({"behavior_names": ("vx",)}, "2 columns but 1 names"),
         ({"name": "../evil"}, "is not allowed"),
         ({"spikes": None, "lfp": None}, "neither spikes nor LFP"),

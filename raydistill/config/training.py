@@ -8,7 +8,7 @@ from raydistill.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How the weights of one training are optimised. (docs/methods.md, Training).
+    """How the weights of one training are optimised (docs/methods.md, Training).
 
     The defaults are those of the cross-modal paper for a single session.
     """

@@ -110,6 +110,10 @@ class NeuralModel(nn.Module):
         if "behavior" in spec.heads:
             self.behavior = nn.Linear(config.width, len(spec.behavior))
 
+    def use_embeddings_of(self, session: str, known_session: str) -> None:
+        """Read segments of `session` with the space embeddings of `known_session`, one of the model's own sessions."""
+        self.tokenizer.space.aliases[session] = known_session
+
     def encode(self, batch: Batch) -> Tensor:
         """All tokens through the transformer, none masked. Shape: (N, D)."""
         return self.encoder(self.tokenizer(batch), batch.time, Layout(batch.lengths, batch.time.device))

@@ -9,19 +9,12 @@ from dataclasses import asdict
 
 from raydistill.config.fingerprint import FORMAT_VERSION, canonical, fingerprint
 from raydistill.errors import ConfigError, suggest
-from raydistill.papers.crossmodal import counts_off, paper_group
+from raydistill.evaluation.baselines import BASELINES
+from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.job import JobConfig
 from raydistill.sweep.config.sweep import MethodConfig, SessionGroup, SweepConfig
 from raydistill.sweep.planning.job import Job
-
-BASELINE_NAMES = {
-    "ridge_on_spikes": "Ridge on spikes",
-    "ridge_on_lfp": "Ridge on LFP",
-    "kalman_on_spikes": "Kalman on spikes",
-    "kalman_on_lfp": "Kalman on LFP",
-    "clock": "Clock",
-}
 
 
 def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
@@ -74,9 +67,13 @@ def select(sweep: SweepConfig, name: str, entries: Iterable[Entry]) -> list[Entr
 
 
 def _paper_group(sweep_name, name, entries):
-    if off := counts_off(entries):
-        raise ConfigError(f"{sweep_name}: the store holds the paper's corpus, but {'; '.join(off)}; see `sessions`")
-    return paper_group(name, entries)
+    paper = PAPER_OF_GROUP[name]
+    if mismatches := paper.count_mismatches(entries):
+        raise ConfigError(
+            f"{sweep_name}: the store holds the whole corpus of the {paper.name} paper, but {'; '.join(mismatches)}; "
+            "see `raydistill sessions`"
+        )
+    return paper.select(name, entries)
 
 
 def _has(entry, modality):
@@ -267,16 +264,15 @@ def _job(config, name, method, entry, seed, spec, start, engine):
 
 
 def _baselines(sweep, entry):
-    fits = {"spikes": entry.n_units, "lfp": entry.n_channels, "clock": entry.aligned}
     for name in sweep.baselines:
-        if fits[name.rpartition("_")[2]]:
+        if BASELINES[name].suits(entry):
             spec = {"format": FORMAT_VERSION, "kind": "baseline", "baseline": name}
             spec |= {"sessions": {entry.session: entry.content}, "behavior": _behavior(sweep, entry)}
             yield Job(
                 key=fingerprint(spec),
                 name=f"{name}/{entry.session}",
                 kind="baseline",
-                method=BASELINE_NAMES[name],
+                method=BASELINES[name].title,
                 session=entry.session,
                 subject=entry.subject,
                 seed=None,

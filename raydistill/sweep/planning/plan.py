@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raydistill.errors import ConfigError, suggest
-from raydistill.papers.crossmodal import GROUPS, paper_group
+from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig, pairs
@@ -153,18 +153,20 @@ def _panels(sweep, entries):
     for figure in sweep.answers:
         answer = sweep.answer(figure)
         shown = frozenset(e.session for e in select(sweep, answer.on, entries))
-        made.append(Panel(figure=figure, sessions=shown, pairs=tuple(pairs(answer.compare)), called=answer.called))
+        compared = tuple(pairs(answer.compare))
+        made.append(Panel(paper=sweep.paper, figure=figure, sessions=shown, pairs=compared, called=answer.called))
     return tuple(made)
 
 
 def _missing_of_paper(sweep, entries):
     """A line for each group of the paper that the store does not hold as a whole."""
     named = {name: group.named for name, group in sweep.sessions.items() if group.named}
-    counts = {group: len(paper_group(group, entries)) for group in named.values()}
+    counts = {group: len(PAPER_OF_GROUP[group].select(group, entries)) for group in named.values()}
+    sizes = {group: PAPER_OF_GROUP[group].groups[group] for group in counts}
     return tuple(
-        f"sessions.{name}: the store holds {counts[group]} of the {GROUPS[group]} sessions of {group}"
+        f"sessions.{name}: the store holds {counts[group]} of the {sizes[group]} sessions of {group}"
         for name, group in named.items()
-        if counts[group] < GROUPS[group]
+        if counts[group] < sizes[group]
     )
 
 

@@ -1,6 +1,5 @@
 """What each kind of job does, from its specification and nothing else, in its own folder."""
 
-import dataclasses
 import functools
 import platform
 import subprocess
@@ -14,10 +13,9 @@ from statistics import mean
 import torch
 
 from raydistill.errors import DataError
-from raydistill.evaluation.decoders.ridge import BASELINES
-from raydistill.evaluation.decoders.scoring import Decoding
-from raydistill.evaluation.latents import behavior_of, score_by_head, score_by_least_squares, scored_folds
-from raydistill.evaluation.sequences import Keeper, Sequences, write_sequences
+from raydistill.evaluation.baselines import BASELINES
+from raydistill.evaluation.scored_segments import write_segments
+from raydistill.evaluation.session_scores import metrics_of, score_baseline, score_model
 from raydistill.feed.placement import Share, open_feed
 from raydistill.feed.reading import read_directly
 from raydistill.files import write_json
@@ -28,7 +26,6 @@ from raydistill.models.layers.precision import has_bf16
 from raydistill.objectives import StudentAndTeacher, unfrozen
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
-from raydistill.sweep.planning.expand import BASELINE_NAMES
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.runs_folder import finish, holds, job_folder, open_folder, read_metrics
 from raydistill.sweep.running.task import engine_of, model_spec, objective_of, recipe_of
@@ -59,13 +56,15 @@ def run_session_job(job: Job, places: Places) -> None:
     folder, store = _open_folder(job, places), Store(places.store)
     entry = _entries(store, job)[0]
     if job.kind == "baseline":
-        metrics = _decoded(_score_baseline(job, store, entry))
+        baseline = BASELINES[job.spec["baseline"]]
+        metrics = metrics_of(score_baseline(baseline, store, entry, job.spec["behavior"]))
     else:
         model = load_model(places.folder(job.spec["trained"]))
         if known := job.spec.get("as"):
-            model.tokenizer.space.aliases[entry.session] = known
-        metrics, sequences = _scores(model, store, entry, job.spec["behavior"], job.spec["spikes_as"])
-        write_sequences(sequences, folder)
+            model.use_embeddings_of(entry.session, known)
+        score = score_model(model, store, entry, job.spec["behavior"], job.spec["spikes_as"])
+        write_segments(score.segments, folder)
+        metrics = score.metrics()
     _finish(folder, metrics, started, places)
 
 
@@ -87,11 +86,12 @@ def advance_job(job: Job, places: Places, epochs: int, columns: tuple[str, ...] 
         folder = _open_folder(job, places)
         model, reached = _trained(job, places, store, entries, folder, epochs)
     if job.is_pretraining:
-        found = [_scores(model, store, e, columns or e.behavior)[0] for e in entries if e.behavior]
+        found = [score_model(model, store, e, columns or e.behavior).metrics() for e in entries if e.behavior]
         scores = {name: mean(each[name] for each in found) for name in ("valid_r2", "r2")}
     else:
-        scores, sequences = _scores(model, store, entries[0], job.spec["behavior"])
-        write_sequences(sequences, folder)
+        score = score_model(model, store, entries[0], job.spec["behavior"])
+        write_segments(score.segments, folder)
+        scores = score.metrics()
     if not done and (reached["epoch"] < epochs or epochs >= job.spec["training"]["epochs"]):
         _finish(folder, reached if job.is_pretraining else scores | reached, started, places)
     return scores
@@ -246,38 +246,3 @@ def _provenance_of(job: Job, entries: list[Entry]) -> dict:
             for e in entries
         },
     } | provenance()
-
-
-# ---- Evaluation ----
-
-
-def _scores(
-    model: NeuralModel, store: Store, entry: Entry, columns, spikes_as: str = "recorded"
-) -> tuple[dict, Sequences]:
-    """R² by the model's own head where it was trained with one, and by least squares from its latents."""
-    inputs, keeper = inputs_of(model.spec, [entry], spikes_as), Keeper(entry.bin_width_ms)
-    if not model.spec.behavior:
-        found = score_by_least_squares(model, inputs, store, entry, tuple(columns), keeper)
-        return _decoded(found), keeper.sequences(found.decoder.predict)
-    by_least_squares = score_by_least_squares(model, inputs, store, entry, tuple(columns))
-    found = score_by_head(model, inputs, store, entry, keeper)
-    return _decoded(found) | {"r2_least_squares": by_least_squares.r2}, keeper.sequences(lambda outputs: outputs)
-
-
-def _score_baseline(job: Job, store: Store, entry: Entry) -> Decoding:
-    columns = tuple(job.spec["behavior"])
-    folds = [
-        [
-            dataclasses.replace(s, behavior=behavior_of(s, entry, columns))
-            for fold in folds
-            for s in store.read(entry, fold)
-        ]
-        for folds in (("train",), ("valid",), scored_folds(entry))
-    ]
-    baseline = BASELINES[BASELINE_NAMES[job.spec["baseline"]]]
-    return baseline.score(*folds, entry.bin_width_ms, columns)
-
-
-def _decoded(decoding: Decoding) -> dict:
-    shown = ("r2", "r2_per_axis", "valid_r2", "n_train", "n_test", "settings")
-    return {name: getattr(decoding, name) for name in shown}

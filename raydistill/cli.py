@@ -61,6 +61,9 @@ Only = Annotated[
 Sessions = Annotated[str, Parameter(help="Run only sessions whose names match this pattern, such as MonkeyI_*.")]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
 
+SessionName = Annotated[str, Parameter(help="Name of the session; `raydistill sessions` lists them.")]
+StoreOfSession = Annotated[str, Parameter(help="Folder or URI of the session store.")]
+
 RUNS = Path("runs")
 
 
@@ -151,14 +154,18 @@ def plan(
 
 @app.command
 def results(
-    file: Path,
+    file: SweepFile,
     *,
     runs: Runs = RUNS,
     set_: Overrides = (),
-    json_: AsJson = False,
-    csv: Annotated[bool, Parameter(help="Print the scores as CSV.", negative="")] = False,
+    json_: Annotated[
+        bool, Parameter(name="--json", help="Print all results as JSON, without tables.", negative="")
+    ] = False,
+    csv: Annotated[
+        bool, Parameter(help="Print one line per score as CSV: method, session, seed, R².", negative="")
+    ] = False,
 ):
-    """Decoding R² by method, session and seed, means by subject, and the tests, of the jobs done so far."""
+    """Print the results of a sweep so far: decoding R² by method and session, means by subject, and tests."""
     from raydistill.sweep.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
@@ -168,21 +175,27 @@ def results(
     from raydistill.sweep.planning.runs_folder import RunsFolder
 
     opened = OpenSweep(config, RunsFolder(runs))
-    found = opened.collect(opened.plan())
+    collected = opened.collect(opened.plan())
     if json_:
-        print(json.dumps(found.to_json(), indent=1))
+        print(json.dumps(collected.to_json(), indent=1))
     elif csv:
-        print(to_csv(found), end="")
-    elif found.scores or found.baselines or found.failed:
-        render(found, _console())
+        print(to_csv(collected), end="")
+    elif collected.scores or collected.baselines or collected.failed:
+        render(collected, _console())
     else:
         _say(f"no job of {config.name} is done in {runs}; run `raydistill sweep {file}` first")
-    return 1 if found.failed else 0
+    return 1 if collected.failed else 0
 
 
 @app.command
-def report(file: Path, *, out: Path, runs: Runs = RUNS, set_: Overrides = ()):
-    """One offline page of a sweep: answer, tables, figures, statistics, failures, costs, how to reproduce it."""
+def report(
+    file: SweepFile,
+    *,
+    out: Annotated[Path, Parameter(help="The page to write, ending in .html.")],
+    runs: Runs = RUNS,
+    set_: Overrides = (),
+):
+    """Write the results of a sweep so far as one self-contained HTML page, with figures, tests and costs."""
     from raydistill.sweep.config.sweep import load_sweep
 
     config = load_sweep(file, set_)
@@ -328,8 +341,18 @@ def sessions(*, store: StoreUri, json_: AsJson = False):
 
 
 @app.command
-def inspect(session: str, *, store: str, out: Path):
-    """A picture of one session: raster, LFP, behavior."""
+def inspect(
+    session: SessionName,
+    *,
+    store: StoreOfSession,
+    out: Annotated[
+        Path,
+        Parameter(
+            help="The picture to write: .png, .pdf or .svg. All three and the data as CSV are saved side by side."
+        ),
+    ],
+):
+    """Draw spikes, LFP and behavior of one stored session."""
     from raydistill.store.store import Store
 
     opened = Store(store)
@@ -383,29 +406,48 @@ def import_(
 
 @app.command
 def decode(
-    model: Path,
+    model: Annotated[Path, Parameter(help="Folder of the model: that of a job, RUNS/jobs/KEY, or of `import`.")],
     *,
-    session: str,
-    store: str,
+    session: SessionName,
+    store: StoreOfSession,
     as_: Annotated[
-        str | None, Parameter(name="--as", help="Session of the model whose embeddings stand for this one's.")
+        str | None,
+        Parameter(
+            name="--as",
+            help="Session that the model was trained on, whose embeddings it uses for SESSION. Needed if SESSION was "
+            "not in its training.",
+        ),
     ] = None,
-    behavior: Annotated[tuple[str, ...], Parameter(help="Columns to decode; by default all.", negative="")] = (),
+    behavior: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Behavior column to decode; may be repeated. Default: all columns, or those of the model's own head.",
+            negative="",
+            show_default=False,
+        ),
+    ] = (),
     out: Annotated[
-        Path | None, Parameter(help="Latents and decoded behavior of every bin: .parquet, or .nwb with the session.")
+        Path | None,
+        Parameter(
+            help="File for the latents and decoded behavior of every bin: .parquet, or .nwb, which also contains the "
+            "recorded session."
+        ),
     ] = None,
-    picture: Annotated[Path | None, Parameter(help="Draw decoded over recorded behavior: .png, .pdf or .svg.")] = None,
-    json_: AsJson = False,
+    picture: Annotated[
+        Path | None,
+        Parameter(help="Picture of decoded over recorded behavior to write, ending in .png, .pdf or .svg."),
+    ] = None,
+    json_: Annotated[bool, Parameter(name="--json", help="Print R² and its scope as JSON.", negative="")] = False,
 ):
-    """Run a trained model on a session of a store: behavior read from its latents, and how well."""
+    """Decode behavior from one stored session with a trained model and report R²."""
     from raydistill.decode.command import decode as run
-    from raydistill.decode.command import in_words
+    from raydistill.decode.command import summary_line
 
-    told = run(model, session, store, as_, behavior, out, picture)
-    print(json.dumps(told, indent=1) if json_ else in_words(told))
-    for made in (out, picture):
-        if made is not None:
-            _say(str(made))
+    about = run(model, session, store, as_, behavior, out, picture)
+    print(json.dumps(about, indent=1) if json_ else summary_line(about))
+    for file in (out, picture):
+        if file is not None:
+            _say(str(file))
 
 
 @app.command

@@ -26,11 +26,13 @@ ALLOWED = {
     "models": "feed store files config errors",
     "objectives": "models feed store config errors",
     "training": "objectives models feed store files config errors",
-    "evaluation": "models feed store files config papers errors",
+    "evaluation/decoders": "store errors",
+    "evaluation/baselines": "evaluation/decoders store errors",
+    "evaluation": "evaluation/baselines evaluation/decoders models feed store files config papers errors",
     "tracking": "files errors",
     "decode": "evaluation models feed store files config errors",
-    "sweep/config": "models papers config errors",
-    "sweep/planning": "sweep/config models feed simulation papers store files config errors",
+    "sweep/config": "evaluation/baselines models papers config errors",
+    "sweep/planning": "sweep/config evaluation/baselines models feed simulation papers store files config errors",
     "sweep/answering": "sweep/planning sweep/config training evaluation tracking papers store files config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "
     "objectives models feed store files config cluster errors",
@@ -106,7 +108,7 @@ def test_store_and_planning_import_no_torch():
     modules = [
         f"raydistill.{file.removesuffix('.py').replace('/', '.')}"
         for file in FILES
-        if file.startswith(("store/", "config/", "papers/", "sweep/config/", "sweep/planning/"))
+        if file.startswith(("store/", "config/", "papers/", "evaluation/baselines", "sweep/config/", "sweep/planning/"))
     ]
     code = f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

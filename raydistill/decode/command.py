@@ -1,4 +1,4 @@
-"""`raydistill decode`: a trained model on one session, as figures, a picture and a file."""
+"""`raydistill decode`: score a trained model on one session, and write its latents, decoded behavior and a picture."""
 
 from pathlib import Path
 
@@ -16,10 +16,12 @@ def decode(
     out: Path | None,
     picture: Path | None,
 ) -> dict:
-    """R² and what it rests on, as `--json` prints it; `out` and `picture` are written where they are given.
+    """Score the model, and write `out` and `picture` if they are given.
 
+    Returns:
+        What `raydistill decode --json` prints: R², and the model, session and protocol that it belongs to.
     Raises:
-        RaydistillError: a file of another kind, or what `open_decoder` raises; nothing is written then.
+        RaydistillError: `out` or `picture` has an unknown extension, or as `open_decoder`; nothing is written then.
     """
     if out is not None:
         check_ending("--out", out, ".parquet", ".nwb")
@@ -30,11 +32,11 @@ def decode(
     if picture is not None:
         from raydistill.evaluation.figures.trajectories import trajectories
 
-        shown = {"decoded": (decoder.sequences, decoder.told["r2"])}
-        trajectories(session, decoder.columns, shown, picture.with_suffix(""))
+        rows = {"decoded": (decoder.score.segments, decoder.score.decoding.r2)}
+        trajectories(session, decoder.columns, rows, picture.with_suffix(""))
     if out is not None:
         _write(decoder, opened, out)
-    return decoder.told
+    return decoder.about
 
 
 def _write(decoder: Decoder, store: Store, out: Path) -> None:
@@ -45,13 +47,13 @@ def _write(decoder: Decoder, store: Store, out: Path) -> None:
     from raydistill.decode.nwb_export import Reading, write_session_nwb
 
     columns = dict(zip(decoder.columns, decoded.behavior.T, strict=True))
-    reading = Reading(latents=decoded.latents, behavior=columns, about=decoder.told)
+    reading = Reading(latents=decoded.latents, behavior=columns, about=decoder.about)
     write_session_nwb(decoder.entry, decoded.segments, out, reading)
 
 
-def in_words(told: dict) -> str:
-    """One line."""
-    axes = ", ".join(f"{name} {value:.3f}" for name, value in told["r2_per_axis"].items())
-    other = f"; by least squares {told['r2_least_squares']:.3f}" if "r2_least_squares" in told else ""
-    rest = f"over {told['n_test']} bins, {told['protocol']} protocol{other}"
-    return f"{told['session']}: R² {told['r2']:.3f} ({axes}) {rest}"
+def summary_line(about: dict) -> str:
+    """What `decode` returns, as one line of text."""
+    axes = ", ".join(f"{name} {value:.3f}" for name, value in about["r2_per_axis"].items())
+    other = f"; by least squares {about['r2_least_squares']:.3f}" if "r2_least_squares" in about else ""
+    scope = f"over {about['n_test']} bins, {about['protocol']} protocol{other}"
+    return f"{about['session']}: R² {about['r2']:.3f} ({axes}) {scope}"

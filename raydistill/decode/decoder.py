@@ -1,10 +1,10 @@
-"""A trained model on any session of a store: what `raydistill decode` tells and writes.
+"""A trained model on one session of a store: what `raydistill decode` reports and writes.
 
-Axes: N bins of all segments of the session, one after another in time; D width, K behavior columns.
+Axes: N bins of all segments of the session, in time order; D width of the model, K behavior columns.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,11 @@ import numpy as np
 import torch
 
 from raydistill.errors import DataError, suggest
-from raydistill.evaluation.latents import latents_of, score_by_head, score_by_least_squares
-from raydistill.evaluation.sequences import Keeper, Sequences
-from raydistill.feed.tokens import Inputs
+from raydistill.evaluation.session_scores import SessionScore, behavior_of, score_model
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.files import load_model
 from raydistill.models.inputs import inputs_of
+from raydistill.models.latents import encode
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment, bin_centres_s
 from raydistill.store.store import Store
@@ -25,64 +24,60 @@ from raydistill.store.store import Store
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decoder:
-    """A model on a session, ready to read behavior from it."""
+    """A model and the session that it decodes, scored."""
 
     model: CrossModalModel
     entry: Entry
-    inputs: Inputs
     columns: tuple[str, ...]
-    """K of them."""
-    told: dict
-    """What `raydistill decode --json` prints: R² and what it rests on."""
-    sequences: Sequences
-    """Of the scored segments."""
-    read: Callable[[torch.Tensor], np.ndarray]
-    """From latents (n, D) to behavior (n, K), z-scored."""
+    """The K behavior columns that it decodes."""
+    score: SessionScore
+    about: dict
+    """What `raydistill decode --json` prints: R², and the model, session and protocol that it belongs to."""
+
+    @property
+    def column_indices(self) -> list[int]:
+        """(K,) places of the columns among the behavior columns of the session."""
+        return [self.entry.behavior.index(name) for name in self.columns]
 
 
 def open_decoder(folder: Path, store: Store, session: str, known: str | None, behavior: tuple[str, ...]) -> Decoder:
-    """The model with its own head where it has one, else with least squares fitted on the session's train (Fig. 5).
+    """Load a model and score it on a session.
+
+    A model with a behavior head decodes by this head, any other by least squares fitted on the training segments of
+    the session (paper, Fig. 5).
 
     Args:
         folder: of the model.
-        known: the session of the model whose space embeddings stand for this one's; None: its own.
-        behavior: columns to decode; none given: all of the session, or those of the model's head.
+        session: name in the store.
+        known: session of the model whose space embeddings are used for `session`; None: its own.
+        behavior: columns to decode; empty: all columns of the session, or those of the model's head.
     Raises:
-        CheckpointError, DataError: no such model or session, its patches are not those of `known`, or the head does
-            not give these columns.
+        CheckpointError: there is no readable model in `folder`.
+        DataError: the store or the model lacks the session, its channels differ from those of `known`, or a column is
+            unknown or is not one of the head's.
     """
-    model, entry = _opened(folder, store, session, known)
-    inputs, keeper = inputs_of(model.spec, [entry]), Keeper(entry.bin_width_ms)
-    columns = behavior or model.spec.behavior or entry.behavior
+    model, entry = _load(folder, store, session, known)
+    columns = tuple(behavior or model.spec.behavior or entry.behavior)
     for column in columns:
         if column not in entry.behavior:
             raise DataError(f'session {session} has no behavior "{column}"{suggest(column, entry.behavior)}')
-    told = {"model": str(folder), "session": session, "as": known or session, "protocol": entry.protocol}
-    if model.spec.behavior:
-        if tuple(columns) != tuple(model.spec.behavior):
-            raise DataError(f"the model's own head gives {', '.join(model.spec.behavior)}; leave `--behavior` out")
-        found = score_by_head(model, inputs, store, entry, keeper)
-        told["r2_least_squares"] = score_by_least_squares(model, inputs, store, entry, columns).r2
-        read, sequences = lambda latents: model.behavior(latents).numpy(), keeper.sequences(lambda outputs: outputs)
-    else:
-        found = score_by_least_squares(model, inputs, store, entry, columns, keeper)
-        predict = found.decoder.predict
-        read, sequences = lambda latents: predict(latents.numpy()), keeper.sequences(predict)
-    told |= {"r2": found.r2, "r2_per_axis": found.r2_per_axis, "n_test": found.n_test}
-    return Decoder(
-        model=model,
-        entry=entry,
-        inputs=inputs,
-        columns=tuple(columns),
-        told=told,
-        sequences=sequences,
-        read=read,
-    )
+    if model.spec.behavior and columns != tuple(model.spec.behavior):
+        raise DataError(
+            f"the model has a behavior head, which decodes {', '.join(model.spec.behavior)} "
+            f"and not {', '.join(columns)}; omit `--behavior`"
+        )
+    score = score_model(model, store, entry, columns)
+    about = {"model": str(folder), "session": session, "as": known or session, "protocol": entry.protocol}
+    about |= {name: value for name, value in score.metrics().items() if name in _REPORTED}
+    return Decoder(model=model, entry=entry, columns=columns, score=score, about=about)
+
+
+_REPORTED = ("r2_least_squares", "r2", "r2_per_axis", "n_test")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Decoded:
-    """All of a session."""
+class DecodedSession:
+    """Every bin of a session."""
 
     segments: list[Segment]
     latents: np.ndarray
@@ -91,61 +86,67 @@ class Decoded:
     """(N, K) float32, decoded, in the units of the recording."""
 
 
-def decode_session(decoder: Decoder, store: Store) -> Decoded:
-    """Latents and decoded behavior of every bin in every fold."""
-    entry = decoder.entry
+def decode_session(decoder: Decoder, store: Store) -> DecodedSession:
+    """Latents and decoded behavior of every bin in all folds."""
+    entry, model = decoder.entry, decoder.model
     segments = sorted(store.read(entry), key=lambda s: s.number)
-    with torch.no_grad():
-        latents = torch.cat(list(latents_of(decoder.model, segments, decoder.inputs)))
-        behavior = decoder.read(latents)
-    behavior = entry.normalisation["behavior"].undo(behavior, [entry.behavior.index(name) for name in decoder.columns])
-    return Decoded(segments=segments, latents=latents.numpy(), behavior=behavior)
+    latents = torch.cat(list(encode(model, segments, inputs_of(model.spec, [entry]))))  # (T, D) each -> (N, D)
+    behavior = entry.normalisation["behavior"].undo(decoder.score.predict(latents), decoder.column_indices)
+    return DecodedSession(segments=segments, latents=latents.numpy(), behavior=behavior)
 
 
-def write_parquet(decoder: Decoder, decoded: Decoded, path: Path) -> Path:
-    """A row a bin, in time order: time_s at its centre, segment, split, recorded and decoded behavior in its units
-    (velocity_x and velocity_x_decoded), latent_000 and on. The file's metadata says what `decode --json` does, and the
-    units.
+def write_parquet(decoder: Decoder, decoded: DecodedSession, path: Path) -> Path:
+    """Write one row per bin, in time order.
+
+    Columns: time_s at the centre of the bin, segment, split, each behavior column as recorded and as decoded
+    (velocity_x and velocity_x_decoded, in the units of the recording), and latent_000 to the last latent. The file's
+    metadata holds what `raydistill decode --json` prints, and the units.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     entry, segments = decoder.entry, decoded.segments
-    columns = {
+    table = {
         "time_s": bin_centres_s(segments, entry.bin_width_ms),
-        "segment": np.concatenate([np.full(s.n_bins, s.number) for s in segments]),
-        "split": np.concatenate([np.full(s.n_bins, s.split) for s in segments]),
+        "segment": _per_bin(segments, [s.number for s in segments]),
+        "split": _per_bin(segments, [s.split for s in segments]),
     }
-    places = [entry.behavior.index(name) for name in decoder.columns]
-    recorded = np.concatenate([s.behavior[:, places] for s in segments])
-    recorded = entry.normalisation["behavior"].undo(recorded, places)
+    z_scored = np.concatenate([behavior_of(s, entry, decoder.columns) for s in segments])
+    recorded = entry.normalisation["behavior"].undo(z_scored, decoder.column_indices)
     for k, name in enumerate(decoder.columns):
-        columns |= {name: recorded[:, k], f"{name}_decoded": decoded.behavior[:, k]}
-    columns |= {f"latent_{d:03d}": latent for d, latent in enumerate(decoded.latents.T)}
-    units = {name: entry.behavior_units[k] for name, k in zip(decoder.columns, places, strict=True)}
-    about = json.dumps(decoder.told | {"units": units})
+        table |= {name: recorded[:, k], f"{name}_decoded": decoded.behavior[:, k]}
+    table |= {f"latent_{d:03d}": latent for d, latent in enumerate(decoded.latents.T)}
+    units = {name: entry.behavior_units[k] for name, k in zip(decoder.columns, decoder.column_indices, strict=True)}
+    metadata = {"raydistill": json.dumps(decoder.about | {"units": units})}
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns).replace_schema_metadata({"raydistill": about}), path)
+    pq.write_table(pa.table(table).replace_schema_metadata(metadata), path)
     return path
 
 
-def _opened(folder: Path, store: Store, session: str, known: str | None) -> tuple[CrossModalModel, Entry]:
+def _per_bin(segments: Sequence[Segment], values: Sequence[int] | Sequence[str]) -> np.ndarray:
+    """(N,) the value of each segment, repeated for its bins."""
+    return np.repeat(np.array(values), [s.n_bins for s in segments])
+
+
+def _load(folder: Path, store: Store, session: str, known: str | None) -> tuple[CrossModalModel, Entry]:
+    """The model, reading the session as `known`, and the session's entry in the store."""
     model, entry = load_model(folder), store.entry(session)
-    needed = {"spikes": entry.n_units, "lfp": entry.n_channels}
+    columns = {"spikes": entry.n_units, "lfp": entry.n_channels}
     for modality in ("spikes", "lfp") if model.spec.modality == "multimodal" else (model.spec.modality,):
-        if not needed[modality]:
+        if not columns[modality]:
             raise DataError(f"the model reads {modality}, which session {session} does not have")
     if known is not None:
         trained = model.spec.provenance.get("normalisation", {}).get(known, {}).get("lfp")
-        if trained and needed["lfp"] != (channels := len(trained["mean"])):
+        if trained and columns["lfp"] != (channels := len(trained["mean"])):
             raise DataError(
-                f"session {session} has {needed['lfp']} channels, but {known}, for which the model was trained, "
-                f"{channels}: a frozen model knows a channel by its number"
+                f"session {session} has {columns['lfp']} channels, but {known}, which the model was trained on, has "
+                f"{channels}; a frozen model identifies a channel by its number, so both must have the same channels"
             )
-        model.tokenizer.space.aliases[session] = known
+        model.use_embeddings_of(session, known)
     elif session not in model.spec.sessions:
-        there = ", ".join(sorted(model.spec.sessions))
+        sessions = ", ".join(sorted(model.spec.sessions))
         raise DataError(
-            f"the model was not trained on session {session}; name one of its own as `--as` to stand for it: {there}"
+            f"the model was not trained on session {session}; give `--as` one of the sessions whose embeddings it "
+            f"should use: {sessions}"
         )
     return model, entry

@@ -1,7 +1,8 @@
-"""How alike two models represent the same sequences: retrieval of each other's (spec D2) and linear CKA (spec D3).
+"""How similarly two models represent the same segments: retrieval across models, and linear CKA.
 
-Axes: N sequences, one vector each (the mean of its latents over time); D and E features of the two models.
-Everything goes in blocks of rows: memory grows with N, never with N x N.
+See docs/methods.md, Representations. Rows are processed in blocks, so memory grows with N and never with N x N.
+
+Axes: N segments, each one vector (the mean of its latents over time); D and E features of the two models.
 """
 
 from collections.abc import Iterator
@@ -11,20 +12,22 @@ import numpy as np
 
 from raydistill.errors import DataError
 
-BLOCK_NUMBERS = 1 << 25  # of one block of similarities: 128 MB in float32
-ROWS = 8192  # taken to float64 at once
+BLOCK_NUMBERS = 1 << 25  # similarities computed at once: 128 MB in float32
+ROWS = 8192  # rows converted to float64 at once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retrieval:
-    """How well a query finds its own sequence among the keys of the other model, by cosine."""
+    """How often the nearest key (vector of one model) to a query (vector of another model) is the same segment."""
 
     n: int
+    """Queries."""
     top1: float
-    """Share of queries whose own key is the nearest; ties count at their mean rank."""
+    """Share of queries whose own key is the nearest; tied keys share their mean rank."""
     top5: float
+    """Share of queries whose own key is among the five nearest."""
     mean_rank: float
-    """1: all find their own."""
+    """Mean rank of a query's own key; 1 if every query's own key is the nearest."""
     chance_top1: float
     chance_top5: float
     chance_mean_rank: float
@@ -32,29 +35,31 @@ class Retrieval:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cka:
-    """Linear CKA of two representations of the same sequences."""
+    """Linear CKA of two representations of the same segments."""
 
     cka: float
-    """Of centred columns (Kornblith et al. 2019): 1 for the same up to rotation, shift and scale. Of independent
-    Gaussian features it is about D / (N + D), not 0."""
+    """Of centred columns (Kornblith et al. 2019): 1 for representations that are equal up to rotation, shift and scale.
+    Independent Gaussian features have about D / (N + D), not 0."""
     debiased: float
-    """With the unbiased estimate of HSIC (Song et al. 2012): about 0 for independent features, whatever N is."""
+    """With the unbiased estimate of HSIC (Song et al. 2012): about 0 for independent features of any N."""
     printed: float
-    """By the formula as the paper prints it (Eq. 2), whose norms are squared: neither 1 for the same nor free of
-    scale. For comparison only."""
+    """By the formula as it is printed (paper, Eq. 2). Its norms are squared, so it depends on scale and is not 1 for
+    equal representations; for comparison only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alignment:
-    """Two methods on the sequences that both represent."""
+    """Two methods, compared on the segments that both represent."""
 
     queries: str
+    """Method whose vectors are the queries."""
     keys: str
     sessions: int
+    """Number of sessions that the segments come from."""
     overall: Retrieval
-    """Among the sequences of all sessions, of which those of other sessions are easy to tell apart."""
+    """Among the segments of all sessions; segments of other sessions are easy to tell apart."""
     within: Retrieval
-    """Among those of the query's own session."""
+    """Among the segments of the query's own session."""
     cka: Cka
 
     def to_json(self) -> dict:
@@ -62,19 +67,19 @@ class Alignment:
 
 
 def retrieval(queries, keys, groups=None) -> Retrieval:
-    """Rank, for each query (N, D), its own key among the keys (N, D).
+    """Rank the own key of each query (N, D) among the keys (N, D).
 
     Args:
-        groups: (N,) session of each; given, a query ranks the keys of its own group alone.
+        groups: (N,) session of each segment; with it, a query is ranked among the keys of its own session only.
     Raises:
-        DataError: fewer than two sequences, widths that differ, a vector that is zero or not finite.
+        DataError: there are fewer than two segments, the shapes differ, or a vector is zero or not finite.
     """
     queries, keys = _unit_rows(queries, "queries"), _unit_rows(keys, "keys")
     if queries.shape != keys.shape:
-        raise DataError(f"retrieval compares vectors of one width and number, got {queries.shape} and {keys.shape}")
+        raise DataError(f"retrieval needs queries and keys of the same shape, got {queries.shape} and {keys.shape}")
     n = len(queries)
     if n < 2:
-        raise DataError(f"retrieval needs two sequences or more, got {n}")
+        raise DataError(f"retrieval needs at least two segments, got {n}")
     if groups is None:
         ranks, sizes = _ranks(queries, keys), np.full(n, n)
     else:
@@ -93,58 +98,61 @@ def retrieval(queries, keys, groups=None) -> Retrieval:
     )
 
 
-def _ranks(queries, keys):
-    """(N,) 1 + the number of keys nearer than the own one, those as near counted half."""
+def _ranks(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """(N,) 1 + the number of keys that are nearer than the own key, with tied keys counted half."""
     n, block = len(queries), max(1, BLOCK_NUMBERS // len(queries))
     ranks = np.empty(n)
     for start in range(0, n, block):
         rows = slice(start, min(start + block, n))
-        alike = queries[rows] @ keys.T  # (block, D) @ (D, N) -> (block, N)
-        own = alike[np.arange(len(alike)), np.arange(n)[rows]][:, None]  # from the same product: compared exactly
-        ranks[rows] = 1 + (alike > own).sum(axis=1) + ((alike == own).sum(axis=1) - 1) / 2
+        cosines = queries[rows] @ keys.T  # (block, D) @ (D, N) -> (block, N)
+        own = cosines[np.arange(len(cosines)), np.arange(n)[rows]][:, None]  # from the same product: equal bit for bit
+        ranks[rows] = 1 + (cosines > own).sum(axis=1) + ((cosines == own).sum(axis=1) - 1) / 2
     return ranks
 
 
-def _unit_rows(x, name):
+def _unit_rows(x, name: str) -> np.ndarray:
+    """x (N, D) with rows of length 1, float32."""
     x = np.asarray(x, dtype=np.float32)
     norm = np.linalg.norm(x, axis=1, keepdims=True)
     if not np.isfinite(norm).all() or not norm.all():
-        raise DataError(f"retrieval by cosine needs finite vectors with a length, and some of the {name} have none")
+        raise DataError(
+            f"retrieval by cosine needs finite vectors other than zero, but some of the {name} are zero or not finite"
+        )
     return x / norm
 
 
 def linear_cka(x, y) -> Cka:
-    """CKA of x (N, D) and y (N, E), row by row the same sequence.
+    """CKA of x (N, D) and y (N, E), whose rows are the same segments.
 
     Raises:
-        DataError: fewer than four sequences, or one of the two never varies.
+        DataError: there are fewer than four segments, or x or y is constant.
     """
     x, y = np.asarray(x), np.asarray(y)
     if len(x) != len(y) or len(x) < 4:
-        raise DataError(f"CKA needs the same four sequences or more of both models, got {len(x)} and {len(y)}")
+        raise DataError(f"CKA needs the same segments of both models, at least four, got {len(x)} and {len(y)}")
     moments = _Moments(x, y)
     xx, yy, xy = moments.squared_norms()
     if not xx or not yy:
-        raise DataError("CKA is not defined where a representation is the same for all sequences")
+        raise DataError("CKA is not defined if a representation is the same for all segments")
     hsic_xx, hsic_yy, hsic_xy = moments.unbiased_hsic()
     return Cka(
         cka=xy / np.sqrt(xx * yy),
-        # An unbiased estimate may be negative, of a representation that hardly varies too.
+        # An unbiased estimate may be negative, for instance if a representation hardly varies.
         debiased=hsic_xy / np.sqrt(hsic_xx * hsic_yy) if hsic_xx > 0 and hsic_yy > 0 else float("nan"),
         printed=xy / (xx * yy),
     )
 
 
 class _Moments:
-    """The sums over sequences that every form of CKA is made of, in float64, and no Gram matrix of N x N.
+    """The sums over segments that every form of CKA needs, in float64, without a Gram matrix of N x N.
 
-    With x and y centred, K = x x' and L = y y' are the Gram matrices: tr(K L) = |x'y|^2, and all that their diagonals
-    add is known from the squared lengths of the rows.
+    With x and y centred, K = x x' and L = y y' are the Gram matrices: tr(K L) = |x'y|^2, and their diagonals are the
+    squared lengths of the rows.
     """
 
-    def __init__(self, x, y):
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         self.n = len(x)
-        self.xx = self.yy = self.xy = 0.0
+        self.xx = self.yy = self.xy = np.zeros(())
         lengths = []
         for a, b in zip(_centred(x), _centred(y), strict=True):
             self.xx, self.yy, self.xy = self.xx + a.T @ a, self.yy + b.T @ b, self.xy + a.T @ b
@@ -152,11 +160,12 @@ class _Moments:
         self.k, self.l = (np.concatenate(each) for each in zip(*lengths, strict=True))  # (N,) diagonals of K and L
 
     def squared_norms(self) -> tuple[float, float, float]:
-        """|x'x|, |y'y| (Frobenius) and |x'y| squared: CKA is the last over the root of the others' product."""
-        return tuple(float((m**2).sum()) for m in (self.xx, self.yy, self.xy))
+        """Squared Frobenius norms of x'x, y'y and x'y; CKA is the third over the root of the product of the others."""
+        xx, yy, xy = (float((m**2).sum()) for m in (self.xx, self.yy, self.xy))
+        return xx, yy, xy
 
     def unbiased_hsic(self) -> tuple[float, float, float]:
-        """Of x with itself, y with itself, x with y (Song et al. 2012, Eq. 5)."""
+        """HSIC of x with itself, y with itself, and x with y (Song et al. 2012, Eq. 5)."""
         xx, yy, xy = self.squared_norms()
         return (
             _unbiased_hsic(self.n, xx, self.k, self.k),
@@ -165,23 +174,31 @@ class _Moments:
         )
 
 
-def _unbiased_hsic(n: int, norm: float, k, other) -> float:
-    """From tr(K L) = `norm` and the diagonals of K and L; as rows of the centred K and L sum to zero, a row without its
-    diagonal sums to minus that."""
+def _unbiased_hsic(n: int, norm: float, k: np.ndarray, other: np.ndarray) -> float:
+    """HSIC from tr(K L) = `norm` and the diagonals (N,) of K and L.
+
+    Rows of the centred K and L sum to zero, so a row without its diagonal element sums to minus that element.
+    """
     trace = norm - k @ other
     ones = k.sum() * other.sum() / ((n - 1) * (n - 2))
     return float((trace + ones - 2 / (n - 2) * (k @ other)) / (n * (n - 3)))
 
 
-def _centred(x) -> Iterator[np.ndarray]:
-    """x (N, D) less its mean, some rows at a time, in float64."""
+def _centred(x: np.ndarray) -> Iterator[np.ndarray]:
+    """x (N, D) minus its mean, in float64 blocks of rows."""
     blocks = [x[i : i + ROWS] for i in range(0, len(x), ROWS)]
     mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(x)
     return (block.astype(np.float64) - mean for block in blocks)
 
 
 def align(queries: str, keys: str, a, b, sessions) -> Alignment:
-    """Everything at once, of the vectors a (N, D) and b (N, D) of two methods and the session (N,) of each."""
+    """All measures for two methods.
+
+    Args:
+        queries, keys: names of the methods.
+        a, b: vectors (N, D) of the segments, of `queries` and of `keys`.
+        sessions: (N,) session of each segment.
+    """
     return Alignment(
         queries=queries,
         keys=keys,

@@ -13,7 +13,7 @@ from raydistill.papers.targets import Panel
 
 @dataclass(frozen=True, slots=True)
 class SessionLevel:
-    """The same test over sessions, the seeds of each averaged."""
+    """The signed-rank test over sessions, with the seeds of each session averaged."""
 
     n: int
     p: float
@@ -21,18 +21,18 @@ class SessionLevel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Whether `better` decodes better than `worse`, pair by pair over sessions and seeds."""
+    """Whether method `better` has a higher R² than method `worse`, over pairs of session and seed."""
 
     better: str
     worse: str
     figure: str | None = None
-    """Of the paper, whose sessions are compared; None: all sessions."""
+    """Figure of a paper whose sessions are compared; None: all sessions."""
     test: SignedRank
     p_holm: float
-    """Corrected over the sweep's comparisons by `compare_all`; alone it is p."""
+    """p corrected by Holm over the comparisons of the sweep (`compare_all`); uncorrected in a single comparison."""
     mean_difference: float
     ci_low: float
-    """95% interval of the mean difference over sessions."""
+    """Lower end of the 95% interval of the mean difference, from resampled sessions."""
     ci_high: float
     session_level: SessionLevel
     wins: int
@@ -40,13 +40,19 @@ class Comparison:
     pairs: tuple[tuple[str, int | None, float, float], ...]
     """(session, seed, R² of better, R² of worse)."""
     missing: tuple[tuple[str, str, int | None], ...]
-    """(method, session, seed) that lack a score, so that the pair is left out."""
+    """(method, session, seed) without a score; the pair is excluded."""
 
 
 def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> Comparison:
-    """The comparison of two methods over the sessions and seeds that either of them has.
+    """Compare two methods over the sessions and seeds of either.
 
-    A score without a seed (a baseline) pairs with every seed of its session. A NaN score counts as missing.
+    A score without a seed (of a baseline) is paired with every seed of its session. A score that is not finite counts
+    as missing.
+
+    Args:
+        seed: of the bootstrap.
+    Raises:
+        DataError: a method has two scores for the same session and seed.
     """
     table = {name: _scores_of(name, scores) for name in (better, worse)}
     keys = sorted({k for t in table.values() for k in t}, key=lambda k: (k[0], k[1] is not None, k[1] or 0))
@@ -55,16 +61,16 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
     for session, s in keys:
         if s is None and session in seeded:
             continue
-        found = {name: t.get((session, s), t.get((session, None))) for name, t in table.items()}
-        missing += [(name, session, s) for name, r2 in found.items() if r2 is None]
-        if None not in found.values():
-            pairs.append((session, s, found[better], found[worse]))
+        a, b = (table[name].get((session, s), table[name].get((session, None))) for name in (better, worse))
+        missing += [(name, session, s) for name, r2 in ((better, a), (worse, b)) if r2 is None]
+        if a is not None and b is not None:
+            pairs.append((session, s, a, b))
 
     sessions = np.array([p[0] for p in pairs], dtype=str)
-    a, b = np.array([p[2:] for p in pairs], dtype=np.float64).reshape(-1, 2).T
-    difference = a - b
+    scores_a, scores_b = np.array([p[2:] for p in pairs], dtype=np.float64).reshape(-1, 2).T  # (n,) each
+    difference = scores_a - scores_b
     means = np.array([difference[sessions == name].mean() for name in np.unique(sessions)])
-    test, by_session = wilcoxon_greater(a, b), wilcoxon_greater(means, np.zeros(len(means)))
+    test, by_session = wilcoxon_greater(scores_a, scores_b), wilcoxon_greater(means, np.zeros(len(means)))
     ci_low, ci_high = cluster_bootstrap(difference, sessions, seed)
     return Comparison(
         better=better,
@@ -83,20 +89,21 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
 
 
 def compare_all(panels: Sequence[Panel], scores: Sequence[Score]) -> tuple[Comparison, ...]:
-    """Each (better, worse) of every figure over its sessions, with p-values corrected over all of them together."""
-    made = []
+    """The comparisons of every panel over its sessions, with p-values corrected by Holm over all of them."""
+    comparisons: list[Comparison] = []
     for panel in panels:
-        shown = [s for s in scores if panel.shows(s.session)]
-        made += [replace(compare(better, worse, shown), figure=panel.figure) for better, worse in panel.pairs]
-    return tuple(replace(c, p_holm=p) for c, p in zip(made, holm([c.test.p for c in made]), strict=True))
+        own = [s for s in scores if panel.shows(s.session)]
+        comparisons += [replace(compare(better, worse, own), figure=panel.figure) for better, worse in panel.pairs]
+    corrected = holm([c.test.p for c in comparisons])
+    return tuple(replace(c, p_holm=p) for c, p in zip(comparisons, corrected, strict=True))
 
 
-def _scores_of(method, scores):
+def _scores_of(method: str, scores: Sequence[Score]) -> dict[tuple[str, int | None], float]:
     """(session, seed) -> R² of one method."""
-    found = {}
+    r2: dict[tuple[str, int | None], float] = {}
     for s in scores:
         if s.method == method and np.isfinite(s.r2):
-            if (s.session, s.seed) in found:
+            if (s.session, s.seed) in r2:
                 raise DataError(f"method {method!r} has two scores for session {s.session}, seed {s.seed}")
-            found[s.session, s.seed] = s.r2
-    return found
+            r2[s.session, s.seed] = s.r2
+    return r2

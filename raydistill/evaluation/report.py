@@ -1,6 +1,6 @@
-"""A sweep as one page: HTML that needs nothing beside it, no script, no font, no address.
+"""The results of a sweep as one self-contained HTML page, without scripts, external fonts or links.
 
-Everything that comes from a file or a recording, names among them, is escaped by the template.
+The template escapes every value, since names come from files and recordings.
 """
 
 import base64
@@ -11,46 +11,51 @@ from pathlib import Path
 
 import jinja2
 
-from raydistill.evaluation.results import Results, in_words, method_table, session_means
-from raydistill.papers.targets import ALL, printed_alignment
+from raydistill.evaluation.alignment import Alignment
+from raydistill.evaluation.results import Results, method_table, session_means, verdict
+from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 PROTOCOLS = {
-    "corrected": "Normalisation is fitted on train segments alone and the folds have exactly the sizes that were asked "
-    "for. Training stops by the validation fold; every score is of the test fold, which nothing else has seen.",
-    "paper": "The paper's rules: signals are normalised over the whole session before it is split, and scores are over "
-    "the validation and the test fold together, although training stops by the validation fold. Scores are therefore "
-    "optimistic; the corrected protocol keeps the folds apart.",
-    "released": "The rules of the paper's released code, with its slips: signals are normalised over the whole session "
-    "before it is split, the sizes of the folds are off by one, and scores are over the validation and the test fold "
-    "together, although training stops by the validation fold. Scores are therefore optimistic; the corrected protocol "
-    "keeps the folds apart.",
+    "corrected": "Normalisation is fitted on the training segments only, and the folds have exactly the configured "
+    "sizes. Early stopping uses the validation fold. All scores are computed on the test fold, which is used for "
+    "nothing else.",
+    "paper": "The published protocol: signals are normalised over the whole session before it is split. Scores are "
+    "computed over the validation and test folds together, although early stopping uses the validation fold. Scores "
+    "are therefore optimistic; the corrected protocol keeps the folds separate.",
+    "released": "The protocol of the released code, including its errors: signals are normalised over the whole "
+    "session before it is split, and the sizes of the folds are off by one. Scores are computed over the validation "
+    "and test folds together, although early stopping uses the validation fold. Scores are therefore optimistic; the "
+    "corrected protocol keeps the folds separate.",
 }
+"""Protocol -> what the page says about it (docs/methods.md, Splits and protocols)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure, and what it shows."""
+    """A figure and its caption."""
 
     svg: Path
     caption: str
     data: str
-    """The file with its numbers, as the reader will find it."""
+    """Path of the file with the plotted numbers, as the page shows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """The jobs of one line of the sweep file, and what they took."""
+class JobCost:
+    """The cost of all jobs of one entry (a job, method or baseline) of the sweep file."""
 
     name: str
     jobs: int
+    """Number of jobs that are done."""
     seconds: float
+    """Summed over the jobs."""
     core_hours: float
     gpu_hours: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Background:
-    """What the page says besides the results."""
+class ReportContext:
+    """What the page shows in addition to the results."""
 
     name: str
     question: str
@@ -59,37 +64,37 @@ class Background:
     sessions: int
     subjects: int
     hours: float
-    """Of recordings, in segments."""
+    """Length of all segments."""
     data_fingerprint: str
     fingerprint: str
     job_names: Mapping[str, str]
-    """Key -> name, of the jobs that failed."""
-    lines: Sequence[Line]
+    """Key -> name, including those of the jobs that failed."""
+    costs: Sequence[JobCost]
     last_run: str
-    """How long it took, in words; empty where that is not known."""
+    """Duration of the last run as text; empty if it is unknown."""
     commands: str
     versions: Mapping[str, str]
     sweep: str
-    """The sweep file as YAML, with what it includes."""
+    """The configuration as YAML, with included files and overrides applied."""
 
 
-def html(results: Results, about: Background) -> str:
-    """The page."""
+def html(results: Results, context: ReportContext) -> str:
+    """The page as HTML text."""
     template = (files(__package__) / "report.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(template).render(r=_page(results, about))
+    return environment.from_string(template).render(r=_page(results, context))
 
 
-def _page(results: Results, about: Background) -> dict:
-    """All that the template shows, by the names that it has there."""
+def _page(results: Results, context: ReportContext) -> dict:
+    """The values of the template, by the names that it uses."""
     json = results.to_json()
     return {
-        "name": about.name,
-        "question": about.question or about.name,
-        "answers": about.answers,
-        "verdicts": [(f"{c.figure}: " if c.figure else "") + in_words(c) for c in results.comparisons],
+        "name": context.name,
+        "question": context.question or context.name,
+        "answers": context.answers,
+        "verdicts": [(f"{c.figure}: " if c.figure else "") + verdict(c) for c in results.comparisons],
         "notes": results.notes,
         "panels": [_panel(results, panel) for panel in results.panels],
         "sessions": _sessions(results),
@@ -97,31 +102,32 @@ def _page(results: Results, about: Background) -> dict:
         "alignments": [a.to_json() | {"paper": _printed(results, a)} for a in results.alignments],
         "figures": [
             {"svg": base64.b64encode(p.svg.read_bytes()).decode(), "caption": p.caption, "data": p.data}
-            for p in about.pictures
+            for p in context.pictures
         ],
         "protocol": results.protocol,
         "protocol_words": " ".join(PROTOCOLS[name] for name in results.protocol.split(" and ") if name in PROTOCOLS),
         "data": {
-            "sessions": about.sessions,
-            "subjects": about.subjects,
-            "hours": about.hours,
-            "fingerprint": about.data_fingerprint,
+            "sessions": context.sessions,
+            "subjects": context.subjects,
+            "hours": context.hours,
+            "fingerprint": context.data_fingerprint,
         },
-        "fingerprint": about.fingerprint,
-        "failed": [{"name": about.job_names[f.job], "key": f.job, "cause": f.cause} for f in results.failed],
+        "fingerprint": context.fingerprint,
+        "failed": [{"name": context.job_names[f.job], "key": f.job, "cause": f.cause} for f in results.failed],
         "costs": {
-            "lines": about.lines,
-            "core_hours": sum(line.core_hours for line in about.lines),
-            "gpu_hours": sum(line.gpu_hours for line in about.lines),
-            "wall": about.last_run,
+            "jobs": context.costs,
+            "core_hours": sum(cost.core_hours for cost in context.costs),
+            "gpu_hours": sum(cost.gpu_hours for cost in context.costs),
+            "wall": context.last_run,
         },
-        "commands": about.commands,
-        "versions": about.versions,
-        "sweep": about.sweep,
+        "commands": context.commands,
+        "versions": context.versions,
+        "sweep": context.sweep,
     }
 
 
-def _panel(results: Results, panel) -> dict:
+def _panel(results: Results, panel: Panel) -> dict:
+    """The table of means of one panel; a cell is (mean R², the published one or None)."""
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
     return {
@@ -144,15 +150,15 @@ def _panel(results: Results, panel) -> dict:
 
 
 def _sessions(results: Results) -> dict:
-    """R² of every session by method: mean and SD over seeds, None where there is none."""
+    """The table of sessions; a cell is (mean R², SD) over seeds, with None for a missing number."""
     methods, rows = session_means(results)
-    shown = [
+    table_rows = [
         {"session": session, "subject": subject, "cells": [cell or (None, None) for cell in cells]}
         for subject, session, cells in rows
     ]
-    return {"methods": methods, "rows": shown}
+    return {"methods": methods, "rows": table_rows}
 
 
-def _printed(results: Results, a) -> dict:
-    found = printed_alignment(results.panels, a.queries, a.keys)
-    return {name: found.get(name) for name in ("top1", "top5", "mean_rank", "CKA")}
+def _printed(results: Results, a: Alignment) -> dict[str, float | None]:
+    printed = printed_alignment(results.panels, a.queries, a.keys)
+    return {name: printed.get(name) for name in ("top1", "top5", "mean_rank", "CKA")}

@@ -1,9 +1,9 @@
-"""What a sweep found: scores, baselines, comparisons and failures, as JSON, as CSV and in words."""
+"""The results of a sweep: scores, baselines, comparisons and failures, as JSON, as CSV and in sentences."""
 
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,24 +14,27 @@ from raydistill.evaluation.scores import Failure, Score
 from raydistill.papers.targets import ALL, WHOLE, Panel
 
 ALPHA = 0.05
+"""Level of significance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything that a sweep is read by. `protocol` says under which rules it was made (spec A6)."""
+    """All results of a sweep."""
 
     protocol: str
+    """Rules of normalisation, splits and scoring (docs/methods.md, Splits and protocols); several joined by "and"."""
     scores: tuple[Score, ...]
+    """Of the methods, in the order of the sweep file."""
     baselines: tuple[Score, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     failed: tuple[Failure, ...] = ()
     panels: tuple[Panel, ...] = (WHOLE,)
     alignments: tuple[Alignment, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a reader should know besides."""
+    """Remarks that belong beside the results, such as sessions missing from a group."""
 
     def to_json(self) -> dict:
-        """What `raydistill results --json` prints; numbers that are not finite are None."""
+        """What `raydistill results --json` prints; a number that is not finite becomes None."""
         return {
             "protocol": self.protocol,
             "scores": [_score_json(s) for s in self.scores],
@@ -44,7 +47,7 @@ class Results:
         }
 
 
-def _score_json(s):
+def _score_json(s: Score) -> dict:
     return {
         "method": s.method,
         "session": s.session,
@@ -55,7 +58,7 @@ def _score_json(s):
     }
 
 
-def _test_json(c):
+def _test_json(c: Comparison) -> dict:
     return {
         "figure": c.figure,
         "better": c.better,
@@ -78,42 +81,47 @@ def _test_json(c):
     }
 
 
-def _number(value):
+def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One method in the table of means."""
+class MethodMeans:
+    """Mean R² of one method: a row in the table of means."""
 
     method: str
     baseline: bool
+    """Whether the method is a baseline."""
     by_subject: dict[str, float]
-    """Mean R² over the sessions of each subject, the seeds of a session averaged first."""
+    """Subject -> mean R² over its sessions; the seeds of a session are averaged first."""
     mean: float
-    """Over all sessions: the session-weighted mean of the subjects' means (spec A0)."""
+    """Mean R² over all sessions, that is the session-weighted mean over subjects."""
     sd: float
-    """Over sessions; NaN with fewer than two."""
+    """Standard deviation over sessions; NaN for fewer than two."""
     n: int
-    """Scores: sessions times seeds."""
+    """Number of scores: sessions times seeds."""
 
 
-def method_table(results: Results, panel: Panel = WHOLE) -> list[Row]:
-    """A row for each method in the order of the scores, then one for each baseline; NaN scores are left out.
+def method_table(results: Results, panel: Panel = WHOLE) -> list[MethodMeans]:
+    """Means of each method in the order of the scores, then of each baseline; scores that are not finite are excluded.
 
     Args:
-        panel: whose sessions alone count.
+        panel: the means are over its sessions only.
     """
-    rows = []
+    rows: list[MethodMeans] = []
     for scores, baseline in ((results.scores, False), (results.baselines, True)):
-        shown = [s for s in scores if panel.shows(s.session)]
-        rows += [_row(shown, method, baseline) for method in unique(s.method for s in shown)]
+        own = [s for s in scores if panel.shows(s.session)]
+        rows += [_method_means(own, method, baseline) for method in unique(s.method for s in own)]
     return rows
 
 
 def paper_rows(results: Results) -> list[dict]:
-    """Our means beside the paper's, wherever it prints one: figure, method, subject ("all" of them), r2, paper_r2."""
-    rows = []
+    """Our mean R² beside the published one, for every mean that the paper prints.
+
+    Returns:
+        Rows of figure, method, subject ("all": mean over subjects), r2 and paper_r2.
+    """
+    rows: list[dict] = []
     for panel in results.panels:
         for row in method_table(results, panel):
             for subject, value in {**row.by_subject, ALL: row.mean}.items():
@@ -124,7 +132,7 @@ def paper_rows(results: Results) -> list[dict]:
 
 
 def to_csv(results: Results) -> str:
-    """A line a score, those of baselines last."""
+    """One line per score, baselines last."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["method", "session", "subject", "seed", "r2", "job"])
@@ -133,7 +141,7 @@ def to_csv(results: Results) -> str:
     return text.getvalue()
 
 
-def _row(scores, method, baseline):
+def _method_means(scores: Sequence[Score], method: str, baseline: bool) -> MethodMeans:
     finite = [s for s in scores if s.method == method and np.isfinite(s.r2)]
     subject = {s.session: s.subject for s in finite}
     by_session = {name: np.mean([s.r2 for s in finite if s.session == name]) for name in subject}
@@ -142,7 +150,7 @@ def _row(scores, method, baseline):
         for name in unique(subject.values())
     }
     values = list(by_session.values())
-    return Row(
+    return MethodMeans(
         method=method,
         baseline=baseline,
         by_subject=by_subject,
@@ -153,39 +161,57 @@ def _row(scores, method, baseline):
 
 
 def session_means(results: Results) -> tuple[list[str], list[tuple[str, str, list]]]:
-    """Methods, then baselines; and for each session, by subject and name, (subject, session, cells).
+    """Mean R² of each method and session over seeds.
 
-    A cell is (mean, SD) over seeds, the SD None with one seed; None where the method has no score there.
+    Returns:
+        The methods followed by the baselines, and a row (subject, session, cells) per session, sorted. A cell is
+        (mean, SD over seeds or None for one seed); it is None if the method has no score for the session.
     """
-    found = defaultdict(list)
+    r2_of = defaultdict(list)
     for s in (*results.scores, *results.baselines):
         if np.isfinite(s.r2):
-            found[s.method, s.subject, s.session].append(s.r2)
-    methods = unique(method for method, _, _ in found)
-    cell = lambda r2: (float(np.mean(r2)), float(np.std(r2, ddof=1)) if len(r2) > 1 else None) if r2 else None  # noqa: E731
+            r2_of[s.method, s.subject, s.session].append(s.r2)
+    methods = unique(method for method, _, _ in r2_of)
     rows = [
-        (*place, [cell(found.get((method, *place))) for method in methods])
-        for place in sorted({(subject, session) for _, subject, session in found})
+        (subject, session, [_mean_and_sd(r2_of.get((method, subject, session))) for method in methods])
+        for subject, session in sorted({(subject, session) for _, subject, session in r2_of})
     ]
     return methods, rows
 
 
-def in_words(c: Comparison) -> str:
-    """A comparison as two sentences: what was found, and what it rests on."""
+def _mean_and_sd(r2: Sequence[float] | None) -> tuple[float, float | None] | None:
+    if not r2:
+        return None
+    return float(np.mean(r2)), float(np.std(r2, ddof=1)) if len(r2) > 1 else None
+
+
+def verdict(c: Comparison) -> str:
+    """A comparison as two sentences: the result, and the test behind it."""
     if not c.test.n:
-        return f"{c.better} and {c.worse} share no scored session: nothing to compare."
-    verdict = "decodes better than" if c.p_holm < ALPHA else "is not shown to decode better than"
-    doubt = ", though not over sessions alone" if c.p_holm < ALPHA <= c.session_level.p else ""
+        return f"{c.better} and {c.worse} have no scored session in common, so they cannot be compared."
     interval = f" (95% CI {c.ci_low:+.3f} to {c.ci_high:+.3f})" if np.isfinite(c.ci_low) else ""
-    left_out = f" {len(c.missing)} scores are missing and their pairs left out." if c.missing else ""
+    n, sessions = len(c.missing), c.session_level.n
+    excluded = f" {n} score{'s are' if n != 1 else ' is'} missing; their pairs are excluded." if n else ""
     return (
-        f"{c.better} {verdict} {c.worse}{doubt}: "
+        f"{c.better} {_finding(c)}: "
         f"mean difference {c.mean_difference:+.3f} R²{interval}, better in {c.wins} and worse in {c.losses} of "
         f"{c.test.n} pairs. One-sided signed-rank test over session-seed pairs: p = {c.test.p:.2g} "
-        f"({c.test.p_method}), {c.p_holm:.2g} after Holm; over {c.session_level.n} "
-        f"session{'s' if c.session_level.n != 1 else ''}: p = {c.session_level.p:.2g}.{left_out}"
+        f"({c.test.p_method}), {c.p_holm:.2g} after Holm correction; over {sessions} "
+        f"session{'s' if sessions != 1 else ''}: p = {c.session_level.p:.2g}.{excluded}"
     )
 
 
+def _finding(c: Comparison) -> str:
+    if c.p_holm >= ALPHA:
+        return f"does not decode significantly better than {c.worse}"
+    if c.session_level.p >= ALPHA:
+        return (
+            f"decodes better than {c.worse} over session-seed pairs, but the session-level test "
+            f"(n = {c.session_level.n}) is not significant"
+        )
+    return f"decodes better than {c.worse}"
+
+
 def unique(names: Iterable[str]) -> list[str]:
+    """The names in their order, each once."""
     return list(dict.fromkeys(names))

@@ -1,4 +1,4 @@
-"""The score of one job, or why it has none."""
+"""The score of one job, or the reason why it has none."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,20 @@ class Score:
     session: str
     subject: str
     seed: int | None
-    """None where nothing is drawn: the plain baselines."""
+    """None if nothing in the method is random, as in the baselines."""
     r2: float
     job: str
-    """Key of the job that it comes from."""
+    """Key of the job."""
     r2_per_axis: dict[str, float] | None = None
+    """Behavior column -> R²."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A job without a score, and why."""
+    """A job that failed."""
 
     job: str
+    """Its key."""
     session: str | None
     cause: str
+    """One line of text."""

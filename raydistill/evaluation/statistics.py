@@ -1,8 +1,9 @@
-"""Is one method better than another? The paper's test made sound, and what should stand beside its p-value.
+"""Is one method better than another? The published test, and what belongs beside its p-value.
 
-The signed-rank test of the paper (spec D5) takes every session and seed as a pair of its own, although seeds of one
-session are near copies (A6 23). So each comparison also carries the same test over session means, an interval of the
-mean difference that resamples whole sessions, an effect size, and a p-value corrected over the sweep (Holm 1979).
+The published signed-rank test takes every pair of session and seed as independent, although the seeds of one session
+give nearly the same score. Each comparison therefore also has the same test over session means, an interval of the
+mean difference that resamples whole sessions, an effect size, and a p-value corrected over the sweep (Holm 1979). See
+docs/methods.md, Statistics.
 """
 
 from collections.abc import Sequence
@@ -11,35 +12,35 @@ from dataclasses import dataclass
 import numpy as np
 
 EXACT_UP_TO = 50
-"""Non-zero differences up to which the null distribution is counted out; beyond it the paper approximates."""
+"""Number of non-zero differences up to which the null distribution is computed exactly."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRank:
-    """A one-sided Wilcoxon signed-rank test of whether differences are above zero."""
+    """A one-sided Wilcoxon signed-rank test of differences above zero."""
 
     n: int
-    """Pairs, those without a difference included."""
+    """Pairs, including those without a difference."""
     n_zero: int
-    """Pairs without a difference; they are left out of the ranking."""
+    """Pairs without a difference; they are excluded from the ranking."""
     n_tie: int
-    """Pairs whose absolute difference another pair shares; they get the mean of their ranks."""
+    """Pairs with the same absolute difference as another pair; each gets the mean of their ranks."""
     statistic: float
     """Sum of the ranks of the positive differences."""
     p: float
-    """NaN without any pair."""
+    """NaN if there is no pair."""
     p_method: str
-    """`exact`, `approximate` (normal, corrected for ties), or `none` without any pair."""
+    """`exact`, `approximate` (normal, corrected for ties), or `none` if there is no pair."""
     effect_size: float
-    """Matched-pairs rank-biserial correlation: 1 if every ranked difference is positive, -1 if every one negative."""
+    """Matched-pairs rank-biserial correlation: 1 if all ranked differences are positive, -1 if all are negative."""
 
 
 def wilcoxon_greater(a, b) -> SignedRank:
-    """The signed-rank test of a > b, pair by pair; a and b (n,) finite (spec D5).
+    """The signed-rank test of a > b over the pairs of a and b (n,), all finite.
 
-    The null distribution is counted out up to 50 non-zero differences, ties included, where scipy falls back to the
-    normal approximation at the first tie or zero. Beyond 50 it is that approximation, as in the paper. Differences
-    of scores are compared to 12 decimals, below which they are rounding.
+    Up to 50 non-zero differences the null distribution is exact, including ties; scipy falls back to the normal
+    approximation if there is a tie or a zero. Above 50 it is that approximation, as in the published test. Differences
+    are rounded to 12 decimals, below which they are rounding errors.
     """
     from scipy.stats import rankdata
 
@@ -65,40 +66,51 @@ def wilcoxon_greater(a, b) -> SignedRank:
     )
 
 
-def _exact_tail(ranks, statistic):
-    """P(W >= statistic) when each rank is positive or negative with equal chance."""
+def _exact_tail(ranks: np.ndarray, statistic: float) -> float:
+    """P(W >= statistic) if each rank is positive or negative with equal probability."""
     doubled = np.round(2 * ranks).astype(int)  # mean ranks of ties are halves
-    ways = np.zeros(doubled.sum() + 1)  # ways[s]: signs under which W = s / 2; below 2^50, so exact in float64
+    ways = np.zeros(
+        doubled.sum() + 1
+    )  # ways[s]: number of sign patterns with W = s / 2; below 2^50, so exact in float64
     ways[0] = 1.0
     for rank in doubled:
         ways[rank:] += ways[:-rank].copy()
     return float(ways[round(2 * statistic) :].sum() / 2.0 ** len(ranks))
 
 
-def _normal_tail(ranks, statistic):
+def _normal_tail(ranks: np.ndarray, statistic: float) -> float:
+    """P(W >= statistic) by the normal approximation."""
     from scipy.stats import norm
 
-    # The variance sum(ranks²) / 4 holds the correction for ties.
+    # The variance sum(ranks²) / 4 includes the correction for ties.
     return float(norm.sf((statistic - ranks.sum() / 2) / np.sqrt((ranks**2).sum() / 4)))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """p-values corrected for the family that they form (Holm 1979); NaN stays NaN and does not count."""
-    ps = np.asarray(ps, dtype=np.float64)
-    out = np.full(len(ps), np.nan)
-    order = [i for i in np.argsort(ps) if not np.isnan(ps[i])]
-    worst = 0.0
+    """p-values corrected for multiple comparisons (Holm 1979); NaN stays NaN and is not counted as a comparison."""
+    p = np.asarray(ps, dtype=np.float64)
+    corrected = np.full(len(p), np.nan)
+    order = [i for i in np.argsort(p) if not np.isnan(p[i])]
+    largest = 0.0  # corrected values never decrease with p
     for place, i in enumerate(order):
-        worst = max(worst, min(1.0, (len(order) - place) * ps[i]))
-        out[i] = worst
-    return out.tolist()
+        largest = max(largest, min(1.0, (len(order) - place) * p[i]))
+        corrected[i] = largest
+    return corrected.tolist()
 
 
-def cluster_bootstrap(differences, clusters, seed: int, level: float = 0.95, draws: int = 10_000):
-    """(low, high) percentile interval of the mean difference, resampling whole clusters with replacement.
+def cluster_bootstrap(
+    differences, clusters, seed: int, level: float = 0.95, draws: int = 10_000
+) -> tuple[float, float]:
+    """(low, high) percentile interval of the mean difference, from whole clusters resampled with replacement.
 
-    `differences` (n,) and their `clusters` (n,), the session of each. NaN with fewer than two clusters. With few
-    clusters (below about ten) such an interval is too narrow: read it with the session-level test.
+    With fewer than about ten clusters such an interval is too narrow; read it together with the session-level test.
+
+    Args:
+        differences: (n,)
+        clusters: (n,) session of each difference.
+        draws: number of resamples.
+    Returns:
+        NaN twice if there are fewer than two clusters.
     """
     names, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     if len(names) < 2:

@@ -1,33 +1,55 @@
-"""What a frozen teacher says of every segment: asked once, since it sees no augmentation."""
+"""A model's latents of segments, encoded in batches: for scoring, and from a frozen teacher for distillation.
+
+Axes: T bins of a segment, D width of the model.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
+from torch import Tensor
 
-from raydistill.feed.placement import TeacherEncoder as Teacher
-from raydistill.feed.tokens import pack
+from raydistill.feed.placement import TeacherEncoder
+from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.inputs import inputs_of
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 
-BATCH = 32  # segments encoded at once; does not change what is kept
+BATCH = 32  # segments per batch; packing has no padding, so the number does not change the latents
 
 
-def frozen(teachers: dict[str, CrossModalModel], entries: list[Entry], device: str = "cpu") -> Teacher:
-    """The teachers' pooled latents of segments, in host memory.
+@torch.no_grad()
+def encode(
+    model: CrossModalModel, segments: Sequence[Segment], inputs: Inputs, device: str = "cpu"
+) -> Iterator[Tensor]:
+    """The latents (T, D) of each segment, with nothing masked: float32 in host memory, computed on `device`.
+
+    The model is moved to `device` and set to evaluation mode.
+    """
+    model.to(device).eval()
+    for start in range(0, len(segments), BATCH):
+        batch = pack([inputs.tokenize(s) for s in segments[start : start + BATCH]]).to(device)
+        latents = model.latents(batch).float().cpu()
+        yield from latents.split(list(batch.bins))  # (sum of T, D) -> (T, D) of each segment
+
+
+def frozen(teachers: Mapping[str, CrossModalModel], entries: list[Entry], device: str = "cpu") -> TeacherEncoder:
+    """The function from segments of one session to their teacher's latents.
+
+    Latents are computed once per segment, before training: a frozen teacher sees no augmentation.
 
     Args:
-        teachers: session -> its teacher; all were made by one job, and so read the same inputs.
+        teachers: session -> its teacher. One job trained them all, so they share their inputs.
+        entries: the sessions.
+        device: where the teachers run; they are moved to host memory afterwards.
     """
     inputs = inputs_of(next(iter(teachers.values())).spec, entries)
 
-    @torch.no_grad()
-    def hear(segments: list[Segment]) -> list[torch.Tensor]:
-        teacher = teachers[segments[0].session].to(device).eval()
-        heard = []
-        for i in range(0, len(segments), BATCH):
-            batch = pack([inputs.tokenize(s) for s in segments[i : i + BATCH]]).to(device)
-            heard += teacher.latents(batch).float().cpu().split(list(batch.bins))  # (sum of T, D) -> (T, D) each
+    def teacher_latents(segments: list[Segment]) -> list[Tensor]:
+        teacher = teachers[segments[0].session]
+        # Copies, because the latents of a batch are views of one tensor.
+        latents = [values.clone() for values in encode(teacher, segments, inputs, device)]
         teacher.cpu()
-        return [values.clone() for values in heard]
+        return latents
 
-    return hear
+    return teacher_latents

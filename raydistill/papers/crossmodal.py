@@ -1,10 +1,13 @@
-"""The paper's sessions: Table 2's counts, and the groups that its experiments run on (spec A0 to A4, D6).
+"""The paper on cross-modal distillation from spikes to LFP: its datasets (Table 2), groups of sessions and figures.
 
-Sessions of Makin, Flint and Gallego-Carracedo go by their published names. Those of the four spike-only datasets
-belong to a group as a dataset, since the paper does not name them.
+Sessions of Makin, Flint and Gallego-Carracedo are listed by their published names. The paper does not name the
+sessions of the four datasets without LFP, so every session of these datasets belongs to a group. See
+docs/methods.md, Data and preprocessing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+
+from raydistill.papers.paper import Paper, PaperDataset, StoredSession
 
 
 def _named(subject: str, days: str) -> tuple[str, ...]:
@@ -27,117 +30,95 @@ MAKIN_SPIKES = (
         20170301_05 20170302_02""",
     ),
 )
-"""The 17 without."""
+"""The 17 sessions without."""
 FLINT = _named("C", "e1_1 e2_1 e2_2 e3_1 e3_2 e3_3 e3_4 e4_1 e4_2 e4_3 e5_1 e5_2")
 CHEWIE_LEFT = _named("Ch", "20160929 20161005 20161006 20161007 20161014 20161021")
 CHEWIE_RIGHT = _named("Ch", "20150313 20150319 20150629 20150630")
 MIHILI = _named("M", "20140217 20140218 20140303 20140304 20140306 20140307")
-"""The paper uses five of these six and does not say which: ours are the five longest."""
+"""The paper uses five of these six without saying which; we take the five longest."""
 
 _HELD_OUT = frozenset(
     (
         *_named("I", "20160622_01 20160630_01 20160915_01 20161013_03 20170124_01"),
         *_named("C", "e1_1 e4_1 e5_2"),
-        *CHEWIE_RIGHT,  # the paper does not name its four: ours come from an implant of their own
+        *CHEWIE_RIGHT,  # the paper does not name its four sessions; these four were recorded from a separate implant
         *MIHILI,
     )
 )
 _GENERALIZATION_UNTIL = "MonkeyI_20161027_03"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """A row of Table 2."""
-
-    areas: str
-    tasks: str
-    subjects: dict[str, int | None]
-    """Subject -> sessions; None where the paper does not say."""
-    pretraining: int
-    held_out: int
-    """Sessions of spike pretraining, and those kept out of it."""
-    hours: float
-    sequences: int
-    neurons: int
-
-    @property
-    def sessions(self) -> int:
-        return self.pretraining + self.held_out
-
-
 TABLE_2 = {
-    "makin": Published(
-        areas="M1, S1", tasks="RT", subjects={"I": 37, "L": 10},
+    "makin": PaperDataset(
+        tasks="RT", subjects={"I": 37, "L": 10},
         pretraining=42, held_out=5, hours=13.49, sequences=9664, neurons=12060,
     ),
-    "flint": Published(
-        areas="M1", tasks="CO", subjects={"C": 12},
+    "flint": PaperDataset(
+        tasks="CO", subjects={"C": 12},
         pretraining=9, held_out=3, hours=2.03, sequences=1448, neurons=2344,
     ),
-    "gallego": Published(
-        areas="M1, PMd, S1", tasks="CO", subjects={"Ch": 10, "M": 5, "H": 5, "La": 3},
+    "gallego": PaperDataset(
+        tasks="CO", subjects={"Ch": 10, "M": 5, "H": 5, "La": 3},
         pretraining=0, held_out=23, hours=8.21, sequences=9884, neurons=1201,
     ),
-    "perich": Published(
-        areas="M1, PMd", tasks="RT, CO", subjects={"Cp": 66, "T": 12, "Mp": 28, "J": 3},
+    "perich": PaperDataset(
+        tasks="RT, CO", subjects={"Cp": 66, "T": 12, "Mp": 28, "J": 3},
         pretraining=109, held_out=0, hours=34.69, sequences=34615, neurons=10301,
     ),
-    "churchland": Published(
-        areas="M1, PMd", tasks="maze", subjects={"C1": 4, "C2": 5},
+    "churchland": PaperDataset(
+        tasks="maze", subjects={"C1": 4, "C2": 5},
         pretraining=9, held_out=0, hours=19.33, sequences=23117, neurons=1728,
     ),
-    "chowdhury": Published(
-        areas="S1", tasks="TRT, CO-bump", subjects={"R1": 5, "R2": 5, "R3": 2},
+    "chowdhury": PaperDataset(
+        tasks="TRT, CO-bump", subjects={"R1": 5, "R2": 5, "R3": 2},
         pretraining=12, held_out=0, hours=7.45, sequences=8334, neurons=1188,
     ),
-    "ma": Published(
-        areas="M1", tasks="CO, ISO, key", subjects=dict.fromkeys(("X1", "X2", "X3", "X4")),
+    "ma": PaperDataset(
+        tasks="CO, ISO, key", subjects=dict.fromkeys(("X1", "X2", "X3", "X4")),
         pretraining=45, held_out=0, hours=8.24, sequences=9042, neurons=4007,
     ),
 }  # fmt: skip
-"""Dataset -> its row."""
+"""Dataset -> its row of Table 2."""
 
 PUBLISHED_NAMES = {"makin": (*MAKIN_LFP, *MAKIN_SPIKES), "flint": FLINT}
-"""Datasets whose sessions are all known by name."""
-
-GROUPS = {"paper_held_out": 17, "paper_pretraining": 226, "paper_lfp_pretraining": 48, "paper_generalization": 27}
-"""Named group of sessions -> how many it has when the whole corpus is there."""
+"""Dataset -> its sessions, for the datasets whose sessions are all published by name."""
 
 
-def paper_group(name: str, entries) -> list[str]:
-    """Those of the entries' sessions that belong to one of `GROUPS`, in their order.
+def select(group: str, entries: Collection[StoredSession]) -> list[str]:
+    """The sessions of `entries` that belong to a group of the paper, in the order of the entries.
 
     Args:
-        entries: with the attributes `session`, `dataset` and `n_bins`; those of a store.
+        group: paper_held_out, paper_pretraining, paper_lfp_pretraining or paper_generalization.
     """
-    unused = _unused([e for e in entries if e.dataset == "gallego"])
-    return [e.session for e in entries if e.session not in unused and _belongs(name, e)]
+    excluded = _surplus([e for e in entries if e.dataset == "gallego"])
+    return [e.session for e in entries if e.session not in excluded and _belongs(group, e)]
 
 
-def _belongs(name, entry) -> bool:
+def _belongs(group: str, entry: StoredSession) -> bool:
     held_out, dataset = entry.session in _HELD_OUT, entry.dataset
     if dataset not in TABLE_2:
         return False
-    if name == "paper_held_out":
+    if group == "paper_held_out":
         return held_out
-    if name == "paper_pretraining":
+    if group == "paper_pretraining":
         return dataset != "gallego" and not held_out
-    if name == "paper_lfp_pretraining":
+    if group == "paper_lfp_pretraining":
         return not held_out and (entry.session in MAKIN_LFP or dataset in ("flint", "gallego"))
     of_makin = entry.session in MAKIN_LFP and entry.session <= _GENERALIZATION_UNTIL
     return not held_out and (of_makin or dataset == "flint")
 
 
-def _unused(gallego) -> frozenset[str]:
+def _surplus(gallego: Collection[StoredSession]) -> frozenset[str]:
     """The shortest of Mihili's six sessions; the paper has five."""
     mihili = sorted((e for e in gallego if e.session in MIHILI), key=lambda e: (-e.n_bins, e.session))
     return frozenset(e.session for e in mihili[5:])
 
 
-def counts_off(entries) -> list[str]:
-    """How the named groups differ from the paper where the whole corpus is there; empty where part of it is missing."""
-    present = {dataset: sum(e.dataset == dataset for e in entries) for dataset in TABLE_2}
-    if any(present[dataset] < row.sessions for dataset, row in TABLE_2.items()):
-        return []
-    found = {name: len(paper_group(name, entries)) for name in GROUPS}
-    return [f"{name} has {found[name]} sessions, not {n}" for name, n in GROUPS.items() if found[name] != n]
+CROSSMODAL = Paper(
+    name="crossmodal",
+    datasets=TABLE_2,
+    groups={"paper_held_out": 17, "paper_pretraining": 226, "paper_lfp_pretraining": 48, "paper_generalization": 27},
+    select=select,
+    targets="crossmodal_targets.csv",
+    alignment_table="T1",
+)

@@ -1,63 +1,50 @@
-"""Figures and tables of the paper: which sessions and comparisons each shows, and the numbers printed there."""
+"""Figures and tables of a paper: which sessions and comparisons each one shows, and the numbers printed there."""
 
-import csv
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
+
+from raydistill.papers.table import PAPERS
 
 ALL = "all"
-"""In place of a subject: over all of them."""
+"""In place of a subject: the mean over all subjects."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """What one figure shows of a sweep; all of it, where the sweep names none."""
+    """The part of a sweep that one figure shows; by default the whole sweep."""
 
+    paper: str | None = None
+    """Name of the paper that the figure belongs to."""
     figure: str | None = None
     sessions: frozenset[str] | None = None
-    """None: every one."""
+    """None: all sessions."""
     pairs: tuple[tuple[str, str], ...] = ()
     """(better, worse) to be compared."""
     called: Mapping[str, str] = field(default_factory=dict)
-    """Method -> the paper's name for it, where it is another."""
+    """Method of the sweep -> its name in the figure, if that differs."""
 
     def shows(self, session: str) -> bool:
         return self.sessions is None or session in self.sessions
 
     def printed(self, method: str, subject: str = ALL) -> float | None:
-        """The mean R² that the paper gives, if it gives one number for that."""
-        found = _printed().get((self.figure, self.called.get(method, method), subject), ())
-        return found[0] if len(found) == 1 else None
+        """The mean R² printed in the figure; None unless there is exactly one number for the method and subject."""
+        if self.paper is None or self.figure is None:
+            return None
+        return PAPERS[self.paper].printed_r2(self.figure, self.called.get(method, method), subject)
 
 
 WHOLE = Panel()
-"""All sessions, of no figure in particular."""
+"""All sessions of a sweep, without a figure to compare with."""
 
 
 def printed_alignment(panels: Sequence[Panel], queries: str, keys: str) -> dict[str, float]:
-    """What the paper's Table 1 gives for these two methods: top1, top5, mean_rank, CKA, as far as it does.
+    """Metric (top1, top5, mean_rank, CKA) -> the value printed for two methods in the paper of these panels.
 
-    Nothing where the sweep answers no figure of the paper.
+    Empty unless the sweep answers a figure of a paper that prints them.
     """
-    if not any(panel.figure for panel in panels):
-        return {}
-    pairs = {f"{queries} vs {keys}", f"{keys} vs {queries}"}
+    papers = {panel.paper for panel in panels if panel.figure is not None and panel.paper is not None}
     return {
-        row["metric"]: float(row["value"]) for row in _targets() if row["figure"] == "T1" and row["method"] in pairs
+        metric: value
+        for name in sorted(papers)
+        for metric, value in PAPERS[name].printed_alignment(queries, keys).items()
     }
-
-
-@functools.cache
-def _printed() -> dict[tuple[str, str, str], list[float]]:
-    """(figure, method, subject) -> values; those of single sessions left out."""
-    found: dict[tuple[str, str, str], list[float]] = {}
-    for row in (row for row in _targets() if row["metric"] == "R2" and not row["session"]):
-        found.setdefault((row["figure"], row["method"], row["subject"]), []).append(float(row["value"]))
-    return found
-
-
-@functools.cache
-def _targets() -> list[dict[str, str]]:
-    with (files(__package__) / "paper_targets.csv").open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))

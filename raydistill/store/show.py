@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from raydistill.papers.crossmodal import GROUPS, TABLE_2, counts_off, paper_group
+from raydistill.papers.crossmodal import CROSSMODAL, TABLE_2
 from raydistill.store.catalogue import Entry
 
 COLUMNS = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bins", "n_units", "n_channels")
@@ -53,7 +53,7 @@ def render_table_2(entries: list[Entry], console: Console) -> None:
             f"{sum(e.n_units for e in stored)} / {paper.neurons}",
         )
     console.print(table)
-    groups = [f"{name} {len(paper_group(name, entries))} of {n}" for name, n in GROUPS.items()]
+    groups = [f"{name} {len(CROSSMODAL.select(name, entries))} of {n}" for name, n in CROSSMODAL.groups.items()]
     console.print(f"groups: {', '.join(groups)}")
-    for difference in counts_off(entries):
-        console.print(f"the corpus is complete, but {difference}")
+    for mismatch in CROSSMODAL.count_mismatches(entries):
+        console.print(f"the store holds the whole corpus, but {mismatch}")

@@ -79,6 +79,7 @@ def test_decode_of_another_session_needs_to_be_told_whose_embeddings_to_take(mad
 
 def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
     from raydistill.evaluation.latents import latents_of
+
     from raydistill.models.files import load_model
     from raydistill.models.inputs import inputs_of
 

@@ -49,7 +49,7 @@ def test_retrieval_in_blocks_is_the_same(chance, monkeypatch):
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 2)), np.full((3, 2), np.nan)])
 def test_retrieval_of_vectors_without_direction_is_refused(bad):
-    with pytest.raises(DataError, match="some of the keys have none"):
+    with pytest.raises(DataError, match="some of the keys are zero"):
         retrieval(np.ones((3, 2)), bad)
 
 
@@ -100,7 +100,7 @@ def test_cka_in_blocks_equals_its_definition_over_gram_matrices(chance, monkeypa
 
 
 def test_cka_of_a_representation_that_never_varies_is_refused():
-    with pytest.raises(DataError, match="the same for all sequences"):
+    with pytest.raises(DataError, match="the same for all segments"):
         linear_cka(np.ones((10, 3)), np.arange(30.0).reshape(10, 3))
 
 

@@ -13,8 +13,8 @@ from raydistill.evaluation.figures.recording import session_picture
 from raydistill.evaluation.figures.sizes import sizes
 from raydistill.evaluation.figures.trajectories import trajectories
 from raydistill.evaluation.results import Results
+from raydistill.evaluation.scored_segments import SegmentRecorder
 from raydistill.evaluation.scores import Score
-from raydistill.evaluation.sequences import Keeper
 from raydistill.papers.targets import Panel
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
@@ -57,7 +57,7 @@ def _session(spikes=True, lfp=True):
 
 
 def _whole(files: dict[str, Path], name):
-    """The rows of the CSV, after a look at every file."""
+    """The rows of the CSV, after a check of the type of every file."""
     for kind, magic in MAGIC.items():
         assert files[kind].name == f"{name}.{kind}"
         assert files[kind].read_bytes().startswith(magic)
@@ -65,14 +65,14 @@ def _whole(files: dict[str, Path], name):
         return list(csv.DictReader(file))
 
 
-def test_session_dots_saves_every_score_beside_the_picture(tmp_path):
+def test_session_dots_saves_every_score_as_csv(tmp_path):
     rows = _whole(session_dots(_results(), tmp_path / "new" / "scores.v1"), "scores.v1")
     assert len(rows) == 17
     assert {r["kind"] for r in rows} == {"method", "baseline"}
     assert float(rows[0]["r2"]) == _results().scores[0].r2
 
 
-def test_paired_differences_saves_every_pair_and_leaves_out_comparisons_without_one(tmp_path):
+def test_paired_differences_saves_every_pair_and_omits_comparisons_without_pairs(tmp_path):
     rows = _whole(paired_differences(_results(), tmp_path / "pairs"), "pairs")
     assert len(rows) == 8
     assert all(float(r["difference"]) == float(r["r2_better"]) - float(r["r2_worse"]) for r in rows)
@@ -96,8 +96,8 @@ def test_session_picture_draws_the_modalities_that_are_there(tmp_path, spikes, l
         np.testing.assert_allclose(rates, np.concatenate([s.spikes for s in segments]).mean(axis=0) / 0.1)
 
 
-def test_session_picture_without_segments_says_so(tmp_path):
-    with pytest.raises(DataError, match=r"s_1.2 has no segment"):
+def test_session_picture_without_segments_raises_an_error(tmp_path):
+    with pytest.raises(DataError, match=r"s_1.2 has no segments"):
         session_picture(_session()[0], [], tmp_path / "x")
 
 
@@ -114,17 +114,17 @@ def test_figures_of_the_same_results_are_the_same_bytes(tmp_path):
         assert first[kind].read_bytes() == again[kind].read_bytes()
 
 
-def _sequences(seed=0, bins=(50, 50, 40), numbers=(3, 4, 8)):
+def _scored_segments(seed=0, bins=(50, 50, 40), numbers=(3, 4, 8)):
     rng = np.random.default_rng(seed)
-    keeper = Keeper(bin_width_ms=20.0)
+    recorder = SegmentRecorder(bin_width_ms=20.0)
     for number, n in zip(numbers, bins, strict=True):
         latents = rng.normal(size=(n, 4)).astype(np.float32)
-        keeper.see(number, latents, latents, rng.normal(size=(n, 2)).astype(np.float32))
-    return keeper.sequences(lambda x: x[:, :2])
+        recorder.add(number, latents, latents, rng.normal(size=(n, 2)).astype(np.float32))
+    return recorder.segments(lambda x: x[:, :2])
 
 
-def test_trajectories_saves_what_was_recorded_beside_what_every_method_decoded(tmp_path):
-    a, b = _sequences(), _sequences()
+def test_trajectories_saves_recorded_and_decoded_behavior(tmp_path):
+    a, b = _scored_segments(), _scored_segments()
     decoded = {"Distilled $LFP$": (a, 0.61), "SS-LFP": (b, 0.2)}
     rows = _whole(trajectories("s_1.2", ("vx", "vy"), decoded, tmp_path / "t"), "t")
     assert len(rows) == 2 * 3 * 140 and {r["method"] for r in rows} == {"recorded", *decoded}
@@ -132,18 +132,18 @@ def test_trajectories_saves_what_was_recorded_beside_what_every_method_decoded(t
     assert float(first["value_sd"]) == a.true[0, 0] and rows[1]["time_s"] == "0.02"
 
 
-def test_tsne_puts_every_sequence_of_every_model_on_the_plane(tmp_path):
+def test_tsne_places_the_segments_of_all_models_in_one_plane(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(12, 5)) + np.repeat([[0.0], [9.0]], 6, axis=0)
     sessions, subjects = np.repeat(["s1", "s2"], 6), np.repeat(["A", "B"], 6)
     rows = _whole(tsne({"teacher": x, "student": x + 0.01}, sessions, subjects, tmp_path / "p"), "p")
     assert len(rows) == 24 and [r["session"] for r in rows[:12]] == sessions.tolist()
     place = np.array([[float(r["tsne_1"]), float(r["tsne_2"])] for r in rows])
-    same = np.linalg.norm(place[:12] - place[12:], axis=1)  # a sequence of the teacher and the student's of the same
+    same = np.linalg.norm(place[:12] - place[12:], axis=1)  # the same segment under teacher and student
     assert same.max() < np.linalg.norm(place[:6].mean(axis=0) - place[6:12].mean(axis=0))
 
 
-def test_sizes_saves_a_point_a_method(tmp_path):
+def test_sizes_saves_one_point_per_method(tmp_path):
     rows = _whole(sizes(_results(), {"Distilled LFP": 1_200_000, "MS-LFP": 90_000}, tmp_path / "s"), "s")
     assert {(r["method"], r["parameters"], r["n"]) for r in rows} == {
         ("Distilled LFP", "1200000", "8"),

@@ -8,7 +8,7 @@ import pytest
 
 from raydistill.evaluation.alignment import align
 from raydistill.evaluation.comparisons import compare_all
-from raydistill.evaluation.report import PROTOCOLS, Background, Line, Picture, html
+from raydistill.evaluation.report import PROTOCOLS, JobCost, Picture, ReportContext, html
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Failure, Score
 from raydistill.papers.targets import Panel
@@ -49,7 +49,7 @@ def results(**other):
         for i in range(3)
         for seed in range(2)
     )
-    panels = (Panel(figure="F3", pairs=(("Distilled LFP", "SS-LFP"), ("Distilled LFP", WICKED))),)
+    panels = (Panel(paper="crossmodal", figure="F3", pairs=(("Distilled LFP", "SS-LFP"), ("Distilled LFP", WICKED))),)
     chance = np.random.default_rng(0)
     x = chance.normal(size=(20, 4))
     whole = {
@@ -66,10 +66,10 @@ def results(**other):
 
 
 @pytest.fixture
-def background(tmp_path):
+def context(tmp_path):
     svg = tmp_path / "session_dots.svg"
     svg.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    return Background(
+    return ReportContext(
         name="small",
         question=f"does {WICKED} matter?",
         answers="Figure 3",
@@ -80,7 +80,7 @@ def background(tmp_path):
         data_fingerprint="d" * 64,
         fingerprint="f" * 64,
         job_names={"0123456789abcdef": f"teacher/{WICKED}/seed0"},
-        lines=[Line(name="teacher", jobs=3, seconds=7200.0, core_hours=2.0, gpu_hours=0.5)],
+        costs=[JobCost(name="teacher", jobs=3, seconds=7200.0, core_hours=2.0, gpu_hours=0.5)],
         last_run="1 min 35 s",
         commands="raydistill sweep small.yaml",
         versions={"torch": "2.13.0"},
@@ -88,15 +88,15 @@ def background(tmp_path):
     )
 
 
-def test_page_says_everything_that_was_found(background):
-    text = Page(html(results(), background)).text
+def test_page_says_everything_that_was_found(context):
+    text = Page(html(results(), context)).text
     for said in (
         "Distilled LFP decodes better than SS-LFP: mean difference +0.300 R²",
         "paper 0.71",  # its mean of Figure 3, beside ours
         "the store holds 6 of the 17 sessions",
         "raydistill run 0123456789ab",
-        "2.000 core hours",
-        "0.500 GPU hours",
+        "2.000 core-hours",
+        "0.500 GPU-hours",
         "1 min 35 s",
         "d" * 64,
         PROTOCOLS["corrected"][:60],
@@ -105,22 +105,22 @@ def test_page_says_everything_that_was_found(background):
         assert said in text, said
 
 
-def test_page_escapes_every_name(background):
-    page = html(results(), background)
+def test_page_escapes_every_name(context):
+    page = html(results(), context)
     assert "<script" not in page
     assert Page(page).text.count(WICKED) >= 6  # question, method in three tables, cause, job
 
 
-def test_page_needs_nothing_from_elsewhere(background):
-    page = html(results(), background)
+def test_page_needs_nothing_from_elsewhere(context):
+    page = html(results(), context)
     for _, attributes in Page(page).tags:
         for name in ("src", "href"):
             assert attributes.get(name, "#").startswith(("data:", "#")), attributes
     assert "@import" not in page and "url(" not in page
 
 
-def test_page_can_be_read_aloud_and_on_a_phone(background):
-    page = Page(html(results(), background))
+def test_page_can_be_read_aloud_and_on_a_phone(context):
+    page = Page(html(results(), context))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     for tag, attributes in page.tags:
@@ -134,8 +134,8 @@ def test_page_can_be_read_aloud_and_on_a_phone(background):
     assert any(attributes.get("name") == "viewport" for _, attributes in page.tags)
 
 
-def test_page_of_a_sweep_without_comparisons_or_failures_is_whole(background):
+def test_page_of_a_sweep_without_comparisons_or_failures_is_whole(context):
     bare = results(comparisons=(), failed=(), alignments=(), notes=(), panels=(Panel(),))
-    text = Page(html(bare, background)).text
-    assert "The sweep compares no methods." in text
+    text = Page(html(bare, context)).text
+    assert "The sweep does not compare methods." in text
     assert "Failures" not in text and "Statistics" not in text and "paper 0.71" not in text

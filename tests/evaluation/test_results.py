@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from raydistill.evaluation.comparisons import compare, compare_all
-from raydistill.evaluation.results import Results, in_words, method_table
+from raydistill.evaluation.results import Results, method_table, verdict
 from raydistill.evaluation.scores import Failure, Score
 from raydistill.evaluation.terminal import render
 from raydistill.papers.targets import Panel
@@ -74,15 +74,16 @@ def test_method_table_weighs_sessions_alike_and_puts_baselines_last():
     assert baseline.method == "Clock" and baseline.baseline and np.isnan(baseline.sd)
 
 
-def test_in_words_says_what_was_found_and_what_was_not():
-    (found,) = _results().comparisons
-    assert in_words(found).startswith(
-        "Distilled [LFP] decodes better than MS-LFP, though not over sessions alone: mean difference +0.2"
+def test_verdict_names_the_result_and_the_level_at_which_it_is_significant():
+    (better,) = _results().comparisons
+    assert verdict(better).startswith(
+        "Distilled [LFP] decodes better than MS-LFP over session-seed pairs, but the session-level test (n = 4) is not "
+        "significant: mean difference +0.2"
     )
-    assert "12 pairs" in in_words(found) and "over 4 sessions: p = 0.062" in in_words(found)
-    (none,) = _results(lift=-0.2).comparisons
-    assert "is not shown to decode better than" in in_words(none)
-    assert "nothing to compare" in in_words(compare("a", "b", []))
+    assert "12 pairs" in verdict(better) and "over 4 sessions: p = 0.062" in verdict(better)
+    (worse,) = _results(lift=-0.2).comparisons
+    assert verdict(worse).startswith("Distilled [LFP] does not decode significantly better than MS-LFP: ")
+    assert "cannot be compared" in verdict(compare("a", "b", []))
 
 
 def test_render_prints_scores_means_tests_and_failures():

@@ -7,14 +7,12 @@ import pytest
 from raydistill.papers.crossmodal import (
     CHEWIE_LEFT,
     CHEWIE_RIGHT,
+    CROSSMODAL,
     FLINT,
-    GROUPS,
     MAKIN_LFP,
     MAKIN_SPIKES,
     MIHILI,
     TABLE_2,
-    counts_off,
-    paper_group,
 )
 
 
@@ -45,9 +43,9 @@ def test_table_2_adds_up_to_226_sessions_of_16_subjects_in_6_datasets():
 @pytest.mark.parametrize("mihili", [MIHILI, MIHILI[1:]])
 def test_groups_of_the_whole_corpus_have_the_published_counts(mihili):
     entries = corpus(mihili)
-    groups = {name: paper_group(name, entries) for name in GROUPS}
-    assert {name: len(g) for name, g in groups.items()} == GROUPS
-    assert counts_off(entries) == []
+    groups = {name: CROSSMODAL.select(name, entries) for name in CROSSMODAL.groups}
+    assert {name: len(g) for name, g in groups.items()} == CROSSMODAL.groups
+    assert CROSSMODAL.count_mismatches(entries) == []
     held_out = set(groups["paper_held_out"])
     assert not held_out & set(groups["paper_pretraining"]) and not held_out & set(groups["paper_lfp_pretraining"])
     assert len({s for s in held_out if s.startswith("MonkeyM_")}) == 5
@@ -58,19 +56,19 @@ def test_groups_of_the_whole_corpus_have_the_published_counts(mihili):
 
 def test_group_leaves_the_shortest_session_of_mihili_out_where_all_six_are_there():
     entries = [Stored(e.session, e.dataset, 500 if e.session == MIHILI[2] else 1000) for e in corpus()]
-    assert set(MIHILI) - set(paper_group("paper_held_out", entries)) == {MIHILI[2]}
+    assert set(MIHILI) - set(CROSSMODAL.select("paper_held_out", entries)) == {MIHILI[2]}
 
 
 def test_group_of_part_of_the_corpus_is_what_is_there():
     entries = [Stored("MonkeyI_20160622_01", "makin"), Stored("MonkeyI_20160624_03", "makin"), Stored("S1_01", "mine")]
-    assert paper_group("paper_held_out", entries) == ["MonkeyI_20160622_01"]
-    assert paper_group("paper_pretraining", entries) == ["MonkeyI_20160624_03"]
-    assert counts_off(entries) == []
+    assert CROSSMODAL.select("paper_held_out", entries) == ["MonkeyI_20160622_01"]
+    assert CROSSMODAL.select("paper_pretraining", entries) == ["MonkeyI_20160624_03"]
+    assert CROSSMODAL.count_mismatches(entries) == []
 
 
-def test_counts_off_tells_a_corpus_with_other_sessions():
+def test_count_mismatches_name_the_groups_of_another_size():
     entries = [e for e in corpus() if e.session != "MonkeyC_e1_1"] + [Stored("MonkeyC_e9_1", "flint")]
-    assert counts_off(entries) == [
+    assert CROSSMODAL.count_mismatches(entries) == [
         "paper_held_out has 16 sessions, not 17",
         "paper_pretraining has 227 sessions, not 226",
         "paper_lfp_pretraining has 49 sessions, not 48",

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from raydistill.errors import ConfigError
-from raydistill.papers.crossmodal import GROUPS, MAKIN_LFP, TABLE_2, counts_off, paper_group
+from raydistill.papers.crossmodal import CROSSMODAL, MAKIN_LFP, TABLE_2
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
 from raydistill.simulation.corpus import corpus_config, planned_sessions, write_corpus
@@ -67,13 +67,13 @@ def test_planned_sessions_have_lfp_where_the_paper_has_it():
 
 def test_planned_sessions_make_up_the_papers_groups():
     found = [SimpleNamespace(session=s.session, dataset=s.dataset, n_bins=1000) for s in planned_sessions()]
-    assert {name: len(paper_group(name, found)) for name in GROUPS} == {
+    assert {name: len(CROSSMODAL.select(name, found)) for name in CROSSMODAL.groups} == {
         "paper_held_out": 17,
         "paper_pretraining": 226,
         "paper_lfp_pretraining": 48,
         "paper_generalization": 27,
     }
-    assert counts_off(found) == []
+    assert CROSSMODAL.count_mismatches(found) == []
 
 
 def test_written_sessions_come_out_under_their_names_subjects_and_areas(entries):

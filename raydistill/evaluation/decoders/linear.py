@@ -1,4 +1,4 @@
-"""Linear maps fitted in one pass: least squares and ridge from running sums, and causal lags of a segment.
+"""Linear maps fitted in one pass over the data: least squares and ridge from running sums, and causal lags.
 
 Axes: n rows, T bins, C channels or units, D features, K targets.
 """
@@ -13,24 +13,32 @@ class LinearMap:
     """prediction (n, K) = x (n, D) @ weights (D, K) + intercept (K,)."""
 
     weights: np.ndarray
+    """(D, K)"""
     intercept: np.ndarray
+    """(K,)"""
 
-    def predict(self, x):
+    def predict(self, x) -> np.ndarray:
+        """(n, K) float64 predictions from x (n, D)."""
         return np.asarray(x, dtype=np.float64) @ self.weights + self.intercept
 
 
 class LeastSquares:
-    """Least squares over rows that are never all in memory: the state is D x (D + K) numbers (spec D1).
+    """Least squares over rows that need not fit into memory: the state is D x (D + K) numbers.
 
     Sums are kept in float64 about the running means (Chan, Golub and LeVeque 1983), so that features with a large
-    mean and a small variance lose no digits.
+    mean and a small variance lose no digits. See docs/methods.md, Decoding and metrics.
     """
 
-    def __init__(self):
+    n: int
+    """Rows added."""
+    xx: np.ndarray
+    """(D, D) sum over rows of the products of x about its mean; `xy` (D, K) likewise of x and y."""
+
+    def __init__(self) -> None:
         self.n = 0
 
-    def add(self, x, y):
-        """Take in the rows x (n, D) and y (n, K), all finite."""
+    def add(self, x, y) -> None:
+        """Add the rows x (n, D) and y (n, K), all finite."""
         x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         if not len(x):
             return
@@ -53,7 +61,11 @@ class LeastSquares:
         """The map that minimises |y - x w - b|^2 + penalty |w|^2; the intercept b is not penalised.
 
         Without a penalty, directions in which x does not vary get no weight (the minimum-norm solution).
-        `features` fits on the first so many features only, as if the others had never been added.
+
+        Args:
+            features: fit on this many leading features only, as if the others had never been added; None: on all.
+        Raises:
+            ValueError: no row has been added.
         """
         if not self.n:
             raise ValueError("`solve` needs at least one row; `add` some first")
@@ -62,15 +74,15 @@ class LeastSquares:
         return LinearMap(weights, self.mean_y - mean_x @ weights)
 
 
-def _minimum_norm(xx, xy):
+def _minimum_norm(xx: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """The shortest w (D, K) with xx @ w = xy, for a positive semi-definite xx."""
-    # Rank is judged on correlations, so that a feature in small units counts as much as one in large units.
+    # The rank is that of the correlations, so that a feature in small units counts as much as one in large units.
     scale = np.sqrt(np.diag(xx))
     scale[scale == 0] = 1.0
     values, vectors = np.linalg.eigh(xx / np.outer(scale, scale))
     free = values <= len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
-    kept = vectors[:, ~free]
-    weights = kept @ ((kept.T @ (xy / scale[:, None])) / values[~free, None]) / scale[:, None]
+    spanned = vectors[:, ~free]
+    weights = spanned @ ((spanned.T @ (xy / scale[:, None])) / values[~free, None]) / scale[:, None]
     if free.any():  # any step along `null` predicts the same; take the one that makes w shortest
         null = vectors[:, free] / scale[:, None]
         weights -= null @ np.linalg.lstsq(null, weights, rcond=None)[0]
@@ -78,10 +90,13 @@ def _minimum_norm(xx, xy):
 
 
 def lagged(x, lags: int, stride: int = 1) -> np.ndarray:
-    """The present and the past of one segment, side by side: (T, C) -> (T, lags * C), lag by lag.
+    """The present and the past of one segment, side by side: (T, C) -> (T, lags * C), ordered by lag.
 
-    Columns [l * C, (l + 1) * C) hold bin t - l * stride. History before the segment is 0, the mean of standardised
-    input: lags never reach into another segment.
+    Columns [l * C, (l + 1) * C) of row t hold bin t - l * stride. Before the start of the segment they are 0, the mean
+    of standardised input: lags never reach into another segment.
+
+    Raises:
+        ValueError: `lags` or `stride` is below 1.
     """
     if lags < 1 or stride < 1:
         raise ValueError(f"`lags` and `stride` must be at least 1, but got ({lags=}, {stride=})")

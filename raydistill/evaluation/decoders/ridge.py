@@ -1,99 +1,84 @@
-"""The plain baselines that are printed beside every model: one that does not beat them is not worth its GPU.
+"""Ridge regressions from a segment's own signals to its behavior: the Wiener filters and the clock.
 
-Each is fitted on train, its settings are chosen on the validation fold alone, and it is scored on the same bins as the
-models: all of the test segments. Those here are ridge regressions from a segment's own input to its behavior; the
-Kalman filters are in kalman.py.
+Each regression is fitted on the training segments, its settings are selected on the validation fold alone, and it is
+scored on the same bins as the models. See docs/methods.md, Baselines.
 
-History comes as taps: tap l is the mean over the bins of about 60 ms that end l * 60 ms ago (one bin where bins are
-wider). That is 0.06, 0.18 or 0.3 s of history at bins up to 60 ms, and 0.1, 0.3 or 0.5 s at bins of 100 ms.
-What lies before the segment counts as the mean of train.
+The past enters as taps: tap l is the mean over the bins of about 60 ms that end l * 60 ms before the present (a single
+bin if bins are wider). 1, 3 or 5 taps are 0.06, 0.18 or 0.3 s of history with bins of up to 60 ms, and 0.1, 0.3 or
+0.5 s with bins of 100 ms. Before the start of the segment, a tap holds the training mean.
 
 Axes: T bins, C units or channels, D features, K behavior columns, G candidate settings.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.evaluation.decoders.kalman import kalman_on_lfp, kalman_on_spikes
 from raydistill.evaluation.decoders.linear import LeastSquares, LinearMap, lagged
-from raydistill.evaluation.decoders.scoring import Decoding, evaluate, finite_bins, pooled_r2
-from raydistill.evaluation.decoders.signals import TAP_S, moving_mean, statistics
-from raydistill.store.catalogue import Entry
+from raydistill.evaluation.decoders.scoring import Decoding, Pairs, evaluate, finite_bins, pooled_r2
+from raydistill.evaluation.decoders.signals import behavior_of, lfp_of, mean_and_sd, moving_mean, sqrt_counts, tap_bins
 from raydistill.store.session import Segment
 
 TAPS = (1, 3, 5)
 PENALTIES = (1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """How to score a baseline, and which sessions allow it.
-
-    `score` takes the train, valid and test segments, the bin width in ms and the names of the behavior columns.
-    """
-
-    score: Callable[[Sequence[Segment], Sequence[Segment], Sequence[Segment], float, Sequence[str]], Decoding]
-    modality: str | None = None
-    """spikes or lfp: what the session must hold."""
-    aligned: bool = False
-    """Segments must be whole trials that begin at the same event."""
-
-    def suits(self, entry: Entry) -> bool:
-        """Whether the stored session has what this baseline needs."""
-        has = {None: True, "spikes": entry.n_units > 0, "lfp": entry.n_channels > 0}[self.modality]
-        return has and (entry.aligned or not self.aligned)
-
-
 def ridge_on_spikes(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> Decoding:
-    """Ridge on lagged square-root counts (a Wiener filter); DataError as `decode`."""
-    return _ridge(lambda s: np.sqrt(s.spikes, dtype=np.float32), train, valid, test, bin_width_ms, columns)
+    """Ridge on lagged square-root counts (a Wiener filter).
+
+    Args:
+        train, valid, test: segments to fit, to select the settings on, and to score; here and below.
+        columns: names of the K behavior columns.
+    Raises:
+        DataError: as `decode`.
+    """
+    return _ridge(sqrt_counts, train, valid, test, columns, TAPS, tap_bins(bin_width_ms))
 
 
 def ridge_on_lfp(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> Decoding:
-    """Ridge on lagged LFP (a Wiener filter); DataError as `decode`."""
-    return _ridge(lambda s: s.lfp, train, valid, test, bin_width_ms, columns)
+    """Ridge on lagged LFP (a Wiener filter)."""
+    return _ridge(lfp_of, train, valid, test, columns, TAPS, tap_bins(bin_width_ms))
 
 
 def clock(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> Decoding:
-    """Ridge on a one-hot code of the bin within its trial: what behavior gives away without any neural data.
+    """Ridge on a one-hot code of the bin within its trial: how far behavior is predictable without neural data.
 
-    Bins later than any in train read as the mean of train.
+    For bins later than any in training, it predicts the training mean.
     """
-    bins = np.eye(max((s.n_bins for s in (*train, *valid, *test)), default=0), dtype=np.float32)
-    return _ridge(lambda s: bins[: s.n_bins], train, valid, test, bin_width_ms, columns, taps=(1,), width=1)
+    one_hot = np.eye(max((s.n_bins for s in (*train, *valid, *test)), default=0), dtype=np.float32)
+    return _ridge(lambda s: one_hot[: s.n_bins], train, valid, test, columns, taps=(1,), width=1)
 
 
-BASELINES = {
-    "Ridge on spikes": Baseline(ridge_on_spikes, modality="spikes"),
-    "Ridge on LFP": Baseline(ridge_on_lfp, modality="lfp"),
-    "Kalman on spikes": Baseline(kalman_on_spikes, modality="spikes"),
-    "Kalman on LFP": Baseline(kalman_on_lfp, modality="lfp"),
-    "Clock": Baseline(clock, aligned=True),
-}
-"""Name, as it stands in tables -> baseline."""
+def _ridge(
+    signal: Callable[[Segment], np.ndarray],
+    train: Sequence[Segment],
+    valid: Sequence[Segment],
+    test: Sequence[Segment],
+    columns: Sequence[str],
+    taps: Sequence[int],
+    width: int,
+) -> Decoding:
+    """The ridge from `signal(segment)` (T, C) to behavior with the highest R² on the validation fold.
 
-
-def _ridge(signal, train, valid, test, bin_width_ms, columns, *, taps=TAPS, width=None):
-    """The ridge from `signal(segment)` (T, C) to behavior that reads the validation fold best."""
+    Args:
+        taps: candidate numbers of taps.
+        width: bins of a tap.
+    """
     if not train:
         raise DataError("the train fold has no segment; give the session more segments under `splits`")
-    width = width or max(1, round(TAP_S * 1000 / bin_width_ms))
-    smooth = lambda s: moving_mean(signal(s), width)  # noqa: E731
-    mean, std = statistics(smooth(s) for s in train)
+    mean, std = mean_and_sd(moving_mean(signal(s), width) for s in train)
 
-    def pairs(segments):
+    def pairs(segments: Sequence[Segment]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for s in segments:
-            yield lagged((smooth(s) - mean) / std, max(taps), stride=width), s.behavior
+            yield lagged((moving_mean(signal(s), width) - mean) / std, max(taps), stride=width), behavior_of(s)
 
     fit = LeastSquares()
     for features, behavior in finite_bins(pairs(train), "train"):
         fit.add(features, behavior)
 
-    # Features lie lag by lag, so a shorter history is the leading part of the longest: one pass serves all candidates.
+    # Features are ordered by lag, so a shorter history is the leading part of the longest: one fit serves all.
     candidates = list(product(taps, PENALTIES))
     maps = [_padded(fit.solve(penalty, features=n * len(mean)), len(fit.xx)) for n, penalty in candidates]
     best = int(np.argmax(_mean_r2(maps, pairs(valid), columns)))
@@ -108,16 +93,16 @@ def _ridge(signal, train, valid, test, bin_width_ms, columns, *, taps=TAPS, widt
     )
 
 
-def _mean_r2(maps, pairs, columns):
-    """(G,) mean R² of each map over one fold, read once: the maps predict side by side, (T, G * K)."""
+def _mean_r2(maps: Sequence[LinearMap], pairs: Pairs, columns: Sequence[str]) -> np.ndarray:
+    """(G,) mean R² of each map over the validation fold, which is read once: predictions are (T, G * K)."""
     side_by_side = LinearMap(
         np.concatenate([m.weights for m in maps], axis=1), np.concatenate([m.intercept for m in maps])
     )
-    repeated = ((features, np.tile(behavior, len(maps))) for features, behavior in pairs)
+    repeated: Iterable = ((features, np.tile(behavior, len(maps))) for features, behavior in pairs)
     per_column, _ = pooled_r2(side_by_side.predict, repeated, "valid", columns)
     return per_column.reshape(len(maps), -1).mean(axis=1)  # (G * K,) -> (G, K) -> (G,)
 
 
-def _padded(linear, features):
-    """The same map on more features, which get no weight."""
+def _padded(linear: LinearMap, features: int) -> LinearMap:
+    """The same map over `features` inputs; the added ones get weight 0."""
     return LinearMap(np.pad(linear.weights, ((0, features - len(linear.weights)), (0, 0))), linear.intercept)

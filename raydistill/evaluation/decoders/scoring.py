@@ -1,7 +1,9 @@
-"""The score of a representation: how well a linear decoder reads behavior from it (spec D1).
+"""How well behavior is decoded from features: R² of a linear decoder, or of a ready one.
 
-Axes: T bins of one segment, D features, K behavior columns. Features arrive a segment at a time and are never all
-in memory. A bin whose behavior was lost (NaN in any column) is neither fitted nor scored.
+Features arrive one segment at a time and need not fit into memory. A bin whose behavior was lost (NaN in any column)
+is neither fitted nor scored. See docs/methods.md, Decoding and metrics.
+
+Axes: T bins of one segment, D features, K behavior columns.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,30 +20,33 @@ Pairs = Iterable[tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """What a decoder reached on the folds that it was not fitted on."""
+    """The scores of one decoder."""
 
     r2: float
-    """Mean over behavior columns of the R² pooled over the test bins."""
+    """Mean over behavior columns of the R² pooled over the scored bins."""
     r2_per_axis: dict[str, float]
+    """Behavior column -> R²."""
     valid_r2: float
+    """As `r2`, on the validation fold."""
     n_train: int
-    """Bins fitted."""
+    """Number of bins fitted; 0 for a model's own head."""
     n_test: int
-    """Bins scored."""
+    """Number of bins scored."""
     decoder: LinearMap | None = None
-    """From features to behavior; None where the model has a head of its own."""
+    """From features to behavior; None if it is no linear map fitted here."""
     settings: dict[str, float] = field(default_factory=dict)
-    """What was chosen on the validation fold."""
+    """Settings selected on the validation fold."""
 
 
 class PooledR2:
     """1 - SSE / SST about the mean of the target, over all bins added: scikit-learn's `r2_score`, streamed."""
 
-    def __init__(self):
-        self.n, self.mean, self.sst, self.sse = 0, 0.0, 0.0, 0.0
+    def __init__(self) -> None:
+        self.n = 0
+        self.mean = self.sst = self.sse = np.zeros(())
 
-    def add(self, target, prediction):
-        """Take in target and prediction (n, K), both finite."""
+    def add(self, target, prediction) -> None:
+        """Add target and prediction (n, K), both finite."""
         target, prediction = np.asarray(target, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
         if not len(target):
             return
@@ -52,36 +57,28 @@ class PooledR2:
         self.mean, self.n = self.mean + step * (len(target) / total), total
 
     def per_axis(self) -> np.ndarray:
-        """(K,) R² of each column; DataError where it is not defined."""
+        """(K,) R² of each column. Raises DataError if it is not defined."""
         if not self.n:
-            raise DataError("R² needs at least one bin with behavior, but got none")
-        # A column that never changes has an SST of rounding errors only.
+            raise DataError("R² needs at least one bin with behavior, but there is none")
+        # The SST of a constant column consists of rounding errors only.
         constant = np.flatnonzero(self.sst <= self.n * (1e-12 * np.abs(self.mean)) ** 2)
         if len(constant):
             raise DataError(
                 f"column {constant[0]} of the target is constant over its {self.n} bins, so it has no R²; "
-                "leave the column out or make the fold larger"
+                "exclude the column under `behavior`, or make the fold larger"
             )
         return 1.0 - self.sse / self.sst
 
 
-def r2(target, prediction) -> np.ndarray:
-    """(K,) R² of each column of target and prediction (n, K) over the rows whose target is finite.
-
-    The mean over columns is the score that the paper reports.
-    """
-    prediction, target = _finite(prediction, target)
-    score = PooledR2()
-    score.add(target, prediction)
-    return score.per_axis()
-
-
 def decode(train: Pairs, valid: Pairs, test: Pairs, columns: Sequence[str]) -> Decoding:
-    """Ordinary least squares from features to behavior, fitted on train and scored on valid and on test.
+    """Ordinary least squares from features to behavior, fitted on `train` and scored on `valid` and `test`.
 
-    Each fold gives (features (T, D), behavior (T, K)) per segment and is read once; `columns` names the K behavior
-    columns. Protocols that score valid and test together (paper, released) give both as `test`. DataError where a
-    fold has no bin with behavior, a column is constant or a feature is not finite.
+    Args:
+        train, valid, test: (features (T, D), behavior (T, K)) of each segment; each is read once. Protocols that score
+            the validation and test folds together (paper, released) pass both as `test`.
+        columns: names of the K behavior columns.
+    Raises:
+        DataError: a fold has no bin with behavior, a column is constant, or a feature is not finite.
     """
     fit = LeastSquares()
     for features, behavior in finite_bins(train, "train"):
@@ -93,10 +90,14 @@ def decode(train: Pairs, valid: Pairs, test: Pairs, columns: Sequence[str]) -> D
 def evaluate(
     predict: Callable, valid: Pairs, test: Pairs, columns: Sequence[str], *, n_train: int, **about
 ) -> Decoding:
-    """The Decoding of a ready decoder; `predict` takes features (n, D) to behavior (n, K).
+    """The scores of a ready decoder.
 
-    A model with a behavior head gives its outputs as features and the identity as `predict`. `about` fills the
-    fields of Decoding that tell of the decoder. DataError as `decode`.
+    Args:
+        predict: from features (n, D) to behavior (n, K); the identity for a model whose features are its predictions.
+        n_train: number of bins that it was fitted on.
+        about: `decoder` and `settings` of the Decoding.
+    Raises:
+        DataError: as `decode`.
     """
     (valid_r2, _), (test_r2, n_test) = (
         pooled_r2(predict, pairs, fold, columns) for pairs, fold in ((valid, "valid"), (test, "test"))
@@ -112,7 +113,7 @@ def evaluate(
 
 
 def pooled_r2(predict: Callable, pairs: Pairs, fold: str, columns: Sequence[str]) -> tuple[np.ndarray, int]:
-    """R² (K,) of `predict` over one fold, and the number of bins that it rests on."""
+    """R² (K,) of `predict` over the bins of one fold, and their number."""
     score = PooledR2()
     for features, behavior in finite_bins(pairs, fold):
         score.add(behavior, predict(features))
@@ -123,7 +124,7 @@ def pooled_r2(predict: Callable, pairs: Pairs, fold: str, columns: Sequence[str]
 
 
 def finite_bins(pairs: Pairs, fold: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(features, behavior) of the bins with behavior, segment by segment; DataError where the fold has none."""
+    """(features, behavior) of the bins with behavior, segment by segment. Raises DataError if the fold has none."""
     n = segments = 0
     for features, behavior in pairs:
         features, behavior = _finite(features, behavior)
@@ -137,12 +138,12 @@ def finite_bins(pairs: Pairs, fold: str) -> Iterator[tuple[np.ndarray, np.ndarra
     if not n:
         raise DataError(
             f"the {fold} fold has no bin with behavior in its {segments} segments; "
-            "leave the session out or give it a larger fold under `splits`"
+            "exclude the session, or give it a larger fold under `splits`"
         )
 
 
-def _finite(features, behavior):
+def _finite(features, behavior) -> tuple[np.ndarray, np.ndarray]:
     """Both arrays without the rows in which behavior was lost."""
     features, behavior = np.asarray(features), np.asarray(behavior)
-    kept = np.isfinite(behavior).all(axis=1)
-    return features[kept], behavior[kept]
+    finite = np.isfinite(behavior).all(axis=1)
+    return features[finite], behavior[finite]

@@ -1,1 +1,1 @@
-"""The figures: every one saved as PNG, PDF and SVG, with the numbers that it shows as CSV beside them."""
+"""The figures; each is saved as PNG, PDF and SVG, with the plotted numbers as CSV."""

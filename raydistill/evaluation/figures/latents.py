@@ -1,4 +1,4 @@
-"""Sequences as points of a plane: do the models put the same sequences in the same place (spec D4)?"""
+"""Latents of segments as points in a plane (docs/methods.md, Representations)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,38 +9,44 @@ from matplotlib.figure import Figure
 from raydistill.evaluation.figures.style import TWO_COLUMNS, legend_columns, look, marker, save, styled
 
 PERPLEXITY = 30
-MOST = 5000  # points; beyond, a seeded choice of sequences
+MAX_POINTS = 5000  # of all methods together; above it, a seeded sample of the segments is drawn
 
 
 @styled
-def tsne(vectors: Mapping[str, np.ndarray], sessions: Sequence[str], subjects: Sequence[str], path: Path):
+def tsne(
+    vectors: Mapping[str, np.ndarray],
+    session_of: Sequence[str] | np.ndarray,
+    subject_of: Sequence[str] | np.ndarray,
+    path: Path,
+) -> dict[str, Path]:
     """t-SNE of all models together, coloured by model and by subject.
 
     Args:
-        vectors: method -> (N, D), row by row the same sequences.
-        sessions: (N,) of each sequence.
-        subjects: (N,) of each sequence.
+        vectors: method -> (N, D), whose rows are the same segments.
+        session_of: (N,) session of each segment.
+        subject_of: (N,) subject of each segment.
+        path: without extension.
     """
     from sklearn.manifold import TSNE
 
-    sessions, subjects = np.asarray(sessions), np.asarray(subjects)
-    chosen = np.arange(len(sessions))
-    if len(chosen) * len(vectors) > MOST:
-        chosen = np.sort(np.random.default_rng(0).permutation(chosen)[: MOST // len(vectors)])
-    stacked = np.concatenate([x[chosen] for x in vectors.values()])  # (methods * N, D)
+    sessions, subjects = np.asarray(session_of), np.asarray(subject_of)
+    drawn = np.arange(len(sessions))
+    if len(drawn) * len(vectors) > MAX_POINTS:
+        drawn = np.sort(np.random.default_rng(0).permutation(drawn)[: MAX_POINTS // len(vectors)])
+    stacked = np.concatenate([x[drawn] for x in vectors.values()])  # (methods * N, D)
     perplexity = min(PERPLEXITY, (len(stacked) - 1) / 3)
-    made = TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(stacked)
-    places = made.reshape(len(vectors), len(chosen), 2)  # (methods * N, 2) -> (methods, N, 2)
+    embedded = TSNE(2, init="pca", perplexity=perplexity, random_state=0).fit_transform(stacked)
+    points = embedded.reshape(len(vectors), len(drawn), 2)  # (methods * N, 2) -> (methods, N, 2)
 
     figure = Figure(figsize=(TWO_COLUMNS, 3.4))
     by_model, by_subject = figure.subplots(1, 2)
-    for m, xy in enumerate(places):
+    for m, xy in enumerate(points):
         by_model.scatter(*xy.T, s=5, linewidths=0, alpha=0.6, **look(m))
-    known = list(dict.fromkeys(subjects[chosen]))
-    for g, subject in enumerate(known):
-        own = subjects[chosen] == subject
-        by_subject.scatter(*places[:, own].reshape(-1, 2).T, s=5, linewidths=0, alpha=0.6, **look(g))
-    for ax, title, names in ((by_model, "by model", list(vectors)), (by_subject, "by subject", known)):
+    subject_names = list(dict.fromkeys(subjects[drawn]))
+    for g, subject in enumerate(subject_names):
+        own = subjects[drawn] == subject
+        by_subject.scatter(*points[:, own].reshape(-1, 2).T, s=5, linewidths=0, alpha=0.6, **look(g))
+    for ax, title, names in ((by_model, "by model", list(vectors)), (by_subject, "by subject", subject_names)):
         ax.set_title(title, loc="left")
         ax.set_xticks([])
         ax.set_yticks([])
@@ -51,7 +57,7 @@ def tsne(vectors: Mapping[str, np.ndarray], sessions: Sequence[str], subjects: S
         ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=columns)
     rows = [
         (method, subjects[i], sessions[i], *xy)
-        for method, points in zip(vectors, places, strict=True)
-        for i, xy in zip(chosen, points, strict=True)
+        for method, of_method in zip(vectors, points, strict=True)
+        for i, xy in zip(drawn, of_method, strict=True)
     ]
     return save(figure, path, ("method", "subject", "session", "tsne_1", "tsne_2"), rows)

@@ -12,9 +12,11 @@ from raydistill.evaluation.figures.style import COLORS, DASHES, GREY, ONE_COLUMN
 
 @styled
 def learning_curves(histories: Mapping[str, Sequence[Mapping]], path: Path) -> dict[str, Path]:
-    """Training and validation loss by epoch, a panel for each name; the ring is the epoch that is kept.
+    """Training and validation loss by epoch, one panel per name; a ring marks the best epoch, whose model is used.
 
-    `histories` holds the lines of each job's history.jsonl: epoch, train_loss, valid_loss.
+    Args:
+        histories: name -> lines of the job's history.jsonl: epoch, train_loss, valid_loss.
+        path: without extension.
     """
     n_columns = min(max(len(histories), 1), 4)
     n_rows = max(1, -(-len(histories) // n_columns))
@@ -41,7 +43,7 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping]], path: Path) -> d
     handles = [
         Line2D([], [], color=GREY, linestyle=DASHES[0], label="training"),
         Line2D([], [], color=COLORS[0], label="validation"),
-        Line2D([], [], color="black", marker="o", markersize=4, fillstyle="none", linestyle="", label="kept"),
+        Line2D([], [], color="black", marker="o", markersize=4, fillstyle="none", linestyle="", label="best epoch"),
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return save(

@@ -1,4 +1,4 @@
-"""Decoding R² of the methods: every session as a dot, and every comparison as lines between pairs."""
+"""Decoding R² of the methods: sessions as dots, and comparisons as lines between paired scores."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -29,8 +29,12 @@ from raydistill.evaluation.scores import Score
 def session_dots(results: Results, path: Path) -> dict[str, Path]:
     """Decoding R² of each session by subject and method; baselines are lines at their mean over the subject.
 
-    `path` is without extension, here and below; the files come back by kind (png, pdf, svg, csv).
-    A dot is a session (mean over seeds), its bar the SD over seeds, the black bar the mean of several.
+    A dot is a session (mean over seeds) and its bar the SD over seeds; a black bar is the mean over several sessions.
+
+    Args:
+        path: without extension; here and below.
+    Returns:
+        Extension (png, pdf, svg, csv) -> file.
     """
     scores = [s for s in results.scores if np.isfinite(s.r2)]
     baselines = [s for s in results.baselines if np.isfinite(s.r2)]
@@ -43,8 +47,8 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
     rows = [subjects[i : i + per_row] for i in range(0, len(subjects), per_row)] or [[]]
     columns = min(len(subjects), per_row) * step
     figure = Figure(figsize=(float(np.clip(0.24 * columns + 0.8, ONE_COLUMN, TWO_COLUMNS)), 0.6 + 1.9 * len(rows)))
-    for ax, shown in zip(figure.subplots(len(rows), 1, sharey=True, squeeze=False)[:, 0], rows, strict=True):
-        for g, subject in enumerate(shown):
+    for ax, row in zip(figure.subplots(len(rows), 1, sharey=True, squeeze=False)[:, 0], rows, strict=True):
+        for g, subject in enumerate(row):
             for m, method in enumerate(methods):
                 _dots(ax, g * step + m, [s for s in scores if (s.method, s.subject) == (method, subject)], m)
             for b, baseline in enumerate(lines):
@@ -52,7 +56,7 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
                 if r2:
                     span = [g * step - 0.5, g * step + len(methods) - 0.5]
                     ax.plot(span, [np.mean(r2)] * 2, **_line(b), linewidth=1, zorder=1)
-        ax.set_xticks([g * step + (len(methods) - 1) / 2 for g in range(len(shown))], shown)
+        ax.set_xticks([g * step + (len(methods) - 1) / 2 for g in range(len(row))], row)
         ax.set_xlim(-0.8, max(columns, 1) - 1.2)
         ax.tick_params(axis="x", length=0)
         ax.set_ylabel("decoding R²")
@@ -73,13 +77,13 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
     )
 
 
-def _line(b):
-    """Of the b-th baseline."""
+def _line(b: int) -> dict:
+    """Style of the b-th baseline."""
     return {"color": GREY, "linestyle": DASHES[b % len(DASHES)]}
 
 
-def _dots(ax, x, scores: Sequence[Score], m):
-    """One method's sessions of one subject, side by side around x in the order of their names."""
+def _dots(ax, x: float, scores: Sequence[Score], m: int) -> None:
+    """Sessions of one subject under the m-th method, side by side around x in the order of their names."""
     by_session = defaultdict(list)
     for s in sorted(scores, key=lambda s: s.session):
         by_session[s.session].append(s.r2)
@@ -99,7 +103,7 @@ def _dots(ax, x, scores: Sequence[Score], m):
 
 @styled
 def paired_differences(results: Results, path: Path) -> dict[str, Path]:
-    """For each comparison a line from the worse to the better method per session and seed, and the test beneath."""
+    """One panel per comparison: a line per session and seed from method `worse` to method `better`; test below."""
     comparisons = [c for c in results.comparisons if c.pairs]
     n_columns = min(max(len(comparisons), 1), 4)
     n_rows = max(1, -(-len(comparisons) // n_columns))
@@ -120,7 +124,7 @@ def paired_differences(results: Results, path: Path) -> dict[str, Path]:
     )
 
 
-def _pair_lines(ax, c: Comparison):
+def _pair_lines(ax, c: Comparison) -> None:
     for _, _, better, worse in c.pairs:
         color = COLORS[0] if better > worse else COLORS[1]
         ax.plot([0, 1], [worse, better], color=color, linewidth=0.6, alpha=0.55, marker="o", markersize=1.8)

@@ -1,4 +1,4 @@
-"""A recorded session at a glance."""
+"""A picture of one stored session."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +15,19 @@ from raydistill.store.session import Segment
 
 @styled
 def session_picture(entry: Entry, segments: Sequence[Segment], path: Path, seconds: float = 15.0) -> dict[str, Path]:
-    """A session at a glance: spikes, LFP and behavior of its first seconds; at the right, a summary of all segments.
+    """Spikes, LFP and behavior in the first seconds of a session; on the right, a summary of all segments.
 
-    Segments stand in the order of their numbers, with a dotted line where one ends: time may be missing there.
+    Segments are in the order of their numbers. A dotted line marks the end of each, where time may be missing.
+
+    Args:
+        path: without extension.
+        seconds: duration drawn.
+    Raises:
+        DataError: there are no segments.
     """
     segments = sorted(segments, key=lambda s: s.number)
     if not segments:
-        raise DataError(f"session {entry.session} has no segment to draw; ingest it again")
+        raise DataError(f"session {entry.session} has no segments to draw; ingest it again")
     width = entry.bin_width_ms / 1000
     ends = np.cumsum([s.n_bins for s in segments])
     n_bins = min(ends[-1], max(2, round(seconds / width)))
@@ -54,7 +60,7 @@ def session_picture(entry: Entry, segments: Sequence[Segment], path: Path, secon
 
 
 def _spikes(left, right, entry, time, counts, gaps, segments):
-    """Counts (T, units) as an image, and the rate of every unit."""
+    """Counts (T, units) as an image, and the rate of each unit in Hz."""
     units = counts.shape[1]
     rate = sum(s.spikes.sum(axis=0, dtype=np.int64) for s in segments)
     rate = rate / sum(s.n_bins for s in segments) / (entry.bin_width_ms / 1000)
@@ -62,7 +68,7 @@ def _spikes(left, right, entry, time, counts, gaps, segments):
     extent = (0, time[-1] + time[1], 0, units)
     left.imshow(counts.T, aspect="auto", origin="lower", extent=extent, cmap="Greys", vmax=top, interpolation="none")
     left.set_ylabel("unit")
-    left.set_title(f"spikes (black: {top:.0f} or more in a bin)", loc="left")
+    left.set_title(f"spikes (black: {top:.0f} or more per bin)", loc="left")
     right.barh(np.arange(units) + 0.5, rate, height=1.0, color=COLORS[0])
     right.set_ylim(0, units)
     right.set_title("rate (Hz)", loc="left")
@@ -71,7 +77,7 @@ def _spikes(left, right, entry, time, counts, gaps, segments):
 
 
 def _lfp(left, right, entry, time, lfp, gaps, segments):
-    """Up to eight channels of LFP (T, C) spread over the array, and the largest value of every channel."""
+    """Up to eight channels of LFP (T, C), evenly spaced by number, and the largest absolute value of each channel."""
     channels = np.unique(np.linspace(0, lfp.shape[1] - 1, min(8, lfp.shape[1])).astype(int))
     apart = max(1e-6, 2 * np.percentile(np.abs(lfp[:, channels]), 99))
     peak = np.max([np.abs(s.lfp).max(axis=0) for s in segments], axis=0)
@@ -89,16 +95,16 @@ def _lfp(left, right, entry, time, lfp, gaps, segments):
 
 
 def _behavior(left, right, entry, time, behavior, gaps, segments):
-    """Behavior (T, K), and how its values are spread."""
+    """Behavior (T, K), and a histogram of its values in all segments."""
     everything = np.concatenate([s.behavior for s in segments])
-    kept = np.isfinite(everything).all(axis=1)
+    finite = np.isfinite(everything).all(axis=1)
     for k, name in enumerate(entry.behavior):
         color = COLORS[k % len(COLORS)]
         _line(left, time, behavior[:, k], gaps, color=color, linewidth=0.9, label=name)
-        if kept.any():
-            right.hist(everything[kept, k], bins=30, orientation="horizontal", histtype="step", color=color)
+        if finite.any():
+            right.hist(everything[finite, k], bins=30, orientation="horizontal", histtype="step", color=color)
     left.set_ylabel("SD")
-    left.set_title(f"behavior (lost in {1 - kept.mean():.1%} of all bins)", loc="left")
+    left.set_title(f"behavior (lost in {1 - finite.mean():.1%} of all bins)", loc="left")
     left.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderpad=0)
     right.set_ylim(left.get_ylim())
     right.set_title("bins", loc="left")
@@ -106,5 +112,5 @@ def _behavior(left, right, entry, time, behavior, gaps, segments):
 
 
 def _line(ax, time, values, gaps, **style):
-    """A line that is broken before each bin of `gaps`: time is missing there."""
+    """A line that is interrupted before each bin of `gaps`, where time is missing."""
     ax.plot(np.insert(time, gaps, np.nan), np.insert(values.astype(np.float64), gaps, np.nan), **style)

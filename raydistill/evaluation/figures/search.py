@@ -1,4 +1,4 @@
-"""Figures of a search: which values were tried and how far each trial came, and which of them mattered."""
+"""Figures of a hyperparameter search: the values and the score of each trial, and the importance of each value."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,31 +9,35 @@ from matplotlib.figure import Figure
 
 from raydistill.evaluation.figures.style import COLORS, GREY, ONE_COLUMN, TWO_COLUMNS, save, styled
 
-Trial = tuple[Mapping[str, object], float, bool]
-"""Values, R² on validation, whether it ran to its end."""
+SearchTrial = tuple[Mapping[str, object], float, bool]
+"""Values, validation R², and whether the trial was completed, that is not stopped early."""
 
 
 @styled
-def parallel_coordinates(trials: Sequence[Trial], path: Path) -> dict[str, Path]:
-    """A line a trial through its values, coloured by R² on validation; those stopped early are thin and grey."""
+def parallel_coordinates(trials: Sequence[SearchTrial], path: Path) -> dict[str, Path]:
+    """One line per trial through its values, coloured by validation R²; trials stopped early are thin and grey.
+
+    Args:
+        path: without extension; here and below.
+    """
     names = list(trials[0][0])
     axes = [*names, "valid_r2"]
-    rows = [[*(values[name] for name in names), reached] for values, reached, _ in trials]
+    rows = [[*(values[name] for name in names), valid_r2] for values, valid_r2, _ in trials]
     scales = [_Scale(column) for column in zip(*rows, strict=True)]
     heights = [[scale(value) for scale, value in zip(scales, row, strict=True)] for row in rows]
 
     figure = Figure(figsize=(min(TWO_COLUMNS, max(ONE_COLUMN, 1.1 * len(axes))), 2.4))
     ax = figure.subplots()
-    whole = np.array([ended for _, _, ended in trials])
+    completed = np.array([ended for _, _, ended in trials])
     lines = [np.column_stack([np.arange(len(axes)), line]) for line in heights]
-    cut = [line for line, ended in zip(lines, whole, strict=True) if not ended]
-    ax.add_collection(LineCollection(cut, colors=GREY, lw=0.5, alpha=0.6))
-    if whole.any():
-        reached = np.array([row[-1] for row in rows])[whole]
-        ended = LineCollection([x for x, w in zip(lines, whole, strict=True) if w], cmap="viridis", lw=1.2)
-        ended.set_array(reached)
-        ax.add_collection(ended)
-        figure.colorbar(ended, ax=ax, label="R² on validation")
+    stopped = [line for line, ended in zip(lines, completed, strict=True) if not ended]
+    ax.add_collection(LineCollection(stopped, colors=GREY, lw=0.5, alpha=0.6))
+    if completed.any():
+        coloured = LineCollection([line for line, ended in zip(lines, completed, strict=True) if ended], cmap="viridis")
+        coloured.set_linewidth(1.2)
+        coloured.set_array(np.array([valid_r2 for _, valid_r2, _ in trials])[completed])
+        ax.add_collection(coloured)
+        figure.colorbar(coloured, ax=ax, label="validation R²")
     ax.set_xlim(-0.1, len(axes) - 0.9)
     ax.set_ylim(-0.05, 1.05)
     ax.set_xticks(range(len(axes)), [name.rpartition(".")[2] for name in axes])
@@ -44,14 +48,18 @@ def parallel_coordinates(trials: Sequence[Trial], path: Path) -> dict[str, Path]
         for value, height in scale.ticks():
             ax.text(place, height, f" {value}", fontsize=5.5, va="center")
     table = [[*row, ended] for row, (_, _, ended) in zip(rows, trials, strict=True)]
-    return save(figure, path, [*axes, "ran_to_its_end"], table)
+    return save(figure, path, [*axes, "completed"], table)
 
 
 class _Scale:
-    """Values of one axis to heights from 0 to 1: evenly by their order of magnitude where that varies, or by kind."""
+    """Maps the values of one axis to heights from 0 to 1.
 
-    def __init__(self, values):
-        self.kinds = None
+    Numbers are placed linearly, or logarithmically if they span more than a factor of 20; other values are placed at
+    equal distances in the order of their first occurrence.
+    """
+
+    def __init__(self, values: Sequence) -> None:
+        self.kinds: list[str] | None = None
         if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
             self.kinds = list(dict.fromkeys(map(str, values)))
             return
@@ -59,7 +67,7 @@ class _Scale:
         self.log = low > 0 and high / low > 20
         self.low, self.high = self._put(low), self._put(high)
 
-    def _put(self, value):
+    def _put(self, value: float) -> float:
         return float(np.log10(value)) if self.log else float(value)
 
     def __call__(self, value) -> float:
@@ -68,6 +76,7 @@ class _Scale:
         return (self._put(value) - self.low) / (self.high - self.low) if self.high > self.low else 0.5
 
     def ticks(self) -> list[tuple[str, float]]:
+        """(label, height) of each kind, or of the lowest and the highest value."""
         if self.kinds is not None:
             return [(kind, self(kind)) for kind in self.kinds]
         ends = [10**x if self.log else x for x in (self.low, self.high)]
@@ -76,11 +85,11 @@ class _Scale:
 
 @styled
 def importance_bars(shares: Mapping[str, float], path: Path) -> dict[str, Path]:
-    """How much each value of the space decides R² on validation, as shares of 1."""
+    """Importance of each value of the search space for validation R²; importances add up to 1."""
     ordered = sorted(shares.items(), key=lambda item: item[1])
     figure = Figure(figsize=(ONE_COLUMN, 0.5 + 0.22 * len(ordered)))
     ax = figure.subplots()
     names, widths = [name.rpartition(".")[2] for name, _ in ordered], [share for _, share in ordered]
     ax.barh(names, widths, color=COLORS[0], height=0.6)
-    ax.set_xlabel("share of what decides R² on validation")
+    ax.set_xlabel("importance for validation R²")
     return save(figure, path, ["value", "share"], [[name, share] for name, share in reversed(ordered)])

@@ -11,10 +11,11 @@ from raydistill.evaluation.results import Results, method_table
 
 @styled
 def sizes(results: Results, parameters: Mapping[str, int], path: Path) -> dict[str, Path]:
-    """Mean R² of each method over sessions, its bar the SD over sessions, against the parameters of its models.
+    """Mean R² of each method over sessions, with the SD over sessions, against the number of parameters.
 
     Args:
-        parameters: of a method's largest model.
+        parameters: method -> number of parameters of its largest model.
+        path: without extension.
     """
     rows = [row for row in method_table(results) if row.method in parameters]
     figure = Figure(figsize=(ONE_COLUMN, 2.6))
@@ -36,12 +37,12 @@ def sizes(results: Results, parameters: Mapping[str, int], path: Path) -> dict[s
 
 
 def _apart(values: list[int]) -> list[int]:
-    """Those that are far enough from the one before for a label."""
-    kept = values[:1]
+    """The sorted values without those too close to the previous one for their labels to fit."""
+    labelled = values[:1]
     for value in values[1:]:
-        if value > 1.25 * kept[-1]:
-            kept.append(value)
-    return kept
+        if value > 1.25 * labelled[-1]:
+            labelled.append(value)
+    return labelled
 
 
 def _millions(n: int) -> str:

@@ -1,13 +1,16 @@
-"""What all figures have in common: sizes, colours, marks, and how they are saved.
+"""Sizes, colours and markers of all figures, and how they are saved.
 
-Colours are Okabe and Ito's, told apart by colour-blind readers too; sizes are those of a journal's columns
-(3.4 and 7 inches). Figures are drawn without pyplot, so nothing is shared between threads or kept open.
+Colours are those of Okabe and Ito, which colour-blind readers can distinguish; widths are those of journal columns (3.4
+and 7 inches). Figures are drawn without pyplot, so there is no state that threads share.
 """
 
 import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0
@@ -35,36 +38,43 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "savefig.dpi": 300,
     "pdf.fonttype": 42,
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "text.parse_math": False,  # a dollar sign in a name stays a dollar sign
 }
 
-styled = matplotlib.rc_context(STYLE)
-"""Around a function that draws."""
+styled = matplotlib.rc_context(STYLE)  # type: ignore[arg-type]  # the stubs want literal keys
+"""Decorator of a function that draws."""
 
 
-def look(m):
-    """Colour and marker of the m-th method: told apart without colour from the eighth on."""
+def look(m: int) -> dict[str, Any]:
+    """Colour and marker of the m-th method; from the eighth on, colours repeat with another marker."""
     return {"color": COLORS[m % len(COLORS)], "marker": MARKERS[m // len(COLORS) % len(MARKERS)]}
 
 
-def marker(m, label):
+def marker(m: int, label: str) -> Line2D:
+    """Entry of the m-th method in a legend."""
     return Line2D([], [], linestyle="", markersize=3.5, label=label, **look(m))
 
 
-def legend_columns(handles, width):
-    """As many legend columns as fit into `width` inches at about 0.05 inches a letter."""
-    widest = max((len(h.get_label()) for h in handles), default=1)
+def legend_columns(handles: Sequence[Line2D], width: float) -> int:
+    """Number of legend columns that fit into `width` inches, at about 0.05 inches per letter."""
+    widest = max((len(str(h.get_label())) for h in handles), default=1)
     return max(1, min(len(handles), int(width / (0.33 + 0.05 * widest))))
 
 
-def save(figure, path, header, rows):
-    """Write `path` as png, pdf, svg and csv; the same figure gives the same bytes."""
-    path = Path(path)
+def save(figure: Figure, path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> dict[str, Path]:
+    """Write a figure and its numbers; the same figure gives the same bytes.
+
+    Args:
+        path: without extension.
+        header: names of the columns of `rows`.
+    Returns:
+        Extension (png, pdf, svg, csv) -> file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Names hold dots, so an extension is put behind and never in place of one.
+    # Names may contain dots, so the extension is appended and never replaces a suffix.
     files = {kind: path.with_name(f"{path.name}.{kind}") for kind in ("png", "pdf", "svg", "csv")}
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # placed once, for all formats alike
+    figure.set_layout_engine("none")  # the layout is computed once, for all formats
     with matplotlib.rc_context({"svg.hashsalt": path.name}):
         figure.savefig(files["png"])
         figure.savefig(files["pdf"], metadata={"CreationDate": None})

@@ -104,7 +104,7 @@ class CrossModalModel(nn.Module):
         return self.encoder(self.pool(self.tokenizer(batch), batch), batch.time[first], layout)
 
     def use_embeddings_of(self, session: str, known_session: str) -> None:
-        """Read `session`, which the model was not trained on, with the space embeddings of a session that it was."""
+        """Read segments of `session` with the space embeddings of `known_session`, one of the model's own sessions."""
         self.tokenizer.space.aliases[session] = known_session
 
 

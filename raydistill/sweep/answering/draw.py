@@ -1,37 +1,40 @@
-"""The figures of a sweep, as far as it has what they show."""
+"""The figures of a sweep; a figure without data is omitted."""
 
 from pathlib import Path
 
 from raydistill.errors import DataError
 from raydistill.evaluation.results import Results, unique
-from raydistill.sweep.answering.representations import decoded_behavior, represented, typical_session
+from raydistill.sweep.answering.representations import decoded_behavior, shared_segments, typical_session
 from raydistill.sweep.config.sweep import SweepConfig, pairs
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.training.history import read_history
 
 CAPTIONS = {
-    "session_dots": "Decoding R² of every session by subject and method: a dot is a session, mean over seeds, its bar "
-    "the SD over seeds; black bars are means over a subject's sessions, grey lines those of the baselines.",
-    "paired_differences": "Every comparison: a line joins the two methods on one session and seed; black are the "
-    "means. Beneath, the mean difference and the one-sided signed-rank test.",
-    "trajectories": "Behavior as recorded and as decoded by each method, on the first scored seconds of a typical "
-    "session: the one where the first method's R² is its median.",
-    "tsne": "t-SNE of the scored sequences, all models together, by model and by subject.",
-    "sizes": "Mean decoding R² over sessions against the size of the model; bars are SD over sessions.",
-    "learning_curves": "Training and validation loss of the pretrainings; the ring is the epoch that was kept.",
+    "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds of one session, "
+    "its bar the SD over seeds. Black bars are means over the sessions of a subject, grey lines those of the "
+    "baselines.",
+    "paired_differences": "Comparisons of two methods. A line joins their scores for one session and seed; black is "
+    "the mean. Below: the mean difference and the one-sided signed-rank test.",
+    "trajectories": "Recorded behavior, and behavior decoded by each method, in the first scored seconds of one "
+    "session. It is the session with the median R² of the first method.",
+    "tsne": "t-SNE of the latents of the scored segments, for all models together: by model and by subject.",
+    "sizes": "Mean decoding R² over sessions against the number of parameters of the model; bars are the SD over "
+    "sessions.",
+    "learning_curves": "Training and validation loss of the pretraining jobs. The ring marks the best epoch, whose "
+    "model is used.",
 }
-"""File name of a figure -> what it shows."""
+"""File name of a figure -> its caption."""
 
 
 def draw(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, folder: Path) -> list[Path]:
-    """Every figure in all its formats; what was drawn."""
-    # Imported here: matplotlib takes half a second, which a command without figures need not wait for.
+    """Draw the figures of the sweep into `folder`; returns all files written."""
+    # Imported here because importing matplotlib takes half a second, also for commands without figures.
     from raydistill.evaluation.figures.learning import learning_curves
     from raydistill.evaluation.figures.methods import paired_differences, session_dots
     from raydistill.evaluation.figures.sizes import sizes
 
-    drawn = []
+    drawn: list[Path] = []
     if results.scores:
         drawn += session_dots(results, folder / "session_dots").values()
         drawn += paired_differences(results, folder / "paired_differences").values()
@@ -54,8 +57,8 @@ def _trajectories(planned: Plan, runs: RunsFolder, results: Results, path: Path)
     session = typical_session(results.scores, results.panels[0])
     if session is None:
         return []
-    columns = next(s.r2_per_axis for s in results.scores if s.session == session)
-    return list(trajectories(session, list(columns), decoded_behavior(session, results.scores, runs), path).values())
+    columns = next(list(s.r2_per_axis or ()) for s in results.scores if s.session == session)
+    return list(trajectories(session, columns, decoded_behavior(session, results.scores, runs), path).values())
 
 
 def _tsne(sweep: SweepConfig, runs: RunsFolder, results: Results, path: Path) -> list[Path]:
@@ -63,18 +66,18 @@ def _tsne(sweep: SweepConfig, runs: RunsFolder, results: Results, path: Path) ->
 
     methods = unique(method for pair in pairs(sweep.align, "align", sign="~") for method in pair)
     try:
-        shown = represented(methods, results.scores, runs, results.panels[0])
-    except DataError:  # said among the notes already
+        shared = shared_segments(methods, results.scores, runs, results.panels[0])
+    except DataError:  # the notes of the results mention it already
         return []
-    return list(tsne(shown.vectors, shown.sessions, shown.subjects, path).values())
+    return list(tsne(shared.vectors, shared.sessions, shared.subjects, path).values())
 
 
 def _parameters(planned: Plan) -> dict[str, int]:
-    """Method -> parameters of its largest model."""
-    own = {p.job.key: p.parameters for p in planned.planned if p.parameters}
-    found: dict[str, int] = {}
+    """Method -> number of parameters of its largest model."""
+    by_key = {p.job.key: p.parameters for p in planned.planned if p.parameters}
+    largest: dict[str, int] = {}
     for job in planned.jobs:
-        size = own.get(job.key) or own.get(getattr(job.spec, "trained", ""))
+        size = by_key.get(job.key) or by_key.get(getattr(job.spec, "trained", ""))
         if job.method and size:
-            found[job.method] = max(found.get(job.method, 0), size)
-    return found
+            largest[job.method] = max(largest.get(job.method, 0), size)
+    return largest

@@ -1,4 +1,4 @@
-"""What a sweep's page is made from, gathered from the runs folder."""
+"""`raydistill report`: collects what the page of a sweep shows, and writes the page."""
 
 import json
 import shlex
@@ -6,9 +6,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from raydistill.config.fingerprint import fingerprint
-from raydistill.config.load import dump_yaml
+from raydistill.config.load import dump_yaml, override
 from raydistill.errors import RaydistillError
-from raydistill.evaluation.report import Background, Line, Picture, html
+from raydistill.evaluation.report import JobCost, Picture, ReportContext, html
 from raydistill.files import write_atomically
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.collect import sweep_fingerprint
@@ -16,18 +16,19 @@ from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.answering.draw import CAPTIONS, draw
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.sweep import SweepConfig, read_sweep
-from raydistill.sweep.planning.job import DONE
+from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
 def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], runs: RunsFolder, out: Path) -> None:
-    """One page of all that the sweep has found so far.
+    """Write the page of a sweep, with all results so far, to `out`.
 
     Args:
-        path: of the sweep file, as the user gave it, with its `overrides`.
+        path: the sweep file, as the user named it.
+        overrides: values of `--set`, which `sweep` already contains.
     Raises:
-        RaydistillError: nothing is done yet.
+        RaydistillError: no job of the sweep is done.
     """
     opened = OpenSweep(sweep, runs)
     entries, planned = opened.entries, opened.plan()
@@ -36,11 +37,11 @@ def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], run
         raise RaydistillError(f"no job of {sweep.name} is done in {runs}; run `raydistill sweep {path}` first")
     folder = runs.sweep_folder(sweep.name)
     drawn = [file for file in draw(sweep, planned, runs, results, folder) if file.suffix == ".svg"]
-    said, used = _header(path), _used(planned, entries)
-    about = Background(
+    header, used = _header(path), _used_sessions(planned, entries)
+    context = ReportContext(
         name=sweep.name,
-        question=said.get("Question", ""),
-        answers=said.get("Answers", ""),
+        question=header.get("Question", ""),
+        answers=header.get("Answers", ""),
         pictures=[Picture(svg=f, caption=CAPTIONS[f.stem], data=str(f.with_suffix(".csv"))) for f in drawn],
         sessions=len(used),
         subjects=len({e.subject for e in used}),
@@ -48,48 +49,56 @@ def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], run
         data_fingerprint=fingerprint({e.session: e.content for e in used}),
         fingerprint=sweep_fingerprint(planned),
         job_names={p.job.key: p.job.name for p in planned.planned},
-        lines=_lines(planned, runs, sweep),
+        costs=_costs(planned, runs, sweep),
         last_run=_last_run(folder),
         commands=_commands(path, overrides, runs, out),
         versions=_versions(planned, runs),
-        sweep=dump_yaml(json.loads(json.dumps(read_sweep(path)))),
+        sweep=_configuration(path, overrides),
     )
-    write_atomically(out, html(results, about).encode())
+    write_atomically(out, html(results, context).encode())
 
 
 def _header(path: Path) -> dict[str, str]:
-    """The comment lines that begin a sweep file: Question, Cost, Answers."""
+    """The comment lines at the top of a sweep file (Question, Cost, Answers), by their first word."""
     lines = [line.removeprefix("#").strip() for line in path.read_text().splitlines() if line.startswith("#")]
-    said = (line.partition(": ") for line in lines)
-    return {name: text for name, _, text in said if name in ("Question", "Cost", "Answers")}
+    parts = (line.partition(": ") for line in lines)
+    return {name: text for name, _, text in parts if name in ("Question", "Cost", "Answers")}
 
 
-def _used(planned: Plan, entries: list[Entry]) -> list[Entry]:
-    """The sessions that any job reads."""
+def _configuration(path: Path, overrides: tuple[str, ...]) -> str:
+    """The sweep file as YAML without comments, with included files and overrides applied."""
+    tree = read_sweep(path)
+    for text in overrides:
+        override(tree, text)
+    return dump_yaml(json.loads(json.dumps(tree)))
+
+
+def _used_sessions(planned: Plan, entries: list[Entry]) -> list[Entry]:
+    """The sessions that the jobs read."""
     names = {session for job in planned.jobs for session in job.spec.sessions}
     return [e for e in entries if e.session in names]
 
 
-def _lines(planned: Plan, runs: RunsFolder, sweep: SweepConfig) -> list[Line]:
-    """What every line of the sweep file has taken, by the places that its jobs held."""
-    found = defaultdict(list)
+def _costs(planned: Plan, runs: RunsFolder, sweep: SweepConfig) -> list[JobCost]:
+    """The cost of each entry of the sweep file, from the cores and GPUs that were reserved for its finished jobs."""
+    costs = defaultdict(list)
     for p in planned.planned:
         if p.state == DONE:
-            found[p.job.line].append(_took(p.job, runs.metrics(p.job.key), sweep))
+            costs[p.job.line].append(_cost(p.job, runs.metrics(p.job.key), sweep))
     return [
-        Line(
+        JobCost(
             name=name,
             jobs=len(jobs),
             seconds=sum(seconds for seconds, _, _ in jobs),
             core_hours=sum(seconds * cores for seconds, cores, _ in jobs) / 3600,
             gpu_hours=sum(seconds * gpus for seconds, _, gpus in jobs) / 3600,
         )
-        for name, jobs in found.items()
+        for name, jobs in costs.items()
     ]
 
 
-def _took(job, metrics: dict, sweep: SweepConfig) -> tuple[float, float, float]:
-    """Seconds of a job, and the cores and GPUs that it held."""
+def _cost(job: Job, metrics: dict, sweep: SweepConfig) -> tuple[float, float, float]:
+    """Seconds of a job, and the cores and GPUs that were reserved for it."""
     on_gpu = metrics["device"] == "cuda"
     if job.is_pretraining:
         return metrics["seconds"], metrics["workers"], metrics["workers"] * on_gpu
@@ -97,23 +106,23 @@ def _took(job, metrics: dict, sweep: SweepConfig) -> tuple[float, float, float]:
 
 
 def _last_run(folder: Path) -> str:
-    """How long it took, or nothing."""
+    """Duration of the last run as text; empty if it is unknown."""
     file = folder / "cost.json"
     return duration(json.loads(file.read_text())["wall_s"]) if file.exists() else ""
 
 
 def _commands(path: Path, overrides: tuple[str, ...], runs: RunsFolder, out: Path) -> str:
-    given = f"{path} --runs {runs}" + "".join(f" --set {shlex.quote(text)}" for text in overrides)
-    return f"raydistill sweep {given}\nraydistill report {given} --out {out}"
+    options = f"{path} --runs {runs}" + "".join(f" --set {shlex.quote(text)}" for text in overrides)
+    return f"raydistill sweep {options}\nraydistill report {options} --out {out}"
 
 
 def _versions(planned: Plan, runs: RunsFolder) -> dict[str, str]:
-    """With what the jobs were made, all that occurs."""
-    found = defaultdict(set)
+    """Software or hardware -> all versions that the finished jobs ran with."""
+    versions = defaultdict(set)
     for p in planned.planned:
         if p.state == DONE:
-            made = runs.job_json(p.job.key)["provenance"]
-            for name, value in made.items():
+            provenance = runs.job_json(p.job.key)["provenance"]
+            for name, value in provenance.items():
                 if value is not None:
-                    found[name].add(str(value))
-    return {name: ", ".join(sorted(values)) for name, values in found.items()}
+                    versions[name].add(str(value))
+    return {name: ", ".join(sorted(values)) for name, values in versions.items()}

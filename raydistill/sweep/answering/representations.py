@@ -1,4 +1,4 @@
-"""The scored sequences of a sweep's methods: what alignment and the figures of latents and trajectories are made of."""
+"""The scored segments of a sweep's methods, for the similarity of latents and the figures of latents and behavior."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,84 +7,96 @@ import numpy as np
 
 from raydistill.errors import DataError
 from raydistill.evaluation.alignment import Alignment, align
+from raydistill.evaluation.scored_segments import ScoredSegments, read_segments
 from raydistill.evaluation.scores import Score
-from raydistill.evaluation.sequences import Sequences, read_sequences
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.sweep.config.sweep import SweepConfig, pairs
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Represented:
-    """N sequences, row by row the same for every method."""
+class SharedSegments:
+    """N segments that several methods represent; row n is the same segment for every method."""
 
     vectors: dict[str, np.ndarray]
-    """Method -> (N, D)."""
+    """Method -> (N, D) mean latents."""
     sessions: np.ndarray
-    """(N,)"""
+    """(N,) session of each segment."""
     subjects: np.ndarray
-    """(N,)"""
+    """(N,) subject of each segment."""
 
 
-def represented(methods: Sequence[str], scores: Sequence[Score], runs: RunsFolder, panel: Panel = WHOLE) -> Represented:
-    """What all of these methods represent, of each the model of the lowest seed.
+def shared_segments(
+    methods: Sequence[str], scores: Sequence[Score], runs: RunsFolder, panel: Panel = WHOLE
+) -> SharedSegments:
+    """The segments that all of these methods are scored on, represented by each method's model of the lowest seed.
 
     Raises:
-        DataError: they have no sequence in common.
+        DataError: the methods have no scored segment in common.
     """
-    shown = [s for s in scores if panel.shows(s.session)]
-    found = {method: _first_seeds(method, shown, runs) for method in methods}
-    subjects = {s.session: s.subject for s in shown}
-    vectors, sessions = {method: [] for method in methods}, []
-    for session in sorted(set.intersection(*(set(each) for each in found.values()))):
-        rows = {m: {n: row for row, n in enumerate(each[session].numbers.tolist())} for m, each in found.items()}
-        numbers = sorted(set.intersection(*(set(of) for of in rows.values())))
-        for method, each in found.items():
-            vectors[method].append(each[session].vectors[[rows[method][n] for n in numbers]])
+    own = [s for s in scores if panel.shows(s.session)]
+    segments = {method: _lowest_seeds(method, own, runs) for method in methods}
+    subjects = {s.session: s.subject for s in own}
+    vectors: dict[str, list[np.ndarray]] = {method: [] for method in methods}
+    sessions: list[str] = []
+    for session in sorted(set.intersection(*(set(of_method) for of_method in segments.values()))):
+        row_of = {
+            method: {number: row for row, number in enumerate(of_method[session].numbers.tolist())}
+            for method, of_method in segments.items()
+        }
+        numbers = sorted(set.intersection(*(set(rows) for rows in row_of.values())))
+        for method, of_method in segments.items():
+            vectors[method].append(of_method[session].vectors[[row_of[method][n] for n in numbers]])
         sessions += [session] * len(numbers)
     if not sessions:
-        raise DataError(f"{' and '.join(methods)} have no scored sequence in common")
-    return Represented(
+        raise DataError(f"{' and '.join(methods)} have no scored segment in common")
+    return SharedSegments(
         vectors={method: np.concatenate(each) for method, each in vectors.items()},
         sessions=np.array(sessions),
         subjects=np.array([subjects[session] for session in sessions]),
     )
 
 
-def _first_seeds(method: str, scores, runs: RunsFolder) -> dict[str, Sequences]:
-    """Session -> the sequences of the method's model with the lowest seed there."""
-    of = [s for s in scores if s.method == method]
-    first = {s.session: s for s in sorted(of, key=lambda s: s.seed or 0, reverse=True)}
-    return {session: read_sequences(runs.job_folder(s.job)) for session, s in first.items()}
+def _lowest_seeds(method: str, scores: Sequence[Score], runs: RunsFolder) -> dict[str, ScoredSegments]:
+    """Session -> the scored segments of the method's model with the lowest seed there."""
+    own = [s for s in scores if s.method == method]
+    lowest = {s.session: s for s in sorted(own, key=lambda s: s.seed or 0, reverse=True)}
+    return {session: read_segments(runs.job_folder(s.job)) for session, s in lowest.items()}
 
 
 def alignments(sweep: SweepConfig, scores: Sequence[Score], runs: RunsFolder) -> tuple[list[Alignment], list[str]]:
-    """Every line of the sweep's `align`, and why one could not be drawn."""
-    made, notes = [], []
+    """The comparison of latents for each line of `align`, and a note for each that could not be computed."""
+    alignments: list[Alignment] = []
+    notes = []
     for queries, keys in pairs(sweep.align, "align", sign="~"):
         try:
-            both = represented((queries, keys), scores, runs)
-            made.append(align(queries, keys, both.vectors[queries], both.vectors[keys], both.sessions))
+            both = shared_segments((queries, keys), scores, runs)
+            alignments.append(align(queries, keys, both.vectors[queries], both.vectors[keys], both.sessions))
         except DataError as err:
             notes.append(f"{queries} ~ {keys}: {err}")
-    return made, notes
+    return alignments, notes
 
 
 def typical_session(scores: Sequence[Score], panel: Panel = WHOLE) -> str | None:
-    """The session that most methods are scored on; of several, where the first method's R² is its median."""
-    shown = [s for s in scores if panel.shows(s.session) and np.isfinite(s.r2)]
-    if not shown:
+    """The session that most methods are scored on; of several, the one with the median R² of the first method.
+
+    None if there is no finite score.
+    """
+    own = [s for s in scores if panel.shows(s.session) and np.isfinite(s.r2)]
+    if not own:
         return None
-    methods = {session: {s.method for s in shown if s.session == session} for session in {s.session for s in shown}}
+    methods = {session: {s.method for s in own if s.session == session} for session in {s.session for s in own}}
     most = max(map(len, methods.values()))
-    first = [s for s in shown if s.method == shown[0].method and len(methods[s.session]) == most]
-    first = first or [s for s in shown if len(methods[s.session]) == most]
-    return sorted(first, key=lambda s: (s.r2, s.session))[len(first) // 2].session
+    candidates = [s for s in own if s.method == own[0].method and len(methods[s.session]) == most]
+    candidates = candidates or [s for s in own if len(methods[s.session]) == most]
+    return sorted(candidates, key=lambda s: (s.r2, s.session))[len(candidates) // 2].session
 
 
-def decoded_behavior(session: str, scores: Sequence[Score], runs: RunsFolder) -> dict[str, tuple[Sequences, float]]:
-    """Method -> what it decoded of the session with its lowest seed, and its R² there."""
+def decoded_behavior(
+    session: str, scores: Sequence[Score], runs: RunsFolder
+) -> dict[str, tuple[ScoredSegments, float]]:
+    """Method -> the scored segments of its model with the lowest seed, and its R², for one session."""
     own = sorted((s for s in scores if s.session == session), key=lambda s: s.seed or 0, reverse=True)
-    first = {s.method: s for s in own}
+    lowest = {s.method: s for s in own}
     order = dict.fromkeys(s.method for s in scores)
-    return {m: (read_sequences(runs.job_folder(first[m].job)), first[m].r2) for m in order if m in first}
+    return {m: (read_segments(runs.job_folder(lowest[m].job)), lowest[m].r2) for m in order if m in lowest}

@@ -79,6 +79,11 @@ class JobConfig:
         return self.finetune or self.start
 
     @property
+    def group(self) -> str:
+        """The group of its sessions."""
+        return self.on or self.each or ""
+
+    @property
     def is_pretraining(self) -> bool:
         """One model over all sessions of a group."""
         return self.on is not None

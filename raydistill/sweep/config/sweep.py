@@ -14,10 +14,10 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.config.training import RECIPES, TrainingConfig
 from raydistill.errors import ConfigError, suggest
+from raydistill.evaluation.baselines import BASELINES
 from raydistill.models.families import FAMILIES, Settings
+from raydistill.papers.table import PAPER_OF_GROUP, PAPERS
 from raydistill.sweep.config.job import JobConfig, Modality
-
-BASELINES = ("ridge_on_spikes", "ridge_on_lfp", "clock")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,8 +32,8 @@ class Recordings:
 class SessionGroup:
     """Sessions of the store that meet every condition given."""
 
-    named: Literal["paper_held_out", "paper_pretraining", "paper_lfp_pretraining", "paper_generalization"] | None = None
-    """One of the paper's groups: 17, 226, 48 and 27 sessions."""
+    named: str | None = None
+    """A group that a paper defines, such as paper_held_out."""
     names: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -41,6 +41,12 @@ class SessionGroup:
     """Only sessions that have it."""
     except_: str | None = None
     """Another group, whose sessions are left out."""
+
+    def __post_init__(self):
+        if self.named is not None and self.named not in PAPER_OF_GROUP:
+            raise ConfigError(
+                f'no paper defines a group "{self.named}"{suggest(self.named, PAPER_OF_GROUP)}', ("named",)
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,14 +101,14 @@ class SweepConfig:
     jobs: dict[str, JobConfig]
     methods: dict[str, tuple[str | MethodConfig, ...]]
     """Method -> the job whose models it decodes, or several that do the same on different sessions."""
-    baselines: tuple[Literal["ridge_on_spikes", "ridge_on_lfp", "kalman_on_spikes", "kalman_on_lfp", "clock"], ...] = (
-        BASELINES
-    )
-    """On the sessions that have what each needs."""
+    baselines: tuple[str, ...] = tuple(name for name, baseline in BASELINES.items() if baseline.default)
+    """Baseline decoders, each scored on the sessions that have what it needs."""
     compare: tuple[str, ...] = ()
     """`A > B`: is method A's decoding R² above B's?"""
     align: tuple[str, ...] = ()
     """`A ~ B`: how alike do methods A and B represent the scored sequences? A's are looked up among B's."""
+    paper: str = "crossmodal"
+    """The paper whose figures `answers` names."""
     answers: dict[str, str | Answer] = field(default_factory=dict)
     """A figure or table of the paper -> what of the sweep it shows, or the group of sessions alone. Comparisons are
     drawn in each, and the paper's numbers stand beside ours."""
@@ -171,6 +177,9 @@ class SweepConfig:
             )
         if not self.seeds:
             raise ConfigError("must name at least one seed", at=("seeds",))
+        _known(self.paper, PAPERS, "paper")
+        for i, baseline in enumerate(self.baselines):
+            _known(baseline, BASELINES, "baselines", i)
         for name, group in self.sessions.items():
             _known(group.except_, self.sessions, "sessions", name, "except")
         for name, job in self.jobs.items():
@@ -269,7 +278,9 @@ class SweepConfig:
         job = self.jobs[name]
         if isinstance(job.train, tuple):
             return "multimodal" if len(set(job.train)) == 2 else job.train[0]
-        return job.pretrain or job.train or (job.into if job.distill else self.modality_of(job.finetune))
+        if job.finetune:
+            return self.modality_of(job.finetune)
+        return job.pretrain or job.train or job.into
 
     def embedding_of(self, name: str) -> str:
         """The value embedding of a job's model: what the job says, or the usual one of its modality and kind."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from raydistill.errors import ConfigError, suggest
-from raydistill.papers.crossmodal import counts_off, paper_group
+from raydistill.evaluation.baselines import BASELINES
+from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.job import JobConfig
 from raydistill.sweep.config.sweep import MethodConfig, SessionGroup, SweepConfig
@@ -16,14 +17,6 @@ from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, Trainin
 
 Place = tuple[str, str | None, int | None]
 """(line of `jobs`, session, seed); the latter two are None for a pretraining."""
-
-BASELINE_NAMES = {
-    "ridge_on_spikes": "Ridge on spikes",
-    "ridge_on_lfp": "Ridge on LFP",
-    "kalman_on_spikes": "Kalman on spikes",
-    "kalman_on_lfp": "Kalman on LFP",
-    "clock": "Clock",
-}
 
 
 def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
@@ -41,7 +34,7 @@ def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
 
 
 def _used_groups(sweep) -> set[str]:
-    used = {job.on or job.each for job in sweep.jobs.values()} | {sweep.answer(figure).on for figure in sweep.answers}
+    used = {job.group for job in sweep.jobs.values()} | {sweep.answer(figure).on for figure in sweep.answers}
     return used | {d.each for m in sweep.methods for d in sweep.decoders(m) if d.each}
 
 
@@ -76,9 +69,13 @@ def select(sweep: SweepConfig, name: str, entries: Iterable[Entry]) -> list[Entr
 
 
 def _paper_group(sweep_name, name, entries):
-    if off := counts_off(entries):
-        raise ConfigError(f"{sweep_name}: the store holds the paper's corpus, but {'; '.join(off)}; see `sessions`")
-    return paper_group(name, entries)
+    paper = PAPER_OF_GROUP[name]
+    if mismatches := paper.count_mismatches(entries):
+        raise ConfigError(
+            f"{sweep_name}: the store holds the whole corpus of the {paper.name} paper, but {'; '.join(mismatches)}; "
+            "see `raydistill sessions`"
+        )
+    return paper.select(name, entries)
 
 
 def _has(entry, modality):
@@ -94,7 +91,7 @@ def _instances(
     jobs: Mapping[Place, Job],
 ) -> Iterator[tuple[Place, Job]]:
     """The jobs of one line of `jobs`: one pretraining, or one job per session and seed."""
-    sessions = groups[config.on or config.each]
+    sessions = groups[config.group]
     modalities = {sweep.modality_of(line) for line in (name, config.distill) if line}
     _need(sweep, name, sessions, *sorted({signal for m in modalities for signal in _signals(m)}))
     template = TrainingSpec(
@@ -249,13 +246,12 @@ def _behavior(sweep, entry: Entry) -> tuple[str, ...]:
 
 
 def _baselines(sweep, entry):
-    fits = {"spikes": entry.n_units, "lfp": entry.n_channels, "clock": entry.aligned}
     for name in sweep.baselines:
-        if fits[name.rpartition("_")[2]]:
+        if BASELINES[name].suits(entry):
             yield Job(
                 name=f"{name}/{entry.session}",
                 kind="baseline",
-                method=BASELINE_NAMES[name],
+                method=BASELINES[name].title,
                 session=entry.session,
                 subject=entry.subject,
                 spec=BaselineSpec(

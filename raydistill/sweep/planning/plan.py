@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from raydistill.papers.crossmodal import GROUPS, paper_group
+from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig, pairs
@@ -158,17 +158,19 @@ def _panels(sweep: SweepConfig, entries: list[Entry]) -> tuple[Panel, ...]:
     panels = []
     for figure in sweep.answers:
         answer = sweep.answer(figure)
-        sessions = frozenset(e.session for e in select(sweep, answer.on, entries))
-        panels.append(Panel(figure=figure, sessions=sessions, pairs=tuple(pairs(answer.compare)), called=answer.called))
+        shown = frozenset(e.session for e in select(sweep, answer.on, entries))
+        compared = tuple(pairs(answer.compare))
+        panels.append(Panel(paper=sweep.paper, figure=figure, sessions=shown, pairs=compared, called=answer.called))
     return tuple(panels)
 
 
 def _missing_of_paper(sweep: SweepConfig, entries: list[Entry]) -> tuple[str, ...]:
     """One line per group of the paper of which the store lacks sessions."""
     named = {name: group.named for name, group in sweep.sessions.items() if group.named}
-    counts = {group: len(paper_group(group, entries)) for group in named.values()}
+    counts = {group: len(PAPER_OF_GROUP[group].select(group, entries)) for group in named.values()}
+    sizes = {group: PAPER_OF_GROUP[group].groups[group] for group in counts}
     return tuple(
-        f"sessions.{name}: the store holds {counts[group]} of the {GROUPS[group]} sessions of {group}"
+        f"sessions.{name}: the store holds {counts[group]} of the {sizes[group]} sessions of {group}"
         for name, group in named.items()
-        if counts[group] < GROUPS[group]
+        if counts[group] < sizes[group]
     )

@@ -1,6 +1,5 @@
-"""What each kind of job does, from its specification and nothing else, in its own folder."""
+"""What each kind of job does, from its specification alone, in its own folder."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,23 +7,20 @@ from pathlib import Path
 from statistics import mean
 
 from raydistill.errors import DataError
-from raydistill.evaluation.decoders.ridge import BASELINES
-from raydistill.evaluation.decoders.scoring import Decoding
-from raydistill.evaluation.latents import behavior_of, score_by_head, score_by_least_squares, scored_folds
-from raydistill.evaluation.sequences import Keeper, Sequences, write_sequences
+from raydistill.evaluation.baselines import BASELINES
+from raydistill.evaluation.scored_segments import write_segments
+from raydistill.evaluation.session_scores import metrics_of, score_baseline, score_model
 from raydistill.feed.reading import read_directly
 from raydistill.files import write_json
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.files import load_model
-from raydistill.models.inputs import inputs_of
 from raydistill.models.spec import ModelSpec
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
-from raydistill.sweep.planning.expand import BASELINE_NAMES
 from raydistill.sweep.planning.job import Job, session_patches, shared_bands
 from raydistill.sweep.planning.job_folder import mark_complete
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec
+from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
 from raydistill.sweep.running.provenance import model_provenance, provenance
 from raydistill.training.assemble import TrainingTask, assemble
 from raydistill.training.distributed import DistributedTraining, train_on_workers
@@ -43,68 +39,52 @@ class JobContext:
 
 
 def run_session_job(job: Job, context: JobContext) -> None:
-    """Run a job on one session in this process, unless its folder is whole already."""
+    """Run a job on one session in this process, unless its folder is complete and current."""
     if context.runs.is_current(job):
         return
-    if job.trains:
-        advance_job(job, context, job.training.recipe.epochs)
-        return
-    started = time.time()
-    folder, store = _open_folder(job, context), Store(context.store)
-    entry = _entries(store, job)[0]
     match job.spec:
-        case BaselineSpec():
-            metrics = _decoded(_score_baseline(job.spec, store, entry))
+        case TrainingSpec():
+            advance_job(job, context, job.spec.recipe.epochs)
         case EvaluationSpec():
-            model = load_model(context.runs.job_folder(job.spec.trained))
-            if job.spec.embeddings_of:
-                model.use_embeddings_of(entry.session, job.spec.embeddings_of)
-            metrics, sequences = _scores(model, store, entry, job.spec.behavior, job.spec.spikes_as)
-            write_sequences(sequences, folder)
-    _finish(folder, metrics, started, context)
+            _evaluate(job, job.spec, context)
+        case BaselineSpec():
+            _score_baseline(job, job.spec, context)
 
 
 def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, ...] = ()) -> dict:
-    """Train in this process up to so many epochs, from where the job stands; at its own end its folder is whole.
+    """Train in this process up to this epoch, from where the job stopped; its folder is complete after the last one.
 
     Args:
-        columns: of behavior, for a pretraining, which names none; by default all of each session.
+        columns: behavior to decode with a pretraining, which names none; by default all columns of each session.
     Returns:
-        With `valid_r2` and `r2` of the best epoch so far, of a pretraining the means over its sessions.
+        `valid_r2` and `r2` of the best epoch so far, with all other metrics; of a pretraining only these two, as means
+        over its sessions.
     """
     started, store = time.time(), Store(context.store)
-    entries, done = _entries(store, job), context.runs.is_current(job)
-    if done and not job.is_pretraining:
+    entries, current = _entries(store, job), context.runs.is_current(job)
+    if current and not job.is_pretraining:
         return context.runs.metrics(job.key)
-    if done:
-        model = load_model(context.runs.job_folder(job.key))
-    else:
-        folder = _open_folder(job, context)
-        model, outcome = _train_here(job, context, entries, folder, epochs)
+    folder = context.runs.job_folder(job.key) if current else _open_folder(job, context)
+    outcome = {} if current else _train_here(job, context, entries, folder, epochs)
+    model = load_model(folder)
     if job.is_pretraining:
-        found = [_scores(model, store, e, columns or e.behavior)[0] for e in entries if e.behavior]
-        scores = {name: mean(each[name] for each in found) for name in ("valid_r2", "r2")}
+        scores = _mean_scores(model, store, entries, columns)
     else:
-        scores, sequences = _scores(model, store, entries[0], job.training.behavior)
-        write_sequences(sequences, folder)
-    if not done and (outcome["epoch"] < epochs or epochs >= job.training.recipe.epochs):
-        _finish(folder, outcome if job.is_pretraining else scores | outcome, started, context)
+        score = score_model(model, store, entries[0], job.training.behavior)
+        write_segments(score.segments, folder)
+        scores = score.metrics()
+    if outcome and (outcome["epoch"] < epochs or epochs >= job.training.recipe.epochs):
+        _complete(folder, outcome if job.is_pretraining else scores | outcome, started, context)
     return scores
-
-
-def _finish(folder: Path, metrics: dict, started: float, context: JobContext) -> None:
-    took = {"seconds": round(time.time() - started, 3), "device": context.device}
-    write_json(folder / "metrics.json", metrics | took)
-    mark_complete(folder)
 
 
 def run_pretrainings(
     jobs: Sequence[Job], context: JobContext, watch: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Job, Exception | None]]:
-    """Run jobs on many sessions on Ray Train workers, one after another; one whose folder is whole already is left.
+    """Run jobs on many sessions on Ray Train workers, one after another; those that are complete are skipped.
 
     Args:
-        watch: called a few times a second while they train.
+        watch: called a few times per second while they train.
     Yields:
         Each job when it ends, with the error that ended it, if any; mostly in the order given.
     """
@@ -125,30 +105,14 @@ def run_pretrainings(
         if isinstance(outcome, Exception):
             yield job, outcome
         else:
-            _finish(folder, outcome, started, context)
+            _complete(folder, outcome, started, context)
             yield job, None
         started = time.time()
 
 
-def _open_folder(job: Job, context: JobContext) -> Path:
-    return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
-
-
-def _entries(store: Store, job: Job) -> list[Entry]:
-    """The job's sessions, as long as they are still the ones it was planned for."""
-    known = {e.session: e for e in store.entries()}
-    for name, content in job.spec.sessions.items():
-        if name not in known or known[name].content != content:
-            raise DataError(f"session {name} of the store {store.uri} has changed since planning; run the sweep again")
-    return [known[name] for name in job.spec.sessions]
-
-
-# ---- Training ----
-
-
 def training_task(job: Job, context: JobContext, entries: list[Entry], folder: Path) -> TrainingTask:
-    """The training of a job, as data."""
-    spec, models = job.training, context.runs.job_folder
+    """The training of a job, as data that can be sent to another process."""
+    spec, folder_of = job.training, context.runs.job_folder
     return TrainingTask(
         spec=ModelSpec(
             family=spec.family,
@@ -165,8 +129,8 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
         store=context.store,
         entries=tuple(entries),
         folder=folder,
-        weights=models(spec.weights) if spec.weights else None,
-        teachers={session: models(key) for session, key in (spec.teachers or {}).items()},
+        weights=folder_of(spec.weights) if spec.weights else None,
+        teachers={session: folder_of(key) for session, key in (spec.teachers or {}).items()},
     )
 
 
@@ -177,50 +141,57 @@ def _distributed(job: Job, context: JobContext) -> DistributedTraining:
     )
 
 
-def _train_here(
-    job: Job, context: JobContext, entries: list[Entry], folder: Path, epochs: int
-) -> tuple[CrossModalModel, dict]:
-    """Train up to this epoch and save the model of the best one; returns it, and the outcome of the training."""
+def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Path, epochs: int) -> dict:
+    """Train up to this epoch and save the model of the best one; returns the outcome of the training."""
     assembled = assemble(
         training_task(job, context, entries, folder),
         lambda task, share: read_directly(Store(task.store), list(task.entries)),
         device=context.device,
         until=epochs,
     )
-    outcome = assembled.run()
-    return assembled.model.cpu(), outcome
+    return assembled.run()
 
 
-# ---- Evaluation ----
+def _mean_scores(model: CrossModalModel, store: Store, entries: list[Entry], columns: tuple[str, ...]) -> dict:
+    """Means over the sessions with behavior."""
+    metrics = [score_model(model, store, e, columns or e.behavior).metrics() for e in entries if e.behavior]
+    return {name: mean(of_session[name] for of_session in metrics) for name in ("valid_r2", "r2")}
 
 
-def _scores(
-    model: CrossModalModel, store: Store, entry: Entry, columns, spikes_as: str = "recorded"
-) -> tuple[dict, Sequences]:
-    """R² by the model's own head where it was trained with one, and by least squares from its latents."""
-    inputs, keeper = inputs_of(model.spec, [entry], spikes_as), Keeper(entry.bin_width_ms)
-    if not model.spec.behavior:
-        found = score_by_least_squares(model, inputs, store, entry, tuple(columns), keeper)
-        return _decoded(found), keeper.sequences(found.decoder.predict)
-    by_least_squares = score_by_least_squares(model, inputs, store, entry, tuple(columns))
-    found = score_by_head(model, inputs, store, entry, keeper)
-    return _decoded(found) | {"r2_least_squares": by_least_squares.r2}, keeper.sequences(lambda outputs: outputs)
+def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
+    """Decode one session with the model of another job."""
+    started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
+    (entry,) = _entries(store, job)
+    model = load_model(context.runs.job_folder(spec.trained))
+    if spec.embeddings_of:
+        model.use_embeddings_of(entry.session, spec.embeddings_of)
+    score = score_model(model, store, entry, spec.behavior, spec.spikes_as)
+    write_segments(score.segments, folder)
+    _complete(folder, score.metrics(), started, context)
 
 
-def _score_baseline(spec: BaselineSpec, store: Store, entry: Entry) -> Decoding:
-    columns = spec.behavior
-    folds = [
-        [
-            dataclasses.replace(s, behavior=behavior_of(s, entry, columns))
-            for fold in folds
-            for s in store.read(entry, fold)
-        ]
-        for folds in (("train",), ("valid",), scored_folds(entry))
-    ]
-    baseline = BASELINES[BASELINE_NAMES[spec.baseline]]
-    return baseline.score(*folds, entry.bin_width_ms, columns)
+def _score_baseline(job: Job, spec: BaselineSpec, context: JobContext) -> None:
+    started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
+    (entry,) = _entries(store, job)
+    score = score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior)
+    _complete(folder, metrics_of(score), started, context)
 
 
-def _decoded(decoding: Decoding) -> dict:
-    shown = ("r2", "r2_per_axis", "valid_r2", "n_train", "n_test", "settings")
-    return {name: getattr(decoding, name) for name in shown}
+def _open_folder(job: Job, context: JobContext) -> Path:
+    return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
+
+
+def _complete(folder: Path, metrics: dict, started: float, context: JobContext) -> None:
+    """Write the metrics of a job, then mark its folder as complete."""
+    run_time = {"seconds": round(time.time() - started, 3), "device": context.device}
+    write_json(folder / "metrics.json", metrics | run_time)
+    mark_complete(folder)
+
+
+def _entries(store: Store, job: Job) -> list[Entry]:
+    """The job's sessions in the store. Raises DataError if one has changed since the job was planned."""
+    by_session = {e.session: e for e in store.entries()}
+    for name, content in job.spec.sessions.items():
+        if name not in by_session or by_session[name].content != content:
+            raise DataError(f"session {name} of the store {store.uri} has changed since planning; run the sweep again")
+    return [by_session[name] for name in job.spec.sessions]

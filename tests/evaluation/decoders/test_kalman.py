@@ -5,7 +5,7 @@ import pytest
 
 from raydistill.errors import DataError
 from raydistill.evaluation.decoders.kalman import Moments, kalman_on_lfp, kalman_on_spikes
-from raydistill.evaluation.decoders.ridge import BASELINES, ridge_on_lfp
+from raydistill.evaluation.decoders.ridge import ridge_on_lfp
 from raydistill.store.session import Segment
 
 A = np.array([[0.97, 0.05], [-0.05, 0.97]])
@@ -65,7 +65,7 @@ def test_kalman_beats_ridge_where_behavior_moves_smoothly_and_signals_are_noisy(
     assert kalman_on_spikes(*folds, 100.0, ("a", "b")).r2 > 0.6
 
 
-def test_kalman_is_chosen_without_the_test_fold(folds):
+def test_kalman_settings_are_selected_without_the_test_fold(folds):
     train, valid, test = folds
     chance = np.random.default_rng(0)
     shuffled = [Segment("s", s.number, "test", 0.0, s.spikes, chance.permutation(s.lfp), s.behavior) for s in test]
@@ -73,7 +73,7 @@ def test_kalman_is_chosen_without_the_test_fold(folds):
     assert a.settings == b.settings and a.valid_r2 == b.valid_r2 and b.r2 < a.r2 - 0.3
 
 
-def test_kalman_leaves_out_bins_whose_behavior_was_lost(folds):
+def test_kalman_excludes_bins_whose_behavior_was_lost(folds):
     train = [Segment("s", s.number, "train", 0.0, s.spikes, s.lfp, s.behavior.copy()) for s in folds[0]]
     for s in train:
         s.behavior[10:20] = np.nan
@@ -81,11 +81,7 @@ def test_kalman_leaves_out_bins_whose_behavior_was_lost(folds):
     assert found.n_train == sum(s.n_bins - 10 for s in train) and found.r2 > 0.3
 
 
-def test_kalman_without_neighbouring_bins_is_refused(folds):
+def test_kalman_without_adjacent_bins_raises_an_error(folds):
     train = [Segment("s", 0, "train", 0.0, s.spikes, s.lfp, np.full_like(s.behavior, np.nan)) for s in folds[0][:2]]
-    with pytest.raises(DataError, match="neighbouring bins with behavior"):
+    with pytest.raises(DataError, match="adjacent bins with behavior"):
         kalman_on_lfp(train, *folds[1:], 100.0, ("a", "b"))
-
-
-def test_kalman_filters_stand_among_the_baselines():
-    assert {"Kalman on spikes", "Kalman on LFP"} <= set(BASELINES)

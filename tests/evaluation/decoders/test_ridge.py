@@ -4,14 +4,14 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
 from raydistill.errors import DataError
+from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.decoders.linear import lagged
-from raydistill.evaluation.decoders.ridge import BASELINES, PENALTIES, clock, ridge_on_lfp, ridge_on_spikes
-from raydistill.store.catalogue import Entry
+from raydistill.evaluation.decoders.ridge import PENALTIES, clock, ridge_on_lfp, ridge_on_spikes
 from raydistill.store.session import Segment
 
 
 def _segments(seed, n, split, bins=40, delay=2):
-    """Behavior that follows the LFP by `delay` bins and the spikes at once."""
+    """Behavior that follows the LFP with a delay of `delay` bins, and the spikes without delay."""
     rng = np.random.default_rng(seed)
     made = []
     for number in range(n):
@@ -60,7 +60,7 @@ def test_ridge_at_narrow_bins_averages_over_about_sixty_ms():
     assert found.decoder.weights.shape == (5 * 6, 2)
 
 
-def test_ridge_is_chosen_without_the_test_fold():
+def test_ridge_settings_are_selected_without_the_test_fold():
     train, valid, test = _folds()
     rng = np.random.default_rng(0)
     shuffled = [
@@ -93,26 +93,9 @@ def test_clock_reads_what_repeats_in_every_trial_and_nothing_else():
     assert found.r2_per_axis["noise"] < 0.05
 
 
-def test_baselines_without_a_train_segment_say_so():
+def test_ridge_without_a_train_segment_raises_an_error():
     with pytest.raises(DataError, match="the train fold has no segment"):
         ridge_on_lfp([], *_folds()[1:], 100.0, ("a", "b"))
-
-
-@pytest.mark.parametrize(
-    ("units", "channels", "aligned", "suiting"),
-    [
-        (3, 4, True, ["Ridge on spikes", "Ridge on LFP", "Kalman on spikes", "Kalman on LFP", "Clock"]),
-        (3, 0, False, ["Ridge on spikes", "Kalman on spikes"]),
-        (0, 4, False, ["Ridge on LFP", "Kalman on LFP"]),
-    ],
-)
-def test_baselines_suit_sessions_with_their_modality_and_alignment(units, channels, aligned, suiting):
-    entry = Entry(
-        session="s", subject="A", dataset="", task="", region="", bin_width_ms=10, n_segments=1, n_bins=9,
-        n_units=units, n_channels=channels, behavior=("x",), behavior_units=("m",), splits={}, aligned=aligned,
-        protocol="corrected", normalisation={}, config={}, fingerprint="", content="", sources={}, parts=(),
-    )  # fmt: skip
-    assert [name for name, baseline in BASELINES.items() if baseline.suits(entry)] == suiting
 
 
 def _trials(path):
@@ -145,9 +128,9 @@ def _split(segments, seed):
 @pytest.mark.parametrize(
     ("baseline", "seeds", "published"),
     [
-        ("Ridge on spikes", 5, (0.554, 0.526, 0.381, 0.265)),
-        ("Ridge on LFP", 1, (0.157, 0.300, 0.092, 0.348)),
-        ("Clock", 5, (0.148, 0.083, 0.095, 0.200)),
+        ("ridge_on_spikes", 5, (0.554, 0.526, 0.381, 0.265)),
+        ("ridge_on_lfp", 1, (0.157, 0.300, 0.092, 0.348)),
+        ("clock", 5, (0.148, 0.083, 0.095, 0.200)),
     ],
 )
 def test_baselines_on_mouse_velocity_come_near_the_published_means(baseline, seeds, published, recordings):

@@ -6,7 +6,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from raydistill.errors import DataError
-from raydistill.evaluation.decoders.scoring import PooledR2, decode, evaluate, r2
+from raydistill.evaluation.decoders.scoring import PooledR2, decode, evaluate
 
 COLUMNS = ("vx", "vy")
 
@@ -91,9 +91,3 @@ def test_pooled_r2_in_any_pieces_equals_scikit_learn(seed, cuts, offset):
     for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), 60], strict=True):
         score.add(target[a:b], prediction[a:b])
     np.testing.assert_allclose(score.per_axis(), r2_score(target, prediction, multioutput="raw_values"), atol=1e-9)
-
-
-def test_r2_leaves_out_rows_whose_target_was_lost():
-    target = np.array([[1.0], [2.0], [np.nan], [4.0]])
-    prediction = np.array([[1.1], [1.9], [50.0], [4.2]])
-    assert r2(target, prediction) == pytest.approx([r2_score([1, 2, 4], [1.1, 1.9, 4.2])])

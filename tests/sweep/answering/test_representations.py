@@ -1,4 +1,4 @@
-"""The sequences that methods have in common, and the session that stands for all."""
+"""The segments that methods have in common, and the typical session."""
 
 from dataclasses import replace
 
@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
+from raydistill.evaluation.scored_segments import ScoredSegments, write_segments
 from raydistill.evaluation.scores import Score
-from raydistill.evaluation.sequences import Sequences, write_sequences
 from raydistill.papers.targets import Panel
-from raydistill.sweep.answering.representations import decoded_behavior, represented, typical_session
+from raydistill.sweep.answering.representations import decoded_behavior, shared_segments, typical_session
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
 def keep(runs, job, numbers, offset=0.0):
     vectors = np.array([[n + offset, 1.0] for n in numbers], np.float32)
     nothing = np.zeros((1, 1), np.float32)
-    found = Sequences(
+    segments = ScoredSegments(
         bin_width_ms=20.0, numbers=np.array(numbers), vectors=vectors, bins=np.ones(1), true=nothing, decoded=nothing
     )
     folder = RunsFolder(runs).job_folder(job)
     folder.mkdir(parents=True)
-    write_sequences(found, folder)
+    write_segments(segments, folder)
 
 
 def score(method, session, seed=0, r2=0.5):
@@ -30,7 +30,7 @@ def score(method, session, seed=0, r2=0.5):
 
 @pytest.fixture
 def scores(tmp_path):
-    """Two methods on two sessions; the student has another seed besides, and has seen one sequence more."""
+    """Two methods on two sessions; the student has a second seed, and one more segment."""
     made = [score("teacher", "A1"), score("teacher", "B1"), score("student", "A1", 0), score("student", "A1", 1)]
     made.append(score("student", "B1"))
     for s in made:
@@ -38,16 +38,16 @@ def scores(tmp_path):
     return made
 
 
-def test_methods_are_represented_by_the_sequences_that_both_have_row_by_row(scores, tmp_path):
-    both = represented(("teacher", "student"), scores, RunsFolder(tmp_path))
+def test_shared_segments_are_those_of_both_methods_in_one_order(scores, tmp_path):
+    both = shared_segments(("teacher", "student"), scores, RunsFolder(tmp_path))
     assert both.sessions.tolist() == ["A1", "A1", "B1", "B1"] and both.subjects.tolist() == ["A", "A", "B", "B"]
-    np.testing.assert_array_equal(both.vectors["teacher"], both.vectors["student"])  # of the lowest seed, in one order
+    np.testing.assert_array_equal(both.vectors["teacher"], both.vectors["student"])  # both of the lowest seed
     assert both.vectors["student"][:, 0].tolist() == [2, 5, 2, 5]
 
 
-def test_methods_without_a_sequence_in_common_are_refused(scores, tmp_path):
-    with pytest.raises(DataError, match="teacher and student have no scored sequence in common"):
-        represented(("teacher", "student"), scores, RunsFolder(tmp_path), Panel(sessions=frozenset({"C1"})))
+def test_shared_segments_without_any_in_common_raise_an_error(scores, tmp_path):
+    with pytest.raises(DataError, match="teacher and student have no scored segment in common"):
+        shared_segments(("teacher", "student"), scores, RunsFolder(tmp_path), Panel(sessions=frozenset({"C1"})))
 
 
 def test_typical_session_is_the_median_of_the_first_method_where_most_methods_are_scored():

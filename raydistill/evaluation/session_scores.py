@@ -1,0 +1,157 @@
+"""How well behavior of one stored session is decoded: by a model's own head, by least squares, or by a baseline.
+
+Axes: T bins of a segment, n bins, D width of the model, K behavior columns.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raydistill.evaluation.baselines import Baseline
+from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
+from raydistill.evaluation.scored_segments import ScoredSegments, SegmentRecorder
+from raydistill.feed.tokens import Inputs
+from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.inputs import inputs_of
+from raydistill.models.latents import encode
+from raydistill.store.catalogue import Entry
+from raydistill.store.session import Segment
+from raydistill.store.store import Store
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SessionScore:
+    """How well a model decodes one session."""
+
+    decoding: Decoding
+    """By the model's own head if it has one, otherwise by least squares from its latents."""
+    r2_least_squares: float | None
+    """R² by least squares, for comparison, of a model that has its own head."""
+    segments: ScoredSegments
+    predict: Callable[[Tensor], np.ndarray]
+    """From latents (n, D) to behavior (n, K), z-scored, as in `decoding`."""
+
+    def metrics(self) -> dict:
+        """What a job stores of it as JSON."""
+        least_squares = {} if self.r2_least_squares is None else {"r2_least_squares": self.r2_least_squares}
+        return metrics_of(self.decoding) | least_squares
+
+
+def metrics_of(decoding: Decoding) -> dict:
+    """What a job stores of a decoding as JSON."""
+    names = ("r2", "r2_per_axis", "valid_r2", "n_train", "n_test", "settings")
+    return {name: getattr(decoding, name) for name in names}
+
+
+def score_model(
+    model: CrossModalModel, store: Store, entry: Entry, columns: Sequence[str], spikes_as: str = "recorded"
+) -> SessionScore:
+    """How well behavior is decoded from the latents of a model, under the protocol of the session.
+
+    The latents of the training segments are decoded by least squares. A model that was trained with a behavior head
+    is scored by this head, and by least squares beside it.
+
+    Args:
+        columns: behavior columns for least squares; a head decodes the columns that it was trained on.
+        spikes_as: what a multimodal model reads as spikes: recorded, mean or silence.
+    Raises:
+        DataError: as `decode`.
+    """
+    inputs, recorder = inputs_of(model.spec, [entry], spikes_as), SegmentRecorder(entry.bin_width_ms)
+    session = _ModelOnSession(model=model, inputs=inputs, store=store, entry=entry)
+    if not model.spec.behavior:
+        decoding = _least_squares(session, columns, recorder)
+        assert decoding.decoder is not None
+        linear = decoding.decoder.predict
+        return SessionScore(
+            decoding=decoding,
+            r2_least_squares=None,
+            segments=recorder.segments(linear),
+            predict=lambda latents: linear(latents.numpy()),
+        )
+    least_squares = _least_squares(session, columns)
+    return SessionScore(
+        decoding=_own_head(session, recorder),
+        r2_least_squares=least_squares.r2,
+        segments=recorder.segments(lambda outputs: outputs),
+        predict=session.own_head,
+    )
+
+
+def score_baseline(baseline: Baseline, store: Store, entry: Entry, columns: Sequence[str]) -> Decoding:
+    """How well a baseline decodes these behavior columns, under the protocol of the session.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    train, valid, test = (
+        [dataclasses.replace(s, behavior=behavior_of(s, entry, columns)) for s in _segments(store, entry, folds)]
+        for folds in (("train",), ("valid",), scored_folds(entry))
+    )
+    return baseline.score(train, valid, test, entry.bin_width_ms, columns)
+
+
+def behavior_of(segment: Segment, entry: Entry, columns: Sequence[str]) -> np.ndarray:
+    """(T, K) the columns of a segment's behavior, in this order."""
+    assert segment.behavior is not None
+    return segment.behavior[:, [entry.behavior.index(c) for c in columns]]
+
+
+def scored_folds(entry: Entry) -> tuple[str, ...]:
+    """The folds that R² is computed over, together: the published protocols include the early-stopping fold.
+
+    See docs/methods.md, Splits and protocols.
+    """
+    return ("test",) if entry.protocol == "corrected" else ("valid", "test")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _ModelOnSession:
+    model: CrossModalModel
+    inputs: Inputs
+    store: Store
+    entry: Entry
+
+    def pairs(
+        self,
+        columns: Sequence[str],
+        folds: tuple[str, ...],
+        features: Callable[[Tensor], np.ndarray],
+        recorder: SegmentRecorder | None = None,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(features (T, .) of the latents, behavior (T, K)) of every segment of the folds."""
+        segments = _segments(self.store, self.entry, folds)
+        for segment, latents in zip(segments, encode(self.model, segments, self.inputs), strict=True):
+            values, behavior = features(latents), behavior_of(segment, self.entry, columns)
+            if recorder:
+                recorder.add(segment.number, latents.numpy(), values, behavior)
+            yield values, behavior
+
+    @torch.no_grad()
+    def own_head(self, latents: Tensor) -> np.ndarray:
+        """Behavior (n, K) that the model's own head predicts from latents (n, D)."""
+        return self.model.behavior(latents).numpy()
+
+
+def _least_squares(
+    session: _ModelOnSession, columns: Sequence[str], recorder: SegmentRecorder | None = None
+) -> Decoding:
+    """Ordinary least squares from latents to behavior, fitted on the training segments."""
+    train, valid = (session.pairs(columns, (fold,), Tensor.numpy) for fold in ("train", "valid"))
+    return decode(train, valid, session.pairs(columns, scored_folds(session.entry), Tensor.numpy, recorder), columns)
+
+
+def _own_head(session: _ModelOnSession, recorder: SegmentRecorder) -> Decoding:
+    """Behavior as the model's own head predicts it."""
+    columns = session.model.spec.behavior
+    valid = session.pairs(columns, ("valid",), session.own_head)
+    test = session.pairs(columns, scored_folds(session.entry), session.own_head, recorder)
+    return evaluate(lambda outputs: outputs, valid, test, columns, n_train=0)
+
+
+def _segments(store: Store, entry: Entry, folds: tuple[str, ...]) -> list[Segment]:
+    return [s for fold in folds for s in store.read(entry, fold)]

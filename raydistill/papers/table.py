@@ -1,0 +1,10 @@
+"""All papers that the package knows."""
+
+from raydistill.papers.crossmodal import CROSSMODAL
+from raydistill.papers.paper import Paper
+
+PAPERS: dict[str, Paper] = {paper.name: paper for paper in (CROSSMODAL,)}
+"""Name, as sweep files write it -> paper."""
+
+PAPER_OF_GROUP: dict[str, Paper] = {group: paper for paper in PAPERS.values() for group in paper.groups}
+"""Named group of sessions -> the paper that defines it."""

@@ -31,7 +31,7 @@ Address = Annotated[
 ]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"],
-    Parameter(help="auto: use CUDA if the cluster has a GPU when the sweep starts."),
+    Parameter(help="auto: use CUDA if the cluster has a GPU when the jobs start."),
 ]
 SweepOverrides = Annotated[
     tuple[str, ...],
@@ -39,6 +39,7 @@ SweepOverrides = Annotated[
         name="--set",
         help="Override a value of the sweep file, such as --set training.epochs=5; may be repeated.",
         negative="",
+        show_default=False,
     ),
 ]
 Overrides = Annotated[
@@ -46,9 +47,11 @@ Overrides = Annotated[
 ]
 Only = Annotated[
     tuple[str, ...],
-    Parameter(help="Run only this method, and the jobs that it starts from; may be repeated.", negative=""),
+    Parameter(
+        help="Only this method, and the jobs that it starts from; may be repeated.", negative="", show_default=False
+    ),
 ]
-Sessions = Annotated[str, Parameter(help="Run only sessions whose names match this pattern, such as MonkeyI_*.")]
+Sessions = Annotated[str, Parameter(help="Only sessions whose names match this pattern, such as MonkeyI_*.")]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print JSON.", negative="")]
 
 RUNS = Path("runs")
@@ -197,6 +200,7 @@ def search(
             name="--set",
             help="Override a value of the search file, such as --set trials=50; may be repeated.",
             negative="",
+            show_default=False,
         ),
     ] = (),
     json_: AsJson = False,

@@ -1,4 +1,4 @@
-"""What a specification asks for: models of exactly the planned size, and bands that one model can share."""
+"""Models of exactly the planned size, and sessions whose bands do not fit into one model."""
 
 import dataclasses
 

@@ -260,7 +260,7 @@ def test_finish_again_replaces_table_documents_and_figures(runs, sweep, tmp_path
 
 def test_database_that_is_another_file_is_named(tmp_path):
     (tmp_path / "mlflow.db").write_text("not a database " * 100)
-    with pytest.raises(RaydistillError, match=r"mlflow\.db.*not a database.*move it aside"):
+    with pytest.raises(RaydistillError, match=r"mlflow\.db.*not a database.*move the file aside"):
         Tracker(tmp_path, "sweep")
 
 

@@ -8,8 +8,10 @@ from raydistill.config.load import Where, build
 from raydistill.errors import ConfigError
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.expand import expand
-from raydistill.sweep.planning.plan import plan
+from raydistill.sweep.planning.job_folder import mark_complete
+from raydistill.sweep.planning.plan import merged, plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import Selection, narrow
 
@@ -208,6 +210,32 @@ def test_key_of_a_multimodal_model_follows_both_patches_and_their_layout():
     keys = {jobs_of(**FAMILY, model=m)["mm/a_2/seed0"].key for m in ({"lfp_patch": 8}, {"multimodal": "flat"})}
     assert len(keys | {before}) == 3
     assert jobs_of(**FAMILY, model={"multimodal": "flat"})["ms/seed0"].key == jobs_of(**FAMILY)["ms/seed0"].key
+
+
+def test_refreshed_plan_has_the_same_jobs_with_their_present_states_and_estimates(tmp_path):
+    runs = RunsFolder(tmp_path)
+    before = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, runs)
+    ms, teacher = (next(p for p in before.planned if p.job.name == name) for name in ("ms/seed0", "teacher/a_2/seed0"))
+    mark_complete(runs.open_job(ms.job, {}))
+    runs.open_job(teacher.job, {})
+    runs.write_failure(teacher.job, "boom")
+    update_rates(runs, teacher.job, work_done=1.0, seconds=2.0)
+    after = before.refreshed(runs)
+    assert after.jobs == before.jobs and after.panels == before.panels
+    state = {p.job.name: (p.state, p.reason) for p in after.planned}
+    assert state["ms/seed0"] == ("done", "") and state["teacher/a_2/seed0"] == ("failed", "boom")
+    assert len(after.todo) == len(before.todo) - 1
+    estimate = next(p.estimated_s for p in after.planned if p.job.name == "teacher/a_2/seed0")
+    assert estimate == pytest.approx(2.0 * teacher.work)
+
+
+def test_merged_plan_has_a_job_that_two_sweeps_share_once(tmp_path):
+    runs = RunsFolder(tmp_path)
+    first = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, runs)
+    second = plan(build(SweepConfig, SWEEP | {"name": "t", "seeds": [0, 1, 2]}, Where("sweep.yaml")), ENTRIES, runs)
+    both = merged([first, second])
+    assert {job.key for job in both.jobs} == {job.key for job in second.jobs} and len(both.jobs) == len(second.jobs)
+    assert merged([first]) == first
 
 
 def names(planned):

@@ -47,7 +47,7 @@ Address = Annotated[
 ]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"],
-    Parameter(help="auto: use CUDA if the cluster has a GPU when the sweep starts."),
+    Parameter(help="auto: use CUDA if the cluster has a GPU when the jobs start."),
 ]
 StoreUri = Annotated[str, Parameter(name="--store", help="Session store: a folder, or a URI (file://, s3://, gs://).")]
 Overrides = Annotated[tuple[str, ...], _set("training.epochs=5")]
@@ -56,9 +56,11 @@ SynthOverrides = Annotated[tuple[str, ...], _set("duration_s=60")]
 IngestOverrides = Annotated[tuple[str, ...], _set("ingest.bin_width_ms=20")]
 Only = Annotated[
     tuple[str, ...],
-    Parameter(help="Run only this method, and the jobs that it starts from; may be repeated.", negative=""),
+    Parameter(
+        help="Only this method, and the jobs that it starts from; may be repeated.", negative="", show_default=False
+    ),
 ]
-Sessions = Annotated[str, Parameter(help="Run only sessions whose names match this pattern, such as MonkeyI_*.")]
+Sessions = Annotated[str, Parameter(help="Only sessions whose names match this pattern, such as MonkeyI_*.")]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
 
 SessionName = Annotated[str, Parameter(help="Name of the session; `raydistill sessions` lists them.")]

@@ -1,4 +1,4 @@
-"""The command line as a user runs it: in processes of its own, with files on disk."""
+"""The command line as a user runs it: in its own process, with files on disk."""
 
 import json
 import os
@@ -46,7 +46,7 @@ align: [Distilled LFP ~ MS-Spike]
 
 
 def raydistill(*arguments, cwd, check=None) -> subprocess.CompletedProcess:
-    """Run a command to its end; `check` is the exit code it must have."""
+    """Run a command to its end; `check` is the expected exit code."""
     done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=500)
     if check is not None:
         assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -54,21 +54,22 @@ def raydistill(*arguments, cwd, check=None) -> subprocess.CompletedProcess:
 
 
 def start(*arguments, cwd) -> subprocess.Popen:
-    """Start a command in a session of its own, its messages in log.txt."""
-    log = open(Path(cwd) / "log.txt", "a")  # noqa: SIM115 - the process keeps it
+    """Start a command in its own session; its output goes to log.txt."""
+    log = open(Path(cwd) / "log.txt", "a")  # noqa: SIM115 - the process keeps it open
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)], cwd=cwd, stdout=log, stderr=log, start_new_session=True, env=os.environ
     )
 
 
 def wait_until(condition, process, seconds=240):
-    """Wait for `condition()` while the process runs; fails if it ends first."""
+    """Wait until `condition()` is true while the process runs; fails if the process ends first."""
     end = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, "the command ended before the moment to disturb it"
-        assert time.monotonic() < end, "the moment to disturb it never came"
+        assert process.poll() is None, "the command ended before the condition was true"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.02)
 
 
 def read_json(*arguments, cwd):
+    """The output of a command with --json."""
     return json.loads(raydistill(*arguments, "--json", cwd=cwd).stdout)

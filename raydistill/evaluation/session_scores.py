@@ -48,7 +48,7 @@ def metrics_of(decoding: Decoding) -> dict:
 
 
 def score_model(
-    model: CrossModalModel, store: Store, entry: Entry, columns: Sequence[str], spikes_as: str = "recorded"
+    model: CrossModalModel, store: Store, entry: Entry, columns: Sequence[str], spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
 ) -> SessionScore:
     """How well behavior is decoded from the latents of a model, under the protocol of the session.
 

@@ -1,4 +1,4 @@
-"""Wrong input: one line that names the culprit and the way out, exit code 2, nothing left behind."""
+"""Invalid input: one line that names the cause and the way out, exit code 2, and no files left."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ sessions:
 
 
 def refused(done):
-    """The one line of a refusal."""
+    """The single line of an error message."""
     assert done.returncode == 2, done.stderr
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("raydistill: "), done.stderr
@@ -20,7 +20,7 @@ def refused(done):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["sweep", "none.yaml"], "none.yaml: no such file"),
         (["swep"], 'Did you mean "sweep"?'),
@@ -35,15 +35,15 @@ def refused(done):
     ],
     ids=lambda a: " ".join(a)[:40] if isinstance(a, list) else "",
 )
-def test_wrong_input_is_refused_in_one_line(tmp_path, arguments, said):
+def test_invalid_input_is_refused_in_one_line(tmp_path, arguments, message):
     (tmp_path / "sweep.yaml").write_text(SWEEP)
     (tmp_path / "typo.yaml").write_text(SWEEP.replace("\ntraining: {epochs", "\ntraining: {epocs"))
     before = sorted(tmp_path.iterdir())
-    assert said in refused(raydistill(*arguments, cwd=tmp_path))
+    assert message in refused(raydistill(*arguments, cwd=tmp_path))
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_ingest_with_bad_recordings_brings_the_good_ones_and_exits_with_1(tmp_path):
+def test_ingest_with_invalid_recordings_stores_the_valid_ones_and_exits_with_1(tmp_path):
     random = np.random.default_rng(0)
     good = random.poisson(0.5, (1000, 4))
     np.savez(tmp_path / "good.npz", spikes=good)
@@ -53,11 +53,11 @@ def test_ingest_with_bad_recordings_brings_the_good_ones_and_exits_with_1(tmp_pa
     names = ("good", "empty_unit", "short", "torn", "missing")
     (tmp_path / "manifest.yaml").write_text(MANIFEST + "".join(f"  - {{file: {name}.npz}}\n" for name in names))
     done = raydistill("ingest", "manifest.yaml", "--store", "store", cwd=tmp_path, check=1)
-    said = {line.split()[1].rstrip(":"): line for line in done.stderr.splitlines() if line.startswith("failed")}
-    assert set(said) == set(names) - {"good"}
-    assert "unit 1 has no spike" in said["empty_unit"] and "min_rate_hz" in said["empty_unit"]
-    assert "too few for train, valid and test" in said["short"]
-    assert "torn.npz" in said["torn"] and "no such file" in said["missing"]
+    messages = {line.split()[1].rstrip(":"): line for line in done.stderr.splitlines() if line.startswith("failed")}
+    assert set(messages) == set(names) - {"good"}
+    assert "unit 1 has no spike" in messages["empty_unit"] and "min_rate_hz" in messages["empty_unit"]
+    assert "too few for train, valid and test" in messages["short"]
+    assert "torn.npz" in messages["torn"] and "no such file" in messages["missing"]
     assert "Traceback" not in done.stderr
     sessions = [p.name for p in (tmp_path / "store" / "segments").iterdir()]
     assert sessions == ["session=good"]

@@ -1,7 +1,7 @@
-"""What a user sees of a finished sweep in a real browser: MLflow's pages and the sweep's own.
+"""A finished sweep in a real browser: MLflow's pages and the report.
 
-Chromium and its driver come with the system (Debian: chromium, chromium-driver); without them the tests are skipped.
-Screenshots of every page are left in build/screenshots.
+The tests need chromium and chromedriver (Debian: chromium, chromium-driver) and are skipped without them. They save
+screenshots of every page in build/screenshots.
 """
 
 import shutil
@@ -15,7 +15,7 @@ from tests.paths import SCREENSHOTS
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
-QUIET = (  # a new browser otherwise asks the world for updates
+QUIET = (  # otherwise a new browser looks for updates
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--window-size=1500,1000",
 )  # fmt: skip
@@ -38,7 +38,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ui(finished_sweep):
-    """Address of MLflow over the runs of the finished sweep."""
+    """Address of the MLflow UI with the runs of the finished sweep."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -66,11 +66,11 @@ def tracked(finished_sweep):
     return experiment, parent, {run.info.run_name: run.info.run_id for run in runs}
 
 
-def wait_for(browser, what, found):
-    """What `found` gives of the page once it gives something."""
+def wait_for(browser, what, query):
+    """The value of `query()` once it is true."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
-        if value := found():
+        if value := query():
             return value
         time.sleep(0.2)
     picture(browser, f"without_{what.replace(' ', '_')}")
@@ -92,22 +92,22 @@ def test_experiment_shows_the_sweep_and_its_jobs_below_it(browser, ui, tracked):
     wait_for(browser, "sweep", lambda: "12 matching runs" in text_of(browser))
     script = "return [...document.querySelectorAll('a')].filter(a => a.innerText.trim() == arguments[0]).length"
     wait_for(browser, "sweep in the table", lambda: browser.execute_script(script, "small"))
-    assert not browser.execute_script(script, "distilled/S1_02/seed0"), "jobs stand below the sweep, not beside it"
+    assert not browser.execute_script(script, "distilled/S1_02/seed0"), "jobs are shown below their sweep"
     browser.execute_script("document.querySelector('[role=gridcell] button').click()")
     wait_for(browser, "job", lambda: browser.execute_script(script, "distilled/S1_02/seed0"))
     assert all(browser.execute_script(script, name) for name in ("teacher/S1_02/seed0", "ss_lfp/S1_02/seed0"))
     picture(browser, "experiment")
 
 
-def test_two_methods_stand_side_by_side(browser, ui, tracked):
+def test_two_methods_are_compared_side_by_side(browser, ui, tracked):
     experiment, _, names = tracked
     pair = [names["ss_lfp/S1_02/seed0"], names["distilled/S1_02/seed0"]]
-    listed = ",".join(f'"{run}"' for run in pair)
-    browser.get(f'{ui}/compare-runs?runs=[{listed}]&experiments=["{experiment}"]')
+    run_ids = ",".join(f'"{run}"' for run in pair)
+    browser.get(f'{ui}/compare-runs?runs=[{run_ids}]&experiments=["{experiment}"]')
     wait_for(browser, "comparison", lambda: "Comparing 2 Runs from 1 Experiment" in text_of(browser))
     wait_for(browser, "score", lambda: "r2_velocity_x" in text_of(browser))
-    shown = text_of(browser)
-    assert all(said in shown for said in ("ss_lfp/S1_02/seed0", "distilled/S1_02/seed0", "model.width"))
+    text = text_of(browser)
+    assert all(part in text for part in ("ss_lfp/S1_02/seed0", "distilled/S1_02/seed0", "model.width"))
     picture(browser, "comparison")
 
 
@@ -121,7 +121,7 @@ def test_figure_of_the_sweep_opens(browser, ui, tracked):
 
 @pytest.fixture(scope="module")
 def page(finished_sweep, tmp_path_factory):
-    """The page of the finished sweep."""
+    """The report of the finished sweep."""
     path = tmp_path_factory.mktemp("page") / "report.html"
     raydistill("report", "sweep.yaml", "--out", path, cwd=finished_sweep, check=0)
     return path
@@ -129,7 +129,7 @@ def page(finished_sweep, tmp_path_factory):
 
 @pytest.mark.parametrize("look", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
-def test_page_of_the_sweep_fits_the_window_and_asks_for_nothing(browser, page, look, width):
+def test_report_fits_the_window_and_loads_nothing_else(browser, page, look, width):
     media = [{"name": "prefers-color-scheme", "value": look}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}

@@ -1,4 +1,4 @@
-"""A cut of the paper's first sweep: a session of each kind and two methods, from raw files to its two figures."""
+"""A part of the paper's first sweep: a session of each kind and two methods, from raw files to its two figures."""
 
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
@@ -8,13 +8,13 @@ from tests.commands import raydistill, read_json
 from tests.paths import SWEEPS
 
 UNSUPERVISED = SWEEPS / "unsupervised.yaml"
-HELD_OUT = {"MonkeyC_e1_1", "MonkeyM_20140217"}  # of potentials and of power
+HELD_OUT = {"MonkeyC_e1_1", "MonkeyM_20140217"}  # with LFP voltages and with LFP power
 OTHERS = {"MonkeyI_20160624_03", "MonkeyH_20171101"}
-SPIKES_ALONE = {"Perich_M_CO_3"}
+SPIKES_ONLY = {"Perich_M_CO_3"}
 
 
-def test_cut_of_the_unsupervised_sweep_answers_both_figures(tmp_path):
-    picked = [s for s in planned_sessions() if s.session in HELD_OUT | OTHERS | SPIKES_ALONE]
+def test_part_of_the_unsupervised_sweep_answers_both_figures(tmp_path):
+    picked = [s for s in planned_sessions() if s.session in HELD_OUT | OTHERS | SPIKES_ONLY]
     assert list(write_corpus(tmp_path / "corpus", corpus_config("tiny"), picked))
     store = Store(str(tmp_path / "runs" / "store"))
     assert {ingest_one(r, store.uri, None).state for r in plan_sources(tmp_path / "corpus")} == {"made"}
@@ -31,4 +31,4 @@ def test_cut_of_the_unsupervised_sweep_answers_both_figures(tmp_path):
     assert answered == {("F3", 2), ("F11", 2)}
     assert {(row["figure"], row["paper_r2"]) for row in results["paper"] if row["method"] == "SS-LFP"} >= {("F3", 0.24)}
     rest = read_json("plan", UNSUPERVISED, *small, cwd=tmp_path)["counts"]
-    assert rest["done"] == 12 and rest["missing"] > 0, "what was not asked for is left for later"
+    assert rest["done"] == 12 and rest["missing"] > 0, "jobs that were not selected are left for later"

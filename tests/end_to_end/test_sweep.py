@@ -1,4 +1,4 @@
-"""A sweep from nothing to its table, and everything that can be asked of it afterwards."""
+"""A sweep from its file to its results, and the commands that read them."""
 
 from pathlib import Path
 
@@ -15,23 +15,23 @@ def test_finished_sweep_holds_every_score_and_test(finished_sweep):
     assert {b["method"] for b in results["baselines"]} == {"Ridge on spikes", "Ridge on LFP"}
     (test,) = results["tests"]
     assert (test["better"], test["worse"], test["n"]) == ("Distilled LFP", "SS-LFP", 2)
-    # Ten epochs on a minute of recording are enough for spikes to tell something of the movement.
+    # One minute of recording is enough to decode some of the movement from spikes.
     assert all(b["r2"] > 0.2 for b in results["baselines"] if b["method"] == "Ridge on spikes")
 
 
-def test_finished_sweep_again_does_nothing(finished_sweep):
+def test_finished_sweep_run_again_does_nothing(finished_sweep):
     before = {p: p.stat().st_mtime_ns for p in (finished_sweep / "runs" / "jobs").rglob("*")}
     again = raydistill("sweep", "sweep.yaml", cwd=finished_sweep, check=0)
     assert {p: p.stat().st_mtime_ns for p in (finished_sweep / "runs" / "jobs").rglob("*")} == before
     assert "training on" not in again.stderr and "Distilled" in again.stdout
 
 
-def test_finished_sweep_plan_has_the_promised_shape(finished_sweep):
+def test_finished_sweep_plan_has_the_documented_shape(finished_sweep):
     plan = read_json("plan", "sweep.yaml", cwd=finished_sweep)
     assert plan["counts"] == {"done": 11, "missing": 0, "stale": 0, "failed": 0}
-    wanted = {"key", "name", "kind", "method", "session", "seed", "state", "reason", "depends_on", "estimated_s"}
+    fields = {"key", "name", "kind", "method", "session", "seed", "state", "reason", "depends_on", "estimated_s"}
     for job in plan["jobs"]:
-        assert set(job) == (wanted if job["kind"] == "baseline" else wanted | {"parameters"})
+        assert set(job) == (fields if job["kind"] == "baseline" else fields | {"parameters"})
     by_name = {job["name"]: job for job in plan["jobs"]}
     assert by_name["distilled/S1_02/seed0"]["depends_on"] == [by_name["teacher/S1_02/seed0"]["key"]]
 
@@ -44,11 +44,11 @@ def test_sweeps_planned_together_count_what_they_share_once(finished_sweep, tmp_
     )
     plan = read_json("plan", "sweep.yaml", more, cwd=finished_sweep)
     assert plan["counts"] == {"done": 11, "missing": 2, "stale": 0, "failed": 0}
-    told = raydistill("plan", "sweep.yaml", more, cwd=finished_sweep, check=0).stdout.splitlines()
-    assert len(told) == 1 + 13 + 1 and told[-1].startswith("13 jobs: 11 done, 2 missing; about ")
+    lines = raydistill("plan", "sweep.yaml", more, cwd=finished_sweep, check=0).stdout.splitlines()
+    assert len(lines) == 1 + 13 + 1 and lines[-1].startswith("13 jobs: 11 done, 2 missing; about ")
 
 
-def test_changed_value_makes_its_jobs_stale_and_says_why(finished_sweep):
+def test_changed_value_makes_its_jobs_stale_with_a_reason(finished_sweep):
     plan = read_json("plan", "sweep.yaml", "--set", "jobs.ss_lfp.training.epochs=11", cwd=finished_sweep)
     stale = {job["name"]: job["reason"] for job in plan["jobs"] if job["state"] == "stale"}
     assert stale == {f"ss_lfp/{s}/seed0": "training.epochs 10 -> 11" for s in ("S1_02", "S2_02")}
@@ -72,8 +72,8 @@ def test_tracked_sweep_has_parent_table_and_children(finished_sweep):
     (teacher,) = [r for r in children if r.info.run_name == "teacher/S1_02/seed0"]
     tags = {"stage": "finetune", "method": "MS-Spike", "session": "S1_02", "subject": "S1", "seed": "0"}
     assert tags | {"protocol": "corrected"} == {name: teacher.data.tags.get(name) for name in (*tags, "protocol")}
-    found = client.search_runs([experiment.experiment_id], "tags.stage = 'distill' and tags.session = 'S1_02'")
-    assert [run.info.run_name for run in found] == ["distilled/S1_02/seed0"]
+    distilled = client.search_runs([experiment.experiment_id], "tags.stage = 'distill' and tags.session = 'S1_02'")
+    assert [run.info.run_name for run in distilled] == ["distilled/S1_02/seed0"]
     (data,) = teacher.inputs.dataset_inputs
     assert data.dataset.name == "S1_02" and len(data.dataset.digest) == 36
     assert "r2" in teacher.data.metrics and teacher.data.params["training.epochs"] == "10"
@@ -88,7 +88,7 @@ def test_sessions_and_inspect_show_the_store(finished_sweep):
     (store,) = (finished_sweep / "runs" / "stores").iterdir()
     sessions = read_json("sessions", "--store", store, cwd=finished_sweep)
     assert [s["session"] for s in sessions] == ["S1_01", "S1_02", "S2_01", "S2_02"]
-    wanted = "session subject dataset bin_width_ms n_segments n_bins n_units n_channels behavior splits"
-    assert all(set(s) == set(wanted.split()) for s in sessions)
+    columns = "session subject dataset bin_width_ms n_segments n_bins n_units n_channels behavior splits"
+    assert all(set(s) == set(columns.split()) for s in sessions)
     raydistill("inspect", "S1_01", "--store", store, "--out", "picture.png", cwd=finished_sweep, check=0)
     assert (finished_sweep / "picture.png").read_bytes().startswith(b"\x89PNG")

@@ -1,9 +1,9 @@
-"""SIGKILL in the middle of a pretraining on two workers, again and again; the same command, and the same answer.
+"""SIGKILL during a pretraining on two workers, many times: the same command ends with the same result.
 
     python -m tests.faults.killing --kills 30
 
-kills a worker, the driver and the raylet in turn at seeded moments of starting, training and saving, gives the same
-command again wherever it ended, and compares what comes out with an undisturbed run, byte for byte.
+kills a worker, the driver and the raylet in turn at seeded moments during start, training and saving, repeats the same
+command whenever it ended, and compares the result with an undisturbed run, byte for byte.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PRETRAINING = "ms_spike/seed0"
 
 
 def sweep_text() -> str:
-    """The small sweep's pretraining, saved four times an epoch, and the models on one session that start from it."""
+    """The small sweep's pretraining, saved four times per epoch, and the jobs on one session that start from it."""
     text = SWEEP.replace("checkpoint_every: 1", "checkpoint_every: 0.25")
     return "".join(line for line in text.splitlines(True) if not line.startswith(OTHERS)).replace(METHODS, TEACHER)
 
@@ -37,7 +37,7 @@ TEACHER = "{MS-Spike: teacher}"
 
 @dataclass
 class Running:
-    """The sweep, given as a command as often as it takes."""
+    """The sweep command, repeated as often as necessary."""
 
     folder: Path
 
@@ -60,23 +60,23 @@ class Running:
         return (self.job(PRETRAINING) / "_SUCCESS").exists()
 
     def again(self) -> None:
-        """Wait for a command that lost its driver or raylet, and give the same one."""
+        """Wait for a command that lost its driver or raylet, and repeat it."""
         end_of(self.process)
         self.process = start("sweep", "sweep.yaml", cwd=self.folder)
         self.starts += 1
 
 
 def end_of(process, seconds: float = 120) -> int:
-    """The exit code of a command that is about to end."""
+    """The exit code of a command that is expected to end."""
     try:
         return process.wait(seconds)
     except Exception as err:
         os.killpg(process.pid, signal.SIGKILL)
-        raise AssertionError(f"the command did not end in {seconds:g} s after what it needs was killed") from err
+        raise AssertionError(f"the command did not end within {seconds:g} s of the kill") from err
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Processes below `pid` -> their titles."""
+    """Processes started by `pid`, directly or not -> their titles."""
     parents, titles = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -93,7 +93,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def kill(running: Running, victim: str, wait_s: float = 60) -> bool:
-    """Kill one of the command's processes; False where the pretraining was over before there was one."""
+    """Kill one of the command's processes; False if the pretraining was over before there was one."""
     if victim == "driver":
         os.kill(running.process.pid, signal.SIGKILL)
         return True
@@ -107,15 +107,15 @@ def kill(running: Running, victim: str, wait_s: float = 60) -> bool:
     return False
 
 
-def disturb(running: Running, victim: str, chance: random.Random) -> bool:
-    """Kill `victim` at a moment drawn from `chance`: while all is being started, or some epochs and a bit later."""
-    if chance.random() < 0.25:
-        time.sleep(chance.uniform(0, 15))
+def disturb(running: Running, victim: str, rng: random.Random) -> bool:
+    """Kill `victim` at a random moment: during the start, or after some epochs and part of another one."""
+    if rng.random() < 0.25:
+        time.sleep(rng.uniform(0, 15))
     else:
-        wanted, later = running.epochs + chance.randint(1, 3), chance.uniform(0, 0.5)
-        while running.epochs < wanted and not running.pretrained and running.process.poll() is None:
+        target, delay_s = running.epochs + rng.randint(1, 3), rng.uniform(0, 0.5)
+        while running.epochs < target and not running.pretrained and running.process.poll() is None:
             time.sleep(0.02)
-        time.sleep(later)
+        time.sleep(delay_s)
     before = running.epochs
     if running.pretrained or not kill(running, victim):
         return False
@@ -126,29 +126,29 @@ def disturb(running: Running, victim: str, chance: random.Random) -> bool:
 
 
 def outcome(sweep: Path, runs: Path) -> dict[str, bytes]:
-    """What must not differ: weights, history, and scores."""
-    asked = (sweep, "--runs", runs)
-    plan = read_json("plan", *asked, cwd=runs.parent)
+    """Everything that must be equal: weights, history and scores."""
+    arguments = (sweep, "--runs", runs)
+    plan = read_json("plan", *arguments, cwd=runs.parent)
     jobs = {job["name"]: runs / "jobs" / job["key"] for job in plan["jobs"] if job["kind"] != "baseline"}
-    found = {f"{name} {file}": (job / file).read_bytes() for name, job in jobs.items() for file in FILES}
-    results = read_json("results", *asked, cwd=runs.parent)
-    return found | {"scores": json.dumps(results["scores"]).encode()}
+    content = {f"{name} {file}": (job / file).read_bytes() for name, job in jobs.items() for file in FILES}
+    results = read_json("results", *arguments, cwd=runs.parent)
+    return content | {"scores": json.dumps(results["scores"]).encode()}
 
 
 FILES = ("model.safetensors", "history.jsonl")
 
 
 def disturbed(folder: Path, whole: Path, victims: tuple[str, ...], seed: int) -> int:
-    """Run the sweep in the folder with all these kills, as far as the pretraining lasts; how many there were.
+    """Run the sweep in the folder with these kills while the pretraining runs; returns the number of kills.
 
     Args:
-        whole: runs folder of an undisturbed one, whose recordings are taken over: it is the training that is disturbed.
+        whole: runs folder of an undisturbed run, whose recordings are copied, because only training is to be disturbed.
     """
     for part in ("recordings", "stores"):
         shutil.copytree(whole / part, folder / "runs" / part)
-    chance, running, kills = random.Random(seed), Running(folder), 0
+    rng, running, kills = random.Random(seed), Running(folder), 0
     for victim in victims:
-        kills += disturb(running, victim, chance)
+        kills += disturb(running, victim, rng)
     code = running.process.wait(300)
     assert code == 0, f"exit {code}; see {folder / 'log.txt'}"
     return kills
@@ -158,24 +158,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="raydistill-kills-") as root:
         sweep, whole = Path(root) / "sweep.yaml", Path(root) / "runs"
         sweep.write_text(sweep_text())
         raydistill("sweep", sweep, cwd=root, check=0)
         expected, killed, run = outcome(sweep, whole), 0, 0
-        while killed < given.kills:
+        while killed < arguments.kills:
             here = Path(root) / str(run)
             here.mkdir()
             shutil.copy(sweep, here)
-            n = min(6, given.kills - killed)
+            n = min(6, arguments.kills - killed)
             victims = tuple(VICTIMS[(killed + i) % 3] for i in range(n))
-            kills = disturbed(here, whole, victims, given.seed + run)
-            found = outcome(sweep, here / "runs")
-            different = [name for name in expected if expected[name] != found[name]]
+            kills = disturbed(here, whole, victims, arguments.seed + run)
+            actual = outcome(sweep, here / "runs")
+            different = [name for name in expected if expected[name] != actual[name]]
             assert not different, f"after {victims}: {different} differ"
             killed, run = killed + kills, run + 1
-            print(f"run {run}: {kills} kills, {killed} in all; weights, history and scores equal", flush=True)
+            print(f"run {run}: {kills} kills, {killed} in total; weights, history and scores equal", flush=True)
 
 
 if __name__ == "__main__":

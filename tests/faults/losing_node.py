@@ -1,9 +1,9 @@
-"""A node of the cluster is lost in the middle of a pretraining: it goes on with the workers that are left.
+"""A node of the cluster is lost during a pretraining: training continues with the remaining workers.
 
     python -m tests.faults.losing_node
 
-starts a cluster of two nodes on this machine, trains on one to three workers, kills the second node once some epochs
-are done, and compares what was learned with the same training on one worker.
+starts a cluster of two nodes on this machine, trains on one to three workers, removes the second node after some
+epochs, and compares the losses with those of the same training on one worker.
 """
 
 import dataclasses
@@ -25,8 +25,8 @@ from tests.training.test_distributed import distributed, make_store
 EPOCHS, LOST_AFTER = 40, 8
 
 
-def workers() -> int:
-    """Of Ray Train, on all nodes."""
+def count_workers() -> int:
+    """Number of Ray Train workers on all nodes."""
     processes = psutil.Process().children(recursive=True)
     return sum("RayTrainWorker" in "".join(p.cmdline()) for p in processes if p.is_running())
 
@@ -58,22 +58,24 @@ def main() -> None:
         lost: list[tuple[float, int, int]] = []
 
         def lose_the_node():
-            done = len(read_history(elastic.folder))
-            if done >= LOST_AFTER and not lost:
-                lost.append((time.time(), done, workers()))
+            epochs = len(read_history(elastic.folder))
+            if epochs >= LOST_AFTER and not lost:
+                lost.append((time.time(), epochs, count_workers()))
                 cluster.remove_node(node, allow_graceful=False)
 
-        reached = train(elastic, folder / "ray", lose_the_node)
+        result = train(elastic, folder / "ray", lose_the_node)
         ray.shutdown()
         cluster.shutdown()
         ((at, epoch, before),) = lost
         one, many = (read_history(t.folder) for t in (alone, elastic))
-        again = next(line["time"] for line in many[epoch:] if line["time"] > at)
-        apart = np.abs([[a[k] - b[k] for k in ("train_loss", "valid_loss")] for a, b in zip(one, many, strict=True)])
-        print(f"{before} workers until the node was lost at epoch {epoch}, {reached['workers']} afterwards")
-        print(f"the next epoch was done {again - at:.0f} s later; {len(many)} epochs in all")
-        print(f"losses at most {apart.max():.1e} from those of one worker")
-        assert (before, reached["workers"]) == (3, 2) and apart.max() < 1e-5
+        resumed_at = next(line["time"] for line in many[epoch:] if line["time"] > at)
+        differences = np.abs(
+            [[a[k] - b[k] for k in ("train_loss", "valid_loss")] for a, b in zip(one, many, strict=True)]
+        )
+        print(f"{before} workers until the node was lost at epoch {epoch}, {result['workers']} afterwards")
+        print(f"the next epoch was done {resumed_at - at:.0f} s later; {len(many)} epochs in total")
+        print(f"losses differ by at most {differences.max():.1e} from those with one worker")
+        assert (before, result["workers"]) == (3, 2) and differences.max() < 1e-5
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""A job that fails stops what depends on it and nothing else; one that is damaged or deleted is made again alone."""
+"""A failed job stops only the jobs that depend on it; a damaged job is rerun without any other."""
 
 import shutil
 
 from tests.commands import raydistill, read_json
 
 
-def test_failing_teacher_stops_its_students_and_nothing_else(finished_sweep, tmp_path):
+def test_failing_teacher_stops_only_its_students(finished_sweep, tmp_path):
     shutil.copytree(finished_sweep, tmp_path / "copy")
     folder = tmp_path / "copy"
     hopeless = ("--set", "jobs.teacher.training.learning_rate=1e12", "--set", "jobs.ss_lfp.training.epochs=2")
@@ -22,13 +22,13 @@ def test_failing_teacher_stops_its_students_and_nothing_else(finished_sweep, tmp
     log = folder / "runs" / "jobs" / key / "error.log"
     assert "TrainingError" in log.read_text()
     assert f"to run only this job: raydistill run {key[:12]} --runs " in done.stderr
-    alone = raydistill("run", key[:12], cwd=folder, check=2)
-    assert "lower `learning_rate`" in alone.stderr and "Traceback" not in alone.stderr
+    single = raydistill("run", key[:12], cwd=folder, check=2)
+    assert "lower `learning_rate`" in single.stderr and "Traceback" not in single.stderr
     assert len(results["failed"]) == 4 and {s["method"] for s in results["scores"]} == {"SS-LFP"}
     assert results["tests"][0]["n"] == 0
 
 
-def test_truncated_file_of_a_job_makes_that_job_alone_missing(finished_sweep, tmp_path):
+def test_truncated_file_of_a_job_makes_only_that_job_missing(finished_sweep, tmp_path):
     shutil.copytree(finished_sweep, tmp_path / "copy")
     jobs = {job["name"]: job for job in read_json("plan", "sweep.yaml", cwd=tmp_path / "copy")["jobs"]}
     weights = tmp_path / "copy" / "runs" / "jobs" / jobs["ss_lfp/S1_02/seed0"]["key"] / "model.safetensors"

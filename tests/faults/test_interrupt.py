@@ -1,4 +1,4 @@
-"""Ctrl-C in the fan-out: the sweep ends at once with 130, leaves no process behind and keeps what was done."""
+"""Ctrl-C in the fan-out: the sweep ends at once with 130, leaves no process and keeps the finished jobs."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from tests.faults.killing import descendants
 from tests.faults.killing_driver import done_jobs
 
 
-def test_interrupted_sweep_stops_its_workers_and_keeps_what_is_done(finished_sweep, tmp_path):
+def test_interrupted_sweep_stops_its_workers_and_keeps_its_finished_jobs(finished_sweep, tmp_path):
     for part in ("sweep.yaml", "runs"):
         copy = shutil.copytree if (finished_sweep / part).is_dir() else shutil.copy
         copy(finished_sweep / part, tmp_path / part)

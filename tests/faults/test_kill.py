@@ -1,4 +1,4 @@
-"""SIGKILL of the driver in the fan-out: the same command completes, and the answer is the same to the last digit."""
+"""SIGKILL of the driver in the fan-out: the same command completes with the same result to the last digit."""
 
 import shutil
 
@@ -11,11 +11,11 @@ def jobs_by_name(folder, runs):
     return {job["name"]: job for job in plan["jobs"]}
 
 
-def test_driver_killed_in_the_fan_out_ends_with_the_same_answer(finished_sweep, tmp_path):
+def test_driver_killed_in_the_fan_out_ends_with_the_same_result(finished_sweep, tmp_path):
     shutil.copy(finished_sweep / "sweep.yaml", tmp_path)
     jobs = jobs_by_name(finished_sweep, "runs")
     folder = lambda name: tmp_path / "runs" / "jobs" / jobs[name]["key"]  # noqa: E731
-    # Made once: it is the fan-out that is disturbed here.
+    # Copied, because only the fan-out is to be disturbed.
     for part in ("recordings", "stores", f"jobs/{jobs['ms_spike/seed0']['key']}"):
         shutil.copytree(finished_sweep / "runs" / part, tmp_path / "runs" / part)
 
@@ -25,10 +25,10 @@ def test_driver_killed_in_the_fan_out_ends_with_the_same_answer(finished_sweep, 
     between = jobs_by_name(tmp_path, "runs")
     done = {name for name, job in between.items() if job["state"] == "done"}
     assert {"ms_spike/seed0", "teacher/S1_02/seed0"} <= done < set(between)
-    made = {name: (folder(name) / "_SUCCESS").stat().st_mtime_ns for name in done}
+    marked_at = {name: (folder(name) / "_SUCCESS").stat().st_mtime_ns for name in done}
 
     raydistill("sweep", "sweep.yaml", cwd=tmp_path, check=0)
-    assert {name: (folder(name) / "_SUCCESS").stat().st_mtime_ns for name in done} == made
+    assert {name: (folder(name) / "_SUCCESS").stat().st_mtime_ns for name in done} == marked_at
     assert answer(tmp_path) == answer(finished_sweep)
     name = "distilled/S2_02/seed0"
     undisturbed = finished_sweep / "runs" / "jobs" / jobs[name]["key"]

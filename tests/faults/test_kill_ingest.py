@@ -1,4 +1,4 @@
-"""SIGKILL of an ingest: the same command goes on, and the store is that of an ingest nobody disturbed."""
+"""SIGKILL of an ingest: the same command continues, and the store equals that of an undisturbed ingest."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ def markers(store):
     return {p.parent.name: p.stat().st_mtime_ns for p in store.glob("segments/*/session.json")}
 
 
-def test_ingest_killed_midway_goes_on_and_ends_with_the_same_store(tmp_path):
+def test_ingest_killed_midway_continues_and_ends_with_the_same_store(tmp_path):
     recordings, store = tmp_path / "recordings", tmp_path / "store"
     size = ("--set", "subjects=2", "--set", "sessions_per_subject=3", "--set", "duration_s=60")
     raydistill("synth", recordings, *size, cwd=tmp_path, check=0)
@@ -31,8 +31,8 @@ def test_ingest_killed_midway_goes_on_and_ends_with_the_same_store(tmp_path):
 
     again = raydistill(*command, cwd=tmp_path, check=0)
     unchanged = int(again.stderr.split(" unchanged")[0].split()[-1])
-    assert len(before) <= unchanged < SESSIONS  # the recording that was being read may have been finished
-    assert {name: at for name, at in markers(store).items() if name in before} == before
+    assert len(before) <= unchanged < SESSIONS  # the recording that was being ingested may have been finished
+    assert {name: time for name, time in markers(store).items() if name in before} == before
     assert not list(store.rglob("*.tmp"))
 
     undisturbed = Store(str(tmp_path / "undisturbed"))

@@ -9,7 +9,8 @@ from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.sweep.config.sweep import load_sweep
 from raydistill.sweep.planning.plan import plan
-from raydistill.sweep.running.execute import Places, run_session_job
+from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.running.execute import JobContext, run_session_job
 
 SWEEP = """# Question: does the page show what ran?
 name: small
@@ -47,9 +48,9 @@ def write_sweep(folder: Path, *lines: str) -> Path:
 
 def run_baselines(path: Path, overrides: tuple[str, ...] = ()):
     """Run the baselines of a sweep; returns the sweep, its plan before the run and its runs folder."""
-    sweep, runs = load_sweep(path, overrides), path.parent / "runs"
+    sweep, runs = load_sweep(path, overrides), RunsFolder(path.parent / "runs")
     planned = plan(sweep, Store(sweep.store).entries(), runs)
     for job in planned.jobs:
         if job.kind == "baseline":
-            run_session_job(job, Places(str(runs), sweep.store))
+            run_session_job(job, JobContext(runs, sweep.store))
     return sweep, planned, runs

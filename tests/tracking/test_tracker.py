@@ -1,3 +1,5 @@
+"""MLflow holds every job of a sweep once, whenever and however often it is logged; and the server that shows it."""
+
 import contextlib
 import dataclasses
 import json
@@ -69,7 +71,7 @@ def client_of(runs):
 
 
 def rows(runs, run_id):
-    """What the metrics table holds of a run: a row a point."""
+    """The rows of a run in the metrics table, one per point."""
     with contextlib.closing(sqlite3.connect(runs / "mlflow.db")) as database:
         return database.execute("SELECT key, step, timestamp FROM metrics WHERE run_uuid = ?", (run_id,)).fetchall()
 
@@ -79,13 +81,13 @@ def children(runs, parent):
     return client_of(runs).search_runs(experiments, f"tags.`mlflow.parentRunId` = '{parent}'")
 
 
-def test_job_is_shown_while_it_runs_and_no_point_comes_twice(runs, tracker, sweep):
+def test_job_logged_while_it_runs_has_no_point_twice(runs, tracker, sweep):
     whole = a_job(sweep, sessions={"monkey_01": "c" * 64})
     part = lambda n: dataclasses.replace(whole, history=whole.history[:n], metrics={})  # noqa: E731
     run_id = tracker.running(part(0))
     assert tracker.running(part(3)) == run_id and len(rows(runs, run_id)) == 9
     assert client_of(runs).get_run(run_id).info.status == "RUNNING"
-    again = open_sweep(runs, sweep)  # its driver was killed; the epochs since its checkpoint are run again
+    again = open_sweep(runs, sweep)  # the driver was killed, and the epochs since the checkpoint are repeated
     again.running(part(2))
     again.running(part(5))
     assert again.job(whole) == run_id == again.job(whole)
@@ -96,7 +98,7 @@ def test_job_is_shown_while_it_runs_and_no_point_comes_twice(runs, tracker, swee
     ]
 
 
-def test_job_that_fails_while_it_is_shown_keeps_its_curves(runs, tracker, sweep):
+def test_job_that_fails_after_it_was_logged_keeps_its_curves(runs, tracker, sweep):
     run_id = tracker.running(a_job(sweep))
     assert tracker.failed(a_job(sweep, metrics={}), "lost") == run_id
     run = client_of(runs).get_run(run_id)
@@ -123,7 +125,7 @@ def test_job_finished_becomes_child_with_curves_at_the_times_of_its_history(runs
     assert (data.dataset.name, data.dataset.digest) == ("monkey_01", "c" * 36)
 
 
-def test_job_shown_twice_is_one_run_without_a_second_point(runs, tracker, sweep):
+def test_job_logged_twice_is_one_run_without_a_second_point(runs, tracker, sweep):
     first = tracker.job(a_job(sweep))
     before = rows(runs, first)
     resumed = open_sweep(runs, sweep)
@@ -133,7 +135,7 @@ def test_job_shown_twice_is_one_run_without_a_second_point(runs, tracker, sweep)
     assert len(children(runs, resumed.parent(FINGERPRINT, {}, {}))) == 1
 
 
-def test_job_cut_before_its_end_is_completed_without_a_second_point(runs, tracker, sweep, tmp_path):
+def test_job_logged_in_part_is_completed_without_a_second_point(runs, tracker, sweep, tmp_path):
     missing = tmp_path / "metrics.json"
     with pytest.raises(OSError):
         tracker.job(a_job(sweep, artifacts=[missing]))
@@ -144,7 +146,7 @@ def test_job_cut_before_its_end_is_completed_without_a_second_point(runs, tracke
     assert len(rows(runs, run_id)) == len(set(rows(runs, run_id))) == 3 * EPOCHS + 1
 
 
-def test_job_cut_between_two_points_is_completed_without_a_second_point(runs, tracker, sweep):
+def test_job_logged_with_half_its_points_is_completed_without_a_second_point(runs, tracker, sweep):
     run_id = tracker.job(a_job(sweep))
     whole = rows(runs, run_id)
     with contextlib.closing(sqlite3.connect(runs / "mlflow.db")) as database, database:
@@ -155,7 +157,7 @@ def test_job_cut_between_two_points_is_completed_without_a_second_point(runs, tr
     assert sorted(rows(runs, run_id)) == sorted(whole)
 
 
-def test_job_made_again_with_another_outcome_replaces_its_child(runs, tracker, sweep):
+def test_job_rerun_with_another_outcome_replaces_its_child(runs, tracker, sweep):
     old = tracker.job(a_job(sweep))
     new = open_sweep(runs, sweep).job(a_job(sweep, shift=1000.0))
     assert new != old
@@ -163,14 +165,14 @@ def test_job_made_again_with_another_outcome_replaces_its_child(runs, tracker, s
     assert len(rows(runs, new)) == 3 * EPOCHS + 1
 
 
-def test_job_with_more_points_than_a_call_takes_keeps_them_all(runs, tracker, sweep):
+def test_job_with_more_points_than_one_request_allows_keeps_them_all(runs, tracker, sweep):
     history = [{"epoch": e, "time": 1.7e9 + e, "loss": e, "rate": 1.0} for e in range(1100)]
     run_id = tracker.job(a_job(sweep, history=history, metrics={}, params={f"p{i}": i for i in range(150)}))
     assert len(rows(runs, run_id)) == 2200
     assert len(client_of(runs).get_run(run_id).data.params) == 150
 
 
-def test_job_with_nan_null_and_odd_names_is_shown_once(runs, tracker, sweep):
+def test_job_with_nan_null_and_unusual_names_is_logged_once(runs, tracker, sweep):
     history = [{"epoch": 0, "time": 1.7e9, "loss": math.nan, "valid": None, "r2 (x, cm²)": 0.25}]
     job = a_job(sweep, history=history, metrics={"loss": math.nan})
     run_id = tracker.job(job)
@@ -180,7 +182,7 @@ def test_job_with_nan_null_and_odd_names_is_shown_once(runs, tracker, sweep):
     assert len(rows(runs, run_id)) == 3
 
 
-def test_job_without_history_is_shown_once(runs, tracker, sweep):
+def test_job_without_history_is_logged_once(runs, tracker, sweep):
     job = a_job(sweep, history=[], metrics={"r2": 0.25})
     run_id = tracker.job(job)
     with contextlib.closing(sqlite3.connect(runs / "mlflow.db")) as database, database:
@@ -189,7 +191,7 @@ def test_job_without_history_is_shown_once(runs, tracker, sweep):
     assert len(rows(runs, run_id)) == 1
 
 
-def test_job_of_another_sweep_is_shown_with_a_link_instead_of_its_curves(runs, tracker, sweep):
+def test_job_of_another_sweep_is_logged_with_a_link_instead_of_its_curves(runs, tracker, sweep):
     first = tracker.job(a_job(sweep))
     other = open_sweep(runs, f"{sweep} of another")
     linked = other.job(a_job(sweep, tags={"method": "Distilled LFP"}))
@@ -202,7 +204,7 @@ def test_job_of_another_sweep_is_shown_with_a_link_instead_of_its_curves(runs, t
     assert client_of(runs).get_run(changed).data.tags[FIRST_RUN] == first
 
 
-def test_failed_job_names_its_cause_and_gives_way_to_its_success(runs, tracker, sweep):
+def test_failed_job_names_its_cause_and_is_replaced_by_its_success(runs, tracker, sweep):
     failed = tracker.failed(a_job(sweep, metrics={}), "out of memory")
     run = client_of(runs).get_run(failed)
     assert run.info.status == "FAILED" and run.data.tags[CAUSE] == "out of memory"
@@ -223,7 +225,7 @@ def test_parent_of_resumed_sweep_is_the_same_run_running_again(runs, sweep):
     assert Tracker(runs, sweep).parent("e" * 64, {}, {}) != first
 
 
-def test_parent_of_deleted_experiment_is_tracked_again(runs, tracker, sweep):
+def test_parent_in_a_deleted_experiment_restores_it(runs, tracker, sweep):
     client = client_of(runs)
     client.delete_experiment(client.get_experiment_by_name(sweep).experiment_id)
     run_id = open_sweep(runs, sweep).job(a_job(sweep))
@@ -258,7 +260,7 @@ def test_finish_again_replaces_table_documents_and_figures(runs, sweep, tmp_path
 
 def test_database_that_is_another_file_is_named(tmp_path):
     (tmp_path / "mlflow.db").write_text("not a database " * 100)
-    with pytest.raises(RaydistillError, match=r"mlflow\.db.*not a database.*move it aside"):
+    with pytest.raises(RaydistillError, match=r"mlflow\.db.*not a database.*move the file aside"):
         Tracker(tmp_path, "sweep")
 
 

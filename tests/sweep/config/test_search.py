@@ -45,8 +45,8 @@ def test_search_puts_values_into_the_job_and_nowhere_else(load, tmp_path):
     search = load()
     assert search.space == {"training.learning_rate": Range(low=0.001, high=0.1, log=True), "model.layers": (1, 2)}
     sweep = sweep_with(search, tmp_path / "search.yaml", {"training.learning_rate": 1e-05, "model.layers": 1})
-    assert sweep.training_of(sweep.jobs["ft"]).learning_rate == 1e-05 and sweep.model_of(sweep.jobs["ft"]).layers == 1
-    assert sweep.model_of(sweep.jobs["ms"]).layers == 2
+    assert sweep.training_of(sweep.jobs["ft"]).learning_rate == 1e-05 and sweep.model_of("ft").backbone.layers == 1
+    assert sweep.model_of("ms").backbone.layers == 2
 
 
 def test_halving_compares_at_growing_epochs_and_ends_with_the_last():

@@ -1,4 +1,4 @@
-"""The shipped sweeps of the paper plan exactly the jobs that its tables and figures count (spec D7)."""
+"""The shipped sweeps of the paper plan exactly the jobs behind its tables and figures."""
 
 from collections import Counter
 
@@ -11,7 +11,11 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.paths import SWEEPS
 from tests.sweep.planning.test_plan import make_entry
 
-HELD_OUT, OTHERS, EIGHT = 17 * 3, 48, 8  # jobs of a method on held-out sessions, on pretraining's, on those of I and C
+HELD_OUT, OTHERS, EIGHT = (
+    17 * 3,
+    48,
+    8,
+)  # jobs of one method on the held-out sessions, on the pretraining sessions, on the sessions of monkeys I and C
 
 COUNTS = {
     "unsupervised": {
@@ -19,7 +23,10 @@ COUNTS = {
         "finetune": HELD_OUT + 14 + HELD_OUT,
         "distill": HELD_OUT + OTHERS,
         "train": 2 * (HELD_OUT + OTHERS),
-        "evaluate": 34 + OTHERS + HELD_OUT + OTHERS,  # MS-Spike and MS-LFP as they are; without spikes
+        "evaluate": 34
+        + OTHERS
+        + HELD_OUT
+        + OTHERS,  # MS-Spike and MS-LFP without fine-tuning; multimodal models without spikes
     },
     "supervised": {
         "pretrain": 3,
@@ -50,7 +57,7 @@ COUNTS = {
     "backbones": {"train": 90},
 }
 
-OWN = {  # beside another sweep: what D7 counts as new
+OWN = {  # (sweep, others): jobs of the sweep that the others do not have
     ("multi_session", "unsupervised", "supervised", "fully_supervised"): 2 + 3 * (HELD_OUT + OTHERS),
     ("fully_supervised", "supervised"): 3 * (HELD_OUT + OTHERS),
     ("generalization", "unsupervised"): 1 + 2 + 2 + 27,
@@ -60,7 +67,7 @@ OWN = {  # beside another sweep: what D7 counts as new
     ("backbones", "fully_supervised"): 60,
 }
 
-SCORES = {  # method -> scores in each of the sweep's figures
+SCORES = {  # sweep -> figure -> number of scores
     "unsupervised": {"F3": 6 * HELD_OUT, "F11": 6 * OTHERS},
     "supervised": {"F6": 6 * HELD_OUT, "F12": 6 * OTHERS},
     "fully_supervised": {"F13": 5 * HELD_OUT, "F14": 5 * OTHERS},
@@ -109,20 +116,20 @@ def test_sweep_of_the_catalogue_plans_the_jobs_of_its_figures(plans, name):
 
 
 @pytest.mark.parametrize(("names", "count"), OWN.items(), ids=lambda x: x[0] if isinstance(x, tuple) else None)
-def test_sweep_of_the_catalogue_shares_what_another_has_made(plans, names, count):
+def test_sweep_of_the_catalogue_shares_jobs_with_the_others(plans, names, count):
     name, *others = names
     shared = {key for other in others for key in without_baselines(plans[other])}
     assert len(without_baselines(plans[name]).keys() - shared) == count
 
 
-def test_catalogue_has_a_question_for_every_sweep_of_the_paper_and_no_other():
+def test_catalogue_has_exactly_the_sweeps_of_the_paper():
     shipped = {path.stem for path in SWEEPS.glob("*.yaml") if "include:" in path.read_text()}
     assert shipped == set(COUNTS)
 
 
-def test_spike_model_for_generalization_has_seen_no_session_that_it_is_tried_on(plans):
+def test_spike_model_for_generalization_is_not_trained_on_any_session_that_it_decodes(plans):
     jobs = without_baselines(plans["generalization"]).values()
-    (unseen,) = (j for j in jobs if j.kind == "pretrain" and j.spec["modality"] == "spikes")
-    tried = {j.session for j in jobs if j.method}
-    assert len(unseen.spec["sessions"]) == 199 and len(tried) == 27
-    assert not tried & set(unseen.spec["sessions"])
+    (unseen,) = (j for j in jobs if j.kind == "pretrain" and j.training.model.modality == "spikes")
+    decoded = {j.session for j in jobs if j.method}
+    assert len(unseen.spec.sessions) == 199 and len(decoded) == 27
+    assert not decoded & set(unseen.spec.sessions)

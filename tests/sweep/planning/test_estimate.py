@@ -1,4 +1,4 @@
-"""Estimates follow what was measured in the runs folder."""
+"""Estimates follow the rates measured in the runs folder."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.sweep.planning.test_plan import jobs_of
 
 
-def test_pace_is_the_measured_one_once_a_job_of_that_kind_is_done(tmp_path):
+def test_pace_is_measured_as_soon_as_a_job_of_that_kind_is_done(tmp_path):
     jobs, bins = jobs_of(), dict.fromkeys(("a_1", "a_2", "b_1", "b_2", "c_1"), 1000)
     teacher, student = jobs["teacher/a_2/seed0"], jobs["distilled/a_2/seed0"]
     runs = RunsFolder(tmp_path)

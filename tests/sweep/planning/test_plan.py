@@ -1,4 +1,4 @@
-"""Planning: every job of the question once, keys that follow from what determines the answer and nothing else."""
+"""Planning: every job once, with a key that depends on everything that determines its result and nothing else."""
 
 import dataclasses
 
@@ -8,8 +8,10 @@ from raydistill.config.load import Where, build
 from raydistill.errors import ConfigError
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.expand import expand
-from raydistill.sweep.planning.plan import plan
+from raydistill.sweep.planning.job_folder import mark_complete
+from raydistill.sweep.planning.plan import merged, plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import Selection, narrow
 
@@ -49,10 +51,10 @@ def with_job(name, **change):
     return {"jobs": SWEEP["jobs"] | {name: SWEEP["jobs"][name] | change}}
 
 
-def test_expand_makes_every_job_once_and_sources_first():
+def test_expand_gives_every_job_once_after_its_sources():
     jobs = jobs_of()
     assert len(jobs) == 1 + 3 * 2 * 2 + 2 * 2
-    assert list(jobs["ms/seed0"].spec["sessions"]) == ["a_1", "b_1", "c_1"]
+    assert list(jobs["ms/seed0"].spec.sessions) == ["a_1", "b_1", "c_1"]
     assert jobs["distilled/a_2/seed1"].depends_on == (jobs["teacher/a_2/seed1"].key,)
     assert jobs["teacher/a_2/seed1"].depends_on == (jobs["ms/seed0"].key,)
     seen = set()
@@ -67,7 +69,7 @@ def changed(**change):
     return {name for name in before if before[name].key != after[name].key}
 
 
-def test_key_changes_with_what_determines_the_answer():
+def test_key_changes_with_everything_that_determines_the_result():
     per_session = {f"{n}/{s}_2/seed{i}" for n in ("teacher", "distilled", "ss") for s in "ab" for i in (0, 1)}
     assert changed(training={"epochs": 7}) == per_session
     assert changed(pretraining={"epochs": 7}) == {"ms/seed0"} | {n for n in per_session if not n.startswith("ss")}
@@ -76,7 +78,7 @@ def test_key_changes_with_what_determines_the_answer():
     assert changed(entries=other) == {n for n in jobs_of() if "a_2" in n}
 
 
-def test_key_changes_only_where_a_value_is_used():
+def test_key_changes_only_if_the_job_uses_the_value():
     every = set(jobs_of()) - {n for n in jobs_of() if n.startswith("ridge")}
     students = {n for n in every if n.startswith("distilled")}
     assert changed(model={"lfp_patch": 16}) == students | {n for n in every if n.startswith("ss")}
@@ -98,12 +100,12 @@ def test_key_changes_only_where_a_value_is_used():
     ],
     ids=str,
 )
-def test_key_leaves_out_what_does_not_change_the_answer(change):
+def test_key_does_not_change_with_other_settings(change):
     assert changed(**change) == set()
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"sessions": SWEEP["sessions"] | {"held_out": {"names": ["a_3"]}}}, 'no session "a_3"; did you mean'),
         ({"sessions": SWEEP["sessions"] | {"held_out": {"subjects": ["z"]}}}, "matches none of the store's 5"),
@@ -111,31 +113,31 @@ def test_key_leaves_out_what_does_not_change_the_answer(change):
         ({"behavior": ["velocty"]}, 'no column "velocty"; did you mean "velocity"?'),
     ],
 )
-def test_expand_that_cannot_be_meant_is_refused(change, said):
+def test_expand_of_an_invalid_sweep_is_refused(change, message):
     with pytest.raises(ConfigError) as caught:
         jobs_of(**change)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_clock_is_planned_where_trials_are_aligned():
+def test_clock_is_planned_for_sessions_with_aligned_trials():
     entries = [make_entry(e.session, n_channels=e.n_channels, aligned=e.session == "a_2") for e in ENTRIES]
     assert [name for name in jobs_of(entries) if name.startswith("clock")] == ["clock/a_2"]
 
 
-def test_plan_of_an_empty_runs_folder_misses_everything(tmp_path):
+def test_plan_of_an_empty_runs_folder_has_only_missing_jobs(tmp_path):
     found = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path)).to_json()
     assert found["counts"] == {"done": 0, "missing": 17, "stale": 0, "failed": 0}
     assert all(job["estimated_s"] > 0 for job in found["jobs"])
 
 
-def test_plan_takes_a_named_group_of_the_paper_and_says_what_is_missing(tmp_path):
+def test_plan_with_a_named_group_of_the_paper_counts_the_sessions_that_the_store_has(tmp_path):
     held_out = [make_entry(f"MonkeyI_{day}", dataset="makin") for day in ("20160622_01", "20160630_01")]
     other = make_entry("MonkeyI_20160624_03", dataset="makin")
     groups = {"held_out": {"named": "paper_held_out"}, "pretraining": {"named": "paper_pretraining"}}
     sweep = build(SweepConfig, SWEEP | {"sessions": groups}, Where("sweep.yaml"))
     planned = plan(sweep, [*held_out, other, *ENTRIES], RunsFolder(tmp_path))
     assert {j.session for j in planned.jobs if j.session} == {e.session for e in held_out}
-    assert list(next(j for j in planned.jobs if j.name == "ms/seed0").spec["sessions"]) == [other.session]
+    assert list(next(j for j in planned.jobs if j.name == "ms/seed0").spec.sessions) == [other.session]
     assert planned.notes == (
         "sessions.held_out: the store holds 2 of the 17 sessions of paper_held_out",
         "sessions.pretraining: the store holds 1 of the 226 sessions of paper_pretraining",
@@ -162,15 +164,15 @@ FAMILY = {
 def test_expand_of_the_whole_family_links_every_job_to_its_weights_and_teachers():
     jobs = jobs_of(**FAMILY)
     one = lambda name: jobs[f"{name}/a_2/seed1"]  # noqa: E731
-    assert one("distilled_full").spec["teachers"] == {"a_2": one("teacher_full").key}
-    assert one("distilled_full").spec["weights"] is None
+    assert one("distilled_full").spec.teachers == {"a_2": one("teacher_full").key}
+    assert one("distilled_full").spec.weights is None
     many = jobs["ms_distilled/seed0"]
-    assert many.is_pretraining and many.spec["teachers"] == dict.fromkeys(("a_1", "b_1"), jobs["ms/seed0"].key)
+    assert many.is_pretraining and many.spec.teachers == dict.fromkeys(("a_1", "b_1"), jobs["ms/seed0"].key)
     tuned = one("ms_distilled_ft")
-    assert tuned.spec["weights"] == many.key and tuned.spec["teachers"] == {"a_2": one("teacher").key}
-    assert set(tuned.depends_on) == {many.key, one("teacher").key} and tuned.spec["value"] == "conv"
-    assert one("mm").spec["modality"] == "multimodal" and one("mm").spec["value"] == "linear"
-    assert one("unfrozen").spec["unfreeze_epoch"] == 0 and one("unfrozen").key != one("distilled").key
+    assert tuned.spec.weights == many.key and tuned.spec.teachers == {"a_2": one("teacher").key}
+    assert set(tuned.depends_on) == {many.key, one("teacher").key} and tuned.spec.model.embedding.name == "conv"
+    assert one("mm").spec.model.modality == "multimodal" and one("mm").spec.model.embedding.name == "linear"
+    assert one("unfrozen").spec.objective.unfreeze_epoch == 0 and one("unfrozen").key != one("distilled").key
     assert len({one(name).key for name in ("teacher", "teacher_sup", "teacher_full")}) == 3
     silent = one("MM-ZS")
     assert silent.kind == "evaluate" and silent.method == "MM-ZS" and silent.depends_on == (one("mm").key,)
@@ -191,11 +193,13 @@ def test_plan_of_the_paper_prints_the_published_number_of_parameters(tmp_path):
         sweep = build(SweepConfig, SWEEP | {"preset": "paper"}, Where("sweep.yaml"))
         sizes = {j["name"]: j.get("parameters") for j in plan(sweep, held, RunsFolder(tmp_path)).to_json()["jobs"]}
         patch = 32 if held is entries else 288
-        assert sizes["distilled/a_2/seed0"] == distilled + 256 * patch + patch  # the readout is left behind later
+        assert (
+            sizes["distilled/a_2/seed0"] == distilled + 256 * patch + patch
+        )  # with the readout, which is removed after training
         assert sizes["teacher/a_2/seed0"] == 10_524_416 + 28 + 3 * 256 + 2_437_120
 
 
-def test_expand_distillation_over_sessions_needs_a_teacher_for_each():
+def test_expand_distillation_over_sessions_needs_a_teacher_on_each():
     jobs = FAMILY["jobs"] | {"ms_distilled": {"distill": "teacher", "on": "lfp"}}
     with pytest.raises(ConfigError, match=r"jobs\.ms_distilled runs on session a_1 with seed 0, but teacher does not"):
         jobs_of(**FAMILY | {"jobs": jobs})
@@ -208,11 +212,37 @@ def test_key_of_a_multimodal_model_follows_both_patches_and_their_layout():
     assert jobs_of(**FAMILY, model={"multimodal": "flat"})["ms/seed0"].key == jobs_of(**FAMILY)["ms/seed0"].key
 
 
+def test_refreshed_plan_has_the_same_jobs_with_their_present_states_and_estimates(tmp_path):
+    runs = RunsFolder(tmp_path)
+    before = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, runs)
+    ms, teacher = (next(p for p in before.planned if p.job.name == name) for name in ("ms/seed0", "teacher/a_2/seed0"))
+    mark_complete(runs.open_job(ms.job, {}))
+    runs.open_job(teacher.job, {})
+    runs.write_failure(teacher.job, "boom")
+    update_rates(runs, teacher.job, work_done=1.0, seconds=2.0)
+    after = before.refreshed(runs)
+    assert after.jobs == before.jobs and after.panels == before.panels
+    state = {p.job.name: (p.state, p.reason) for p in after.planned}
+    assert state["ms/seed0"] == ("done", "") and state["teacher/a_2/seed0"] == ("failed", "boom")
+    assert len(after.todo) == len(before.todo) - 1
+    estimate = next(p.estimated_s for p in after.planned if p.job.name == "teacher/a_2/seed0")
+    assert estimate == pytest.approx(2.0 * teacher.work)
+
+
+def test_merged_plan_has_a_job_that_two_sweeps_share_once(tmp_path):
+    runs = RunsFolder(tmp_path)
+    first = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, runs)
+    second = plan(build(SweepConfig, SWEEP | {"name": "t", "seeds": [0, 1, 2]}, Where("sweep.yaml")), ENTRIES, runs)
+    both = merged([first, second])
+    assert {job.key for job in both.jobs} == {job.key for job in second.jobs} and len(both.jobs) == len(second.jobs)
+    assert merged([first]) == first
+
+
 def names(planned):
     return {p.job.name for p in planned.planned}
 
 
-def test_narrow_keeps_the_chosen_methods_and_what_they_start_from(tmp_path):
+def test_narrow_keeps_the_selected_methods_and_the_jobs_that_they_start_from(tmp_path):
     whole = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path))
     distilled = {f"{n}/{s}_2/seed{i}" for n in ("teacher", "distilled") for s in "ab" for i in (0, 1)}
     assert names(narrow(whole, Selection(("Distilled",)))) == distilled | {"ms/seed0"}
@@ -253,13 +283,13 @@ def test_method_decodes_a_pretraining_on_its_sessions_and_a_frozen_model_on_othe
     jobs = jobs_of(**DECODED)
     direct, frozen = jobs["MS-Spike/a_1"], jobs["Frozen/b_1/seed1"]
     assert (direct.kind, direct.seed, direct.depends_on) == ("evaluate", None, (jobs["ms/seed0"].key,))
-    assert frozen.spec["as"] == "a_2" and frozen.depends_on == (jobs["distilled_a/a_2/seed1"].key,)
+    assert frozen.spec.embeddings_of == "a_2" and frozen.depends_on == (jobs["distilled_a/a_2/seed1"].key,)
     assert {j.session for j in jobs.values() if j.method == "MS-Spike"} == {"a_1", "a_2", "b_1", "b_2"}
     assert {j.session for j in jobs.values() if j.kind == "baseline"} == {"a_1", "a_2", "b_1", "b_2"}
 
 
 @pytest.mark.parametrize(
-    ("method", "said"),
+    ("method", "message"),
     [
         ({"job": "ms", "each": "held_out"}, "ms has not seen session a_2"),
         ({"job": "distilled_a", "each": "others", "as": "a_3"}, "distilled_a is not trained on session a_3"),
@@ -267,13 +297,13 @@ def test_method_decodes_a_pretraining_on_its_sessions_and_a_frozen_model_on_othe
         ({"job": "distilled_a", "as": "a_2"}, "by both `each: GROUP` and `as: SESSION`"),
     ],
 )
-def test_method_that_cannot_be_decoded_so_is_refused(method, said):
+def test_method_with_an_invalid_decoder_is_refused(method, message):
     with pytest.raises(ConfigError) as caught:
         jobs_of(**DECODED | {"methods": {"M": method}})
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_frozen_model_is_not_decoded_on_another_number_of_channels():
+def test_frozen_model_on_a_session_with_another_number_of_channels_is_refused():
     entries = [make_entry(e.session, n_channels=95 if e.session == "b_1" else e.n_channels) for e in ENTRIES]
     sweep = build(SweepConfig, SWEEP | DECODED, Where("sweep.yaml"))
     with pytest.raises(ConfigError, match=r"methods.Frozen: session b_1 has 95 channels, but a_2, whose model is to"):

@@ -12,7 +12,7 @@ from raydistill.sweep.planning.job import DONE, FAILED, MISSING
 from raydistill.sweep.planning.job_folder import mark_complete
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.commands import raydistill, start, wait_until
-from tests.sweep.running.test_queue import make_job
+from tests.sweep.jobs import make_job
 
 
 @pytest.fixture

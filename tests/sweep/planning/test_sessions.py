@@ -1,4 +1,4 @@
-"""Where a sweep's sessions lie, and what is known of them before they are made."""
+"""The store of a sweep, and its sessions before they are generated."""
 
 from raydistill.config.load import Where, build
 from raydistill.sweep.config.sweep import SweepConfig
@@ -20,18 +20,18 @@ def make_synthetic_sweep(**synthetic):
     return make_sweep(**change, behavior=["velocity_x"])
 
 
-def test_store_path_is_absolute_and_a_uri_is_left_alone(tmp_path, monkeypatch):
+def test_store_path_is_made_absolute_and_a_uri_is_not_changed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert store_uri(make_sweep(store="my/store"), RunsFolder(tmp_path)) == str(tmp_path / "my" / "store")
     assert store_uri(make_sweep(store="s3://bucket/store"), RunsFolder(tmp_path)) == "s3://bucket/store"
 
 
-def test_store_of_described_recordings_follows_from_the_description(tmp_path):
+def test_store_of_synthetic_recordings_depends_on_their_description(tmp_path):
     uris = {store_uri(make_synthetic_sweep(seed=seed), RunsFolder(tmp_path)) for seed in (0, 0, 1)}
     assert len(uris) == 2
 
 
-def test_sessions_can_be_planned_over_before_they_are_made(tmp_path):
+def test_sessions_can_be_planned_before_they_are_generated(tmp_path):
     sweep = make_synthetic_sweep()
     assert lacks_recordings(sweep, RunsFolder(tmp_path))
     entries = known_entries(sweep, RunsFolder(tmp_path))

@@ -1,16 +1,16 @@
-"""What a run took: seconds of every line, the time that jobs held their places besides their own, the cores' share."""
+"""The cost of a run: seconds per line of the sweep file, overhead per job, CPU utilisation."""
 
 import time
 
 import pytest
 
-from raydistill.sweep.answering.cost import duration, in_words
-from raydistill.sweep.planning.job import Job
+from raydistill.sweep.answering.cost import Cost, LineCost, duration, in_words
+from tests.sweep.jobs import make_job
 from raydistill.sweep.running.meter import Meter
 
 
 def job(name):
-    return Job(key=name, name=name, kind="train", method=None, session="S1", subject="S", seed=0, spec={})
+    return make_job(name, session="S1")
 
 
 def spin(seconds):
@@ -28,13 +28,13 @@ def test_meter_divides_the_time_of_the_fan_out_among_its_jobs():
     cost = meter.cost()
     assert [(line.name, line.jobs) for line in cost.lines] == [("ss_lfp", 2)]
     assert cost.lines[0].seconds == pytest.approx(0.4)
-    # Two places were held for as long as the jobs were fanned out; 0.4 s of that were the jobs' own.
+    # Two slots were occupied during the fan-out; the jobs themselves used 0.4 s of that time.
     assert 0.399 < meter.fan_out_s < cost.wall_s
     assert cost.overhead_s_per_job == pytest.approx((2 * meter.fan_out_s - 0.4) / 2)
     assert 0 < cost.busy_share <= 1
 
 
-def test_meter_on_several_machines_says_nothing_of_one_of_them():
+def test_meter_on_several_machines_leaves_out_what_describes_one():
     meter = Meter(slots=2, several_machines=True)
     meter.add(job("ss_lfp/S1/seed0"), 0.1)
     cost = meter.cost()
@@ -43,5 +43,11 @@ def test_meter_on_several_machines_says_nothing_of_one_of_them():
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3.4, "3 s"), (95, "1 min 35 s"), (7260, "2 h 1 min")])
-def test_duration_reads_in_two_units(seconds, text):
+def test_duration_has_at_most_two_units(seconds, text):
     assert duration(seconds) == text
+
+
+def test_cost_in_words_is_one_line():
+    line = LineCost("ss_lfp", jobs=3, seconds=2.0)
+    cost = Cost(wall_s=95.0, busy_share=0.5, overhead_s_per_job=0.67, peak_memory_gb=1.25, lines=(line,))
+    assert in_words(cost) == "3 jobs in 1 min 35 s, CPU utilisation 50%, 0.67 s overhead per job, 1.2 GB of memory"

@@ -1,4 +1,4 @@
-"""Jobs share a GPU as far as their shares add up to it, by Ray's count of a GPU that need not be there."""
+"""Jobs share a GPU if their shares add up to at most one. Ray counts one GPU, which need not exist."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def job(config):
     here.mkdir(exist_ok=True)
     (here / str(begun)).touch()
     while len(list(here.iterdir())) < config["room"] and time.time() < begun + 60:
-        time.sleep(0.02)  # as long as there is room for more
+        time.sleep(0.02)  # until as many jobs run as should fit
     time.sleep(1)
     (gpu,) = ray.get_runtime_context().get_accelerator_ids()["GPU"]
     tune.report({"begun": begun, "ended": time.time(), "gpu": gpu})
@@ -52,7 +52,7 @@ print(json.dumps(found))
 """
 
 
-def test_jobs_share_a_gpu_as_far_as_their_shares_add_up(tmp_path):
+def test_jobs_share_a_gpu_up_to_the_sum_of_their_shares(tmp_path):
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-3000:]
     for share, at_once in ((0.5, 2), (0.6, 1)):

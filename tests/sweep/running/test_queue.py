@@ -1,31 +1,16 @@
-"""The queue: a job starts once its sources are done, and a failure takes along what needs it."""
+"""The queue: a job starts once its sources are done, and a failure also stops the jobs that need it."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.queue import Queue
-
-
-def make_job(key, *depends_on, session="s"):
-    spec = {"sessions": {}}
-    return Job(
-        key=key,
-        name=key,
-        kind="train",
-        method=None,
-        session=session,
-        subject=None,
-        seed=0,
-        spec=spec,
-        depends_on=depends_on,
-    )
+from tests.sweep.jobs import make_job
 
 
 JOBS = [make_job("a"), make_job("b", "a"), make_job("c", "b"), make_job("d"), make_job("e", "a", "d")]
 
 
-def test_queue_gives_jobs_when_their_sources_are_done():
+def test_queue_returns_jobs_when_their_sources_are_done():
     queue = Queue(JOBS, set())
     assert [queue.next().key, queue.next().key, queue.next()] == ["a", "d", None]
     queue.succeed("a")
@@ -34,11 +19,11 @@ def test_queue_gives_jobs_when_their_sources_are_done():
     assert queue.next().key == "e" and not queue.exhausted
 
 
-def test_queue_starts_from_what_was_done_before():
+def test_queue_counts_jobs_that_were_done_before():
     assert Queue(JOBS[1:], {"a"}).next().key == "b"
 
 
-def test_queue_failure_takes_along_all_that_needs_it():
+def test_queue_failure_stops_every_job_that_needs_the_failed_one():
     queue = Queue(JOBS, set())
     queue.next()
     stopped = queue.fail("a", "boom")
@@ -51,7 +36,7 @@ def test_queue_failure_takes_along_all_that_needs_it():
     assert queue.next().key == "d" and queue.next() is None
 
 
-def test_queue_lets_pretrainings_and_sessions_wait_for_each_other():
+def test_queue_lets_pretrainings_and_session_jobs_wait_for_each_other():
     jobs = [make_job("ms", session=None), make_job("teacher", "ms"), make_job("ms_distilled", "teacher", session=None)]
     queue = Queue([*jobs, make_job("student", "ms_distilled"), make_job("alone")], set())
     assert queue.next(pretraining=True).key == "ms" and queue.next(pretraining=True) is None

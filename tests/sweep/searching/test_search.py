@@ -1,4 +1,4 @@
-"""A search through the command: trials on disk, the best as a file that a sweep includes, and what a kill leaves."""
+"""A search: its trials on disk, its best values as a file for a sweep to include, and a search that was killed."""
 
 import dataclasses
 import io
@@ -35,7 +35,7 @@ halving: {first: 2, part: 2}
 
 @pytest.fixture(scope="module")
 def searched(finished_sweep, tmp_path_factory, local_ray):
-    """A folder with a finished search, and what the command told."""
+    """A folder with a finished search, and the result of the search."""
     folder = tmp_path_factory.mktemp("searched") / "copy"
     shutil.copytree(finished_sweep, folder)
     (folder / "search.yaml").write_text(SEARCH)
@@ -43,7 +43,7 @@ def searched(finished_sweep, tmp_path_factory, local_ray):
 
 
 def search(folder):
-    """What a search tells, as JSON."""
+    """The result of a search as JSON."""
     config = load_search(folder / "search.yaml")
     runs = RunsFolder(folder / "runs")
     with SweepProgress(runs, Console(file=io.StringIO())) as progress:
@@ -55,32 +55,32 @@ def trials_of(folder):
     return optuna.load_study(study_name="search_ss_lfp", storage=storage).trials
 
 
-def test_search_finds_what_is_at_least_as_good_on_validation_as_the_sweeps_own_values(searched):
-    folder, told = searched
-    assert told["trials"] == 5 and not told["failed"]
-    assert told["default"]["values"] == {"training.learning_rate": 0.003, "model.layers": 2}
-    assert told["best"]["valid_r2"] >= told["default"]["valid_r2"]
+def test_search_result_is_at_least_as_good_on_validation_as_the_default_values(searched):
+    folder, result = searched
+    assert result["trials"] == 5 and not result["failed"]
+    assert result["default"]["values"] == {"training.learning_rate": 0.003, "model.layers": 2}
+    assert result["best"]["valid_r2"] >= result["default"]["valid_r2"]
     trials = trials_of(folder)
-    assert len(trials) == 5 and trials[0].params == told["default"]["values"]
+    assert len(trials) == 5 and trials[0].params == result["default"]["values"]
     assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
-    assert told["best"]["valid_r2"] == max(t.value for t in complete)
+    assert result["best"]["valid_r2"] == max(t.value for t in complete)
     assert all(t.last_step == 10 for t in complete)
     for name in ("parallel_coordinates.png", "parallel_coordinates.csv", "results.json"):
         assert (folder / "runs" / "search" / "search_ss_lfp" / name).stat().st_size > 100
 
 
-def test_search_again_runs_no_trial_and_tells_the_same(searched):
-    folder, told = searched
-    assert search(folder) == told
+def test_search_run_again_gives_the_same_result(searched):
+    folder, result = searched
+    assert search(folder) == result
 
 
-def test_best_setting_is_a_file_whose_jobs_a_sweep_finds_done(searched):
-    folder, told = searched
-    best = read_yaml(told["file"])["jobs"]["ss_lfp"]
-    assert best["training"]["learning_rate"] == told["best"]["values"]["training.learning_rate"]
+def test_best_values_are_a_file_whose_jobs_are_done_for_a_sweep(searched):
+    folder, result = searched
+    best = read_yaml(result["file"])["jobs"]["ss_lfp"]
+    assert best["training"]["learning_rate"] == result["best"]["values"]["training.learning_rate"]
     own = "\n".join(line for line in (folder / "sweep.yaml").read_text().splitlines() if "ss_lfp: {" not in line)
-    (folder / "better.yaml").write_text(own + f"\ninclude: {told['file']}\n")
+    (folder / "better.yaml").write_text(own + f"\ninclude: {result['file']}\n")
     jobs = {job["name"]: job["state"] for job in read_json("plan", "better.yaml", cwd=folder)["jobs"]}
     assert {state for name, state in jobs.items() if name.startswith("ss_lfp")} == {"done"}
 
@@ -94,18 +94,20 @@ def test_trials_are_in_mlflow_once(searched):
     assert len(trials) == len(set(trials)) == 5
 
 
-def test_search_of_a_pretraining_weighs_parameters_too(finished_sweep, tmp_path, local_ray):
+def test_search_of_a_pretraining_can_minimise_parameters_too(finished_sweep, tmp_path, local_ray):
     shutil.copytree(finished_sweep, tmp_path / "copy")
     text = SEARCH.replace("job: ss_lfp", "job: ms_spike\nobjectives: [valid_r2, parameters]").replace("5", "3")
     (tmp_path / "copy" / "search.yaml").write_text(text)
-    told = search(tmp_path / "copy")
-    assert told["trials"] == 3 and not told["failed"] and told["best"]["valid_r2"] >= told["default"]["valid_r2"]
+    result = search(tmp_path / "copy")
+    assert (
+        result["trials"] == 3 and not result["failed"] and result["best"]["valid_r2"] >= result["default"]["valid_r2"]
+    )
     whole = [t for t in trials_of(tmp_path / "copy") if t.state == TrialState.COMPLETE]
     assert all(t.values == [t.user_attrs["valid_r2"], t.user_attrs["parameters"]] for t in whole)
     assert len({t.user_attrs["parameters"] for t in trials_of(tmp_path / "copy")}) == 2  # of one layer and of two
 
 
-def test_search_killed_between_trials_goes_on_with_those_that_it_cut_off(finished_sweep, tmp_path):
+def test_search_killed_during_trials_repeats_the_interrupted_ones(finished_sweep, tmp_path):
     shutil.copytree(finished_sweep, tmp_path / "copy")
     folder = tmp_path / "copy"
     (folder / "search.yaml").write_text(SEARCH)
@@ -116,10 +118,10 @@ def test_search_killed_between_trials_goes_on_with_those_that_it_cut_off(finishe
     process.wait()
     before = {t.number: t.params for t in trials_of(folder) if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
     cut_off = [t.params for t in trials_of(folder) if t.state == TrialState.RUNNING]
-    told = read_json("search", "search.yaml", cwd=folder)
+    result = read_json("search", "search.yaml", cwd=folder)
     after = trials_of(folder)
     whole = {t.number: t.params for t in after if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
-    assert len(whole) == 5 and before.items() <= whole.items() and told["failed"] == 0
+    assert len(whole) == 5 and before.items() <= whole.items() and result["failed"] == 0
     # The kill may have come before all values of a trial were drawn.
     assert all(any(params.items() <= values.items() for values in whole.values()) for params in cut_off)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from raydistill.evaluation.baselines import Baseline
 from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
 from raydistill.evaluation.scored_segments import ScoredSegments, SegmentRecorder
-from raydistill.feed.tokens import Inputs
+from raydistill.feed.tokens import Inputs, SpikesAs
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import encode
@@ -48,7 +48,11 @@ def metrics_of(decoding: Decoding) -> dict:
 
 
 def score_model(
-    model: CrossModalModel, store: Store, entry: Entry, columns: Sequence[str], spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
+    model: CrossModalModel,
+    store: Store,
+    entry: Entry,
+    columns: Sequence[str],
+    spikes_as: SpikesAs = "recorded",
 ) -> SessionScore:
     """How well behavior is decoded from the latents of a model, under the protocol of the session.
 

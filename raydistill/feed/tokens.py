@@ -17,6 +17,9 @@ from raydistill.feed.tensors import to_device
 from raydistill.store.catalogue import Entry, Normalisation
 from raydistill.store.session import Segment
 
+SpikesAs = Literal["recorded", "mean", "silence"]
+"""Spikes in multimodal input: as recorded; or, for a test without spikes, their mean (zero after z-scoring) or none."""
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -52,8 +55,7 @@ class Inputs:
     """Session -> mean and SD of each unit's counts; multimodal input is z-scored throughout."""
     behavior: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Session -> indices of the behavior columns, in this order; sessions that are missing here give no behavior."""
-    spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
-    """Of multimodal input: as recorded; for a test without spikes, their mean (zero after z-scoring) or no spike."""
+    spikes_as: SpikesAs = "recorded"
 
     def tokenize(self, segment: Segment) -> Tokens:
         """Cut a segment's (T, C) signals into patches."""

@@ -1,16 +1,13 @@
 """Which signals of its sessions a model reads."""
 
 from collections.abc import Iterable
-from typing import Literal
 
-from raydistill.feed.tokens import Inputs
+from raydistill.feed.tokens import Inputs, SpikesAs
 from raydistill.models.spec import ModelSpec
 from raydistill.store.catalogue import Entry
 
 
-def inputs_of(
-    spec: ModelSpec, entries: Iterable[Entry], spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
-) -> Inputs:
+def inputs_of(spec: ModelSpec, entries: Iterable[Entry], spikes_as: SpikesAs = "recorded") -> Inputs:
     """How segments of these sessions are tokenized for a model, with the behavior that it predicts."""
     entries = list(entries)
     multimodal = spec.modality == "multimodal"

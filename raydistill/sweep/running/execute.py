@@ -114,14 +114,7 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
     """The training of a job, as data that can be sent to another process."""
     spec, folder_of = job.training, context.runs.job_folder
     return TrainingTask(
-        spec=ModelSpec(
-            family=spec.family,
-            config=spec.model,
-            sessions=session_patches(job, entries),
-            bands=shared_bands(job, entries),
-            behavior=spec.predicted_behavior,
-            provenance=model_provenance(job, entries),
-        ),
+        spec=model_spec(job, entries, model_provenance(job, entries)),
         objective=spec.objective,
         recipe=spec.recipe,
         engine=job.engine,
@@ -131,6 +124,18 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
         folder=folder,
         weights=folder_of(spec.weights) if spec.weights else None,
         teachers={session: folder_of(key) for session, key in (spec.teachers or {}).items()},
+    )
+
+
+def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
+    """The model that a job trains on these sessions; ConfigError if no patch fits all."""
+    return ModelSpec(
+        family=job.training.family,
+        config=job.training.model,
+        sessions=session_patches(job, entries),
+        bands=shared_bands(job, entries),
+        behavior=job.training.predicted_behavior,
+        provenance=provenance,
     )
 
 

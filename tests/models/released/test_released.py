@@ -236,4 +236,7 @@ def test_import_command_writes_a_model_that_says_where_it_comes_from(tmp_path, m
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="2"):
         main(list(arguments))
-    assert capsys.readouterr().err == "raydistill: --out model: holds a model already; name another folder\n"
+    assert (
+        capsys.readouterr().err
+        == "raydistill: --out model: this folder already contains a model; name another folder\n"
+    )

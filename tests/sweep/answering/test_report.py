@@ -5,6 +5,7 @@ import pytest
 from raydistill.errors import RaydistillError
 from raydistill.sweep.answering.report import write_report
 from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.sweep.baseline_sweep import run_baselines, write_sweep
 
 
@@ -26,5 +27,5 @@ def test_report_shows_the_configuration_with_overrides_and_includes(tmp_path):
 def test_report_of_a_sweep_without_finished_jobs_raises_an_error(tmp_path):
     path = write_sweep(tmp_path)
     with pytest.raises(RaydistillError, match=r"no job of small is done in .*runs; run `raydistill sweep "):
-        write_report(load_sweep(path), path, (), tmp_path / "runs", tmp_path / "page.html")
+        write_report(load_sweep(path), path, (), RunsFolder(tmp_path / "runs"), tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from raydistill.sweep.answering.cost import Cost, LineCost, duration, in_words
-from tests.sweep.jobs import make_job
 from raydistill.sweep.running.meter import Meter
+from tests.sweep.jobs import make_job
 
 
 def job(name):

@@ -10,23 +10,22 @@ from raydistill.models.families import build_model
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.expand import expand
 from raydistill.sweep.planning.job import parameters
-from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.running.execute import JobContext, training_task
+from raydistill.sweep.running.execute import model_spec
 from tests.sweep.planning.test_plan import ENTRIES, FAMILY, SWEEP, make_entry
 
 
-def test_every_planned_number_of_parameters_is_that_of_the_model(tmp_path):
+def test_every_planned_number_of_parameters_is_that_of_the_model():
     entries = {e.session: dataclasses.replace(e, n_units=70, n_channels=40) for e in ENTRIES if e.n_channels}
     entries["c_1"] = make_entry("c_1", n_units=10, n_channels=0)
     cnn = {"train": "lfp", "each": "held_out", "supervision": "full", "model": {"backbone": "cnn", "causal": True}}
     jobs = FAMILY["jobs"] | {"cnn": cnn, "flat": FAMILY["jobs"]["mm"] | {"model": {"multimodal": "flat"}}}
     jobs |= {"mlp": {"train": "lfp", "each": "held_out", "embedding": "mlp", "supervision": "joint"}}
     sweep = build(SweepConfig, SWEEP | FAMILY | {"jobs": jobs}, Where("sweep.yaml"))
-    checked, context = set(), JobContext(RunsFolder(tmp_path), "store")
+    checked = set()
     for job in expand(sweep, list(entries.values())):
         if job.trains and job.spec.seed == 0:
             own = [entries[name] for name in job.spec.sessions]
-            model = build_model(training_task(job, context, own, tmp_path).spec)
+            model = build_model(model_spec(job, own, {}))
             assert sum(p.numel() for p in model.parameters()) == parameters(job, own), job.name
             checked.add(job.name.split("/")[0])
     assert checked == set(jobs)

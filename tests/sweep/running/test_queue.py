@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from raydistill.sweep.running.queue import Queue
 from tests.sweep.jobs import make_job
 
-
 JOBS = [make_job("a"), make_job("b", "a"), make_job("c", "b"), make_job("d"), make_job("e", "a", "d")]
 
 

@@ -3,6 +3,8 @@
 Axes: N tokens of a packed batch, M masked ones, S patch size, D width, T bins, K behavior dimensions.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from raydistill.feed.masking import Masking
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.config import CrossModalConfig
 from raydistill.models.crossmodal.parameters import BOTTLENECK
+from raydistill.models.crossmodal.streaming import StreamState, initial_state, step
 from raydistill.models.crossmodal.tokenizer import Tokenizer
 from raydistill.models.layers.attention import Layout
 from raydistill.models.layers.dropout import number_dropout_layers
@@ -62,7 +65,7 @@ class CrossModalModel(nn.Module):
         config: CrossModalConfig = spec.config
         self.spec, self.config = spec, config
         self.tokenizer = Tokenizer(config, spec.patch, spec.sessions)
-        self.encoder = config.backbone.build(config.width, config.dropout)
+        self.encoder: Any = config.backbone.build(config.width, config.dropout)
         if config.predictor:
             self.predictor = Predictor(config, spec.patch)
         if config.readout:
@@ -102,6 +105,18 @@ class CrossModalModel(nn.Module):
         noise = None if batch.noise is None else batch.noise[first]
         layout = Layout(batch.bins, batch.time.device, noise)
         return self.encoder(self.pool(self.tokenizer(batch), batch), batch.time[first], layout)
+
+    def initial_state(self) -> StreamState:
+        """The state before the first bin of a segment. ValueError if the model is not causal."""
+        return initial_state(self)
+
+    def step(self, state: StreamState, batch: Batch) -> tuple[StreamState, Tensor]:
+        """The latents of the next bin, equal to those of `latents` on the whole segment. Shape: (1, D).
+
+        Args:
+            batch: one bin of one session.
+        """
+        return step(self, state, batch)
 
     def use_embeddings_of(self, session: str, known_session: str) -> None:
         """Read segments of `session` with the space embeddings of `known_session`, one of the model's own sessions."""

@@ -74,6 +74,11 @@ class CausalConvPatch(nn.Module):
         self.dilation, self.axis = dilation, axis
         self.conv = nn.Conv1d(patch, width, kernel)
 
+    def bins_before(self, patches: int) -> int:
+        """Earlier bins that the convolution reads, in a session with this many patches per bin."""
+        steps = (self.conv.kernel_size[0] - 1) * self.dilation
+        return steps if self.axis == "time" else -(-steps // patches)
+
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
         row = torch.arange(len(batch.values), device=batch.values.device) if rows is None else rows
         patches, time = batch.patches[row], batch.time[row]

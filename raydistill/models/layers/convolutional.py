@@ -3,6 +3,7 @@
 Axes: n segments of one length, L bins of a segment, D width.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,6 +29,12 @@ class ConvBlock(nn.Module):
         hidden = F.gelu(self.conv(padded)).transpose(1, 2)  # (n, hidden, L) -> (n, L, hidden)
         return x + self.dropout(self.out(self.hidden_dropout(hidden, noise)), noise)
 
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """One bin after the normalised inputs of the `reach` bins before. Shape: x (1, D), past (reach, D)."""
+        window = torch.cat([past, self.norm(x)])  # (reach + 1, D)
+        hidden = F.gelu(self.conv(window.T[None]))[0].T  # (1, D, reach + 1) -> (1, hidden, 1) -> (1, hidden)
+        return x + self.out(hidden), window[1:]
+
 
 class Convolutional(nn.Module):
     """Residual blocks with dilations 1, 2, 4, 8, 16, 1, ..., centred on the bin unless `causal`.
@@ -40,6 +47,7 @@ class Convolutional(nn.Module):
 
     def __init__(self, *, width: int, hidden: int, blocks: int, kernel: int, dropout: float, causal: bool):
         super().__init__()
+        self.causal = causal
         self.blocks = nn.ModuleList(
             ConvBlock(width, hidden, kernel, 2 ** (i % 5), dropout, causal) for i in range(blocks)
         )
@@ -52,3 +60,22 @@ class Convolutional(nn.Module):
         for block in self.blocks:
             x = block(x, noise)
         return x  # (n, L, D)
+
+    def initial_state(self) -> list[Tensor]:
+        """The state before the first bin of a segment: the zeros that pad it."""
+        if not self.causal:
+            raise ValueError("only a causal CNN runs bin by bin")
+        weight, state = self.norm.weight, []
+        for block in self.blocks:
+            assert isinstance(block, ConvBlock)
+            state.append(weight.new_zeros(block.padding[0], len(weight)))
+        return state
+
+    def step(self, state: list[Tensor], x: Tensor, time: int) -> tuple[list[Tensor], Tensor]:
+        """One bin, in evaluation. Shape: (1, D) -> (1, D)."""
+        new = []
+        for block, past in zip(self.blocks, state, strict=True):
+            assert isinstance(block, ConvBlock)
+            x, past = block.step(x, past)
+            new.append(past)
+        return new, self.norm(x)

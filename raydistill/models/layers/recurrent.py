@@ -10,6 +10,9 @@ from raydistill.models.layers.attention import Layout, by_length
 from raydistill.models.layers.dropout import Dropout
 from raydistill.models.layers.transformer import RMSNorm
 
+HiddenAndCell = tuple[Tensor, Tensor]
+"""State of one layer, each (1, hidden)."""
+
 
 class Recurrent(nn.Module):
     """LSTM layers, in both directions of time unless `causal`; the state is zero where a segment begins.
@@ -20,7 +23,7 @@ class Recurrent(nn.Module):
 
     def __init__(self, *, width: int, hidden: int, layers: int, dropout: float, causal: bool):
         super().__init__()
-        directions = 1 if causal else 2
+        self.causal, directions = causal, 1 if causal else 2
         inputs = [width] + [directions * hidden] * (layers - 1)
         self.layers = nn.ModuleList(nn.LSTM(n, hidden, batch_first=True, bidirectional=not causal) for n in inputs)
         self.dropouts = nn.ModuleList(Dropout(dropout) for _ in inputs)
@@ -38,3 +41,19 @@ class Recurrent(nn.Module):
             for layer, dropout in zip(self.layers, self.dropouts, strict=True):
                 x = dropout(layer(x)[0], noise)
         return x  # (n, L, directions * hidden)
+
+    def initial_state(self) -> list[HiddenAndCell | None]:
+        """The state before the first bin of a segment."""
+        if not self.causal:
+            raise ValueError("only a causal LSTM runs bin by bin")
+        return [None] * len(self.layers)
+
+    def step(
+        self, state: list[HiddenAndCell | None], x: Tensor, time: int
+    ) -> tuple[list[HiddenAndCell | None], Tensor]:
+        """One bin, in evaluation. Shape: (1, D) -> (1, D)."""
+        new: list[HiddenAndCell | None] = []
+        for layer, before in zip(self.layers, state, strict=True):
+            x, after = layer(x, before)
+            new.append(after)
+        return new, self.norm(self.out(x))

@@ -45,6 +45,10 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.addcmul(x * cos.to(x.dtype), swapped, sin.to(x.dtype))
 
 
+KeysAndValues = tuple[Tensor, Tensor]
+"""Rotated keys and values of the L tokens so far, each (L, H, d)."""
+
+
 class Attention(nn.Module):
     """Multi-head self-attention within each segment. Shape: (N, D) -> (N, D)."""
 
@@ -59,6 +63,20 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (N, 3 * D) -> 3 of (N, H, d)
         mixed = attend(rotate(q, *angles), rotate(k, *angles), v, layout, self.causal)
         return self.dropout(self.out(mixed.flatten(1)), layout.noise)  # (N, H, d) -> (N, D)
+
+    def step(
+        self, x: Tensor, angles: tuple[Tensor, Tensor], past: KeysAndValues | None
+    ) -> tuple[Tensor, KeysAndValues]:
+        """The tokens of one more bin, after those of `past`. Shape: (P, D) -> (P, D)."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (P, 3 * D) -> 3 of (P, H, d)
+        k = rotate(k, *angles)
+        if past is not None:
+            k, v = torch.cat([past[0], k]), torch.cat([past[1], v])  # (L, H, d)
+        before = len(k) - len(x)
+        seen = torch.ones(len(x), len(k), dtype=torch.bool, device=x.device).tril(before)  # (P, L)
+        queries, keys, values = (y.transpose(0, 1) for y in (rotate(q, *angles), k, v))  # (., H, d) -> (H, ., d)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)  # (H, P, d)
+        return self.out(mixed.transpose(0, 1).flatten(1)), (k, v)  # (H, P, d) -> (P, H, d) -> (P, D)
 
 
 class GatedMLP(nn.Module):
@@ -90,6 +108,14 @@ class Block(nn.Module):
         x = x + self.attention(self.norm1(x), angles, layout)
         return x + self.mlp(self.norm2(x), layout.noise)
 
+    def step(
+        self, x: Tensor, angles: tuple[Tensor, Tensor], past: KeysAndValues | None
+    ) -> tuple[Tensor, KeysAndValues]:
+        """The tokens of one more bin. Shape: (P, D) -> (P, D)."""
+        mixed, keys_and_values = self.attention.step(self.norm1(x), angles, past)
+        x = x + mixed
+        return x + self.mlp(self.norm2(x), None), keys_and_values
+
 
 class Transformer(nn.Module):
     """`layers` blocks and a final norm. Tokens attend to their whole segment, or if `causal` to earlier tokens.
@@ -100,7 +126,7 @@ class Transformer(nn.Module):
 
     def __init__(self, *, width: int, layers: int, heads: int, mlp_ratio: int, dropout: float, causal: bool = False):
         super().__init__()
-        self.head_width = width // heads
+        self.head_width, self.causal = width // heads, causal
         self.blocks = nn.ModuleList([Block(width, heads, mlp_ratio, dropout, causal) for _ in range(layers)])
         self.norm = RMSNorm(width)
 
@@ -109,3 +135,21 @@ class Transformer(nn.Module):
         for block in self.blocks:
             x = block(x, angles, layout)
         return self.norm(x)
+
+    def initial_state(self) -> list[KeysAndValues | None]:
+        """The state before the first bin of a segment."""
+        if not self.causal:
+            raise ValueError("only a causal transformer runs bin by bin")
+        return [None] * len(self.blocks)
+
+    def step(
+        self, state: list[KeysAndValues | None], x: Tensor, time: int
+    ) -> tuple[list[KeysAndValues | None], Tensor]:
+        """The tokens of bin `time`, in evaluation. Shape: (P, D) -> (P, D)."""
+        angles = rotary_angles(torch.full((len(x),), time, device=x.device), self.head_width)
+        new: list[KeysAndValues | None] = []
+        for block, past in zip(self.blocks, state, strict=True):
+            assert isinstance(block, Block)
+            x, keys_and_values = block.step(x, angles, past)
+            new.append(keys_and_values)
+        return new, self.norm(x)

@@ -1,0 +1,136 @@
+"""The contract of every family in the table: shapes, determinism, files, size, causality, and one bin at a time."""
+
+import dataclasses
+import itertools
+
+import pytest
+import torch
+
+from raydistill.feed.masking import Draw, mask_tokens
+from raydistill.feed.tokens import Inputs, pack
+from raydistill.models.families import FAMILIES, build_model
+from raydistill.models.files import load_model, save_model
+from raydistill.models.spec import ModelSpec
+from tests.small import make_segments
+
+SESSIONS, LENGTHS = ("a", "b", "a"), (7, 5, 7)
+
+# Family -> settings to try in addition to those of the preset `tiny`.
+VARIANTS = {
+    "crossmodal": [
+        {"backbone": backbone, "causal": causal}
+        for backbone in ("transformer", "lstm", "cnn")
+        for causal in (False, True)
+    ],
+}
+# (modality, value embedding, the model is trained by masking, it reads out the LFP)
+USES = [
+    ("spikes", "count", True, False),
+    ("lfp", "linear", True, False),
+    ("lfp", "mlp", False, False),
+    ("lfp", "conv", False, True),
+]
+
+
+def specs():
+    for name, family in FAMILIES.items():
+        for changes, (modality, embedding, predictor, readout) in itertools.product(VARIANTS[name], USES):
+            if changes["backbone"] != "transformer":
+                predictor = readout = False
+            settings = dataclasses.replace(family.presets["tiny"], spikes_patch=8, lfp_patch=8, **changes)
+            config = family.configure(settings, modality, embedding, predictor=predictor, readout=readout)
+            title = f"{name}-{'-'.join(str(value) for value in changes.values())}-{modality}-{embedding}"
+            spec = ModelSpec(family=name, config=config, sessions={"a": 1, "b": 3}, behavior=("vx", "vy"))
+            yield pytest.param(spec, id=title)
+
+
+@pytest.fixture(params=specs())
+def model(request):
+    torch.manual_seed(0)
+    return build_model(request.param).eval()
+
+
+def tokens_of(model, sessions=SESSIONS, lengths=LENGTHS):
+    inputs = Inputs(modality=model.spec.modality, widths=model.spec.widths)
+    return [inputs.tokenize(s) for s in make_segments(sessions, lengths)]
+
+
+def test_every_family_has_variants_to_try():
+    assert set(VARIANTS) == set(FAMILIES)
+
+
+def test_latents_have_one_row_per_bin_and_the_width_of_the_configuration(model):
+    latents = model.latents(pack(tokens_of(model)))
+    assert latents.shape == (sum(LENGTHS), model.spec.config.width)
+    assert model.behavior(latents).shape == (sum(LENGTHS), 2)
+
+
+def test_latents_in_evaluation_are_deterministic_and_the_same_in_any_batch(model):
+    tokens = tokens_of(model)
+    packed = model.latents(pack(tokens))
+    assert torch.equal(packed, model.latents(pack(tokens)))
+    alone = torch.cat([model.latents(pack([t])) for t in tokens])
+    torch.testing.assert_close(packed, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_model_drawn_from_one_seed_is_the_same(model):
+    torch.manual_seed(0)
+    again = build_model(model.spec).state_dict()
+    assert all(torch.equal(weight, again[name]) for name, weight in model.state_dict().items())
+
+
+def test_saved_model_comes_back_bit_identical(model, tmp_path):
+    save_model(model, tmp_path)
+    loaded = load_model(tmp_path)
+    assert loaded.spec == model.spec and not loaded.training
+    batch = pack(tokens_of(model))
+    assert torch.equal(loaded.latents(batch), model.latents(batch))
+
+
+def test_parameter_formula_equals_the_built_module(model):
+    spec = model.spec
+    counted = FAMILIES[spec.family].parameters(
+        spec.config, patches=sum(spec.sessions.values()), bands=spec.bands, n_behavior=len(spec.behavior)
+    )
+    assert counted == sum(p.numel() for p in model.parameters())
+
+
+def test_reconstruction_of_a_masked_model_has_one_patch_per_masked_token(model):
+    if getattr(model.spec.config, "predictor", None) is None:
+        pytest.skip("this model is not trained by masking")
+    batch = pack(tokens_of(model))
+    masking = mask_tokens(batch, 0.6, Draw(0, 0))
+    assert model.reconstruct(batch, masking).shape == (len(masking.masked), model.spec.patch)
+
+
+def test_causal_latents_depend_on_no_later_bin_and_others_do(model):
+    (tokens,) = tokens_of(model, ["b"], [9])
+    before = model.latents(pack([tokens]))
+    values = tokens.values.clone()
+    values[3 * 5 :] = 2  # from bin 5 on
+    changed = (model.latents(pack([dataclasses.replace(tokens, values=values)])) - before).abs().sum(1)
+    assert changed[5:].min() > 0
+    assert (changed[:5].max() == 0) == model.spec.config.causal
+
+
+def test_step_by_step_latents_equal_those_of_the_whole_segment(model):
+    (segment,) = make_segments(["b"], [30])
+    inputs = Inputs(modality=model.spec.modality, widths=model.spec.widths)
+    if not model.spec.config.causal:
+        with pytest.raises(ValueError, match="only a causal"):
+            model.initial_state()
+        return
+    whole = model.latents(pack([inputs.tokenize(segment)]))
+    state, latents = model.initial_state(), []
+    for t in range(30):
+        one = dataclasses.replace(segment, spikes=segment.spikes[t : t + 1], lfp=segment.lfp[t : t + 1])
+        state, of_bin = model.step(state, pack([inputs.tokenize(one)]))
+        latents.append(of_bin)
+    torch.testing.assert_close(torch.cat(latents), whole, atol=2e-5, rtol=1e-5)
+
+
+def test_step_of_several_bins_is_refused(model):
+    if not model.spec.config.causal:
+        pytest.skip("this model is not causal")
+    with pytest.raises(ValueError, match="takes one bin of one session"):
+        model.step(model.initial_state(), pack(tokens_of(model)))

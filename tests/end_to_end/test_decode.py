@@ -1,4 +1,4 @@
-"""A trained model in a user's hands: from the command line and from Python."""
+"""A trained model, used from the command line and from Python."""
 
 import json
 
@@ -49,7 +49,7 @@ def test_decode_of_its_own_session_gives_the_score_of_the_sweep(made, tmp_path):
     assert about["r2"] == told["r2"]
 
 
-def test_decoded_session_as_nwb_holds_what_was_recorded_beside_what_was_read(made, tmp_path):
+def test_decoded_session_as_nwb_contains_recorded_and_decoded_behavior(made, tmp_path):
     out = tmp_path / "S1_02.nwb"
     decode(made, "ss_lfp/S1_02/seed0", "S1_02", "--out", out)
     entry = Store(str(made[1])).entry("S1_02")
@@ -64,24 +64,27 @@ def test_decoded_session_as_nwb_holds_what_was_recorded_beside_what_was_read(mad
             assert series.data.shape == recorded[name].data.shape and series.unit == recorded[name].unit
 
 
-def test_decode_refuses_a_file_that_it_cannot_write_before_any_work(made, tmp_path):
+def test_decode_refuses_an_unknown_file_type_before_any_work(made, tmp_path):
     done = decode(made, "ss_lfp/S1_02/seed0", "S1_02", "--out", tmp_path / "x.npz", check=2)
     assert "has to end in .parquet or .nwb" in done.stderr
 
 
-def test_decode_of_another_session_needs_to_be_told_whose_embeddings_to_take(made):
+def test_decode_of_another_session_needs_a_session_whose_embeddings_to_use(made):
     done = decode(made, "distilled/S1_02/seed0", "S1_01", check=2)
-    assert "was not trained on session S1_01; name one of its own as `--as` to stand for it: S1_02" in done.stderr
+    assert (
+        "was not trained on session S1_01; give `--as` one of the sessions whose embeddings it should use: S1_02"
+        in done.stderr
+    )
     assert "R²" in decode(made, "distilled/S1_02/seed0", "S1_01", "--as", "S1_02").stdout
     done = decode(made, "distilled/S1_02/seed0", "S1_01", "--as", "S1_2", check=2)
     assert 'no session "S1_2"; did you mean "S1_02"?' in done.stderr
 
 
 def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
-    from raydistill.evaluation.latents import latents_of
 
     from raydistill.models.crossmodal.model import inputs_of
     from raydistill.models.files import load_model
+    from raydistill.models.latents import encode
 
     store, folder = Store(str(made[1])), made[2]["teacher/S1_02/seed0"]
     entry = store.entry("S1_02")
@@ -89,7 +92,7 @@ def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
     model = package.load_model(folder)
     latents = model.latents(spikes=segment.spikes)
     neural = load_model(folder)
-    (expected,) = latents_of(neural, [segment], inputs_of(neural.spec, [entry]))
+    (expected,) = encode(neural, [segment], inputs_of(neural.spec, [entry]))
     assert np.array_equal(latents, expected.numpy()) and latents.dtype == np.float32
     assert model.sessions == ("S1_02",) and model.spec.provenance["data"] == {"S1_02": entry.content}
     assert model.spec.provenance["protocol"] == "corrected" and model.spec.provenance["job"] == "teacher/S1_02/seed0"

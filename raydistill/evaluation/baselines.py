@@ -32,10 +32,12 @@ class Baseline:
 
 
 def has_spikes(entry: Entry) -> bool:
+    """Whether the session has spikes."""
     return entry.n_units > 0
 
 
 def has_lfp(entry: Entry) -> bool:
+    """Whether the session has LFP."""
     return entry.n_channels > 0
 
 

@@ -32,9 +32,9 @@ def test_decode_of_its_own_session_gives_the_score_of_the_sweep(made, tmp_path):
     out, picture = tmp_path / "S1_02.parquet", tmp_path / "S1_02.png"
     columns = ("--behavior", "velocity_x", "--behavior", "velocity_y")
     more = ("--json", "--out", out, "--picture", picture, *columns)
-    told = json.loads(decode(made, "distilled/S1_02/seed0", "S1_02", *more).stdout)
+    printed = json.loads(decode(made, "distilled/S1_02/seed0", "S1_02", *more).stdout)
     metrics = json.loads((made[2]["distilled/S1_02/seed0"] / "metrics.json").read_text())
-    assert told["r2"] == pytest.approx(metrics["r2"], abs=1e-6) and told["protocol"] == "corrected"
+    assert printed["r2"] == pytest.approx(metrics["r2"], abs=1e-6) and printed["protocol"] == "corrected"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
     entry, table = Store(str(made[1])).entry("S1_02"), pq.read_table(out)
@@ -43,10 +43,10 @@ def test_decode_of_its_own_session_gives_the_score_of_the_sweep(made, tmp_path):
     assert set(frame["split"]) == {"train", "valid", "test"} and "latent_031" in frame and "latent_032" not in frame
     scored = frame[frame["split"] == "test"]
     r2 = [r2_score(scored[name], scored[f"{name}_decoded"]) for name in ("velocity_x", "velocity_y")]
-    assert np.mean(r2) == pytest.approx(told["r2"], abs=1e-4)  # in units of the recording as in z-scores
+    assert np.mean(r2) == pytest.approx(printed["r2"], abs=1e-4)  # in units of the recording as in z-scores
     about = json.loads(table.schema.metadata[b"raydistill"])
     assert about["units"] == dict.fromkeys(("velocity_x", "velocity_y"), entry.behavior_units[-1])
-    assert about["r2"] == told["r2"]
+    assert about["r2"] == printed["r2"]
 
 
 def test_decoded_session_as_nwb_contains_recorded_and_decoded_behavior(made, tmp_path):
@@ -99,7 +99,7 @@ def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({}, "this model reads spikes: give `spikes`"),
         ({"spikes": np.zeros(5)}, r"`spikes` has the shape \(5,\)"),
@@ -109,9 +109,9 @@ def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
         ({"spikes": np.zeros((5, 3)), "session": "S9"}, 'name one as `session`, got "S9"'),
     ],
 )
-def test_loaded_model_refuses_what_it_cannot_read(made, given, said):
+def test_loaded_model_refuses_what_it_cannot_read(made, given, message):
     model = package.load_model(made[2]["teacher/S1_02/seed0"])
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         model.latents(**given)
     with pytest.raises(DataError, match="no behavior head"):
         model.behavior(**({"spikes": np.zeros((5, 3))} | given))

@@ -11,7 +11,7 @@ def decode(
     model: Path,
     session: str,
     store: str,
-    known: str | None,
+    embeddings_of: str | None,
     behavior: tuple[str, ...],
     out: Path | None,
     picture: Path | None,
@@ -28,7 +28,7 @@ def decode(
     if picture is not None:
         check_ending("--picture", picture, *PICTURES)
     opened = Store(store)
-    decoder = open_decoder(model, opened, session, known, behavior)
+    decoder = open_decoder(model, opened, session, embeddings_of, behavior)
     if picture is not None:
         from raydistill.evaluation.figures.trajectories import trajectories
 

@@ -40,7 +40,9 @@ class Decoder:
         return [self.entry.behavior.index(name) for name in self.columns]
 
 
-def open_decoder(folder: Path, store: Store, session: str, known: str | None, behavior: tuple[str, ...]) -> Decoder:
+def open_decoder(
+    folder: Path, store: Store, session: str, embeddings_of: str | None, behavior: tuple[str, ...]
+) -> Decoder:
     """Load a model and score it on a session.
 
     A model with a behavior head decodes by this head, any other by least squares fitted on the training segments of
@@ -49,14 +51,14 @@ def open_decoder(folder: Path, store: Store, session: str, known: str | None, be
     Args:
         folder: of the model.
         session: name in the store.
-        known: session of the model whose space embeddings are used for `session`; None: its own.
+        embeddings_of: session of the model whose space embeddings are used for `session`; None: its own.
         behavior: columns to decode; empty: all columns of the session, or those of the model's head.
     Raises:
         CheckpointError: there is no readable model in `folder`.
-        DataError: the store or the model lacks the session, its channels differ from those of `known`, or a column is
-            unknown or is not one of the head's.
+        DataError: the store or the model lacks the session, its channels differ from those of `embeddings_of`, or a
+            column is unknown or is not one of the head's.
     """
-    model, entry = _load(folder, store, session, known)
+    model, entry = _load(folder, store, session, embeddings_of)
     columns = tuple(behavior or model.spec.behavior or entry.behavior)
     for column in columns:
         if column not in entry.behavior:
@@ -67,7 +69,7 @@ def open_decoder(folder: Path, store: Store, session: str, known: str | None, be
             f"and not {', '.join(columns)}; omit `--behavior`"
         )
     score = score_model(model, store, entry, columns)
-    about = {"model": str(folder), "session": session, "as": known or session, "protocol": entry.protocol}
+    about = {"model": str(folder), "session": session, "as": embeddings_of or session, "protocol": entry.protocol}
     about |= {name: value for name, value in score.metrics().items() if name in _REPORTED}
     return Decoder(model=model, entry=entry, columns=columns, score=score, about=about)
 
@@ -128,21 +130,21 @@ def _per_bin(segments: Sequence[Segment], values: Sequence[int] | Sequence[str])
     return np.repeat(np.array(values), [s.n_bins for s in segments])
 
 
-def _load(folder: Path, store: Store, session: str, known: str | None) -> tuple[CrossModalModel, Entry]:
-    """The model, reading the session as `known`, and the session's entry in the store."""
+def _load(folder: Path, store: Store, session: str, embeddings_of: str | None) -> tuple[CrossModalModel, Entry]:
+    """The model, reading the session as `embeddings_of`, and the session's entry in the store."""
     model, entry = load_model(folder), store.entry(session)
     columns = {"spikes": entry.n_units, "lfp": entry.n_channels}
     for modality in ("spikes", "lfp") if model.spec.modality == "multimodal" else (model.spec.modality,):
         if not columns[modality]:
             raise DataError(f"the model reads {modality}, which session {session} does not have")
-    if known is not None:
-        trained = model.spec.provenance.get("normalisation", {}).get(known, {}).get("lfp")
+    if embeddings_of is not None:
+        trained = model.spec.provenance.get("normalisation", {}).get(embeddings_of, {}).get("lfp")
         if trained and columns["lfp"] != (channels := len(trained["mean"])):
             raise DataError(
-                f"session {session} has {columns['lfp']} channels, but {known}, which the model was trained on, has "
-                f"{channels}; a frozen model identifies a channel by its number, so both must have the same channels"
+                f"session {session} has {columns['lfp']} channels, but {embeddings_of}, which the model was trained "
+                f"on, has {channels}; a frozen model identifies channels by number, so both need the same channels"
             )
-        model.use_embeddings_of(session, known)
+        model.use_embeddings_of(session, embeddings_of)
     elif session not in model.spec.sessions:
         sessions = ", ".join(sorted(model.spec.sessions))
         raise DataError(

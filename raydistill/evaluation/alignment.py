@@ -63,6 +63,7 @@ class Alignment:
     cka: Cka
 
     def to_json(self) -> dict:
+        """What `raydistill results --json` prints for a line of `align`."""
         return asdict(self)
 
 

@@ -1,4 +1,4 @@
-"""The baseline decoders that are scored beside every model, in one table.
+"""The baseline decoders, which are scored in addition to the models, in one table.
 
 To add one, write its scoring function in a file of decoders/ and a row here: sweep files, planning and execution take
 the name, the title, the sessions and the function from the table. Importing the table is cheap (numpy alone), because
@@ -32,10 +32,12 @@ class Baseline:
 
 
 def has_spikes(entry: Entry) -> bool:
+    """Whether the session has spikes."""
     return entry.n_units > 0
 
 
 def has_lfp(entry: Entry) -> bool:
+    """Whether the session has LFP."""
     return entry.n_channels > 0
 
 

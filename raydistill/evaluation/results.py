@@ -31,7 +31,7 @@ class Results:
     panels: tuple[Panel, ...] = (WHOLE,)
     alignments: tuple[Alignment, ...] = ()
     notes: tuple[str, ...] = ()
-    """Remarks that belong beside the results, such as sessions missing from a group."""
+    """Remarks on the results, such as sessions missing from a group."""
 
     def to_json(self) -> dict:
         """What `raydistill results --json` prints; a number that is not finite becomes None."""
@@ -116,7 +116,7 @@ def method_table(results: Results, panel: Panel = WHOLE) -> list[MethodMeans]:
 
 
 def paper_rows(results: Results) -> list[dict]:
-    """Our mean R² beside the published one, for every mean that the paper prints.
+    """The mean R² of the sweep and the published one, for every mean that the paper prints.
 
     Returns:
         Rows of figure, method, subject ("all": mean over subjects), r2 and paper_r2.

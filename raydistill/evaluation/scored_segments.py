@@ -1,4 +1,4 @@
-"""What a job stores about the segments that it is scored on: a vector for each, and the first minute of behavior.
+"""What a job stores about the segments that it is scored on: one vector per segment, and a minute of behavior.
 
 It is enough to compare the representations of models (docs/methods.md, Representations) and to draw decoded behavior
 without running a model again.

@@ -36,13 +36,13 @@ class SessionScore:
     """From latents (n, D) to behavior (n, K), z-scored, as in `decoding`."""
 
     def metrics(self) -> dict:
-        """What a job stores of it as JSON."""
+        """The numbers that a job stores as JSON."""
         least_squares = {} if self.r2_least_squares is None else {"r2_least_squares": self.r2_least_squares}
         return metrics_of(self.decoding) | least_squares
 
 
 def metrics_of(decoding: Decoding) -> dict:
-    """What a job stores of a decoding as JSON."""
+    """The numbers of a decoding that a job stores as JSON."""
     names = ("r2", "r2_per_axis", "valid_r2", "n_train", "n_test", "settings")
     return {name: getattr(decoding, name) for name in names}
 
@@ -56,8 +56,8 @@ def score_model(
 ) -> SessionScore:
     """How well behavior is decoded from the latents of a model, under the protocol of the session.
 
-    The latents of the training segments are decoded by least squares. A model that was trained with a behavior head
-    is scored by this head, and by least squares beside it.
+    Least squares are fitted on the latents of the training segments. A model that was trained with a behavior head is
+    scored by this head, and additionally by least squares.
 
     Args:
         columns: behavior columns for least squares; a head decodes the columns that it was trained on.

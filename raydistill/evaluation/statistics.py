@@ -1,4 +1,4 @@
-"""Is one method better than another? The published test, and what belongs beside its p-value.
+"""Is one method better than another? The published test, and what is reported with its p-value.
 
 The published signed-rank test takes every pair of session and seed as independent, although the seeds of one session
 give nearly the same score. Each comparison therefore also has the same test over session means, an interval of the

@@ -24,6 +24,7 @@ class Panel:
     """Method of the sweep -> its name in the figure, if that differs."""
 
     def shows(self, session: str) -> bool:
+        """Whether the session is among those of the panel."""
         return self.sessions is None or session in self.sessions
 
     def printed(self, method: str, subject: str = ALL) -> float | None:

@@ -1,4 +1,4 @@
-"""A trained model in a user's hands: from the command line and from Python."""
+"""A trained model, used from the command line and from Python."""
 
 import json
 
@@ -32,9 +32,9 @@ def test_decode_of_its_own_session_gives_the_score_of_the_sweep(made, tmp_path):
     out, picture = tmp_path / "S1_02.parquet", tmp_path / "S1_02.png"
     columns = ("--behavior", "velocity_x", "--behavior", "velocity_y")
     more = ("--json", "--out", out, "--picture", picture, *columns)
-    told = json.loads(decode(made, "distilled/S1_02/seed0", "S1_02", *more).stdout)
+    printed = json.loads(decode(made, "distilled/S1_02/seed0", "S1_02", *more).stdout)
     metrics = json.loads((made[2]["distilled/S1_02/seed0"] / "metrics.json").read_text())
-    assert told["r2"] == pytest.approx(metrics["r2"], abs=1e-6) and told["protocol"] == "corrected"
+    assert printed["r2"] == pytest.approx(metrics["r2"], abs=1e-6) and printed["protocol"] == "corrected"
     assert picture.read_bytes().startswith(b"\x89PNG")
 
     entry, table = Store(str(made[1])).entry("S1_02"), pq.read_table(out)
@@ -43,13 +43,13 @@ def test_decode_of_its_own_session_gives_the_score_of_the_sweep(made, tmp_path):
     assert set(frame["split"]) == {"train", "valid", "test"} and "latent_031" in frame and "latent_032" not in frame
     scored = frame[frame["split"] == "test"]
     r2 = [r2_score(scored[name], scored[f"{name}_decoded"]) for name in ("velocity_x", "velocity_y")]
-    assert np.mean(r2) == pytest.approx(told["r2"], abs=1e-4)  # in units of the recording as in z-scores
+    assert np.mean(r2) == pytest.approx(printed["r2"], abs=1e-4)  # in units of the recording as in z-scores
     about = json.loads(table.schema.metadata[b"raydistill"])
     assert about["units"] == dict.fromkeys(("velocity_x", "velocity_y"), entry.behavior_units[-1])
-    assert about["r2"] == told["r2"]
+    assert about["r2"] == printed["r2"]
 
 
-def test_decoded_session_as_nwb_holds_what_was_recorded_beside_what_was_read(made, tmp_path):
+def test_decoded_session_as_nwb_contains_recorded_and_decoded_behavior(made, tmp_path):
     out = tmp_path / "S1_02.nwb"
     decode(made, "ss_lfp/S1_02/seed0", "S1_02", "--out", out)
     entry = Store(str(made[1])).entry("S1_02")
@@ -64,24 +64,27 @@ def test_decoded_session_as_nwb_holds_what_was_recorded_beside_what_was_read(mad
             assert series.data.shape == recorded[name].data.shape and series.unit == recorded[name].unit
 
 
-def test_decode_refuses_a_file_that_it_cannot_write_before_any_work(made, tmp_path):
+def test_decode_refuses_an_unknown_file_type_before_any_work(made, tmp_path):
     done = decode(made, "ss_lfp/S1_02/seed0", "S1_02", "--out", tmp_path / "x.npz", check=2)
     assert "must end in .parquet or .nwb" in done.stderr
 
 
-def test_decode_of_another_session_needs_to_be_told_whose_embeddings_to_take(made):
+def test_decode_of_another_session_needs_a_session_whose_embeddings_to_use(made):
     done = decode(made, "distilled/S1_02/seed0", "S1_01", check=2)
-    assert "was not trained on session S1_01; name one of its own as `--as` to stand for it: S1_02" in done.stderr
+    assert (
+        "was not trained on session S1_01; give `--as` one of the sessions whose embeddings it should use: S1_02"
+        in done.stderr
+    )
     assert "R²" in decode(made, "distilled/S1_02/seed0", "S1_01", "--as", "S1_02").stdout
     done = decode(made, "distilled/S1_02/seed0", "S1_01", "--as", "S1_2", check=2)
     assert 'no session "S1_2"; did you mean "S1_02"?' in done.stderr
 
 
 def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
-    from raydistill.evaluation.latents import latents_of
 
     from raydistill.models.files import load_model
     from raydistill.models.inputs import inputs_of
+    from raydistill.models.latents import encode
 
     store, folder = Store(str(made[1])), made[2]["teacher/S1_02/seed0"]
     entry = store.entry("S1_02")
@@ -89,14 +92,14 @@ def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
     model = package.load_model(folder)
     latents = model.latents(spikes=segment.spikes)
     neural = load_model(folder)
-    (expected,) = latents_of(neural, [segment], inputs_of(neural.spec, [entry]))
+    (expected,) = encode(neural, [segment], inputs_of(neural.spec, [entry]))
     assert np.array_equal(latents, expected.numpy()) and latents.dtype == np.float32
     assert model.sessions == ("S1_02",) and model.spec.provenance["data"] == {"S1_02": entry.content}
     assert model.spec.provenance["protocol"] == "corrected" and model.spec.provenance["job"] == "teacher/S1_02/seed0"
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({}, "this model reads spikes: give `spikes`"),
         ({"spikes": np.zeros(5)}, r"`spikes` has the shape \(5,\)"),
@@ -106,9 +109,9 @@ def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
         ({"spikes": np.zeros((5, 3)), "session": "S9"}, 'name one as `session`, got "S9"'),
     ],
 )
-def test_loaded_model_refuses_what_it_cannot_read(made, given, said):
+def test_loaded_model_refuses_what_it_cannot_read(made, given, message):
     model = package.load_model(made[2]["teacher/S1_02/seed0"])
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         model.latents(**given)
     with pytest.raises(DataError, match="no behavior head"):
         model.behavior(**({"spikes": np.zeros((5, 3))} | given))

@@ -1,4 +1,4 @@
-"""The page of a sweep: whole, offline, escaped, and readable by a machine that reads aloud."""
+"""The page of a sweep: complete, offline, escaped, and accessible to screen readers and phones."""
 
 import re
 from html.parser import HTMLParser
@@ -88,9 +88,9 @@ def context(tmp_path):
     )
 
 
-def test_page_says_everything_that_was_found(context):
+def test_page_contains_all_results(context):
     text = Page(html(results(), context)).text
-    for said in (
+    for expected in (
         "Distilled LFP decodes better than SS-LFP: mean difference +0.300 R²",
         "paper 0.71",  # its mean of Figure 3, beside ours
         "the store holds 6 of the 17 sessions",
@@ -102,7 +102,7 @@ def test_page_says_everything_that_was_found(context):
         PROTOCOLS["corrected"][:60],
         "raydistill sweep small.yaml",
     ):
-        assert said in text, said
+        assert expected in text, expected
 
 
 def test_page_escapes_every_name(context):
@@ -111,7 +111,7 @@ def test_page_escapes_every_name(context):
     assert Page(page).text.count(WICKED) >= 6  # question, method in three tables, cause, job
 
 
-def test_page_needs_nothing_from_elsewhere(context):
+def test_page_refers_to_nothing_outside_of_itself(context):
     page = html(results(), context)
     for _, attributes in Page(page).tags:
         for name in ("src", "href"):
@@ -119,7 +119,7 @@ def test_page_needs_nothing_from_elsewhere(context):
     assert "@import" not in page and "url(" not in page
 
 
-def test_page_can_be_read_aloud_and_on_a_phone(context):
+def test_page_is_labelled_for_screen_readers_and_phones(context):
     page = Page(html(results(), context))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -134,7 +134,7 @@ def test_page_can_be_read_aloud_and_on_a_phone(context):
     assert any(attributes.get("name") == "viewport" for _, attributes in page.tags)
 
 
-def test_page_of_a_sweep_without_comparisons_or_failures_is_whole(context):
+def test_page_without_comparisons_and_failures_omits_their_sections(context):
     bare = results(comparisons=(), failed=(), alignments=(), notes=(), panels=(Panel(),))
     text = Page(html(bare, context)).text
     assert "The sweep does not compare methods." in text

@@ -57,7 +57,7 @@ def test_to_json_of_numbers_that_are_not_finite_gives_null():
     assert made["tests"][0]["p"] is None and made["tests"][0]["ci_low"] is None and "NaN" not in text
 
 
-def test_method_table_weighs_sessions_alike_and_puts_baselines_last():
+def test_method_table_weights_sessions_equally_and_puts_baselines_last():
     scores = (
         Score("m", "I_1", "I", 0, 0.2, ""),
         Score("m", "I_1", "I", 1, 0.4, ""),

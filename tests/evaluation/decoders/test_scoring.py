@@ -68,7 +68,7 @@ def test_decode_of_a_fold_without_behavior_names_the_fold(fold):
         decode(*folds.values(), COLUMNS)
 
 
-def test_decode_of_a_constant_column_says_so():
+def test_decode_of_a_constant_column_raises_an_error():
     still = [(x, np.stack([y[:, 0], np.full(len(y), 0.1, np.float32)], axis=1)) for x, y in _segments(2, 3)]
     with pytest.raises(DataError, match=r"test fold .*vx, vy.*column 1 of the target is constant"):
         decode(_segments(0, 3), _segments(1, 3), still, COLUMNS)

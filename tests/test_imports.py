@@ -4,6 +4,7 @@ import ast
 import graphlib
 import subprocess
 import sys
+from collections import defaultdict
 
 import pytest
 
@@ -134,3 +135,12 @@ heavy = {HEAVY} & set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code, *command], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
+
+
+def test_no_two_classes_of_the_package_have_one_name():
+    homes = defaultdict(list)
+    for file in FILES:
+        for node in ast.walk(ast.parse((PACKAGE / file).read_text())):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(file)
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}

@@ -12,7 +12,7 @@ from raydistill.feed.masking import Masking
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.config import CrossModalConfig
 from raydistill.models.crossmodal.parameters import BOTTLENECK
-from raydistill.models.crossmodal.streaming import StreamState, initial_state, step
+from raydistill.models.crossmodal.streaming import StreamState, step
 from raydistill.models.crossmodal.tokenizer import Tokenizer
 from raydistill.models.layers.attention import Layout
 from raydistill.models.layers.dropout import number_dropout_layers
@@ -108,7 +108,7 @@ class CrossModalModel(nn.Module):
 
     def initial_state(self) -> StreamState:
         """The state before the first bin of a segment. ValueError if the model is not causal."""
-        return initial_state(self)
+        return StreamState(0, None, self.encoder.initial_state())
 
     def step(self, state: StreamState, batch: Batch) -> tuple[StreamState, Tensor]:
         """The latents of the next bin, equal to those of `latents` on the whole segment. Shape: (1, D).
@@ -116,7 +116,7 @@ class CrossModalModel(nn.Module):
         Args:
             batch: one bin of one session.
         """
-        return step(self, state, batch)
+        return step(self.tokenizer, self.encoder, self.config.backbone.reads == "bins", state, batch)
 
     def use_embeddings_of(self, session: str, known_session: str) -> None:
         """Read segments of `session` with the space embeddings of `known_session`, one of the model's own sessions."""

@@ -4,16 +4,13 @@ Axes: P patches per bin, S patch size, D width.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from raydistill.feed.tokens import Batch
-from raydistill.models.crossmodal.tokenizer import CausalConvPatch
-
-if TYPE_CHECKING:
-    from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.crossmodal.tokenizer import CausalConvPatch, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -28,28 +25,26 @@ class StreamState:
     """State of the backbone: keys and values, hidden states, or past inputs."""
 
 
-def initial_state(model: "CrossModalModel") -> StreamState:
-    """The state before the first bin. ValueError if the model is not causal."""
-    return StreamState(0, None, model.encoder.initial_state())
-
-
-def step(model: "CrossModalModel", state: StreamState, batch: Batch) -> tuple[StreamState, Tensor]:
+def step(
+    tokenizer: Tokenizer, encoder: Any, reads_bins: bool, state: StreamState, batch: Batch
+) -> tuple[StreamState, Tensor]:
     """The latents of the next bin, and the state after it. Shape: (1, D).
 
     Args:
+        reads_bins: the encoder reads the mean over the patches of a bin instead of its tokens.
         batch: one bin of one session.
     Raises:
         ValueError: the batch holds more than one bin.
     """
     if batch.bins != (1,):
         raise ValueError(f"`step` takes one bin of one session, but got segments of {batch.bins} bins")
-    tokens = model.tokenizer(*_with_past(state.values, batch))  # (P, D)
-    if model.config.backbone.reads == "tokens":
-        backbone, tokens = model.encoder.step(state.backbone, tokens, state.time)
-        latents = tokens.mean(0, keepdim=True)
+    tokens = tokenizer(*_with_past(state.values, batch))  # (P, D)
+    if reads_bins:
+        backbone, latents = encoder.step(state.backbone, tokens.mean(0, keepdim=True), state.time)
     else:
-        backbone, latents = model.encoder.step(state.backbone, tokens.mean(0, keepdim=True), state.time)
-    return StreamState(state.time + 1, _past_values(model, state.values, batch), backbone), latents
+        backbone, tokens = encoder.step(state.backbone, tokens, state.time)
+        latents = tokens.mean(0, keepdim=True)
+    return StreamState(state.time + 1, _past_values(tokenizer, state.values, batch), backbone), latents
 
 
 def _with_past(values: Tensor | None, batch: Batch) -> tuple[Batch, Tensor]:
@@ -69,9 +64,9 @@ def _with_past(values: Tensor | None, batch: Batch) -> tuple[Batch, Tensor]:
     return whole, torch.arange((n_bins - 1) * n_patches, n_bins * n_patches, device=batch.time.device)
 
 
-def _past_values(model: "CrossModalModel", values: Tensor | None, batch: Batch) -> Tensor | None:
+def _past_values(tokenizer: Tokenizer, values: Tensor | None, batch: Batch) -> Tensor | None:
     """The input that the next bin still reads."""
-    embedding, n_patches = model.tokenizer.value, len(batch.time)
+    embedding, n_patches = tokenizer.value, len(batch.time)
     if not isinstance(embedding, CausalConvPatch) or not (n_bins := embedding.bins_before(n_patches)):
         return None
     past = batch.values if values is None else torch.cat([values, batch.values])

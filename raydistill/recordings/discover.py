@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from raydistill.config.fingerprint import canonical
 from raydistill.config.load import Where, build, override
@@ -125,7 +126,7 @@ def _with_overrides(
     for text in texts:
         override(tree, text)
     config = build(IngestConfig, tree.pop("ingest"), Where("--set", "ingest"))
-    options = build(layout.options, tree, Where("--set"))
+    options: Any = build(layout.options, tree, Where("--set"))
     return [
         dataclasses.replace(r, config=config, source=dataclasses.replace(r.source, options=options)) for r in recordings
     ]

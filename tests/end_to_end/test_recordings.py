@@ -14,7 +14,7 @@ def test_synthetic_files_of_a_layout_are_found_again(tmp_path, layout):
     raydistill("synth", "raw", "--layout", layout, *SET, cwd=tmp_path, check=0)
     listed = raydistill("ingest", "raw", "--store", "store", "--dataset", layout, "--dry-run", cwd=tmp_path, check=0)
     session, *lacking = listed.stdout.splitlines()
-    assert " make, bins of " in session and "raw/" in session and not (tmp_path / "store").exists()
+    assert " store, bins of " in session and "raw/" in session and not (tmp_path / "store").exists()
     assert len(lacking) == 1 and ": 1 of the paper's " in lacking[0]
 
 
@@ -24,9 +24,9 @@ def test_dry_run_tells_what_is_stored_changed_or_missing(tmp_path):
     raydistill(*command, cwd=tmp_path, check=0)
     told = lambda *more: raydistill(*command, "--dry-run", *more, cwd=tmp_path, check=0).stdout  # noqa: E731
     assert "skip, unless its file has changed" in told()
-    assert "make again: other settings than stored" in told("--set", "units=sorted", "--set", "ingest.bin_width_ms=20")
+    assert "store again: the settings have changed" in told("--set", "units=sorted", "--set", "ingest.bin_width_ms=20")
     (tmp_path / "raw" / "indy_20160622_01.nwb").unlink()
-    assert "no broadband file beside MonkeyI_20160622_01" in told()
+    assert "no broadband file for MonkeyI_20160622_01" in told()
     listed = tmp_path / "listed.yaml"
     listed.write_text("sessions: [{file: gone.h5, subject: a, bin_width_ms: 10, spikes: spikes}]")
     gone = raydistill("ingest", listed, "--store", "store", "--dry-run", cwd=tmp_path, check=0)
@@ -38,9 +38,9 @@ def test_scale_belongs_to_the_layout_of_the_paper(tmp_path):
     assert "--layout paper" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_layout_without_room_is_refused(tmp_path):
-    done = raydistill("synth", "raw", "--layout", "makin", cwd=tmp_path, check=2)
-    assert "has room for 2 subjects, not 3" in done.stderr
+def test_more_subjects_than_a_layout_holds_are_refused(tmp_path):
+    done = raydistill("synth", "raw", "--layout", "makin", "--set", "subjects=3", cwd=tmp_path, check=2)
+    assert "holds up to 2 subjects, but got 3" in done.stderr
 
 
 def test_exported_session_comes_in_again(finished_sweep, tmp_path):

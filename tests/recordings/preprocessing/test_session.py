@@ -6,21 +6,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raydistill.config.manifest import Behavior
 from raydistill.config.recordings import IngestConfig, LfpFilters
 from raydistill.errors import DataError
-from raydistill.recordings.manifest import Behavior, Recording, Source
 from raydistill.recordings.preprocessing.behavior import behavior_on_bins, prepared
 from raydistill.recordings.preprocessing.bins import common_bins
 from raydistill.recordings.preprocessing.session import bin_spikes, to_session
-from raydistill.recordings.readers import Counts, Raw, SpikeTrains, Trace
+from raydistill.recordings.raw import Counts, Raw, SpikeTrains, Trace
+from raydistill.recordings.readers.arrays import ArrayOptions
+from raydistill.recordings.recording import Recording, RecordingSource
 from tests.recordings.signals import bins, signal
 
 NO_CAR = LfpFilters(common_average=False)
+NO_OPTIONS = Behavior()
 
 
-def session(raw, behavior="auto", **config):
+def session(raw, behavior=NO_OPTIONS, **config):
     recording = Recording(
-        name="s", path=Path("s.h5"), source=Source(file="s.h5", behavior=behavior), config=IngestConfig(**config)
+        name="s",
+        path=Path("s.h5"),
+        source=RecordingSource(layout="arrays", options=ArrayOptions(), behavior=behavior),
+        config=IngestConfig(**config),
     )
     return to_session(recording, raw, {})
 
@@ -62,9 +68,9 @@ REGULAR = np.arange(0.005, 20, 0.1)
 @pytest.mark.parametrize(
     ("times", "message"),
     [
-        ([1.0, 3.0, 2.0], "unit 1: spike 2 at 2.0000 s comes before spike 1"),
+        ([1.0, 3.0, 2.0], "unit 1: spike 2 at 2.0000 s is earlier than spike 1"),
         ([1.0, np.nan], "unit 1: spike 1 has no finite time"),
-        ([1000.0, 2000.0], "unit 1: all 2 spikes .* outside of the recording"),
+        ([1000.0, 2000.0], "unit 1: all 2 spikes .* outside the recording"),
         ([], r"unit 1 has no spike .*drop_units: \[1\].*min_rate_hz"),
         (np.full(300, 5.001), r"unit 1 has 300 spikes in the bin at 5\.000 s; .* 255"),
     ],

@@ -125,7 +125,7 @@ def test_perich_sessions_of_the_example_are_stored_with_trials(tmp_path):
     assert (session.name, session.task, session.trial.max()) == ("C_CO_20131003", "CO", 13)
 
 
-def test_churchland_units_of_one_array_are_taken_by_a_column_of_the_table(tmp_path):
+def test_churchland_units_of_one_array_are_selected_by_a_column_of_the_table(tmp_path):
     path = write_churchland(tmp_path / "J.nwb", maze_trials(3))
     (recording,) = plan_sources(path, overrides=["defaults.unit_filter={column: electrode_group, keep: ['2']}"])
     assert raw_of(path, unit_filter=recording.source.options.unit_filter).spikes.ids == (4, 5, 6, 7)
@@ -152,7 +152,7 @@ def test_gaps_of_more_than_a_bin_make_pieces(tmp_path, gap_s, pieces):
     assert raw.spikes.observed == pytest.approx((trials[0, 0], trials[-1, 1]))
 
 
-def test_pieces_are_where_all_kept_units_were_observed(make_nwb_of_units):
+def test_pieces_are_intervals_in_which_all_selected_units_were_observed(make_nwb_of_units):
     spans = [[(0, 20), (30, 60)], [(5, 25), (28, 50)], [(0, 10), (0, 60)]]
     path = make_nwb_of_units(spans, quality=["good", "good", "noise"])
     assert raw_of(path).pieces.tolist() == [[5, 20], [30, 50]]

@@ -70,7 +70,7 @@ def test_lfp_power_read_in_slices_equals_that_read_at_once(tmp_path, recording):
     assert np.array_equal(whole, parts)
 
 
-def test_lfp_power_is_taken_as_it_is_on_the_bins_of_a_session(tmp_path, recording):
+def test_lfp_power_is_unchanged_on_the_bins_of_a_session(tmp_path, recording):
     path = write_gallego(recording, tmp_path)
     (entry,) = find(tmp_path)
     with open_raw(path, entry.source, 30.0) as raw:
@@ -97,7 +97,7 @@ def test_sessions_are_named_by_the_field_date_and_not_by_the_file(monkey, subjec
     assert (raw.subject, raw.region) == (subject, region)
 
 
-def test_files_of_other_layouts_are_not_taken(tmp_path):
+def test_files_of_other_layouts_are_not_found(tmp_path):
     for name in ("Chewie_RT_20160929.mat", "Jango_CO_20160929.mat", "Chewie_CO_20160929.txt", "Chewie_CO.mat"):
         (tmp_path / name).write_bytes(b"")
     assert find(tmp_path) == []
@@ -130,7 +130,7 @@ def test_what_is_no_date_is_refused(text):
 
 
 def row(number, bins=20, units=3, electrodes=(7, 2), **changed):
-    """A trial whose counts, velocity and power can be told by eye: power is electrode * 100 + upper edge."""
+    """A trial whose counts, velocity and power can be recognised: power is electrode * 100 + upper edge."""
     rng = np.random.default_rng(number)
     guide = np.array([(e, *band) for band in BANDS for e in electrodes], dtype=float)  # band-major
     fields = {
@@ -160,7 +160,7 @@ def write(tmp_path, *rows):
     return path
 
 
-def test_columns_follow_the_guide_whatever_their_order(tmp_path):
+def test_columns_follow_the_guide_in_any_order(tmp_path):
     first, second = row(1), row(2)
     shuffled = np.random.default_rng(0).permutation(18)
     for field in ("M1_lfp", "M1_lfp_guide"):
@@ -171,14 +171,14 @@ def test_columns_follow_the_guide_whatever_their_order(tmp_path):
     assert np.array_equal(lfp, np.tile(np.float32(expected), (40, 1)))
 
 
-def test_two_arrays_lie_beside_each_other(tmp_path):
+def test_columns_of_two_arrays_are_adjacent(tmp_path):
     a, b = row(1), row(2)
     raw, lfp = read(write(tmp_path, a, b), arrays=("PMd", "M1"))
     assert raw.spikes.values.shape == (40, 6) and lfp.shape == (40, 36) and raw.region == "PMd, M1"
     assert np.array_equal(raw.spikes.values[:20], np.hstack([a["PMd_spikes"], a["M1_spikes"]]))
 
 
-def test_trials_follow_in_time_and_only_wanted_results_are_taken(tmp_path):
+def test_trials_follow_in_time_and_only_selected_results_are_used(tmp_path):
     path = write(tmp_path, row(3), row(1, result="F"), row(2, bins=10))
     raw, _ = read(path)
     assert raw.trial_labels.tolist() == [1] * 20 + [2] * 10 + [0] * 20
@@ -297,7 +297,7 @@ def test_what_is_no_matrix_is_named(tmp_path):
         read(path)
 
 
-def test_a_file_that_tells_no_day_is_named(tmp_path):
+def test_a_file_without_a_day_is_named(tmp_path):
     path = tmp_path / "Chewie_CO_99999999.mat"
     path.write_bytes(b"")
     with pytest.raises(DataError, match="neither its field `date` nor its name gives the day"):
@@ -319,7 +319,7 @@ def test_recordings_that_cannot_be_written_are_refused(tmp_path, recording):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bands_of_an_electrode_are_told_and_only_whole_electrodes_are_dropped(tmp_path, recording):
+def test_bands_of_an_electrode_are_counted_and_only_whole_electrodes_are_dropped(tmp_path, recording):
     path = write_gallego(recording, tmp_path)
     (found,) = find(tmp_path)
     with open_raw(path, found.source, 30.0) as raw:

@@ -50,7 +50,7 @@ def three(make_h5, manifest, **of_second):
         ("sessions:\n  - file: a.h5\n    spikes: {counts: x, times: y}\n", ConfigError, "yaml:3: .*either `counts` or"),
     ],
 )
-def test_manifest_that_cannot_be_meant_is_refused_with_its_line(text, error, message, manifest):
+def test_invalid_manifest_is_refused_with_its_line(text, error, message, manifest):
     with pytest.raises(error, match=message):
         plan_sources(manifest(text))
 
@@ -87,7 +87,7 @@ def test_overrides_apply_to_manifests_and_to_plain_nwb_files(manifest, tmp_path)
         plan_sources(tmp_path, overrides=["ingest.bin_with_ms=20"])
 
 
-def test_files_lie_beside_the_manifest_in_its_folder_or_where_the_caller_says(manifest, tmp_path):
+def test_files_are_next_to_the_manifest_in_its_folder_or_where_the_caller_says(manifest, tmp_path):
     path = manifest("folder: raw\nsessions: [{file: a.nwb}]")
     assert plan_sources(path)[0].path == tmp_path / "raw" / "a.nwb"
     assert plan_sources(path, "/elsewhere")[0].path == Path("/elsewhere/a.nwb")
@@ -109,11 +109,11 @@ def test_source_that_is_nothing_to_read_is_refused(tmp_path, make_h5):
 
 def test_ingest_with_one_bad_recording_of_three_brings_the_other_two(make_h5, manifest, tmp_path, local_ray, binned):
     path = three(make_h5, manifest, lfp=np.full((600, 4), np.nan, dtype=np.float32))
-    seen = []
-    outcome = ingest(plan_sources(path), str(tmp_path / "store"), report=seen.append)
+    results = []
+    outcome = ingest(plan_sources(path), str(tmp_path / "store"), report=results.append)
     assert outcome.stored == ("a", "c") and list(outcome.failed) == ["b"]
     assert re.search(r"b\.h5: LFP channel 0 is not finite at 0\.050 s", outcome.failed["b"])
-    assert sorted(a.name for a in seen) == ["a", "b", "c"]
+    assert sorted(a.name for a in results) == ["a", "b", "c"]
     store = Store(str(tmp_path / "store"))
     assert [e.session for e in store.entries()] == ["a", "c"]
     segments = store.read(store.entry("a"))
@@ -136,12 +136,12 @@ def test_ingest_of_missing_and_damaged_files_names_each_cause(make_h5, manifest,
     path = three(make_h5, manifest)
     (tmp_path / "a.h5").unlink()
     (tmp_path / "b.h5").write_bytes((tmp_path / "b.h5").read_bytes()[:4000])
-    arrivals = []
-    outcome = ingest_with_ray(plan_sources(path), str(tmp_path / "store"), report=arrivals.append)
+    results = []
+    outcome = ingest_with_ray(plan_sources(path), str(tmp_path / "store"), report=results.append)
     assert outcome.stored == ("c",)
     assert outcome.failed["a"].endswith("a.h5: no such file; give the folder of the files with --folder")
     assert re.search(r"b\.h5: not a readable \.h5 file .*trunc", outcome.failed["b"])
-    assert sorted((a.name, a.state) for a in arrivals) == [("a", "failed"), ("b", "failed"), ("c", "stored")]
+    assert sorted((a.name, a.state) for a in results) == [("a", "failed"), ("b", "failed"), ("c", "stored")]
     assert not any("\n" in cause for cause in outcome.failed.values())
 
 

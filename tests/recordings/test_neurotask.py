@@ -152,14 +152,14 @@ def test_behavior_is_what_the_paper_decodes_from_each_dataset(
     assert raw.behavior.values.std() > 0
 
 
-def test_units_that_a_session_lacks_are_left_out_wherever_they_stand(recordings, rewritten):
-    def lacking(table):
+def test_units_that_a_session_lacks_are_left_out_at_any_position(recordings, rewritten):
+    def without_unit(table):
         mine = np.array(table["session"]) * 10 + np.array(table["animal"]) == 11
         table = table.append_column("Neuron99", pa.nulls(len(table)))
         return put(table, "Neuron2", pa.array(np.where(mine, np.nan, np.array(table["Neuron2"])), from_pandas=True))
 
     counts = np.concatenate([c for c, _ in expected(recordings[0])])
-    assert np.array_equal(read(rewritten(lacking)).spikes.values, np.delete(counts, 1, axis=1))
+    assert np.array_equal(read(rewritten(without_unit)).spikes.values, np.delete(counts, 1, axis=1))
     sizes = {len(r.spike_times) for r in recordings}
     assert len(sizes) > 1 and {read(rewritten(), i).spikes.values.shape[1] for i in range(3)} == sizes
 
@@ -229,7 +229,7 @@ def test_counts_survive_batches_and_row_groups_that_end_inside_a_bin(written, re
         (changed("Neuron2", 7, 0.5), "Neuron2 holds 0.5"),
         (changed("Neuron1", 7, None), r"Neuron1 has a count in only \d+ of the session's \d+ rows"),
         (changed("trial_id", 999, 1), "trial_id 1 occurs again after another trial"),
-        (changed("datasetID", 3, 4), "`datasetID` is 4, but the name of the file says 5"),
+        (changed("datasetID", 3, 4), "`datasetID` is 4, but the name of the file has 5"),
         (changed("session", 3, None), "rows without a value in `session`"),
         (lambda t: put(t, "Neuron1", pa.array(["1"] * len(t))), "Neuron1 holds string values"),
         (lambda t: put(t, "cursor_vel_x", pa.array(["1"] * len(t))), "cursor_vel_x holds string values"),

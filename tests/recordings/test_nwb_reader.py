@@ -77,7 +77,7 @@ def test_spatial_conversion_is_applied(make_nwb):
 @pytest.mark.parametrize(
     ("options", "kept"), [({}, (0, 2)), ({"unit_filter": None}, (0, 1, 2, 3))], ids=["default", "none"]
 )
-def test_units_are_taken_by_quality(make_nwb, spike_trains, options, kept):
+def test_units_are_selected_by_quality(make_nwb, spike_trains, options, kept):
     path = make_nwb(trains=spike_trains[:4], quality=["good", "mua", "sorted", "noise"])
     assert read(path, **options).spikes.ids == kept
 
@@ -262,7 +262,7 @@ def test_conversion_that_is_nan_leaves_values_as_they_are_in_no_unit(make_nwb):
 # Real recordings
 
 
-def test_open_field_lfp_is_in_volts_and_its_sorted_units_are_taken(recordings):
+def test_open_field_lfp_is_in_volts_and_its_sorted_units_are_used(recordings):
     path = recordings / "nwb" / "open_field_r1838.nwb"
     with pytest.raises(DataError, match=r"several series .*led_1, .*led_2"):
         read(path)

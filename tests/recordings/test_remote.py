@@ -40,16 +40,16 @@ def without_waiting(monkeypatch):
     monkeypatch.setattr(remote, "_WAITS_S", (0.01, 0.01, 0.01))
 
 
-def arrived(uri, store, known=None, overrides=()):
+def ingested(uri, store, known=None, overrides=()):
     """What becomes of one file."""
     (recording,) = plan_sources(uri, overrides=(*NAMED, "ingest.min_rate_hz=0.01", *overrides))
     return ingest_one(recording, str(store), known)
 
 
 def failure(uri, tmp_path, **options):
-    arrival = arrived(uri, tmp_path / "store", **options)
-    assert arrival.state == "failed" and "\n" not in arrival.cause
-    return arrival.cause
+    result = ingested(uri, tmp_path / "store", **options)
+    assert result.state == "failed" and "\n" not in result.cause
+    return result.cause
 
 
 def stored(store):
@@ -66,9 +66,9 @@ def test_session_from_a_server_equals_the_local_one_and_only_what_is_asked_for_t
     file, content, tmp_path, lfp, share
 ):
     options = {"overrides": [f"defaults.lfp={lfp}"]}
-    assert arrived(str(file), tmp_path / "local", **options).state == "stored"
+    assert ingested(str(file), tmp_path / "local", **options).state == "stored"
     with serving(Served(content)) as served:
-        assert arrived(served.uri, tmp_path / "remote", **options).state == "stored"
+        assert ingested(served.uri, tmp_path / "remote", **options).state == "stored"
     local, there = stored(tmp_path / "local")[1], stored(tmp_path / "remote")[1]
     assert there.content == local.content and there.n_channels == local.n_channels
     assert there.sources == {"day1": f'ETag "v1", {len(content)} bytes'}
@@ -121,13 +121,13 @@ def test_dry_run_asks_the_server_whether_the_file_is_there(content, tmp_path, ca
 
 def test_file_is_known_by_its_etag_wherever_it_is_moved_to(content, tmp_path):
     with serving(Served(content)) as served:
-        assert arrived(served.uri, tmp_path / "store").state == "stored"
+        assert ingested(served.uri, tmp_path / "store").state == "stored"
     known, _ = stored(tmp_path / "store")
     with serving(Served(content), path="/elsewhere") as served:
-        assert arrived(served.uri, tmp_path / "store", known).state == "skipped"
+        assert ingested(served.uri, tmp_path / "store", known).state == "skipped"
         assert served.sent == 0
         served.headers = {"ETag": '"v2"'}
-        assert arrived(served.uri, tmp_path / "store", known).state == "stored"
+        assert ingested(served.uri, tmp_path / "store", known).state == "stored"
 
 
 @pytest.mark.parametrize(
@@ -176,9 +176,9 @@ def test_server_that_is_not_there_is_one_line_with_the_uri(tmp_path):
     )
 
 
-def test_connection_that_breaks_twice_is_taken_up_again(content, tmp_path):
+def test_connection_that_breaks_twice_is_retried(content, tmp_path):
     with serving(Served(content, drops=2)) as served:
-        assert arrived(served.uri, tmp_path / "store").state == "stored"
+        assert ingested(served.uri, tmp_path / "store").state == "stored"
         assert served.drops == 0
 
 
@@ -292,11 +292,11 @@ def s3(bucket, monkeypatch, tmp_path):
 
 
 def test_public_bucket_is_read_without_credentials_and_equals_the_local_file(s3, file, tmp_path):
-    assert arrived(str(file), tmp_path / "local").state == "stored"
-    assert arrived("s3://archive/blobs/4c1/f0e", tmp_path / "remote").state == "stored"
+    assert ingested(str(file), tmp_path / "local").state == "stored"
+    assert ingested("s3://archive/blobs/4c1/f0e", tmp_path / "remote").state == "stored"
     (known, entry), (_, local) = stored(tmp_path / "remote"), stored(tmp_path / "local")
     assert entry.content == local.content
-    assert arrived("s3://archive/blobs/4c1/f0e", tmp_path / "remote", known).state == "skipped"
+    assert ingested("s3://archive/blobs/4c1/f0e", tmp_path / "remote", known).state == "skipped"
 
 
 def test_private_file_is_read_with_the_credentials_of_the_environment_alone(s3, tmp_path):
@@ -305,7 +305,7 @@ def test_private_file_is_read_with_the_credentials_of_the_environment_alone(s3, 
     s3("AWS_ACCESS_KEY_ID", "key")
     s3("AWS_SECRET_ACCESS_KEY", "secret")
     remote._anonymous.cache_clear()
-    assert arrived(uri, tmp_path / "store").state == "stored"
+    assert ingested(uri, tmp_path / "store").state == "stored"
 
 
 @pytest.mark.parametrize("uri", ["s3://archive/none.nwb", "s3://nobody/x.nwb"], ids=["key", "bucket"])

@@ -40,7 +40,7 @@ class MakinOptions:
 
 
 def find(folder: Path) -> list[Recording]:
-    """The sessions anywhere in `folder`, by file name; broadband is searched for beside a session and below."""
+    """The sessions anywhere in `folder`, by file name; broadband is searched for in the same folder and below."""
     recordings = []
     for path in sorted(Path(folder).rglob("*.mat")):
         if not (match := _NAME.fullmatch(path.name)):

@@ -75,7 +75,7 @@ REGULAR = np.arange(0.005, 20, 0.1)
         (np.full(300, 5.001), r"unit 1 has 300 spikes in the bin at 5\.000 s; .* 255"),
     ],
 )
-def test_spikes_that_cannot_be_meant_are_errors_naming_the_unit(times, message):
+def test_invalid_spikes_are_errors_naming_the_unit(times, message):
     with pytest.raises(DataError, match=message):
         session(trains_raw(REGULAR, times), bin_width_ms=10)
 
@@ -240,7 +240,7 @@ def test_drop_channels_of_a_number_that_is_not_there_is_refused():
         session(raw, drop_channels=(2,))
 
 
-def test_pieces_are_filtered_apart_and_label_the_bins_that_lie_in_them_whole():
+def test_pieces_are_filtered_separately_and_label_the_bins_that_they_contain():
     """What lies between the pieces is a step of 1 V and lost samples: none of it may reach a piece."""
 
     def between(t):

@@ -1,4 +1,4 @@
-"""What to simulate: subjects, sessions, arrays and the size of every term of the recorded signals."""
+"""What to simulate: subjects, sessions, electrode arrays and the size of each term of the recorded signals."""
 
 from dataclasses import dataclass
 
@@ -7,34 +7,34 @@ from raydistill.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticConfig:
-    """Recordings with known latents (docs/synthetic-recordings.md derives each term). SD: standard deviation."""
+    """Recordings with known latents. docs/synthetic-recordings.md defines each term. SD: standard deviation."""
 
     seed: int = 0
-    """All randomness follows from this number."""
+    """Seed of all random numbers."""
     subjects: int = 3
-    """Subjects, each with its own array: unit tunings and LFP mixing."""
+    """Number of subjects. Each has its own electrode array: tuning of units and mixing of LFP."""
     sessions_per_subject: int = 3
-    """Sessions of every subject; more sessions leave the earlier ones as they are."""
+    """Number of sessions per subject. Adding sessions does not change the earlier ones."""
     duration_s: float = 300.0
     """Length of one session in seconds."""
     min_units: int = 40
-    """Fewest units of a session."""
+    """Smallest number of units in a session."""
     max_units: int = 64
-    """Units on one array, and the most that a session can have."""
+    """Number of units on one array, the largest number in a session."""
     min_channels: int = 24
-    """Fewest LFP channels of an array."""
+    """Smallest number of LFP channels of an array."""
     max_channels: int = 32
-    """Most LFP channels of an array."""
+    """Largest number of LFP channels of an array."""
     unit_turnover: float = 0.3
-    """Share of units that are lost and replaced by others with new tuning, from one session to another."""
+    """Fraction of units that are replaced by units with new tuning from one session to another."""
     kinematics_rate_hz: float = 100.0
-    """Sampling rate of position and velocity."""
+    """Sampling rate of position and velocity in Hz."""
     lfp_rate_hz: float = 500.0
-    """Sampling rate of the LFP."""
+    """Sampling rate of the LFP in Hz."""
     tuning_depth: float = 0.7
     """Mean log-gain of a unit's firing rate at 20 cm/s in its preferred direction."""
     sources: int = 8
-    """Local populations near the array, with preferred directions evenly around the circle."""
+    """Number of local populations near the array, with evenly spaced preferred directions."""
     motor_potential_uv: float = 2.0
     """SD in microvolts of the local motor potential, the part of the LFP that is linear in the drive."""
     beta_uv: float = 20.0
@@ -42,7 +42,7 @@ class SyntheticConfig:
     beta_depth: float = 0.5
     """Log-reduction of a beta amplitude per SD of the drive of its population."""
     shared_rank: int = 6
-    """Dimensions of the 1/f activity that all channels share and that has nothing to do with behavior."""
+    """Dimensions of the 1/f activity that all channels share and that is unrelated to behavior."""
     shared_uv: float = 40.0
     """SD in microvolts of that shared 1/f activity."""
     private_uv: float = 10.0
@@ -65,7 +65,7 @@ class SyntheticConfig:
         if not self.duration_s >= 10:
             raise ConfigError(f"`duration_s` must be at least 10, but got {self.duration_s}")
         if not 0 <= self.unit_turnover <= 1:
-            raise ConfigError(f"`unit_turnover` must lie between 0 and 1, but got {self.unit_turnover}")
+            raise ConfigError(f"`unit_turnover` must be between 0 and 1, but got {self.unit_turnover}")
         if not (self.kinematics_rate_hz >= 50 and self.lfp_rate_hz >= 250):
             raise ConfigError(
                 "`kinematics_rate_hz >= 50` and `lfp_rate_hz >= 250` must hold, "
@@ -73,4 +73,4 @@ class SyntheticConfig:
             )
         for name in ("motor_potential_uv", "beta_uv", "shared_uv", "private_uv", "reference_uv", "line_uv"):
             if not 0 <= getattr(self, name) < 1000:
-                raise ConfigError(f"`{name}` must lie between 0 and 1000 microvolts, but got {getattr(self, name)}")
+                raise ConfigError(f"`{name}` must be between 0 and 1000 microvolts, but got {getattr(self, name)}")

@@ -1,7 +1,7 @@
-"""A stored session as an NWB 2 file: what models are trained on, for every tool that reads NWB.
+"""A stored session as an NWB 2 file: the data that models are trained on, for any tool that reads NWB.
 
-The store holds the segments alone, not the bins between them, and no date: the series leave out what the store leaves
-out, and the file's date is a stand-in. N bins in all segments, C channels.
+The store holds only segments, not the bins between them, and no date. The series therefore contain only segments, and
+the date of the file is a placeholder. N bins in all segments, C channels.
 """
 
 import json
@@ -18,35 +18,37 @@ from raydistill.files import renamed_when_whole
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment, bin_centres_s
 
-_CHUNK = 4096  # bins in one compressed block
+_CHUNK = 4096  # bins per compressed block
 _NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
-_ANY_AGE = "P0D/"  # an interval without an upper bound; archives want an age
+_ANY_AGE = "P0D/"  # an interval without an upper bound; archives require an age
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reading:
-    """What a model makes of a session's bins."""
+    """Latents and decoded behavior of a session's bins."""
 
     latents: np.ndarray
     """(N, D) float32."""
     behavior: dict[str, np.ndarray]
-    """Column -> (N,) decoded, in its unit."""
+    """Column -> (N,) decoded values in the unit of the column."""
     about: dict
-    """Which model, how well it decodes, under which protocol."""
+    """The model, its scores, and their protocol."""
 
 
 def write_session_nwb(entry: Entry, segments: Sequence[Segment], path, reading: Reading | None = None) -> Path:
-    """Write the segments of a stored session to `path`; until it is whole no file stands under that name.
+    """Write the segments of a stored session to `path`; the file appears under its name when it is complete.
 
     processing/ecephys/spike_counts holds (N, units) uint8 counts, processing/ecephys/lfp (N, C) float32 values before
-    z-scoring, processing/behavior/BehavioralTimeSeries a float32 series a column in its unit. All three stand at the
-    centres of bins. The mean and SD of the stored z-scores are the `comments` of a series. intervals/segments names
-    each segment's number and split, intervals/trials each trial's label and split. A reading adds
-    processing/raydistill/latents (N, D) and processing/raydistill/decoded, a series a column.
+    z-scoring, processing/behavior/BehavioralTimeSeries one float32 series per column in its unit. Time stamps are bin
+    centres. The `comments` of a series give the mean and SD of its z-scoring. intervals/segments has the number and
+    split of each segment, intervals/trials the label and split of each trial. With a reading, processing/raydistill
+    holds `latents` (N, D) and `decoded`, one series per column.
 
     Args:
         entry: the session's row in the catalogue.
-        segments: all of its segments, or those of one split, as `Store.read` gives them.
+        segments: all of its segments, or those of one split, as returned by `Store.read`.
+        reading: what a model decoded from these segments.
+
     Raises:
         DataError: there are no segments, they belong to another session, or the file cannot be written.
     """
@@ -56,7 +58,7 @@ def write_session_nwb(entry: Entry, segments: Sequence[Segment], path, reading: 
     path = Path(path)
     segments = sorted(segments, key=lambda s: s.number)
     if not segments:
-        raise DataError(f"session {entry.session}: there is no segment to export")
+        raise DataError(f"session {entry.session}: there are no segments to export")
     if strangers := {s.session for s in segments} - {entry.session}:
         raise DataError(f"session {entry.session}: the segments belong to {', '.join(sorted(strangers))}")
     with renamed_when_whole(path) as partial, h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
@@ -68,16 +70,16 @@ def _nwb_file(entry, segments, reading):
     from pynwb import NWBFile
     from pynwb.file import Subject
 
-    kept = ("dataset", "task", "region", "bin_width_ms", "protocol", "config", "fingerprint", "content", "sources")
+    fields = ("dataset", "task", "region", "bin_width_ms", "protocol", "config", "fingerprint", "content", "sources")
     nwb = NWBFile(
         session_description=f"Preprocessed session {entry.session} in bins of {entry.bin_width_ms:g} ms. "
-        "Its date is not known: session_start_time is a stand-in.",
+        "Its date is unknown: session_start_time is a placeholder.",
         identifier=f"raydistill-{entry.session}-{entry.content}",
         session_id=entry.session,
         session_start_time=_NO_DATE,
         experiment_description=", ".join(filter(None, (entry.dataset, entry.task))) or None,
-        notes=json.dumps({name: getattr(entry, name) for name in kept}, sort_keys=True),
-        subject=Subject(subject_id=entry.subject, sex="U", age=_ANY_AGE, description="Age and sex are not known."),
+        notes=json.dumps({name: getattr(entry, name) for name in fields}, sort_keys=True),
+        subject=Subject(subject_id=entry.subject, sex="U", age=_ANY_AGE, description="Age and sex are unknown."),
     )
     clock = _clock(segments, entry.bin_width_ms)
     _add_neural(nwb, entry, segments, clock)
@@ -90,7 +92,7 @@ def _nwb_file(entry, segments, reading):
 
 
 def _clock(segments, bin_width_ms) -> dict:
-    """A rate where the segments follow one another without a gap, otherwise a time stamp for each bin's centre."""
+    """A rate if there is no gap between segments, otherwise the time stamps of bin centres."""
     width_s = bin_width_ms / 1000
     starts, n_bins = np.array([(s.start_s, s.n_bins) for s in segments]).T
     if np.allclose(starts[1:], (starts + n_bins * width_s)[:-1], rtol=0, atol=1e-6 * width_s):
@@ -101,7 +103,7 @@ def _clock(segments, bin_width_ms) -> dict:
 def _add_neural(nwb, entry, segments, clock):
     from pynwb import TimeSeries
 
-    module = nwb.create_processing_module("ecephys", "Spike counts and LFP, as models take them.")
+    module = nwb.create_processing_module("ecephys", "Spike counts and LFP, the input of models.")
     if segments[0].spikes is not None:
         counts = TimeSeries(
             name="spike_counts",
@@ -116,8 +118,8 @@ def _add_neural(nwb, entry, segments, clock):
         values, comments = _physical(entry, "lfp", [s.lfp for s in segments])
         lfp = TimeSeries(
             name="lfp",
-            description="LFP of each channel at the centre of each bin, preprocessed as the file's notes say, in the "
-            "unit that the raw recording had.",
+            description="LFP of each channel at the centre of each bin, in the unit of the raw recording. The notes "
+            "of the file describe the preprocessing.",
             data=_compressed(values),
             unit="as recorded",
             comments=json.dumps(comments),
@@ -137,7 +139,7 @@ def _add_behavior(nwb, entry, segments, clock):
     for column, (name, unit) in enumerate(zip(entry.behavior, entry.behavior_units, strict=True)):
         series = TimeSeries(
             name=name.replace("/", "_"),
-            description=f"{name} in each bin, NaN where it was lost.",
+            description=f"{name} in each bin, NaN where it is missing.",
             data=_compressed(values[:, column]),
             unit=unit or "unknown",
             comments=json.dumps({key: numbers[column] for key, numbers in comments.items()}),
@@ -171,18 +173,18 @@ def _add_reading(nwb, entry, reading, clock):
             **clock,
         )
         decoded.add_timeseries(series)
-    module = nwb.create_processing_module("raydistill", "What a model reads from spikes or LFP.")
+    module = nwb.create_processing_module("raydistill", "What a model computes from spikes or LFP.")
     module.add(latents)
     module.add(decoded)
 
 
 def _shared(clock, series) -> dict:
-    """The same clock by a link to the time stamps of `series`, where there are any."""
+    """The same clock, with a link to the time stamps of `series` if it has any."""
     return {"timestamps": series} if "timestamps" in clock else clock
 
 
 def _physical(entry, name, values) -> tuple[np.ndarray, dict]:
-    """(N, columns) float32 with the z-scoring undone, and the mean and SD that it had."""
+    """(N, columns) float32 with the z-scoring undone, and its mean and SD."""
     norm = entry.normalisation[name]
     return norm.undo(np.concatenate(values)), {"mean": norm.mean, "std": norm.std}
 
@@ -190,19 +192,19 @@ def _physical(entry, name, values) -> tuple[np.ndarray, dict]:
 def _add_intervals(nwb, segments, width_s):
     from pynwb.epoch import TimeIntervals
 
-    table = TimeIntervals(name="segments", description="The examples that models are trained and tested on.")
-    table.add_column("number", "Position among the segments of the session, in the order of time.")
+    table = TimeIntervals(name="segments", description="The segments that models are trained and tested on.")
+    table.add_column("number", "Position among the segments of the session in the order of time.")
     table.add_column("split", "train, valid or test.")
     for s in segments:
         stop_s = s.start_s + s.n_bins * width_s
         table.add_row(start_time=s.start_s, stop_time=stop_s, number=s.number, split=s.split)
     nwb.add_time_intervals(table)
-    whole = [(label, list(group)) for label, group in groupby(segments, key=lambda s: s.trial) if label is not None]
-    if not whole:
+    trials = [(label, list(group)) for label, group in groupby(segments, key=lambda s: s.trial) if label is not None]
+    if not trials:
         return
     nwb.add_trial_column("trial", "Label of the trial in the recording.")
     nwb.add_trial_column("split", "train, valid or test.")
-    for label, (first, *others) in whole:
+    for label, (first, *others) in trials:
         last = others[-1] if others else first
         stop_s = last.start_s + last.n_bins * width_s
         nwb.add_trial(start_time=first.start_s, stop_time=stop_s, trial=label, split=first.split)

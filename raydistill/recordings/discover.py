@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from raydistill.config.fingerprint import canonical
 from raydistill.config.load import Where, build, override
@@ -60,11 +61,11 @@ def recordings_in(folder: Path, dataset: str | None = None, overrides: Sequence[
     Raises:
         ConfigError, DataError: there is nothing to read, two sessions have one name, or an override is invalid.
     """
-    found = {name: _found(LAYOUTS[name], folder) for name in FOLDER_LAYOUTS}
-    companions = {file for recordings in found.values() for r in recordings for file in r.files[1:]}
+    by_layout = {name: _recordings_of(LAYOUTS[name], folder) for name in FOLDER_LAYOUTS}
+    companions = {file for recordings in by_layout.values() for r in recordings for file in r.files[1:]}
     selected = {
         name: [r for r in recordings if r.path not in companions]
-        for name, recordings in found.items()
+        for name, recordings in by_layout.items()
         if dataset in (None, name)
     }
     present = [LAYOUTS[name] for name, recordings in selected.items() if recordings]
@@ -79,7 +80,7 @@ def recordings_in(folder: Path, dataset: str | None = None, overrides: Sequence[
     return sorted(planned, key=lambda r: r.name)
 
 
-def _found(layout: Layout, folder: Path) -> list[Recording]:
+def _recordings_of(layout: Layout, folder: Path) -> list[Recording]:
     return layout.find(folder) if layout.find else []
 
 
@@ -125,7 +126,7 @@ def _with_overrides(
     for text in texts:
         override(tree, text)
     config = build(IngestConfig, tree.pop("ingest"), Where("--set", "ingest"))
-    options = build(layout.options, tree, Where("--set"))
+    options: Any = build(layout.options, tree, Where("--set"))
     return [
         dataclasses.replace(r, config=config, source=dataclasses.replace(r.source, options=options)) for r in recordings
     ]

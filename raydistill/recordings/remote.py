@@ -1,8 +1,8 @@
-"""NWB files behind a URI, https:// or s3://, read through fsspec without a download.
+"""NWB files at a URI, https:// or s3://, read through fsspec without a download.
 
-HDF5 asks for small pieces here and there. They are served from blocks of 1 MiB, the last 64 of which are kept; only
-blocks that are asked for travel. A block that does not arrive is asked for again a few times; then the recording
-fails with the server's own cause, whatever HDF5 makes of the hole.
+HDF5 reads small pieces at many positions. They are served from blocks of 1 MiB, of which the last 64 are cached; only
+requested blocks are transferred. A request that fails is repeated a few times. Then the recording fails with the
+cause given by the server, whatever error HDF5 raises for the missing block.
 """
 
 import gc
@@ -12,28 +12,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from raydistill.errors import ConfigError, DataError, without_password
 
 SCHEMES = ("http", "https", "s3")
 _BLOCK = 1 << 20
-_KEPT = 64
-_WAITS_S = (0.25, 1.0, 4.0)  # before the second, third and fourth try
-_PATIENCE_S = 60  # without a byte
-_STATED = ("ETag", "Content-MD5", "Digest", "Last-Modified")  # by what a server marks content, the best first
+_CACHED_BLOCKS = 64
+_WAITS_S = (0.25, 1.0, 4.0)  # before the second, third and fourth attempt
+_TIMEOUT_S = 60  # without a byte
+_IDENTIFIERS = ("ETag", "Content-MD5", "Digest", "Last-Modified")  # by which servers identify content, best first
 
 
 @dataclass(frozen=True)
 class Remote:
-    """An NWB file on a server, standing where a local file's Path stands."""
+    """An NWB file on a server; used in place of the Path of a local file."""
 
     uri: str
 
-    suffix = ".nwb"  # DANDI's blobs have no ending, and no other kind is read from a server
+    suffix = ".nwb"  # DANDI's blobs have no suffix, and no other kind of file is read from a server
 
     def __str__(self) -> str:
-        """The URI without what may be secret: a password, or the signature of a presigned one."""
+        """The URI without what may be secret: a password, or the signature of a presigned URI."""
         parts = urlsplit(self.uri)
         return without_password(f"{parts.scheme}://{parts.netloc}{parts.path}")
 
@@ -50,7 +51,7 @@ class Remote:
         return self
 
     def is_file(self) -> bool:
-        """Whether the server has it. DataError: the server cannot be asked."""
+        """Whether the server has the file. DataError: the server does not answer."""
         try:
             self._asked(lambda fs: fs.info(self.uri))
         except _Missing:
@@ -58,49 +59,51 @@ class Remote:
         return True
 
     def identity(self) -> str:
-        """What the server states of the content, which stays the same when the file is moved, and its size.
+        """The server's identifier of the content, which stays the same when the file is moved, and the size.
 
         Raises:
-            DataError: the server does not answer, or states nothing by which a changed file could be told.
+            DataError: the server does not answer, or states nothing by which a changed file could be recognised.
         """
         info = self._asked(lambda fs: fs.info(self.uri))
-        stated = [f"{key} {info[key]}" for key in _STATED if info.get(key)]
-        if not stated:
+        identifiers = [f"{key} {info[key]}" for key in _IDENTIFIERS if info.get(key)]
+        if not identifiers:
             raise DataError(
-                f"{self}: the server states no ETag, checksum or Last-Modified, so that a changed file would be taken "
-                "for the same; download it"
+                f"{self}: the server states no ETag, checksum or Last-Modified, so that a changed file could not be "
+                "recognised; download it"
             )
-        return f"{stated[0]}, {info['size']} bytes"
+        return f"{identifiers[0]}, {info['size']} bytes"
 
     @contextmanager
     def opened(self) -> Iterator:
-        """A file object that reads blocks as they are asked for, for h5py.
+        """A file object for h5py that reads blocks on request.
 
         Raises:
-            DataError: no such file, no access, no answer, or no parts of files from this server; also for any error
-                inside the context after a block could not be had.
+            DataError: no such file, no access, no answer, or a server that cannot send parts of files; also for any
+                error inside the context after a block could not be read.
         """
         from fsspec.caching import BlockCache
 
-        options = {"block_size": _BLOCK, "cache_type": "blockcache", "cache_options": {"maxblocks": _KEPT}}
+        options = {"block_size": _BLOCK, "cache_type": "blockcache", "cache_options": {"maxblocks": _CACHED_BLOCKS}}
         with _no_collection(), self._asked(lambda fs: fs.open(self.uri, **options)) as file:
             if not isinstance(file.cache, BlockCache):
-                raise DataError(f"{self}: the server gives files only as a whole; download it")
-            lost = []
-            file.cache.fetcher = partial(_block, file.cache.fetcher, file.size, lost)
+                raise DataError(f"{self}: the server sends only whole files; download it")
+            failures: list[Exception] = []
+            file.cache.fetcher = partial(_block, file.cache.fetcher, file.size, failures)
             try:
                 yield file
             except Exception as err:
-                if lost:
-                    raise DataError(f"{self}: {_cause(lost[0], 'the connection broke off')}") from err
+                if failures:
+                    raise DataError(f"{self}: {_cause(failures[0], 'the connection was interrupted')}") from err
                 raise
 
     def _asked(self, question: Callable):
-        """The answer of this file's filesystem to a question, with its errors in one line."""
+        """The answer of this file's filesystem to a question; errors become a DataError of one line."""
         try:
-            return _persistently(partial(question, _filesystem(urlsplit(self.uri).scheme)))
+            return _with_retries(partial(question, _filesystem(urlsplit(self.uri).scheme)))
         except ImportError:
-            raise DataError(f"{self}: files on servers need more: pip install 'raydistill[remote]'") from None
+            raise DataError(
+                f"{self}: files on servers need further packages: pip install 'raydistill[remote]'"
+            ) from None
         except Exception as err:
             kind = _Missing if _status(err) in (404, 410) else DataError
             raise kind(f"{self}: {_cause(err)}") from err
@@ -111,26 +114,27 @@ class _Missing(DataError):
 
 
 def located(folder: Path, file: str) -> Path | Remote:
-    """Where a file lies: at its URI, or at its name relative to `folder`. ConfigError: a scheme that is not read."""
+    """The file at a URI, or of a name relative to `folder`. ConfigError: the scheme of the URI is not supported."""
     scheme, separator, _ = file.partition("://")
     if not separator:
         return folder / file
     if scheme not in SCHEMES:
-        raise ConfigError(f"{file}: there is no reading from {scheme}://; known: {', '.join(SCHEMES)}")
+        raise ConfigError(f"{file}: {scheme}:// is not supported; use one of {', '.join(SCHEMES)}")
     return Remote(file)
 
 
 def _filesystem(scheme: str):
-    """A filesystem of its own for each file; that it retries nothing itself leaves one place that does."""
+    """A filesystem of its own for each file, without retries, as `_with_retries` does them."""
     import fsspec
 
+    options: dict[str, Any]
     if scheme == "s3":
-        patience = {"connect_timeout": _PATIENCE_S, "read_timeout": _PATIENCE_S}
-        options = {"anon": _anonymous(), "config_kwargs": {"retries": {"total_max_attempts": 1}} | patience}
+        config = {"retries": {"total_max_attempts": 1}, "connect_timeout": _TIMEOUT_S, "read_timeout": _TIMEOUT_S}
+        options = {"anon": _anonymous(), "config_kwargs": config}
     else:
         import aiohttp
 
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_PATIENCE_S, sock_read=_PATIENCE_S)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_S, sock_read=_TIMEOUT_S)
         options = {"client_kwargs": {"timeout": timeout}}
     fs = fsspec.filesystem(scheme, skip_instance_cache=True, **options)
     fs.retries = 1
@@ -139,7 +143,7 @@ def _filesystem(scheme: str):
 
 @cache
 def _anonymous() -> bool:
-    """Whether the environment holds no credentials: then only public buckets can be meant, such as DANDI's."""
+    """Whether the environment has no credentials, so that only public buckets can be read, such as DANDI's."""
     import botocore.session
 
     return botocore.session.get_session().get_credentials() is None
@@ -149,8 +153,8 @@ def _anonymous() -> bool:
 def _no_collection() -> Iterator[None]:
     """No garbage collection, in any thread.
 
-    fsspec fetches in a thread of its own, for which h5py waits with its global lock held. A collection in that thread
-    that meets an h5py object waits for the lock, and neither ends (https://github.com/h5py/h5py/issues/2019).
+    fsspec fetches in another thread, for which h5py waits while it holds its global lock. If that thread collects an
+    h5py object, it waits for the lock: a deadlock (https://github.com/h5py/h5py/issues/2019).
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -161,43 +165,43 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _block(fetch: Callable, size: int, lost: list[Exception], start: int, stop: int) -> bytes:
-    """Bytes [start, stop) of the file; why they cannot be had goes to `lost`."""
+def _block(fetch: Callable, size: int, failures: list[Exception], start: int, stop: int) -> bytes:
+    """Bytes [start, stop) of the file; an error is also appended to `failures`."""
 
-    def whole() -> bytes:
+    def fetch_all() -> bytes:
         data = fetch(start, stop)
         if len(data) != min(stop, size) - start:
-            raise OSError(f"{len(data)} of {min(stop, size) - start} bytes from {start} on arrived")
+            raise OSError(f"{len(data)} of {min(stop, size) - start} bytes from position {start} were received")
         return data
 
     try:
-        return _persistently(whole)
+        return _with_retries(fetch_all)
     except Exception as err:
-        lost.append(err)
+        failures.append(err)
         raise
 
 
-def _persistently(call: Callable):
-    """What a call returns, tried again after each of the waits as long as the fault may pass."""
+def _with_retries(call: Callable):
+    """The result of a call, which is repeated after each of the waits if its error may be temporary."""
     for wait_s in _WAITS_S:
         try:
             return call()
         except Exception as err:
-            if not _may_pass(err):
+            if not _is_temporary(err):
                 raise
         time.sleep(wait_s)
     return call()
 
 
-def _may_pass(err: Exception) -> bool:
+def _is_temporary(err: Exception) -> bool:
     status = _status(err)
     return not isinstance(err, ValueError | ImportError) if status is None else status >= 500 or status in (408, 429)
 
 
 def _status(err: Exception) -> int | None:
-    """The HTTP status behind an error of fsspec; None: there was no answer.
+    """The HTTP status that caused an error of fsspec; None: there was no answer.
 
-    aiohttp's errors have a `status`, botocore's a `response`; fsspec raises its own from them, and sometimes alone.
+    Errors of aiohttp have a `status`, those of botocore a `response`. fsspec raises its own errors, usually from them.
     """
     cause = err.__cause__ or err
     if isinstance(status := getattr(cause, "status", None), int):
@@ -205,21 +209,21 @@ def _status(err: Exception) -> int | None:
     if response := getattr(cause, "response", None):
         return response["ResponseMetadata"]["HTTPStatusCode"]
     if cause is err:
-        return {FileNotFoundError: 404, PermissionError: 403}.get(type(err))
+        return 404 if type(err) is FileNotFoundError else 403 if type(err) is PermissionError else None
     return None
 
 
 def _cause(err: Exception, without_status: str = "no answer from the server") -> str:
-    """What is wrong, for the user."""
+    """The cause of an error, for the user."""
     status = _status(err)
     if status in (404, 410):
         return "the server has no such file"
     if status in (401, 403):
-        return f"the server gives no access ({status}); check the URI and your credentials"
+        return f"the server denies access ({status}); check the URI and your credentials"
     if status is not None:
         return f"the server answers {status}"
     if isinstance(err, ValueError) and "range requests" in str(err):
-        return "the server gives files only as a whole; download it"
+        return "the server sends only whole files; download it"
     cause = err.__cause__ or err
-    said = " ".join(str(cause).split()).removeprefix("400, message: ")  # aiohttp's status, never the server's
-    return f"{without_status} ({said or type(cause).__name__}); try again later"
+    message = " ".join(str(cause).split()).removeprefix("400, message: ")  # a status of aiohttp, not of the server
+    return f"{without_status} ({message or type(cause).__name__}); try again later"

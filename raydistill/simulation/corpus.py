@@ -2,8 +2,8 @@
 
 papers/crossmodal.py and the readers give the subject of each session, its electrode array, its file, and whether it
 has LFP. A `SyntheticConfig` gives its duration and the size of its array. Random streams depend only on the names of
-array and session. Sessions of one array therefore share what simulate.py says, and a session does not depend on which
-others are written.
+array and session. Sessions of one array therefore share what simulate.py describes, and a session does not depend on
+which others are written.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -6,8 +6,8 @@ amplitude of beta oscillations, which falls as a population is driven (event-rel
 signals that are unrelated to behavior are added: shared and private 1/f activity, a drifting reference, line noise.
 docs/synthetic-recordings.md gives every equation.
 
-Three independent random streams are derived from the seed: one for what all subjects share, one for each
-subject (its array), one for each session. Hence a session is the same whichever others are generated.
+Independent random streams are derived from the seed, one per subject (its electrode array) and one per session. A
+session therefore does not depend on which others are generated.
 
 Axes: K samples of kinematics, L samples of LFP, C channels, S sources.
 """

@@ -131,7 +131,7 @@ def test_export_of_one_split_holds_that_split_alone(stored, tmp_path):
 
 def test_export_refuses_what_is_no_segment_of_the_session_and_leaves_no_partial_file(stored, tmp_path):
     _, entry, segments = stored()
-    with pytest.raises(DataError, match="S1_01: there is no segment"):
+    with pytest.raises(DataError, match="S1_01: there are no segments"):
         write_session_nwb(entry, [], tmp_path / "a.nwb")
     other = [s.__class__(**{k: getattr(s, k) for k in s.__slots__} | {"session": "S2"}) for s in segments[:1]]
     with pytest.raises(DataError, match="belong to S2"):

@@ -17,7 +17,7 @@ def test_part_of_the_unsupervised_sweep_answers_both_figures(tmp_path):
     picked = [s for s in planned_sessions() if s.session in HELD_OUT | OTHERS | SPIKES_ONLY]
     assert list(write_corpus(tmp_path / "corpus", corpus_config("tiny"), picked))
     store = Store(str(tmp_path / "runs" / "store"))
-    assert {ingest_one(r, store.uri, None).state for r in plan_sources(tmp_path / "corpus")} == {"made"}
+    assert {ingest_one(r, store.uri, None).state for r in plan_sources(tmp_path / "corpus")} == {"stored"}
     store.publish()
 
     small = [f"--set={value}" for value in ("preset=tiny", "training.epochs=1", "pretraining.epochs=1", "seeds=[0]")]

@@ -13,23 +13,25 @@ SET = [word for name, value in SMALL.items() for word in ("--set", f"{name}={val
 def test_synthetic_files_of_a_layout_are_found_again(tmp_path, layout):
     raydistill("synth", "raw", "--layout", layout, *SET, cwd=tmp_path, check=0)
     listed = raydistill("ingest", "raw", "--store", "store", "--dataset", layout, "--dry-run", cwd=tmp_path, check=0)
-    session, *lacking = listed.stdout.splitlines()
-    assert " make, bins of " in session and "raw/" in session and not (tmp_path / "store").exists()
-    assert len(lacking) == 1 and ": 1 of the paper's " in lacking[0]
+    session, *missing = listed.stdout.splitlines()
+    assert " store, bins of " in session and "raw/" in session and not (tmp_path / "store").exists()
+    assert len(missing) == 1 and ": 1 of the paper's " in missing[0]
 
 
-def test_dry_run_tells_what_is_stored_changed_or_missing(tmp_path):
+def test_dry_run_lists_what_is_stored_changed_or_missing(tmp_path):
     raydistill("synth", "raw", "--layout", "makin", *SET, cwd=tmp_path, check=0)
     command = ("ingest", "raw", "--store", "store", "--set", "ingest.splits.parent_s=6")
     raydistill(*command, cwd=tmp_path, check=0)
-    told = lambda *more: raydistill(*command, "--dry-run", *more, cwd=tmp_path, check=0).stdout  # noqa: E731
-    assert "skip, unless its file has changed" in told()
-    assert "make again: other settings than stored" in told("--set", "units=sorted", "--set", "ingest.bin_width_ms=20")
+    listed = lambda *more: raydistill(*command, "--dry-run", *more, cwd=tmp_path, check=0).stdout  # noqa: E731
+    assert "skip, unless its file has changed" in listed()
+    assert "store again: the settings have changed" in listed(
+        "--set", "units=sorted", "--set", "ingest.bin_width_ms=20"
+    )
     (tmp_path / "raw" / "indy_20160622_01.nwb").unlink()
-    assert "no broadband file beside MonkeyI_20160622_01" in told()
-    listed = tmp_path / "listed.yaml"
-    listed.write_text("sessions: [{file: gone.h5, subject: a, bin_width_ms: 10, spikes: spikes}]")
-    gone = raydistill("ingest", listed, "--store", "store", "--dry-run", cwd=tmp_path, check=0)
+    assert "no broadband file for MonkeyI_20160622_01" in listed()
+    manifest = tmp_path / "manifest.yaml"
+    manifest.write_text("sessions: [{file: gone.h5, subject: a, bin_width_ms: 10, spikes: spikes}]")
+    gone = raydistill("ingest", manifest, "--store", "store", "--dry-run", cwd=tmp_path, check=0)
     assert "fail: no file gone.h5" in gone.stdout
 
 
@@ -38,12 +40,12 @@ def test_scale_belongs_to_the_layout_of_the_paper(tmp_path):
     assert "--layout paper" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_layout_without_room_is_refused(tmp_path):
-    done = raydistill("synth", "raw", "--layout", "makin", cwd=tmp_path, check=2)
-    assert "has room for 2 subjects, not 3" in done.stderr
+def test_more_subjects_than_a_layout_holds_are_refused(tmp_path):
+    done = raydistill("synth", "raw", "--layout", "makin", "--set", "subjects=3", cwd=tmp_path, check=2)
+    assert "holds up to 2 subjects, but got 3" in done.stderr
 
 
-def test_exported_session_comes_in_again(finished_sweep, tmp_path):
+def test_exported_session_opens_as_nwb(finished_sweep, tmp_path):
     (store,) = (finished_sweep / "runs" / "stores").iterdir()
     raydistill("export", "S1_01", "--store", store, "--nwb", tmp_path / "out.nwb", cwd=tmp_path, check=0)
     from pynwb import NWBHDF5IO

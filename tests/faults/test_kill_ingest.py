@@ -37,7 +37,7 @@ def test_ingest_killed_midway_continues_and_ends_with_the_same_store(tmp_path):
 
     undisturbed = Store(str(tmp_path / "undisturbed"))
     for recording in plan_sources(recordings, overrides=SETTINGS[1::2]):
-        assert ingest_one(recording, undisturbed.uri, None).state == "made"
+        assert ingest_one(recording, undisturbed.uri, None).state == "stored"
     content = lambda uri: {e.session: e.content for e in Store(uri).publish()}  # noqa: E731
     assert content(str(store)) == content(undisturbed.uri)
     assert len(read_json("sessions", "--store", store, cwd=tmp_path)) == SESSIONS

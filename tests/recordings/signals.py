@@ -3,7 +3,7 @@
 import numpy as np
 
 from raydistill.recordings.preprocessing.bins import Bins
-from raydistill.recordings.readers import Signal
+from raydistill.recordings.raw import Signal
 
 
 def signal(function, rate_hz, seconds, start_s=0.0):

@@ -7,8 +7,8 @@ from scipy.io import savemat
 
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.preprocessing.session import to_session
-from raydistill.recordings.readers import opened
 
 ALL = "spikes: spikes, lfp: lfp, behavior: {values: behavior, names: [vx, vy]}, trials: trial"
 
@@ -21,7 +21,7 @@ def session(manifest):
         path_and_subject = f"file: {path.name}, subject: m1, bin_width_ms: 100"
         text = f"ingest: {{{ingest}}}\nsessions:\n  - {{{path_and_subject}, {entry}}}\n"
         (recording,) = plan_sources(manifest(text), path.parent)
-        with opened(recording.path, recording.source, 10.0) as raw:
+        with open_raw(recording.path, recording.source, 10.0) as raw:
             return to_session(recording, raw, {})[0]
 
     return make
@@ -96,7 +96,7 @@ def test_spike_times_of_every_form_are_read_by_unit(name, tmp_path, manifest):
     FORMS[name](tmp_path / name)
     spikes = "{times: times, unit_ids: unit}" if name == "flat.npz" else "{times: times}"
     (recording,) = plan_sources(manifest(f"sessions: [{{file: {name}, subject: m1, spikes: {spikes}}}]"))
-    with opened(recording.path, recording.source, 10.0) as raw:
+    with open_raw(recording.path, recording.source, 10.0) as raw:
         times = [t.tolist() for t in raw.spikes.times]
     expected = {"flat.npz": [TRAINS[0], TRAINS[2]], "keys.npz": [TRAINS[0], TRAINS[2], [1.0]]}
     assert times == expected.get(name, TRAINS)
@@ -152,7 +152,9 @@ def test_interval_takes_a_part_of_a_binned_file_on_its_own_bins(make_h5, session
 
 
 def test_lfp_of_another_length_than_the_bins_is_an_error(make_h5, session, binned):
-    with pytest.raises(DataError, match=r"rec\.h5: arrays of different length .*spikes 600, lfp 599.*transposed"):
+    with pytest.raises(
+        DataError, match=r"rec\.h5: arrays with one value per bin differ in length: .*spikes 600, lfp 599.*transposed"
+    ):
         session(make_h5(lfp=binned["lfp"][:-1]), ALL)
     with pytest.raises(
         DataError, match=r"lfp ends at 30\.000 s \(600 samples at 20 Hz\) but the bins end at 60\.000 s"
@@ -166,18 +168,18 @@ def test_lfp_of_another_length_than_the_bins_is_an_error(make_h5, session, binne
         (
             {"spikes": np.full((600, 6), 0.5)},
             "spikes: spikes",
-            "spikes .float64. holds values that are no spike counts",
+            "spikes .float64. holds values that are not spike counts",
         ),
-        ({"spikes": -np.ones((600, 6))}, "spikes: spikes", "no spike counts"),
+        ({"spikes": -np.ones((600, 6))}, "spikes: spikes", "not spike counts"),
         ({"spikes": np.array([b"a", b"b"])}, "spikes: spikes", "not real numbers"),
         ({"spikes": np.ones((2, 3, 4))}, "spikes: spikes", r"shape \(2, 3, 4\)"),
         ({"lfp": np.ones((600, 2), complex)}, "spikes: spikes, lfp: lfp", "complex128; .* of real numbers is needed"),
-        ({"trial": np.full(600, 0.5)}, "spikes: spikes, trials: trial", "no trial numbers"),
+        ({"trial": np.full(600, 0.5)}, "spikes: spikes, trials: trial", "not trial numbers"),
         ({}, "spikes: spkes", 'no dataset "spkes"; did you mean "spikes"'),
-        ({}, "spikes: {times: spikes}", "not a list with one vector a unit; give `unit_ids`"),
+        ({}, "spikes: {times: spikes}", "not a list with one vector per unit; give `unit_ids`"),
         ({}, "spikes: spikes, behavior: {values: behavior, names: [x]}", "2 columns but 1 names: x"),
         ({}, "spikes: spikes, behavior: {values: behavior, names_attribute: nms}", 'no attribute "nms"; did you mean'),
-        ({}, "spikes: spikes, trials: {start_where_zero: [vx]}", "needs behavior with one row a bin"),
+        ({}, "spikes: spikes, trials: {start_where_zero: [vx]}", "needs behavior with one row per bin"),
         ({"lfp": np.full((600, 2), np.nan)}, "lfp: lfp", "channel 0 is not finite"),
     ],
 )
@@ -190,8 +192,8 @@ def test_binned_arrays_without_a_bin_width_are_refused(make_h5, manifest):
     make_h5()
     (recording,) = plan_sources(manifest("sessions: [{file: rec.h5, subject: m1, spikes: spikes}]"))
     with (
-        pytest.raises(DataError, match="spikes has one row a bin: give the file's `bin_width_ms`"),
-        opened(recording.path, recording.source, 10.0),
+        pytest.raises(DataError, match="spikes has one row per bin: give the file's `bin_width_ms`"),
+        open_raw(recording.path, recording.source, 10.0),
     ):
         pass
 

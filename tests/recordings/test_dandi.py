@@ -8,18 +8,19 @@ import pytest
 from raydistill.errors import DataError
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.preprocessing.session import to_session
-from raydistill.recordings.readers import opened
 from raydistill.store.store import Store
 from tests.paths import EXAMPLES
 from tests.recordings.dandi_files import maze_trials, write_churchland, write_perich
+from tests.recordings.sources import changed
 
 BIN_S = 0.01
 HAND = ("defaults.behavior.values=processing/behavior/Position/Hand", "defaults.behavior.derive=velocity")
 
 
 def made(recording):
-    with opened(recording.path, recording.source, recording.config.bin_width_ms) as raw:
+    with open_raw(recording.path, recording.source, recording.config.bin_width_ms) as raw:
         return to_session(recording, raw, {})[0]
 
 
@@ -30,7 +31,11 @@ def session_of(path, *overrides):
 
 def raw_of(path, check=lambda raw: raw, **options):
     (recording,) = plan_sources(path)
-    with opened(path, replace(recording.source, **{"behavior": None} | options), 1000 * BIN_S) as raw:
+    with open_raw(
+        path,
+        changed(recording.source, **{"behavior": None} | options),
+        1000 * BIN_S,
+    ) as raw:
         return check(raw)
 
 
@@ -98,7 +103,7 @@ def test_churchland_session_of_the_example_is_stored_by_trials_none_of_which_cro
     write_churchland(recording.path, trials, stray=4)
     store = Store(str(tmp_path / "store"))
     arrival = ingest_one(recording, store.uri, None)
-    assert (arrival.state, arrival.cause, arrival.notes) == ("made", "", ())
+    assert (arrival.state, arrival.cause, arrival.notes) == ("stored", "", ())
     store.publish()
     entry = store.entry("Jenkins_20090912")
     assert (entry.subject, entry.n_units, entry.n_segments) == ("Jenkins", 8, 24)
@@ -120,10 +125,10 @@ def test_perich_sessions_of_the_example_are_stored_with_trials(tmp_path):
     assert (session.name, session.task, session.trial.max()) == ("C_CO_20131003", "CO", 13)
 
 
-def test_churchland_units_of_one_array_are_taken_by_a_column_of_the_table(tmp_path):
+def test_churchland_units_of_one_array_are_selected_by_a_column_of_the_table(tmp_path):
     path = write_churchland(tmp_path / "J.nwb", maze_trials(3))
     (recording,) = plan_sources(path, overrides=["defaults.unit_filter={column: electrode_group, keep: ['2']}"])
-    assert raw_of(path, unit_filter=recording.source.unit_filter).spikes.ids == (4, 5, 6, 7)
+    assert raw_of(path, unit_filter=recording.source.options.unit_filter).spikes.ids == (4, 5, 6, 7)
 
 
 # Observed intervals
@@ -135,7 +140,7 @@ def test_spikes_outside_of_the_observed_intervals_count_for_no_rate(tmp_path):
     rate_hz = 40 * 8 / (trials[:, 1] - trials[:, 0]).sum()
     kept = session_of(path, "defaults.behavior=null", f"ingest.min_rate_hz={0.97 * rate_hz}")
     assert kept.spikes.shape[1] == 8
-    with pytest.raises(DataError, match="no unit is left"):
+    with pytest.raises(DataError, match="no unit reaches"):
         session_of(path, "defaults.behavior=null", f"ingest.min_rate_hz={1.02 * rate_hz}")
 
 
@@ -147,20 +152,20 @@ def test_gaps_of_more_than_a_bin_make_pieces(tmp_path, gap_s, pieces):
     assert raw.spikes.observed == pytest.approx((trials[0, 0], trials[-1, 1]))
 
 
-def test_pieces_are_where_all_kept_units_were_observed(make_nwb_of_units):
+def test_pieces_are_intervals_in_which_all_selected_units_were_observed(make_nwb_of_units):
     spans = [[(0, 20), (30, 60)], [(5, 25), (28, 50)], [(0, 10), (0, 60)]]
     path = make_nwb_of_units(spans, quality=["good", "good", "noise"])
     assert raw_of(path).pieces.tolist() == [[5, 20], [30, 50]]
     assert raw_of(path, unit_filter=None).pieces.tolist() == [[5, 20], [30, 50]]
     (recording,) = plan_sources(path)
-    first = replace(recording.source.unit_filter, keep=("noise",))
+    first = replace(recording.source.options.unit_filter, keep=("noise",))
     assert raw_of(path, unit_filter=first).pieces is None
     assert raw_of(path, unit_filter=first).spikes.observed == (0, 60)
 
 
 def test_units_that_were_never_observed_at_once_are_an_error(make_nwb_of_units):
     path = make_nwb_of_units([[(0, 20)], [(30, 60)]])
-    with pytest.raises(DataError, match=r"rec\.nwb: its units were never observed all at once"):
+    with pytest.raises(DataError, match=r"rec\.nwb: its units were never observed all at the same time"):
         raw_of(path)
 
 
@@ -169,7 +174,7 @@ def test_clock_that_was_set_back_during_a_session_is_an_error(tmp_path):
     trials[3:] -= trials[3, 0] - 12.0
     path = write_churchland(tmp_path / "J.nwb", trials)
     with pytest.raises(
-        DataError, match=r"J\.nwb: unit 0: after an observed interval from .* from 12\.000 s: the clock"
+        DataError, match=r"J\.nwb: unit 0: an observed interval from .* is followed by one from 12\.000 s: the clock"
     ):
         raw_of(path)
 

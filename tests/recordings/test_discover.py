@@ -46,7 +46,7 @@ def store(tmp_path_factory, folder):
     """All of them, under the configuration of their dataset."""
     store = Store(str(tmp_path_factory.mktemp("store")))
     arrivals = [ingest_one(r, store.uri, None) for r in plan_sources(folder, overrides=["ingest.splits.parent_s=5"])]
-    assert [a.cause for a in arrivals if a.state != "made"] == []
+    assert [a.cause for a in arrivals if a.state != "stored"] == []
     store.publish()
     return store
 
@@ -54,7 +54,7 @@ def store(tmp_path_factory, folder):
 def test_folder_is_recognised_by_its_files(folder):
     planned = {r.name: r for r in plan_sources(folder)}
     assert set(NAMES.values()) < set(planned) and len(planned) == 5
-    assert planned[NAMES["makin"]].source.companion == "indy_20160622_01.nwb"
+    assert planned[NAMES["makin"]].source.companions == ("indy_20160622_01.nwb",)
     assert planned[NAMES["gallego"]].config.bin_width_ms == 30
 
 
@@ -105,14 +105,27 @@ def test_changed_companion_changes_the_fingerprint(folder, tmp_path):
         shutil.copy(path, tmp_path)
     (recording,) = plan_sources(tmp_path)
     store = str(tmp_path / "store")
-    assert ingest_one(recording, store, None).state == "made"
+    assert ingest_one(recording, store, None).state == "stored"
     known = Store(store).fingerprints()[recording.name]
     assert ingest_one(recording, store, known).state == "skipped"
-    alone = dataclasses.replace(recording, source=dataclasses.replace(recording.source, companion=None))
-    assert ingest_one(alone, store, known).state == "made"
+    alone = dataclasses.replace(recording, source=dataclasses.replace(recording.source, companions=()))
+    assert ingest_one(alone, store, known).state == "stored"
 
 
-def test_override_that_cannot_be_meant_is_refused(folder):
+def test_option_applies_to_the_layouts_that_have_it(folder):
+    planned = {r.source.layout: r for r in plan_sources(folder, overrides=["units=sorted", "results=[R]"])}
+    assert planned["makin"].source.options.units == "sorted"
+    assert planned["gallego"].source.options.results == planned["neurotask"].source.options.results == ("R",)
+
+
+def test_manifest_key_applies_to_nwb_files_of_a_folder(folder):
+    overrides = ["defaults.subject=monkey", "ingest.bin_width_ms=20"]
+    planned = {r.source.layout: r for r in plan_sources(folder, overrides=overrides)}
+    assert planned["nwb"].source.subject == "monkey" and planned["makin"].source.subject == "I"
+    assert planned["nwb"].config.bin_width_ms == planned["makin"].config.bin_width_ms == 20
+
+
+def test_invalid_override_is_refused(folder):
     with pytest.raises(ConfigError, match='unknown key "bin_with_ms"'):
         plan_sources(folder, dataset="makin", overrides=["ingest.bin_with_ms=20"])
     with pytest.raises(ConfigError, match="`units` must be one of"):

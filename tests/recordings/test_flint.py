@@ -9,7 +9,7 @@ from scipy.io import loadmat, savemat
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
-from raydistill.recordings.readers.flint import SESSIONS, find, opened
+from raydistill.recordings.readers.flint import SESSIONS, find, open_raw
 from raydistill.simulation.simulate import generate
 from raydistill.simulation.writers.flint import write_flint
 
@@ -37,7 +37,7 @@ def test_written_sessions_are_found_under_their_names(tmp_path, recordings):
     assert [p.name for p in paths] == ["Flint_2012_e1.mat", "Flint_2012_e2.mat"]
     assert [f.name for f in found] == ["MonkeyC_e1_1", "MonkeyC_e2_1", "MonkeyC_e2_2"]
     assert [f.source.part for f in found] == ["1", "1", "2"]
-    assert found[0].source.file == "flint/Flint_2012_e1.mat"
+    assert found[0].path == paths[0]
     assert {(f.source.subject, f.source.dataset, f.source.task, f.source.region) for f in found} == {
         ("C", "flint", "CO", "M1")
     }
@@ -48,7 +48,7 @@ def test_written_sessions_are_found_under_their_names(tmp_path, recordings):
 def test_every_session_comes_out_as_it_went_in(number, tmp_path, recordings):
     write_flint(recordings, tmp_path, trial_s=2, gap_s=0.5)
     entry, recording = find(tmp_path)[number], recordings[number]
-    with opened(entry.path, entry.source) as raw:
+    with open_raw(entry.path, entry.source, 10.0) as raw:
         assert np.allclose(raw.pieces, [[0.5, 2.5], [3, 5], [5.5, 7.5], [8, 10]], atol=1e-9)
         assert np.allclose(raw.trial_intervals, raw.pieces, atol=1e-9)
         lfp = raw.lfp.read(0, raw.lfp.n_samples)
@@ -67,7 +67,7 @@ def test_every_session_comes_out_as_it_went_in(number, tmp_path, recordings):
 def test_lfp_read_in_slices_equals_lfp_read_at_once(tmp_path, recordings):
     write_flint(recordings[:1], tmp_path, trial_s=2, gap_s=0.5)
     (entry,) = find(tmp_path)
-    with opened(entry.path, entry.source) as raw:
+    with open_raw(entry.path, entry.source, 10.0) as raw:
         whole = raw.lfp.read(0, raw.lfp.n_samples)
         parts = [raw.lfp.read(a, min(a + 777, len(whole))) for a in range(0, len(whole), 777)]
     assert np.array_equal(np.concatenate(parts), whole, equal_nan=True)
@@ -76,7 +76,7 @@ def test_lfp_read_in_slices_equals_lfp_read_at_once(tmp_path, recordings):
 def test_trials_without_a_gap_are_one_piece_without_lost_samples(tmp_path, recordings):
     write_flint(recordings[:1], tmp_path, trial_s=2, gap_s=0)
     (entry,) = find(tmp_path)
-    with opened(entry.path, entry.source) as raw:
+    with open_raw(entry.path, entry.source, 10.0) as raw:
         assert np.allclose(raw.pieces, [[0, 10]]) and len(raw.trial_intervals) == 5
         lfp = raw.lfp.read(0, raw.lfp.n_samples)
     # The LFP of the first trial ends 3 samples early: its last sample is held.
@@ -93,7 +93,7 @@ def tree(recordings, tmp_path, **options):
 
 def read(path, part="1"):
     entry = next(f for f in find(path.parent) if f.source.part == "1")
-    with opened(path, replace(entry.source, part=part)) as raw:
+    with open_raw(path, replace(entry.source, part=part), 10.0) as raw:
         if raw.lfp:
             raw.lfp.read(0, raw.lfp.n_samples)
         return raw
@@ -140,15 +140,15 @@ def _neuron(name, value):
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (_set("Time", lambda t: t[::-1]), "trial 2: Time is not sorted: 4.9800 s at 1 comes after 4.9900 s"),
-        (_set("Time", lambda t: np.where(t > 4, t + 0.5, t)), "trial 2: Time leaves its clock of 100 Hz by 0.5000 s"),
+        (_set("Time", lambda t: t[::-1]), "trial 2: Time is not sorted: 4.9800 s at 1 follows 4.9900 s"),
+        (_set("Time", lambda t: np.where(t > 4, t + 0.5, t)), "trial 2: Time is 0.5000 s off its clock of 100 Hz"),
         (_set("Time", lambda t: np.where(t > 4, np.nan, t)), "trial 2: Time is not finite at 101"),
         (_set("Time", lambda t: np.array(["x"])), "trial 2: Time holds <U1 values, not real numbers"),
         (_set("HandVel", lambda v: v[:-1]), r"trial 2: HandVel has the shape \(199, 2\); \(200, 2 or more\)"),
         (_set("Neuron", lambda n: n[:4]), "trial 2 has 4 entries of Neuron but trial 1 has 6"),
-        (_set("Neuron", lambda n: np.ones((3, 1))), "trial 2: Neuron is no struct"),
-        (_neuron("Spike", lambda s: s[::-1]), "trial 2: Spike of neuron 0 is not sorted: .* s at 1 comes after"),
-        (_neuron("Spike", lambda s: s - 3), "trial 2: Spike of neuron 0: spikes from .* lie outside of the trial"),
+        (_set("Neuron", lambda n: np.ones((3, 1))), "trial 2: Neuron is not a struct"),
+        (_neuron("Spike", lambda s: s[::-1]), "trial 2: Spike of neuron 0 is not sorted: .* s at 1 follows"),
+        (_neuron("Spike", lambda s: s - 3), "trial 2: Spike of neuron 0: spikes from .* are outside of the trial"),
         (_neuron("Spike", lambda s: s * np.nan), "trial 2: Spike of neuron 0 is not finite at 0"),
         (_neuron("LFP", lambda x: x[:3900]), "trial 2: LFP of neuron 0 has 3900 samples, but 200 .* are 4000"),
         (_neuron("LFP", lambda x: x.reshape(2, -1)), "trial 2: LFP of neuron 0 has the shape"),

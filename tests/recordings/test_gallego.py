@@ -10,14 +10,14 @@ import pytest
 from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
-from raydistill.recordings.discover import CONFIGS
-from raydistill.recordings.manifest import Recording
+from raydistill.recordings import matlab73
 from raydistill.recordings.preprocessing.bins import common_bins
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
 from raydistill.recordings.preprocessing.session import to_session
-from raydistill.recordings.readers.gallego import channel_major, find, opened, parsed_date, trials
+from raydistill.recordings.readers.gallego import channel_major, find, open_raw, parsed_date
 from raydistill.simulation.simulate import generate_session
-from raydistill.simulation.writers.gallego import BANDS, lfp_power, write_gallego, write_trial_data
+from raydistill.simulation.writers.gallego import BANDS, lfp_power, write_gallego
+from tests.recordings.sources import changed as changed_source
 
 CONFIG = SyntheticConfig(
     subjects=1,
@@ -38,7 +38,7 @@ def recording():
 
 def read(path, **changed):
     (entry,) = find(path.parent)
-    with opened(path, replace(entry.source, **changed)) as raw:
+    with open_raw(path, changed_source(entry.source, **changed), 30.0) as raw:
         return raw, raw.lfp.read(0, raw.lfp.n_samples)
 
 
@@ -64,16 +64,16 @@ def test_a_recording_comes_out_as_it_went_in(bin_size, band_major, tmp_path, rec
 def test_lfp_power_read_in_slices_equals_that_read_at_once(tmp_path, recording):
     path = write_gallego(recording, tmp_path)
     (entry,) = find(tmp_path)
-    with opened(path, entry.source) as raw:
+    with open_raw(path, entry.source, 30.0) as raw:
         whole = raw.lfp.read(0, 300)
         parts = np.concatenate([raw.lfp.read(a, min(a + 37, 300)) for a in range(0, 300, 37)])
     assert np.array_equal(whole, parts)
 
 
-def test_lfp_power_is_taken_as_it_is_on_the_bins_of_a_session(tmp_path, recording):
+def test_lfp_power_is_unchanged_on_the_bins_of_a_session(tmp_path, recording):
     path = write_gallego(recording, tmp_path)
     (entry,) = find(tmp_path)
-    with opened(path, entry.source) as raw:
+    with open_raw(path, entry.source, 30.0) as raw:
         bins = common_bins(raw, 0.03)
         config = IngestConfig(bin_width_ms=30, filters=None)
         on_bins = lfp_on_bins(raw.lfp, bins, config, np.arange(raw.lfp.n_channels))
@@ -89,7 +89,7 @@ def test_sessions_are_named_by_the_field_date_and_not_by_the_file(monkey, subjec
     path = write_gallego(recording, tmp_path / "a" / "b", monkey=monkey, day=date(2016, 10, 5), day_first=True)
     assert path.name == f"{monkey}_CO_20160510.mat"
     (entry,) = find(tmp_path)
-    assert entry.name == f"Monkey{subject}_20161005" and entry.source.file == f"a/b/{path.name}"
+    assert entry.name == f"Monkey{subject}_20161005" and entry.path == path
     assert (entry.source.subject, entry.source.region, entry.source.task) == (subject, region, "CO")
     with h5py.File(path) as file:
         assert f"{array}_lfp_guide" in file["trial_data"]
@@ -97,7 +97,7 @@ def test_sessions_are_named_by_the_field_date_and_not_by_the_file(monkey, subjec
     assert (raw.subject, raw.region) == (subject, region)
 
 
-def test_files_of_other_layouts_are_not_taken(tmp_path):
+def test_files_of_other_layouts_are_not_found(tmp_path):
     for name in ("Chewie_RT_20160929.mat", "Jango_CO_20160929.mat", "Chewie_CO_20160929.txt", "Chewie_CO.mat"):
         (tmp_path / name).write_bytes(b"")
     assert find(tmp_path) == []
@@ -122,7 +122,7 @@ def test_dates_are_read_in_every_order(text):
 
 @pytest.mark.parametrize("text", ["", "20161332", "tomorrow"])
 def test_what_is_no_date_is_refused(text):
-    with pytest.raises(DataError, match="is no date"):
+    with pytest.raises(DataError, match="is not a date"):
         parsed_date(text)
 
 
@@ -130,7 +130,7 @@ def test_what_is_no_date_is_refused(text):
 
 
 def row(number, bins=20, units=3, electrodes=(7, 2), **changed):
-    """A trial whose counts, velocity and power can be told by eye: power is electrode * 100 + upper edge."""
+    """A trial whose counts, velocity and power can be recognised: power is electrode * 100 + upper edge."""
     rng = np.random.default_rng(number)
     guide = np.array([(e, *band) for band in BANDS for e in electrodes], dtype=float)  # band-major
     fields = {
@@ -154,10 +154,13 @@ def row(number, bins=20, units=3, electrodes=(7, 2), **changed):
 
 
 def write(tmp_path, *rows):
-    return write_trial_data(list(rows), tmp_path / "Chewie_CO_20162110.mat")
+    path = tmp_path / "Chewie_CO_20162110.mat"
+    with matlab73.new_file(path) as file:
+        matlab73.write_struct_array(file, "trial_data", list(rows))
+    return path
 
 
-def test_columns_follow_the_guide_whatever_their_order(tmp_path):
+def test_columns_follow_the_guide_in_any_order(tmp_path):
     first, second = row(1), row(2)
     shuffled = np.random.default_rng(0).permutation(18)
     for field in ("M1_lfp", "M1_lfp_guide"):
@@ -168,20 +171,20 @@ def test_columns_follow_the_guide_whatever_their_order(tmp_path):
     assert np.array_equal(lfp, np.tile(np.float32(expected), (40, 1)))
 
 
-def test_two_arrays_lie_beside_each_other(tmp_path):
+def test_columns_of_two_arrays_are_adjacent(tmp_path):
     a, b = row(1), row(2)
     raw, lfp = read(write(tmp_path, a, b), arrays=("PMd", "M1"))
     assert raw.spikes.values.shape == (40, 6) and lfp.shape == (40, 36) and raw.region == "PMd, M1"
     assert np.array_equal(raw.spikes.values[:20], np.hstack([a["PMd_spikes"], a["M1_spikes"]]))
 
 
-def test_trials_follow_in_time_and_only_wanted_results_are_taken(tmp_path):
+def test_trials_follow_in_time_and_only_selected_results_are_used(tmp_path):
     path = write(tmp_path, row(3), row(1, result="F"), row(2, bins=10))
     raw, _ = read(path)
     assert raw.trial_labels.tolist() == [1] * 20 + [2] * 10 + [0] * 20
     raw, _ = read(path, results=("R",))
     assert np.unique(raw.behavior.values).tolist() == [2, 3] and raw.n_bins == 30
-    with pytest.raises(DataError, match="no trial has the result A; the file says F, R"):
+    with pytest.raises(DataError, match="no trial has the result A; results in the file: F, R"):
         read(path, results=("A",))
 
 
@@ -193,22 +196,13 @@ def test_lost_velocity_stays_lost_and_trials_without_any_are_left_out(tmp_path):
     assert np.isnan(raw.behavior.values[3]).all() and np.isnan(raw.behavior.values).sum() == 2
 
 
-def test_bins_of_10_ms_are_summed_averaged_and_their_events_scaled(tmp_path):
+def test_bins_of_10_ms_are_summed_or_averaged(tmp_path):
     fine = row(1, bins=20, bin_size=0.01, vel=np.arange(40.0).reshape(20, 2))
     path = write(tmp_path, fine, row(2, bins=2, bin_size=0.01))
     raw, lfp = read(path)
     assert raw.n_bins == 6 and lfp.shape == (6, 18)  # 2 bins of 10 ms are left over; so is the whole second trial
     assert np.array_equal(raw.spikes.values, fine["M1_spikes"][:18].reshape(6, 3, 3).sum(axis=1))
     assert np.array_equal(raw.behavior.values[1], [8, 9])
-    (trial,) = trials(path, find(tmp_path)[0].source)
-    assert trial.events == {"startTime": (0,), "goCueTime": (2,), "movement_on": (), "endTime": ()}
-
-
-def test_events_count_from_0_and_empty_ones_are_left_out(tmp_path):
-    path = write(tmp_path, row(1), row(2, idx_goCueTime=np.empty((0, 0)), idx_endTime=np.array([[5.0, 25.0]])))
-    first, second = trials(path, find(tmp_path)[0].source)
-    assert first.events == {"startTime": (0,), "goCueTime": (6,), "movement_on": (), "endTime": (19,)}
-    assert second.events["goCueTime"] == () and second.events["endTime"] == (4,)
 
 
 def test_a_file_of_one_trial_and_one_without_units_are_read(tmp_path):
@@ -234,18 +228,21 @@ GUIDE = row(2)["M1_lfp_guide"]
         ([row(1), row(2, M1_spikes=np.ones((19, 3)))], "trial 2: M1_spikes has 19 bins but vel has 20"),
         ([row(1), row(2, M1_lfp=np.ones((18, 18)))], "trial 2: M1_lfp has 18 bins but vel has 20"),
         ([row(1), row(2, units=4)], "trial 2 has 4 units but trial 1 has 3"),
-        ([row(1), row(2, M1_spikes=np.full((20, 3), 0.5))], "trial 2: M1_spikes holds values that are no spike counts"),
-        ([row(1), row(2, M1_spikes=np.full((20, 3), np.inf))], "trial 2: M1_spikes holds values that are no spike"),
+        (
+            [row(1), row(2, M1_spikes=np.full((20, 3), 0.5))],
+            "trial 2: M1_spikes holds values that are not spike counts",
+        ),
+        ([row(1), row(2, M1_spikes=np.full((20, 3), np.inf))], "trial 2: M1_spikes holds values that are not spike"),
         ([row(1), row(2, M1_spikes="x" * 20)], "trial 2: M1_spikes has 1 bins"),
         ([row(1), row(2, vel=np.ones((20, 1)))], r"trial 2: vel has the shape \(20, 1\)"),
         ([row(1), row(2, M1_lfp_guide=GUIDE[:-1])], r"trial 2: M1_lfp_guide has the shape \(17, 3\)"),
-        ([row(1), row(2, M1_lfp_guide=GUIDE[[0, *range(17)]])], "trial 2: M1_lfp_guide does not give every one of 2"),
+        ([row(1), row(2, M1_lfp_guide=GUIDE[[0, *range(17)]])], "trial 2: M1_lfp_guide must give each of 2"),
         ([row(1), row(2, electrodes=(7, 3))], "trial 2: M1_lfp_guide names other electrodes or bands than .* trial 1"),
         ([without(row(i), "M1_lfp") for i in (1, 2)], 'trial_data has no field "M1_lfp"; did you mean "PMd_lfp"'),
         ([without(row(i), "vel") for i in (1, 2)], 'trial_data has no field "vel"'),
         ([without(row(i), "bin_size") for i in (1, 2)], 'trial_data has no field "bin_size"'),
         ([without(row(i), "date") for i in (1, 2)], 'trial_data has no field "date"'),
-        ([row(1, date="soon"), row(2)], "'soon' is no date"),
+        ([row(1, date="soon"), row(2)], "'soon' is not a date"),
         ([row(i, vel=np.full((20, 2), np.nan)) for i in (1, 2)], "none of 2 trials has a bin with a finite velocity"),
     ],
 )
@@ -259,7 +256,7 @@ def test_an_unknown_array_is_answered_with_the_known_ones(tmp_path):
     path = write(tmp_path, row(1), row(2))
     with pytest.raises(DataError, match='there is no array "S1"; known: M1, PMd'):
         read(path, arrays=("S1",))
-    with pytest.raises(DataError, match="`arrays` must name those to take for subject X: M1, PMd"):
+    with pytest.raises(DataError, match="set `arrays` to those to use for subject X: M1, PMd"):
         read(path, subject="X")
 
 
@@ -268,7 +265,7 @@ def test_damaged_files_are_found_by_their_name_and_fail_when_they_are_opened(tmp
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert [f.name for f in find(tmp_path)] == ["MonkeyCh_20161021"]
-    with pytest.raises(DataError, match="not a readable MATLAB"):
+    with pytest.raises(DataError, match=r"not a readable HDF5 or MATLAB 7\.3 file"):
         read(path)
     path.unlink()
     with h5py.File(path, "w") as file:
@@ -291,7 +288,7 @@ def test_what_is_no_matrix_is_named(tmp_path):
     with h5py.File(path, "r+") as file:
         file["#refs#/sparse/data"] = np.ones(3)
         file["trial_data/M1_spikes"][1, 0] = file["#refs#/sparse"].ref
-    with pytest.raises(DataError, match="trial 2: M1_spikes is no array but a group"):
+    with pytest.raises(DataError, match="trial 2: M1_spikes is a group, not an array"):
         read(path)
     with h5py.File(path, "r+") as file:
         file["#refs#/flat"] = np.ones(3)
@@ -300,10 +297,10 @@ def test_what_is_no_matrix_is_named(tmp_path):
         read(path)
 
 
-def test_a_file_that_tells_no_day_is_named(tmp_path):
+def test_a_file_without_a_day_is_named(tmp_path):
     path = tmp_path / "Chewie_CO_99999999.mat"
     path.write_bytes(b"")
-    with pytest.raises(DataError, match="neither its field `date` nor its name tells the day"):
+    with pytest.raises(DataError, match="neither its field `date` nor its name gives the day"):
         find(tmp_path)
 
 
@@ -315,23 +312,22 @@ def test_the_order_of_columns_puts_the_motor_potential_first():
 def test_recordings_that_cannot_be_written_are_refused(tmp_path, recording):
     with pytest.raises(DataError, match=r"LFP at 1000 Hz or more is needed .* but got 500"):
         write_gallego(replace(recording, lfp_rate_hz=500.0), tmp_path)
-    with pytest.raises(DataError, match="does not last for one trial"):
+    with pytest.raises(DataError, match="is shorter than one trial"):
         write_gallego(recording, tmp_path, trial_s=60)
     with pytest.raises(DataError, match="cannot be written"):
         write_gallego(recording, tmp_path / "absent")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bands_of_an_electrode_are_told_and_only_whole_electrodes_are_dropped(tmp_path, recording):
+def test_bands_of_an_electrode_are_counted_and_only_whole_electrodes_are_dropped(tmp_path, recording):
     path = write_gallego(recording, tmp_path)
     (found,) = find(tmp_path)
-    with opened(path, found.source) as raw:
+    with open_raw(path, found.source, 30.0) as raw:
         assert raw.lfp.bands == 9
-        planned = Recording(name=found.name, path=path, source=found.source, config=CONFIGS["gallego"])
-        assert to_session(planned, raw, {})[0].lfp_bands == 9
-        config = replace(planned.config, drop_channels=tuple(range(9)))
-        session, _ = to_session(replace(planned, config=config), raw, {})
+        assert to_session(found, raw, {})[0].lfp_bands == 9
+        config = replace(found.config, drop_channels=tuple(range(9)))
+        session, _ = to_session(replace(found, config=config), raw, {})
         assert session.lfp.shape[1] == raw.lfp.n_channels - 9
-        config = replace(planned.config, drop_channels=(3,))
+        config = replace(found.config, drop_channels=(3,))
         with pytest.raises(DataError, match=r"all 9 bands of an electrode, such as \[0, 1, 2"):
-            to_session(replace(planned, config=config), raw, {})
+            to_session(replace(found, config=config), raw, {})

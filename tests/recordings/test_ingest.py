@@ -50,7 +50,7 @@ def three(make_h5, manifest, **of_second):
         ("sessions:\n  - file: a.h5\n    spikes: {counts: x, times: y}\n", ConfigError, "yaml:3: .*either `counts` or"),
     ],
 )
-def test_manifest_that_cannot_be_meant_is_refused_with_its_line(text, error, message, manifest):
+def test_invalid_manifest_is_refused_with_its_line(text, error, message, manifest):
     with pytest.raises(error, match=message):
         plan_sources(manifest(text))
 
@@ -72,8 +72,8 @@ def test_session_values_win_over_defaults_and_null_leaves_out(manifest):
             "  - {file: b.h5, lfp: null, region: CA3, ingest: {min_rate_hz: 0, drop_units: 3}}\n"
         )
     )
-    assert (first.source.lfp, first.source.region, first.config.min_rate_hz) == ("l", "CA1", 1)
-    assert (second.source.lfp, second.source.region, second.config.min_rate_hz) == (None, "CA3", 0)
+    assert (first.source.options.lfp.values, first.source.region, first.config.min_rate_hz) == ("l", "CA1", 1)
+    assert (second.source.options.lfp, second.source.region, second.config.min_rate_hz) == (None, "CA3", 0)
     assert second.config.drop_units == (3,) and second.config.filters is None and second.config.bin_width_ms == 20
 
 
@@ -82,12 +82,12 @@ def test_overrides_apply_to_manifests_and_to_plain_nwb_files(manifest, tmp_path)
     assert by_manifest.config.splits.segment_s == 2
     (tmp_path / "a.nwb").touch()
     (plain,) = plan_sources(tmp_path, overrides=["ingest.bin_width_ms=20", "defaults.behavior=processing/b/x"])
-    assert plain.config.bin_width_ms == 20 and plain.source.behavior == "processing/b/x"
+    assert plain.config.bin_width_ms == 20 and plain.source.options.behavior == "processing/b/x"
     with pytest.raises(ConfigError, match='did you mean "bin_width_ms"'):
         plan_sources(tmp_path, overrides=["ingest.bin_with_ms=20"])
 
 
-def test_files_lie_beside_the_manifest_in_its_folder_or_where_the_caller_says(manifest, tmp_path):
+def test_files_are_next_to_the_manifest_in_its_folder_or_where_the_caller_says(manifest, tmp_path):
     path = manifest("folder: raw\nsessions: [{file: a.nwb}]")
     assert plan_sources(path)[0].path == tmp_path / "raw" / "a.nwb"
     assert plan_sources(path, "/elsewhere")[0].path == Path("/elsewhere/a.nwb")
@@ -98,9 +98,9 @@ def test_source_that_is_nothing_to_read_is_refused(tmp_path, make_h5):
         plan_sources(tmp_path / "nowhere")
     with pytest.raises(DataError, match="no known recording in this folder"):
         plan_sources(tmp_path)
-    with pytest.raises(ConfigError, match="--folder is for the files of a manifest"):
+    with pytest.raises(ConfigError, match="--folder applies to manifests only"):
         plan_sources(tmp_path, folder=tmp_path)
-    with pytest.raises(ConfigError, match=r"describe this one in a \.yaml manifest"):
+    with pytest.raises(ConfigError, match=r"describe it in a \.yaml manifest"):
         plan_sources(make_h5())
 
 
@@ -109,11 +109,11 @@ def test_source_that_is_nothing_to_read_is_refused(tmp_path, make_h5):
 
 def test_ingest_with_one_bad_recording_of_three_brings_the_other_two(make_h5, manifest, tmp_path, local_ray, binned):
     path = three(make_h5, manifest, lfp=np.full((600, 4), np.nan, dtype=np.float32))
-    seen = []
-    outcome = ingest(plan_sources(path), str(tmp_path / "store"), report=seen.append)
-    assert outcome.made == ("a", "c") and list(outcome.failed) == ["b"]
+    results = []
+    outcome = ingest(plan_sources(path), str(tmp_path / "store"), report=results.append)
+    assert outcome.stored == ("a", "c") and list(outcome.failed) == ["b"]
     assert re.search(r"b\.h5: LFP channel 0 is not finite at 0\.050 s", outcome.failed["b"])
-    assert sorted(a.name for a in seen) == ["a", "b", "c"]
+    assert sorted(a.name for a in results) == ["a", "b", "c"]
     store = Store(str(tmp_path / "store"))
     assert [e.session for e in store.entries()] == ["a", "c"]
     segments = store.read(store.entry("a"))
@@ -122,26 +122,26 @@ def test_ingest_with_one_bad_recording_of_three_brings_the_other_two(make_h5, ma
 
 def test_ingest_again_skips_what_has_not_changed(make_h5, manifest, tmp_path, local_ray, binned):
     path, store = three(make_h5, manifest), str(tmp_path / "store")
-    assert ingest(plan_sources(path), store, workers=1).made == ("a", "b", "c")
+    assert ingest(plan_sources(path), store, workers=1).stored == ("a", "b", "c")
     assert ingest(plan_sources(path), store).skipped == ("a", "b", "c")
     make_h5("b.h5", spikes=binned["spikes"][::-1])
     again = ingest(plan_sources(path, overrides=["defaults.task=new"]), store)
-    assert again.made == ("a", "b", "c")
+    assert again.stored == ("a", "b", "c")
     make_h5("c.h5", spikes=binned["spikes"][::-1])
     changed = ingest(plan_sources(path, overrides=["defaults.task=new"]), store)
-    assert changed.made == ("c",) and changed.skipped == ("a", "b")
+    assert changed.stored == ("c",) and changed.skipped == ("a", "b")
 
 
 def test_ingest_of_missing_and_damaged_files_names_each_cause(make_h5, manifest, tmp_path, local_ray):
     path = three(make_h5, manifest)
     (tmp_path / "a.h5").unlink()
     (tmp_path / "b.h5").write_bytes((tmp_path / "b.h5").read_bytes()[:4000])
-    arrivals = []
-    outcome = ingest_with_ray(plan_sources(path), str(tmp_path / "store"), report=arrivals.append)
-    assert outcome.made == ("c",)
-    assert outcome.failed["a"].endswith("a.h5: no such file; name the folder of the files with --folder")
+    results = []
+    outcome = ingest_with_ray(plan_sources(path), str(tmp_path / "store"), report=results.append)
+    assert outcome.stored == ("c",)
+    assert outcome.failed["a"].endswith("a.h5: no such file; give the folder of the files with --folder")
     assert re.search(r"b\.h5: not a readable \.h5 file .*trunc", outcome.failed["b"])
-    assert sorted((a.name, a.state) for a in arrivals) == [("a", "failed"), ("b", "failed"), ("c", "made")]
+    assert sorted((a.name, a.state) for a in results) == [("a", "failed"), ("b", "failed"), ("c", "stored")]
     assert not any("\n" in cause for cause in outcome.failed.values())
 
 
@@ -150,7 +150,7 @@ def test_ingest_where_nothing_arrives_leaves_no_store(make_h5, manifest, tmp_pat
     for name in "abc":
         (tmp_path / f"{name}.h5").unlink()
     outcome = ingest(plan_sources(path), str(tmp_path / "store"))
-    assert len(outcome.failed) == 3 and not outcome.made
+    assert len(outcome.failed) == 3 and not outcome.stored
     with pytest.raises(DataError, match="no session store here"):
         Store(str(tmp_path / "store")).entries()
 
@@ -160,7 +160,7 @@ def test_ingest_of_a_session_too_short_for_three_folds_is_that_recordings_failur
 ):
     short = {k: v[:150] for k, v in binned.items()}
     outcome = ingest(plan_sources(three(make_h5, manifest, **short)), str(tmp_path / "store"))
-    assert outcome.made == ("a", "c") and "too few for train, valid and test" in outcome.failed["b"]
+    assert outcome.stored == ("a", "c") and "too few for train, valid and test" in outcome.failed["b"]
 
 
 def test_tutorial_manifest_works_on_files_as_it_describes_them(manifest, tmp_path, local_ray, spike_trains, rng):
@@ -178,7 +178,7 @@ def test_tutorial_manifest_works_on_files_as_it_describes_them(manifest, tmp_pat
     }
     savemat(tmp_path / "day2.mat", arrays)
     outcome = ingest(plan_sources(manifest(example)), str(tmp_path / "store"))
-    assert not outcome.failed and outcome.made == ("day1", "day2_hand")
+    assert not outcome.failed and outcome.stored == ("day1", "day2_hand")
     first, second = Store(str(tmp_path / "store")).entries()
     assert (first.n_units, first.n_channels, first.behavior) == (8, 4, ("velocity_x", "velocity_y"))
     assert (second.n_units, second.n_channels, second.behavior_units) == (5, 3, ("cm/s", "cm/s"))
@@ -210,7 +210,7 @@ def test_long_recording_decimated_by_several_tasks_is_the_same_to_the_last_bit(t
     write_makin(recording, tmp_path, "indy_20160622_01")
     (planned,) = plan_sources(tmp_path, overrides=["ingest.splits.parent_s=6"])
     alone, spread = Store(str(tmp_path / "alone")), Store(str(tmp_path / "spread"))
-    assert ingest_one(planned, alone.uri, None).state == "made"
+    assert ingest_one(planned, alone.uri, None).state == "stored"
     parts = []
 
     def in_parts(signal, stage):
@@ -218,7 +218,7 @@ def test_long_recording_decimated_by_several_tasks_is_the_same_to_the_last_bit(t
         return parts
 
     monkeypatch.setattr("raydistill.recordings.ingest._PART_VALUES", 1 << 20)
-    assert ingest_one(planned, spread.uri, None, None, in_parts).state == "made"
+    assert ingest_one(planned, spread.uri, None, None, in_parts).state == "stored"
     assert len(parts) > 3
     assert [e.content for e in spread.publish()] == [e.content for e in alone.publish()]
 

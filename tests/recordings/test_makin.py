@@ -7,9 +7,10 @@ import pytest
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
-from raydistill.recordings.readers.makin import find, opened
+from raydistill.recordings.readers.makin import find, open_raw
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.makin import write_makin
+from tests.recordings.sources import changed as changed_source
 
 CONFIG = SyntheticConfig(duration_s=10, min_units=12, max_units=14, min_channels=5, max_channels=5)
 START_S = 1288.0
@@ -51,7 +52,7 @@ def changed(written, tmp_path):
 
 
 def read(found, **options):
-    with opened(found.path, dataclasses.replace(found.source, **options)) as raw:
+    with open_raw(found.path, changed_source(found.source, **options), 10.0) as raw:
         return raw
 
 
@@ -86,8 +87,8 @@ def test_makin_find_names_sessions_subjects_and_companions(written, tmp_path):
         (tmp_path / name).touch()
     first, second = find(tmp_path)
     assert (first.name, first.path) == ("MonkeyI_20160622_01", tmp_path / "a" / "indy_20160622_01.mat")
-    assert (first.source.file, first.source.companion) == (f"a/{NAME}.mat", f"broadband/{NAME}.nwb")
-    assert (second.name, second.source.subject, second.source.companion) == ("MonkeyL_20170210_03", "L", None)
+    assert first.source.companions == (f"broadband/{NAME}.nwb",)
+    assert (second.name, second.source.subject, second.source.companions) == ("MonkeyL_20170210_03", "L", ())
     assert {(f.source.layout, f.source.dataset, f.source.task) for f in (first, second)} == {("makin", "makin", "RT")}
     assert read(first).lfp.n_channels == 5
 
@@ -140,7 +141,7 @@ def test_makin_window_and_trials_follow_the_targets(recording, written):
 def test_makin_broadband_of_either_orientation_is_read_in_slices_in_volts(recording, tmp_path, channels_first):
     write_makin(recording, tmp_path, NAME, start_s=START_S, channels_first=channels_first)
     found = find(tmp_path)[0]
-    with opened(found.path, found.source) as raw:
+    with open_raw(found.path, found.source, 10.0) as raw:
         lfp = raw.lfp
         assert (lfp.n_samples, lfp.n_channels, lfp.start_s) == (244092, 5, START_S)
         assert lfp.rate_hz == pytest.approx(24414.0625, rel=1e-9)
@@ -261,7 +262,7 @@ def one_target(file):
         (put_cell(1, 3, np.zeros((3, 4))), ".mat", r"spikes of M1 004, row 1, has float64 .* \(3, 4\)"),
         (put_cell(1, 3, np.array([[1289.0, 1291, 1290]])), ".mat", r"row 1, has spike 2 at 1290\.0000 s after"),
         (put_cell(1, 3, np.array([[1289.0, np.nan]])), ".mat", r"row 1, has spike 1 at nan"),
-        (put_cell(1, 3, np.arange(1e5)[None] * 30), ".mat", r"lie outside of t, 1288\.000 to 1297\.98"),
+        (put_cell(1, 3, np.arange(1e5)[None] * 30), ".mat", r"are outside of t, 1288\.000 to 1297\.98"),
         (replace(f"{SERIES}/data", np.zeros((244091, 5), np.int16)), ".nwb", r"\.nwb: .*data has int16 .* 244092 tim"),
         (replace(f"{SERIES}/data", np.zeros((244092, 5), "S1")), ".nwb", r"data has \|S1 values"),
         (early_stamps, ".nwb", r"timestamps: sample \d+ at .* ms off a clock of"),
@@ -280,7 +281,9 @@ def test_makin_truncated_file_is_an_error_that_names_it(changed, ending):
     found = changed(lambda file: None)
     path = found.path.with_suffix(ending)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(DataError, match=rf"{NAME}\{ending} is not a readable HDF5 file \(.*truncated") as error:
+    with pytest.raises(
+        DataError, match=rf"{NAME}\{ending}: not a readable HDF5 or MATLAB 7.3 file \(.*truncated"
+    ) as error:
         read(found)
     assert "\n" not in str(error.value)
 
@@ -297,10 +300,10 @@ def test_makin_damage_met_while_slices_are_read_names_the_companion(changed):
     content = bytearray(path.read_bytes())
     content[content.rindex(np.full(100, 12345, np.int16).tobytes())] ^= 1
     path.write_bytes(content)
-    with opened(found.path, found.source) as raw:
+    with open_raw(found.path, found.source, 10.0) as raw:
         raw.lfp.read(0, 10)
     damaged = pytest.raises(DataError, match=rf"{NAME}\.nwb: /{SERIES}/data is damaged")
-    with damaged, opened(found.path, found.source) as raw:
+    with damaged, open_raw(found.path, found.source, 10.0) as raw:
         raw.lfp.read(240_000, raw.lfp.n_samples)
 
 
@@ -317,12 +320,12 @@ def test_makin_only_hash_units_have_no_sorted_ones(changed):
             put = file.create_dataset(f"#refs#/none{place}", data=np.zeros(2, np.uint64))
             file["spikes"][place[0] + 1, place[1]] = put.ref
 
-    with pytest.raises(DataError, match="from row 1 on no cell holds a spike"):
+    with pytest.raises(DataError, match="no cell from row 1 on holds a spike"):
         read(changed(edit), units="sorted")
 
 
 def test_makin_write_under_another_name_or_into_no_folder_is_an_error(recording, tmp_path):
-    with pytest.raises(DataError, match='"S1_01" is no name'):
+    with pytest.raises(DataError, match='"S1_01" is not a name'):
         write_makin(recording, tmp_path, "S1_01")
     with pytest.raises(DataError, match=rf"missing/{NAME}\.mat: cannot be written"):
         write_makin(dataclasses.replace(recording, lfp=None), tmp_path / "missing", NAME)

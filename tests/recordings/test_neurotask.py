@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -7,9 +5,10 @@ import pytest
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
-from raydistill.recordings.readers.neurotask import find, opened
+from raydistill.recordings.readers.neurotask import find, open_raw
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.neurotask import trial_rows, write_neurotask
+from tests.recordings.sources import changed as changed_source
 
 CONFIG = SyntheticConfig(
     subjects=2,
@@ -51,7 +50,7 @@ def rewritten(written, tmp_path):
 
 def read(path, number=0, bin_width_ms=10.0, **source):
     found = find(path.parent)[number]
-    with opened(found.path, replace(found.source, **source), bin_width_ms) as raw:
+    with open_raw(found.path, changed_source(found.source, **source), bin_width_ms) as raw:
         return raw
 
 
@@ -109,8 +108,8 @@ def test_find_names_every_session_of_a_file_by_its_columns(written, tmp_path):
     found = find(tmp_path)
     assert [f.name for f in found] == ["Perich_1_CO_1", "Perich_1_CO_2", "Perich_2_CO_1"]
     assert [f.source.subject for f in found] == ["Perich_1", "Perich_1", "Perich_2"]
-    assert {(f.path, f.source.file, f.source.dataset, f.source.task, f.source.region) for f in found} == {
-        (path, f"Perich/{written.name}", "perich", "CO", "M1, PMd")
+    assert {(f.path, f.source.dataset, f.source.task, f.source.region) for f in found} == {
+        (path, "perich", "CO", "M1, PMd")
     }
 
 
@@ -153,14 +152,14 @@ def test_behavior_is_what_the_paper_decodes_from_each_dataset(
     assert raw.behavior.values.std() > 0
 
 
-def test_units_that_a_session_lacks_are_left_out_wherever_they_stand(recordings, rewritten):
-    def lacking(table):
+def test_units_that_a_session_lacks_are_left_out_at_any_position(recordings, rewritten):
+    def without_unit(table):
         mine = np.array(table["session"]) * 10 + np.array(table["animal"]) == 11
         table = table.append_column("Neuron99", pa.nulls(len(table)))
         return put(table, "Neuron2", pa.array(np.where(mine, np.nan, np.array(table["Neuron2"])), from_pandas=True))
 
     counts = np.concatenate([c for c, _ in expected(recordings[0])])
-    assert np.array_equal(read(rewritten(lacking)).spikes.values, np.delete(counts, 1, axis=1))
+    assert np.array_equal(read(rewritten(without_unit)).spikes.values, np.delete(counts, 1, axis=1))
     sizes = {len(r.spike_times) for r in recordings}
     assert len(sizes) > 1 and {read(rewritten(), i).spikes.values.shape[1] for i in range(3)} == sizes
 
@@ -172,7 +171,7 @@ def test_results_choose_the_trials(written):
     rows = np.isin(every.trial_labels, failed.trial_labels)
     assert np.array_equal(failed.spikes.values, every.spikes.values[rows])
     assert np.array_equal(failed.behavior.values, every.behavior.values[rows])
-    with pytest.raises(DataError, match="no trial ended as A or I; results are R, F"):
+    with pytest.raises(DataError, match="no trial has the result A or I; results in the file: R, F"):
         read(written, results=("A", "I"))
 
 
@@ -226,11 +225,11 @@ def test_counts_survive_batches_and_row_groups_that_end_inside_a_bin(written, re
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (changed("Neuron1", 7, -1.0), "Neuron1 holds -1, which is no spike count"),
+        (changed("Neuron1", 7, -1.0), "Neuron1 holds -1, which is not a spike count"),
         (changed("Neuron2", 7, 0.5), "Neuron2 holds 0.5"),
         (changed("Neuron1", 7, None), r"Neuron1 has a count in only \d+ of the session's \d+ rows"),
-        (changed("trial_id", 999, 1), "trial_id 1 comes back after another trial"),
-        (changed("datasetID", 3, 4), "`datasetID` is 4, but the file's name says 5"),
+        (changed("trial_id", 999, 1), "trial_id 1 occurs again after another trial"),
+        (changed("datasetID", 3, 4), "`datasetID` is 4, but the name of the file has 5"),
         (changed("session", 3, None), "rows without a value in `session`"),
         (lambda t: put(t, "Neuron1", pa.array(["1"] * len(t))), "Neuron1 holds string values"),
         (lambda t: put(t, "cursor_vel_x", pa.array(["1"] * len(t))), "cursor_vel_x holds string values"),
@@ -254,7 +253,7 @@ def test_a_truncated_file_is_refused(rewritten):
 
 @pytest.mark.parametrize("width", [5.0, 15.0, 25.0])
 def test_bins_that_do_not_make_up_the_wanted_ones_are_refused(written, width):
-    with pytest.raises(DataError, match=rf"bins of 10 ms do not make up bins of {width:g} ms"):
+    with pytest.raises(DataError, match=rf"bins of 10 ms cannot be combined to bins of {width:g} ms"):
         read(written, bin_width_ms=width)
 
 
@@ -271,7 +270,7 @@ def test_a_folder_that_is_missing_leaves_no_partial_file(recordings, tmp_path):
 
 def test_a_recording_with_more_units_than_columns_is_refused_and_no_file_is_left(recordings, tmp_path):
     most = max(len(r.spike_times) for r in recordings)
-    with pytest.raises(DataError, match=rf"has {most} units; `units` must be as many, not {most - 1}"):
+    with pytest.raises(DataError, match=rf"has {most} units; `units` must be at least that, not {most - 1}"):
         write(recordings, tmp_path, units=most - 1)
     assert list(tmp_path.iterdir()) == []
 

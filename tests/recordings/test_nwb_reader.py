@@ -9,25 +9,26 @@ import pytest
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
 from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.preprocessing.session import to_session
-from raydistill.recordings.readers import opened
 from tests.paths import EXAMPLES
+from tests.recordings.sources import changed
 
 
 def plan(path, **options):
-    """The recording of one NWB file, read with these fields of a manifest's Source."""
+    """The recording of one NWB file, read with these options."""
     (recording,) = plan_sources(path)
-    return replace(recording, source=replace(recording.source, **options))
+    return replace(recording, source=changed(recording.source, **options))
 
 
 def read(path, check=lambda raw: raw, **options):
-    with opened(path, plan(path, **options).source, 10.0) as raw:
+    with open_raw(path, plan(path, **options).source, 10.0) as raw:
         return check(raw)
 
 
 def made(path, **config):
     recording = replace(plan(path), config=IngestConfig(**config))
-    with opened(path, recording.source, 10.0) as raw:
+    with open_raw(path, recording.source, 10.0) as raw:
         return to_session(recording, raw, {})[0]
 
 
@@ -76,14 +77,14 @@ def test_spatial_conversion_is_applied(make_nwb):
 @pytest.mark.parametrize(
     ("options", "kept"), [({}, (0, 2)), ({"unit_filter": None}, (0, 1, 2, 3))], ids=["default", "none"]
 )
-def test_units_are_taken_by_quality(make_nwb, spike_trains, options, kept):
+def test_units_are_selected_by_quality(make_nwb, spike_trains, options, kept):
     path = make_nwb(trains=spike_trains[:4], quality=["good", "mua", "sorted", "noise"])
     assert read(path, **options).spikes.ids == kept
 
 
 def test_units_none_of_the_wanted_quality_is_an_error_that_lists_what_there_is(make_nwb, spike_trains):
     with pytest.raises(
-        DataError, match="no unit has quality sorted or good; the file says fair, poor; set `unit_filter"
+        DataError, match="no unit has quality sorted or good; values in the file: fair, poor; set `unit_filter"
     ):
         read(make_nwb(trains=spike_trains[:2], quality=["fair", "poor"]))
 
@@ -134,14 +135,14 @@ def test_interval_takes_a_part_and_several_matches_need_an_index(make_nwb, manif
     def session(interval):
         text = f"ingest: {{bin_width_ms: 20}}\nsessions: [{{file: {path.name}, trials: epochs, interval: {interval}}}]"
         (recording,) = plan_sources(manifest(text))
-        with opened(recording.path, recording.source, 10.0) as raw:
+        with open_raw(recording.path, recording.source, 10.0) as raw:
             return to_session(recording, raw, {})[0]
 
     second = session("{table: epochs, value: run, index: 1}")
     assert (second.start_s, second.n_bins) == (40.0, 500) and set(second.trial) == {2}
     assert session("{table: epochs, value: rest}").n_bins == 1000
     assert session("{start_s: 1, stop_s: 3}").n_bins == 100
-    with pytest.raises(DataError, match=r"matches 2 rows: 5\.0 to 20\.0 s, 40\.0 to 50\.0 s; choose one by `index`"):
+    with pytest.raises(DataError, match=r"matches 2 rows: 5\.0 to 20\.0 s, 40\.0 to 50\.0 s; choose one with `index`"):
         session("{table: epochs, value: run}")
     with pytest.raises(DataError, match="matches no row"):
         session("{table: epochs, value: sleep}")
@@ -165,7 +166,7 @@ def test_hdf5_file_that_is_no_nwb_is_an_error_naming_it(tmp_path):
 
 def test_unsorted_spike_times_are_an_error_naming_unit_and_file(make_nwb, spike_trains):
     path = make_nwb(trains=[spike_trains[0], spike_trains[1][::-1]])
-    with pytest.raises(DataError, match=r"rec\.nwb: unit 1: spike 1 .* comes before spike 0"):
+    with pytest.raises(DataError, match=r"rec\.nwb: unit 1: spike 1 .* is earlier than spike 0"):
         made(path, bin_width_ms=20)
 
 
@@ -193,9 +194,9 @@ def test_units_table_without_spike_times_leaves_lfp_alone_or_nothing(make_nwb, s
         file["units"].attrs["colnames"] = ["quality"]
     session = made(path, bin_width_ms=20)
     assert session.spikes is None and session.lfp.shape == (3000, 3)
-    with pytest.raises(DataError, match=r"rec\.nwb: there are neither spikes nor LFP to take"):
+    with pytest.raises(DataError, match=r"rec\.nwb: the recording has neither spikes nor LFP"):
         recording = replace(plan(path, lfp=None), config=IngestConfig())
-        with opened(path, recording.source, 10.0) as raw:
+        with open_raw(path, recording.source, 10.0) as raw:
             to_session(recording, raw, {})
 
 
@@ -261,7 +262,7 @@ def test_conversion_that_is_nan_leaves_values_as_they_are_in_no_unit(make_nwb):
 # Real recordings
 
 
-def test_open_field_lfp_is_in_volts_and_its_sorted_units_are_taken(recordings):
+def test_open_field_lfp_is_in_volts_and_its_sorted_units_are_used(recordings):
     path = recordings / "nwb" / "open_field_r1838.nwb"
     with pytest.raises(DataError, match=r"several series .*led_1, .*led_2"):
         read(path)
@@ -282,7 +283,7 @@ def _check_open_field(raw):
 )
 def test_real_recordings_of_the_example_have_plausible_rates_and_speeds(recordings, name, n_bins, median_speed):
     planned = {r.name: r for r in plan_sources(EXAMPLES / "nwb_recordings.yaml", recordings / "nwb")}
-    with opened(planned[name].path, planned[name].source, 10.0) as raw:
+    with open_raw(planned[name].path, planned[name].source, 10.0) as raw:
         session, _ = to_session(planned[name], raw, {})
     rates = session.spikes.mean(axis=0) / 0.02
     speed = np.hypot(*session.behavior.T)

@@ -44,7 +44,7 @@ def test_store_in_a_bucket_holds_what_was_ingested_and_skips_it_next_time(
         "behavior: {values: behavior, names_attribute: names}}]"
     )
     uri = bucket("store")
-    assert ingest(plan_sources(path), uri).made == ("rec",)
+    assert ingest(plan_sources(path), uri).stored == ("rec",)
     assert ingest(plan_sources(path), uri).skipped == ("rec",)
     store = Store(uri)
     entry = store.entry("rec")

@@ -40,16 +40,16 @@ def without_waiting(monkeypatch):
     monkeypatch.setattr(remote, "_WAITS_S", (0.01, 0.01, 0.01))
 
 
-def arrived(uri, store, known=None, overrides=()):
+def ingested(uri, store, known=None, overrides=()):
     """What becomes of one file."""
     (recording,) = plan_sources(uri, overrides=(*NAMED, "ingest.min_rate_hz=0.01", *overrides))
     return ingest_one(recording, str(store), known)
 
 
 def failure(uri, tmp_path, **options):
-    arrival = arrived(uri, tmp_path / "store", **options)
-    assert arrival.state == "failed" and "\n" not in arrival.cause
-    return arrival.cause
+    result = ingested(uri, tmp_path / "store", **options)
+    assert result.state == "failed" and "\n" not in result.cause
+    return result.cause
 
 
 def stored(store):
@@ -66,9 +66,9 @@ def test_session_from_a_server_equals_the_local_one_and_only_what_is_asked_for_t
     file, content, tmp_path, lfp, share
 ):
     options = {"overrides": [f"defaults.lfp={lfp}"]}
-    assert arrived(str(file), tmp_path / "local", **options).state == "made"
+    assert ingested(str(file), tmp_path / "local", **options).state == "stored"
     with serving(Served(content)) as served:
-        assert arrived(served.uri, tmp_path / "remote", **options).state == "made"
+        assert ingested(served.uri, tmp_path / "remote", **options).state == "stored"
     local, there = stored(tmp_path / "local")[1], stored(tmp_path / "remote")[1]
     assert there.content == local.content and there.n_channels == local.n_channels
     assert there.sources == {"day1": f'ETag "v1", {len(content)} bytes'}
@@ -97,7 +97,7 @@ def test_session_takes_the_last_component_of_a_uri_as_its_name(uri, name):
 
 
 def test_uri_of_another_scheme_is_refused_with_those_that_are_read():
-    with pytest.raises(ConfigError, match=r"ftp://lab/x\.nwb: .*known: http, https, s3"):
+    with pytest.raises(ConfigError, match=r"ftp://lab/x\.nwb: .*use one of http, https, s3"):
         plan_sources("ftp://lab/x.nwb")
 
 
@@ -112,7 +112,7 @@ def test_dry_run_asks_the_server_whether_the_file_is_there(content, tmp_path, ca
             with pytest.raises(SystemExit, match="0"):
                 main(["ingest", uri, "--store", str(tmp_path / "store"), "--dry-run"])
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("day1 ") and "make" in first and first.endswith(served.uri)
+    assert first.startswith("day1 ") and "store, bins of" in first and first.endswith(served.uri)
     assert "fail: no file day12" in second and served.sent == 0
 
 
@@ -121,13 +121,13 @@ def test_dry_run_asks_the_server_whether_the_file_is_there(content, tmp_path, ca
 
 def test_file_is_known_by_its_etag_wherever_it_is_moved_to(content, tmp_path):
     with serving(Served(content)) as served:
-        assert arrived(served.uri, tmp_path / "store").state == "made"
+        assert ingested(served.uri, tmp_path / "store").state == "stored"
     known, _ = stored(tmp_path / "store")
     with serving(Served(content), path="/elsewhere") as served:
-        assert arrived(served.uri, tmp_path / "store", known).state == "skipped"
+        assert ingested(served.uri, tmp_path / "store", known).state == "skipped"
         assert served.sent == 0
         served.headers = {"ETag": '"v2"'}
-        assert arrived(served.uri, tmp_path / "store", known).state == "made"
+        assert ingested(served.uri, tmp_path / "store", known).state == "stored"
 
 
 @pytest.mark.parametrize(
@@ -155,12 +155,12 @@ def test_server_that_states_nothing_but_a_size_is_refused(content, tmp_path):
     ("options", "cause"),
     [
         ({"status": 404}, "the server has no such file"),
-        ({"status": 403}, "the server gives no access (403); check the URI and your credentials"),
+        ({"status": 403}, "the server denies access (403); check the URI and your credentials"),
         ({"status": 503}, "the server answers 503"),
-        ({"ranges": False}, "the server gives files only as a whole; download it"),
+        ({"ranges": False}, "the server sends only whole files; download it"),
         (
             {"ranges": False, "headers": {"ETag": "a", "Accept-Ranges": "none"}},
-            "the server gives files only as a whole; download it",
+            "the server sends only whole files; download it",
         ),
     ],
     ids=["404", "403", "503", "no ranges", "no ranges, as stated"],
@@ -176,9 +176,9 @@ def test_server_that_is_not_there_is_one_line_with_the_uri(tmp_path):
     )
 
 
-def test_connection_that_breaks_twice_is_taken_up_again(content, tmp_path):
+def test_connection_that_breaks_twice_is_retried(content, tmp_path):
     with serving(Served(content, drops=2)) as served:
-        assert arrived(served.uri, tmp_path / "store").state == "made"
+        assert ingested(served.uri, tmp_path / "store").state == "stored"
         assert served.drops == 0
 
 
@@ -186,7 +186,7 @@ def test_connection_that_breaks_twice_is_taken_up_again(content, tmp_path):
 def test_connection_that_breaks_for_good_fails_with_the_uri(content, tmp_path, breaks_after):
     with serving(Served(content, breaks_after=breaks_after)) as served:
         cause = failure(served.uri, tmp_path)
-    assert cause.startswith(f"{served.uri}: the connection broke off (Not enough data")
+    assert cause.startswith(f"{served.uri}: the connection was interrupted (Not enough data")
     assert served.sent < breaks_after + (4 << 20)  # four tries of one block, half of each
 
 
@@ -237,7 +237,7 @@ def test_remote_file_that_is_cut_off_is_an_error_with_the_uri(content, tmp_path)
 
 def test_remote_file_that_is_shorter_than_the_server_says_is_an_error_with_the_uri(content, tmp_path):
     with serving(Served(content[: len(content) // 2], length=len(content))) as served:
-        assert failure(served.uri, tmp_path).startswith(f"{served.uri}: the connection broke off (")
+        assert failure(served.uri, tmp_path).startswith(f"{served.uri}: the connection was interrupted (")
 
 
 def test_one_remote_file_of_two_that_is_missing_leaves_the_other(content, manifest, tmp_path, local_ray):
@@ -245,7 +245,7 @@ def test_one_remote_file_of_two_that_is_missing_leaves_the_other(content, manife
         lines = f"  - {{file: '{served.uri}', name: day1}}\n  - {{file: '{served.uri}2', name: day2}}\n"
         text = f"ingest: {{min_rate_hz: 0.01}}\ndefaults: {{lfp: null}}\nsessions:\n{lines}"
         outcome = ingest(plan_sources(manifest(text)), str(tmp_path / "store"))
-    assert outcome.made == ("day1",)
+    assert outcome.stored == ("day1",)
     assert outcome.failed == {"day2": f"{served.uri}2: the server has no such file"}
 
 
@@ -253,7 +253,7 @@ def test_one_remote_file_of_two_that_is_missing_leaves_the_other(content, manife
 def test_missing_extra_is_named_with_the_way_to_install_it(tmp_path, monkeypatch, uri, library):
     remote._anonymous.cache_clear()
     monkeypatch.setitem(sys.modules, library, None)
-    assert failure(uri, tmp_path) == f"{uri}: files on servers need more: pip install 'raydistill[remote]'"
+    assert failure(uri, tmp_path) == f"{uri}: files on servers need further packages: pip install 'raydistill[remote]'"
 
 
 # S3
@@ -292,20 +292,20 @@ def s3(bucket, monkeypatch, tmp_path):
 
 
 def test_public_bucket_is_read_without_credentials_and_equals_the_local_file(s3, file, tmp_path):
-    assert arrived(str(file), tmp_path / "local").state == "made"
-    assert arrived("s3://archive/blobs/4c1/f0e", tmp_path / "remote").state == "made"
+    assert ingested(str(file), tmp_path / "local").state == "stored"
+    assert ingested("s3://archive/blobs/4c1/f0e", tmp_path / "remote").state == "stored"
     (known, entry), (_, local) = stored(tmp_path / "remote"), stored(tmp_path / "local")
     assert entry.content == local.content
-    assert arrived("s3://archive/blobs/4c1/f0e", tmp_path / "remote", known).state == "skipped"
+    assert ingested("s3://archive/blobs/4c1/f0e", tmp_path / "remote", known).state == "skipped"
 
 
 def test_private_file_is_read_with_the_credentials_of_the_environment_alone(s3, tmp_path):
     uri = "s3://archive/private.nwb"
-    assert failure(uri, tmp_path) == f"{uri}: the server gives no access (403); check the URI and your credentials"
+    assert failure(uri, tmp_path) == f"{uri}: the server denies access (403); check the URI and your credentials"
     s3("AWS_ACCESS_KEY_ID", "key")
     s3("AWS_SECRET_ACCESS_KEY", "secret")
     remote._anonymous.cache_clear()
-    assert arrived(uri, tmp_path / "store").state == "made"
+    assert ingested(uri, tmp_path / "store").state == "stored"
 
 
 @pytest.mark.parametrize("uri", ["s3://archive/none.nwb", "s3://nobody/x.nwb"], ids=["key", "bucket"])

@@ -38,7 +38,7 @@ def stored(folder, names):
     assert all(path.is_file() for path in write_corpus(folder / "raw", corpus_config("tiny"), sessions))
     store = Store(str(folder / "store"))
     arrivals = [ingest_one(recording, store.uri, None) for recording in plan_sources(folder / "raw")]
-    assert [a.cause for a in arrivals if a.state != "made"] == []
+    assert [a.cause for a in arrivals if a.state != "stored"] == []
     store.publish()
     return {entry.session: entry for entry in store.entries()}
 
@@ -118,11 +118,11 @@ def test_files_written_again_are_the_same_byte_for_byte(tmp_path, monkeypatch):
 def test_corpus_config_takes_overrides_but_no_other_subjects():
     config = corpus_config("small", ["duration_s=60", "seed=3"])
     assert (config.duration_s, config.seed, config.max_units) == (60, 3, corpus_config("small").max_units)
-    with pytest.raises(ConfigError, match="--set subjects=3: the paper says which subjects"):
+    with pytest.raises(ConfigError, match="--set subjects=3: subjects and sessions are those of the paper"):
         corpus_config("tiny", ["subjects=3"])
 
 
 def test_synth_scale_with_another_layout_is_refused_in_one_line(tmp_path):
     done = raydistill("synth", "raw", "--scale", "tiny", cwd=tmp_path, check=2)
-    assert "--scale tiny belongs to --layout paper" in done.stderr and done.stderr.count("\n") == 1
+    assert "--scale tiny applies to --layout paper only" in done.stderr and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

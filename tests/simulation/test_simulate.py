@@ -129,7 +129,7 @@ def test_array_geometry_is_shared_within_a_subject_and_not_between_subjects():
     assert overlap(0, 1) == pytest.approx(1, abs=1e-3) and overlap(0, 2) < 0.9
 
 
-def test_line_noise_alone_lies_at_60_hz():
+def test_line_noise_alone_is_at_60_hz():
     r = generate_session(only(line_uv=10.0), 0)
     frequency, power = signal.periodogram(r.lfp[:, 0], 500)
     assert frequency[power.argmax()] == pytest.approx(60, abs=0.1)

@@ -17,7 +17,7 @@ _TOGETHER = 0.1  # of the median step: time stamps closer than this count as one
 
 
 def behavior_on_bins(trace: Trace, bins: Bins, gap_s: float) -> np.ndarray:
-    """(T, D) float32: linear between valid samples, NaN in bins whose centre lies in a gap longer than `gap_s`.
+    """(T, D) float32: linear between valid samples, NaN in bins whose centre is in a gap longer than `gap_s`.
 
     With two or more samples per bin, a bin holds the mean of that line over its width, so that fast behavior does not
     alias; otherwise the value at its centre. Samples at bin centres are kept exactly.

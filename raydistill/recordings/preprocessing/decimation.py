@@ -59,8 +59,8 @@ def planned(signal: Signal, first: int, stop: int, bin_hz: float, channels: np.n
 def decimated(signal: Signal, stage: Decimation, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
     """Slices (m, C) float32 of the decimated samples [start, stop), by default all; NaN where most values are missing.
 
-    Up to 0.55 times the bin rate, above which later stages keep nothing, the filter is flat to 0.03 % and aliasing is
-    below -70 dB. A signal with a rate that is already low passes unchanged.
+    Up to 0.55 times the bin rate, above which later stages remove everything, the filter is flat to 0.03 % and
+    aliasing is below -70 dB. A signal with a rate that is already low passes unchanged.
 
     Args:
         start, stop: multiples of `stage.step`, or the end.

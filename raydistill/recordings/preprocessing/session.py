@@ -241,10 +241,10 @@ def _selected_channels(signal: Signal, config: IngestConfig) -> np.ndarray:
     return selected
 
 
-def _check_numbers(option, dropped, known, what):
-    unknown = [i for i in dropped if i not in known]
+def _check_numbers(option, dropped, available, what):
+    unknown = [i for i in dropped if i not in available]
     if unknown:
-        numbers = f"they are numbered {min(known)} to {max(known)}" if len(known) else "there are none"
+        numbers = f"they are numbered {min(available)} to {max(available)}" if len(available) else "there are none"
         raise DataError(f"`{option}`: there is no {what} {unknown[0]}; {numbers}")
 
 

@@ -98,10 +98,10 @@ class _Mat(_InMemory):
         node = self.tree
         for depth, key in enumerate(path.split("/")):
             fields = node if isinstance(node, dict) else vars(node) if hasattr(node, "_fieldnames") else {}
-            known = [k for k in fields if not k.startswith("_")]
-            if key not in known:
+            available = [k for k in fields if not k.startswith("_")]
+            if key not in available:
                 place = "/".join(path.split("/")[:depth]) or "the file"
-                raise DataError(f'there is no variable "{key}" in {place}{suggest(key, known)}')
+                raise DataError(f'there is no variable "{key}" in {place}{suggest(key, available)}')
             node = fields[key]
             while isinstance(node, np.ndarray) and node.dtype == object and node.size == 1:
                 node = node.item()  # a 1 x 1 struct array

@@ -61,11 +61,11 @@ def _subject(path: Path, part: str | None) -> np.void:
 
 
 def _field(struct: np.ndarray | np.void, name: str, what: str):
-    known = struct.dtype.names
-    if known is None:
+    names = struct.dtype.names
+    if names is None:
         raise DataError(f"{what} is not a struct but {struct.dtype} values")
-    if name not in known:
-        raise DataError(f'{what} has no field "{name}"{suggest(name, known)}')
+    if name not in names:
+        raise DataError(f'{what} has no field "{name}"{suggest(name, names)}')
     return struct[name]
 
 

@@ -40,7 +40,7 @@ class MakinOptions:
 
 
 def find(folder: Path) -> list[Recording]:
-    """The sessions anywhere in `folder`, by file name; broadband is searched for beside a session and below."""
+    """The sessions anywhere in `folder`, by file name; broadband is searched for in the same folder and below."""
     recordings = []
     for path in sorted(Path(folder).rglob("*.mat")):
         if not (match := _NAME.fullmatch(path.name)):
@@ -70,7 +70,7 @@ def open_raw(path: Path, source: RecordingSource[MakinOptions], bin_width_ms: fl
     Raises:
         DataError: a file is missing, damaged, or not laid out as above.
     """
-    with _file_named(path), matlab73.open_hdf5(path) as file, ExitStack() as stack:
+    with matlab73.open_hdf5(path) as file, _file_named(path), ExitStack() as stack:
         lfp = None
         for name in source.companions:
             companion = path.parent / name

@@ -1,8 +1,8 @@
 """NeuroTask Parquet files: one row per bin, several sessions per file, no time between trials.
 
 `<datasetID>_<bin width in ms>_<Name>_<Task>.parquet` holds the columns Neuron1..K (null throughout in a session that
-lacks the unit), behavior, and animal, session, task, trial_id and result in every row. The file does not say when a
-trial took place, so trials follow one another on the clock of bins, and each is a piece of its own. Wider bins are
+lacks the unit), behavior, and animal, session, task, trial_id and result in every row. The file does not contain the
+times of trials, so trials follow one another on the clock of bins, and each is a piece of its own. Wider bins are
 made within each trial, from its start: spikes are summed, behavior is averaged over the samples that are not missing,
 and a last bin that is not full is dropped (docs/methods.md, Data and preprocessing).
 
@@ -87,7 +87,7 @@ def open_raw(path: Path, source: RecordingSource[NeurotaskOptions], bin_width_ms
     """Yield the `Raw` of session `source.part` in bins of `bin_width_ms`; only the rows of this session are read.
 
     Raises:
-        DataError: the file is damaged or not as published, or lacks the session, trials with the wanted results, or
+        DataError: the file is damaged or not as published, or lacks the session, trials with the chosen results, or
             bins that can be combined to this width.
     """
     with _reading(path):
@@ -123,7 +123,7 @@ def _sessions(path) -> dict[str, dict]:
         if empty := [k for k in _KEYS if key[k] is None or key[k] != key[k]]:
             raise DataError(f"there are rows without a value in `{empty[0]}`")
         if key["datasetID"] != number:
-            raise DataError(f"`datasetID` is {key['datasetID']}, but the name of the file says {number}")
+            raise DataError(f"`datasetID` is {key['datasetID']}, but the name of the file has {number}")
         name = as_name("_".join([DATASETS[number].name, *(_text(key[k]) for k in ("animal", "task", "session"))]))
         if sessions.setdefault(name, key) != key:
             raise DataError(f"two sessions would have the name {name}: {sessions[name]} and {key}")
@@ -141,11 +141,11 @@ def _text(value) -> str:
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def _check_columns(schema, wanted):
-    for name in wanted:
+def _check_columns(schema, names):
+    for name in names:
         if name not in schema.names:
-            known = [n for n in schema.names if not n.startswith("Neuron")]
-            raise DataError(f'there is no column "{name}"{suggest(name, known)}')
+            available = [n for n in schema.names if not n.startswith("Neuron")]
+            raise DataError(f'there is no column "{name}"{suggest(name, available)}')
 
 
 def _raw(path, source, bin_width_ms) -> Raw:
@@ -157,9 +157,9 @@ def _raw(path, source, bin_width_ms) -> Raw:
         raise DataError(f'there is no session "{source.part}"{suggest(str(source.part), sessions)}')
     key, file = sessions[source.part], ds.dataset(path, format="parquet")
     of_session = reduce(and_, (ds.field(k) == value for k, value in key.items()), ds.field("trial_id").is_valid())
-    wanted = of_session & ds.field("result").isin(list(results)) if results else of_session
+    selection = of_session & ds.field("result").isin(list(results)) if results else of_session
 
-    ids = file.to_table(columns=["trial_id"], filter=wanted).column(0).to_numpy()
+    ids = file.to_table(columns=["trial_id"], filter=selection).column(0).to_numpy()
     if not len(ids):
         available = file.to_table(columns=["result"], filter=of_session).column(0).unique().to_pylist()
         condition = f" has the result {' or '.join(results)}" if results else " was found"
@@ -169,7 +169,7 @@ def _raw(path, source, bin_width_ms) -> Raw:
         raise DataError(f"no trial is as long as a bin of {bin_width_ms:g} ms")
     stops = np.cumsum(n_bins)
     units, behavior = _columns(file.schema, key, path)
-    counts, values = _binned(file, wanted, units, behavior, bin_of_row, rows_per_bin)
+    counts, values = _binned(file, selection, units, behavior, bin_of_row, rows_per_bin)
     width_s, has_values = bin_width_ms / 1000, np.isfinite(values).any(axis=0)
     if not has_values.any():
         raise DataError(f"{' and '.join(behavior)} have no value in this session")
@@ -227,10 +227,10 @@ def _columns(schema, key, path) -> tuple[list[str], list[str]]:
     units = sorted((n for n in columns if re.fullmatch(r"Neuron\d+", n)), key=lambda n: int(n[6:]))
     dataset = DATASETS[key["datasetID"]]
     is_key = dataset.name == "Ma" and "key" in f"{key['task']} {_parts_of_name(path)[3]}".lower()
-    wanted = "force" if is_key else dataset.behavior
-    behavior = [n for n in (f"{wanted}_x", f"{wanted}_y") if n in columns]
+    measure = "force" if is_key else dataset.behavior
+    behavior = [n for n in (f"{measure}_x", f"{measure}_y") if n in columns]
     if not units or not behavior:
-        _check_columns(schema, ["Neuron1", f"{wanted}_x"])
+        _check_columns(schema, ["Neuron1", f"{measure}_x"])
     for name in [*units, *behavior]:
         kind = schema.field(name).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
@@ -238,7 +238,7 @@ def _columns(schema, key, path) -> tuple[list[str], list[str]]:
     return units, behavior
 
 
-def _binned(file, wanted, units, behavior, bin_of_row, rows_per_bin) -> tuple[np.ndarray, np.ndarray]:
+def _binned(file, selection, units, behavior, bin_of_row, rows_per_bin) -> tuple[np.ndarray, np.ndarray]:
     """(T, K) counts of the session's units, and (T, D) means of the behavior, NaN in bins without a value.
 
     Args:
@@ -248,7 +248,7 @@ def _binned(file, wanted, units, behavior, bin_of_row, rows_per_bin) -> tuple[np
     counts = np.zeros((n_bins, len(units)), dtype=np.int32)
     sums, n_values = np.zeros((n_bins, len(behavior))), np.zeros((n_bins, len(behavior)))
     missing, row = np.zeros(len(units), dtype=int), 0
-    for batch in file.to_batches(columns=[*units, *behavior], filter=wanted, batch_size=_ROWS, batch_readahead=1):
+    for batch in file.to_batches(columns=[*units, *behavior], filter=selection, batch_size=_ROWS, batch_readahead=1):
         bins = bin_of_row[row : row + len(batch)]
         row += len(batch)
         values = np.empty((len(batch), batch.num_columns))

@@ -19,11 +19,11 @@ _SLICE = 1_000_000  # time stamps read at once
 _VELOCITY = re.compile(r"(?:(?<![A-Za-z])v|V)el(?:ocity)?(?![a-z])")
 
 
-def lfp(nwb, wanted: str | None) -> Signal | None:
-    """The series at path `wanted`; for `auto` the only one in an LFP container, or None if there is none."""
+def lfp(nwb, choice: str | None) -> Signal | None:
+    """The series at path `choice`; for `auto` the only one in an LFP container, or None if there is none."""
     from pynwb.ecephys import LFP
 
-    series = _chosen(nwb, wanted, "lfp", lambda s: isinstance(s.parent, LFP))
+    series = _chosen(nwb, choice, "lfp", lambda s: isinstance(s.parent, LFP))
     if series is None:
         return None
     data, path = series.data, _path(series)
@@ -75,10 +75,10 @@ def _clock(series) -> tuple[float, float]:
     return 1 / step, start
 
 
-def behavior(nwb, wanted: str | Behavior | None) -> Trace | None:
+def behavior(nwb, choice: str | Behavior | None) -> Trace | None:
     """The series at a path or named by a manifest's section; for `auto` the only one, or the only velocity."""
-    is_section = isinstance(wanted, Behavior)
-    path = wanted.values if isinstance(wanted, Behavior) else wanted
+    is_section = isinstance(choice, Behavior)
+    path = choice.values if isinstance(choice, Behavior) else choice
     preferred = (lambda s: s.name == "velocity", _is_velocity)
     series = _chosen(nwb, path, "behavior", lambda s: _path(s).startswith("processing/behavior/"), preferred)
     if series is None:
@@ -119,17 +119,17 @@ def _path(series) -> str:
     return series.data.name.strip("/").removesuffix("/data")
 
 
-def _chosen(nwb, wanted, key: str, fits, preferred=()):
-    """The series at path `wanted`; for `auto` the only one that `fits`, or the only one of a `preferred` kind."""
+def _chosen(nwb, choice, key: str, fits, preferred=()):
+    """The series at path `choice`; for `auto` the only one that `fits`, or the only one of a `preferred` kind."""
     import pynwb
 
-    if wanted is None:
+    if choice is None:
         return None
     series = {_path(o): o for o in nwb.objects.values() if isinstance(o, pynwb.TimeSeries) and hasattr(o.data, "name")}
-    if wanted != "auto":
-        if wanted.strip("/") not in series:
-            raise DataError(f'there is no series "{wanted}" for `{key}`{suggest(wanted.strip("/"), series)}')
-        return series[wanted.strip("/")]
+    if choice != "auto":
+        if choice.strip("/") not in series:
+            raise DataError(f'there is no series "{choice}" for `{key}`{suggest(choice.strip("/"), series)}')
+        return series[choice.strip("/")]
     candidates = sorted(p for p in series if fits(series[p]))
     for kind in preferred:
         of_kind = [p for p in candidates if kind(series[p])]

@@ -13,7 +13,7 @@ from raydistill.recordings.preprocessing import decimation, lfp
 from raydistill.recordings.preprocessing.bins import Bins
 from raydistill.recordings.preprocessing.decimation import decimated, decimator, planned
 from raydistill.recordings.preprocessing.lfp import filter_sections, lfp_on_bins
-from raydistill.recordings.readers import Signal
+from raydistill.recordings.raw import Signal
 from tests.recordings.signals import bins, signal
 
 NO_CAR = IngestConfig(filters=LfpFilters(common_average=False))
@@ -176,7 +176,7 @@ def test_lfp_resampled_without_filters_keeps_slow_signals_and_its_mean():
 
 
 def test_lfp_slower_than_the_bins_is_refused():
-    with pytest.raises(DataError, match="50 Hz, below the 100 bins a second; set `bin_width_ms` to 20"):
+    with pytest.raises(DataError, match="50 Hz, below the 100 bins per second; set `bin_width_ms` to 20"):
         filtered(signal(lambda t: t[:, None], 50.0, 30), bins(1000))
 
 
@@ -276,5 +276,5 @@ def test_lfp_nan_interpolated_follows_the_signal(rate_hz):
 
 def test_lfp_channel_lost_throughout_cannot_be_interpolated():
     dead = lambda t: np.stack([np.sin(t), np.full_like(t, np.nan)], 1)  # noqa: E731
-    with pytest.raises(DataError, match=r"channel 1 is lost throughout; .*drop_channels: \[1\]"):
+    with pytest.raises(DataError, match=r"channel 1 has no valid sample; .*drop_channels: \[1\]"):
         filtered(signal(dead, 500.0, 30), bins(1000), IngestConfig(lfp_nan="interpolate"))

@@ -6,21 +6,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raydistill.config.manifest import Behavior
 from raydistill.config.recordings import IngestConfig, LfpFilters
 from raydistill.errors import DataError
-from raydistill.recordings.manifest import Behavior, Recording, Source
 from raydistill.recordings.preprocessing.behavior import behavior_on_bins, prepared
 from raydistill.recordings.preprocessing.bins import common_bins
 from raydistill.recordings.preprocessing.session import bin_spikes, to_session
-from raydistill.recordings.readers import Counts, Raw, SpikeTrains, Trace
+from raydistill.recordings.raw import Counts, Raw, SpikeTrains, Trace
+from raydistill.recordings.readers.arrays import ArrayOptions
+from raydistill.recordings.recording import Recording, RecordingSource
 from tests.recordings.signals import bins, signal
 
 NO_CAR = LfpFilters(common_average=False)
+NO_OPTIONS = Behavior()
 
 
-def session(raw, behavior="auto", **config):
+def session(raw, behavior=NO_OPTIONS, **config):
     recording = Recording(
-        name="s", path=Path("s.h5"), source=Source(file="s.h5", behavior=behavior), config=IngestConfig(**config)
+        name="s",
+        path=Path("s.h5"),
+        source=RecordingSource(layout="arrays", options=ArrayOptions(), behavior=behavior),
+        config=IngestConfig(**config),
     )
     return to_session(recording, raw, {})
 
@@ -62,14 +68,14 @@ REGULAR = np.arange(0.005, 20, 0.1)
 @pytest.mark.parametrize(
     ("times", "message"),
     [
-        ([1.0, 3.0, 2.0], "unit 1: spike 2 at 2.0000 s comes before spike 1"),
+        ([1.0, 3.0, 2.0], "unit 1: spike 2 at 2.0000 s is earlier than spike 1"),
         ([1.0, np.nan], "unit 1: spike 1 has no finite time"),
-        ([1000.0, 2000.0], "unit 1: all 2 spikes .* outside of the recording"),
+        ([1000.0, 2000.0], "unit 1: all 2 spikes .* outside the recording"),
         ([], r"unit 1 has no spike .*drop_units: \[1\].*min_rate_hz"),
         (np.full(300, 5.001), r"unit 1 has 300 spikes in the bin at 5\.000 s; .* 255"),
     ],
 )
-def test_spikes_that_cannot_be_meant_are_errors_naming_the_unit(times, message):
+def test_invalid_spikes_are_errors_naming_the_unit(times, message):
     with pytest.raises(DataError, match=message):
         session(trains_raw(REGULAR, times), bin_width_ms=10)
 
@@ -234,7 +240,7 @@ def test_drop_channels_of_a_number_that_is_not_there_is_refused():
         session(raw, drop_channels=(2,))
 
 
-def test_pieces_are_filtered_apart_and_label_the_bins_that_lie_in_them_whole():
+def test_pieces_are_filtered_separately_and_label_the_bins_that_they_contain():
     """What lies between the pieces is a step of 1 V and lost samples: none of it may reach a piece."""
 
     def between(t):

@@ -69,7 +69,7 @@ def test_nwb_into_a_missing_folder_is_an_error_that_names_the_file(recording, tm
         write_nwb(recording, tmp_path / "missing" / "S1_01.nwb")
 
 
-def test_nwb_write_that_fails_midway_leaves_the_old_file_and_nothing_beside(recording, tmp_path):
+def test_nwb_write_that_fails_midway_leaves_the_old_file_and_nothing_else(recording, tmp_path):
     path = write_nwb(recording, tmp_path / "S1_01.nwb")
     before = path.read_bytes()
     broken = dataclasses.replace(recording, unit_channels=recording.unit_channels + 1000)

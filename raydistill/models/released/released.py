@@ -22,7 +22,7 @@ from raydistill import __version__
 from raydistill.config.names import check_name
 from raydistill.errors import CheckpointError, DataError, suggest
 from raydistill.files import sha256_of
-from raydistill.models.crossmodal.config import CrossModalConfig, CrossModalSettings, configure
+from raydistill.models.crossmodal.config import CrossModalConfig, CrossModalSettings, TransformerBackbone, configure
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.layers.transformer import NORM_EPS, ROTARY_BASE
 from raydistill.models.released.checkpoint_parts import Settings, Weights
@@ -230,6 +230,7 @@ def _published(name: str) -> str:
 
 def _check_rotation(published: Weights, config: CrossModalConfig) -> None:
     """Check the stored frequencies of each layer, because here they are computed."""
+    assert isinstance(config.backbone, TransformerBackbone), "released checkpoints have no other backbone"
     head = config.width // config.backbone.heads
     expected = ROTARY_BASE ** (-torch.arange(0, head, 2) / head)
     for layer in range(config.backbone.layers):

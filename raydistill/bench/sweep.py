@@ -1,6 +1,6 @@
-"""`bench sweep`: many small jobs on single sessions, as a sweep runs them, and the same sweep with nothing left to do.
+"""`bench sweep`: a sweep of many small jobs on single sessions, and the same sweep again when all jobs are done.
 
-The jobs are too short for their own time to matter: what is measured is what a job costs besides.
+The jobs themselves are so short that the overhead per job is what is measured.
 """
 
 import json
@@ -46,8 +46,9 @@ def bench_sweep(
 ) -> Report:
     """One run of 2 x sessions x seeds trainings and 2 x sessions baselines in a temporary folder.
 
-    `own_s_per_job`: in a job's own process, on the mean. `overhead_s_per_job`: for how long it held its place besides.
-    `busy_share`: of this machine's cores from the first job to the last. `again_s`: the same sweep, all jobs done.
+    `own_s_per_job`: mean time of a job in its process. `overhead_s_per_job`: the further time per job for which a core
+    is taken. `busy_share`: CPU utilisation of this machine from the first job to the last. `again_s`: time of the same
+    sweep when all jobs are done.
     """
     with TemporaryDirectory(prefix="raydistill-bench-") as folder:
         file = Path(folder) / "bench.yaml"

@@ -64,23 +64,11 @@ def bench_train(
     """
     device = _available_device(device)
     precision = _available_precision(precision, device)
-    spec = masked_model(config, "spikes", {"s": 2})
     recipe = TrainingConfig(precision=precision)
-    torch.manual_seed(0)
-    model = CrossModalModel(spec).to(device).train()
-    objective = masked_autoencoding(recipe.mask_ratio)
-    (batch,) = prepare(objective, [FeedBatch(tokens=_batch(spec, segments, bins))], Draw(0, 0), device)
-    count = objective.counts(batch.inputs)["reconstruction"]
-    optimizer = build_optimizer(model, recipe)
-    set_schedule(optimizer, recipe, 0)
-    forward = Pass(model, objective)
+    step, n_tokens = _training_step(config, recipe, segments, bins, device, compiled)
     if compiled:
-        model.encoder.compile()
-        model.predictor.transformer.compile()
         say("compiling: a minute or two")
-    step = lambda: _step(forward, model, optimizer, batch.inputs, recipe, device, count)  # noqa: E731
     seconds = _seconds(step, device, warmup, repeats)
-    n_tokens = batch.n_tokens
     f32 = _matmul_gflops(torch.float32, matrix, device)
     peak = _matmul_gflops(torch.bfloat16, matrix, device) if precision == "bf16" else f32
     rate = step_flops(config, recipe.mask_ratio, segments, n_tokens // segments) / seconds / 1e9
@@ -120,6 +108,25 @@ def _available_precision(precision: Literal["auto", "fp32", "bf16"], device: str
     if precision == "bf16" and not has_bf16(device):
         raise ConfigError(f"--precision bf16: this {device} does not multiply in bfloat16; use `--precision fp32`")
     return precision
+
+
+def _training_step(
+    config: CrossModalSettings, recipe: TrainingConfig, segments: int, bins: int, device: str, compiled: bool
+) -> tuple[Callable[[], None], int]:
+    """A training step on one batch of random spikes, and the number of tokens of the batch."""
+    spec = masked_model(config, "spikes", {"s": 2})
+    torch.manual_seed(0)
+    model = CrossModalModel(spec).to(device).train()
+    objective = masked_autoencoding(recipe.mask_ratio)
+    (batch,) = prepare(objective, [FeedBatch(tokens=_batch(spec, segments, bins))], Draw(0, 0), device)
+    count = objective.counts(batch.inputs)["reconstruction"]
+    optimizer = build_optimizer(model, recipe)
+    set_schedule(optimizer, recipe, 0)
+    forward = Pass(model, objective)
+    if compiled:
+        model.encoder.compile()
+        model.predictor.transformer.compile()
+    return lambda: _step(forward, model, optimizer, batch.inputs, recipe, device, count), batch.n_tokens
 
 
 def step_flops(config: CrossModalSettings, mask_ratio: float, segments: int, length: int) -> float:

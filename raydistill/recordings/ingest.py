@@ -7,7 +7,6 @@ publishes the catalogue at the end, even after an interrupt, so that finished se
 """
 
 import dataclasses
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from raydistill.cluster import connected, cores
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.errors import DataError, RaydistillError, one_line
+from raydistill.files import sha256_of
 from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.preprocessing.decimation import Decimate, Decimation, decimated
 from raydistill.recordings.preprocessing.session import to_session
@@ -238,5 +238,4 @@ def digest(path: Path | Remote) -> str:
     """sha256 of a local file. A remote file is not downloaded as a whole: what its server states about it."""
     if isinstance(path, Remote):
         return path.identity()
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

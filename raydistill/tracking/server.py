@@ -1,5 +1,6 @@
 """The MLflow UI of a runs folder, as a local server."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -72,5 +73,9 @@ def _end(server: subprocess.Popen, patience_s: float = 5.0) -> None:
     try:
         server.wait(patience_s)
     except subprocess.TimeoutExpired:
-        os.killpg(server.pid, signal.SIGKILL)  # the server leads its own process group
+        import psutil
+
+        for process in (*psutil.Process(server.pid).children(recursive=True), server):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         server.wait()

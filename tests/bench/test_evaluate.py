@@ -1,4 +1,4 @@
-"""`bench evaluate` in small: the promised figures."""
+"""`bench evaluate` on few sequences: figures of the promised names."""
 
 import json
 

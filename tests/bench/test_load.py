@@ -23,9 +23,9 @@ def report(local_ray, tmp_path_factory):
     folder, threads = tmp_path_factory.mktemp("load"), torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfile.tempdir", str(folder))
-        found = bench_load(sessions=2, seconds=40, repeats=2, epochs=2).to_json()
+        report = bench_load(sessions=2, seconds=40, repeats=2, epochs=2).to_json()
     assert not list(folder.iterdir()) and torch.get_num_threads() == threads
-    return found
+    return report
 
 
 def test_bench_load_gives_the_promised_figures_for_both_signals(report):
@@ -37,14 +37,14 @@ def test_bench_load_gives_the_promised_figures_for_both_signals(report):
     json.dumps(report)
 
 
-def test_bench_load_without_a_prefix_is_that_of_lfp(report):
+def test_bench_load_figures_without_a_prefix_are_those_of_lfp(report):
     assert all(report["figures"][name] == report["figures"][f"lfp_{name}"] for name in FIGURES)
     assert report["figures"]["first_over_pyarrow"] == pytest.approx(
         report["figures"]["pyarrow_mb_per_s"] / report["figures"]["first_epoch_mb_per_s"]
     )
 
 
-def test_corpus_is_the_same_for_the_same_seed_and_nine_tenths_of_it_are_to_train():
+def test_corpus_depends_on_the_seed_alone_and_nine_tenths_of_it_are_train():
     contents = []
     for seed in (0, 0, 1):
         with corpus(sessions=2, seconds=200, units=3, channels=2, seed=seed) as (folder, store):

@@ -1,4 +1,4 @@
-"""`bench sweep` in small: the promised figures, of a sweep that ran."""
+"""`bench sweep` with few sessions: figures of the promised names."""
 
 import json
 import math

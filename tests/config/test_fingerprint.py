@@ -1,4 +1,4 @@
-"""Identities are the same in every process, and refuse what could be written in two ways."""
+"""Identities are the same in every process, and refuse values with more than one representation."""
 
 import os
 import subprocess
@@ -26,13 +26,13 @@ def test_fingerprint_ambiguous_value_is_refused(value):
 
 def test_fingerprint_other_process_gives_the_same():
     code = "from raydistill.config.fingerprint import fingerprint; print(fingerprint({'b': 0.1, 'a': [None, 'é']}))"
-    found = {
+    digests = {
         subprocess.run(
             [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert found == {fingerprint({"b": 0.1, "a": [None, "é"]})}
+    assert digests == {fingerprint({"b": 0.1, "a": [None, "é"]})}
 
 
 def test_fingerprint_of_a_set_does_not_depend_on_its_order():

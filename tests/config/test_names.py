@@ -1,4 +1,4 @@
-"""Names that the user gives: what may become a folder, and how a file has to end."""
+"""Names given by the user: which can become a folder, and which ending a file must have."""
 
 from pathlib import Path
 

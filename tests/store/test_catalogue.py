@@ -1,4 +1,4 @@
-"""The z-scoring of a session, undone."""
+"""The catalogue's z-scoring is undone exactly, and bins have the right times."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from raydistill.store.catalogue import Normalisation
 from raydistill.store.session import Segment, bin_centres_s
 
 
-def test_undone_z_scores_are_the_recorded_values_though_the_mean_is_large_beside_the_sd():
+def test_undone_z_scores_are_the_recorded_values_even_if_the_mean_is_large_relative_to_the_sd():
     values = 1e6 + np.random.default_rng(0).standard_normal((50, 3))
     mean, std = values.mean(0), values.std(0)
     norm = Normalisation(mean=tuple(mean), std=tuple(std))
@@ -16,7 +16,7 @@ def test_undone_z_scores_are_the_recorded_values_though_the_mean_is_large_beside
     assert norm.undo(scored[:, [2, 0]], [2, 0]) == pytest.approx(values[:, [2, 0]], abs=0.07)
 
 
-def test_bins_of_segments_stand_at_their_centres():
+def test_times_of_bins_are_their_centres():
     segment = lambda number, start_s: Segment(  # noqa: E731
         session="S", number=number, split="train", start_s=start_s, spikes=np.zeros((2, 1)), lfp=None, behavior=None
     )

@@ -1,4 +1,4 @@
-"""Drawing and cutting: exact fold sizes, no unit on two sides, one split for every segment length."""
+"""Folds and segments: exact fold sizes, no span in two folds, one split for every segment length."""
 
 import numpy as np
 import pytest
@@ -153,7 +153,7 @@ def test_outliers_dropped_are_those_above_the_fence_of_train_in_every_fold(restl
 
 
 def test_outliers_fence_is_fitted_on_train_alone_unless_released():
-    """A third of the spans is wild, all of it in test: a fence over all folds lets it pass, one over train does not."""
+    """A third of the spans is wild, all in test: a fence over all folds lets them pass, one over train does not."""
     behavior = np.random.default_rng(0).normal(size=(3000, 2))
     folds = ["test" if i % 3 == 0 else "valid" if i == 1 else "train" for i in range(30)]
     spans = [SplitSpan(i * 100, i * 100 + 100, fold) for i, fold in enumerate(folds)]

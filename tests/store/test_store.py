@@ -1,4 +1,4 @@
-"""The store gives back exactly what went in, and shows a session only when it is whole."""
+"""The store returns exactly what was written, and a session exists only when it is complete."""
 
 import json
 
@@ -100,14 +100,14 @@ def test_store_content_follows_values_and_not_time_of_writing(store):
 def test_store_rewritten_session_leaves_no_stale_part(store):
     store.write(make_session(), CONFIG, "f" * 64)
     entry = store.write(make_session(n_bins=1000), CONFIG, "e" * 64)
-    there = store.folder.names("segments")
-    assert set(there) == {p.path for p in entry.parts} | {
+    files = store.folder.names("segments")
+    assert set(files) == {p.path for p in entry.parts} | {
         "segments/session=a_1/session.json",
         "segments/session=a_1/split.json",
     }
 
 
-def test_store_session_without_marker_is_not_there(store):
+def test_store_session_without_marker_does_not_exist(store):
     entry = store.write(make_session(), CONFIG, "f" * 64)
     store.folder.delete("segments/session=a_1/session.json")
     assert store.publish() == [] and store.fingerprints() == {}
@@ -129,7 +129,7 @@ def test_store_unknown_session_suggests_the_nearest(store):
         store.entry("a_2")
 
 
-def test_store_that_is_not_there_says_how_to_make_one(tmp_path):
+def test_store_that_is_missing_names_the_command_that_creates_one(tmp_path):
     with pytest.raises(DataError, match="raydistill ingest"):
         Store(str(tmp_path / "none")).entries()
 
@@ -145,7 +145,7 @@ def test_store_float16_lfp_comes_back_as_float32_within_its_precision(store):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"lfp": np.full((2000, 5), np.nan)}, "LFP channel 0 is not finite at bin 0"),
         ({"spikes": np.zeros((2000, 7), int)}, "unit 0 has no spike"),
@@ -156,8 +156,8 @@ def test_store_float16_lfp_comes_back_as_float32_within_its_precision(store):
         ({"spikes": None, "lfp": None}, "neither spikes nor LFP"),
     ],
 )
-def test_session_with_bad_values_names_the_culprit(change, said):
-    with pytest.raises(DataError, match=said.replace("(", r"\(")):
+def test_session_with_bad_values_names_the_culprit(change, message):
+    with pytest.raises(DataError, match=message.replace("(", r"\(")):
         make_session(**change)
 
 

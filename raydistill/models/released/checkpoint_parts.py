@@ -1,57 +1,64 @@
-"""The two parts of a released checkpoint: settings, looked up by path, and weights, by name.
+"""The two parts of a released checkpoint: settings, which are read by path, and weights, which are read by name.
 
-What is missing or cannot be meant is a CheckpointError that begins with a verb; the caller puts the file before it.
+What is missing or invalid raises a CheckpointError whose message begins with a verb; the caller adds the file's name.
 """
 
 import re
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from raydistill.errors import CheckpointError
 from raydistill.models.released.inert_pickle import Record
 
+N = TypeVar("N", int, float)
 _LINK = re.compile(r"\$\{([\w.]+)\}")
 _NAME = re.compile(r"[\w.-]{1,200}")
-_UNSTATED = object()
+_ABSENT = object()
 
 
 class Settings:
-    """A tree of OmegaConf's objects, kept as records, or of plain dictionaries.
+    """A tree of OmegaConf's objects, given as records, or of plain dictionaries.
 
-    A setting lies in its section, or one level below in `config`, where Hydra may keep a class's arguments.
+    A setting is in its section, or one level below in `config`, where Hydra can store the arguments of a class.
     """
 
-    def __init__(self, root):
+    def __init__(self, root: Any):
         self.root = root
         self.assumed: dict[str, object] = {}
-        """Path -> the default that stands for what the file does not state."""
+        """Path -> default of each setting that the file does not contain."""
 
-    def get(self, section: str, name: str, default):
+    def get(self, section: str, name: str, default: Any) -> Any:
+        """The value of a setting; the default, which is noted in `assumed`, if the file does not contain it."""
         for path in ((section, name), (section, "config", name)):
             value = self._follow(path)
-            if value is not _UNSTATED:
+            if value is not _ABSENT:
                 return value
         self.assumed[f"{section}.{name}"] = default
         return default
 
-    def number(self, section: str, name: str, default: int | float, low: float, high: float):
-        """A number of the type of `default`, or a whole one, within [low, high]."""
+    def number(self, section: str, name: str, default: N, low: float, high: float) -> N:
+        """A number of the type of `default`, or a whole number, within [low, high]."""
         value = self.get(section, name, default)
         if isinstance(value, bool) or not isinstance(value, type(default) | int) or not low <= value <= high:
             kind = "whole number" if isinstance(default, int) else "number"
-            raise CheckpointError(f"says {section}.{name} = {_shown(value)}; a {kind} from {low} to {high} is expected")
+            raise CheckpointError(
+                f"has {section}.{name} = {_quoted(value)}, but it must be a {kind} from {low} to {high}"
+            )
         return value
 
-    def expect(self, section: str, name: str, ours, default):
-        """Refuses a checkpoint whose value is not ours."""
+    def expect(self, section: str, name: str, supported: object, default: object) -> None:
+        """Raise CheckpointError if a setting has another value than the one that raydistill supports."""
         value = self.get(section, name, default)
-        if _lower(value) != _lower(ours):
+        if _lower(value) != _lower(supported):
             raise CheckpointError(
-                f"says {section}.{name} = {_shown(value)}; models here compute with {ours!r} alone, "
-                "so its results could not be reproduced"
+                f"has {section}.{name} = {_quoted(value)}, but raydistill supports only {supported!r} and could not "
+                "reproduce its results"
             )
 
-    def _follow(self, path):
+    def _follow(self, path: Sequence[str]) -> Any:
+        """The value at a path; a link `${section.name}` is replaced by the value to which it refers."""
         for _ in range(8):
             value = self._at(path)
             link = _LINK.fullmatch(value) if isinstance(value, str) else None
@@ -60,54 +67,57 @@ class Settings:
             path = link[1].split(".")
         raise CheckpointError(f"has a setting {'.'.join(path)[:80]} that refers to itself")
 
-    def _at(self, path):
+    def _at(self, path: Sequence[str]) -> Any:
         node = _plain(self.root)
         for name in path:
             if not isinstance(node, dict) or name not in node:
-                return _UNSTATED
+                return _ABSENT
             node = _plain(node[name])
         if not isinstance(node, str | int | float | list | None):
             raise CheckpointError(f"has a setting {'.'.join(path)[:80]} that is a {type(node).__name__}")
-        return _UNSTATED if node == "???" else node
+        return _ABSENT if node == "???" else node
 
 
 class Weights:
-    """The tensors of a checkpoint by their published names, and which of them are not taken yet."""
+    """The tensors of a checkpoint by their published names, and those that were not taken yet."""
 
-    def __init__(self, tensors):
-        pairs = tensors.items() if isinstance(tensors, dict) else [(None, None)]
+    def __init__(self, tensors: Any):
+        pairs: Iterable[tuple[Any, Any]] = tensors.items() if isinstance(tensors, dict) else [(None, None)]
         for name, tensor in pairs:
             if not isinstance(tensor, Tensor) or not isinstance(name, str) or not _NAME.fullmatch(name):
-                raise CheckpointError('holds no "state_dict" of named tensors; a released checkpoint has one')
-        self.tensors = tensors
+                raise CheckpointError('has no "state_dict" of named tensors; a released checkpoint has one')
+        self.tensors: dict[str, Tensor] = tensors
         self.left = set(tensors)
+        """Names of the tensors that were not taken yet."""
 
     def shape(self, name: str, axes: int) -> tuple[int, ...]:
+        """Shape of a tensor, which must have this number of axes, all longer than 0."""
         if name not in self.tensors:
             raise CheckpointError(f"has no {name}; a released checkpoint of this kind has one")
         shape = tuple(self.tensors[name].shape)
         if len(shape) != axes or 0 in shape:
-            raise CheckpointError(f"has {name} of shape {shape}, where {axes} axes are expected")
+            raise CheckpointError(f"has {name} of shape {shape}, but it must have {axes} axes")
         return shape
 
     def take(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """The tensor of this name and shape, whose values must be finite; it is removed from `left`."""
         if self.shape(name, len(shape)) != shape:
-            raise CheckpointError(f"has {name} of shape {tuple(self.tensors[name].shape)}, where {shape} is expected")
+            raise CheckpointError(f"has {name} of shape {tuple(self.tensors[name].shape)}, but it must be {shape}")
         tensor = self.tensors[name]
         if not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise CheckpointError(f"has {name} with values that are no finite numbers")
+            raise CheckpointError(f"has {name} with values that are not finite numbers")
         self.left.discard(name)
         return tensor
 
 
-def _plain(node):
-    """What a node of OmegaConf holds; anything else as it is."""
+def _plain(node: Any) -> Any:
+    """The content of a node of OmegaConf; any other value unchanged."""
     return node.state.get("_content", node.state.get("_val")) if isinstance(node, Record) else node
 
 
-def _lower(value):
+def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _shown(value) -> str:
+def _quoted(value: object) -> str:
     return "a list" if isinstance(value, list) else ascii(value)[:80]

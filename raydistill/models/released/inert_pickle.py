@@ -1,21 +1,25 @@
-"""What a pickle describes, without doing what it says: nothing is imported, looked up or called.
+"""The data that a pickle describes, read without running it: nothing is imported, looked up or called.
 
 A pickle is a program, and `pickle.load` runs it. A subclass of `pickle.Unpickler` can refuse names, but it still
-sets attributes on whatever it was given and hands out memory as it is told. Data need only a few of the pickle's
-instructions; here those are carried out one by one, on containers and on records that only keep their state. Any
+sets attributes on any object and allocates as much memory as the pickle demands. Data need only a few of the pickle's
+instructions. Here those are carried out one by one, on containers and on records that only store their state. Any
 other instruction or name is refused.
 """
 
 import pickletools
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
+from typing import Any
 
-# As Python 3 writes them for Python 2, which protocol 2 asks for.
+# Names that Python 3 writes for Python 2, because protocol 2 requires it.
 _OLD_NAMES = {"__builtin__.long": "builtins.int", "__builtin__.unicode": "builtins.str"}
 
 
 class Refused(Exception):
-    """The pickle asks for what is not given. The message may quote it, but only what can be printed, and not all."""
+    """The pickle asks for something that is refused.
+
+    The message can quote the pickle, but only printable characters and at most 300 of them.
+    """
 
     def __init__(self, why: str):
         super().__init__("".join(c if c.isprintable() else "?" for c in why[:300]))
@@ -30,10 +34,10 @@ class Name:
 
 @dataclass(eq=False)
 class Record:
-    """An object whose class is not loaded: the class's name, and what the object keeps."""
+    """An object whose class is not loaded: the name of the class and the state of the object."""
 
     kind: str
-    state: dict = field(default_factory=dict, repr=False)
+    state: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
 def unpickle(
@@ -41,35 +45,46 @@ def unpickle(
     *,
     records: Set[str],
     names: Set[str],
-    call: Callable[[str, tuple], object],
-    persistent: Callable[[object], object],
-):
+    call: Callable[[str, tuple[Any, ...]], object],
+    persistent: Callable[[Any], object],
+) -> Any:
     """The value of a pickle of protocol 2.
 
     Args:
-        records: classes whose objects become Records.
-        names: all else that the pickle may refer to.
-        call: the value of a call of one of `names` with these arguments.
-        persistent: the value of a persistent id.
+        records: names of the classes whose objects become Records.
+        names: all other names that the pickle may contain.
+        call: returns the value of a call of one of `names` with these arguments.
+        persistent: returns the value of a persistent id.
 
     Raises:
-        Refused: the pickle asks for anything else. One that is damaged raises ValueError, IndexError or KeyError.
+        Refused: the pickle asks for anything else.
+        ValueError, IndexError, KeyError: the pickle is damaged.
     """
     return _Machine(records, records | names, call, persistent).run(data)
 
 
 class _Machine:
-    def __init__(self, records, known, call, persistent):
-        self.records, self.known, self.call, self.persistent = records, known, call, persistent
-        self.stack, self.marks, self.memo = [], [], {}
+    """The stack machine of a pickle, with its stack, marks and memo."""
 
-    def run(self, data: bytes):
+    def __init__(
+        self,
+        records: Set[str],
+        names: Set[str],
+        call: Callable[[str, tuple[Any, ...]], object],
+        persistent: Callable[[Any], object],
+    ):
+        self.records, self.names, self.call, self.persistent = records, names, call, persistent
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, data: bytes) -> Any:
         for instruction, argument, _ in pickletools.genops(data):
             if instruction.name != "STOP":
                 self.step(instruction.name, argument)
         return self.take(1)[0]
 
-    def step(self, instruction: str, argument):
+    def step(self, instruction: str, argument: Any) -> None:
         push = self.stack.append
         match instruction:
             case "PROTO":
@@ -97,65 +112,66 @@ class _Machine:
             case "BINPERSID":
                 push(self.persistent(*self.take(1)))
             case "GLOBAL":
-                push(self.named(argument))
+                push(self.name(argument))
             case "REDUCE":
-                push(self.called(*self.take(2)))
+                push(self.reduce(*self.take(2)))
             case "NEWOBJ":
-                push(self.made(*self.take(2)))
+                push(self.new_object(*self.take(2)))
             case "BUILD":
                 self.build(*self.take(1))
             case _:
-                raise Refused(f"uses the pickle instruction {instruction}, which data does not need")
+                raise Refused(f"uses the pickle instruction {instruction}, which data do not need")
 
-    def take(self, count: int) -> list:
+    def take(self, count: int) -> list[Any]:
+        """Pop the last `count` values from the stack."""
         start = len(self.stack) - count
         if start < 0:
-            raise ValueError("its pickle takes more than it gave")
+            raise ValueError("its pickle takes more values than it has put")
         taken = self.stack[start:]
         del self.stack[start:]
         return taken
 
-    def take_since_mark(self) -> list:
+    def take_since_mark(self) -> list[Any]:
         return self.take(len(self.stack) - self.marks.pop())
 
-    def extend(self, items: list):
+    def extend(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
-            raise Refused("appends to something that is no list")
+            raise Refused("appends to something that is not a list")
         self.stack[-1].extend(items)
 
-    def update(self, items: list):
+    def update(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], dict):
-            raise Refused("puts a key into something that is no dictionary")
+            raise Refused("sets a key of something that is not a dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # To hash a tuple of tuples of tuples can take forever.
+            # Hashing deeply nested tuples can take arbitrarily long.
             if not isinstance(key, str | int | float | None):
                 raise Refused(f"has a dictionary with a key of type {type(key).__name__}")
             self.stack[-1][key] = value
 
-    def named(self, argument: str) -> Name:
+    def name(self, argument: str) -> Name:
         name = argument.replace(" ", ".", 1)
         name = _OLD_NAMES.get(name, name.replace("__builtin__.", "builtins.", 1))
-        if name not in self.known:
+        if name not in self.names:
             raise Refused(f"asks for {name}, which a checkpoint of tensors and settings does not need")
         return Name(name)
 
-    def called(self, function, arguments):
+    def reduce(self, function: Any, arguments: Any) -> object:
         match function, arguments:
             case Name(name), tuple():
                 return self.call(name, arguments)
-        raise Refused("calls something that is no function")
+        raise Refused("calls something that is not a function")
 
-    def made(self, kind, arguments) -> Record:
+    def new_object(self, kind: Any, arguments: Any) -> Record:
         match kind, arguments:
             case Name(name), () if name in self.records:
                 return Record(name)
-        raise Refused("makes an object of something that is no class of settings")
+        raise Refused("creates an object of something that is not a class of settings")
 
-    def build(self, state):
+    def build(self, state: Any) -> None:
         match self.stack[-1], state:
-            case Record(state=kept), dict():
-                kept.update(state)
+            case Record(state=attributes), dict():
+                attributes.update(state)
             case dict(), dict():
-                pass  # attributes of an OrderedDict: the versions that torch keeps beside a state_dict
+                pass  # attributes of an OrderedDict: the versions that torch stores with a state_dict
             case _:
-                raise Refused("sets the state of something that is no setting")
+                raise Refused("sets the state of something that is not a setting")

@@ -1,19 +1,19 @@
-"""The checkpoints that the paper's authors released, as models of ours (spec B7).
+"""Import of the checkpoints that the authors of the cross-modal distillation paper released.
 
-Sizes come from the shapes of the weights; what no shape tells (dilation, dropout) comes from the file's settings,
-and where those are silent from the published code's defaults, which a note then says. Settings that ask for other
-equations than ours are an error. The tokens that leave the encoder are the published ones, with three differences
-that are meant: the convolution along the row of tokens begins anew with every segment (spec A6, 8), no dropout stays
-on in the two-layer value embedding (A6, 4), and latents are the true mean over the patches of a bin, where the
-published code divides by one too many (A6, 9).
+Sizes are read from the shapes of the weights. What no shape determines (dilation, dropout) is read from the file's
+settings, or, if they do not contain it, set to the default of the released code, with a note. Settings that require
+other equations than ours are an error. The encoder's output tokens equal those of the released code except for three
+deliberate differences (docs/methods.md, Slips of the released code): the convolution along the row of tokens does not
+reach from one segment into the next, dropout in the two-layer value embedding is off in evaluation, and latents are the
+true mean over the patches of a bin, where the released code divides by one too many.
 
 Axes: D width, S slots of a patch, P patches of a session, e numbers that a count is embedded in (S * e = D).
 """
 
 import csv
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +21,8 @@ from torch import Tensor
 from raydistill import __version__
 from raydistill.config.names import check_name
 from raydistill.errors import CheckpointError, DataError, suggest
-from raydistill.models.crossmodal.config import CrossModalConfig, CrossModalSettings, configure
+from raydistill.files import sha256_of
+from raydistill.models.crossmodal.config import CrossModalConfig, CrossModalSettings, TransformerBackbone, configure
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.layers.transformer import NORM_EPS, ROTARY_BASE
 from raydistill.models.released.checkpoint_parts import Settings, Weights
@@ -30,14 +31,14 @@ from raydistill.models.spec import ModelSpec
 
 MAX_LAYERS = 256
 
-# Value embedding -> the weight by which a checkpoint that has it is known; the first that is there counts.
+# Value embedding -> the weight that identifies it in a checkpoint; the first that is present decides.
 _EMBEDDERS = {
     "count": "tokenizer.embedder.weight",
     "conv": "tokenizer.embedder.conv.weight",
     "mlp": "tokenizer.embedder.layers.0.weight",
     "linear": "tokenizer.embedder.final_layer.weight",
 }
-# Parts of our names -> parts of theirs.
+# Parts of our names of weights -> parts of the published names.
 _NAMES = {
     "encoder.blocks.": "backbone.layers.",
     "encoder.norm.": "backbone.norm.",
@@ -51,7 +52,7 @@ _NAMES = {
     "tokenizer.value.linear.": "tokenizer.embedder.final_layer.",
     "tokenizer.value.table.": "tokenizer.embedder.",
 }
-# Choices of the published encoder that are fixed here, at what are its defaults too.
+# Settings of the published encoder of which raydistill supports only one value, which is also the default there.
 _FIXED = {
     "activation": "gelu",
     "norm": "rmsnorm",
@@ -66,31 +67,31 @@ _SPACE, _COUNTS = "tokenizer.space.table.weight", "tokenizer.value.table.weight"
 @dataclass(frozen=True, kw_only=True)
 class Imported:
     model: CrossModalModel
-    """In evaluation mode, on the CPU, without heads."""
+    """In evaluation mode, on the CPU, without output heads."""
     notes: tuple[str, ...]
-    """What was assumed, changed or left out, a line each."""
+    """What was assumed, changed or left out, one line each."""
 
 
 def import_checkpoint(checkpoint: Path, metadata: Path) -> Imported:
     """The model in a released checkpoint, for the sessions of its table.
 
     Args:
-        checkpoint: a file of torch.save, read without running anything of it (models/torch_file.py).
+        checkpoint: a file of torch.save, read without running anything in it (torch_file.py).
         metadata: CSV with the columns subject_session and d_input (LFP channels or units of the session).
 
     Raises:
-        CheckpointError: the checkpoint is damaged, wants more than data, or is of another model.
+        CheckpointError: the checkpoint is damaged, contains more than data, or is of another model.
         DataError: the table cannot be read.
     """
-    columns, held = read_columns(metadata), read_torch_file(checkpoint)
+    columns, content = read_columns(metadata), read_torch_file(checkpoint)
     try:
-        model, notes = _convert(held, columns, checkpoint.stat().st_size)
+        model, notes = _convert(content, columns, checkpoint.stat().st_size)
     except CheckpointError as err:
         raise CheckpointError(f"{checkpoint}: {err}") from None
     model.spec.provenance.update(
         protocol="released",
-        checkpoint={"file": checkpoint.name, "sha256": _sha256(checkpoint)},
-        metadata={"file": metadata.name, "sha256": _sha256(metadata)},
+        checkpoint={"file": checkpoint.name, "sha256": sha256_of(checkpoint)},
+        metadata={"file": metadata.name, "sha256": sha256_of(metadata)},
         columns=columns,
         notes=notes,
         raydistill=__version__,
@@ -99,7 +100,7 @@ def import_checkpoint(checkpoint: Path, metadata: Path) -> Imported:
 
 
 def read_columns(path: Path) -> dict[str, int]:
-    """Session -> input columns, from a CSV of `subject_session,d_input`."""
+    """Session -> number of input columns, from a CSV with the columns subject_session and d_input."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
@@ -109,32 +110,36 @@ def read_columns(path: Path) -> dict[str, int]:
     for line, row in enumerate(rows, start=2):
         session, n = row.get("subject_session"), row.get("d_input")
         if session is None or n is None:
-            raise DataError(f"{path}, line {line}: `subject_session,d_input` is expected, got {list(row.values())}")
+            raise DataError(f"{path}, line {line}: `subject_session,d_input` is expected, but got {list(row.values())}")
         if check_name(session, f"{path}, line {line}: session") in columns:
             raise DataError(f"{path}, line {line}: session {session} is listed twice")
         if not n.strip().isdecimal() or not 0 < int(n) < 2**20:
-            raise DataError(f"{path}, line {line}: session {session} has d_input {n!r}; 1 or more columns are expected")
+            raise DataError(f"{path}, line {line}: session {session} has d_input {n!r}, but it must be a number from 1")
         columns[session] = int(n)
     if not columns:
-        raise DataError(f"{path}: lists no session; `subject_session,d_input` and a line a session are expected")
+        raise DataError(
+            f"{path}: lists no session; it must have the columns `subject_session,d_input` and one line per session"
+        )
     return columns
 
 
-def _convert(held, columns: dict[str, int], size: int) -> tuple[CrossModalModel, list[str]]:
-    """The model, its weights filled in, and notes; `size` is that of the file in bytes."""
-    if not isinstance(held, dict):
-        raise CheckpointError(f"holds a {type(held).__name__}; a released checkpoint holds a config and a state_dict")
-    published, settings = Weights(held.get("state_dict")), Settings(held.get("config"))
+def _convert(content: Any, columns: dict[str, int], size: int) -> tuple[CrossModalModel, list[str]]:
+    """The model with its weights, and notes; `size` is that of the file in bytes."""
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"contains a {type(content).__name__}; a released checkpoint contains a config and a state_dict"
+        )
+    published, settings = Weights(content.get("state_dict")), Settings(content.get("config"))
     spec = _spec(published, settings, columns)
-    # On the meta device sizes cost nothing, whatever the file says they are.
+    # On the meta device a model takes no memory, whatever sizes the file contains.
     with torch.device("meta"):
         model = CrossModalModel(spec)
-    wanted = {name: tuple(w.shape) for name, w in model.state_dict().items()}
+    shapes = {name: tuple(w.shape) for name, w in model.state_dict().items()}
     tables = [f"tokenizer.patch_embeddings.{session}.weight" for session in spec.sessions]
-    taken = {name: published.take(_published(name), shape) for name, shape in wanted.items() if name != _SPACE}
+    taken = {name: published.take(_published(name), shape) for name, shape in shapes.items() if name != _SPACE}
     spaces = [published.take(t, (p, spec.config.width)) for t, p in zip(tables, spec.sessions.values(), strict=True)]
     if sum(w.nbytes for w in (*taken.values(), *spaces)) > size:
-        raise CheckpointError("describes more weights than it has room for; several share one storage")
+        raise CheckpointError("describes more weights than the file can contain; several share one storage")
     weights = {n: w.to(torch.float32, copy=True, memory_format=torch.contiguous_format) for n, w in taken.items()}
     weights[_SPACE] = torch.cat(spaces).float()
     _check_rotation(published, spec.config)
@@ -146,92 +151,101 @@ def _convert(held, columns: dict[str, int], size: int) -> tuple[CrossModalModel,
 def _spec(published: Weights, settings: Settings, columns: dict[str, int]) -> ModelSpec:
     value = next((v for v, name in _EMBEDDERS.items() if name in published.tensors), None)
     if value is None:
-        raise CheckpointError(f"has no value embedding that is known here ({', '.join(_EMBEDDERS.values())})")
+        raise CheckpointError(f"has no known value embedding ({', '.join(_EMBEDDERS.values())})")
     encoder = _encoder_sizes(published, settings)
     patch, tokenizer = _tokenizer_sizes(published, settings, value, encoder["width"])
-    settings_of_ours = CrossModalSettings(**encoder, **tokenizer)
+    sizes = CrossModalSettings(**encoder, **tokenizer)
     return ModelSpec(
         family="crossmodal",
-        config=configure(settings_of_ours, "spikes" if value == "count" else "lfp", value),
+        config=configure(sizes, "spikes" if value == "count" else "lfp", value),
         sessions=_patches(published, columns, patch),
     )
 
 
-def _encoder_sizes(published: Weights, settings: Settings) -> dict:
+def _encoder_sizes(published: Weights, settings: Settings) -> dict[str, Any]:
     (width,) = published.shape("backbone.norm.weight", 1)
     (half_head,) = published.shape("backbone.layers.0.attention.rotary_emb.inv_freq", 1)
     hidden, _ = published.shape("backbone.layers.0.mlp.gate_proj.weight", 2)
     layers = len({name.split(".")[2] for name in published.tensors if name.startswith("backbone.layers.")})
     if width % (2 * half_head) or hidden % width:
-        raise CheckpointError(f"has heads of {2 * half_head} and {hidden} hidden numbers, which do not suit {width=}")
+        raise CheckpointError(
+            f"has heads of width {2 * half_head} and {hidden} hidden units, which do not fit {width=}"
+        )
     if layers > MAX_LAYERS:
-        raise CheckpointError(f"has {layers} layers, and {MAX_LAYERS} are allowed")
-    for name, ours in _FIXED.items():
-        settings.expect("backbone", name, ours, default=ours)
+        raise CheckpointError(f"has {layers} layers, but at most {MAX_LAYERS} are allowed")
+    for name, supported in _FIXED.items():
+        settings.expect("backbone", name, supported, default=supported)
     dropout = settings.number("backbone", "dropout", 0.1, 0, 1)
     heads = width // (2 * half_head)
     return {"width": width, "layers": layers, "heads": heads, "mlp_ratio": hidden // width, "dropout": dropout}
 
 
-def _tokenizer_sizes(published: Weights, settings: Settings, value: str, width: int) -> tuple[int, dict]:
-    """S, and what else of the settings the value embedding settles."""
+def _tokenizer_sizes(published: Weights, settings: Settings, value: str, width: int) -> tuple[int, dict[str, Any]]:
+    """S, and the further settings that the value embedding determines."""
     shape = published.shape(_EMBEDDERS[value], 3 if value == "conv" else 2)
     if value == "count":
         rows, numbers = shape
         if width % numbers or rows < 3:
-            raise CheckpointError(f"has a count table of shape {shape}, which does not suit {width=}")
+            raise CheckpointError(f"has a count table of shape {shape}, which does not fit {width=}")
         return width // numbers, {"spikes_patch": width // numbers, "max_count": rows - 2}
-    patch, sizes = shape[1], {"lfp_patch": shape[1]}
+    patch = shape[1]
+    sizes: dict[str, Any] = {"lfp_patch": patch}
     if value == "conv":
         dilation = settings.number("tokenizer", "dilation", 1, 1, 2**20)
         sizes |= {"conv_kernel": shape[2], "conv_dilation": dilation, "conv_axis": "tokens"}
     elif value == "mlp":
         settings.expect("tokenizer", "activation", "tanh", default="tanh")
-    elif settings.get("tokenizer", "layer_list", [512]) != []:  # without layers, their activation stays
+    elif (
+        settings.get("tokenizer", "layer_list", [512]) != []
+    ):  # without hidden layers their activation is still applied
         settings.expect("tokenizer", "activation", "linear", default="tanh")
     return patch, sizes
 
 
 def _patches(published: Weights, columns: dict[str, int], patch: int) -> dict[str, int]:
-    """Session -> P, where checkpoint and table of sessions agree on it."""
-    # In the order in which model.json will list them.
+    """Session -> P. Raises CheckpointError if checkpoint and table of sessions differ."""
+    # In the order of model.json.
     patches = {session: -(-columns[session] // patch) for session in sorted(columns)}
     known = [name.split(".")[2] for name in published.tensors if name.startswith("tokenizer.patch_embeddings.")]
     for session, count in patches.items():
         if session not in known:
             raise CheckpointError(
-                f"has no session {session}, which its table of sessions lists{suggest(session, known)}"
+                f"has no session {session}, but its table of sessions lists it{suggest(session, known)}"
             )
         rows, _ = published.shape(f"tokenizer.patch_embeddings.{session}.weight", 2)
         if rows != count:
             raise CheckpointError(
-                f"has {rows} patches of session {session}, but its table of sessions gives it {columns[session]} "
-                f"columns, which are {count} patches of {patch}; is the table that of another checkpoint?"
+                f"has {rows} patches of session {session}, but its table of sessions lists {columns[session]} "
+                f"columns, which are {count} patches of {patch}; does the table belong to another checkpoint?"
             )
     return patches
 
 
 def _published(name: str) -> str:
+    """The published name of one of our weights."""
     for ours, theirs in _NAMES.items():
         name = name.replace(ours, theirs)
     return name
 
 
 def _check_rotation(published: Weights, config: CrossModalConfig) -> None:
-    """The frequencies are stored with every layer; here they are computed."""
+    """Check the stored frequencies of each layer, because here they are computed."""
+    assert isinstance(config.backbone, TransformerBackbone), "released checkpoints have no other backbone"
     head = config.width // config.backbone.heads
     expected = ROTARY_BASE ** (-torch.arange(0, head, 2) / head)
     for layer in range(config.backbone.layers):
         name = f"backbone.layers.{layer}.attention.rotary_emb.inv_freq"
         if not torch.allclose(published.take(name, (head // 2,)).float(), expected, rtol=1e-3):
-            raise CheckpointError(f"has {name} of another rotary base than {ROTARY_BASE:g}, the only one known")
+            raise CheckpointError(
+                f"has {name} with another rotary base than {ROTARY_BASE:g}, which is the only one supported"
+            )
 
 
 def _move_padding(weights: dict[str, Tensor], spec: ModelSpec, columns: dict[str, int]) -> list[str]:
-    """Zero the count table's row of padded slots and keep every token as it was; a note if there was such a row.
+    """Set the count table's row of padded slots to zero without changing any token; a note if the row was not zero.
 
-    The published row is neither zero nor trained (spec A6, 6). What it adds to the tokens of a patch with padded
-    slots is always the same: just what a space embedding does.
+    The published row is neither zero nor trained (docs/methods.md, Slips of the released code). It adds the same vector
+    to each token of a patch with padded slots, just as a space embedding does.
     """
     if spec.config.embedding.name != "count" or not weights[_COUNTS][-1].any():
         return []
@@ -243,23 +257,18 @@ def _move_padding(weights: dict[str, Tensor], spec: ModelSpec, columns: dict[str
         padded = count * spec.patch - columns[session]
         space[last, space.shape[1] - padded * len(padding) :] += padding.repeat(padded)
     return [
-        "the count table's row of padded slots was moved into the space embeddings: the same tokens, a row of zeros"
+        "the count table's row of padded slots was moved into the space embeddings, which leaves all tokens unchanged"
     ]
 
 
 def _left_out(published: Weights) -> list[str]:
-    """A note of the weights that no part of the model takes: heads. Any other would be missing from the result."""
+    """A note with the weights that the model does not have: output heads. Any other is an error."""
     for name in sorted(published.left):
         if name.startswith(("tokenizer.", "backbone.")):
-            raise CheckpointError(f"holds {name}, for which neither the model nor the table of sessions has a place")
+            raise CheckpointError(f"has {name}, which belongs neither to the model nor to a session of the table")
     return [f"left out: {', '.join(sorted(published.left))}"] if published.left else []
 
 
 def _assumed(settings: Settings) -> list[str]:
     values = ", ".join(f"{path} = {value}" for path, value in settings.assumed.items())
-    return [f"not stated in the file, so taken as the published code has it: {values}"] if values else []
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [f"not in the file, so set to the defaults of the released code: {values}"] if values else []

@@ -1,15 +1,15 @@
-"""What a file of torch.save holds, read without running anything of it: tensors, containers, settings of OmegaConf.
+"""Files of torch.save, read without running anything in them: tensors, containers, settings of OmegaConf.
 
-`torch.load(weights_only=False)` runs the file's pickle. `weights_only=True` runs a part of it, but wants every class
-of the file registered for the whole process, and bounds neither time nor memory. So the archive is read here: its
-pickle as data (models/inert_pickle.py), its storages as bytes whose number has to fit.
+`torch.load(weights_only=False)` runs the file's pickle. `weights_only=True` runs a part of it, but requires that every
+class of the file is registered for the whole process, and limits neither time nor memory. Therefore the archive is read
+here: its pickle as data (inert_pickle.py), and its storages as bytes whose number must be right.
 """
 
 import sys
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import torch
@@ -19,7 +19,7 @@ from raydistill.errors import CheckpointError, one_line
 from raydistill.models.released.inert_pickle import Name, Refused, unpickle
 
 MAX_PICKLE = 16 * 2**20
-"""Bytes of structure, the tensors' values aside: a hundred times what a model of hundreds of sessions needs."""
+"""Bytes of structure, without the values of tensors: a hundred times what a model of hundreds of sessions needs."""
 
 _DTYPES = {
     "torch.FloatStorage": torch.float32,
@@ -43,29 +43,29 @@ _FUNCTIONS = {
     "collections.OrderedDict",
     "collections.defaultdict",
 }
-# Settings name the types of their values.
+# Settings refer to the types of their values.
 _TYPES = {f"typing.{name}" for name in ("Any", "Dict", "List", "Optional", "Union")}
 _TYPES |= {f"builtins.{name}" for name in ("dict", "list", "tuple", "str", "int", "float", "bool")}
 
 
 @dataclass(frozen=True, eq=False)
 class Storage:
-    """The values that tensors are views of. Shape: (n,)."""
+    """The values of which tensors are views. Shape: (n,)."""
 
     values: Tensor
 
 
-def read_torch_file(path: Path):
+def read_torch_file(path: Path) -> Any:
     """The value that torch.save (1.6 or later) wrote, with a Record for each object of OmegaConf.
 
     Raises:
-        CheckpointError: the file is damaged, or wants more than tensors and settings.
+        CheckpointError: the file is damaged, or contains more than tensors and settings.
     """
     with open(path, "rb") as file:
         return _read(file, path)
 
 
-def _read(file: BinaryIO, path: Path):
+def _read(file: BinaryIO, path: Path) -> Any:
     try:
         with ZipFile(file) as archive:
             members = _Members(archive, path.stat().st_size)
@@ -80,46 +80,46 @@ def _read(file: BinaryIO, path: Path):
         raise CheckpointError(f"{path}: {err}; it is not loaded") from None
     except BadZipFile as err:
         raise CheckpointError(
-            f"{path}: not a whole file of torch.save ({one_line(err)}); download it again, "
-            "or save it anew if a torch before 1.6 wrote it"
+            f"{path}: not a complete file of torch.save ({one_line(err)}); download it again, "
+            "or save it again with torch 1.6 or later if an older version wrote it"
         ) from None
     except (ValueError, IndexError, KeyError, EOFError, NotImplementedError, RuntimeError, OSError) as err:
         raise CheckpointError(f"{path}: its content is damaged ({one_line(err)}); download it again") from None
 
 
 class _Members:
-    """The pickle and the storages in an open archive; together they are never larger than the file."""
+    """The pickle and the storages in an open archive. Their total size is at most that of the file."""
 
     def __init__(self, archive: ZipFile, size: int):
         self.archive, self.left = archive, size
         self.storages: dict[str, Storage] = {}
-        found = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
-        if len(found) != 1:
-            raise BadZipFile(f"{len(found)} entries named data.pkl")
-        self.folder = found[0].removesuffix("data.pkl")
+        pickles = [name for name in archive.namelist() if name.endswith("/data.pkl") and name.count("/") == 1]
+        if len(pickles) != 1:
+            raise BadZipFile(f"{len(pickles)} entries named data.pkl")
+        self.folder = pickles[0].removesuffix("data.pkl")
 
     def pickle(self) -> bytes:
         if f"{self.folder}byteorder" in self.archive.namelist():
             order = self._read(self._member("byteorder")).decode()
             if order != sys.byteorder:
-                raise Refused(f'has numbers in the byte order "{order}", this machine "{sys.byteorder}"')
+                raise Refused(f'has numbers in the byte order "{order}", but this machine uses "{sys.byteorder}"')
         member = self._member("data.pkl")
         if member.file_size > MAX_PICKLE:
-            raise Refused(f"has a pickle of {member.file_size} bytes, {MAX_PICKLE} are allowed")
+            raise Refused(f"has a pickle of {member.file_size} bytes, but at most {MAX_PICKLE} are allowed")
         return self._read(member)
 
-    def storage(self, reference) -> Storage:
+    def storage(self, reference: Any) -> Storage:
         """The storage of a persistent id: ("storage", type, key, device, n)."""
         match reference:
             case ("storage", Name(kind), str(key), str(), int(n)) if kind in _DTYPES:
                 dtype = _DTYPES[kind]
             case _:
-                raise Refused("refers to something outside its pickle that is no storage of a tensor")
+                raise Refused("refers to something outside its pickle that is not a storage of a tensor")
         if key not in self.storages:
             member = self._member(f"data/{key}")
             if member.file_size != n * dtype.itemsize:
                 raise Refused(
-                    f"has {member.file_size} bytes of storage {key}, whose {n} numbers need {n * dtype.itemsize}"
+                    f"has {member.file_size} bytes of storage {key}, but its {n} numbers need {n * dtype.itemsize}"
                 )
             values = torch.frombuffer(bytearray(self._read(member)), dtype=dtype) if n else torch.empty(0, dtype=dtype)
             self.storages[key] = Storage(values)
@@ -131,7 +131,7 @@ class _Members:
     def _member(self, name: str) -> ZipInfo:
         member = self.archive.getinfo(self.folder + name)
         if member.compress_type != ZIP_STORED or member.file_size != member.compress_size:
-            raise Refused(f"has {name} compressed, which torch.save never does")
+            raise Refused(f"has the compressed entry {name}, but torch.save never compresses")
         return member
 
     def _read(self, member: ZipInfo) -> bytes:
@@ -141,7 +141,7 @@ class _Members:
         return self.archive.read(member)
 
 
-def _call(name: str, arguments: tuple):
+def _call(name: str, arguments: tuple[Any, ...]) -> object:
     match name, arguments:
         case "torch._utils._rebuild_tensor_v2", (Storage(values), offset, tuple(size), tuple(stride), *_):
             return _tensor(values, offset, size, stride)
@@ -149,15 +149,15 @@ def _call(name: str, arguments: tuple):
             return tensor
         case "collections.OrderedDict" | "collections.defaultdict", () | (Name(),):
             return {}
-    raise Refused(f"calls {name} as torch.save never does")
+    raise Refused(f"calls {name} in a way that torch.save never does")
 
 
-def _tensor(values: Tensor, offset, size: tuple, stride: tuple) -> Tensor:
-    """The view of a storage that the file describes, if it lies within the storage and is no larger."""
+def _tensor(values: Tensor, offset: Any, size: tuple[Any, ...], stride: tuple[Any, ...]) -> Tensor:
+    """The view of a storage that the file describes; refused unless it is within the storage and not larger."""
     n = len(values)
     numbers = all(isinstance(x, int) and 0 <= x <= n for x in (offset, *size, *stride))
     if not numbers or len(size) != len(stride) or len(size) > 8:
-        raise Refused(f"describes a tensor that is no part of its storage of {n} numbers")
+        raise Refused(f"describes a tensor that is not a part of its storage of {n} numbers")
     last = offset + sum((width - 1) * step for width, step in zip(size, stride, strict=True))
     if prod(size) > n or last >= n > 0:
         raise Refused(f"describes a tensor of size {size}, stride {stride} in a storage of {n} numbers")

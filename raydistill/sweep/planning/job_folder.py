@@ -7,12 +7,11 @@ failure.json, error.log    after a failure
 _SUCCESS            written last: the size of every file, and the sha256 of the job's own weights
 """
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
 
-from raydistill.files import write_json
+from raydistill.files import sha256_of, write_json
 
 MARKER, FAILURE, LOG, WEIGHTS = "_SUCCESS", "failure.json", "error.log", "model.safetensors"
 
@@ -37,7 +36,7 @@ def mark_complete(folder: Path) -> None:
         folder / MARKER,
         {
             "sizes": {p.name: p.stat().st_size for p in sorted(files)},
-            "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else "",
+            "weights": sha256_of(weights) if weights.exists() else "",
         },
     )
 

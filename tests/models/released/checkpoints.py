@@ -1,4 +1,4 @@
-"""Checkpoints in the released layout (spec B7), and the published equations in float64, straight from their weights.
+"""Checkpoints in the released layout, and the published equations in float64, computed from their weights.
 
 Axes: T bins, n channels or units, S slots of a patch, P patches, N = T * P tokens, D width, H heads, d = D / H.
 """
@@ -118,7 +118,7 @@ def make_weights(value, columns, *, width=32, heads=2, layers=2, patch=32, kerne
     return {name: w.astype(np.float32) for name, w in weights.items()}
 
 
-# ---- The published equations (spec B1, B2) ----
+# ---- The published equations (docs/methods.md, Tokens and Model) ----
 
 
 def published_tokens(weights, session, x, *, patch=32, dilation=1):

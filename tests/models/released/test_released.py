@@ -112,13 +112,13 @@ def test_settings_are_read_where_the_file_has_them_and_else_told(tmp_path):
 @pytest.mark.parametrize(
     ("section", "setting", "why"),
     [
-        ("backbone", {"activation": "silu"}, "backbone.activation = 'silu'; models here compute with 'gelu' alone"),
+        ("backbone", {"activation": "silu"}, "backbone.activation = 'silu', but raydistill supports only 'gelu'"),
         ("backbone", {"norm_first": False}, "norm_first = False"),
         ("backbone", {"dropout": "${backbone.dropout}"}, "backbone.dropout that refers to itself"),
-        ("backbone", {"dropout": 1.5}, "dropout = 1.5; a number from 0 to 1"),
+        ("backbone", {"dropout": 1.5}, "dropout = 1.5, but it must be a number from 0 to 1"),
         ("backbone", {"norm_eps": torch.ones(2)}, "backbone.norm_eps that is a Tensor"),
-        ("tokenizer", {"dilation": 0}, "dilation = 0; a whole number from 1"),
-        ("tokenizer", {"dilation": [1, 2]}, "dilation = a list; a whole number from 1"),
+        ("tokenizer", {"dilation": 0}, "dilation = 0, but it must be a whole number from 1"),
+        ("tokenizer", {"dilation": [1, 2]}, "dilation = a list, but it must be a whole number from 1"),
     ],
 )
 def test_settings_that_are_not_ours_are_refused(tmp_path, section, setting, why):
@@ -132,7 +132,7 @@ def test_settings_that_are_not_ours_are_refused(tmp_path, section, setting, why)
 
 def test_linear_embedding_after_a_nonlinearity_is_refused(tmp_path):
     checkpoint, metadata, _ = write(tmp_path, "linear", config={"layer_list": None, "activation": "tanh"})
-    with pytest.raises(CheckpointError, match=r"tokenizer\.activation = 'tanh'; models here compute with 'linear'"):
+    with pytest.raises(CheckpointError, match=r"tokenizer\.activation = 'tanh', but raydistill supports only 'linear'"):
         import_checkpoint(checkpoint, metadata)
 
 
@@ -141,12 +141,12 @@ def test_linear_embedding_after_a_nonlinearity_is_refused(tmp_path):
     [
         ({"backbone.layers.1.norm2.weight": None}, "has no backbone.layers.1.norm2.weight"),
         ({"backbone.norm.weight": None}, "has no backbone.norm.weight"),
-        ({"tokenizer.embedder.conv.weight": None}, "has no value embedding that is known here"),
-        ({"backbone.layers.0.mlp.up_proj.bias": np.zeros(5)}, "up_proj.bias of shape (5,), where (128,) is expected"),
-        ({"backbone.layers.0.norm1.bias": np.zeros(32)}, "holds backbone.layers.0.norm1.bias, for which"),
-        ({"backbone.norm.weight": np.full(32, np.nan)}, "backbone.norm.weight with values that are no finite numbers"),
+        ({"tokenizer.embedder.conv.weight": None}, "has no known value embedding"),
+        ({"backbone.layers.0.mlp.up_proj.bias": np.zeros(5)}, "up_proj.bias of shape (5,), but it must be (128,)"),
+        ({"backbone.layers.0.norm1.bias": np.zeros(32)}, "has backbone.layers.0.norm1.bias, which belongs neither"),
+        ({"backbone.norm.weight": np.full(32, np.nan)}, "backbone.norm.weight with values that are not finite numbers"),
         ({"backbone.layers.1.attention.rotary_emb.inv_freq": np.ones(8)}, "another rotary base"),
-        ({"tokenizer.patch_embeddings.other.weight": np.zeros((3, 32))}, "holds tokenizer.patch_embeddings.other"),
+        ({"tokenizer.patch_embeddings.other.weight": np.zeros((3, 32))}, "has tokenizer.patch_embeddings.other"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
 )
@@ -158,7 +158,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path, change, why):
     assert why in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_heads_of_a_checkpoint_are_left_out_and_told(tmp_path):
+def test_heads_of_a_checkpoint_are_left_out_with_a_note(tmp_path):
     weights = make_weights("conv", COLUMNS) | {"task.weight": np.zeros((2, 32), np.float32)}
     checkpoint = write_checkpoint(tmp_path / "c.ckpt", make_config("conv"), weights)
     imported = import_checkpoint(checkpoint, write_metadata(tmp_path / "c.csv", COLUMNS))
@@ -192,10 +192,10 @@ def test_weights_that_share_one_storage_are_refused(tmp_path):
     [
         (COLUMNS | {"MonkeyC_e1_1": 97}, "3 patches of session MonkeyC_e1_1, .* 97 columns, which are 4 patches of 32"),
         ({"MonkeyC_e1_2": 95}, 'no session MonkeyC_e1_2, .*; did you mean "MonkeyC_e1_1"'),
-        ({"MonkeyC_e1_1": 95}, "holds tokenizer.patch_embeddings.MonkeyI_20160622_01.weight"),
+        ({"MonkeyC_e1_1": 95}, "has tokenizer.patch_embeddings.MonkeyI_20160622_01.weight"),
     ],
 )
-def test_table_of_sessions_that_disagrees_is_told_with_its_numbers(tmp_path, table, why):
+def test_table_of_sessions_that_disagrees_is_refused_with_its_numbers(tmp_path, table, why):
     checkpoint, metadata, _ = write(tmp_path, "conv", table=table)
     with pytest.raises(CheckpointError, match=why):
         import_checkpoint(checkpoint, metadata)
@@ -213,14 +213,14 @@ def test_table_of_sessions_that_disagrees_is_told_with_its_numbers(tmp_path, tab
         ("subject_session,d_input\n../a,96\n", "line 2: session name '../a' is not allowed"),
     ],
 )
-def test_table_of_sessions_that_cannot_be_read_is_told_with_its_line(tmp_path, text, why):
+def test_table_of_sessions_that_cannot_be_read_is_refused_with_its_line(tmp_path, text, why):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(DataError, match=r"t\.csv") as caught:
         read_columns(tmp_path / "t.csv")
     assert why in str(caught.value)
 
 
-def test_import_command_writes_a_model_that_says_where_it_comes_from(tmp_path, monkeypatch, capsys):
+def test_import_command_writes_a_model_with_its_origin(tmp_path, monkeypatch, capsys):
     write(tmp_path, "conv", config={"dilation": 2})
     arguments = ("import", "released.ckpt", "--metadata", "released.csv", "--out", "model")
     done = raydistill(*arguments, cwd=tmp_path, check=0)

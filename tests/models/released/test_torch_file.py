@@ -114,7 +114,7 @@ def test_setting_whose_class_has_a_constructor_of_its_own_is_refused(tmp_path):
     with stand_ins() as classes:
         node = classes.DictConfig
         torch.save({"config": Hostile(node, ("os.system",))}, tmp_path / "c.ckpt")
-    assert "calls omegaconf.dictconfig.DictConfig as torch.save never does" in refusal(tmp_path / "c.ckpt")
+    assert "calls omegaconf.dictconfig.DictConfig in a way that torch.save never does" in refusal(tmp_path / "c.ckpt")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_tensor_within_its_storage_is_read(tmp_path):
 @pytest.mark.parametrize("length", [0, 20, 28])
 def test_storage_of_the_wrong_length_is_refused(tmp_path, length):
     path = write_archive(tmp_path / "c.ckpt", tensor(0, (6,), (1,)), bytes(length))
-    assert f"has {length} bytes of storage 0, whose 6 numbers need 24" in refusal(path)
+    assert f"has {length} bytes of storage 0, but its 6 numbers need 24" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -154,18 +154,18 @@ def test_storage_of_the_wrong_length_is_refused(tmp_path, length):
         (b"cos\nsystem\n(S'touch ran'\ntR", "asks for os.system"),
         (b"(S'touch ran'\nios\nsystem\n", "uses the pickle instruction"),
         (b"\x8c\x02os\x8c\x06system\x93", "uses the pickle instruction"),
-        (b"ccollections\nOrderedDict\n}X\x01\x00\x00\x00aK\x01sb", "sets the state of something that is no setting"),
-        (b"ccollections\nOrderedDict\n)R}bccollections\nOrderedDict\n(Natb", "appends to something that is no list"),
-        (b"comegaconf.nodes\nAnyNode\n(K\x01t\x81", "makes an object of something that is no class"),
-        (b"ctorch\nFloatStorage\n)R", "calls torch.FloatStorage as torch.save never does"),
-        (b"K\x01)R", "calls something that is no function"),
-        (b"ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x02K\x03K\x04tR", "calls torch._utils._rebuild_tensor_v2 as"),
+        (b"ccollections\nOrderedDict\n}X\x01\x00\x00\x00aK\x01sb", "sets the state of something that is not a setting"),
+        (b"ccollections\nOrderedDict\n)R}bccollections\nOrderedDict\n(Natb", "appends to something that is not a list"),
+        (b"comegaconf.nodes\nAnyNode\n(K\x01t\x81", "creates an object of something that is not a class"),
+        (b"ctorch\nFloatStorage\n)R", "calls torch.FloatStorage in a way that torch.save never does"),
+        (b"K\x01)R", "calls something that is not a function"),
+        (b"ctorch._utils\n_rebuild_tensor_v2\n(K\x01K\x02K\x03K\x04tR", "calls torch._utils._rebuild_tensor_v2 in"),
         (b"}(K\x01K\x02t\x85K\x01s", "has a dictionary with a key of type tuple"),
         (b"NK\x01s", "its content is damaged"),
         (b"h\x07", "its content is damaged"),
         (b"t", "its content is damaged"),
-        (b"", "takes more than it gave"),
-        (b"X\x01\x00\x00\x00aQ", "refers to something outside its pickle that is no storage"),
+        (b"", "takes more values than it has put"),
+        (b"X\x01\x00\x00\x00aQ", "refers to something outside its pickle that is not a storage"),
         (b"(" + STORAGE.replace(b"FloatStorage", b"UntypedStorage") + b"tQ", "asks for torch.UntypedStorage"),
         (
             b"(" + STORAGE.replace(b"\x01\x00\x00\x000", b"\x0b\x00\x00\x00../data.pkl") + b"tQ",
@@ -190,7 +190,7 @@ def test_pickle_that_grows_without_end_stays_small(tmp_path):
 
 def test_archives_that_hold_more_than_their_bytes_are_refused(tmp_path):
     assert "compressed" in refusal(write_archive(tmp_path / "a", b"N", compression=zipfile.ZIP_DEFLATED))
-    assert f"{MAX_PICKLE} are allowed" in refusal(write_archive(tmp_path / "b", b"N" * MAX_PICKLE))
+    assert f"at most {MAX_PICKLE} are allowed" in refusal(write_archive(tmp_path / "b", b"N" * MAX_PICKLE))
 
 
 def test_archive_whose_entries_overlap_is_refused(tmp_path):
@@ -205,7 +205,7 @@ def test_archive_whose_entries_overlap_is_refused(tmp_path):
         inside.header_offset = outside.header_offset + len(outside.FileHeader())
         archive.filelist.append(inside)
         archive.NameToInfo[inside.filename] = inside
-        archive.writestr("c/version", "3")  # the directory is written anew
+        archive.writestr("c/version", "3")  # the directory is written again
     assert "has entries that overlap" in refusal(tmp_path / "c")
 
 
@@ -223,13 +223,13 @@ def test_files_that_are_no_archives_of_torch_are_refused(tmp_path, checkpoint):
     with zipfile.ZipFile(tmp_path / "other", "w") as archive:
         archive.writestr("readme", "nothing")
     for name in ("old", "text", "empty", "other"):
-        assert "not a whole file of torch.save" in refusal(tmp_path / name)
+        assert "not a complete file of torch.save" in refusal(tmp_path / name)
 
 
 def test_truncated_file_is_refused(tmp_path, checkpoint):
     data = checkpoint.read_bytes()
-    for kept in np.linspace(0, len(data) - 1, 40).astype(int):
-        (tmp_path / "cut").write_bytes(data[:kept])
+    for length in np.linspace(0, len(data) - 1, 40).astype(int):
+        (tmp_path / "cut").write_bytes(data[:length])
         refusal(tmp_path / "cut")
 
 

@@ -1,0 +1,58 @@
+"""Commands on this machine: benchmarks and checks."""
+
+import json
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from raydistill.bench.choose import Benchmark
+from raydistill.cli.options import RUNS, AsJson, Runs
+from raydistill.cli.output import say
+
+
+def bench(
+    what: Annotated[Benchmark, Parameter(help="The part to benchmark.")],
+    *,
+    minutes: Annotated[
+        float | None, Parameter(help="ingest: length of the recording that is written and ingested (default 1).")
+    ] = None,
+    segments: Annotated[int | None, Parameter(help="train: segments per batch (default 8).")] = None,
+    bins: Annotated[int | None, Parameter(help="train: bins per segment, of two patches each (default 500).")] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"] | None,
+        Parameter(help="train: auto (the default) is bf16 where the device multiplies in it, else fp32."),
+    ] = None,
+    compile_: Annotated[
+        bool | None, Parameter(name="--compile", help="train: compile the model with torch.compile.", negative="")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None,
+        Parameter(help="train: auto (the default) is cuda where this machine has a GPU, else cpu."),
+    ] = None,
+    sessions: Annotated[
+        int | None,
+        Parameter(help="load, stream-vs-memory, workers, sweep: number of random sessions in the store."),
+    ] = None,
+    json_: AsJson = False,
+):
+    """Benchmark one part of raydistill and compare it with this machine's peak."""
+    from raydistill.bench.choose import run
+
+    options = {"minutes": minutes, "segments": segments, "bins": bins, "precision": precision, "compile": compile_}
+    report = run(what, say, options | {"device": device, "sessions": sessions})
+    if json_:
+        print(json.dumps(report.to_json(), indent=1))
+    else:
+        print(f"{report.what} on {report.device}, {report.threads} threads, {report.precision}")
+        for name, value in report.figures.items():
+            print(f"{name:<28} {value:10.4g}")
+
+
+def doctor(*, runs: Runs = RUNS):
+    """Check packages, device, memory and folders, and show which attention will be used."""
+    from raydistill.doctor import examine
+
+    checks = examine(runs)
+    for check in checks:
+        print(f"{check.state:<8} {check.name:<22} {check.detail}")
+    return 1 if any(check.state == "missing" for check in checks) else 0

@@ -1,0 +1,78 @@
+"""Commands on single models."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from raydistill.cli.options import SessionName, StoreUri
+from raydistill.cli.output import say
+from raydistill.errors import RaydistillError
+
+
+def import_(
+    file: Annotated[Path, Parameter(help="Released checkpoint (a file of torch.save).")],
+    *,
+    metadata: Annotated[
+        Path, Parameter(help="CSV of the checkpoint's sessions, with the columns subject_session and d_input.")
+    ],
+    out: Annotated[Path, Parameter(help="New folder for model.safetensors and model.json.")],
+):
+    """Convert a released checkpoint of the cross-modal distillation paper. No code in the file is run."""
+    from raydistill.models.files import SPEC, save_model
+    from raydistill.models.released.released import import_checkpoint
+
+    if (out / SPEC).exists():
+        raise RaydistillError(f"--out {out}: this folder already contains a model; name another folder")
+    imported = import_checkpoint(file, metadata)
+    out.mkdir(parents=True, exist_ok=True)
+    save_model(imported.model, out)
+    for note in imported.notes:
+        say(f"note: {note}")
+    print(out)
+
+
+def decode(
+    model: Annotated[Path, Parameter(help="Folder of the model: that of a job, RUNS/jobs/KEY, or of `import`.")],
+    *,
+    session: SessionName,
+    store: StoreUri,
+    as_: Annotated[
+        str | None,
+        Parameter(
+            name="--as",
+            help="Session that the model was trained on, whose embeddings it uses for SESSION. Needed if SESSION was "
+            "not in its training.",
+        ),
+    ] = None,
+    behavior: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Behavior column to decode; may be repeated. Default: all columns, or those of the model's own head.",
+            negative="",
+            show_default=False,
+        ),
+    ] = (),
+    out: Annotated[
+        Path | None,
+        Parameter(
+            help="File for the latents and decoded behavior of every bin: .parquet, or .nwb, which also contains the "
+            "recorded session."
+        ),
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        Parameter(help="Picture of decoded over recorded behavior to write, ending in .png, .pdf or .svg."),
+    ] = None,
+    json_: Annotated[bool, Parameter(name="--json", help="Print R² and its scope as JSON.", negative="")] = False,
+):
+    """Decode behavior from one stored session with a trained model and report R²."""
+    from raydistill.decode.command import decode as run
+    from raydistill.decode.command import summary_line
+
+    about = run(model, session, store, as_, behavior, out, picture)
+    print(json.dumps(about, indent=1) if json_ else summary_line(about))
+    for file in (out, picture):
+        if file is not None:
+            say(str(file))

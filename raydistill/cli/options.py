@@ -1,0 +1,40 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def _set(example: str) -> Parameter:
+    """The option --set of one command, with an example that is valid for it."""
+    text = f"Override one setting, for example --set {example}; can be repeated."
+    return Parameter(name="--set", help=text, negative="", show_default=False)
+
+
+SweepFile = Annotated[Path, Parameter(help="Sweep file (YAML).")]
+Runs = Annotated[Path, Parameter(help="Folder for jobs, results and MLflow runs.")]
+Address = Annotated[
+    str | None, Parameter(help="Address of a Ray cluster. By default a local Ray is started, and stopped at the end.")
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    Parameter(help="auto: use CUDA if the cluster has a GPU when the jobs start."),
+]
+StoreUri = Annotated[str, Parameter(help="Session store: a folder, or a URI (file://, s3://, gs://).")]
+Overrides = Annotated[tuple[str, ...], _set("training.epochs=5")]
+SearchOverrides = Annotated[tuple[str, ...], _set("trials=50")]
+SynthOverrides = Annotated[tuple[str, ...], _set("duration_s=60")]
+IngestOverrides = Annotated[tuple[str, ...], _set("ingest.bin_width_ms=20")]
+Only = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Only this method, and the jobs that it starts from; may be repeated.", negative="", show_default=False
+    ),
+]
+Sessions = Annotated[str, Parameter(help="Only sessions whose names match this pattern, such as MonkeyI_*.")]
+AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
+
+SessionName = Annotated[str, Parameter(help="Name of the session; `raydistill sessions` lists them.")]
+
+RUNS = Path("runs")

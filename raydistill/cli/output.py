@@ -1,0 +1,15 @@
+"""Output of the commands: results to stdout, progress and messages to stderr."""
+
+import sys
+
+from rich.console import Console
+
+
+def console() -> Console:
+    """Console for results on stdout, as wide as the terminal, or 140 columns for a file or pipe."""
+    return Console(width=None if sys.stdout.isatty() else 140)
+
+
+def say(text: str) -> None:
+    """Write one line to stderr."""
+    print(text, file=sys.stderr, flush=True)

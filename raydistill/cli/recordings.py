@@ -1,0 +1,141 @@
+"""Commands on recordings and the session store."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from cyclopts import Parameter
+
+from raydistill.cli.options import Address, AsJson, IngestOverrides, SessionName, StoreUri, SynthOverrides
+from raydistill.cli.output import console, say
+from raydistill.config.names import PICTURES, check_ending
+from raydistill.recordings.layouts import FOLDER_LAYOUTS
+
+if TYPE_CHECKING:
+    FolderLayout: TypeAlias = str
+    WrittenLayout: TypeAlias = str
+else:  # the choices that cyclopts offers
+    FolderLayout = Literal[FOLDER_LAYOUTS]
+    WrittenLayout = Literal[(*FOLDER_LAYOUTS, "paper")]
+
+
+def synth(
+    folder: Annotated[Path, Parameter(help="Folder to write the files into; it is created.")],
+    *,
+    layout: Annotated[
+        WrittenLayout,
+        Parameter(help="Format of the files; paper: a small version of all sessions of the paper."),
+    ] = "nwb",
+    scale: Annotated[
+        Literal["tiny", "small"] | None,
+        Parameter(help="For --layout paper: sessions of about 0.6 min (tiny, the default) or 2 min (small)."),
+    ] = None,
+    set_: SynthOverrides = (),
+):
+    """Write synthetic recordings with known latents into FOLDER (docs/synthetic-recordings.md)."""
+    if layout == "paper":
+        from raydistill.simulation.corpus import corpus_config, write_corpus
+
+        paths = write_corpus(folder, corpus_config(scale or "tiny", set_))
+    else:
+        from raydistill.errors import ConfigError
+        from raydistill.simulation.layouts import layout_config, write_layout
+
+        if scale is not None:
+            raise ConfigError(f"--scale {scale} applies to --layout paper only; use --set for the size of others")
+        paths = write_layout(layout, layout_config(layout, set_), folder)
+    for path in paths:
+        print(path, flush=True)
+
+
+def ingest(
+    source: Annotated[
+        str, Parameter(help="A manifest (.yaml), an NWB file or its URI, or a folder to search for recordings.")
+    ],
+    *,
+    store: Annotated[str, Parameter(help="Path or URI of the session store; it is created if it does not exist.")],
+    folder: Annotated[
+        Path | None, Parameter(help="For a manifest: the folder of its files, if not the folder of the manifest.")
+    ] = None,
+    dataset: Annotated[
+        FolderLayout | None, Parameter(help="For a folder: read only the recordings with this layout.")
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        Parameter(help="List the recordings found, what is missing and what would be done; read none.", negative=""),
+    ] = False,
+    workers: Annotated[
+        int | None, Parameter(help="Maximum number of recordings read at the same time; by default one per CPU core.")
+    ] = None,
+    address: Address = None,
+    set_: IngestOverrides = (),
+):
+    """Read recordings into a session store, in parallel. Recordings already stored and unchanged are skipped."""
+    from raydistill.recordings.discover import plan_sources
+
+    recordings = plan_sources(source, folder, set_, dataset)
+    if dry_run:
+        from raydistill.recordings.dry_run import dry_run as lines
+
+        print(*lines(recordings, store), sep="\n")
+        return 0
+    from raydistill.recordings.ingest import ingest_with_ray
+    from raydistill.recordings.progress import progress_reporter
+
+    with progress_reporter(len(recordings)) as report:
+        result = ingest_with_ray(recordings, store, workers=workers, address=address, report=report)
+    say(f"{len(result.stored)} stored, {len(result.skipped)} unchanged, {len(result.failed)} failed; store {store}")
+    if not result.failed:
+        return 0
+    return 1 if result.stored or result.skipped else 2
+
+
+def sessions(*, store: StoreUri, json_: AsJson = False):
+    """List the sessions of a store."""
+    from raydistill.store.show import render, to_json
+    from raydistill.store.store import Store
+
+    entries = Store(store).entries()
+    if json_:
+        print(json.dumps([to_json(e) for e in entries], indent=1))
+    else:
+        render(entries, console())
+
+
+def inspect(
+    session: SessionName,
+    *,
+    store: StoreUri,
+    out: Annotated[
+        Path,
+        Parameter(
+            help="The picture to write: .png, .pdf or .svg. All three and the data as CSV are saved side by side."
+        ),
+    ],
+):
+    """Draw spikes, LFP and behavior of one stored session."""
+    from raydistill.store.store import Store
+
+    opened = Store(store)
+    entry = opened.entry(session)
+    from raydistill.evaluation.figures.recording import session_picture
+
+    check_ending("--out", out, *PICTURES)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    session_picture(entry, opened.read(entry), out.with_suffix(""))
+    print(out)
+
+
+def export(
+    session: Annotated[str, Parameter(help="Name of the session; `raydistill sessions` lists them.")],
+    *,
+    store: Annotated[str, Parameter(help="Path or URI of the session store.")],
+    nwb: Annotated[Path, Parameter(help="The file to write, such as session.nwb.")],
+):
+    """Write one session of a store as an NWB 2 file."""
+    from raydistill.decode.nwb_export import write_session_nwb
+    from raydistill.store.store import Store
+
+    opened = Store(store)
+    entry = opened.entry(session)
+    print(write_session_nwb(entry, opened.read(entry), nwb))

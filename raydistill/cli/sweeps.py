@@ -1,0 +1,215 @@
+"""Commands on sweeps: run, plan, read, search."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from raydistill.cli.options import (
+    RUNS,
+    Address,
+    AsJson,
+    Device,
+    Only,
+    Overrides,
+    Runs,
+    SearchOverrides,
+    Sessions,
+    SweepFile,
+)
+from raydistill.cli.output import console, say
+from raydistill.config.names import check_ending
+
+
+def sweep(
+    file: SweepFile,
+    *,
+    runs: Runs = RUNS,
+    address: Address = None,
+    device: Device = "auto",
+    only: Only = (),
+    sessions: Sessions = "*",
+    fail_fast: Annotated[
+        bool,
+        Parameter(
+            help="Stop at the first failure. By default a failure stops only the jobs that depend on it.",
+            negative="--keep-going",
+        ),
+    ] = False,
+    max_hours: Annotated[
+        float | None, Parameter(help="Stop after this many hours, as if by Ctrl-C (finished jobs are kept).")
+    ] = None,
+    set_: Overrides = (),
+):
+    """Run the jobs of a sweep that are not done, then compare the methods. Run it again to continue after a stop."""
+    from raydistill.sweep.config.sweep import load_sweep
+
+    config = load_sweep(file, set_)
+    from raydistill.evaluation.terminal import render
+    from raydistill.sweep.answering.conclude import concluded
+    from raydistill.sweep.answering.opened import OpenSweep
+    from raydistill.sweep.planning.runs_folder import RunsFolder
+
+    opened = OpenSweep(config, RunsFolder(runs))
+    results = concluded(opened)
+    if results is None:
+        from raydistill.sweep.planning.selection import Selection
+        from raydistill.sweep.running.driver import run_sweep
+        from raydistill.sweep.running.options import RunOptions
+        from raydistill.sweep.running.progress import SweepProgress
+
+        options = RunOptions(
+            address=address,
+            device=device,
+            selection=Selection(only, sessions),
+            fail_fast=fail_fast,
+            max_hours=max_hours,
+        )
+        with SweepProgress(opened.runs) as progress:
+            results = run_sweep(opened, progress, options)
+    render(results, console())
+    print(
+        f"\nresults and figures   {opened.folder}\n"
+        f"every job and curve   raydistill ui --runs {runs}\n"
+        f"the numbers as JSON   raydistill results {file} --json",
+        file=sys.stderr,
+    )
+    return 1 if results.failed else 0
+
+
+def plan(
+    file: SweepFile,
+    /,
+    *more: Annotated[Path, Parameter(help="More sweep files; jobs that they share are counted once.")],
+    runs: Runs = RUNS,
+    only: Only = (),
+    sessions: Sessions = "*",
+    set_: Overrides = (),
+    json_: AsJson = False,
+):
+    """List the jobs of one or several sweeps: done, missing, stale or failed, and why. Nothing is run."""
+    from raydistill.sweep.answering.opened import OpenSweep
+    from raydistill.sweep.config.sweep import load_sweep
+    from raydistill.sweep.planning.plan import lines, merged
+    from raydistill.sweep.planning.runs_folder import RunsFolder
+    from raydistill.sweep.planning.selection import Selection, narrow
+
+    folder, selection = RunsFolder(runs), Selection(only, sessions)
+    catalogues: dict[str, list] = {}
+    sweeps = [OpenSweep(load_sweep(each, set_), folder, catalogues) for each in (file, *more)]
+    planned = merged([narrow(each.plan(), selection) for each in sweeps])
+    if json_:
+        print(json.dumps(planned.to_json(), indent=1))
+    else:
+        print(*lines(planned), sep="\n")
+
+
+def results(
+    file: SweepFile,
+    *,
+    runs: Runs = RUNS,
+    set_: Overrides = (),
+    json_: Annotated[
+        bool, Parameter(name="--json", help="Print all results as JSON, without tables.", negative="")
+    ] = False,
+    csv: Annotated[
+        bool, Parameter(help="Print one line per score as CSV: method, session, seed, R².", negative="")
+    ] = False,
+):
+    """Print the results of a sweep so far: decoding R² by method and session, means by subject, and tests."""
+    from raydistill.sweep.config.sweep import load_sweep
+
+    config = load_sweep(file, set_)
+    from raydistill.evaluation.results import to_csv
+    from raydistill.evaluation.terminal import render
+    from raydistill.sweep.answering.opened import OpenSweep
+    from raydistill.sweep.planning.runs_folder import RunsFolder
+
+    opened = OpenSweep(config, RunsFolder(runs))
+    collected = opened.collect(opened.plan())
+    if json_:
+        print(json.dumps(collected.to_json(), indent=1))
+    elif csv:
+        print(to_csv(collected), end="")
+    elif collected.scores or collected.baselines or collected.failed:
+        render(collected, console())
+    else:
+        say(f"no job of {config.name} is done in {runs}; run `raydistill sweep {file}` first")
+    return 1 if collected.failed else 0
+
+
+def report(
+    file: SweepFile,
+    *,
+    out: Annotated[Path, Parameter(help="The page to write, ending in .html.")],
+    runs: Runs = RUNS,
+    set_: Overrides = (),
+):
+    """Write the results of a sweep so far as one self-contained HTML page, with figures, tests and costs."""
+    from raydistill.sweep.config.sweep import load_sweep
+
+    config = load_sweep(file, set_)
+    check_ending("--out", out, ".html")
+    from raydistill.sweep.answering.report import write_report
+    from raydistill.sweep.planning.runs_folder import RunsFolder
+
+    write_report(config, file, set_, RunsFolder(runs), out)
+    print(out)
+
+
+def search(
+    file: Annotated[Path, Parameter(help="Search file (YAML); it names the sweep file and the job.")],
+    *,
+    runs: Runs = RUNS,
+    address: Address = None,
+    device: Device = "auto",
+    set_: SearchOverrides = (),
+    json_: AsJson = False,
+):
+    """Search for better values of one job by its R² on the validation folds. Run it again to continue after a stop."""
+    from raydistill.sweep.config.search import load_search
+
+    config = load_search(file, set_)
+    from raydistill.sweep.planning.runs_folder import RunsFolder
+    from raydistill.sweep.running.options import RunOptions
+    from raydistill.sweep.running.progress import SweepProgress
+    from raydistill.sweep.searching.driver import run_search
+    from raydistill.sweep.searching.result import render
+
+    folder = RunsFolder(runs)
+    with SweepProgress(folder) as progress:
+        result = run_search(config, file, folder, progress, RunOptions(address=address, device=device))
+    if json_:
+        print(json.dumps(result.to_json(), indent=1))
+    else:
+        render(result, console())
+
+
+def run(
+    key: Annotated[str, Parameter(help="Key of the job, or its beginning; `raydistill plan --json` lists the keys.")],
+    *,
+    runs: Runs = RUNS,
+    address: Address = None,
+    device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: use the CPU.")] = "auto",
+):
+    """Run one job of an earlier sweep in the foreground, for example to see why it failed. KEY may be a prefix."""
+    from raydistill.sweep.planning.runs_folder import RunsFolder
+    from raydistill.sweep.running.driver import run_single_job
+    from raydistill.sweep.running.options import RunOptions
+
+    folder = RunsFolder(runs)
+    job = run_single_job(folder, key, RunOptions(address=address, device=device))
+    say(f"{job.name} is done: {folder.job_folder(job.key)}")
+
+
+def ui(
+    *,
+    runs: Runs = RUNS,
+    port: Annotated[int, Parameter(help="Port on 127.0.0.1.")] = 5000,
+):
+    """Serve the MLflow UI of a runs folder on 127.0.0.1 until Ctrl-C."""
+    from raydistill.tracking.server import serve
+
+    serve(runs, port)

@@ -14,7 +14,7 @@ from raydistill.models.crossmodal.config import CrossModalConfig
 from raydistill.models.crossmodal.parameters import BOTTLENECK
 from raydistill.models.crossmodal.streaming import StreamState, step
 from raydistill.models.crossmodal.tokenizer import Tokenizer
-from raydistill.models.layers.attention import Layout
+from raydistill.models.layers.attention import Packing
 from raydistill.models.layers.dropout import number_dropout_layers
 from raydistill.models.layers.transformer import Transformer
 from raydistill.models.spec import ModelSpec
@@ -39,7 +39,7 @@ class Predictor(nn.Module):
         self.down = nn.Linear(sizes.width, BOTTLENECK)
         self.leave = nn.Linear(BOTTLENECK, patch)
 
-    def forward(self, latents: Tensor, space: Tensor, masking: Masking, time: Tensor, layout: Layout) -> Tensor:
+    def forward(self, latents: Tensor, space: Tensor, masking: Masking, time: Tensor, packing: Packing) -> Tensor:
         """Reconstructions of the masked tokens.
 
         Shape:
@@ -50,7 +50,7 @@ class Predictor(nn.Module):
         unseen = self.enter((self.mask + space).to(latents.dtype))
         x = seen.new_empty(len(time), seen.shape[1])
         x = x.index_copy(0, masking.visible, seen).index_copy(0, masking.masked, unseen)  # (N, predictor width)
-        return self.leave(self.down(self.transformer(x, time, layout)[masking.masked]))
+        return self.leave(self.down(self.transformer(x, time, packing)[masking.masked]))
 
 
 class CrossModalModel(nn.Module):
@@ -76,16 +76,16 @@ class CrossModalModel(nn.Module):
 
     def encode(self, batch: Batch) -> Tensor:
         """All tokens through a backbone that reads tokens, nothing masked. Shape: (N, D)."""
-        layout = Layout(batch.lengths, batch.time.device, batch.noise)
-        return self.encoder(self.tokenizer(batch), batch.time, layout)
+        packing = Packing(batch.lengths, batch.time.device, batch.noise)
+        return self.encoder(self.tokenizer(batch), batch.time, packing)
 
     def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:
         """The masked patches, predicted from the visible tokens; only these are embedded. Shape: (M, S)."""
         device, visible, noise = batch.time.device, masking.visible, batch.noise
-        visible_layout = Layout(masking.visible_lengths, device, None if noise is None else noise[visible])
-        latents = self.encoder(self.tokenizer(batch, visible), batch.time[visible], visible_layout)
+        visible_packing = Packing(masking.visible_lengths, device, None if noise is None else noise[visible])
+        latents = self.encoder(self.tokenizer(batch, visible), batch.time[visible], visible_packing)
         space = self.tokenizer.space(batch, masking.masked)
-        return self.predictor(latents, space, masking, batch.time, Layout(batch.lengths, device, noise))
+        return self.predictor(latents, space, masking, batch.time, Packing(batch.lengths, device, noise))
 
     def pool(self, tokens: Tensor, batch: Batch) -> Tensor:
         """Mean over the patches of each bin. Shape: (N, D) -> (sum of T, D)."""
@@ -103,8 +103,8 @@ class CrossModalModel(nn.Module):
             return self.pool(self.encode(batch), batch)
         first = batch.patch == 0  # one token per bin
         noise = None if batch.noise is None else batch.noise[first]
-        layout = Layout(batch.bins, batch.time.device, noise)
-        return self.encoder(self.pool(self.tokenizer(batch), batch), batch.time[first], layout)
+        packing = Packing(batch.bins, batch.time.device, noise)
+        return self.encoder(self.pool(self.tokenizer(batch), batch), batch.time[first], packing)
 
     def initial_state(self) -> StreamState:
         """The state before the first bin of a segment. ValueError if the model is not causal."""

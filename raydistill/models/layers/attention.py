@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-class Layout:
+class Packing:
     """Segments packed one after another in a row of N tokens.
 
     Args:
@@ -108,7 +108,7 @@ def _why_no_varlen(device, dtype, head_width):
     return None
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, causal: bool = False) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, packing: Packing, causal: bool = False) -> Tensor:
     """softmax(q kᵀ / sqrt(d)) v within each segment.
 
     Args:
@@ -116,13 +116,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, causal: bool = False
             no later bin, and of its own bin the patches up to its own.
 
     Shape:
-        q, k, v: (N, H, d), the segments of `layout` packed.
+        q, k, v: (N, H, d), the segments of `packing` packed.
         output: (N, H, d).
     """
-    kernel = choose_kernel(q.device, q.dtype, layout.equal, q.shape[-1]).name
+    kernel = choose_kernel(q.device, q.dtype, packing.equal, q.shape[-1]).name
     if kernel in ("dense", "dense per length"):
-        return by_length(partial(_dense, causal=causal), layout, q, k, v)
-    segments = (layout.cu_seqlens, layout.cu_seqlens, max(layout.lengths), max(layout.lengths))
+        return by_length(partial(_dense, causal=causal), packing, q, k, v)
+    segments = (packing.cu_seqlens, packing.cu_seqlens, max(packing.lengths), max(packing.lengths))
     if kernel == "flash-attn":
         flash = flash_varlen()
         assert flash is not None  # `choose_kernel` has asked
@@ -140,18 +140,18 @@ def _dense(q, k, v, causal):
     return F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2)
 
 
-def by_length(function: Callable[..., Tensor], layout: Layout, *packed: Tensor) -> Tensor:
+def by_length(function: Callable[..., Tensor], packing: Packing, *packed: Tensor) -> Tensor:
     """Apply a function of segments of one length to each length in turn.
 
     Args:
         function: of tensors (n, L, ...), to (n, L, ...).
         packed: tensors (N, ...).
     """
-    if layout.equal:
-        return function(*(x.unflatten(0, (-1, layout.lengths[0])) for x in packed)).flatten(0, 1)
+    if packing.equal:
+        return function(*(x.unflatten(0, (-1, packing.lengths[0])) for x in packed)).flatten(0, 1)
     # Sorted once, the groups are slices. Gathering each group by itself costs a backward pass over all N tokens per
     # group: 3.5 times the time for 64 segments of 20 to 80 tokens.
-    order, back, sizes = layout.grouping
+    order, back, sizes = packing.grouping
     pieces = zip(*(x.index_select(0, order).split(list(sizes.values())) for x in packed), strict=True)
     groups = ([x.unflatten(0, (-1, length)) for x in piece] for length, piece in zip(sizes, pieces, strict=True))
     return torch.cat([function(*group).flatten(0, 1) for group in groups]).index_select(0, back)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from raydistill.models.layers.attention import Layout, by_length
+from raydistill.models.layers.attention import Packing, by_length
 from raydistill.models.layers.dropout import Dropout
 from raydistill.models.layers.transformer import RMSNorm
 
@@ -53,8 +53,8 @@ class Convolutional(nn.Module):
         )
         self.norm = RMSNorm(width)
 
-    def forward(self, x: Tensor, time: Tensor, layout: Layout) -> Tensor:
-        return self.norm(by_length(self._convolve, layout, x, *layout.noise_if_any))
+    def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
+        return self.norm(by_length(self._convolve, packing, x, *packing.noise_if_any))
 
     def _convolve(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         for block in self.blocks:

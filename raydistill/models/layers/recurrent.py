@@ -6,7 +6,7 @@ Axes: n segments of one length, L bins of a segment, D width.
 import torch
 from torch import Tensor, nn
 
-from raydistill.models.layers.attention import Layout, by_length
+from raydistill.models.layers.attention import Packing, by_length
 from raydistill.models.layers.dropout import Dropout
 from raydistill.models.layers.transformer import RMSNorm
 
@@ -30,8 +30,8 @@ class Recurrent(nn.Module):
         self.out = nn.Linear(directions * hidden, width)
         self.norm = RMSNorm(width)
 
-    def forward(self, x: Tensor, time: Tensor, layout: Layout) -> Tensor:
-        return self.norm(self.out(by_length(self._recur, layout, x, *layout.noise_if_any)))
+    def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
+        return self.norm(self.out(by_length(self._recur, packing, x, *packing.noise_if_any)))
 
     def _recur(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         if x.device.type == "cpu":

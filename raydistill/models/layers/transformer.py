@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from raydistill.models.layers.attention import Layout, attend
+from raydistill.models.layers.attention import Packing, attend
 from raydistill.models.layers.dropout import Dropout
 
 ROTARY_BASE = 10_000.0
@@ -59,10 +59,10 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (N, 3 * D) -> 3 of (N, H, d)
-        mixed = attend(rotate(q, *angles), rotate(k, *angles), v, layout, self.causal)
-        return self.dropout(self.out(mixed.flatten(1)), layout.noise)  # (N, H, d) -> (N, D)
+        mixed = attend(rotate(q, *angles), rotate(k, *angles), v, packing, self.causal)
+        return self.dropout(self.out(mixed.flatten(1)), packing.noise)  # (N, H, d) -> (N, D)
 
     def step(
         self, x: Tensor, angles: tuple[Tensor, Tensor], past: KeysAndValues | None
@@ -104,9 +104,9 @@ class Block(nn.Module):
         self.norm2 = RMSNorm(width)
         self.mlp = GatedMLP(width, mlp_ratio * width, dropout)
 
-    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
-        x = x + self.attention(self.norm1(x), angles, layout)
-        return x + self.mlp(self.norm2(x), layout.noise)
+    def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
+        x = x + self.attention(self.norm1(x), angles, packing)
+        return x + self.mlp(self.norm2(x), packing.noise)
 
     def step(
         self, x: Tensor, angles: tuple[Tensor, Tensor], past: KeysAndValues | None
@@ -130,10 +130,10 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList([Block(width, heads, mlp_ratio, dropout, causal) for _ in range(layers)])
         self.norm = RMSNorm(width)
 
-    def forward(self, x: Tensor, time: Tensor, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
         angles = rotary_angles(time, self.head_width)
         for block in self.blocks:
-            x = block(x, angles, layout)
+            x = block(x, angles, packing)
         return self.norm(x)
 
     def initial_state(self) -> list[KeysAndValues | None]:

@@ -8,7 +8,7 @@ import torch
 from raydistill.feed.noise import token_noise
 from raydistill.models.crossmodal.backbones import BACKBONES
 from raydistill.models.crossmodal.config import PRESETS, configure
-from raydistill.models.layers.attention import Layout
+from raydistill.models.layers.attention import Packing
 from tests.small import SETTINGS
 
 BIN_BACKBONES = [name for name, cls in BACKBONES.items() if cls.reads == "bins"]
@@ -34,7 +34,7 @@ def make_backbone(name, causal=False, dropout=0.0):
 
 
 def run(model, x, bins, noise=None):
-    return model(x, torch.cat([torch.arange(n) for n in bins]), Layout(bins, noise=noise))
+    return model(x, torch.cat([torch.arange(n) for n in bins]), Packing(bins, noise=noise))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

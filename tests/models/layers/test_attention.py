@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.attention import varlen
 
 from raydistill.models.layers import attention
-from raydistill.models.layers.attention import AttentionKernel, Layout, attend, attend_slowly, choose_kernel
+from raydistill.models.layers.attention import AttentionKernel, Packing, attend, attend_slowly, choose_kernel
 
 LENGTHS = {
     "equal": (13, 13, 13),
@@ -28,7 +28,7 @@ def assert_agrees(lengths, head_width, causal, device=CPU, dtype=torch.float32, 
     weights = torch.randn(sum(lengths), heads, head_width)
 
     expected = attend_slowly(*exact, lengths, causal)
-    found = attend(*fast, Layout(lengths, device), causal)
+    found = attend(*fast, Packing(lengths, device), causal)
     assert found.dtype == dtype
     torch.testing.assert_close(found.float().cpu(), expected, atol=within, rtol=within)
 
@@ -65,10 +65,10 @@ def test_attend_for_any_lengths_agrees_with_the_definition(lengths, head_width, 
 def test_causal_attention_when_a_token_changes_leaves_earlier_ones_and_other_segments_alone(lengths):
     torch.manual_seed(0)
     q, k, v = (torch.randn(sum(lengths), 2, 8) for _ in range(3))
-    before = attend(q, k, v, Layout(lengths), causal=True)
+    before = attend(q, k, v, Packing(lengths), causal=True)
     for x in (q, k, v):
         x[4] += 1.0
-    changed = (attend(q, k, v, Layout(lengths), causal=True) - before).abs().sum((1, 2)).nonzero().flatten().tolist()
+    changed = (attend(q, k, v, Packing(lengths), causal=True) - before).abs().sum((1, 2)).nonzero().flatten().tolist()
     assert changed == list(range(4, lengths[0]))
 
 

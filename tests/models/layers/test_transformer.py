@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from raydistill.models.layers.attention import Layout
+from raydistill.models.layers.attention import Packing
 from raydistill.models.layers.transformer import RMSNorm, Transformer, rotary_angles, rotate
 
 
@@ -64,16 +64,16 @@ def test_rms_norm_agrees_with_its_definition():
 def test_transformer_in_evaluation_is_deterministic_despite_dropout():
     model = make_transformer(dropout=0.5).eval()
     x, time = torch.randn(9, 32), torch.arange(9)
-    assert torch.equal(model(x, time, Layout((9,))), model(x, time, Layout((9,))))
+    assert torch.equal(model(x, time, Packing((9,))), model(x, time, Packing((9,))))
 
 
 def test_causal_transformer_when_a_bin_changes_leaves_earlier_bins_alone():
     model = make_transformer(causal=True).eval()
     time = torch.arange(6).repeat_interleave(3)  # three patches a bin
     x = torch.randn(18, 32)
-    before = model(x, time, Layout((18,)))
+    before = model(x, time, Packing((18,)))
     x[3 * 2 + 1] += 1.0
-    changed = (model(x, time, Layout((18,))) - before).abs().sum(1).nonzero().flatten().tolist()
+    changed = (model(x, time, Packing((18,))) - before).abs().sum(1).nonzero().flatten().tolist()
     assert changed == list(range(3 * 2 + 1, 18))
 
 
@@ -83,9 +83,9 @@ def test_transformer_of_packed_segments_equals_each_alone_with_gradients(causal)
     lengths = (4, 9, 4, 1)
     x = torch.randn(sum(lengths), 32, requires_grad=True)
     time = torch.cat([torch.arange(length) for length in lengths])
-    together = model(x, time, Layout(lengths))
+    together = model(x, time, Packing(lengths))
     pieces = zip(x.split(lengths), time.split(lengths), lengths, strict=True)
-    alone = torch.cat([model(x_s, time_s, Layout((length,))) for x_s, time_s, length in pieces])
+    alone = torch.cat([model(x_s, time_s, Packing((length,))) for x_s, time_s, length in pieces])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
     weights = torch.randn_like(x)
     grads = [torch.autograd.grad((F.silu(out) * weights).sum(), x)[0] for out in (together, alone)]

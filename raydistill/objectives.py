@@ -48,8 +48,10 @@ class Objective(Generic[P]):
     """The sum of each term over a prepared batch: (model, prepared, draw) -> term -> ()."""
     counts: Callable[[P], dict[str, Tensor]]
     """The entries of each term in a prepared batch."""
-    after_step: Callable[[nn.Module], None] | None = None
-    """Called with the model after each step of the optimizer, for example to update a moving average of weights."""
+    extend: Callable[[CrossModalModel], nn.Module] = lambda model: model
+    """The module that is trained and checkpointed: the model, or the model with further weights of the objective."""
+    after_step: Callable[[Any], None] | None = None
+    """Called with that module after each step of the optimizer, for example to update a moving average of weights."""
 
     def __call__(self, model: nn.Module, batch: FeedBatch, draw: Draw) -> dict[str, Term]:
         """All terms of a batch as the feed gives it."""
@@ -237,7 +239,7 @@ def unfrozen(objective: Objective[TaughtBatch], epoch: int) -> Objective[BatchOf
     def counts(prepared: BatchOfBoth) -> dict[str, Tensor]:
         return objective.counts(TaughtBatch(prepared.batch, prepared.batch.values))  # counts depend on no target
 
-    return Objective(objective.weights, prepare, totals, counts, objective.after_step)
+    return Objective(objective.weights, prepare, totals, counts, after_step=objective.after_step)
 
 
 # ---- Sums ----

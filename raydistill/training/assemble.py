@@ -131,7 +131,7 @@ def assemble(
     model = transplant(load_model(task.weights), task.spec) if task.weights else build_model(task.spec)
     objective = build_objective(task.objective)
     training = Training(
-        model=StudentAndTeacher(model, teacher) if teacher and task.trains_teacher else model,
+        model=StudentAndTeacher(model, teacher) if teacher and task.trains_teacher else objective.extend(model),
         objective=objective,
         feed=feed,
         recipe=task.recipe,

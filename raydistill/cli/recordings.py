@@ -9,14 +9,14 @@ from cyclopts import Parameter
 from raydistill.cli.options import Address, AsJson, IngestOverrides, SessionName, StoreUri, SynthOverrides
 from raydistill.cli.output import console, say
 from raydistill.config.names import PICTURES, check_ending
-from raydistill.recordings.layouts import FOLDER_LAYOUTS
+from raydistill.recordings.layouts import folder_layouts
 
 if TYPE_CHECKING:
     FolderLayout: TypeAlias = str
     WrittenLayout: TypeAlias = str
 else:  # the choices that cyclopts offers
-    FolderLayout = Literal[FOLDER_LAYOUTS]
-    WrittenLayout = Literal[(*FOLDER_LAYOUTS, "paper")]
+    FolderLayout = Literal[folder_layouts()]
+    WrittenLayout = Literal[(*folder_layouts(), "paper")]
 
 
 def synth(

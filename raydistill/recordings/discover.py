@@ -9,7 +9,7 @@ from raydistill.config.fingerprint import canonical
 from raydistill.config.load import Where, build, override
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, suggest
-from raydistill.recordings.layouts import FOLDER_LAYOUTS, LAYOUTS
+from raydistill.recordings.layouts import LAYOUTS, folder_layouts
 from raydistill.recordings.manifest import check_describes_itself, describe_files, read_manifest
 from raydistill.recordings.recording import Layout, Recording
 from raydistill.recordings.remote import Remote, located
@@ -30,7 +30,7 @@ def plan_sources(
             https:// or s3:// URI of an NWB file.
         folder: folder of a manifest's files, if not the one that the manifest names.
         overrides: "path=value" strings, such as "ingest.bin_width_ms=20".
-        dataset: for a folder, one of `FOLDER_LAYOUTS`, to use only the recordings of this layout.
+        dataset: for a folder, one of `folder_layouts()`, to use only the recordings of this layout.
 
     Raises:
         ConfigError, DataError: `source` holds nothing that can be read, or an argument is invalid.
@@ -54,14 +54,14 @@ def recordings_in(folder: Path, dataset: str | None = None, overrides: Sequence[
     """The recordings anywhere in `folder`, sorted by name.
 
     Args:
-        dataset: one of `FOLDER_LAYOUTS`; None: all layouts.
+        dataset: one of `folder_layouts()`; None: all layouts.
         overrides: "path=value" strings. "ingest.bin_width_ms=20" applies to all recordings, an option of a layout,
             such as "units=sorted", to the recordings of the layouts that have it.
 
     Raises:
         ConfigError, DataError: there is nothing to read, two sessions have one name, or an override is invalid.
     """
-    by_layout = {name: _recordings_of(LAYOUTS[name], folder) for name in FOLDER_LAYOUTS}
+    by_layout = {name: _recordings_of(LAYOUTS[name], folder) for name in folder_layouts()}
     companions = {file for recordings in by_layout.values() for r in recordings for file in r.files[1:]}
     selected = {
         name: [r for r in recordings if r.path not in companions]
@@ -71,7 +71,7 @@ def recordings_in(folder: Path, dataset: str | None = None, overrides: Sequence[
     present = [LAYOUTS[name] for name, recordings in selected.items() if recordings]
     if not present:
         raise DataError(
-            f"{folder}: no {dataset or 'known'} recording in this folder (known: {', '.join(FOLDER_LAYOUTS)}); "
+            f"{folder}: no {dataset or 'known'} recording in this folder (known: {', '.join(folder_layouts())}); "
             "describe other files in a manifest"
         )
     _check_keys(present, overrides)

@@ -18,11 +18,15 @@ LAYOUTS: dict[str, Layout] = {
 }
 """Name -> layout. Messages and docs list the layouts in this order."""
 
-FOLDER_LAYOUTS = tuple(name for name, layout in LAYOUTS.items() if layout.find is not None)
-"""Names of the layouts that folders are searched for."""
 
-ENDINGS = {ending: layout for layout in LAYOUTS.values() for ending in layout.endings}
-"""Suffix of a file that a manifest may name -> its layout."""
+def folder_layouts() -> tuple[str, ...]:
+    """Names of the layouts that folders are searched for."""
+    return tuple(name for name, layout in LAYOUTS.items() if layout.find is not None)
+
+
+def layouts_by_ending() -> dict[str, Layout]:
+    """Suffix of a file that a manifest may name -> its layout."""
+    return {ending: layout for layout in LAYOUTS.values() for ending in layout.endings}
 
 
 def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) -> AbstractContextManager[Raw]:

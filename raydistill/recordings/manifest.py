@@ -11,7 +11,7 @@ from raydistill.config.load import Where, build, override, read_yaml
 from raydistill.config.manifest import Behavior, Manifest, SessionEntry
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.layouts import ENDINGS
+from raydistill.recordings.layouts import layouts_by_ending
 from raydistill.recordings.recording import Recording, RecordingSource, as_name
 from raydistill.recordings.remote import Remote, located
 from raydistill.store.session import check_name
@@ -54,7 +54,7 @@ def check_describes_itself(file: Path | Remote) -> None:
         return
     if not file.exists():
         raise DataError(f"{file}: no such file or folder; give a manifest (.yaml), a .nwb file or a folder of them")
-    endings = [ending for ending, layout in ENDINGS.items() if layout.find is not None]
+    endings = [ending for ending, layout in layouts_by_ending().items() if layout.find is not None]
     if file.suffix.lower() not in endings:
         raise ConfigError(
             f"{file}: only {' and '.join(endings)} files can be read without a manifest; describe it in a .yaml "
@@ -93,9 +93,10 @@ def _recording(manifest: Manifest, own: dict, folder: Path, place: Where) -> Rec
         raise place.error("a session lacks `file`")
     entry = SessionEntry(**values)
     path = located(folder, entry.file)
-    layout = ENDINGS.get(path.suffix.lower())
+    endings = layouts_by_ending()
+    layout = endings.get(path.suffix.lower())
     if layout is None or layout.describe is None:
-        raise place.error(f"`file` ends in {path.suffix!r}; the suffix must be one of {', '.join(ENDINGS)}")
+        raise place.error(f"`file` ends in {path.suffix!r}; the suffix must be one of {', '.join(endings)}")
     name = entry.name if entry.name is not None else as_name(path.stem)
     try:
         options = layout.describe(entry)

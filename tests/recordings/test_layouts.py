@@ -9,7 +9,7 @@ import pytest
 
 from raydistill.cli import app
 from raydistill.errors import DataError
-from raydistill.recordings.layouts import ENDINGS, FOLDER_LAYOUTS, LAYOUTS, open_raw
+from raydistill.recordings.layouts import LAYOUTS, folder_layouts, layouts_by_ending, open_raw
 from raydistill.recordings.recording import RecordingSource
 from raydistill.simulation.layouts import WRITERS
 from tests.paths import ROOT
@@ -18,7 +18,7 @@ READERS = ROOT / "raydistill" / "recordings" / "readers"
 
 
 def test_each_layout_that_folders_are_searched_for_has_a_writer():
-    assert set(WRITERS) == set(FOLDER_LAYOUTS)
+    assert set(WRITERS) == set(folder_layouts())
 
 
 def choices(command, name):
@@ -27,8 +27,8 @@ def choices(command, name):
 
 
 def test_choices_of_the_command_line_are_the_layouts():
-    assert choices("ingest", "--dataset") == FOLDER_LAYOUTS
-    assert choices("synth", "--layout") == (*FOLDER_LAYOUTS, "paper")
+    assert choices("ingest", "--dataset") == folder_layouts()
+    assert choices("synth", "--layout") == (*folder_layouts(), "paper")
 
 
 def test_docs_list_each_layout_with_its_name_files_and_sessions():
@@ -60,7 +60,7 @@ def test_layout_can_be_found_in_a_folder_or_described_by_a_manifest(name):
 
 
 def test_suffix_of_a_file_decides_its_layout():
-    assert {ending: layout.name for ending, layout in ENDINGS.items()} == {
+    assert {ending: layout.name for ending, layout in layouts_by_ending().items()} == {
         ".nwb": "nwb",
         ".h5": "arrays",
         ".hdf5": "arrays",

@@ -44,10 +44,10 @@ def describe(entry: SessionEntry) -> NwbOptions:
         ConfigError: the entry has keys that belong to files of arrays.
     """
     lfp, trials = entry.lfp, entry.trials
-    wrong = ["bin_width_ms"] if entry.bin_width_ms is not None else []
+    wrong = [k for k in ("spikes", "lfp", "trials") if not isinstance(getattr(entry, k), str | None)]
+    wrong += ["bin_width_ms"] if entry.bin_width_ms is not None else []
     if isinstance(entry.behavior, Behavior):
         wrong += [f"behavior.{key}" for key in _changed_fields(entry.behavior) if key not in _BEHAVIOR_KEYS]
-    wrong = [k for k in ("spikes", "lfp", "trials") if not isinstance(getattr(entry, k), str | None)] + wrong
     if wrong or not isinstance(lfp, str | None) or not isinstance(trials, str | None):
         raise ConfigError(f"`{wrong[0]}` describes a file of arrays; for an NWB file give only the path of the series")
     if entry.spikes not in ("auto", None):

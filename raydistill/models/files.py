@@ -29,14 +29,14 @@ def load_model(folder: Path) -> CrossModalModel:
     path = folder / SPEC
     if not path.exists():
         raise CheckpointError(
-            f"{folder}: there is no {SPEC} in this folder; give that of a finished training, RUNS/jobs/KEY, or of import"
+            f"{folder}: there is no {SPEC} in this folder; give that of a training (RUNS/jobs/KEY) or of import"
         )
     try:
         model = build_model(spec_from_json(json.loads(path.read_text())))
         path = folder / WEIGHTS
         model.load_state_dict(load_file(path))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as err:
-        cause = str(err).splitlines()[0]
+        cause = " ".join(str(err).split())[:200]  # torch writes one line per weight
         raise CheckpointError(
             f"{path} is missing or corrupt ({cause}); delete its folder and run its job again"
         ) from None

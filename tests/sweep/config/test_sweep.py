@@ -45,6 +45,39 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
         ("finetune: ms, each", "distill: ms, unfreeze_epoch: -1, each", "an epoch from 0 on"),
         ("finetune: ms, each: held_out", "train: lfp, each: held_out, embedding: count", "embeds spike counts"),
         ("finetune: ms, each", "train: lfp, model: {backbone: lstm}, each", "it needs `supervision: full`"),
+        ("finetune: ms, each", "distill: ms, objective: {unfreeze_epoch: -1}, each", "an epoch from 0 on"),
+        (
+            "finetune: ms, each",
+            "distill: ms, objective: {unfreeze_epoch: 1}, unfreeze_epoch: 2, each",
+            "sweep.yaml:7: jobs.ft.objective: `unfreeze_epoch` is given twice: 2, and 1 in `objective`",
+        ),
+        (
+            "pretrain: spikes",
+            "pretrain: spikes, objective: behavior_regression",
+            "sweep.yaml:6: jobs.ms.objective: sessions of a pretraining have different behavior",
+        ),
+        (
+            "finetune: ms, each",
+            "train: lfp, supervision: full, objective: masked_autoencoding, each",
+            "`supervision: full` means `objective: behavior_regression`, but got masked_autoencoding",
+        ),
+        ("finetune: ms, each", "finetune: ms, workers: 2, each", "jobs.ft.workers: `workers` belongs to a pretraining"),
+        ("preset: tiny", "preset: tiny\nseeds: [0, -1]", "seeds must be at least 0, but got -1"),
+        (
+            "finetune: ms, each",
+            "finetune: ms, model: {layers: 3}, each",
+            "starts from the weights of ms, which has backbone.layers 2, not 3; make them equal",
+        ),
+        (
+            "finetune: ms, each",
+            "finetune: ms, embedding: linear, each",
+            "starts from the weights of ms, which has `embedding: count`, not linear; make them equal",
+        ),
+        (
+            "finetune: ms, each",
+            "distill: ms, model: {width: 128}, each",
+            "they need one `width`, but it is 128, and 64 for ms",
+        ),
         ("name: s", "name: ../s", "is not allowed"),
         (
             "pretraining}\n  ft: {finetune: ms",
@@ -64,3 +97,10 @@ def test_sweep_that_cannot_be_meant_is_refused(tmp_path, old, new, said):
     with pytest.raises(RaydistillError) as caught:
         load_sweep(path)
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_job_has_the_model_of_the_job_whose_weights_it_starts_from(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(GOOD.replace("on: pretraining", "on: pretraining, model: {layers: 3, dropout: 0.1}"))
+    assert load_sweep(path).model_of("ft") == load_sweep(path).model_of("ms")
+    assert load_sweep(path, ["jobs.ft.model.dropout=0.2"]).model_of("ft").dropout == 0.2

@@ -7,6 +7,7 @@ What a loss computes is in raydistill/objectives.py. To add an objective, write 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from raydistill.config.numbers import check_at_least
 from raydistill.errors import ConfigError
 
 
@@ -67,6 +68,9 @@ class Distillation:
     unfreeze_epoch: int | None = None
     """The teacher is trained too from this epoch on; None: never."""
 
+    def __post_init__(self):
+        check_at_least(0, alignment=self.alignment)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DistillationWithBehavior:
@@ -76,6 +80,9 @@ class DistillationWithBehavior:
     name: Literal["distillation_with_behavior"] = "distillation_with_behavior"
     alignment: float
     unfreeze_epoch: int | None = None
+
+    def __post_init__(self):
+        check_at_least(0, alignment=self.alignment)
 
 
 ObjectiveConfig = (

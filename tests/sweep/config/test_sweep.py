@@ -99,6 +99,32 @@ def test_sweep_that_cannot_be_meant_is_refused(tmp_path, old, new, said):
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("section", "setting", "message"),
+    [
+        ("training", "epochs: 0", "`epochs` must be at least 1, but got 0"),
+        ("training", "learning_rate: -1", "`learning_rate` must be above 0, but got -1"),
+        ("training", "clip: 0", "`clip` must be above 0, but got 0"),
+        ("training", "patience: -1", "`patience` must be at least 1, but got -1"),
+        ("training", "weight_decay_epochs: 0", "`weight_decay_epochs` must be at least 1, but got 0"),
+        ("training", "warmup_epochs: -2", "`warmup_epochs` must be at least 0, but got -2"),
+        ("training", "alignment: -3", "`alignment` must be at least 0, but got -3"),
+        ("model", "width: 0", "`width` must be at least 1, but got 0"),
+        ("model", "heads: 0", "`heads` must be at least 1, but got 0"),
+        ("model", "layers: 0", "`layers` must be at least 1, but got 0"),
+        ("model", "lfp_patch: 0", "`lfp_patch` must be at least 1, but got 0"),
+        ("model", "conv_kernel: 0", "`conv_kernel` must be at least 1, but got 0"),
+        ("model", "space_std: -1", "`space_std` must be at least 0, but got -1"),
+    ],
+)
+def test_number_out_of_its_range_is_refused_with_the_range(tmp_path, section, setting, message):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(GOOD.replace("each: held_out}", f"each: held_out, {section}: {{{setting}}}}}"))
+    with pytest.raises(RaydistillError, match=r"sweep\.yaml:7: jobs\.ft: ") as caught:
+        load_sweep(path)
+    assert message in str(caught.value)
+
+
 def test_job_has_the_model_of_the_job_whose_weights_it_starts_from(tmp_path):
     path = tmp_path / "sweep.yaml"
     path.write_text(GOOD.replace("on: pretraining", "on: pretraining, model: {layers: 3, dropout: 0.1}"))

@@ -179,6 +179,8 @@ def configure(
     s = settings
     if embedding == "count" and modality != "spikes":
         raise ConfigError("`embedding: count` embeds spike counts; it needs a model of spikes alone")
+    if embedding != "count" and modality == "spikes":
+        raise ConfigError(f"`embedding: {embedding}` embeds LFP; a model of spikes alone needs `embedding: count`")
     if embedding == "count" and s.width % s.spikes_patch:
         raise ConfigError(
             "`width` must be a multiple of `spikes_patch` for the count table, "

@@ -44,6 +44,11 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
         ("finetune: ms, each", "distill: ms, supervision: joint, each", "of `finetune` or `train`"),
         ("finetune: ms, each", "distill: ms, unfreeze_epoch: -1, each", "an epoch from 0 on"),
         ("finetune: ms, each: held_out", "train: lfp, each: held_out, embedding: count", "embeds spike counts"),
+        (
+            "finetune: ms, each",
+            "train: spikes, embedding: conv, each",
+            "`embedding: conv` embeds LFP; a model of spikes alone needs `embedding: count`",
+        ),
         ("finetune: ms, each", "train: lfp, model: {backbone: lstm}, each", "it needs `supervision: full`"),
         ("finetune: ms, each", "distill: ms, objective: {unfreeze_epoch: -1}, each", "an epoch from 0 on"),
         (
@@ -69,9 +74,9 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
             "starts from the weights of ms, which has backbone.layers 2, not 3; make them equal",
         ),
         (
-            "finetune: ms, each",
-            "finetune: ms, embedding: linear, each",
-            "starts from the weights of ms, which has `embedding: count`, not linear; make them equal",
+            "pretraining}\n  ft: {finetune: ms",
+            "pretraining}\n  lfp: {pretrain: lfp, on: pretraining}\n  ft: {finetune: lfp, embedding: conv",
+            "starts from the weights of lfp, which has `embedding: linear`, not conv; make them equal",
         ),
         (
             "finetune: ms, each",

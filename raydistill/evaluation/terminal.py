@@ -1,5 +1,7 @@
 """Results on a terminal (rich): scores, means by subject, comparisons, representations, notes and failures."""
 
+import re
+
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -79,7 +81,7 @@ def _alignment_table(results: Results) -> Table:
             _with_printed(a.overall.top5, printed.get("top5")),
             f"{a.overall.mean_rank:.1f}" + (f" ({printed['mean_rank']:.1f})" if "mean_rank" in printed else ""),
             f"{a.within.mean_rank:.1f}",
-            f"{a.overall.chance_mean_rank:.0f}, {a.within.chance_mean_rank:.1f}",
+            f"{a.overall.chance_mean_rank:.1f}, {a.within.chance_mean_rank:.1f}",
             _with_printed(a.cka.cka, printed.get("CKA")),
             _short(a.cka.debiased),
             f"{a.cka.printed:.1e}",
@@ -94,5 +96,5 @@ def _with_printed(value: float, printed: float | None) -> str:
 
 
 def _short(value: float, digits: int = 3) -> str:
-    """Without the leading zero (.123), because many columns share a terminal of 80 characters."""
-    return f"{value:.{digits}f}".replace("0.", ".", 1)
+    """Without a zero before the point (.123), because many columns share a terminal of 80 characters."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.{digits}f}")

@@ -98,3 +98,12 @@ def test_render_without_any_score_prints_the_failures():
     console = Console(file=io.StringIO(), width=100)
     render(Results(protocol="paper", scores=(), failed=(Failure("k", None, "no store"),)), console)
     assert "no store" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(("r2", "printed"), [(0.123, " .123"), (-0.05, " -.050"), (-20.3, " -20.300"), (1.0, " 1.000")])
+def test_render_prints_every_r2_with_its_own_digits(r2, printed):
+    score = Score("A", "S1_01", "S1", 0, r2, "key")
+    text = io.StringIO()
+    render(Results(protocol="corrected", scores=(score,)), Console(file=text, width=120))
+    row = next(line for line in text.getvalue().splitlines() if line.startswith("S1 "))
+    assert row.endswith(printed)

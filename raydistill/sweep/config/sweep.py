@@ -193,6 +193,7 @@ class SweepConfig:
             _known(job.on or job.each, self.sessions, "jobs", name, "on" if job.on else "each")
             for key in ("finetune", "distill", "start"):
                 _known(getattr(job, key), self.jobs, "jobs", name, key)
+        self._check_shared_values()
         for name, job in self.sources_first():
             self._check_values(name, job)
         families = {FAMILIES[job.family].settings for job in self.jobs.values()}
@@ -235,6 +236,19 @@ class SweepConfig:
             if name not in ordered:
                 put(name, [])
         return list(ordered.items())
+
+    def _check_shared_values(self) -> None:
+        """Values that all jobs share are checked first, so that an error has their line and not that of a job."""
+        recipes = RECIPES[self.preset]
+        for key, base in (
+            ("pretraining", recipes.pretraining),
+            ("training", recipes.training),
+            ("engine", EngineConfig()),
+        ):
+            try:
+                dataclasses.replace(base, **getattr(self, key))
+            except ConfigError as err:
+                raise ConfigError(str(err), at=(key, *err.at)) from None
 
     def _check_values(self, name: str, job: JobConfig) -> None:
         """The merged values must suit each other, too."""

@@ -7,7 +7,7 @@ finished work is kept.
 import sys
 
 from cyclopts import App
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
 from raydistill import __version__
 from raydistill.cli.machine import bench, doctor
@@ -39,6 +39,10 @@ def main(argv: list[str] | None = None) -> None:
     """
     try:
         code = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+    except UnusedCliTokensError as err:
+        unexpected = " ".join(err.unused_tokens or ())
+        say(f"raydistill: unexpected argument{'s' if len(err.unused_tokens or ()) > 1 else ''}: {unexpected}")
+        sys.exit(2)
     except (RaydistillError, CycloptsError) as err:
         say(f"raydistill: {err}")
         sys.exit(2)

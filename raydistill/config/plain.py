@@ -17,6 +17,8 @@ from raydistill.errors import suggest
 T = TypeVar("T")
 TAG = "name"
 """Field that selects the class among the members of a union."""
+WORDS = {bool: "true or false", int: "a whole number", str: "a text", types.NoneType: "null"}
+"""Types as messages name them."""
 
 
 def to_plain(value: Any, path: str = "") -> Any:
@@ -77,7 +79,7 @@ def _restore(kind: Any, tree: Any, path: str) -> Any:
         is_number = isinstance(tree, int | float) and not isinstance(tree, bool)
         return _finite(float(tree), path) if is_number else _refuse(path, "a number", tree)
     if kind in (bool, int, str, types.NoneType):
-        return tree if type(tree) is kind else _refuse(path, kind.__name__, tree)
+        return tree if type(tree) is kind else _refuse(path, WORDS[kind], tree)
     raise TypeError(f"{_name(path)}: fields of type {kind} cannot be restored from JSON")
 
 
@@ -90,8 +92,10 @@ def _restore_union(kinds: tuple[Any, ...], tree: Any, path: str) -> Any:
         if tree.get(TAG) not in by_tag:
             _refuse(_at(path, TAG), f"one of {', '.join(by_tag)}", tree.get(TAG))
         return _restore(by_tag[tree[TAG]], tree, path)
+    if tree is None and types.NoneType in kinds:
+        return None
     problems = []
-    for kind in kinds:
+    for kind in (kind for kind in kinds if kind is not types.NoneType):
         try:
             return _restore(kind, tree, path)
         except ValueError as err:
@@ -112,10 +116,10 @@ def _restore_dataclass(kind: Any, tree: Any, path: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in tree:
         if key not in fields:
-            raise ValueError(f"{_name(path)}: unknown key {key!r}{suggest(str(key), fields)}")
+            raise ValueError(f'{_prefix(path)}unknown key "{key}"{suggest(str(key), fields)}')
     for name, f in fields.items():
         if name not in tree and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise ValueError(f"{_name(path)}: the key {name!r} is missing")
+            raise ValueError(f'{_prefix(path)}the key "{name}" is missing')
     return kind(**{key: _restore(_hints(kind)[key], item, _at(path, key)) for key, item in tree.items()})
 
 
@@ -148,3 +152,7 @@ def _at(path: str, key: str) -> str:
 
 def _name(path: str) -> str:
     return f"`{path}`" if path else "the value"
+
+
+def _prefix(path: str) -> str:
+    return f"`{path}`: " if path else ""

@@ -108,3 +108,9 @@ def test_next_steps_of_a_sweep_name_its_runs_folder_and_overrides():
     assert command == ["raydistill", "results", "s.yaml", "--json", "--runs", "my runs", "--set=seeds=[0, 1]"]
     _, bound, _ = app.parse_args(command[1:])
     assert bound.arguments["runs"] == Path("my runs") and bound.arguments["set_"] == ("seeds=[0, 1]",)
+
+
+def test_surplus_arguments_are_named_and_exit_with_two(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["doctor", "one", "two"])
+    assert stopped.value.code == 2 and capsys.readouterr().err == "raydistill: unexpected arguments: one two\n"

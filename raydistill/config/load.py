@@ -28,8 +28,8 @@ T = TypeVar("T", bound="DataclassInstance")
 class Overrides:
     """Marks a field that holds some values of a dataclass, checked like its fields but without their defaults.
 
-    `Annotated[dict[str, Any], Overrides(TrainingConfig)]`. Of a union of dataclasses, `Overrides(A | B)`, a key is
-    valid if any of them has it, and a value if it is valid for any of those.
+    `Annotated[dict[str, Any], Overrides(TrainingConfig)]`. For a union of dataclasses, `Overrides(A | B)`, a key is
+    valid if any of them has it, and a value is valid if it is valid for any of these.
     """
 
     of: Any
@@ -107,6 +107,7 @@ class Where:
         return Where(self.file, path, _line(tree, key) or self.line)
 
     def error(self, text: str) -> ConfigError:
+        """An error at this location."""
         return ConfigError(f"{self.file}{f':{self.line}' if self.line else ''}: {text}")
 
 

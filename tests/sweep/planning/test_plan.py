@@ -291,7 +291,7 @@ def test_method_decodes_a_pretraining_on_its_sessions_and_a_frozen_model_on_othe
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ({"job": "ms", "each": "held_out"}, "ms has not seen session a_2"),
+        ({"job": "ms", "each": "held_out"}, "ms is not trained on session a_2"),
         ({"job": "distilled_a", "each": "others", "as": "a_3"}, "distilled_a is not trained on session a_3"),
         ({"job": "distilled_a", "each": "others"}, "give both `each: GROUP` and `as: SESSION`"),
         ({"job": "distilled_a", "as": "a_2"}, "give both `each: GROUP` and `as: SESSION`"),

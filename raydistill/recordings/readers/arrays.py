@@ -33,6 +33,7 @@ class ArrayOptions:
 
     @property
     def bin_s(self) -> float | None:
+        """Bin width in seconds; None if no array is binned."""
         return None if self.bin_width_ms is None else self.bin_width_ms / 1000
 
 

@@ -55,7 +55,7 @@ class LoadedModel:
         Arguments and errors are those of `latents`. Also raises DataError if the model was trained without behavior.
         """
         if not self.spec.behavior:
-            raise DataError("this model has no behavior head: it was trained with `supervision: none`")
+            raise DataError("this model has no behavior head: it was trained without behavior (`supervision: none`)")
         latents = self._model.latents(self._batch(spikes, lfp, session))
         return self._model.behavior(latents).float().numpy()
 

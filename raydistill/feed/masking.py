@@ -1,4 +1,4 @@
-"""Masking: which tokens of a segment a masked model sees."""
+"""Masking: which tokens of a segment are the input of a model that reconstructs the others."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class Masking:
     """N tokens of a batch, divided into visible ones and M masked ones."""
 
     visible: Tensor
-    """(N - M,) indices of the tokens that the encoder sees, in order."""
+    """(N - M,) indices of the visible tokens, which the encoder reads, in order."""
     masked: Tensor
     """(M,) indices of the masked tokens, in order."""
     visible_lengths: tuple[int, ...]

@@ -55,7 +55,7 @@ class PaperDataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """What the package knows about one paper."""
+    """One paper: its groups of sessions and its printed numbers."""
 
     name: str
     """As sweep files write it."""

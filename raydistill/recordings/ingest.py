@@ -124,7 +124,7 @@ def _results(
 def _in_parallel(
     recordings: list[Recording], store_uri: str, stored: dict[str, str], workers: int | None
 ) -> Iterator[RecordingResult]:
-    """Results as they become known. If a worker dies (out of memory, killed), only its recording fails."""
+    """The results in the order in which tasks end. If a worker process dies, only its recording fails."""
     import ray
 
     hash_file = ray.remote(num_cpus=1)(digest)

@@ -48,10 +48,10 @@ class Predictor(nn.Module):
             time: (N,) bins of all tokens.
             output: (M, S).
         """
-        seen = self.enter(latents)
-        unseen = self.enter((self.mask + space).to(latents.dtype))
-        x = seen.new_empty(len(time), seen.shape[1])
-        x = x.index_copy(0, masking.visible, seen).index_copy(0, masking.masked, unseen)  # (N, predictor width)
+        visible = self.enter(latents)
+        masked = self.enter((self.mask + space).to(latents.dtype))
+        x = visible.new_empty(len(time), visible.shape[1])
+        x = x.index_copy(0, masking.visible, visible).index_copy(0, masking.masked, masked)  # (N, predictor width)
         return self.leave(self.down(self.transformer(x, time, packing)[masking.masked]))
 
 

@@ -130,7 +130,7 @@ class SpaceEmbedding(nn.Module):
         for session, n_bins, length in zip(batch.sessions, batch.bins, batch.lengths, strict=True):
             name = self.aliases.get(session, session)
             if name not in self.start:
-                raise DataError(f'the model knows no session "{name}"{suggest(name, self.start)}')
+                raise DataError(f'the model was not trained on session "{name}"{suggest(name, self.start)}')
             if length != n_bins * self.sessions[name]:
                 raise DataError(
                     f"session {session} has {length // n_bins} patches per bin, but the model has "

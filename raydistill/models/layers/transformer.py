@@ -75,9 +75,9 @@ class Attention(nn.Module):
         if past is not None:
             k, v = torch.cat([past[0], k]), torch.cat([past[1], v])  # (L, H, d)
         before = len(k) - len(x)
-        seen = torch.ones(len(x), len(k), dtype=torch.bool, device=x.device).tril(before)  # (P, L)
+        mask = torch.ones(len(x), len(k), dtype=torch.bool, device=x.device).tril(before)  # (P, L)
         queries, keys, values = (y.transpose(0, 1) for y in (rotate(q, *angles), k, v))  # (., H, d) -> (H, ., d)
-        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)  # (H, P, d)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)  # (H, P, d)
         return self.out(mixed.transpose(0, 1).flatten(1)), (k, v)  # (H, P, d) -> (P, H, d) -> (P, D)
 
 

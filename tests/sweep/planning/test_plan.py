@@ -201,7 +201,7 @@ def test_plan_of_the_paper_prints_the_published_number_of_parameters(tmp_path):
 
 def test_expand_distillation_over_sessions_needs_a_teacher_on_each():
     jobs = FAMILY["jobs"] | {"ms_distilled": {"distill": "teacher", "on": "lfp"}}
-    with pytest.raises(ConfigError, match=r"jobs\.ms_distilled runs on session a_1 with seed 0, but teacher does not"):
+    with pytest.raises(ConfigError, match=r"jobs\.ms_distilled runs on session a_1 with seed 0, but jobs.teacher does not"):
         jobs_of(**FAMILY | {"jobs": jobs})
 
 
@@ -306,7 +306,7 @@ def test_method_with_an_invalid_decoder_is_refused(method, message):
 def test_frozen_model_on_a_session_with_another_number_of_channels_is_refused():
     entries = [make_entry(e.session, n_channels=95 if e.session == "b_1" else e.n_channels) for e in ENTRIES]
     sweep = build(SweepConfig, SWEEP | DECODED, Where("sweep.yaml"))
-    with pytest.raises(ConfigError, match=r"methods.Frozen: session b_1 has 95 channels, but a_2, whose model is to"):
+    with pytest.raises(ConfigError, match=r"methods.Frozen: session b_1 has 95 channels, but a_2, whose model would"):
         expand(sweep, entries)
 
 

@@ -67,6 +67,9 @@ class Distillation:
     unfreeze_epoch: int | None = None
     """The teacher is trained too from this epoch on; None: never."""
 
+    def __post_init__(self):
+        _check_unfreeze_epoch(self.unfreeze_epoch)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DistillationWithBehavior:
@@ -76,6 +79,9 @@ class DistillationWithBehavior:
     name: Literal["distillation_with_behavior"] = "distillation_with_behavior"
     alignment: float
     unfreeze_epoch: int | None = None
+
+    def __post_init__(self):
+        _check_unfreeze_epoch(self.unfreeze_epoch)
 
 
 ObjectiveConfig = (
@@ -110,3 +116,8 @@ def default_objective(verb: str, supervision: str) -> str:
 def _check_mask_ratio(ratio: float) -> None:
     if not 0 < ratio < 1:
         raise ConfigError(f"`mask_ratio` must be between 0 and 1, but got {ratio}")
+
+
+def _check_unfreeze_epoch(epoch: int | None) -> None:
+    if epoch is not None and epoch < 0:
+        raise ConfigError(f"`unfreeze_epoch` must be at least 0, but got {epoch}")

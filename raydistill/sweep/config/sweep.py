@@ -243,10 +243,18 @@ class SweepConfig:
                 at=("jobs", name),
             )
         try:
+            objective = self.objective_of(job)
             self.model_of(name)
             self.engine_of(job)
         except ConfigError as err:
             raise ConfigError(str(err), at=("jobs", name, *err.at)) from None
+        trains_teacher = getattr(objective, "unfreeze_epoch", None) is not None
+        if trains_teacher and job.is_pretraining and job.distill and not self.jobs[job.distill].is_pretraining:
+            raise ConfigError(
+                f"`unfreeze_epoch` trains one teacher with one student, but {job.distill} has one for each session; "
+                "distill from a pretraining, or on `each` session",
+                at=("jobs", name),
+            )
 
     def _check_decoder(self, method: str, decoder: MethodConfig) -> None:
         at = ("methods", method)

@@ -42,7 +42,11 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
             "sessions of a pretraining have different behavior",
         ),
         ("finetune: ms, each", "distill: ms, supervision: joint, each", "of `finetune` or `train`"),
-        ("finetune: ms, each", "distill: ms, unfreeze_epoch: -1, each", "an epoch from 0 on"),
+        (
+            "finetune: ms, each",
+            "distill: ms, unfreeze_epoch: -1, each",
+            "`unfreeze_epoch` must be at least 0, but got -1",
+        ),
         ("finetune: ms, each: held_out", "train: lfp, each: held_out, embedding: count", "embeds spike counts"),
         ("finetune: ms, each", "train: lfp, model: {backbone: lstm}, each", "it needs `supervision: full`"),
         ("name: s", "name: ../s", "is not allowed"),

@@ -43,7 +43,7 @@ def local_ray():
 
 @pytest.fixture(scope="session")
 def recordings():
-    """The folder of real recordings that cannot be distributed with the package; tests that need it are skipped without.
+    """The folder of real recordings, which cannot be distributed; tests that need them are skipped without it.
 
     RAYDISTILL_TEST_DATA names it; by default it is `shared/data` beside the checkout.
     """

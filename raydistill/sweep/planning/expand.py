@@ -98,7 +98,7 @@ def _instances(
         family=config.family,
         model=sweep.model_of(name),
         objective=sweep.objective_of(config),
-        recipe=sweep.training_of(config).recipe,
+        training=sweep.training_of(config).recipe,
         sessions={},
         seed=0,
     )
@@ -191,7 +191,7 @@ def _decodes(sweep, method, decoder: MethodConfig, made, groups, known):
             f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {decoder.as_}"
             f"{suggest(decoder.as_, {session for session, _ in trained})}"
         )
-    if sources[0].training.model.modality != "spikes":
+    if sources[0].training_spec.model.modality != "spikes":
         _same_array(f"{sweep.name}: methods.{method}", known[decoder.as_], entries)
     return [(entry, job) for entry in entries for job in sources]
 
@@ -208,7 +208,7 @@ def _same_array(at, source, entries):
 
 def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained: Job) -> Job:
     seed = None if trained.is_pretraining else trained.seed
-    _need(sweep, decoder.job, [entry], *_signals(trained.training.model.modality))
+    _need(sweep, decoder.job, [entry], *_signals(trained.training_spec.model.modality))
     return Job(
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
         kind="evaluate",
@@ -220,7 +220,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
             trained=trained.key,
             sessions={entry.session: entry.content},
             behavior=_behavior(sweep, entry),
-            seed=trained.training.seed,
+            seed=trained.training_spec.seed,
             spikes_as=decoder.spikes_as if decoder.inputs else "recorded",
             embeddings_of=decoder.as_,
         ),

@@ -7,6 +7,7 @@ What a loss computes is in raydistill/objectives.py. To add an objective, write 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from raydistill.config.numbers import check_at_least
 from raydistill.errors import ConfigError
 
 
@@ -69,6 +70,7 @@ class Distillation:
 
     def __post_init__(self):
         _check_unfreeze_epoch(self.unfreeze_epoch)
+        check_at_least(0, alignment=self.alignment)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +84,7 @@ class DistillationWithBehavior:
 
     def __post_init__(self):
         _check_unfreeze_epoch(self.unfreeze_epoch)
+        check_at_least(0, alignment=self.alignment)
 
 
 ObjectiveConfig = (

@@ -9,7 +9,7 @@ What a built model offers is the same for every family, and tests/models/test_fa
 - `latents(batch)`: (sum of T, D) latents of every bin, nothing masked.
 - `reconstruct(batch, masking)`: (M, S) masked patches, if it is trained by masking.
 - `behavior(latents)`: (sum of T, K), if `spec.behavior` names columns.
-- `initial_state(session)` and `step(state, bin)`: one bin at a time, if `config.causal`; equal to `latents`.
+- `initial_state()` and `step(state, bin)`: one bin at a time, if `config.causal`; equal to `latents`.
 """
 
 from collections.abc import Callable, Mapping

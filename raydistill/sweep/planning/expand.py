@@ -30,7 +30,26 @@ def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
     jobs = [*trainings.values(), *_evaluations(sweep, trainings, groups, {e.session: e for e in entries})]
     decoded = {job.session for job in jobs if job.method}
     jobs += [job for e in entries if e.session in decoded for job in _baselines(sweep, e)]
-    return list({job.key: job for job in jobs}.values())
+    return _each_once(sweep.name, jobs)
+
+
+def _each_once(sweep_name: str, jobs: Iterable[Job]) -> list[Job]:
+    """Jobs with one key are the same job; it belongs to the method that any of them belongs to.
+
+    Raises:
+        ConfigError: two methods would decode the same model in the same way, so that one of them had no scores.
+    """
+    unique: dict[str, Job] = {}
+    for job in jobs:
+        first = unique.setdefault(job.key, job)
+        if first.method and job.method and first.method != job.method:
+            raise ConfigError(
+                f"{sweep_name}: {job.name} of {job.method} is the same job as {first.name} of {first.method}, as their "
+                "settings are equal; leave one method out, or change the settings in which they should differ"
+            )
+        if not first.method:
+            unique[job.key] = job
+    return list(unique.values())
 
 
 def _used_groups(sweep) -> set[str]:

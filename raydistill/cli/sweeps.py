@@ -1,7 +1,9 @@
 """Commands on sweeps: run, plan, read, search."""
 
 import json
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -70,13 +72,18 @@ def sweep(
         with SweepProgress(opened.runs) as progress:
             results = run_sweep(opened, progress, options)
     render(results, console())
-    print(
-        f"\nresults and figures   {opened.folder}\n"
-        f"every job and curve   raydistill ui --runs {runs}\n"
-        f"the numbers as JSON   raydistill results {file} --json",
-        file=sys.stderr,
-    )
+    print("", *next_steps(file, opened.folder, runs, set_), sep="\n", file=sys.stderr)
     return 1 if results.failed else 0
+
+
+def next_steps(file: Path, folder: Path, runs: Path, overrides: Sequence[str]) -> list[str]:
+    """Where the results of a sweep are, and commands that show more of them in the same runs folder."""
+    results = ["raydistill", "results", str(file), "--json", *(("--runs", str(runs)) if runs != RUNS else ())]
+    return [
+        f"results and figures   {folder}",
+        f"every job and curve   raydistill ui --runs {shlex.quote(str(runs))}",
+        f"the numbers as JSON   {shlex.join([*results, *(f'--set={text}' for text in overrides)])}",
+    ]
 
 
 def plan(

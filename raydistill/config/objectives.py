@@ -7,6 +7,7 @@ What a loss computes is in raydistill/objectives.py. To add an objective, write 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from raydistill.config.numbers import check_at_least
 from raydistill.errors import ConfigError
 
 
@@ -67,6 +68,10 @@ class Distillation:
     unfreeze_epoch: int | None = None
     """Epoch from which the teacher is trained too; None: never."""
 
+    def __post_init__(self):
+        _check_unfreeze_epoch(self.unfreeze_epoch)
+        check_at_least(0, alignment=self.alignment)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DistillationWithBehavior:
@@ -76,6 +81,10 @@ class DistillationWithBehavior:
     name: Literal["distillation_with_behavior"] = "distillation_with_behavior"
     alignment: float
     unfreeze_epoch: int | None = None
+
+    def __post_init__(self):
+        _check_unfreeze_epoch(self.unfreeze_epoch)
+        check_at_least(0, alignment=self.alignment)
 
 
 ObjectiveConfig = (
@@ -110,3 +119,8 @@ def default_objective(verb: str, supervision: str) -> str:
 def _check_mask_ratio(ratio: float) -> None:
     if not 0 < ratio < 1:
         raise ConfigError(f"`mask_ratio` must be between 0 and 1, but got {ratio}")
+
+
+def _check_unfreeze_epoch(epoch: int | None) -> None:
+    if epoch is not None and epoch < 0:
+        raise ConfigError(f"`unfreeze_epoch` must be at least 0, but got {epoch}")

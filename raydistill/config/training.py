@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from raydistill.config.numbers import check_above, check_at_least
 from raydistill.errors import ConfigError
 
 
@@ -36,8 +37,11 @@ class Recipe:
     """bf16 is mixed precision where the hardware multiplies in bfloat16, and fp32 elsewhere."""
 
     def __post_init__(self):
-        if self.epochs < 1 or self.batch < 1:
-            raise ConfigError(f"`epochs` and `batch` must be at least 1, but got ({self.epochs=}, {self.batch=})")
+        check_at_least(1, epochs=self.epochs, batch=self.batch, patience=self.patience)
+        check_at_least(1, weight_decay_epochs=self.weight_decay_epochs)
+        check_at_least(0, warmup_epochs=self.warmup_epochs, warmup_start=self.warmup_start)
+        check_at_least(0, weight_decay=self.weight_decay, weight_decay_end=self.weight_decay_end)
+        check_above(0, learning_rate=self.learning_rate, decay=self.decay, clip=self.clip)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +58,7 @@ class TrainingConfig(Recipe):
         Recipe.__post_init__(self)
         if not 0 < self.mask_ratio < 1:
             raise ConfigError(f"`mask_ratio` must be between 0 and 1, but got {self.mask_ratio}")
+        check_at_least(0, alignment=self.alignment)
 
     @property
     def recipe(self) -> Recipe:

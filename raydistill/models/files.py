@@ -1,5 +1,6 @@
 """A model on disk: weights as safetensors, its specification as JSON; no pickle is written or read."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from raydistill.config.plain import from_plain, to_plain
-from raydistill.errors import CheckpointError
+from raydistill.errors import CheckpointError, suggest
 from raydistill.files import write_atomically, write_json
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.families import FAMILIES, build_model
@@ -26,12 +27,16 @@ def save_model(model: CrossModalModel, folder: Path) -> None:
 def load_model(folder: Path) -> CrossModalModel:
     """The model in `folder`, on the CPU, in evaluation mode. Raises CheckpointError if a file is missing or corrupt."""
     path = folder / SPEC
+    if not path.exists():
+        raise CheckpointError(
+            f"{folder}: there is no {SPEC} in this folder; give that of a training (RUNS/jobs/KEY) or of import"
+        )
     try:
         model = build_model(spec_from_json(json.loads(path.read_text())))
         path = folder / WEIGHTS
         model.load_state_dict(load_file(path))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as err:
-        cause = str(err).splitlines()[0]
+        cause = " ".join(str(err).split())[:200]  # torch writes one line per weight
         raise CheckpointError(
             f"{path} is missing or corrupt ({cause}); delete its folder and run its job again"
         ) from None
@@ -44,6 +49,20 @@ def spec_to_json(spec: ModelSpec) -> dict:
 
 
 def spec_from_json(tree: dict) -> ModelSpec:
-    """The specification from its JSON data."""
+    """The specification from its JSON data. Raises ValueError if a part of it is invalid."""
+    if not isinstance(tree, dict):
+        raise ValueError(f"a mapping is needed, got {type(tree).__name__}")
+    fields = {f.name: f for f in dataclasses.fields(ModelSpec)}
+    required = [name for name, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING]
+    for name in required:
+        if name not in tree:
+            raise ValueError(f'the key "{name}" is missing; an earlier version may have written the file')
+    for name in tree:
+        if name not in fields:
+            raise ValueError(f'unknown key "{name}"{suggest(name, fields)}')
+    if tree["family"] not in FAMILIES:
+        raise ValueError(f'there is no model family "{tree["family"]}"{suggest(str(tree["family"]), FAMILIES)}')
+    if not isinstance(tree.get("behavior", []), list):
+        raise ValueError(f"`behavior` must be a list, got {tree['behavior']!r}")
     config: Any = from_plain(FAMILIES[tree["family"]].config, tree["config"])
-    return ModelSpec(**(tree | {"config": config, "behavior": tuple(tree["behavior"])}))
+    return ModelSpec(**(tree | {"config": config, "behavior": tuple(tree.get("behavior", []))}))

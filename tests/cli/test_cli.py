@@ -1,12 +1,14 @@
 """The command line's frame: every parameter is explained, and the examples are valid for their command."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from raydistill.bench.choose import OPTIONS, run
 from raydistill.cli import app, main
+from raydistill.cli.sweeps import next_steps
 from raydistill.config.load import build_from
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError
@@ -98,3 +100,11 @@ def test_file_that_cannot_be_written_is_one_line_and_exits_2(tmp_path, capsys):
         main(["synth", str(Path(tmp_path / "file"))])
     assert done.value.code == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_next_steps_of_a_sweep_name_its_runs_folder_and_overrides():
+    *_, numbers = next_steps(Path("s.yaml"), Path("my runs/sweeps/s"), Path("my runs"), ["seeds=[0, 1]"])
+    command = shlex.split(numbers.removeprefix("the numbers as JSON"))
+    assert command == ["raydistill", "results", "s.yaml", "--json", "--runs", "my runs", "--set=seeds=[0, 1]"]
+    _, bound, _ = app.parse_args(command[1:])
+    assert bound.arguments["runs"] == Path("my runs") and bound.arguments["set_"] == ("seeds=[0, 1]",)

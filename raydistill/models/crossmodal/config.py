@@ -8,6 +8,7 @@ predictor. The key of a job depends on the `CrossModalConfig`, not on unused set
 from dataclasses import dataclass
 from typing import Literal
 
+from raydistill.config.numbers import check_at_least
 from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.backbones import BACKBONES, Backbone, BackboneName, TransformerBackbone
 
@@ -46,6 +47,12 @@ class CrossModalSettings:
     predictor_heads: int = 8
 
     def __post_init__(self):
+        check_at_least(1, width=self.width, layers=self.layers, heads=self.heads, mlp_ratio=self.mlp_ratio)
+        check_at_least(1, spikes_patch=self.spikes_patch, lfp_patch=self.lfp_patch, max_count=self.max_count)
+        check_at_least(1, conv_kernel=self.conv_kernel, conv_dilation=self.conv_dilation)
+        check_at_least(1, predictor_width=self.predictor_width, predictor_layers=self.predictor_layers)
+        check_at_least(1, predictor_heads=self.predictor_heads)
+        check_at_least(0, space_std=self.space_std)
         for width, heads in ((self.width, self.heads), (self.predictor_width, self.predictor_heads)):
             if width % (2 * heads):
                 raise ConfigError(
@@ -177,6 +184,8 @@ def configure(
     s = settings
     if embedding == "count" and modality != "spikes":
         raise ConfigError("`embedding: count` embeds spike counts and needs a model of spikes only")
+    if embedding != "count" and modality == "spikes":
+        raise ConfigError(f"`embedding: {embedding}` embeds LFP; a model of spikes alone needs `embedding: count`")
     if embedding == "count" and s.width % s.spikes_patch:
         raise ConfigError(
             "`width` must be a multiple of `spikes_patch` for the count table, "

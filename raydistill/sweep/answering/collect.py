@@ -44,7 +44,7 @@ def sweep_fingerprint(plan: Plan) -> str:
     return fingerprint(sorted(job.key for job in plan.jobs))
 
 
-LOGGED = ("family", "model", "objective", "recipe", "baseline", "spikes_as")
+LOGGED = ("family", "model", "objective", "training", "baseline", "spikes_as")
 """Parts of a specification that MLflow shows as parameters."""
 
 

@@ -119,10 +119,6 @@ class JobConfig:
             raise ConfigError(f"`workers` must be a number of at least 1, or [fewest, most], but got {got}")
         if not self.distill and (self.start or self.unfreeze_epoch is not None):
             raise ConfigError("`start` and `unfreeze_epoch` apply only to `distill`")
-        if self.unfreeze_epoch is not None and (self.unfreeze_epoch < 0 or self.is_pretraining):
-            raise ConfigError(
-                "`unfreeze_epoch` must be at least 0, and applies only to a distillation on `each` session"
-            )
         if self.seeds and self.is_pretraining:
             raise ConfigError("`seeds` apply to a job on `each` session; a pretraining has one `seed`")
         if self.supervision == "joint" and not (self.finetune or self.train):

@@ -17,6 +17,7 @@ from raydistill.errors import ConfigError, suggest
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.models.families import FAMILIES, Settings
 from raydistill.papers.table import PAPER_OF_GROUP, PAPERS
+from raydistill.sweep.config.checks import check_job
 from raydistill.sweep.config.job import JobConfig, Modality
 
 
@@ -141,7 +142,12 @@ class SweepConfig:
         family = FAMILIES[job.family]
         names = {f.name for f in dataclasses.fields(family.settings)}
         shared = {name: value for name, value in self.model.items() if name in names}
-        return dataclasses.replace(family.presets[self.preset], **(shared | job.model))
+        return dataclasses.replace(family.presets[self.preset], **(shared | self._model_values(job)))
+
+    def _model_values(self, job: JobConfig) -> dict[str, Any]:
+        """The `model:` of a job on top of that of the job whose weights it starts from."""
+        source = self.jobs[job.source] if job.source else None
+        return (self._model_values(source) if source and source.family == job.family else {}) | job.model
 
     def model_of(self, name: str) -> Any:
         """The configuration of the model that a job trains, of the configuration class of its family."""
@@ -261,10 +267,19 @@ class SweepConfig:
                 at=("jobs", name),
             )
         try:
+            objective = self.objective_of(job)
             self.model_of(name)
             self.engine_of(job)
+            check_job(job, self.objective_of(job), self.seeds_of(job), self.model_of, name)
         except ConfigError as err:
             raise ConfigError(str(err), at=("jobs", name, *err.at)) from None
+        trains_teacher = getattr(objective, "unfreeze_epoch", None) is not None
+        if trains_teacher and job.is_pretraining and job.distill and not self.jobs[job.distill].is_pretraining:
+            raise ConfigError(
+                f"`unfreeze_epoch` trains one teacher with one student, but {job.distill} has one for each session; "
+                "distill from a pretraining, or on `each` session",
+                at=("jobs", name),
+            )
 
     def _check_decoder(self, method: str, decoder: MethodConfig) -> None:
         at = ("methods", method)

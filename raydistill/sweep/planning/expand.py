@@ -34,7 +34,26 @@ def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
     jobs = [*trainings.values(), *_evaluations(sweep, trainings, groups, {e.session: e for e in entries})]
     decoded = {job.session for job in jobs if job.method}
     jobs += [job for e in entries if e.session in decoded for job in _baselines(sweep, e)]
-    return list({job.key: job for job in jobs}.values())
+    return _each_once(sweep.name, jobs)
+
+
+def _each_once(sweep_name: str, jobs: Iterable[Job]) -> list[Job]:
+    """The jobs, each once: jobs with the same key are one job, which has the method of any of them.
+
+    Raises:
+        ConfigError: two methods would decode the same model in the same way.
+    """
+    unique: dict[str, Job] = {}
+    for job in jobs:
+        earlier = unique.setdefault(job.key, job)
+        if earlier.method and job.method and earlier.method != job.method:
+            raise ConfigError(
+                f"{sweep_name}: {job.name} of {job.method} is the same job as {earlier.name} of {earlier.method}, as their "
+                "settings are equal; leave one method out, or change the settings in which they should differ"
+            )
+        if not earlier.method:
+            unique[job.key] = job
+    return list(unique.values())
 
 
 def _used_groups(sweep) -> set[str]:
@@ -101,7 +120,7 @@ def _instances(
         family=config.family,
         model=sweep.model_of(name),
         objective=sweep.objective_of(config),
-        recipe=sweep.training_of(config).recipe,
+        training=sweep.training_of(config).recipe,
         sessions={},
         seed=0,
     )
@@ -194,7 +213,7 @@ def _decodes(sweep, method, decoder: MethodConfig, trainings: Mapping[Place, Job
             f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {decoder.as_}"
             f"{suggest(decoder.as_, {session for session, _ in trained})}"
         )
-    if sources[0].training.model.modality != "spikes":
+    if sources[0].training_spec.model.modality != "spikes":
         _check_channels(f"{sweep.name}: methods.{method}", entry_of[decoder.as_], entries)
     return [(entry, job) for entry in entries for job in sources]
 
@@ -212,7 +231,7 @@ def _check_channels(at, source, entries):
 
 def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained: Job) -> Job:
     seed = None if trained.is_pretraining else trained.seed
-    _need(sweep, decoder.job, [entry], *_signals(trained.training.model.modality))
+    _need(sweep, decoder.job, [entry], *_signals(trained.training_spec.model.modality))
     return Job(
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
         kind="evaluate",
@@ -224,7 +243,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
             trained=trained.key,
             sessions={entry.session: entry.content},
             behavior=_behavior(sweep, entry),
-            seed=trained.training.seed,
+            seed=trained.training_spec.seed,
             spikes_as=decoder.spikes_as if decoder.inputs else "recorded",
             embeddings_of=decoder.as_,
         ),

@@ -52,7 +52,7 @@ class Job:
         return self.session is None
 
     @property
-    def training(self) -> TrainingSpec:
+    def training_spec(self) -> TrainingSpec:
         """The specification of a job that trains."""
         assert isinstance(self.spec, TrainingSpec), f"{self.name} trains nothing"
         return self.spec
@@ -95,7 +95,7 @@ def shared_bands(job: Job, entries: list[Entry]) -> int:
     Raises:
         ConfigError: they differ between sessions.
     """
-    if job.training.model.modality == "spikes":
+    if job.training_spec.model.modality == "spikes":
         return 1
     bands = {e.lfp_bands: e.session for e in entries}
     if len(bands) > 1:
@@ -108,14 +108,14 @@ def shared_bands(job: Job, entries: list[Entry]) -> int:
 
 def session_patches(job: Job, entries: list[Entry]) -> dict[str, int]:
     """Session -> patches per bin of the model that a job trains."""
-    model = job.training.model
+    model = job.training_spec.model
     widths = model.inputs.widths(shared_bands(job, entries))
     return {e.session: patches_per_bin(widths, model.modality, e.n_units, e.n_channels) for e in entries}
 
 
 def parameters(job: Job, entries: list[Entry]) -> int:
     """Number of parameters of the model that a job trains, without building it."""
-    spec = job.training
+    spec = job.training_spec
     return FAMILIES[spec.family].parameters(
         spec.model,
         patches=sum(session_patches(job, entries).values()),

@@ -133,14 +133,19 @@ class RunsFolder:
         """The started job with this key, or whose key begins with it, and the store that it reads.
 
         Raises:
-            RaydistillError: no job matches, or several do.
+            RaydistillError: no job matches, several do, or its job.json cannot be read.
         """
         files = sorted((self.path / "jobs").glob(f"{glob.escape(key)}*/job.json")) if key else []
         if len(files) != 1:
             problem = f"is the beginning of {len(files)} keys" if files else "is the key of no job that was started"
             raise RaydistillError(f'"{key}" {problem} in {self}; `raydistill plan SWEEP --json` lists the keys')
-        tree = json.loads(files[0].read_text())
-        return Job.from_json(tree), tree["store"]
+        try:
+            tree = json.loads(files[0].read_text())
+            return Job.from_json(tree), tree["store"]
+        except (ValueError, KeyError, TypeError) as err:
+            raise RaydistillError(
+                f"{files[0]} is damaged or was written by another version of raydistill ({err}); run its sweep again"
+            ) from None
 
     def open_job(self, job: Job, details: dict) -> Path:
         """Create or reopen the folder of a job that is about to run.
@@ -200,6 +205,8 @@ class RunsFolder:
 
 def _first_difference(old: dict, new: dict, path: str = "") -> str:
     """The first setting in which two specifications differ, in words."""
+    if not path and "name" not in old:
+        return "run by an earlier version of raydistill, whose jobs had other specifications"
     for name in sorted(old.keys() | new.keys()):
         a, b = old.get(name), new.get(name)
         setting = f"{path}.{name}" if path else name

@@ -24,7 +24,8 @@ class TrainingSpec:
     model: Any
     """An instance of the configuration class of the family."""
     objective: ObjectiveConfig
-    recipe: Recipe
+    training: Recipe
+    """How the weights are optimised."""
     sessions: dict[str, str]
     """Session -> sha256 of its stored values and split."""
     behavior: tuple[str, ...] = ()
@@ -105,7 +106,7 @@ def spec_from_json(tree: dict) -> JobSpec:
     parts = {
         "model": from_plain(FAMILIES[tree["family"]].config, tree["model"]),
         "objective": from_plain(ObjectiveConfig, tree["objective"]),
-        "recipe": from_plain(Recipe, tree["recipe"]),
+        "training": from_plain(Recipe, tree["training"]),
         "behavior": tuple(tree["behavior"]),
     }
     return TrainingSpec(**(tree | parts))

@@ -44,7 +44,7 @@ def run_session_job(job: Job, context: JobContext) -> None:
         return
     match job.spec:
         case TrainingSpec():
-            advance_job(job, context, job.spec.recipe.epochs)
+            advance_job(job, context, job.spec.training.epochs)
         case EvaluationSpec():
             _evaluate(job, job.spec, context)
         case BaselineSpec():
@@ -70,10 +70,10 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     if job.is_pretraining:
         scores = _mean_scores(model, store, entries, columns)
     else:
-        score = score_model(model, store, entries[0], job.training.behavior)
+        score = score_model(model, store, entries[0], job.training_spec.behavior)
         write_segments(score.segments, folder)
         scores = score.metrics()
-    if outcome and (outcome["epoch"] < epochs or epochs >= job.training.recipe.epochs):
+    if outcome and (outcome["epoch"] < epochs or epochs >= job.training_spec.training.epochs):
         _complete(folder, outcome if job.is_pretraining else scores | outcome, started, context)
     return scores
 
@@ -112,11 +112,11 @@ def run_pretrainings(
 
 def training_task(job: Job, context: JobContext, entries: list[Entry], folder: Path) -> TrainingTask:
     """The training of a job as data, which can be sent to another process."""
-    spec, folder_of = job.training, context.runs.job_folder
+    spec, folder_of = job.training_spec, context.runs.job_folder
     return TrainingTask(
         spec=model_spec(job, entries, model_provenance(job, entries)),
         objective=spec.objective,
-        recipe=spec.recipe,
+        recipe=spec.training,
         engine=job.engine,
         seed=spec.seed,
         store=context.store,
@@ -130,11 +130,11 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
 def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
     """The specification of the model that a job trains. Raises ConfigError if sessions have different LFP bands."""
     return ModelSpec(
-        family=job.training.family,
-        config=job.training.model,
+        family=job.training_spec.family,
+        config=job.training_spec.model,
         sessions=session_patches(job, entries),
         bands=shared_bands(job, entries),
-        behavior=job.training.predicted_behavior,
+        behavior=job.training_spec.predicted_behavior,
         provenance=provenance,
     )
 

@@ -11,7 +11,7 @@ sweep: sweep.yaml
 job: ft
 space:
   training.learning_rate: {low: 0.001, high: 0.1, log: true}
-  model.layers: [1, 2]
+  model.dropout: [0.1, 0.2]
 """
 SWEEP = """name: s
 store: runs/store
@@ -43,10 +43,10 @@ def test_shipped_search_loads_and_opens_with_question_cost_and_answer(path):
 
 def test_search_puts_values_into_the_job_and_nowhere_else(load, tmp_path):
     search = load()
-    assert search.space == {"training.learning_rate": Range(low=0.001, high=0.1, log=True), "model.layers": (1, 2)}
-    sweep = sweep_with(search, tmp_path / "search.yaml", {"training.learning_rate": 1e-05, "model.layers": 1})
-    assert sweep.training_of(sweep.jobs["ft"]).learning_rate == 1e-05 and sweep.model_of("ft").backbone.layers == 1
-    assert sweep.model_of("ms").backbone.layers == 2
+    assert search.space == {"training.learning_rate": Range(low=0.001, high=0.1, log=True), "model.dropout": (0.1, 0.2)}
+    sweep = sweep_with(search, tmp_path / "search.yaml", {"training.learning_rate": 1e-05, "model.dropout": 0.1})
+    assert sweep.training_of(sweep.jobs["ft"]).learning_rate == 1e-05 and sweep.model_of("ft").dropout == 0.1
+    assert sweep.model_of("ms").dropout == 0.0
 
 
 def test_halving_compares_at_growing_epochs_and_ends_with_the_last():
@@ -58,8 +58,8 @@ def test_halving_compares_at_growing_epochs_and_ends_with_the_last():
     ("old", "new", "said"),
     [
         ("job: ft", "job: fft", 'has no job "fft"; did you mean "ft"?'),
-        ("model.layers: [1, 2]", "model.layer: [1, 2]", 'unknown key "layer"'),
-        ("model.layers: [1, 2]", "model.layers: [one]", "must be a whole number"),
+        ("model.dropout: [0.1, 0.2]", "model.layer: [1, 2]", 'unknown key "layer"'),
+        ("model.dropout: [0.1, 0.2]", "model.layers: [one]", "must be a whole number"),
         ("low: 0.001, high: 0.1", "low: 0.1, high: 0.1", "needs `low` below `high`"),
         ("job: ft", "job: ft\nsampler: grid", "needs lists of choices, or ranges with a `step`"),
         ("job: ft", "job: ft\nobjectives: [parameters]", "`objectives` must be [valid_r2]"),

@@ -42,9 +42,55 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
             "because sessions have different behavior",
         ),
         ("finetune: ms, each", "distill: ms, supervision: joint, each", "applies only to `finetune` and `train`"),
-        ("finetune: ms, each", "distill: ms, unfreeze_epoch: -1, each", "must be at least 0"),
+        (
+            "finetune: ms, each",
+            "distill: ms, unfreeze_epoch: -1, each",
+            "`unfreeze_epoch` must be at least 0, but got -1",
+        ),
         ("finetune: ms, each: held_out", "train: lfp, each: held_out, embedding: count", "embeds spike counts"),
+        (
+            "finetune: ms, each",
+            "train: spikes, embedding: conv, each",
+            "`embedding: conv` embeds LFP; a model of spikes alone needs `embedding: count`",
+        ),
         ("finetune: ms, each", "train: lfp, model: {backbone: lstm}, each", "set `supervision: full`"),
+        (
+            "finetune: ms, each",
+            "distill: ms, objective: {unfreeze_epoch: -1}, each",
+            "`unfreeze_epoch` must be at least 0, but got -1",
+        ),
+        (
+            "finetune: ms, each",
+            "distill: ms, objective: {unfreeze_epoch: 1}, unfreeze_epoch: 2, each",
+            "sweep.yaml:7: jobs.ft.objective: `unfreeze_epoch` is given twice: 2, and 1 in `objective`",
+        ),
+        (
+            "pretrain: spikes",
+            "pretrain: spikes, objective: behavior_regression",
+            "sweep.yaml:6: jobs.ms.objective: sessions of a pretraining have different behavior",
+        ),
+        (
+            "finetune: ms, each",
+            "train: lfp, supervision: full, objective: masked_autoencoding, each",
+            "`supervision: full` means `objective: behavior_regression`, but got masked_autoencoding",
+        ),
+        ("finetune: ms, each", "finetune: ms, workers: 2, each", "jobs.ft.workers: `workers` belongs to a pretraining"),
+        ("preset: tiny", "preset: tiny\nseeds: [0, -1]", "seeds must be at least 0, but got -1"),
+        (
+            "finetune: ms, each",
+            "finetune: ms, model: {layers: 3}, each",
+            "starts from the weights of ms, which has backbone.layers 2, not 3; make them equal",
+        ),
+        (
+            "pretraining}\n  ft: {finetune: ms",
+            "pretraining}\n  lfp: {pretrain: lfp, on: pretraining}\n  ft: {finetune: lfp, embedding: conv",
+            "starts from the weights of lfp, which has `embedding: linear`, not conv; make them equal",
+        ),
+        (
+            "finetune: ms, each",
+            "distill: ms, model: {width: 128}, each",
+            "they need one `width`, but it is 128, and 64 for ms",
+        ),
         ("name: s", "name: ../s", "is not allowed"),
         (
             "pretraining}\n  ft: {finetune: ms",
@@ -64,3 +110,36 @@ def test_invalid_sweep_is_refused(tmp_path, old, new, said):
     with pytest.raises(RaydistillError) as caught:
         load_sweep(path)
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "setting", "message"),
+    [
+        ("training", "epochs: 0", "`epochs` must be at least 1, but got 0"),
+        ("training", "learning_rate: -1", "`learning_rate` must be above 0, but got -1"),
+        ("training", "clip: 0", "`clip` must be above 0, but got 0"),
+        ("training", "patience: -1", "`patience` must be at least 1, but got -1"),
+        ("training", "weight_decay_epochs: 0", "`weight_decay_epochs` must be at least 1, but got 0"),
+        ("training", "warmup_epochs: -2", "`warmup_epochs` must be at least 0, but got -2"),
+        ("training", "alignment: -3", "`alignment` must be at least 0, but got -3"),
+        ("model", "width: 0", "`width` must be at least 1, but got 0"),
+        ("model", "heads: 0", "`heads` must be at least 1, but got 0"),
+        ("model", "layers: 0", "`layers` must be at least 1, but got 0"),
+        ("model", "lfp_patch: 0", "`lfp_patch` must be at least 1, but got 0"),
+        ("model", "conv_kernel: 0", "`conv_kernel` must be at least 1, but got 0"),
+        ("model", "space_std: -1", "`space_std` must be at least 0, but got -1"),
+    ],
+)
+def test_number_out_of_its_range_is_refused_with_the_range(tmp_path, section, setting, message):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(GOOD.replace("each: held_out}", f"each: held_out, {section}: {{{setting}}}}}"))
+    with pytest.raises(RaydistillError, match=r"sweep\.yaml:7: jobs\.ft: ") as caught:
+        load_sweep(path)
+    assert message in str(caught.value)
+
+
+def test_job_has_the_model_of_the_job_whose_weights_it_starts_from(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(GOOD.replace("on: pretraining", "on: pretraining, model: {layers: 3, dropout: 0.1}"))
+    assert load_sweep(path).model_of("ft") == load_sweep(path).model_of("ms")
+    assert load_sweep(path, ["jobs.ft.model.dropout=0.2"]).model_of("ft").dropout == 0.2

@@ -63,6 +63,22 @@ def test_expand_gives_every_job_once_after_its_sources():
         seen.add(job.key)
 
 
+def with_equal_job(**methods):
+    return {"jobs": SWEEP["jobs"] | {"equal": {"train": "lfp", "each": "held_out", "embedding": "linear"}}} | methods
+
+
+def test_expand_of_equal_jobs_keeps_the_method_of_the_one_that_has_it():
+    for name in ("ss", "equal"):
+        jobs = jobs_of(**with_equal_job(methods={"Distilled": "distilled", "SS": name}))
+        assert [job.method for job in jobs.values() if job.kind == "train"] == ["SS", "SS", "SS", "SS"]
+
+
+def test_expand_of_equal_jobs_of_two_methods_is_refused():
+    message = "equal/a_2/seed0 of Other is the same job as ss/a_2/seed0 of SS, as their settings are equal"
+    with pytest.raises(ConfigError, match=message):
+        jobs_of(**with_equal_job(methods={"SS": "ss", "Other": "equal"}))
+
+
 def changed(**change):
     """Names of the jobs whose key differs after a change of the sweep."""
     before, after = jobs_of(), jobs_of(**change)

@@ -8,7 +8,7 @@ import pytest
 
 from raydistill.errors import RaydistillError
 from raydistill.files import write_json
-from raydistill.sweep.planning.job import DONE, FAILED, MISSING
+from raydistill.sweep.planning.job import DONE, FAILED, MISSING, STALE
 from raydistill.sweep.planning.job_folder import mark_complete
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.commands import raydistill, start, wait_until
@@ -53,6 +53,26 @@ def test_find_job_takes_the_beginning_of_a_key(runs):
     for nothing in ("x", "", "*"):
         with pytest.raises(RaydistillError, match="is the key of no job that was started"):
             runs.find_job(nothing)
+
+
+OLD_SPEC = {"format": 2, "kind": "train", "modality": "lfp", "model": {"width": 64}, "training": {}, "value": "linear"}
+
+
+def test_find_job_of_another_version_is_refused_in_one_line(runs):
+    tree = make_job("abc1").to_json() | {"store": "s", "spec": OLD_SPEC}
+    write_json(runs.job_folder("abc1") / "job.json", tree)
+    with pytest.raises(RaydistillError, match=r"job\.json is damaged or was written by another version.*run its sweep"):
+        runs.find_job("abc1")
+
+
+def test_job_of_another_version_is_stale_with_that_reason(runs):
+    old, job = runs.job_folder("old"), make_job("new")
+    write_json(old / "job.json", {"spec": OLD_SPEC})
+    mark_complete(old)
+    assert runs.state(job, key_before="old") == (
+        STALE,
+        "run by an earlier version of raydistill, whose jobs had other specifications",
+    )
 
 
 def test_second_sweep_on_a_runs_folder_exits_and_leaves_the_first_running(finished_sweep, tmp_path):

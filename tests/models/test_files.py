@@ -1,0 +1,52 @@
+"""Files of a model that are missing, damaged or of another version are refused in one line that names the cause."""
+
+import json
+
+import pytest
+
+from raydistill.errors import CheckpointError
+from raydistill.models.families import FAMILIES, build_model
+from raydistill.models.files import SPEC, load_model, save_model
+from raydistill.models.spec import ModelSpec
+
+
+@pytest.fixture
+def folder(tmp_path):
+    family = FAMILIES["crossmodal"]
+    config = family.configure(family.presets["tiny"], "lfp", "linear")
+    save_model(build_model(ModelSpec(family="crossmodal", config=config, sessions={"a": 1})), tmp_path)
+    return tmp_path
+
+
+def change(folder, **values):
+    """Set these keys of model.json; remove those whose value is None."""
+    tree = json.loads((folder / SPEC).read_text()) | values
+    (folder / SPEC).write_text(json.dumps({key: value for key, value in tree.items() if value is not None}))
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"family": "crossmodel"}, 'there is no model family "crossmodel"; did you mean "crossmodal"'),
+        ({"family": None}, 'the key "family" is missing; an earlier version may have written the file'),
+        ({"behavior": 7}, "`behavior` must be a list, got 7"),
+        ({"heads": []}, 'unknown key "heads"'),
+    ],
+)
+def test_load_model_of_an_invalid_specification_names_the_key(folder, values, message):
+    change(folder, **values)
+    with pytest.raises(CheckpointError, match=r"model\.json is missing or corrupt") as error:
+        load_model(folder)
+    assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_load_model_of_json_that_is_no_mapping_is_refused(folder):
+    (folder / SPEC).write_text("null")
+    with pytest.raises(CheckpointError, match="a mapping is needed, got NoneType"):
+        load_model(folder)
+
+
+def test_load_model_of_a_folder_without_a_model_does_not_advise_deleting_it(tmp_path):
+    with pytest.raises(CheckpointError, match=r"there is no model\.json in this folder; give that of") as error:
+        load_model(tmp_path)
+    assert "delete" not in str(error.value)

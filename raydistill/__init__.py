@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str):
-    """`raydistill.load_model`, imported when it is asked for: torch takes seconds that `raydistill --help` has not."""
+    """Import `load_model` on first use, because importing torch takes seconds, also for `raydistill --help`."""
     if name == "load_model":
         from raydistill.models.loaded import load_model
 

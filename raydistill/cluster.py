@@ -1,4 +1,4 @@
-"""Connecting to Ray in the same way for every command: to a cluster by its address, or to a local Ray."""
+"""Connecting to Ray, in the same way for every command: to a cluster by its address, or to a local Ray."""
 
 import contextlib
 import logging
@@ -41,11 +41,11 @@ def connected(address: str | None = None, cpus: int | None = None) -> Iterator[N
     if address:
         ray.init(address=address, runtime_env={"env_vars": _KEEP_MEMORY}, **quiet)
     else:
-        # A local Ray is never preempted; without the watcher a training has one process less to start.
+        # A local Ray is never preempted. Without the watcher, a training starts one process less.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         for name, value in _KEEP_MEMORY.items():
             os.environ.setdefault(name, value)
-        # One CPU more than the machine has: Ray Data needs a free one while the training workers hold theirs.
+        # One CPU more than the machine has, because Ray Data needs a free CPU while training workers hold the others.
         ray.init(address="local", num_cpus=cpus or cores() + 1, include_dashboard=False, **quiet)
         _hide_token()
     try:
@@ -60,7 +60,7 @@ def cores() -> int:
 
 
 def _hide_token() -> None:
-    """Restrict the token of Ray's ports to its owner: Ray writes it so that every user of the machine can read it."""
+    """Let only its owner read the file with the token of Ray's ports; Ray lets every user of the machine read it."""
     token = Path.home() / ".ray" / "auth_token"
     if token.exists():
         with contextlib.suppress(PermissionError):

@@ -1,7 +1,7 @@
-"""The errors a user can put right. The command line prints each as one line and exits with code 2.
+"""Errors that a user can correct. The command line prints each of them as one line and exits with code 2.
 
-A message names what was wrong, the value, what is allowed, and the way out. Everything that is not a
-RaydistillError is a surprise and keeps its traceback.
+A message says what is wrong, and names the value, what is allowed, and how to correct it. Any other exception is a
+fault of the program and is shown with its traceback.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 class RaydistillError(Exception):
-    """Base of all errors that are caused by the input and not by a fault of the program."""
+    """Base class of all errors that are caused by the input and not by a fault of the program."""
 
 
 class ConfigError(RaydistillError):
@@ -46,7 +46,7 @@ def suggest(word: str, allowed: Iterable[object]) -> str:
     """`; did you mean "x"?` with the nearest allowed word, or the list of allowed words if none is near."""
     import difflib
 
-    words = [str(each) for each in allowed]
+    words = [str(item) for item in allowed]
     near = difflib.get_close_matches(word, words, n=1)
     if near:
         return f'; did you mean "{near[0]}"?'

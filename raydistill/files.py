@@ -75,11 +75,13 @@ class Folder:
         self.filesystem = SubTreeFileSystem(base, filesystem)
 
     def exists(self, name: str) -> bool:
+        """Whether there is a file or folder of this name."""
         from pyarrow.fs import FileType
 
         return self.filesystem.get_file_info(name).type != FileType.NotFound
 
     def read(self, name: str) -> bytes:
+        """The content of a file. Raises OSError if it cannot be read."""
         with self.filesystem.open_input_stream(name) as stream:
             return stream.read()
 
@@ -104,4 +106,5 @@ class Folder:
         return sorted(f.path for f in entries if f.type == FileType.File and f.path.endswith(ending))
 
     def delete(self, name: str) -> None:
+        """Delete a file. Raises OSError if it cannot be deleted."""
         self.filesystem.delete_file(name)

@@ -43,10 +43,13 @@ def local_ray():
 
 @pytest.fixture(scope="session")
 def recordings():
-    """The folder of real recordings beside the checkout; tests that need it skip where it is missing."""
-    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    """The folder of real recordings, which cannot be distributed; tests that need them are skipped without it.
+
+    RAYDISTILL_TEST_DATA names it; by default it is `shared/data` beside the checkout.
+    """
+    folder = Path(os.environ.get("RAYDISTILL_TEST_DATA", TESTS.parents[1] / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"no real recordings at {folder}")
+        pytest.skip(f"needs real recordings, and there is no folder {folder}; set RAYDISTILL_TEST_DATA")
     return folder
 
 

@@ -22,6 +22,7 @@ class Report:
     versions: dict[str, str]
 
     def to_json(self) -> dict:
+        """The fields as JSON data."""
         return dataclasses.asdict(self)
 
 

@@ -75,7 +75,9 @@ def _after_one_step(config: CrossModalSettings) -> tuple[CrossModalModel, torch.
     set_schedule(optimizer, recipe, 0)
     spikes = np.random.default_rng(0).poisson(0.2, (4, 10, 2 * config.spikes_patch)).astype(np.uint8)
     inputs = inputs_of(spec, [])
-    tokens = pack([inputs.tokenize(Segment("s", i, "train", 0.0, one, None, None)) for i, one in enumerate(spikes)])
+    tokens = pack(
+        [inputs.tokenize(Segment("s", i, "train", 0.0, counts, None, None)) for i, counts in enumerate(spikes)]
+    )
     draw = Draw(0, 0)
     (batch,) = prepare(objective, [FeedBatch(tokens=tokens)], draw, "cpu")
     Pass(model, objective)(batch.inputs, draw).sum().backward()

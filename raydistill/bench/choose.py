@@ -29,11 +29,11 @@ def run(what: Benchmark, say: Callable[[str], None], options: Mapping[str, Any])
     Raises:
         ConfigError: an option of another benchmark is given, or a value is invalid.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
+    chosen = {name: value for name, value in options.items() if value is not None}
+    for name in chosen:
         if name not in OPTIONS.get(what, ()):
             raise ConfigError(_refusal(what, name))
-    return _run(what, say, given)
+    return _run(what, say, chosen)
 
 
 def _refusal(what: str, option: str) -> str:
@@ -42,25 +42,25 @@ def _refusal(what: str, option: str) -> str:
     return f"--{option} is an option of {owners}; `bench {what}` takes {allowed}"
 
 
-def _run(what: Benchmark, say: Callable[[str], None], given: dict[str, Any]) -> Report:
+def _run(what: Benchmark, say: Callable[[str], None], options: dict[str, Any]) -> Report:
     match what:
         case "ingest":
             from raydistill.bench.ingest import bench_ingest
 
-            return bench_ingest(**given, say=say)
+            return bench_ingest(**options, say=say)
         case "train":
             from raydistill.bench.train import bench_train
 
-            compiled = given.pop("compile", False)
-            return bench_train(**given, compiled=compiled, say=say)
+            compiled = options.pop("compile", False)
+            return bench_train(**options, compiled=compiled, say=say)
         case "load":
             from raydistill.bench.load import bench_load
 
-            return bench_load(**given, say=say)
+            return bench_load(**options, say=say)
         case "stream-vs-memory":
             from raydistill.bench.streaming import bench_streaming
 
-            return bench_streaming(**given, say=say)
+            return bench_streaming(**options, say=say)
         case "checkpoint":
             from raydistill.bench.checkpoint import bench_checkpoint
 
@@ -68,11 +68,11 @@ def _run(what: Benchmark, say: Callable[[str], None], given: dict[str, Any]) -> 
         case "workers":
             from raydistill.bench.workers import bench_workers
 
-            return bench_workers(**given, say=say)
+            return bench_workers(**options, say=say)
         case "sweep":
             from raydistill.bench.sweep import bench_sweep
 
-            return bench_sweep(**given, say=say)
+            return bench_sweep(**options, say=say)
         case "evaluate":
             from raydistill.bench.evaluate import bench_evaluate
 

@@ -159,8 +159,8 @@ def _drift_ms(store: Store, name: str) -> float:
     times = np.concatenate([s.start_s + (np.arange(s.n_bins) + 0.5) * width_s for s in segments])
     latent = np.concatenate([s.lfp @ _signs(entry.n_channels) for s in segments])
     window_s = min(60.0, (times[-1] - times[0]) / 3)
-    first, last = times < times[0] + window_s, times > times[-1] - window_s
-    return 1000 * (_delay_s(times[last], latent[last]) - _delay_s(times[first], latent[first]))
+    at_start, at_end = times < times[0] + window_s, times > times[-1] - window_s
+    return 1000 * (_delay_s(times[at_end], latent[at_end]) - _delay_s(times[at_start], latent[at_start]))
 
 
 def _delay_s(times: np.ndarray, latent: np.ndarray) -> float:

@@ -86,10 +86,12 @@ class Load:
 
     @cached_property
     def entries(self) -> list[Entry]:
+        """The sessions of the store."""
         return self.store.entries()
 
     @cached_property
     def share(self) -> Share:
+        """All of the training set, for one worker."""
         widths = configure(PRESETS["paper"], self.modality, "linear").inputs.widths(bands=1)
         return Share(entries=tuple(self.entries), inputs=Inputs(modality=self.modality, widths=widths))
 
@@ -99,6 +101,7 @@ class Load:
         return [part for split in SPLITS for part in self.share.parts[split]]
 
     def warm_up(self) -> None:
+        """Read one part through Ray Data, which starts its processes."""
         deque(read_through_ray(self.store, self.entries)(self.parts[:1]), maxlen=0)
 
     def measured(self, repeats: int, epochs: int) -> dict[str, float]:

@@ -101,9 +101,9 @@ def _training(
 
 def _epoch_figures(folder: Path, called: float) -> dict[str, float]:
     """Medians over the epochs after the first; `start_s` counts from `called` (time.time()) to the first epoch."""
-    first, *lines = read_history(folder)
+    first_line, *lines = read_history(folder)
     return {
-        "start_s": first["time"] - first["epoch_s"] - called,
+        "start_s": first_line["time"] - first_line["epoch_s"] - called,
         "tokens_per_s": median(line["tokens_per_s"] for line in lines),
         "data_wait": sum(line["data_wait_s"] for line in lines) / sum(line["steps_s"] for line in lines),
         "checkpoint_stall_s": median(line["checkpoint_stall_s"] for line in lines),

@@ -105,8 +105,8 @@ def plan(
 
     folder, selection = RunsFolder(runs), Selection(only, sessions)
     catalogues: dict[str, list] = {}
-    sweeps = [OpenSweep(load_sweep(each, set_), folder, catalogues) for each in (file, *more)]
-    planned = merged([narrow(each.plan(), selection) for each in sweeps])
+    sweeps = [OpenSweep(load_sweep(path, set_), folder, catalogues) for path in (file, *more)]
+    planned = merged([narrow(sweep.plan(), selection) for sweep in sweeps])
     if json_:
         print(json.dumps(planned.to_json(), indent=1))
     else:

@@ -1,6 +1,7 @@
-"""Execution settings of a training. They never enter a job's key.
+"""Execution settings of a training.
 
-They change results by rounding at most (docs/methods.md, Training).
+They never enter a job's key, because they change results by floating-point rounding at most (docs/methods.md,
+Training).
 """
 
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ class EngineConfig:
     """Where a worker keeps its segments: on the device, in host memory, or nowhere (`stream` reads them again every
     epoch). auto: the first of these that fits its budget."""
     device_gb: float | None = None
-    """Budget per worker on the device; by default a third of its memory; model and activations need the rest."""
+    """Budget per worker on the device, in GB; by default a third of its memory, as model and activations need the
+    rest."""
     host_gb: float = 8.0
-    """Budget per worker in host memory."""
+    """Budget per worker in host memory, in GB."""
     reading: Literal["auto", "ray_data", "worker"] = "auto"
-    """Who decodes the files of a pretraining: tasks of Ray Data on any free core, or the worker itself. auto: Ray Data
-    if a worker has so much data that this is faster."""
+    """What decodes the files of a pretraining: tasks of Ray Data on any free core, or the worker itself. auto: Ray Data
+    if the data of a worker are large enough for this to be faster."""
     micro_batch: int | None = None
     """Segments per forward pass of a worker; gradients are summed to the global batch. By default all at once."""
     checkpoint_every: float = 5.0

@@ -2,7 +2,7 @@
 
 The key of a job depends on the content of its sessions, model, objective, optimiser, seed, the keys of the jobs it
 starts from, and the format version. It never depends on paths, number of workers, device, log level or time. A value
-that has more than one representation is refused, not turned into a string.
+that has more than one representation is refused, and not converted to a string.
 """
 
 import dataclasses

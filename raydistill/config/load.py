@@ -28,8 +28,8 @@ T = TypeVar("T", bound="DataclassInstance")
 class Overrides:
     """Marks a field that holds some values of a dataclass, checked like its fields but without their defaults.
 
-    `Annotated[dict[str, Any], Overrides(TrainingConfig)]`. Of a union of dataclasses, `Overrides(A | B)`, a key is
-    valid if any of them has it, and a value if it is valid for any of those.
+    `Annotated[dict[str, Any], Overrides(TrainingConfig)]`. For a union of dataclasses, `Overrides(A | B)`, a key is
+    valid if any of them has it, and a value is valid if it is valid for any of these.
     """
 
     of: Any
@@ -107,6 +107,7 @@ class Where:
         return Where(self.file, path, _line(tree, key) or self.line)
 
     def error(self, text: str) -> ConfigError:
+        """An error at this location."""
         return ConfigError(f"{self.file}{f':{self.line}' if self.line else ''}: {text}")
 
 
@@ -173,12 +174,12 @@ def _fields(classes: Sequence[Any], tree: Any, where: Where) -> dict[str, Any]:
     hints = [typing.get_type_hints(cls, include_extras=True) for cls in classes]
     values = {}
     for key, value in tree.items():
-        here = where.down(tree, key)
+        place = where.down(tree, key)
         if key not in names:
             section = f" in `{where.path}`" if where.path else ""
-            raise here.error(f'unknown key "{key}"{section}{suggest(str(key), names)}')
+            raise place.error(f'unknown key "{key}"{section}{suggest(str(key), names)}')
         kinds_of_field = [hint[names[key]] for hint in hints if names[key] in hint]
-        values[names[key]] = convert(_either(kinds_of_field), value, here)
+        values[names[key]] = convert(_either(kinds_of_field), value, place)
     return values
 
 
@@ -217,8 +218,8 @@ def convert(kind: Any, value: Any, where: Where) -> Any:
     return _convert_scalar(kind, value, where)
 
 
-def _near(value: Any, known: Iterable[Any]) -> str:
-    hint = suggest(str(value), known)
+def _near(value: Any, allowed: Iterable[Any]) -> str:
+    hint = suggest(str(value), allowed)
     return hint if "did you mean" in hint else ""
 
 

@@ -51,7 +51,7 @@ class Lfp:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Behavior:
-    """Behavior: its columns, their names, and what is derived from them."""
+    """Behavior: its columns, their names, and how they are processed."""
 
     values: str = "auto"
     """Path of a (samples, columns) matrix, or of a series in an NWB file; auto (NWB): the only series under
@@ -141,7 +141,7 @@ class UnitFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionEntry:
-    """One recording of a manifest. `auto`: what an NWB file holds, if there is no choice; null: leave it out."""
+    """One recording of a manifest. `auto`: the only candidate in an NWB file; null: leave the modality out."""
 
     file: str
     """Name of the file relative to the folder, or the https:// or s3:// URI of an NWB file."""

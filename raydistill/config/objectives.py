@@ -22,7 +22,7 @@ class Needs:
     behavior: bool = False
     """The model predicts the behavior of its session."""
     teacher: bool = False
-    """A teacher's latents of the same segments."""
+    """The latents of a teacher for the same segments."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ class BehaviorRegression:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaskedAutoencodingWithBehavior:
-    """The sum of both."""
+    """Masked autoencoding and behavior regression; the loss is the sum of both."""
 
     needs: ClassVar[Needs] = Needs(predictor=True, behavior=True)
     name: Literal["masked_autoencoding_with_behavior"] = "masked_autoencoding_with_behavior"
@@ -59,22 +59,23 @@ class MaskedAutoencodingWithBehavior:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Distillation:
-    """Eq. 1: reconstruct the LFP, and align the latents with those of the teacher."""
+    """Reconstruct the LFP, and align the latents with those of the teacher (paper, Eq. 1)."""
 
     needs: ClassVar[Needs] = Needs(readout=True, teacher=True)
     name: Literal["distillation"] = "distillation"
     alignment: float
     """Weight of the cosine term."""
     unfreeze_epoch: int | None = None
-    """The teacher is trained too from this epoch on; None: never."""
+    """Epoch from which the teacher is trained too; None: never."""
 
     def __post_init__(self):
+        _check_unfreeze_epoch(self.unfreeze_epoch)
         check_at_least(0, alignment=self.alignment)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DistillationWithBehavior:
-    """Eq. 3: predict behavior, and align the latents with those of the teacher."""
+    """Predict behavior, and align the latents with those of the teacher (paper, Eq. 3)."""
 
     needs: ClassVar[Needs] = Needs(behavior=True, teacher=True)
     name: Literal["distillation_with_behavior"] = "distillation_with_behavior"
@@ -82,6 +83,7 @@ class DistillationWithBehavior:
     unfreeze_epoch: int | None = None
 
     def __post_init__(self):
+        _check_unfreeze_epoch(self.unfreeze_epoch)
         check_at_least(0, alignment=self.alignment)
 
 
@@ -117,3 +119,8 @@ def default_objective(verb: str, supervision: str) -> str:
 def _check_mask_ratio(ratio: float) -> None:
     if not 0 < ratio < 1:
         raise ConfigError(f"`mask_ratio` must be between 0 and 1, but got {ratio}")
+
+
+def _check_unfreeze_epoch(epoch: int | None) -> None:
+    if epoch is not None and epoch < 0:
+        raise ConfigError(f"`unfreeze_epoch` must be at least 0, but got {epoch}")

@@ -1,4 +1,4 @@
-"""What to simulate: subjects, sessions, electrode arrays and the size of each term of the recorded signals."""
+"""Settings of a simulation: subjects, sessions, electrode arrays, and the size of each term of the signals."""
 
 from dataclasses import dataclass
 

@@ -62,6 +62,7 @@ class TrainingConfig(Recipe):
 
     @property
     def recipe(self) -> Recipe:
+        """The recipe alone."""
         return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe)})
 
 

@@ -1,0 +1,1 @@
+"""Decoding behavior from one stored session with a trained model."""

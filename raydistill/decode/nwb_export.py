@@ -204,10 +204,10 @@ def _add_intervals(nwb, segments, width_s):
         return
     nwb.add_trial_column("trial", "Label of the trial in the recording.")
     nwb.add_trial_column("split", "train, valid or test.")
-    for label, (first, *others) in trials:
-        last = others[-1] if others else first
+    for label, (first_segment, *others) in trials:
+        last = others[-1] if others else first_segment
         stop_s = last.start_s + last.n_bins * width_s
-        nwb.add_trial(start_time=first.start_s, stop_time=stop_s, trial=label, split=first.split)
+        nwb.add_trial(start_time=first_segment.start_s, stop_time=stop_s, trial=label, split=first_segment.split)
 
 
 def _compressed(data):

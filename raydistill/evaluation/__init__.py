@@ -1,0 +1,1 @@
+"""From models and baselines to results: decoding, statistics, representations, figures."""

@@ -23,11 +23,11 @@ class Retrieval:
     n: int
     """Queries."""
     top1: float
-    """Share of queries whose own key is the nearest; tied keys share their mean rank."""
+    """Share of queries whose matching key is the nearest; tied keys share their mean rank."""
     top5: float
-    """Share of queries whose own key is among the five nearest."""
+    """Share of queries whose matching key is among the five nearest."""
     mean_rank: float
-    """Mean rank of a query's own key; 1 if every query's own key is the nearest."""
+    """Mean rank of the matching key; 1 if it is the nearest for every query."""
     chance_top1: float
     chance_top5: float
     chance_mean_rank: float
@@ -68,10 +68,10 @@ class Alignment:
 
 
 def retrieval(queries, keys, groups=None) -> Retrieval:
-    """Rank the own key of each query (N, D) among the keys (N, D).
+    """Rank the matching key of each query (N, D), which has the same row, among the keys (N, D).
 
     Args:
-        groups: (N,) session of each segment; with it, a query is ranked among the keys of its own session only.
+        groups: (N,) session of each segment; if given, a key is ranked among the keys of its session only.
     Raises:
         DataError: there are fewer than two segments, the shapes differ, or a vector is zero or not finite.
     """
@@ -86,8 +86,8 @@ def retrieval(queries, keys, groups=None) -> Retrieval:
     else:
         ranks, sizes = np.empty(n), np.empty(n, dtype=int)
         for group in np.unique(groups):
-            own = np.flatnonzero(np.asarray(groups) == group)
-            ranks[own], sizes[own] = _ranks(queries[own], keys[own]), len(own)
+            rows = np.flatnonzero(np.asarray(groups) == group)
+            ranks[rows], sizes[rows] = _ranks(queries[rows], keys[rows]), len(rows)
     return Retrieval(
         n=n,
         top1=float(np.mean(ranks <= 1)),
@@ -100,14 +100,15 @@ def retrieval(queries, keys, groups=None) -> Retrieval:
 
 
 def _ranks(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """(N,) 1 + the number of keys that are nearer than the own key, with tied keys counted half."""
+    """(N,) 1 + the number of keys that are nearer than the matching key, with tied keys counted half."""
     n, block = len(queries), max(1, BLOCK_NUMBERS // len(queries))
     ranks = np.empty(n)
     for start in range(0, n, block):
         rows = slice(start, min(start + block, n))
         cosines = queries[rows] @ keys.T  # (block, D) @ (D, N) -> (block, N)
-        own = cosines[np.arange(len(cosines)), np.arange(n)[rows]][:, None]  # from the same product: equal bit for bit
-        ranks[rows] = 1 + (cosines > own).sum(axis=1) + ((cosines == own).sum(axis=1) - 1) / 2
+        # The cosine to the matching key is taken from the same product, so that ties are equal bit for bit.
+        matching = cosines[np.arange(len(cosines)), np.arange(n)[rows]][:, None]  # (block, 1)
+        ranks[rows] = 1 + (cosines > matching).sum(axis=1) + ((cosines == matching).sum(axis=1) - 1) / 2
     return ranks
 
 
@@ -158,7 +159,7 @@ class _Moments:
         for a, b in zip(_centred(x), _centred(y), strict=True):
             self.xx, self.yy, self.xy = self.xx + a.T @ a, self.yy + b.T @ b, self.xy + a.T @ b
             lengths.append(((a**2).sum(axis=1), (b**2).sum(axis=1)))
-        self.k, self.l = (np.concatenate(each) for each in zip(*lengths, strict=True))  # (N,) diagonals of K and L
+        self.k, self.l = (np.concatenate(blocks) for blocks in zip(*lengths, strict=True))  # (N,) diagonals of K and L
 
     def squared_norms(self) -> tuple[float, float, float]:
         """Squared Frobenius norms of x'x, y'y and x'y; CKA is the third over the root of the product of the others."""

@@ -26,7 +26,7 @@ class Comparison:
     better: str
     worse: str
     figure: str | None = None
-    """Figure of a paper whose sessions are compared; None: all sessions."""
+    """Figure of a paper whose sessions are compared; None: all sessions are."""
     test: SignedRank
     p_holm: float
     """p corrected by Holm over the comparisons of the sweep (`compare_all`); uncorrected in a single comparison."""
@@ -92,8 +92,8 @@ def compare_all(panels: Sequence[Panel], scores: Sequence[Score]) -> tuple[Compa
     """The comparisons of every panel over its sessions, with p-values corrected by Holm over all of them."""
     comparisons: list[Comparison] = []
     for panel in panels:
-        own = [s for s in scores if panel.shows(s.session)]
-        comparisons += [replace(compare(better, worse, own), figure=panel.figure) for better, worse in panel.pairs]
+        of_panel = [s for s in scores if panel.shows(s.session)]
+        comparisons += [replace(compare(better, worse, of_panel), figure=panel.figure) for better, worse in panel.pairs]
     corrected = holm([c.test.p for c in comparisons])
     return tuple(replace(c, p_holm=p) for c, p in zip(comparisons, corrected, strict=True))
 

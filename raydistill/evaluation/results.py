@@ -110,8 +110,8 @@ def method_table(results: Results, panel: Panel = WHOLE) -> list[MethodMeans]:
     """
     rows: list[MethodMeans] = []
     for scores, baseline in ((results.scores, False), (results.baselines, True)):
-        own = [s for s in scores if panel.shows(s.session)]
-        rows += [_method_means(own, method, baseline) for method in unique(s.method for s in own)]
+        of_panel = [s for s in scores if panel.shows(s.session)]
+        rows += [_method_means(of_panel, method, baseline) for method in unique(s.method for s in of_panel)]
     return rows
 
 

@@ -1,6 +1,6 @@
-"""What a job stores about the segments that it is scored on: one vector per segment, and a minute of behavior.
+"""What a job stores about its scored segments: one vector per segment, and a minute of recorded and decoded behavior.
 
-It is enough to compare the representations of models (docs/methods.md, Representations) and to draw decoded behavior
+These suffice to compare the representations of models (docs/methods.md, Representations) and to draw decoded behavior
 without running a model again.
 """
 

@@ -61,7 +61,7 @@ def score_model(
 
     Args:
         columns: behavior columns for least squares; a head decodes the columns that it was trained on.
-        spikes_as: what a multimodal model reads as spikes: recorded, mean or silence.
+        spikes_as: the spikes that a multimodal model reads: recorded, mean or silence.
     Raises:
         DataError: as `decode`.
     """

@@ -91,8 +91,8 @@ def _alignment_table(results: Results) -> Table:
 
 
 def _with_printed(value: float, printed: float | None) -> str:
-    own = "–" if np.isnan(value) else _short(value)
-    return own if printed is None else f"{own} ({_short(printed, 2)})"
+    text = "–" if np.isnan(value) else _short(value)
+    return text if printed is None else f"{text} ({_short(printed, 2)})"
 
 
 def _short(value: float, digits: int = 3) -> str:

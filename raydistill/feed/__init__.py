@@ -1,0 +1,1 @@
+"""From stored segments to the batches of a training."""

@@ -21,15 +21,16 @@ from raydistill.store.session import Segment
 
 @dataclass(frozen=True)
 class Example:
-    """One segment as a training needs it."""
+    """One segment as the input of a training."""
 
     tokens: Tokens
     teacher_latents: torch.Tensor | None = None
     """(T, D) latents of a frozen teacher."""
     teacher_tokens: Tokens | None = None
-    """The input of a teacher that is trained too."""
+    """The segment as the input of a teacher that is trained too."""
 
     def to(self, device: str) -> "Example":
+        """A copy whose tensors are on `device`."""
         return to_device(self, device)
 
 
@@ -41,9 +42,9 @@ class FeedBatch:
     teacher_latents: torch.Tensor | None = None
     """(sum of T, D) latents of a frozen teacher."""
     teacher_tokens: Batch | None = None
-    """The input of a teacher that is trained too."""
+    """The segments as the input of a teacher that is trained too."""
     idle: bool = False
-    """The worker holds no segment of the global batch: these are a stand-in, and do not enter the loss."""
+    """The worker holds no segment of the global batch: the segments are placeholders, which do not enter the loss."""
 
 
 def collate(examples: Sequence[Example], idle: bool = False) -> FeedBatch:
@@ -67,26 +68,30 @@ class ExampleSource(Protocol):
 
 
 class InMemory:
-    """Examples that are kept on the device or on the host."""
+    """Examples in the memory of the device or of the host."""
 
     def __init__(self, examples: dict[str, dict[SegmentPlace, Example]]):
         self._examples = examples
 
     def examples(self, split: str, places: Sequence[SegmentPlace]) -> Iterator[Example]:
+        """The examples at `places`, in that order."""
         return (self._examples[split][place] for place in places)
 
 
 class Streaming:
-    """Parts that are read when their first segment is due, and released after their last.
+    """Examples read from the store: a part is read when its first segment is needed, and released after its last.
 
     Args:
-        parts: split -> all parts of the training set, in the order by which places number them.
+        read: reads parts.
+        parts: split -> all parts of the training set; `SegmentPlace.part` is the index in this list.
+        make: makes the example of a segment.
     """
 
     def __init__(self, read: Reader, parts: dict[str, list[Part]], make: Callable[[Segment], Example]):
         self._read, self._parts, self._make = read, parts, make
 
     def examples(self, split: str, places: Sequence[SegmentPlace]) -> Iterator[Example]:
+        """The examples at `places`, in that order."""
         remaining = Counter(place.part for place in places)  # in the order in which parts are first needed
         incoming = zip(list(remaining), self._read([self._parts[split][p] for p in remaining]), strict=True)
         opened: dict[int, list[Segment]] = {}
@@ -110,7 +115,7 @@ class Feed:
     batch: int
     """Segments in a global batch."""
     seed: int
-    """Of the order."""
+    """Seed of the order of segments."""
     rank: int = 0
     workers: int = 1
     micro_batch: int | None = None
@@ -134,10 +139,10 @@ class Feed:
         examples = self.source.examples("train", list(chain.from_iterable(shares)))
         last: Example | None = None
         for share in shares:
-            own = list(islice(examples, len(share)))
-            if own:
-                last = own[-1]
-                yield [collate(own[i : i + self._micro]) for i in range(0, len(own), self._micro)]
+            batch = list(islice(examples, len(share)))
+            if batch:
+                last = batch[-1]
+                yield [collate(batch[i : i + self._micro]) for i in range(0, len(batch), self._micro)]
             else:
                 if last is None:
                     last = next(examples)

@@ -1,4 +1,4 @@
-"""Masking: which tokens of a segment a masked model sees."""
+"""Masking: which tokens of a segment are the input of a model that reconstructs the others."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from raydistill.feed.tokens import Batch
 
 
 class Draw(NamedTuple):
-    """What the random choices of a pass depend on, together with the segment."""
+    """The random choices of a forward pass depend on these values and on the segment."""
 
     seed: int
     epoch: int
@@ -24,15 +24,18 @@ class Masking:
     """N tokens of a batch, divided into visible ones and M masked ones."""
 
     visible: Tensor
-    """(N - M,) indices of the tokens that the encoder sees, in order."""
+    """(N - M,) indices of the visible tokens, which the encoder reads, in order."""
     masked: Tensor
-    """(M,) indices of the others, in order."""
+    """(M,) indices of the masked tokens, in order."""
     visible_lengths: tuple[int, ...]
-    """Visible tokens of each segment."""
+    """Number of visible tokens of each segment."""
 
 
 def mask_tokens(batch: Batch, ratio: float, draw: Draw) -> Masking:
-    """Mask exactly floor(ratio * length) tokens of each segment, chosen by (seed, epoch, segment) alone."""
+    """Mask exactly floor(ratio * length) tokens of each segment (docs/methods.md, Objectives).
+
+    Which tokens are masked is a function of `draw` and the segment alone, not of the other segments of the batch.
+    """
     visible, masked, start = [], [], 0
     for session, number, length in zip(batch.sessions, batch.numbers, batch.lengths, strict=True):
         key = [draw.seed, draw.epoch, crc32(draw.split.encode()), crc32(session.encode()), number]

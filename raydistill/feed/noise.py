@@ -1,8 +1,8 @@
-"""Noise that belongs to a token: what dropout draws is a function of (seed, epoch, segment) alone.
+"""The random bits of each token, from which dropout draws its masks (docs/methods.md, Training).
 
-Each token of a batch carries 32 bits. A dropout layer mixes them with its own number and with the column, so that a
-mask does not depend on how segments are spread over workers, micro-batches or devices. Integer arithmetic gives the
-same bits on every device.
+Each token of a batch carries 32 bits that are a function of (seed, epoch, segment, position). A dropout layer mixes
+them with the number of the layer and with the column. Masks therefore do not depend on how segments are distributed
+over workers, micro-batches or devices. Integer arithmetic gives the same bits on every device.
 """
 
 from zlib import crc32
@@ -18,11 +18,12 @@ GOLDEN = 0x9E3779B9
 def token_noise(
     sessions: tuple[str, ...], numbers: tuple[int, ...], lengths: tuple[int, ...], seed: int, epoch: int
 ) -> Tensor:
-    """32 bits for each token of packed segments.
+    """32 random bits for each token of packed segments.
 
     Args:
-        sessions, numbers: session and number of each of the B segments.
-        lengths: tokens of each segment.
+        sessions, numbers: session and number of each segment.
+        lengths: number of tokens of each segment.
+        seed, epoch: of the training.
     Returns:
         (N,) int32, a function of the seed, the epoch, the segment, and the position of the token in it.
     """
@@ -36,7 +37,7 @@ def token_noise(
 
 
 def fork(noise: Tensor, number: int) -> Tensor:
-    """Other bits for the same tokens, for a second use of them. Shape: (N,) -> (N,)."""
+    """Different bits for the same tokens, one set per `number`. Shape: (N,) -> (N,)."""
     return mixed(noise + _signed(number * GOLDEN))
 
 
@@ -49,7 +50,7 @@ def random_int16(noise: Tensor, columns: int) -> Tensor:
 
 
 def mixed(x: Tensor) -> Tensor:
-    """A bijection of 32 bits in which every bit of the input changes about half of the output; works in place.
+    """A bijection of 32 bits, in place: flipping one bit of the input flips about half of the bits of the output.
 
     Constants: "lowbias32" of C. Wellons' hash prospector.
     """
@@ -62,5 +63,5 @@ def mixed(x: Tensor) -> Tensor:
 
 
 def _signed(bits: int) -> int:
-    """The int32 of these 32 bits."""
+    """The int32 that has these 32 bits."""
     return (bits + 2**31) % 2**32 - 2**31

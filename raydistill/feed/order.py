@@ -1,10 +1,10 @@
 """The order of segments: a pure function of (seed, epoch), the same for any number of workers.
 
-Part files are dealt once into a fixed number of virtual shards, and worker r of n holds shards r, r + n, ... In an
-epoch every shard goes through its parts in an order of its own, a part at a time, and the shards are merged by
-relative position: shards of equal size take turns, so each worker has its share of every global batch, and a worker
-that streams needs one part of each of its shards at a time. A worker computes the whole order from the catalogue and
-works on the rows it holds.
+Part files are distributed once over a fixed number of virtual shards, and worker r of n holds shards r, r + n, ... In
+each epoch a shard goes through its parts one at a time, in random order, and the shards are merged by relative
+position. Shards of equal size therefore take turns, so each worker has its share of every global batch, and a worker
+that streams needs one part of each of its shards at a time. A worker computes the order of all segments from the
+catalogue and uses the rows that it holds.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ SHARDS = 32
 
 
 class SegmentPlace(NamedTuple):
-    """One segment by its place: row `row` of part `part`."""
+    """Where a segment is stored: row `row` of part `part`."""
 
     part: int
     row: int
@@ -25,16 +25,21 @@ class SegmentPlace(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards:
-    """The parts of one split, dealt out."""
+    """The parts of one split, distributed over virtual shards."""
 
     sizes: tuple[int, ...]
-    """Rows of each part."""
+    """Number of rows of each part."""
     shards: tuple[tuple[int, ...], ...]
     """Parts of each virtual shard; none is empty."""
 
     @classmethod
     def deal(cls, sizes: Sequence[int], weights: Sequence[int]) -> "Shards":
-        """Balanced by weight: the heaviest part goes to the lightest shard, ties in order."""
+        """Distribute parts by weight: the heaviest part that is left goes to the lightest shard, ties in order.
+
+        Args:
+            sizes: number of rows of each part.
+            weights: weight of each part.
+        """
         dealt: list[list[int]] = [[] for _ in range(SHARDS)]
         loads = [0] * SHARDS
         for part in sorted(range(len(weights)), key=lambda p: (-weights[p], p)):
@@ -53,13 +58,13 @@ class Shards:
         rows, positions = [], []
         for shard, parts in enumerate(self.shards):
             random = np.random.default_rng([seed, epoch, shard])
-            own = [
+            places = [
                 SegmentPlace(p, int(r)) for p in random.permutation(parts) for r in random.permutation(self.sizes[p])
             ]
             # Phases are spread evenly, so that shards, and with them the workers, take turns. (rows,) in [0, 1)
             phase = ((shard + turn) % len(self.shards) + 0.5) / len(self.shards)
-            positions.append((np.arange(len(own)) + phase) / len(own))
-            rows += own
+            positions.append((np.arange(len(places)) + phase) / len(places))
+            rows += places
         return [rows[i] for i in np.argsort(np.concatenate(positions), kind="stable")]
 
 

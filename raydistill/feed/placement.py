@@ -20,7 +20,7 @@ SPLITS = ("train", "valid")
 DEVICE_SHARE = 1 / 3  # of a device's memory; model, gradients and activations need the rest
 
 TeacherEncoder = Callable[[list[Segment]], list[torch.Tensor]]
-"""From segments to the (T, D) latents of a frozen teacher."""
+"""From segments of one session to the (T, D) latents of each, by a frozen teacher."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Placement:
     reason: str
 
     def to_json(self) -> dict:
+        """The fields as JSON data."""
         return asdict(self)
 
 
@@ -44,15 +45,15 @@ class Share:
     inputs: Inputs
     """Input of the model."""
     teacher_inputs: Inputs | None = None
-    """Input of a teacher that is trained too."""
+    """Input of the teacher, if it is trained too."""
     teacher_width: int = 0
-    """D of the latents of a frozen teacher; 0 without one."""
+    """D of the latents of a frozen teacher; 0 if there is none."""
     rank: int = 0
     workers: int = 1
 
     @property
     def parts(self) -> dict[str, list[Part]]:
-        """split -> the parts of all workers, in an order that they share."""
+        """split -> the parts of all workers, in the same order for each worker."""
         return {split: [p for e in self.entries for p in e.parts if p.split == split] for split in SPLITS}
 
     @property
@@ -61,7 +62,7 @@ class Share:
         return {part.path: e.session for e in self.entries for part in e.parts}
 
     def shards(self) -> dict[str, Shards]:
-        """split -> how its parts are divided into shards."""
+        """split -> its parts, distributed over virtual shards."""
         patches = {e.session: self.inputs.patches_of(e) for e in self.entries}
         session = self.part_sessions
         return {
@@ -80,12 +81,12 @@ class Share:
         signals = [inputs for inputs in (self.inputs, self.teacher_inputs) if inputs]
         per_bin = {e.session: sum(i.bytes_per_bin(e) for i in signals) + 4 * self.teacher_width for e in self.entries}
         session, parts = self.part_sessions, self.parts
-        own = [parts[split][i] for split, indices in self.own_parts().items() for i in indices]
-        return sum(sum(part.n_bins) * per_bin[session[part.path]] for part in own)
+        held = [parts[split][i] for split, indices in self.own_parts().items() for i in indices]
+        return sum(sum(part.n_bins) * per_bin[session[part.path]] for part in held)
 
 
 def choose_placement(share: Share, engine: EngineConfig, device: str) -> Placement:
-    """The fastest memory that the share fits in, unless `engine.memory` names one."""
+    """The memory that `engine.memory` names; for `auto`, the fastest into which the share fits."""
     megabytes = share.bytes() / 1e6
     on_gpu = device.startswith("cuda")
     if engine.memory != "auto":
@@ -112,14 +113,18 @@ def open_feed(
     device: str = "cpu",
     teacher: TeacherEncoder | None = None,
 ) -> tuple[Feed, Placement]:
-    """The feed of one worker. Segments that are kept in memory, or that a frozen teacher encodes, are read here, once.
+    """The feed of one worker, and where it keeps its segments.
+
+    This call reads the segments that stay in memory, and those that a frozen teacher encodes.
 
     Args:
         read: `read_directly` or `read_through_ray` of the sessions of the share.
         batch: segments in a global batch.
-        seed: of the order.
-        teacher: encodes each segment once; its latents are kept with the segments, or in a temporary file where
-            segments are streamed.
+        seed: of the order of segments.
+        engine: memory, budgets and micro-batch.
+        device: of the training.
+        teacher: encodes each segment once. Its latents stay with the segments, or in a temporary file if segments are
+            streamed.
     """
     placement = choose_placement(share, engine, device)
     if placement.place == "stream":
@@ -144,7 +149,7 @@ def open_feed(
 def _own_segments(share: Share, read: Reader) -> Iterator[tuple[tuple[str, int], list[Segment]]]:
     """((split, index of the part), its segments) of every part of this worker."""
     parts = share.parts
-    indices = [(split, i) for split, own in share.own_parts().items() for i in own]
+    indices = [(split, i) for split, parts_of_split in share.own_parts().items() for i in parts_of_split]
     return zip(indices, read([parts[split][i] for split, i in indices]), strict=True)
 
 
@@ -171,11 +176,11 @@ def _streaming(share: Share, read: Reader, teacher: TeacherEncoder | None) -> St
 
 
 class LatentsOnDisk:
-    """A frozen teacher's latents of segments that are streamed, in a temporary file that goes with the process."""
+    """A frozen teacher's latents of segments that are streamed, in a temporary file that ends with the process."""
 
     def __init__(self):
         self._places: dict[tuple[str, int], tuple[int, torch.Size]] = {}
-        self._file = tempfile.TemporaryFile(prefix="raydistill-latents-")  # noqa: SIM115 - lives as long as the feed
+        self._file = tempfile.TemporaryFile(prefix="raydistill-latents-")  # noqa: SIM115 - open as long as the feed
 
     def add(self, segments: list[Segment], latents: list[torch.Tensor]) -> None:
         """Append the (T, D) latents of each segment."""
@@ -185,7 +190,7 @@ class LatentsOnDisk:
         self._file.flush()
 
     def of(self, segment: Segment) -> torch.Tensor | None:
-        """(T, D) latents, or None without a teacher."""
+        """The (T, D) latents of a segment; None if there is no teacher."""
         if not self._places:
             return None
         offset, shape = self._places[segment.session, segment.number]

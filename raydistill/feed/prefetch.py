@@ -10,9 +10,10 @@ T = TypeVar("T")
 
 
 class Prefetcher(Iterator[T]):
-    """Iterates in its own thread, up to `depth` items ahead, and measures how long the consumer waited.
+    """Iterates over `items` in a thread, up to `depth` items ahead; `waited_s` is how long the consumer has waited.
 
-    An error in the thread is raised where the item is requested. Use as a context manager: leaving it ends the thread.
+    An error in the thread is raised where the next item is requested. Use this as a context manager; at its end the
+    thread ends.
     """
 
     def __init__(self, items: Iterable[T], depth: int = 2):
@@ -47,7 +48,7 @@ class Prefetcher(Iterator[T]):
             self._put(("error", err))
 
     def _put(self, entry) -> bool:
-        """False when the consumer has left."""
+        """Wait until there is room for the entry; False if the consumer has left the context."""
         while not self._left.is_set():
             try:
                 self._items.put(entry, timeout=0.05)

@@ -17,11 +17,14 @@ AHEAD = 4
 """Part files that are read while one is used."""
 
 Reader = Callable[[list[Part]], Iterator[list[Segment]]]
-"""The segments of each part, part after part in the order given, each in stored order."""
+"""From parts to the segments of each part, in the order of the parts; the segments of a part in stored order."""
 
 
 def read_directly(store: Store, entries: list[Entry]) -> Reader:
-    """Reads with pyarrow in this process, a few parts ahead."""
+    """A reader that uses pyarrow in this process and reads a few parts ahead.
+
+    The reader raises DataError if a part is missing or corrupt.
+    """
     entry_of = _entries_by_part(entries)
 
     def read(parts):
@@ -42,10 +45,12 @@ def _segments(future, entry):
 
 
 def read_through_ray(store: Store, entries: list[Entry]) -> Reader:
-    """Reads through Ray Data, whose tasks decode the files wherever the cluster has an idle core.
+    """A reader that uses Ray Data, whose tasks decode the files on any idle core of the cluster.
 
-    Each worker has a dataset of its own: `streaming_split` of one dataset either drops what does not divide evenly or
-    starves one worker, and the segments that a worker trains on must follow from the catalogue alone.
+    Each worker has a separate dataset. `streaming_split` of a shared dataset would either drop the rows that do not
+    divide evenly or leave one worker without rows, and the segments of a worker must follow from the catalogue alone.
+
+    The reader raises DataError if a part is missing or corrupt.
     """
     entry_of = _entries_by_part(entries)
 
@@ -64,12 +69,12 @@ def read_through_ray(store: Store, entries: list[Entry]) -> Reader:
                     yield sorted(opened.pop(part.path), key=lambda s: s.number)
                     part = next(remaining, None)
         except (RayError, ArrowException, OSError) as err:
-            for one in parts:  # Ray's error is too long to show; reading the file directly gives a message of one line
-                store.table(one, entry_of[one.path])
+            for each_part in parts:  # Ray's error has many lines; reading the damaged file directly raises one line
+                store.table(each_part, entry_of[each_part.path])
             raise DataError(f"store {store.uri}: Ray Data could not read it ({type(err).__name__})") from err
         if part is not None:
             raise DataError(
-                f"store {store.uri}: {part.path} gave {len(opened.get(part.path, ()))} of its {len(part.numbers)} "
+                f"store {store.uri}: {part.path} has {len(opened.get(part.path, ()))} of its {len(part.numbers)} "
                 f"segments; ingest session {entry_of[part.path].session} again"
             )
 
@@ -104,11 +109,12 @@ def _dataset(store: Store, parts: list[Part]):
         filesystem=store.folder.filesystem,
         partitioning=None,
         include_paths=True,
-        # Reading waits for the disk. With a whole CPU per task, workers that hold all others would starve it.
+        # Reading waits for the disk. With a full CPU per task, no task could start while workers hold all CPUs.
         num_cpus=0.25,
         # By default Ray would cut a part into several blocks, each of which costs the reader 20 ms.
         override_num_blocks=tasks,
-        # Ray ends idle processes beyond one per CPU. At a quarter of a CPU each, tasks would start more than that
-        # again for every dataset: measured on two cores, 336 MB of parts took 5 to 13 s, and 2.1 s with this limit.
+        # Ray ends idle processes beyond one per CPU. At a quarter of a CPU per task, more processes would run, and
+        # would have to start again for every dataset: on two cores, 336 MB of parts took 5 to 13 s, and 2.1 s with
+        # this limit.
         concurrency=max(1, min(tasks, int(ray.cluster_resources().get("CPU", 1)))),
     )

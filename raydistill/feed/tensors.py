@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """`value` with every tensor changed, in dataclasses and tuples at any depth."""
+    """`value` with `change` applied to every tensor in it, in dataclasses and tuples at any depth."""
     if isinstance(value, Tensor):
         return change(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -23,10 +23,10 @@ def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def to_device(value: T, device: str) -> T:
-    """Copy to the device, which may go on after this returns where the memory is pinned."""
+    """`value` with its tensors on the device. From pinned memory, the copy may still run after this returns."""
     return map_tensors(value, lambda tensor: tensor.to(device, non_blocking=True))
 
 
 def pinned(value: T) -> T:
-    """In memory that a GPU copies from while it computes; what is on the GPU already stays there."""
+    """`value` with its CPU tensors in pinned memory, from which a GPU copies while it computes."""
     return map_tensors(value, lambda tensor: tensor if tensor.is_cuda else tensor.pin_memory())

@@ -23,15 +23,15 @@ SpikesAs = Literal["recorded", "mean", "silence"]
 
 @dataclass(frozen=True)
 class Tokens:
-    """One segment of a model's inputs, cut into patches: a view and a pad."""
+    """One segment of a model's inputs, cut into patches."""
 
     session: str
     number: int
     values: torch.Tensor
-    """(T * P, S) uint8 counts, float32, or float16 where the store keeps it; zeros in slots without unit or channel."""
+    """(T * P, S) uint8 counts, float32, or float16 if the store has float16; zeros in slots without unit or channel."""
     n_bins: int
     slots: np.ndarray
-    """(P, G) slots of each signal in each patch that hold a unit or channel; they come first."""
+    """(P, G) number of slots of each signal in each patch that hold a unit or channel; these slots come first."""
     widths: tuple[int, ...]
     """(G,) slots of each signal in a patch."""
     behavior: torch.Tensor | None
@@ -39,6 +39,7 @@ class Tokens:
 
     @property
     def n_patches(self) -> int:
+        """Patches per bin, P."""
         return len(self.slots)
 
 
@@ -49,21 +50,25 @@ class Inputs:
     modality: str
     """spikes, lfp or multimodal."""
     widths: tuple[int, ...]
-    """Slots of a patch: (units,), (channels,), or (units, channels) where patch k of both signals make one. With
-    multimodal and one width, the channels follow the units before both are cut."""
+    """Slots of a patch: (units,), (channels,), or (units, channels) if patch k of both signals becomes one patch. For
+    multimodal input with one width, channels are appended to units before both are cut."""
     spikes_norm: dict[str, Normalisation] = field(default_factory=dict)
-    """Session -> mean and SD of each unit's counts; multimodal input is z-scored throughout."""
+    """Session -> mean and SD of each unit's counts, by which multimodal input z-scores them."""
     behavior: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Session -> indices of the behavior columns, in this order; sessions that are missing here give no behavior."""
+    """Session -> indices of the behavior columns to use, in this order. Other sessions have `Tokens.behavior` None."""
     spikes_as: SpikesAs = "recorded"
 
     def tokenize(self, segment: Segment) -> Tokens:
-        """Cut a segment's (T, C) signals into patches."""
+        """Cut the (T, C) signals of a segment into patches (docs/methods.md, Tokens).
+
+        Raises:
+            DataError: the segment lacks a signal.
+        """
         signals = self._signals(segment)
         n_bins = len(signals[0])
         n_patches = max(-(-x.shape[1] // w) for x, w in zip(signals, self.widths, strict=True))
-        first = np.arange(n_patches)[:, None] * np.array(self.widths)  # (P, G) first column of each patch
-        slots = np.clip(np.array([x.shape[1] for x in signals]) - first, 0, self.widths)
+        starts = np.arange(n_patches)[:, None] * np.array(self.widths)  # (P, G) first column of each patch
+        slots = np.clip(np.array([x.shape[1] for x in signals]) - starts, 0, self.widths)
         cut = [_cut(x, n_patches, w) for x, w in zip(signals, self.widths, strict=True)]
         # G of (T, P, w) -> (T * P, S)
         values = cut[0] if len(cut) == 1 else np.concatenate(cut, axis=2)
@@ -83,12 +88,12 @@ class Inputs:
         return patches_per_bin(self.widths, self.modality, entry.n_units, entry.n_channels)
 
     def bytes_per_bin(self, entry: Entry) -> int:
-        """Memory of one bin of a session."""
+        """Memory of one bin of a session, in bytes."""
         size = {"spikes": 1, "lfp": np.dtype(entry.config["lfp_dtype"]).itemsize}.get(self.modality, 4)
         return self.patches_of(entry) * sum(self.widths) * size + 4 * len(self.behavior.get(entry.session, ()))
 
     def _signals(self, segment: Segment) -> list[np.ndarray]:
-        """(T, C) of each signal that fills slots of its own."""
+        """(T, C) of each signal that has separate slots."""
         if self.modality != "multimodal":
             return [_present(segment, self.modality)]
         counts, lfp = _present(segment, "spikes"), _present(segment, "lfp")
@@ -107,7 +112,7 @@ def _present(segment: Segment, modality: str) -> np.ndarray:
 
 
 def _cut(values, n_patches, width):
-    """(T, C) -> (T, P, width), padded with zeros; a copy, so that nothing of the table it comes from is kept alive."""
+    """(T, C) -> (T, P, width), padded with zeros; a copy, so that the table of the store can be freed."""
     n_bins, n_columns = values.shape
     padded = np.zeros((n_bins, n_patches * width), values.dtype)
     padded[:, :n_columns] = values
@@ -125,11 +130,11 @@ class Batch:
     patch: torch.Tensor
     """(N,) patch of each token within its bin."""
     slots: torch.Tensor
-    """(N, G) slots of each signal in the patch that hold a unit or channel; the rest is padding."""
+    """(N, G) number of slots of each signal in the patch that hold a unit or channel; the other slots are padding."""
     widths: tuple[int, ...]
     """(G,) slots of each signal in a patch; they sum to S."""
     patches: torch.Tensor
-    """(N,) patches per bin, P, in the segment of each token."""
+    """(N,) patches per bin of the segment to which each token belongs."""
     sessions: tuple[str, ...]
     numbers: tuple[int, ...]
     bins: tuple[int, ...]
@@ -139,14 +144,15 @@ class Batch:
     behavior: torch.Tensor | None = None
     """(sum of T, K) z-scored, NaN where lost."""
     noise: torch.Tensor | None = None
-    """(N,) int32, what dropout draws from (feed/noise.py); None: the batch is not trained on."""
+    """(N,) int32 random bits from which dropout draws (feed/noise.py); None: the batch is not trained on."""
 
     def to(self, device: str) -> "Batch":
+        """A copy whose tensors are on `device`."""
         return to_device(self, device)
 
     @cached_property
     def valid(self) -> torch.Tensor:
-        """(N, S) True where a slot holds a unit or channel."""
+        """(N, S) bool: whether a slot holds a unit or channel."""
         places = [torch.arange(w, device=self.slots.device) for w in self.widths]
         return torch.cat([place < self.slots[:, g, None] for g, place in enumerate(places)], dim=1)
 
@@ -173,7 +179,7 @@ def pack(tokens: list[Tokens]) -> Batch:
     )
 
 
-@lru_cache(maxsize=256)  # computed for every batch, they took two thirds of the time to pack it
+@lru_cache(maxsize=256)  # computing them for every batch took two thirds of the time of `pack`
 def _positions(n_bins: int, shape: tuple[int, int], slots: bytes) -> tuple[torch.Tensor, ...]:
     """`time`, `patch`, `slots` and `patches` of one segment's tokens, from its T and its (P, G) int64 slots."""
     n_patches = shape[0]

@@ -1,0 +1,1 @@
+"""Families of models: configuration, layers, files, and the import of released checkpoints."""

@@ -1,15 +1,17 @@
 """The families of models: how each is configured, counted and built.
 
-A closed table: to add a family, write its folder under models/ and its line in `FAMILIES` (docs/extending.md). Planning
-reads it, so nothing here imports torch before a model is built.
+The table is closed: to add a family, write its folder under models/ and its row in `FAMILIES` (docs/extending.md).
+Planning reads the table, so nothing here imports torch before a model is built.
 
-What a built model offers is the same for every family, and tests/models/test_families.py holds every family to it:
+Built models of all families have the same interface, which tests/models/test_families.py checks for every family:
 
-- `spec`: its ModelSpec.
+- `spec`: the ModelSpec of the model.
 - `latents(batch)`: (sum of T, D) latents of every bin, nothing masked.
-- `reconstruct(batch, masking)`: (M, S) masked patches, if it is trained by masking.
+- `reconstruct(batch, masking)`: (M, S) masked patches, if the model is trained by masking.
 - `behavior(latents)`: (sum of T, K), if `spec.behavior` names columns.
-- `initial_state()` and `step(state, bin)`: one bin at a time, if `config.causal`; equal to `latents`.
+- `initial_state()` and `step(state, batch)`: one bin at a time, if `config.causal`; the latents equal `latents`.
+
+Axes: T bins, D width of the latents, M masked tokens, S slots of a patch, K behavior columns.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,23 +28,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """How the models of one family come about."""
+    """How models of one family are configured, counted and built."""
 
     settings: type
-    """The dataclass of what `model:` of a sweep may set."""
+    """Dataclass of everything that `model:` of a sweep may set."""
     presets: Mapping[str, Any]
     """Preset -> settings."""
     config: type
-    """The dataclass of what one model uses: the part of a job's identity, and of model.json. It offers `modality`,
-    `width` (D of the latents), `causal`, and `inputs.widths(bands)` (slots of each signal in a patch)."""
+    """Dataclass of what one model uses, which is part of a job's key and of model.json. It has `modality`, `width` (D),
+    `causal`, and `inputs.widths(bands)` (slots of each signal in a patch)."""
     configure: Callable[..., Any]
-    """(settings, modality, embedding, predictor, readout) -> config; ConfigError where they do not suit each other."""
+    """(settings, modality, embedding, predictor, readout) -> config; ConfigError if they contradict each other."""
     parameters: Callable[..., int]
     """(config, patches=, bands=, n_behavior=) -> number of parameters."""
     build: "Callable[[ModelSpec], CrossModalModel]"
-    """An untrained model, its weights drawn from torch's random state."""
+    """An untrained model, with weights drawn from torch's random state."""
     fit: Callable[..., Any] | None = None
-    """Fits a model that is not trained by the loop; None where it is."""
+    """Fits a model without the training loop; None: the loop trains models of this family."""
 
 
 def _build_crossmodal(spec: ModelSpec) -> "CrossModalModel":
@@ -64,9 +66,9 @@ FAMILIES = {
 """Name in `family:` of a job -> the family."""
 DEFAULT_FAMILY = "crossmodal"
 Settings: Any = Union[tuple(family.settings for family in FAMILIES.values())]  # noqa: UP007 - of any number
-"""The union of what `model:` may set; each key is checked against the family of its job."""
+"""Union of the settings of all families. A key of `model:` is checked against the family of its job."""
 
 
 def build_model(spec: ModelSpec) -> "CrossModalModel":
-    """An untrained model of its family."""
+    """An untrained model of the family that `spec` names."""
     return FAMILIES[spec.family].build(spec)

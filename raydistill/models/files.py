@@ -19,13 +19,13 @@ WEIGHTS, SPEC = "model.safetensors", "model.json"
 
 
 def save_model(model: CrossModalModel, folder: Path) -> None:
-    """Write both files into `folder`, each whole or absent."""
+    """Write model.safetensors and model.json into `folder`; each file is complete or absent."""
     write_atomically(folder / WEIGHTS, save({n: w.detach().contiguous().cpu() for n, w in model.state_dict().items()}))
     write_json(folder / SPEC, spec_to_json(model.spec))
 
 
 def load_model(folder: Path) -> CrossModalModel:
-    """The model in `folder`, on the CPU, in evaluation mode. Raises CheckpointError where it is not whole."""
+    """The model in `folder`, on the CPU, in evaluation mode. Raises CheckpointError if a file is missing or corrupt."""
     path = folder / SPEC
     if not path.exists():
         raise CheckpointError(
@@ -49,7 +49,7 @@ def spec_to_json(spec: ModelSpec) -> dict:
 
 
 def spec_from_json(tree: dict) -> ModelSpec:
-    """The specification, with the configuration class of its family. Raises ValueError where a part is not valid."""
+    """The specification from its JSON data. Raises ValueError if a part of it is invalid."""
     if not isinstance(tree, dict):
         raise ValueError(f"a mapping is needed, got {type(tree).__name__}")
     fields = {f.name: f for f in dataclasses.fields(ModelSpec)}

@@ -1,4 +1,4 @@
-"""Which signals of its sessions a model reads."""
+"""Which signals and behavior columns of a session a model reads."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,11 @@ from raydistill.store.catalogue import Entry
 
 
 def inputs_of(spec: ModelSpec, entries: Iterable[Entry], spikes_as: SpikesAs = "recorded") -> Inputs:
-    """How segments of these sessions are tokenized for a model, with the behavior that it predicts."""
+    """How segments of these sessions become tokens of a model, with the behavior that the model predicts.
+
+    Args:
+        spikes_as: what multimodal input has as spikes: recorded, mean or silence.
+    """
     entries = list(entries)
     multimodal = spec.modality == "multimodal"
     return Inputs(

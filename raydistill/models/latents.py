@@ -1,4 +1,4 @@
-"""A model's latents of segments, encoded in batches: for scoring, and from a frozen teacher for distillation.
+"""Latents of segments, computed in batches: for scoring, and by a frozen teacher for distillation.
 
 Axes: T bins of a segment, D width of the model.
 """
@@ -34,12 +34,10 @@ def encode(
 
 
 def frozen(teachers: Mapping[str, CrossModalModel], entries: list[Entry], device: str = "cpu") -> TeacherEncoder:
-    """The function from segments of one session to their teacher's latents.
-
-    Latents are computed once per segment, before training: a frozen teacher sees no augmentation.
+    """A function from segments of one session to the latents by the teacher of this session.
 
     Args:
-        teachers: session -> its teacher. One job trained them all, so they share their inputs.
+        teachers: session -> its teacher. All teachers have the same inputs.
         entries: the sessions.
         device: where the teachers run; they are moved to host memory afterwards.
     """
@@ -47,7 +45,7 @@ def frozen(teachers: Mapping[str, CrossModalModel], entries: list[Entry], device
 
     def teacher_latents(segments: list[Segment]) -> list[Tensor]:
         teacher = teachers[segments[0].session]
-        # Copies, because the latents of a batch are views of one tensor.
+        # The latents of a batch are views of one tensor; copies let that tensor be freed.
         latents = [values.clone() for values in encode(teacher, segments, inputs, device)]
         teacher.cpu()
         return latents

@@ -1,4 +1,4 @@
-"""A trained model as a user has it: arrays in, latents out. `raydistill.load_model` makes one."""
+"""A trained model for use in Python, from arrays to latents; `raydistill.load_model` returns one."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class LoadedModel:
     """A model with the weights of its best epoch, in evaluation mode.
 
     Attributes:
-        spec: what it is built from, the sessions it knows, and where it comes from (`spec.provenance`).
+        spec: configuration, sessions and origin of the model (`spec.provenance`).
     """
 
     def __init__(self, folder: Path):
@@ -26,23 +26,23 @@ class LoadedModel:
 
     @property
     def sessions(self) -> tuple[str, ...]:
-        """Sessions that the model has space embeddings for."""
+        """Sessions for which the model has space embeddings."""
         return tuple(self.spec.sessions)
 
     @torch.no_grad()
     def latents(
         self, *, spikes: np.ndarray | None = None, lfp: np.ndarray | None = None, session: str | None = None
     ) -> np.ndarray:
-        """Latents of every bin of one stretch of recording, nothing masked.
+        """Latents of every bin of a piece of a recording without gaps, nothing masked.
 
         Args:
-            spikes: (T, units) counts per bin; for a model of spikes, or of both.
-            lfp: (T, channels) z-scored per channel, as the store gives it; for a model of LFP, or of both.
-            session: whose space embeddings to take; needed where the model knows several.
+            spikes: (T, units) counts per bin; for a model of spikes, or of both signals.
+            lfp: (T, channels) z-scored per channel, as in the store; for a model of LFP, or of both signals.
+            session: whose space embeddings are used; required if the model has several sessions.
         Returns:
             (T, D) float32.
         Raises:
-            DataError: an array is missing, or has another number of columns or bins than the model can read.
+            DataError: an array or the session is missing or unknown, or an array has a wrong shape or invalid values.
         """
         return self._model.latents(self._batch(spikes, lfp, session)).float().numpy()
 
@@ -50,12 +50,12 @@ class LoadedModel:
     def behavior(
         self, *, spikes: np.ndarray | None = None, lfp: np.ndarray | None = None, session: str | None = None
     ) -> np.ndarray:
-        """Behavior as the model's own head decodes it, z-scored: (T, K), columns as in `spec.behavior`.
+        """Behavior decoded by the model's behavior head: (T, K) float32, z-scored, with the columns `spec.behavior`.
 
-        Arguments and errors as `latents`; DataError for a model that was trained without behavior.
+        Arguments and errors are those of `latents`. Also raises DataError if the model was trained without behavior.
         """
         if not self.spec.behavior:
-            raise DataError("this model has no behavior head: it was trained with `supervision: none`")
+            raise DataError("this model has no behavior head: it was trained without behavior (`supervision: none`)")
         latents = self._model.latents(self._batch(spikes, lfp, session))
         return self._model.behavior(latents).float().numpy()
 
@@ -78,32 +78,34 @@ class LoadedModel:
         if session is None and len(self.sessions) == 1:
             return self.sessions[0]
         if session not in self.sessions:
-            given = f'"{session}"' if session else "none"
+            value = f'"{session}"' if session else "none"
             hint = suggest(session or "", self.sessions)
-            raise DataError(f"the model knows {len(self.sessions)} sessions; name one as `session`, got {given}{hint}")
+            raise DataError(
+                f"the model has {len(self.sessions)} sessions; give one as `session`, but got {value}{hint}"
+            )
         return session
 
 
 def _matrix(name, values):
-    """(T, columns) in the type that the store gives it."""
+    """(T, columns) in the type of the store: uint8 counts, float32 LFP."""
     if values is None:
-        raise DataError(f"this model reads {name}: give `{name}` as an array of (bins, columns)")
+        raise DataError(f"this model reads {name}: give `{name}` as an array of shape (bins, columns)")
     values = np.asarray(values)
     if values.ndim != 2 or not len(values):
-        raise DataError(f"`{name}` has the shape {values.shape}; (bins, columns) is needed")
+        raise DataError(f"`{name}` has the shape {values.shape}, but must have the shape (bins, columns)")
     if not np.isfinite(values).all():
-        raise DataError(f"`{name}` holds values that are not finite; fill or leave out those bins")
+        raise DataError(f"`{name}` contains values that are not finite; fill or remove these bins")
     if name == "lfp":
         return values.astype(np.float32)
     if values.min() < 0 or values.max() > 255 or np.any(values != np.round(values)):
-        raise DataError("`spikes` must hold whole counts from 0 to 255")
+        raise DataError("`spikes` must contain whole numbers from 0 to 255")
     return values.astype(np.uint8)
 
 
 def load_model(folder: str | Path) -> LoadedModel:
-    """The model in a job's folder, or wherever its model.safetensors and model.json lie.
+    """The model in a job's folder, or in any folder with its model.safetensors and model.json.
 
     Raises:
-        CheckpointError: the files are not there, or damaged.
+        CheckpointError: a file is missing or corrupt.
     """
     return LoadedModel(Path(folder))

@@ -1,4 +1,4 @@
-"""What a model of any family is built from."""
+"""The specification from which a model of any family is built."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """Stored beside the weights of a model as JSON."""
+    """Everything that determines the modules of a model; stored as model.json next to the weights."""
 
     family: str
-    """One of `FAMILIES`."""
+    """A key of `FAMILIES`."""
     config: Any
-    """The configuration class of the family."""
+    """An instance of the configuration class of the family."""
     sessions: dict[str, int]
     """Session -> patches per bin."""
     bands: int = 1
     """LFP features per electrode."""
     behavior: tuple[str, ...] = ()
-    """Behavior columns that the model predicts; none for a model that is trained without behavior."""
+    """Behavior columns that the model predicts; empty for a model that is trained without behavior."""
     provenance: dict = field(default_factory=dict)
-    """Job, data, protocol and versions that the model comes from. Nothing is computed from it."""
+    """Job, data, protocol and versions from which the model comes; for the record only."""
 
     @property
     def modality(self) -> str:

@@ -1,0 +1,1 @@
+"""Published papers as data: datasets, groups of sessions, printed numbers."""

@@ -16,11 +16,19 @@ class StoredSession(Protocol):
     """The attributes of a store's entry from which a paper's groups are formed."""
 
     @property
-    def session(self) -> str: ...
+    def session(self) -> str:
+        """Name of the session."""
+        ...
+
     @property
-    def dataset(self) -> str: ...
+    def dataset(self) -> str:
+        """Name of its dataset."""
+        ...
+
     @property
-    def n_bins(self) -> int: ...
+    def n_bins(self) -> int:
+        """Number of its bins."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,22 +39,23 @@ class PaperDataset:
     subjects: dict[str, int | None]
     """Subject -> number of sessions; None if the paper does not say."""
     pretraining: int
-    """Sessions used for pretraining on spikes."""
+    """Number of sessions used for pretraining on spikes."""
     held_out: int
-    """Sessions excluded from it."""
+    """Number of sessions excluded from this pretraining."""
     hours: float
     sequences: int
-    """Segments; "sequences" is the paper's word."""
+    """Number of segments, which the paper calls sequences."""
     neurons: int
 
     @property
     def sessions(self) -> int:
+        """Number of sessions."""
         return self.pretraining + self.held_out
 
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """What the package knows about one paper."""
+    """One paper: its groups of sessions and its printed numbers."""
 
     name: str
     """As sweep files write it."""

@@ -1,4 +1,4 @@
-"""All papers that the package knows."""
+"""The table of papers."""
 
 from raydistill.papers.crossmodal import CROSSMODAL
 from raydistill.papers.paper import Paper

@@ -88,8 +88,8 @@ def _refuse_same_names(recordings: list[Recording]) -> None:
     paths: dict[str, Path | Remote] = {}
     for recording in recordings:
         if recording.name in paths:
-            both = f"{paths[recording.name]} and {recording.path}"
-            raise DataError(f"two sessions are named {recording.name}: {both}; move one of them out of the folder")
+            places = f"{paths[recording.name]} and {recording.path}"
+            raise DataError(f"two sessions are named {recording.name}: {places}; move one of them out of the folder")
         paths[recording.name] = recording.path
 
 
@@ -104,12 +104,12 @@ def _keys(layout: Layout) -> tuple[str, ...]:
 
 
 def _check_keys(layouts: list[Layout], overrides: Sequence[str]) -> None:
-    known = list(dict.fromkeys(key for layout in layouts for key in _keys(layout)))
+    allowed = list(dict.fromkeys(key for layout in layouts for key in _keys(layout)))
     for text in overrides:
         key = _first_word(text)
-        if key not in known:
+        if key not in allowed:
             names = ", ".join(layout.name for layout in layouts)
-            raise ConfigError(f'--set {text}: there is no "{key}" for {names}{suggest(key, known)}')
+            raise ConfigError(f'--set {text}: there is no "{key}" for {names}{suggest(key, allowed)}')
 
 
 def _first_word(text: str) -> str:

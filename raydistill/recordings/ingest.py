@@ -41,7 +41,7 @@ class RecordingResult:
     cause: str = ""
     """The error in one line, if it failed."""
     notes: tuple[str, ...] = ()
-    """What was left out of a session that was stored."""
+    """One line for everything that was left out of a session that was stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ def _results(
 def _in_parallel(
     recordings: list[Recording], store_uri: str, stored: dict[str, str], workers: int | None
 ) -> Iterator[RecordingResult]:
-    """Results as they become known. If a worker dies (out of memory, killed), only its recording fails."""
+    """The results in the order in which tasks end. If a worker process dies, only its recording fails."""
     import ray
 
     hash_file = ray.remote(num_cpus=1)(digest)
@@ -138,8 +138,8 @@ def _in_parallel(
                 recording = waiting.popleft()
                 for path in recording.files:  # a file with several sessions is hashed once
                     digests[path] = digests.get(path) or hash_file.remote(path)
-                own = [digests[path] for path in recording.files]
-                running[task.remote(recording, store_uri, stored.get(recording.name), *own)] = recording
+                file_digests = [digests[path] for path in recording.files]
+                running[task.remote(recording, store_uri, stored.get(recording.name), *file_digests)] = recording
             done, _ = ray.wait(list(running), num_returns=1)
             recording = running.pop(done[0])
             try:
@@ -235,7 +235,7 @@ def recording_fingerprint(recording: Recording, digests: dict[str, str]) -> str:
 
 
 def digest(path: Path | Remote) -> str:
-    """sha256 of a local file. A remote file is not downloaded as a whole: what its server states about it."""
+    """sha256 of a local file; for a remote file, which is not downloaded, the server's identifier of its content."""
     if isinstance(path, Remote):
         return path.identity()
     return sha256_of(path)

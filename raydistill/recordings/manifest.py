@@ -82,13 +82,15 @@ def _planned(
         folder = folder / (manifest.folder or "")
     items = tree["sessions"] if isinstance(tree["sessions"], list) else [tree["sessions"]]
     places = [where.down(tree, "sessions").down(items, i) for i in range(len(items))]
-    recordings = [_recording(manifest, own, folder, at) for own, at in zip(manifest.sessions, places, strict=True)]
+    recordings = [
+        _recording(manifest, values, folder, at) for values, at in zip(manifest.sessions, places, strict=True)
+    ]
     _refuse_same_names(recordings, places)
     return recordings
 
 
-def _recording(manifest: Manifest, own: dict, folder: Path, place: Where) -> Recording:
-    values = {**manifest.defaults, **own}
+def _recording(manifest: Manifest, session_values: dict, folder: Path, place: Where) -> Recording:
+    values = {**manifest.defaults, **session_values}
     if "file" not in values:
         raise place.error("a session lacks `file`")
     entry = SessionEntry(**values)
@@ -134,13 +136,13 @@ def _config(manifest: Manifest, entry: SessionEntry) -> IngestConfig:
 
 
 def _refuse_same_names(recordings: list[Recording], places: list[Where]) -> None:
-    first: dict[str, tuple[Recording, Where]] = {}
+    by_name: dict[str, tuple[Recording, Where]] = {}
     for recording, place in zip(recordings, places, strict=True):
-        if recording.name in first:
-            other, other_place = first[recording.name]
+        if recording.name in by_name:
+            other, other_place = by_name[recording.name]
             line = f" (line {other_place.line})" if other_place.line else ""
             raise place.error(
                 f"two sessions are named {recording.name}: {other.path}{line} and {recording.path}; "
                 "give one of them another `name`"
             )
-        first[recording.name] = recording, place
+        by_name[recording.name] = recording, place

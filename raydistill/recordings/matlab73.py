@@ -151,6 +151,7 @@ class StructArray:
 
     @property
     def fields(self) -> list[str]:
+        """Names of the fields."""
         return list(self.group)
 
     def n_elements(self, field: str) -> int:
@@ -179,6 +180,7 @@ class StructArray:
         return size[0], size[1]
 
     def text(self, field: str, i: int) -> str:
+        """The text in a field."""
         return text(self.array(field, i))
 
     def number(self, field: str, i: int) -> float:

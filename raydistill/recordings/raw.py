@@ -1,4 +1,4 @@
-"""What a reader makes of a raw file: modalities on their own clocks. Long signals are read only on request."""
+"""The result of a reader: the modalities of a raw file, on their own clocks. Long signals are read only on request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

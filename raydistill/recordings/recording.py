@@ -27,7 +27,7 @@ class RecordingSource(Generic[Options]):
     layout: str
     """A key of `layouts.LAYOUTS`."""
     options: Options
-    """What a user can choose for this layout; each reader defines its own dataclass."""
+    """The options of this layout that a user can set; each reader defines a dataclass for them."""
     companions: tuple[str, ...] = ()
     """Further files of the recording, relative to the folder of its main file."""
     part: str | None = None
@@ -38,7 +38,7 @@ class RecordingSource(Generic[Options]):
     task: str = ""
     region: str = ""
     behavior: Behavior = field(default_factory=Behavior)
-    """What is derived from the behavior that the reader gives: `max_speed`, `smooth_s`, `derive`, `columns`."""
+    """How the behavior that the reader returns is processed: `max_speed`, `smooth_s`, `derive`, `columns`."""
 
 
 @dataclass(frozen=True, kw_only=True)

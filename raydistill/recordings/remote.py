@@ -45,9 +45,11 @@ class Remote:
 
     @property
     def stem(self) -> str:
+        """The last component of the URI without its suffix."""
         return PurePosixPath(self.name).stem
 
     def absolute(self) -> "Remote":
+        """The file itself, because a URI is always absolute."""
         return self
 
     def is_file(self) -> bool:

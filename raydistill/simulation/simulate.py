@@ -123,28 +123,28 @@ def _reach(rng, duration_s, rate_hz):
     """Position and velocity, (K, 2) each: minimum-jerk reaches to random targets, slightly curved, with pauses."""
     samples = round(duration_s * rate_hz)
     position = np.zeros((samples, 2))
-    here, start = np.zeros(2), 0
+    place, start = np.zeros(2), 0
     while start < samples:
         start += round(rng.uniform(0.1, 0.6) * rate_hz)  # pause
-        target = _next_target(rng, here)
-        reach = target - here
+        target = _next_target(rng, place)
+        reach = target - place
         seconds = (0.35 + 0.03 * np.linalg.norm(reach)) * rng.uniform(0.85, 1.2)
         s = np.linspace(0, 1, max(2, round(seconds * rate_hz)))
         course = s**3 * (10 - 15 * s + 6 * s**2)  # minimum jerk: a bell-shaped speed
         bend = rng.normal(0, 0.08) * 16 * (s * (1 - s)) ** 2
-        path = here + course[:, None] * reach + bend[:, None] * np.array([-reach[1], reach[0]])
+        path = place + course[:, None] * reach + bend[:, None] * np.array([-reach[1], reach[0]])
         stop = min(start + len(path), samples)
         position[start:stop] = path[: max(stop - start, 0)]
         position[stop:] = target
-        here, start = target, stop
+        place, start = target, stop
     return position, np.gradient(position, 1 / rate_hz, axis=0)
 
 
-def _next_target(rng, here):
+def _next_target(rng, place):
     """A target in a workspace of 16 x 16 cm, at least 4 cm away."""
     while True:
         target = rng.uniform(-8, 8, 2)
-        if np.linalg.norm(target - here) >= 4:
+        if np.linalg.norm(target - place) >= 4:
             return target
 
 

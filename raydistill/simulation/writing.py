@@ -1,4 +1,4 @@
-"""What the writer of synthetic files for one layout provides."""
+"""The interface of a writer of synthetic files for one layout."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

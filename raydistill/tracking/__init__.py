@@ -1,0 +1,1 @@
+"""The copy of jobs and results in MLflow."""

@@ -1,4 +1,4 @@
-"""What MLflow shows of one job, and the points of its curves."""
+"""The record of one job for MLflow, and the points of its curves."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackedJob:
-    """What MLflow shows of one job."""
+    """The data of one job that are logged to MLflow."""
 
     key: str
     name: str
@@ -28,7 +28,7 @@ class TrackedJob:
     sessions: Mapping[str, str] = field(default_factory=dict)
     """Session -> sha256 of its stored values: the data sets of the run."""
     artifacts: Sequence[Path] = ()
-    """Small files."""
+    """Small files to log as artifacts."""
 
 
 def outcome_digest(job: TrackedJob, status: str, tags: Mapping[str, str]) -> str:

@@ -178,8 +178,8 @@ class Tracker:
     def _first_run(self, job: TrackedJob, outcome: str) -> dict[str, str]:
         """The tag that links to the run of another sweep that has already logged this job."""
         runs = self._search(self._all_experiments, f"tags.`{JOB}` = '{job.key}' and tags.`{OUTCOME}` = '{outcome}'")
-        first = next((r for r in runs if FIRST_RUN not in r.data.tags and r.info.status != "RUNNING"), None)
-        return {FIRST_RUN: first.info.run_id} if first else {}
+        original = next((r for r in runs if FIRST_RUN not in r.data.tags and r.info.status != "RUNNING"), None)
+        return {FIRST_RUN: original.info.run_id} if original else {}
 
     def _log_points(self, job: TrackedJob, run: "Run", final: bool) -> None:
         """Log the points that the run does not have yet: of the curves, and at the end of the final metrics."""

@@ -1,8 +1,8 @@
-"""Checkpoints of a running job: written under a temporary name and renamed, so that each is complete.
+"""Checkpoints of a running job: each is written under a temporary name and then renamed, so it is always complete.
 
     <job>/checkpoints/epoch-000012-step-00000/{model.safetensors, best.safetensors, optimizer.pt, progress.json}
 
-Randomness needs no saving: order, masks and dropout are functions of (seed, epoch, segment).
+No state of a random generator is saved, because order, masks and dropout are functions of (seed, epoch, segment).
 """
 
 import contextlib
@@ -27,23 +27,24 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass
 class TrainingState:
-    """How far a training has come: all that its next step depends on, apart from weights and moments."""
+    """The progress of a training: with weights and moments, all that its next step depends on."""
 
     epoch: int = 0
-    """Epochs finished."""
+    """Number of finished epochs."""
     step: int = 0
-    """Finished steps of the current epoch."""
+    """Number of finished steps of the current epoch."""
     sums: dict[str, list[float]] = field(default_factory=dict)
-    """Sums over those steps and all workers: term -> [total, count]."""
+    """Sums over these steps and all workers: term -> [total, count]."""
     best_loss: float = float("inf")
     best_epoch: int = -1
 
     @property
     def epochs_since_best(self) -> int:
+        """Number of epochs since the validation loss was last better than before."""
         return self.epoch - 1 - self.best_epoch
 
     def finish_epoch(self, valid_loss: float) -> bool:
-        """Whether the epoch was the best so far."""
+        """Count the epoch as finished; returns whether its validation loss is the best so far."""
         better = valid_loss < self.best_loss
         if better:
             self.best_loss, self.best_epoch = valid_loss, self.epoch
@@ -51,14 +52,19 @@ class TrainingState:
         return better
 
     def summary(self) -> dict:
-        """What metrics.json holds of a finished training."""
+        """The state of a finished training as it is stored in metrics.json."""
         return {"epoch": self.epoch, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
 
 
 class Saver:
-    """Writes checkpoints in its own thread, one at a time; the training only waits until its state is copied.
+    """Writes checkpoints in a thread, one at a time; the training only waits while its state is copied.
 
-    Use as a context manager: leaving it waits until the last checkpoint is complete.
+    Use it as a context manager, which at its end waits until the last checkpoint is complete.
+
+    Args:
+        folder: of the checkpoints.
+        engine: how often checkpoints are saved, and how many are kept.
+        steps: number of steps per epoch.
     """
 
     def __init__(self, folder: Path, engine: EngineConfig, steps: int):
@@ -78,10 +84,15 @@ class Saver:
             self._settle()
 
     def due(self, state: TrainingState) -> bool:
+        """Whether a checkpoint is to be saved at this step."""
         return (state.epoch * self.steps + state.step) % self.every == 0
 
     def save(self, state: TrainingState, model: torch.nn.Module, best: Weights, optimizer) -> None:
-        """Copy the state and write it while training continues. Raises TrainingError if an earlier write failed."""
+        """Copy the state, and write it while the training continues.
+
+        Raises:
+            TrainingError: the previous checkpoint could not be written.
+        """
         started = time.perf_counter()
         self._settle()
         weights, moments = copied(model.state_dict()), copied(optimizer.state_dict())
@@ -89,7 +100,7 @@ class Saver:
         self._stalled_s += time.perf_counter() - started
 
     def stalled(self) -> float:
-        """Seconds that the training waited for its checkpoints since the last call."""
+        """Seconds that the training has waited for checkpoints since the last call."""
         stalled_s, self._stalled_s = self._stalled_s, 0.0
         return stalled_s
 
@@ -102,13 +113,13 @@ class Saver:
         except (OSError, SafetensorError, RuntimeError) as err:
             newest = max((p.name for p in _checkpoints(self.folder)), default="none")
             raise TrainingError(
-                f"cannot save a checkpoint in {self.folder} ({one_line(err)}); free space there or raise the limit, "
-                f"then run the same command again; newest complete checkpoint: {newest}"
+                f"cannot save a checkpoint in {self.folder} ({one_line(err)}); free disk space there or raise the "
+                f"quota, then run the same command again; newest complete checkpoint: {newest}"
             ) from err
 
 
 def copied(tree):
-    """Tensors of a nested state in host memory, as they are now."""
+    """A copy of a nested state, with its tensors in host memory."""
     if isinstance(tree, torch.Tensor):
         return tree.detach().to("cpu", copy=True)
     if isinstance(tree, dict):
@@ -146,9 +157,12 @@ def _checkpoints(folder: Path) -> list[Path]:
 
 
 def resume(folder: Path, model: torch.nn.Module, optimizer) -> tuple[TrainingState, Weights] | None:
-    """Load the newest readable checkpoint into model and optimizer; returns its state and best weights.
+    """Load the newest readable checkpoint into model and optimizer.
 
-    A checkpoint that cannot be read is renamed to corrupt-..., and the one before it is loaded.
+    A checkpoint that cannot be read is renamed to corrupt-..., and the previous one is loaded.
+
+    Returns:
+        The state, and the weights of the best epoch so far; None if there is no readable checkpoint.
     """
     for path in reversed(_checkpoints(folder)):
         try:
@@ -157,7 +171,7 @@ def resume(folder: Path, model: torch.nn.Module, optimizer) -> tuple[TrainingSta
             fields = json.loads((path / "progress.json").read_text())
             state = TrainingState(**(fields | {"best_loss": float(fields["best_loss"])}))
         except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, TypeError, KeyError):
-            with contextlib.suppress(OSError):  # another worker may have set it aside already
+            with contextlib.suppress(OSError):  # another worker may have renamed it already
                 path.rename(path.with_name(f"corrupt-{path.name}"))
             continue
         model.load_state_dict(weights)

@@ -11,7 +11,7 @@ _ON_HOST = "can't allocate memory"  # in the plain RuntimeError of torch's CPU a
 
 @contextlib.contextmanager
 def guarded(training):
-    """An error about memory names the setting to change."""
+    """Turn an error of too little memory into a TrainingError that names the setting to change."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError, RuntimeError) as err:
@@ -19,7 +19,7 @@ def guarded(training):
             raise
         micro = training.engine.micro_batch or training.recipe.batch
         raise TrainingError(
-            f"out of memory on {training.device} with {micro} segments in a forward pass ({one_line(err)}); set "
+            f"out of memory on {training.device} with {micro} segments per forward pass ({one_line(err)}); set "
             f"`engine: {{micro_batch: {max(1, micro // 2)}}}`, which changes losses only by rounding, "
-            "or a smaller model"
+            "or use a smaller model"
         ) from err

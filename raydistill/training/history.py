@@ -1,4 +1,7 @@
-"""One line per epoch: losses in history.jsonl, which depend on the job alone, and durations in timing.jsonl."""
+"""The history of a training, one line per epoch: losses in history.jsonl, durations in timing.jsonl.
+
+Losses depend on the job alone; durations depend on the machine too.
+"""
 
 import json
 from pathlib import Path
@@ -9,9 +12,9 @@ HISTORY, TIMING = "history.jsonl", "timing.jsonl"
 
 
 def read_history(folder: Path) -> list[dict]:
-    """Losses and durations of each epoch; an incomplete last line is skipped.
+    """Losses and durations of each epoch that both files contain; an incomplete last line is skipped.
 
-    While a training writes the files, one may be an epoch ahead of the other: that epoch is skipped too.
+    While a training writes the files, one of them may have one epoch more than the other.
     """
     losses = _lines(folder / HISTORY)
     durations = {line["epoch"]: line for line in _lines(folder / TIMING)}
@@ -19,13 +22,14 @@ def read_history(folder: Path) -> list[dict]:
 
 
 def cut_history(folder: Path, epochs: int) -> None:
-    """Remove the epochs after the checkpoint: they are about to be run again."""
+    """Keep only the first `epochs` epochs: those after the checkpoint will be run again."""
     for path in (folder / HISTORY, folder / TIMING):
         remaining = [line for line in _lines(path) if line["epoch"] < epochs]
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in remaining).encode())
 
 
 def append_history(folder: Path, losses: dict, durations: dict) -> None:
+    """Append the lines of an epoch to both files."""
     for path, line in ((folder / TIMING, durations), (folder / HISTORY, losses)):
         with open(path, "a") as file:
             file.write(json.dumps(line) + "\n")

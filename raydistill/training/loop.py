@@ -1,8 +1,8 @@
-"""The training recipe: the one loop of the project, for one process or for the workers of a Ray Train job.
+"""The training loop, for one process or for the workers of a Ray Train job (docs/methods.md, Training).
 
-The order of segments is a function of (seed, epoch), and their masks and dropout of (seed, epoch, segment). So a
-training that is resumed from any checkpoint ends with the same bits as one that was never stopped, and micro-batches
-and the number of workers change its losses only by floating-point rounding.
+The order of segments is a function of (seed, epoch); masks and dropout are functions of (seed, epoch, segment). A
+training that is resumed from any checkpoint therefore ends with the same bits as one that was never stopped, and
+micro-batches and the number of workers change its losses only by floating-point rounding.
 """
 
 import contextlib
@@ -35,13 +35,13 @@ from raydistill.training.totals import Totals, means
 
 @dataclass(frozen=True)
 class World:
-    """The workers of a job; a single one exchanges nothing."""
+    """The workers of a job; a single worker exchanges nothing."""
 
     rank: int = 0
     size: int = 1
 
     def total(self, values: Tensor) -> Tensor:
-        """Sum over the workers."""
+        """The sum over the workers, in place. Shape: any."""
         if self.size > 1:
             torch.distributed.all_reduce(values)
         return values
@@ -55,7 +55,7 @@ class Pass(nn.Module):
         self.model, self.objective = model, objective
 
     def forward(self, inputs: Any, draw: Draw) -> Tensor:
-        """The total of each term over what the objective prepared. Shape: (terms,)."""
+        """The total of each term of the loss over `inputs`, which the objective prepared. Shape: (terms,)."""
         totals = self.objective.totals(self.model, inputs, draw)
         return torch.stack([totals[name] for name in self.objective.weights])
 
@@ -71,25 +71,27 @@ class Training:
     engine: EngineConfig = field(default_factory=EngineConfig)
     seed: int
     folder: Path
-    """The job's folder; rank 0 keeps history.jsonl, timing.jsonl and checkpoints/ there."""
+    """The job's folder; rank 0 writes history.jsonl, timing.jsonl and checkpoints/ there."""
     world: World = World()
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module
-    """Makes the forward pass distributed (DDP)."""
+    """Wraps the forward pass, for example in DistributedDataParallel (DDP)."""
     device: str = "cpu"
     until: int | None = None
     """Stop after this epoch; a later call continues from there. None: stop at the end of the recipe."""
 
     @property
     def last(self) -> int:
-        """Epochs that have been run when it ends."""
+        """Number of epochs after which this call ends, unless patience runs out earlier."""
         return min(self.recipe.epochs, self.until or self.recipe.epochs)
 
 
 def train(training: Training) -> TrainingState:
-    """Train until the recipe ends or patience runs out; the model is left with its best epoch's weights.
+    """Train until the recipe ends or patience runs out. At the end, the model has the weights of its best epoch.
 
+    Returns:
+        The state at the end.
     Raises:
-        TrainingError: the loss is not finite, there is too little memory or disk, a fold is empty.
+        TrainingError: the loss is not finite, memory or disk is full, or a fold is empty.
     """
     model, recipe, folder = training.model.to(training.device), training.recipe, training.folder
     optimizer, leads = build_optimizer(model, recipe), training.world.rank == 0
@@ -107,14 +109,14 @@ def train(training: Training) -> TrainingState:
                 if leads and state.step < training.feed.steps and saver.due(state):
                     state.sums = totals.sums()
                     saver.save(state, model, best, optimizer)
-            learned = {f"train_{name}": value for name, value in totals.means().items()}
+            losses = {f"train_{name}": value for name, value in totals.means().items()}
             clock.trained()
             valid = validate(training)
             if state.finish_epoch(valid["loss"]):
                 best = copied(model.state_dict())
             if leads:
-                learned |= {f"valid_{name}": value for name, value in valid.items()}
-                append_history(folder, {"epoch": epoch, "learning_rate": rate} | learned, clock.line(epoch))
+                losses |= {f"valid_{name}": value for name, value in valid.items()}
+                append_history(folder, {"epoch": epoch, "learning_rate": rate} | losses, clock.line(epoch))
                 if saver.due(state) or state.epoch == training.last < recipe.epochs:
                     saver.save(state, model, best, optimizer)
     model.load_state_dict(best)
@@ -123,17 +125,17 @@ def train(training: Training) -> TrainingState:
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """One forward pass of a worker."""
+    """The input of one forward pass of a worker."""
 
     inputs: Any
-    """What the objective prepared."""
+    """The data that the objective prepared."""
     n_tokens: int
     idle: bool
-    """It does not enter the loss."""
+    """Whether the batch is a placeholder, which does not enter the loss (`FeedBatch.idle`)."""
 
 
 def _steps(training: Training, forward, optimizer, state: TrainingState, clock: "Clock") -> Iterable[Totals]:
-    """Run the remaining steps of an epoch; yields the sums of the epoch so far after each."""
+    """Run the remaining steps of an epoch; yields the totals of the epoch so far after each step."""
     feed, epoch, world = training.feed, state.epoch, training.world
     weights = training.objective.weights
     totals = Totals(weights, epoch, state.sums, state.step, lambda step: feed.sessions(epoch, step))
@@ -157,7 +159,7 @@ def _steps(training: Training, forward, optimizer, state: TrainingState, clock: 
 
 
 def prepare(objective: Objective, share: list[FeedBatch], draw: Draw, device: str) -> list[PreparedBatch]:
-    """The share with its random choices, on the device; runs in its own thread, ahead of the step."""
+    """The micro-batches of a worker with their random choices, on the device; runs in a thread, ahead of the step."""
     batches = []
     for batch in share:
         inputs = objective.prepare(_with_noise(batch, draw), draw)
@@ -167,14 +169,14 @@ def prepare(objective: Objective, share: list[FeedBatch], draw: Draw, device: st
 
 
 def _with_noise(batch: FeedBatch, draw: Draw) -> FeedBatch:
-    """With the bits that dropout draws from."""
+    """The batch with the random bits from which dropout draws."""
     tokens = batch.tokens
     noise = token_noise(tokens.sessions, tokens.numbers, tokens.lengths, draw.seed, draw.epoch)
     return replace(batch, tokens=replace(tokens, noise=noise))
 
 
 def _counts(training: Training, batch: PreparedBatch) -> Tensor:
-    """Entries of each term, and tokens. Shape: (terms + 1,)."""
+    """The number of entries of each term, then the number of tokens; zeros for an idle batch. Shape: (terms + 1,)."""
     counts = training.objective.counts(batch.inputs)
     values = [counts[name] for name in training.objective.weights]
     entries = torch.stack([*values, values[0].new_tensor(float(batch.n_tokens))])
@@ -182,10 +184,16 @@ def _counts(training: Training, batch: PreparedBatch) -> Tensor:
 
 
 def _backward(training: Training, forward, share: list[PreparedBatch], draw: Draw, counts: Tensor) -> Tensor:
-    """Add the gradients of this worker's share of the global loss; returns its totals. Shape: (terms,)."""
+    """Add the gradients of this worker's share of the global loss.
+
+    Args:
+        counts: (terms,) entries of each term in the global batch.
+    Returns:
+        (terms,) totals of the share.
+    """
     weights = counts.new_tensor(list(training.objective.weights.values()))
-    # DDP averages gradients over the workers; times their number, the loss is that of the global batch.
-    scales = training.world.size * weights / counts.clamp(min=1)  # a batch may hold no behavior
+    # DDP averages gradients over the workers; multiplied by their number, they are those of the global loss.
+    scales = training.world.size * weights / counts.clamp(min=1)  # a batch without behavior has the count 0
     summed = torch.zeros_like(counts)
     for batch in share:
         with _exchanging(forward, batch is share[-1]):
@@ -197,7 +205,7 @@ def _backward(training: Training, forward, share: list[PreparedBatch], draw: Dra
 
 
 def _exchanging(forward, last: bool):
-    """Workers exchange gradients once, after the last pass of a step."""
+    """The context of a backward pass: workers exchange gradients only in the last pass of a step."""
     return contextlib.nullcontext() if last or not hasattr(forward, "no_sync") else forward.no_sync()
 
 
@@ -208,7 +216,7 @@ def _autocast(training: Training):
 
 @torch.no_grad()
 def validate(training: Training) -> dict[str, float]:
-    """The objective on the validation fold, with the same masks every epoch."""
+    """`loss` and its terms on the validation fold, with the same masks in every epoch."""
     training.model.eval()
     objective, draw = training.objective, Draw(training.seed, 0, "valid")
     summed = torch.zeros(2, len(objective.weights), dtype=torch.double, device=training.device)
@@ -224,7 +232,7 @@ def validate(training: Training) -> dict[str, float]:
 
 
 class Clock:
-    """Measures one epoch."""
+    """Measures the speed of one epoch."""
 
     def __init__(self, saver: Saver):
         self.saver = saver
@@ -232,14 +240,16 @@ class Clock:
         self.tokens: list[Tensor] = []
 
     def step(self, tokens: Tensor, waited_s: float) -> None:
+        """Add a step. `tokens`: () number of tokens; `waited_s`: seconds waited for data since the epoch began."""
         self.tokens.append(tokens)
         self.waited_s = waited_s
 
     def trained(self) -> None:
-        """All steps are done, also on the device."""
+        """Stop the time of the training steps, when all of them are done, also on the device."""
         self.steps_s = time.perf_counter() - self.started
 
     def line(self, epoch: int) -> dict:
+        """The line of the epoch in timing.jsonl."""
         tokens = float(torch.stack(self.tokens).sum())
         return {
             "epoch": epoch,

@@ -9,7 +9,7 @@ from raydistill.config.training import Recipe
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """Linear from `warmup_start` to 1 over `warmup_epochs`, then times `decay` per epoch."""
+    """The learning rate of an epoch: a linear rise over `warmup_epochs`, then a factor of `decay` per epoch."""
     if epoch < recipe.warmup_epochs:
         rise = (1 - recipe.warmup_start) * epoch / recipe.warmup_epochs
         return recipe.learning_rate * (recipe.warmup_start + rise)
@@ -17,14 +17,14 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
 
 
 def weight_decay(recipe: Recipe, epoch: int) -> float:
-    """Half a cosine from `weight_decay` to `weight_decay_end` over `weight_decay_epochs`."""
+    """The weight decay of an epoch: half a cosine from `weight_decay` to `weight_decay_end`."""
     done = min(1.0, epoch / recipe.weight_decay_epochs)
     start, end = recipe.weight_decay, recipe.weight_decay_end
     return end + (start - end) * (1 + math.cos(math.pi * done)) / 2
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Two groups: matrices decay; norms, biases and embeddings do not."""
+    """AdamW with two parameter groups: matrices have weight decay; norms, biases and embeddings have none."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     decays = lambda p: p.ndim > 1 and id(p) not in embeddings  # noqa: E731
     parameters = [p for p in model.parameters() if p.requires_grad]

@@ -1,4 +1,4 @@
-"""Sums over the steps of an epoch, without waiting for the device at every step."""
+"""Sums of the loss over the steps of an epoch, without waiting for the device at every step."""
 
 import math
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from raydistill.errors import TrainingError
 class Totals:
     """Totals and counts of the terms of an epoch, over all workers.
 
-    Steps stay on the device until the sums are read, and are then added one by one in float64: an epoch that continued
-    from a checkpoint ends with the same bits as one that was never stopped.
+    Values of steps stay on the device until the sums are read. They are then added in float64 in the order of the
+    steps, so an epoch that continued from a checkpoint ends with the same bits as one that was never stopped.
 
     Args:
         weights: term -> its weight in the loss.
         epoch: for messages.
-        sums: what `sums` returned for the earlier steps.
-        step: number of earlier steps.
+        sums: the result of `sums` for earlier steps of the epoch.
+        step: number of these earlier steps.
         sessions: step -> the sessions of its global batch, for messages.
     """
 
@@ -37,11 +37,20 @@ class Totals:
         self._pending: list[Tensor] = []
 
     def add(self, totals: Tensor, counts: Tensor, norm: Tensor) -> None:
-        """Add one step. Shape: totals and counts (terms,), norm () of the gradient."""
+        """Add one step.
+
+        Args:
+            totals, counts: (terms,) over all workers.
+            norm: () norm of the gradient.
+        """
         self._pending.append(torch.cat([totals.double(), counts.double(), norm.double()[None]]))
 
     def sums(self) -> dict[str, list[float]]:
-        """term -> [total, count]. Raises TrainingError where a loss or gradient was not finite, naming the batch."""
+        """Term -> [total, count], over all steps so far.
+
+        Raises:
+            TrainingError: a loss or gradient is not finite; the message names the step and its sessions.
+        """
         if not self._pending:
             return self._sums
         for step, values in enumerate(torch.stack(self._pending).tolist(), self._first):
@@ -54,7 +63,7 @@ class Totals:
         return self._sums
 
     def means(self) -> dict[str, float]:
-        """`loss`, and its terms where it has several."""
+        """`loss`, and its terms if there are several."""
         return means(self.sums(), self.weights, f"epoch {self.epoch}")
 
     def _not_finite(self, step, values):
@@ -62,24 +71,30 @@ class Totals:
         values_by_term = ", ".join(f"{name} {value:g}" for name, value in zip(self.weights, values, strict=False))
         return (
             f"epoch {self.epoch}, step {step}: the loss or its gradient is not finite ({values_by_term}; gradient norm "
-            f"{values[2 * n]:g}) over sessions {', '.join(self.sessions(step))}; look at these recordings, lower "
+            f"{values[2 * n]:g}) over sessions {', '.join(self.sessions(step))}; check these recordings, lower "
             "`learning_rate`, or set `clip`; the last checkpoint is kept"
         )
 
 
 def means(sums: dict[str, list[float]], weights: dict[str, float], when: str) -> dict[str, float]:
-    """Mean of each term, and `loss`. Raises TrainingError if there was nothing to sum, or the loss is not finite."""
+    """`loss`, and the mean of each term if there are several.
+
+    Args:
+        sums: term -> (total, count).
+        when: the place in the training, for messages.
+    Raises:
+        TrainingError: all counts are 0, or the loss is not finite.
+    """
     if not any(count for _, count in sums.values()):
         raise TrainingError(
-            f"nothing to learn from in {when}: the fold is empty; give longer recordings or other splits",
+            f"{when}: the fold has no data to train on; give longer recordings or other splits",
             everywhere=True,
         )
     term_means = {name: total / max(count, 1) for name, (total, count) in sums.items()}
     loss = sum(weights[name] * mean for name, mean in term_means.items())
     if not math.isfinite(loss):
         raise TrainingError(
-            f"the loss is {loss} in {when} ({term_means}); lower `learning_rate`, set `clip`, or look at the "
-            "recordings",
+            f"{when}: the loss is {loss} ({term_means}); lower `learning_rate`, set `clip`, or check the recordings",
             everywhere=True,
         )
     return {"loss": loss} | (term_means if len(term_means) > 1 else {})

@@ -103,10 +103,10 @@ def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
     [
         ({}, "this model reads spikes: give `spikes`"),
         ({"spikes": np.zeros(5)}, r"`spikes` has the shape \(5,\)"),
-        ({"spikes": np.full((5, 3), 0.5)}, "whole counts from 0 to 255"),
+        ({"spikes": np.full((5, 3), 0.5)}, "whole numbers from 0 to 255"),
         ({"spikes": np.full((5, 3), np.nan)}, "not finite"),
-        ({"spikes": np.zeros((5, 99))}, "7 patches a bin, but the model has 1 for S1_02"),
-        ({"spikes": np.zeros((5, 3)), "session": "S9"}, 'name one as `session`, got "S9"'),
+        ({"spikes": np.zeros((5, 99))}, "7 patches per bin, but the model has 1 for S1_02"),
+        ({"spikes": np.zeros((5, 3)), "session": "S9"}, 'give one as `session`, but got "S9"'),
     ],
 )
 def test_loaded_model_refuses_what_it_cannot_read(made, given, message):

@@ -13,7 +13,7 @@ def make_job(key, *depends_on, session="s", name=None, **changes):
         family="crossmodal",
         model=configure(PRESETS["tiny"], "lfp", "linear", predictor=True),
         objective=MaskedAutoencoding(mask_ratio=0.6),
-        recipe=Recipe(),
+        training=Recipe(),
         sessions={},
         seed=0,
         teachers={source: source for source in depends_on} or None,

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.objectives import MaskedAutoencoding
+from raydistill.config.objectives import Distillation, MaskedAutoencoding
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import TrainingError
-from raydistill.models.files import load_model
+from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.files import load_model, save_model
 from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.training.assemble import TrainingTask
@@ -88,6 +89,31 @@ def test_workers_of_any_number_and_memory_learn_what_one_learns(alone, store, tm
     expected = load_model(alone.task.folder).state_dict()
     for name, value in load_model(training.task.folder).state_dict().items():
         torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=1e-3)
+
+
+def test_teacher_that_is_unfrozen_on_two_workers_learns_what_it_learns_on_one(local_ray, store, tmp_path):
+    torch.manual_seed(1)
+    sessions = {e.session: -(-e.n_units // 8) for e in store.entries()}
+    teacher = CrossModalModel(dataclasses.replace(make_spec("spikes", "count"), sessions=sessions))
+    (tmp_path / "teacher").mkdir()
+    save_model(teacher, tmp_path / "teacher")
+    trainings = [
+        distributed(
+            store,
+            tmp_path / f"on_{workers}",
+            workers,
+            spec=dataclasses.replace(make_spec("spikes", "count", ("readout",)), sessions=sessions),
+            objective=Distillation(alignment=5.0, unfreeze_epoch=2),
+            recipe=dataclasses.replace(RECIPE, batch=8, epochs=4),
+            teachers=dict.fromkeys(sessions, tmp_path / "teacher"),
+        )
+        for workers in (1, 2)
+    ]
+    outcomes = [outcome for _, outcome in train_on_workers(trainings, tmp_path / "ray")]
+    assert [outcome["workers"] for outcome in outcomes] == [1, 2]
+    for one, two in zip(*(read_history(t.task.folder) for t in trainings), strict=True):
+        assert one["train_loss"] == pytest.approx(two["train_loss"], rel=1e-5)
+        assert one["valid_loss"] == pytest.approx(two["valid_loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize(("workers", "said"), [(100, "only 5 shards, too few for 100 workers"), (4, "need 5 CPUs")])

@@ -1,0 +1,1 @@
+"""Decoders fitted without gradient descent, and how they are scored."""

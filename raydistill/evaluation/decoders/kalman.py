@@ -79,8 +79,8 @@ class Moments:
         """Add a segment of signal z (T, D) and behavior x (T, K); bins whose behavior is lost (NaN) are ignored."""
         z, x = np.asarray(z, dtype=np.float64), np.asarray(x, dtype=np.float64)
         finite = np.isfinite(x).all(axis=1)
-        both = finite[1:] & finite[:-1]
-        old, new = x[:-1][both], x[1:][both]
+        is_pair = finite[1:] & finite[:-1]  # (T - 1,) whether a bin and the next have behavior
+        old, new = x[:-1][is_pair], x[1:][is_pair]
         self.before, self.across = self.before + _products(old, old), self.across + _products(new, old)
         self.after, self.steps = self.after + _products(new, new), self.steps + len(old)
         z, x = z[finite], x[finite]
@@ -96,9 +96,9 @@ class Moments:
         with_x = self.zx / self.n - np.outer(mean_z, mean_x)  # (D, K)
         h = with_x @ np.linalg.pinv(spread)
         q = self.zz / self.n - np.outer(mean_z, mean_z) - h @ with_x.T
-        # Transitions are taken about the mean of all bins, too.
+        # The moments of transitions are taken about the mean of all bins, too.
         shift = np.outer(mean_x, mean_x)
-        before, across, after = (each / self.steps - shift for each in (self.before, self.across, self.after))
+        before, across, after = (sums / self.steps - shift for sums in (self.before, self.across, self.after))
         a = across @ np.linalg.pinv(before)
         w = after - a @ across.T
         tiny = 1e-9 * np.trace(spread) / len(spread) * np.eye(len(spread))

@@ -44,8 +44,8 @@ def tsne(
         by_model.scatter(*xy.T, s=5, linewidths=0, alpha=0.6, **look(m))
     subject_names = list(dict.fromkeys(subjects[drawn]))
     for g, subject in enumerate(subject_names):
-        own = subjects[drawn] == subject
-        by_subject.scatter(*points[:, own].reshape(-1, 2).T, s=5, linewidths=0, alpha=0.6, **look(g))
+        of_subject = subjects[drawn] == subject
+        by_subject.scatter(*points[:, of_subject].reshape(-1, 2).T, s=5, linewidths=0, alpha=0.6, **look(g))
     for ax, title, names in ((by_model, "by model", list(vectors)), (by_subject, "by subject", subject_names)):
         ax.set_title(title, loc="left")
         ax.set_xticks([])

@@ -28,19 +28,19 @@ def trajectories(
         path: without extension.
         seconds: duration drawn.
     """
-    first = next(iter(decoded.values()))[0]
-    width_s = float(first.bin_width_ms) / 1000
-    n_bins = min(len(first.true), max(2, round(seconds / width_s)))
+    reference = next(iter(decoded.values()))[0]
+    width_s = float(reference.bin_width_ms) / 1000
+    n_bins = min(len(reference.true), max(2, round(seconds / width_s)))
     time_s = np.arange(n_bins) * width_s
-    ends = np.cumsum(first.bins)
-    after = first.numbers[1:] - first.numbers[:-1]
+    ends = np.cumsum(reference.bins)
+    after = reference.numbers[1:] - reference.numbers[:-1]
     gaps = [end * width_s for end, step in zip(ends, after, strict=False) if end < n_bins and step != 1]
 
     figure = Figure(figsize=(TWO_COLUMNS, 0.55 + 0.8 * len(decoded)))
     axes = figure.subplots(len(decoded), len(columns), sharex=True, sharey="col", squeeze=False)
     for m, (row, (method, (segments, r2))) in enumerate(zip(axes, decoded.items(), strict=True)):
         for k, ax in enumerate(row):
-            ax.plot(time_s, first.true[:n_bins, k], color="black", linewidth=0.9)
+            ax.plot(time_s, reference.true[:n_bins, k], color="black", linewidth=0.9)
             ax.plot(time_s, segments.decoded[:n_bins, k], color=COLORS[m % len(COLORS)], linewidth=0.8)
             for gap in gaps:
                 ax.axvline(gap, color=GREY, linewidth=0.6, linestyle=":")
@@ -53,7 +53,7 @@ def trajectories(
     rows = [
         (name, t, "recorded" if method is None else method, value)
         for k, name in enumerate(columns)
-        for method, values in [(None, first.true), *((m, segments.decoded) for m, (segments, _) in decoded.items())]
+        for method, values in [(None, reference.true), *((m, segments.decoded) for m, (segments, _) in decoded.items())]
         for t, value in zip(time_s, values[:n_bins, k], strict=True)
     ]
     return save(figure, path, ("column", "time_s", "method", "value_sd"), rows)

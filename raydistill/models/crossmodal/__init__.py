@@ -1,0 +1,1 @@
+"""The family of the cross-modal distillation paper."""

@@ -1,6 +1,6 @@
 """The backbones of a cross-modal model: how each is configured, counted and built.
 
-To add one, write its module (models/layers/), its configuration here, and its line in `BACKBONES`
+To add one, write its module (models/layers/), its configuration here, and its row in `BACKBONES`
 (docs/extending.md). This file imports no torch: planning reads it.
 """
 
@@ -31,12 +31,15 @@ class TransformerBackbone:
 
     @classmethod
     def of_size(cls, like: "TransformerBackbone", width: int) -> "TransformerBackbone":
+        """A backbone with about as many parameters as the transformer `like`, here `like` itself."""
         return like
 
     def parameters(self, width: int) -> int:
+        """Number of parameters, for tokens of this width."""
         return transformer_parameters(width, self.layers, self.mlp_ratio)
 
     def build(self, width: int, dropout: float) -> "nn.Module":
+        """An untrained module from tokens (N, width) to (N, width)."""
         from raydistill.models.layers.transformer import Transformer
 
         return Transformer(
@@ -56,15 +59,17 @@ class LstmBackbone:
     reads: ClassVar[Literal["tokens", "bins"]] = "bins"
     name: Literal["lstm"] = "lstm"
     hidden: int
-    """Units of each direction."""
+    """Hidden units of each direction."""
     causal: bool
 
     @classmethod
     def of_size(cls, like: TransformerBackbone, width: int) -> "LstmBackbone":
+        """An LSTM with about as many parameters as the transformer `like`."""
         count = lambda hidden: cls(hidden=hidden, causal=like.causal).parameters(width)  # noqa: E731
         return cls(hidden=_closest(count, like.parameters(width)), causal=like.causal)
 
     def parameters(self, width: int) -> int:
+        """Number of parameters, for bins of this width."""
         directions = 1 if self.causal else 2
         inputs = [width] + [directions * self.hidden] * (LSTM_LAYERS - 1)
         # Four gates with two biases each.
@@ -72,6 +77,7 @@ class LstmBackbone:
         return layers + linear_parameters(directions * self.hidden, width) + width
 
     def build(self, width: int, dropout: float) -> "nn.Module":
+        """An untrained module from bins (N, width) to (N, width)."""
         from raydistill.models.layers.recurrent import Recurrent
 
         return Recurrent(width=width, hidden=self.hidden, layers=LSTM_LAYERS, dropout=dropout, causal=self.causal)
@@ -89,14 +95,17 @@ class CnnBackbone:
 
     @classmethod
     def of_size(cls, like: TransformerBackbone, width: int) -> "CnnBackbone":
+        """A CNN with about as many parameters as the transformer `like`."""
         count = lambda hidden: cls(hidden=hidden, causal=like.causal).parameters(width)  # noqa: E731
         return cls(hidden=_closest(count, like.parameters(width)), causal=like.causal)
 
     def parameters(self, width: int) -> int:
+        """Number of parameters, for bins of this width."""
         block = width + linear_parameters(CNN_KERNEL * width, self.hidden) + linear_parameters(self.hidden, width)
         return CNN_BLOCKS * block + width
 
     def build(self, width: int, dropout: float) -> "nn.Module":
+        """An untrained module from bins (N, width) to (N, width)."""
         from raydistill.models.layers.convolutional import Convolutional
 
         return Convolutional(
@@ -116,10 +125,10 @@ BACKBONES: dict[str, type[Backbone]] = {
     "lstm": LstmBackbone,
     "cnn": CnnBackbone,
 }
-"""Name in `model: {backbone: ...}` -> its configuration. Table 3 of the cross-modal paper compares them."""
+"""Name in `model: {backbone: ...}` -> configuration class. Table 3 of the cross-modal paper compares the backbones."""
 
 
 def _closest(count: Callable[[int], int], budget: int) -> int:
-    """The size whose number of parameters, which grows with it, comes closest to the budget."""
+    """The size whose number of parameters, `count(size)`, is closest to the budget; `count` must be increasing."""
     above = 1 + bisect_left(range(1, budget), budget, key=count)
     return min(max(above - 1, 1), above, key=lambda size: abs(count(size) - budget))

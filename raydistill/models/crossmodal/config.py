@@ -1,8 +1,8 @@
-"""What a cross-modal model is made of (docs/methods.md, Tokens and Model).
+"""The parts and sizes of a cross-modal model (docs/methods.md, Tokens and Model).
 
-`CrossModalSettings` is what `model:` of a sweep may set, with the presets. `CrossModalConfig` is the part of it that
-one model really uses: a model of spikes has no LFP patch, one without a masked objective no predictor. Only the latter
-enters the identity of a job.
+`CrossModalSettings` has everything that `model:` of a sweep may set; the presets are such settings. `CrossModalConfig`
+has only what one model uses: a model of spikes has no LFP patch, and a model that is not trained by masking has no
+predictor. The key of a job depends on the `CrossModalConfig`, not on unused settings.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class CrossModalSettings:
 
     width: int = 256
     layers: int = 10
-    """Layers of the transformer. An LSTM or CNN gets as many parameters as that transformer has."""
+    """Layers of the transformer. An LSTM or CNN has about as many parameters as this transformer."""
     heads: int = 8
     mlp_ratio: int = 4
     dropout: float = 0.1
@@ -28,19 +28,20 @@ class CrossModalSettings:
     lfp_patch: int = 32
     """LFP electrodes in one token, with all their bands."""
     max_count: int = 5
-    """Spike counts are clamped here before they are embedded and reconstructed."""
+    """Spike counts above this value are set to it before they are embedded and reconstructed."""
     conv_kernel: int = 3
     conv_dilation: int = 1
     conv_axis: Literal["time", "tokens"] = "time"
-    """`time` convolves each patch along its own past; `tokens` along the row of tokens, as the released code does."""
+    """`time` convolves each patch along time; `tokens` convolves along the row of tokens, as the released code does."""
     multimodal: Literal["paired", "flat"] = "paired"
-    """paired: patch k of spikes and of LFP make one token; flat: channels are appended to units before both are cut."""
+    """paired: patch k of spikes and patch k of LFP become one token; flat: channels are appended to units, and the
+    row of both is cut into patches."""
     backbone: BackboneName = "transformer"
-    """lstm and cnn read the mean over the patches of each bin."""
+    """transformer reads every token; lstm and cnn read the mean over the patches of each bin."""
     causal: bool = False
-    """The latents of a bin depend on no later bin."""
+    """Whether the latents of a bin depend on this and earlier bins only."""
     space_std: float = 1.0
-    """Standard deviation of a new session's space embeddings."""
+    """Standard deviation of the normal distribution from which the space embeddings of a new session are drawn."""
     predictor_width: int = 192
     predictor_layers: int = 4
     predictor_heads: int = 8
@@ -55,7 +56,7 @@ class CrossModalSettings:
         for width, heads in ((self.width, self.heads), (self.predictor_width, self.predictor_heads)):
             if width % (2 * heads):
                 raise ConfigError(
-                    f"a width must be a multiple of twice its heads (rotary pairs), got ({width=}, {heads=})"
+                    f"a width must be a multiple of twice its heads (rotary pairs), but got ({width=}, {heads=})"
                 )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"`dropout` must be at least 0 and below 1, but got {self.dropout}")
@@ -70,6 +71,7 @@ class SpikesInput:
     max_count: int
 
     def widths(self, bands: int) -> tuple[int, ...]:
+        """(1,) slots of a patch: units."""
         return (self.patch,)
 
 
@@ -81,6 +83,7 @@ class LfpInput:
     patch: int
 
     def widths(self, bands: int) -> tuple[int, ...]:
+        """(1,) slots of a patch: channels, with this many LFP features per electrode."""
         return (self.patch * bands,)
 
 
@@ -94,13 +97,14 @@ class MultimodalInput:
     pairing: Literal["paired", "flat"]
 
     def widths(self, bands: int) -> tuple[int, ...]:
+        """(2,) slots of each signal in a patch if signals are paired, otherwise (1,) slots of both."""
         units, channels = self.spikes_patch, self.lfp_patch * bands
         return (units, channels) if self.pairing == "paired" else (units + channels,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountEmbedding:
-    """A row of a table for each count."""
+    """A learned vector for each spike count."""
 
     name: Literal["count"] = "count"
 
@@ -114,14 +118,14 @@ class LinearEmbedding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MlpEmbedding:
-    """Two layers with tanh between."""
+    """Two linear layers with tanh between them."""
 
     name: Literal["mlp"] = "mlp"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConvEmbedding:
-    """A dilated causal convolution."""
+    """A dilated causal convolution over patches."""
 
     name: Literal["conv"] = "conv"
     kernel: int
@@ -151,7 +155,7 @@ class CrossModalConfig:
     space_std: float
     predictor: PredictorConfig | None = None
     readout: bool = False
-    """Reads the LFP out of every token: output of a distilled student."""
+    """Whether a linear map reconstructs the LFP from every token, as in a distilled student."""
 
     @property
     def modality(self) -> str:
@@ -160,6 +164,7 @@ class CrossModalConfig:
 
     @property
     def causal(self) -> bool:
+        """Whether the latents of a bin depend on this and earlier bins only."""
         return self.backbone.causal
 
 
@@ -171,14 +176,14 @@ def configure(
     Args:
         modality: spikes, lfp or multimodal.
         embedding: count, linear, conv or mlp.
-        predictor: it is trained by masking.
-        readout: it reconstructs the LFP from every token.
+        predictor: whether the model is trained by masking.
+        readout: whether the model reconstructs the LFP from every token.
     Raises:
-        ConfigError: the settings do not suit each other.
+        ConfigError: the settings contradict each other.
     """
     s = settings
     if embedding == "count" and modality != "spikes":
-        raise ConfigError("`embedding: count` embeds spike counts; it needs a model of spikes alone")
+        raise ConfigError("`embedding: count` embeds spike counts and needs a model of spikes only")
     if embedding != "count" and modality == "spikes":
         raise ConfigError(f"`embedding: {embedding}` embeds LFP; a model of spikes alone needs `embedding: count`")
     if embedding == "count" and s.width % s.spikes_patch:
@@ -188,7 +193,7 @@ def configure(
         )
     if BACKBONES[s.backbone].reads == "bins" and (predictor or readout):
         raise ConfigError(
-            f"`backbone: {s.backbone}` has no tokens to mask or to reconstruct from: it needs `supervision: full`"
+            f"`backbone: {s.backbone}` reads bins and has no tokens to mask or reconstruct: set `supervision: full`"
         )
     return CrossModalConfig(
         inputs=_inputs(s, modality),
@@ -225,7 +230,7 @@ def _predictor(s: CrossModalSettings) -> PredictorConfig:
 
 
 def _backbone(s: CrossModalSettings) -> Backbone:
-    """As large as the transformer of these settings."""
+    """The chosen backbone, with about as many parameters as the transformer of these settings."""
     transformer = TransformerBackbone(layers=s.layers, heads=s.heads, mlp_ratio=s.mlp_ratio, causal=s.causal)
     return BACKBONES[s.backbone].of_size(transformer, s.width)
 

@@ -1,6 +1,6 @@
 """The cross-modal model: tokenizer, encoder, and the outputs that its objective trains (docs/methods.md, Model).
 
-Axes: N tokens of a packed batch, M masked ones, S patch size, D width, T bins, K behavior dimensions.
+Axes: N tokens of a packed batch, M masked tokens, S slots of a patch, D width, T bins, K behavior columns.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ from raydistill.models.spec import ModelSpec
 
 
 class Predictor(nn.Module):
-    """Reconstructs masked patches: visible latents at their places, mask tokens at the masked ones."""
+    """Reconstructs masked patches with a transformer over the latents of visible tokens and mask tokens."""
 
     def __init__(self, config: CrossModalConfig, patch: int):
         super().__init__()
@@ -43,21 +43,23 @@ class Predictor(nn.Module):
         """Reconstructions of the masked tokens.
 
         Shape:
-            latents: (N - M, D) of the visible tokens; space: (M, D) space embeddings of the masked ones.
-            time: (N,) bins of all tokens; output: (M, S).
+            latents: (N - M, D), of the visible tokens.
+            space: (M, D) space embeddings of the masked tokens.
+            time: (N,) bins of all tokens.
+            output: (M, S).
         """
-        seen = self.enter(latents)
-        unseen = self.enter((self.mask + space).to(latents.dtype))
-        x = seen.new_empty(len(time), seen.shape[1])
-        x = x.index_copy(0, masking.visible, seen).index_copy(0, masking.masked, unseen)  # (N, predictor width)
+        visible = self.enter(latents)
+        masked = self.enter((self.mask + space).to(latents.dtype))
+        x = visible.new_empty(len(time), visible.shape[1])
+        x = x.index_copy(0, masking.visible, visible).index_copy(0, masking.masked, masked)  # (N, predictor width)
         return self.leave(self.down(self.transformer(x, time, packing)[masking.masked]))
 
 
 class CrossModalModel(nn.Module):
     """Tokenizer, encoder and outputs.
 
-    The latents of a bin are the mean over its patches: of the encoder's outputs if the backbone reads tokens, of its
-    inputs if it reads bins.
+    If the backbone reads tokens, the latents of a bin are the mean of the encoder's outputs over the patches of the
+    bin. If the backbone reads bins, the mean is taken before the encoder, over its inputs.
     """
 
     def __init__(self, spec: ModelSpec):
@@ -75,12 +77,12 @@ class CrossModalModel(nn.Module):
         number_dropout_layers(self)
 
     def encode(self, batch: Batch) -> Tensor:
-        """All tokens through a backbone that reads tokens, nothing masked. Shape: (N, D)."""
+        """The encoder's outputs for all tokens, nothing masked; the backbone must read tokens. Shape: (N, D)."""
         packing = Packing(batch.lengths, batch.time.device, batch.noise)
         return self.encoder(self.tokenizer(batch), batch.time, packing)
 
     def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:
-        """The masked patches, predicted from the visible tokens; only these are embedded. Shape: (M, S)."""
+        """The masked patches, predicted from the visible tokens. Shape: (M, S)."""
         device, visible, noise = batch.time.device, masking.visible, batch.noise
         visible_packing = Packing(masking.visible_lengths, device, None if noise is None else noise[visible])
         latents = self.encoder(self.tokenizer(batch, visible), batch.time[visible], visible_packing)
@@ -101,30 +103,34 @@ class CrossModalModel(nn.Module):
         """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
         if self.config.backbone.reads == "tokens":
             return self.pool(self.encode(batch), batch)
-        first = batch.patch == 0  # one token per bin
-        noise = None if batch.noise is None else batch.noise[first]
+        is_first_patch = batch.patch == 0  # one token per bin, which gives the bin its time and noise
+        noise = None if batch.noise is None else batch.noise[is_first_patch]
         packing = Packing(batch.bins, batch.time.device, noise)
-        return self.encoder(self.pool(self.tokenizer(batch), batch), batch.time[first], packing)
+        return self.encoder(self.pool(self.tokenizer(batch), batch), batch.time[is_first_patch], packing)
 
     def initial_state(self) -> StreamState:
-        """The state before the first bin of a segment. ValueError if the model is not causal."""
+        """The state before the first bin of a segment. Raises ValueError if the model is not causal."""
         return StreamState(0, None, self.encoder.initial_state())
 
     def step(self, state: StreamState, batch: Batch) -> tuple[StreamState, Tensor]:
-        """The latents of the next bin, equal to those of `latents` on the whole segment. Shape: (1, D).
+        """The state after the next bin, and the latents of this bin, equal to those of `latents` on the segment.
 
         Args:
             batch: one bin of one session.
+        Returns:
+            The new state, and (1, D) latents.
+        Raises:
+            ValueError: the batch holds more than one bin.
         """
         return step(self.tokenizer, self.encoder, self.config.backbone.reads == "bins", state, batch)
 
     def use_embeddings_of(self, session: str, known_session: str) -> None:
-        """Read segments of `session` with the space embeddings of `known_session`, one of the model's own sessions."""
+        """Read segments of `session` with the space embeddings of `known_session`, on which the model was trained."""
         self.tokenizer.space.aliases[session] = known_session
 
 
 def transplant(model: CrossModalModel, spec: ModelSpec) -> CrossModalModel:
-    """A model of `spec` that starts from the weights of `model`; those of new sessions and outputs are drawn."""
+    """A model of `spec` that starts from the weights of `model`; weights of new sessions and outputs are drawn."""
     new = CrossModalModel(spec)
     space = model.tokenizer.space.transplanted(spec.sessions)
     weights = model.state_dict() | {"tokenizer.space.table.weight": space.table.weight}

@@ -1,6 +1,6 @@
-"""Numbers of parameters of a cross-modal model, from its configuration alone (docs/methods.md, Model).
+"""The number of parameters of a cross-modal model, from its configuration alone (docs/methods.md, Model).
 
-Imports no torch: planning prints these numbers.
+This file imports no torch, because planning prints these numbers.
 """
 
 from raydistill.models.crossmodal.config import (
@@ -13,18 +13,18 @@ from raydistill.models.crossmodal.config import (
 from raydistill.models.layers.parameters import linear_parameters, transformer_parameters
 
 BOTTLENECK = 64
-"""Width between the predictor and its patch-sized output."""
+"""Width of the layer between the predictor's transformer and the reconstructed patch."""
 MLP_HIDDEN = 512
 """Hidden units of the two-layer value embedding."""
 
 
 def parameters(config: CrossModalConfig, *, patches: int, bands: int = 1, n_behavior: int = 0) -> int:
-    """Parameters of the whole model.
+    """Number of parameters of the complete model.
 
     Args:
-        patches: per bin, summed over the sessions that the model has space embeddings for.
+        patches: patches per bin, summed over the sessions for which the model has space embeddings.
         bands: LFP features per electrode.
-        n_behavior: behavior columns that it predicts.
+        n_behavior: number of behavior columns that the model predicts.
     """
     patch = sum(config.inputs.widths(bands))
     total = config.backbone.parameters(config.width) + embedding_parameters(config, patch) + patches * config.width
@@ -34,7 +34,7 @@ def parameters(config: CrossModalConfig, *, patches: int, bands: int = 1, n_beha
 
 
 def predictor_parameters(config: CrossModalConfig, patch: int) -> int:
-    """The mask token, which has the width of the encoder, and the maps around the predictor's own transformer."""
+    """Number of parameters of the predictor: mask token, linear maps and transformer."""
     if config.predictor is None:
         return 0
     p = config.predictor
@@ -44,11 +44,11 @@ def predictor_parameters(config: CrossModalConfig, patch: int) -> int:
 
 
 def embedding_parameters(config: CrossModalConfig, patch: int) -> int:
-    """The value embedding of a patch of `patch` slots."""
+    """Number of parameters of the value embedding of a patch of `patch` slots."""
     match config.embedding:
         case CountEmbedding():
             assert isinstance(config.inputs, SpikesInput)
-            return (config.inputs.max_count + 2) * (config.width // patch)  # with the row of padded slots
+            return (config.inputs.max_count + 2) * (config.width // patch)  # one row is for padded slots
         case ConvEmbedding():
             return linear_parameters(patch * config.embedding.kernel, config.width)
         case MlpEmbedding():

@@ -1,6 +1,6 @@
-"""A causal model bin by bin, with a state instead of the segment so far.
+"""Running a causal model one bin at a time: a state replaces the earlier bins of the segment.
 
-Axes: P patches per bin, S patch size, D width.
+Axes: P patches per bin, S slots of a patch, D width.
 """
 
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from raydistill.models.crossmodal.tokenizer import CausalConvPatch, Tokenizer
 
 @dataclass(frozen=True)
 class StreamState:
-    """All that the next bin depends on."""
+    """Everything from earlier bins on which the next bin depends."""
 
     time: int
-    """Bins since the segment began."""
+    """Number of bins since the segment began."""
     values: Tensor | None
-    """(earlier bins * P, S) input that a convolutional value embedding still reads."""
+    """(earlier bins * P, S) input of earlier bins that a convolutional value embedding reads; None if it reads none."""
     backbone: Any
     """State of the backbone: keys and values, hidden states, or past inputs."""
 
@@ -28,11 +28,13 @@ class StreamState:
 def step(
     tokenizer: Tokenizer, encoder: Any, reads_bins: bool, state: StreamState, batch: Batch
 ) -> tuple[StreamState, Tensor]:
-    """The latents of the next bin, and the state after it. Shape: (1, D).
+    """The state after the next bin, and the latents of this bin.
 
     Args:
-        reads_bins: the encoder reads the mean over the patches of a bin instead of its tokens.
+        reads_bins: whether the encoder reads the mean over the patches of a bin instead of the tokens.
         batch: one bin of one session.
+    Returns:
+        The new state, and (1, D) latents.
     Raises:
         ValueError: the batch holds more than one bin.
     """
@@ -48,10 +50,10 @@ def step(
 
 
 def _with_past(values: Tensor | None, batch: Batch) -> tuple[Batch, Tensor]:
-    """The bin after the earlier bins that are kept, and the rows of its own tokens."""
+    """A batch of the earlier bins in `values` and the new bin, and the (P,) rows of the new bin's tokens in it."""
     n_patches = len(batch.time)
     n_bins = 1 if values is None else 1 + len(values) // n_patches
-    whole = replace(
+    extended = replace(
         batch,
         values=batch.values if values is None else torch.cat([values, batch.values]),
         time=torch.arange(n_bins, device=batch.time.device).repeat_interleave(n_patches),
@@ -61,11 +63,11 @@ def _with_past(values: Tensor | None, batch: Batch) -> tuple[Batch, Tensor]:
         bins=(n_bins,),
         lengths=(n_bins * n_patches,),
     )
-    return whole, torch.arange((n_bins - 1) * n_patches, n_bins * n_patches, device=batch.time.device)
+    return extended, torch.arange((n_bins - 1) * n_patches, n_bins * n_patches, device=batch.time.device)
 
 
 def _past_values(tokenizer: Tokenizer, values: Tensor | None, batch: Batch) -> Tensor | None:
-    """The input that the next bin still reads."""
+    """`StreamState.values` for the next bin."""
     embedding, n_patches = tokenizer.value, len(batch.time)
     if not isinstance(embedding, CausalConvPatch) or not (n_bins := embedding.bins_before(n_patches)):
         return None

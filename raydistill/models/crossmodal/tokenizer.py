@@ -1,6 +1,7 @@
-"""Patches -> tokens: a value embedding plus the space embedding of the patch in its session (docs/methods.md, Tokens).
+"""From patches to tokens: the sum of a value embedding and a space embedding (docs/methods.md, Tokens).
 
-Axes: N tokens of a packed batch, S patch size, D width, P patches of a session.
+Axes: N tokens of a packed batch, n tokens at the indices `rows` (all N if it is None), S slots of a patch, D width,
+P patches per bin of a session.
 """
 
 from itertools import accumulate
@@ -22,9 +23,9 @@ from raydistill.models.crossmodal.parameters import MLP_HIDDEN
 
 
 class CountTable(nn.Module):
-    """Each clamped spike count -> a row of a small table; the rows of a patch side by side are its embedding.
+    """Embeds each clamped spike count by a row of a table; the embedding of a patch concatenates the rows of its slots.
 
-    Shape: (N, S) uint8 -> (N, D). Padded slots have a row of their own that is zero and stays zero.
+    Shape: (N, S) uint8 -> (N, D). Padded slots have a separate row, which is zero and is not trained.
     """
 
     def __init__(self, patch: int, width: int, max_count: int):
@@ -33,6 +34,7 @@ class CountTable(nn.Module):
         self.table = nn.Embedding(max_count + 2, width // patch, padding_idx=max_count + 1)
 
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        """The value embeddings of the tokens at `rows`. Shape: (n, D)."""
         values, valid = _take(batch.values, rows), _take(batch.valid, rows)
         index = torch.where(valid, values.clamp(max=self.max_count).long(), self.max_count + 1)
         return self.table(index).flatten(1)  # (N, S, D / S) -> (N, D)
@@ -46,11 +48,12 @@ class LinearPatch(nn.Module):
         self.linear = nn.Linear(patch, width)
 
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        """The value embeddings of the tokens at `rows`. Shape: (n, D)."""
         return self.linear(_take(batch.values, rows))
 
 
 class PerceptronPatch(nn.Module):
-    """Two layers with tanh between, as in the released LFP models. Shape: (N, S) float32 -> (N, D)."""
+    """Two linear layers with tanh between them, as in the released LFP models. Shape: (N, S) float32 -> (N, D)."""
 
     def __init__(self, patch: int, width: int):
         super().__init__()
@@ -58,6 +61,7 @@ class PerceptronPatch(nn.Module):
         self.linear = nn.Linear(MLP_HIDDEN, width)
 
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        """The value embeddings of the tokens at `rows`. Shape: (n, D)."""
         return self.linear(self.hidden(_take(batch.values, rows)).tanh())
 
 
@@ -65,8 +69,8 @@ class CausalConvPatch(nn.Module):
     """A dilated causal convolution along time, within one patch and one segment. Shape: (N, S) -> (N, D).
 
     Tap j of token (t, p) is the same patch p at bin t - j * dilation. The released code convolves along the row of
-    tokens, where the token before is another patch of the same bin; `axis="tokens"` does the same, but never reaches
-    into the segment before (docs/methods.md, Slips of the released code).
+    tokens, in which the previous token is often another patch of the same bin; `axis="tokens"` does the same, but
+    never reads the previous segment (docs/methods.md, Slips of the released code).
     """
 
     def __init__(self, patch: int, width: int, kernel: int, dilation: int, axis: str):
@@ -75,21 +79,22 @@ class CausalConvPatch(nn.Module):
         self.conv = nn.Conv1d(patch, width, kernel)
 
     def bins_before(self, patches: int) -> int:
-        """Earlier bins that the convolution reads, in a session with this many patches per bin."""
+        """Number of earlier bins that the convolution reads, in a session with this many patches per bin."""
         steps = (self.conv.kernel_size[0] - 1) * self.dilation
         return steps if self.axis == "time" else -(-steps // patches)
 
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        """The value embeddings of the tokens at `rows`. Shape: (n, D)."""
         row = torch.arange(len(batch.values), device=batch.values.device) if rows is None else rows
         patches, time = batch.patches[row], batch.time[row]
-        # Tokens that one step reaches back, and the number of such steps since the segment began.
+        # Number of tokens that one step goes back, and number of such steps since the start of the segment.
         stride, before = (patches, time) if self.axis == "time" else (1, time * patches + batch.patch[row])
         taps = []
         for lag in reversed(range(self.conv.kernel_size[0])):  # the last tap of the kernel is the present
             steps = lag * self.dilation
             past = (row - steps * stride).clamp(min=0)
             taps.append(batch.values[past] * (before >= steps)[:, None])
-        windows = torch.cat(taps, dim=1)  # (N, kernel * S), tap after tap
+        windows = torch.cat(taps, dim=1)  # (n, kernel * S), tap after tap
         weight = self.conv.weight.transpose(1, 2).flatten(1)  # (D, S, kernel) -> (D, kernel * S)
         return F.linear(windows, weight, self.conv.bias)
 
@@ -97,30 +102,35 @@ class CausalConvPatch(nn.Module):
 class SpaceEmbedding(nn.Module):
     """A learned vector for each patch of each session: (P, D) rows per session, in one table.
 
-    Sessions are looked up by their exact name; any other session needs an entry in `aliases`.
+    A batch may only hold sessions of this table, or sessions that `aliases` maps to one.
     """
 
     def __init__(self, sessions: dict[str, int], width: int, std: float):
         super().__init__()
         self.std = std
-        self.sessions = dict(sorted(sessions.items()))  # rows must not depend on how a file lists its sessions
+        self.sessions = dict(sorted(sessions.items()))  # rows must not depend on the order of `sessions`
         self.aliases: dict[str, str] = {}
-        """Session of the data -> session of this table whose rows are used for it."""
+        """Session of a batch -> session of this table whose rows are used for it."""
         self.table = nn.Embedding(sum(sessions.values()), width)
         nn.init.normal_(self.table.weight, std=std)
         counts = self.sessions.values()
         self.start = dict(zip(self.sessions, accumulate(counts, initial=0), strict=False))
 
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
+        """The space embeddings of the tokens at `rows`. Shape: (n, D)."""
         return self.table(_take(self.rows(batch), rows))
 
     def rows(self, batch: Batch) -> Tensor:
-        """(N,) row of the table for each token of the batch."""
+        """(N,) row of the table for each token of the batch.
+
+        Raises:
+            DataError: the model was not trained on a session, or the session has another number of patches.
+        """
         starts = []
         for session, n_bins, length in zip(batch.sessions, batch.bins, batch.lengths, strict=True):
             name = self.aliases.get(session, session)
             if name not in self.start:
-                raise DataError(f'the model knows no session "{name}"{suggest(name, self.start)}')
+                raise DataError(f'the model was not trained on session "{name}"{suggest(name, self.start)}')
             if length != n_bins * self.sessions[name]:
                 raise DataError(
                     f"session {session} has {length // n_bins} patches per bin, but the model has "
@@ -132,7 +142,11 @@ class SpaceEmbedding(nn.Module):
         return torch.tensor(starts, device=device).repeat_interleave(lengths) + batch.patch
 
     def transplanted(self, sessions: dict[str, int]) -> "SpaceEmbedding":
-        """A table for `sessions`: the rows of sessions that this table has are copied, those of new sessions drawn."""
+        """A table for `sessions`: rows of sessions in this table are copied, rows of new sessions are drawn.
+
+        Args:
+            sessions: name -> patches per bin.
+        """
         new = SpaceEmbedding(sessions, self.table.embedding_dim, self.std)
         with torch.no_grad():
             for name, count in sessions.items():
@@ -143,7 +157,7 @@ class SpaceEmbedding(nn.Module):
 
 
 class Tokenizer(nn.Module):
-    """Value embedding plus space embedding.
+    """The sum of value embedding and space embedding.
 
     Args:
         patch: S, slots of a patch.
@@ -158,6 +172,7 @@ class Tokenizer(nn.Module):
         self.space = SpaceEmbedding(sessions, config.width, config.space_std)
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        """The tokens at `rows`. Shape: (n, D)."""
         return self.value(batch, rows) + self.space(batch, rows)
 
 

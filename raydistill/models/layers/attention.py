@@ -1,9 +1,9 @@
 """Attention within each segment of a packed batch, without padding and without a mask.
 
-Segments of one length are one dense call of scaled_dot_product_attention. Ragged batches go through a varlen kernel
-where one can serve them (CUDA, half precision), else make one dense call per distinct length.
+If all segments have the same length, they need one dense call of scaled_dot_product_attention. Batches of different
+lengths use a varlen kernel if there is a suitable one (CUDA, half precision), otherwise one dense call per length.
 
-Axes: N packed tokens, H heads, d width of a head, L tokens of a segment, n segments of one length.
+Axes: N packed tokens, H heads, d width of a head, L tokens of a segment, n segments of one length, B segments.
 """
 
 import itertools
@@ -21,8 +21,8 @@ class Packing:
     """Segments packed one after another in a row of N tokens.
 
     Args:
-        lengths: tokens of each segment.
-        noise: (N,) int32, what dropout draws from; None outside of training.
+        lengths: number of tokens of each segment.
+        noise: (N,) int32 random bits from which dropout draws (feed/noise.py); None outside of training.
     """
 
     def __init__(self, lengths: tuple[int, ...], device=None, noise: Tensor | None = None):
@@ -31,39 +31,39 @@ class Packing:
 
     @property
     def equal(self) -> bool:
-        """All segments have the same length."""
+        """Whether all segments have the same length."""
         return len(set(self.lengths)) == 1
 
     @property
     def noise_if_any(self) -> tuple[Tensor, ...]:
-        """The noise as an argument that may be missing."""
+        """The noise as a tuple of arguments, which is empty if there is no noise."""
         return () if self.noise is None else (self.noise,)
 
     @cached_property
     def cu_seqlens(self) -> Tensor:
-        """(B + 1,) int32: where each segment begins, and the end."""
+        """(B + 1,) int32: the start of each segment, and the end of the last."""
         return torch.tensor(self.edges, dtype=torch.int32, device=self.device)
 
     @cached_property
     def grouping(self) -> tuple[Tensor, Tensor, dict[int, int]]:
-        """Segments of one length brought together.
+        """The tokens sorted by the length of their segment.
 
         Returns:
-            order (N,) that sorts the tokens by the length of their segment, back (N,) that undoes it, and
-            {length L: n * L tokens of that length} in that order.
+            (N,) indices that sort the tokens, (N,) indices that undo the sorting, and length -> number of tokens in
+            segments of this length, in sorted order.
         """
         starts: defaultdict[int, list[int]] = defaultdict(list)
         for start, length in zip(self.edges[:-1], self.lengths, strict=True):
             starts[length].append(start)
         groups = [(length, torch.tensor(starts[length])) for length in sorted(starts) if length]
         # (n, 1) + (L,) -> (n, L) -> (n * L,)
-        order = torch.cat([(first[:, None] + torch.arange(length)).flatten() for length, first in groups])
+        order = torch.cat([(begins[:, None] + torch.arange(length)).flatten() for length, begins in groups])
         order = order.to(self.device)
-        return order, order.argsort(), {length: length * len(first) for length, first in groups}
+        return order, order.argsort(), {length: length * len(begins) for length, begins in groups}
 
 
 class AttentionKernel(NamedTuple):
-    """How `attend` computes, and the reason."""
+    """The kernel that `attend` uses, and the reason."""
 
     name: str
     reason: str
@@ -71,7 +71,7 @@ class AttentionKernel(NamedTuple):
 
 @cache
 def flash_varlen() -> Callable[..., Tensor] | None:
-    """flash-attn's kernel for packed segments, or None where it is not installed."""
+    """flash-attn's kernel for packed segments; None if it is not installed."""
     try:
         from flash_attn import flash_attn_varlen_func
     except ImportError:
@@ -83,7 +83,7 @@ def choose_kernel(device: torch.device, dtype: torch.dtype, equal: bool, head_wi
     """The fastest exact kernel for queries of this kind.
 
     Args:
-        equal: all segments have the same length.
+        equal: whether all segments have the same length.
     """
     if equal:
         return AttentionKernel("dense", "one call of scaled_dot_product_attention is enough")
@@ -112,8 +112,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, packing: Packing, causal: bool = Fal
     """softmax(q kᵀ / sqrt(d)) v within each segment.
 
     Args:
-        causal: a token sees itself and the tokens before it in its segment. Tokens are time-major, so that it sees
-            no later bin, and of its own bin the patches up to its own.
+        causal: whether a token attends only to itself and to earlier tokens of its segment. Tokens are time-major:
+            these are all tokens of earlier bins, and the tokens of the same bin up to its own patch.
 
     Shape:
         q, k, v: (N, H, d), the segments of `packing` packed.
@@ -125,7 +125,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, packing: Packing, causal: bool = Fal
     segments = (packing.cu_seqlens, packing.cu_seqlens, max(packing.lengths), max(packing.lengths))
     if kernel == "flash-attn":
         flash = flash_varlen()
-        assert flash is not None  # `choose_kernel` has asked
+        assert flash is not None  # `choose_kernel` has checked this
         return flash(q, k, v, *segments, causal=causal)
     from torch.nn.attention.varlen import varlen_attn  # takes seconds to import
 
@@ -141,16 +141,18 @@ def _dense(q, k, v, causal):
 
 
 def by_length(function: Callable[..., Tensor], packing: Packing, *packed: Tensor) -> Tensor:
-    """Apply a function of segments of one length to each length in turn.
+    """Apply a function to the segments of each length.
 
     Args:
-        function: of tensors (n, L, ...), to (n, L, ...).
-        packed: tensors (N, ...).
+        function: from tensors (n, L, ...) to a tensor (n, L, ...).
+        packed: tensors (N, ...), the arguments of the function.
+    Returns:
+        (N, ...).
     """
     if packing.equal:
         return function(*(x.unflatten(0, (-1, packing.lengths[0])) for x in packed)).flatten(0, 1)
-    # Sorted once, the groups are slices. Gathering each group by itself costs a backward pass over all N tokens per
-    # group: 3.5 times the time for 64 segments of 20 to 80 tokens.
+    # After one sorting, the groups are slices. Gathering each group separately costs a backward pass over all N tokens
+    # per group: 3.5 times the time for 64 segments of 20 to 80 tokens.
     order, back, sizes = packing.grouping
     pieces = zip(*(x.index_select(0, order).split(list(sizes.values())) for x in packed), strict=True)
     groups = ([x.unflatten(0, (-1, length)) for x in piece] for length, piece in zip(sizes, pieces, strict=True))
@@ -158,7 +160,7 @@ def by_length(function: Callable[..., Tensor], packing: Packing, *packed: Tensor
 
 
 def attend_slowly(q: Tensor, k: Tensor, v: Tensor, lengths: tuple[int, ...], causal: bool = False) -> Tensor:
-    """The definition, one segment at a time in plain arithmetic: the reference that the tests compare `attend` with."""
+    """The definition of attention, one segment at a time: the reference with which tests compare `attend`."""
     out = []
     for q_s, k_s, v_s in zip(*(x.split(list(lengths)) for x in (q, k, v)), strict=True):
         scores = torch.einsum("qhd,khd->hqk", q_s, k_s) / q.shape[-1] ** 0.5

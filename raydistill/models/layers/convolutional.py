@@ -25,12 +25,16 @@ class ConvBlock(nn.Module):
         self.hidden_dropout, self.dropout = Dropout(dropout), Dropout(dropout)
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        """The block on segments of one length."""
         padded = F.pad(self.norm(x).transpose(1, 2), self.padding)  # (n, L, D) -> (n, D, L + reach)
         hidden = F.gelu(self.conv(padded)).transpose(1, 2)  # (n, hidden, L) -> (n, L, hidden)
         return x + self.dropout(self.out(self.hidden_dropout(hidden, noise)), noise)
 
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """One bin after the normalised inputs of the `reach` bins before. Shape: x (1, D), past (reach, D)."""
+        """The output for one bin, and the past for the next. `past`: normalised inputs of the `reach` bins before it.
+
+        Shape: x (1, D), past (reach, D) -> (1, D), (reach, D).
+        """
         window = torch.cat([past, self.norm(x)])  # (reach + 1, D)
         hidden = F.gelu(self.conv(window.T[None]))[0].T  # (1, D, reach + 1) -> (1, hidden, 1) -> (1, hidden)
         return x + self.out(hidden), window[1:]
@@ -39,7 +43,7 @@ class ConvBlock(nn.Module):
 class Convolutional(nn.Module):
     """Residual blocks with dilations 1, 2, 4, 8, 16, 1, ..., centred on the bin unless `causal`.
 
-    With ten blocks of kernel 5, each bin sees 124 bins to either side, or 248 bins before it.
+    With ten blocks of kernel 5, the output of a bin depends on 124 bins on either side, or on 248 earlier bins.
 
     Shape:
         x: (sum of L, D) packed bins; output: (sum of L, D).
@@ -54,6 +58,7 @@ class Convolutional(nn.Module):
         self.norm = RMSNorm(width)
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
+        """The output of every bin; `time` is not used."""
         return self.norm(by_length(self._convolve, packing, x, *packing.noise_if_any))
 
     def _convolve(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -62,9 +67,9 @@ class Convolutional(nn.Module):
         return x  # (n, L, D)
 
     def initial_state(self) -> list[Tensor]:
-        """The state before the first bin of a segment: the zeros that pad it."""
+        """The state before the first bin of a segment: the zeros of its padding. ValueError if it is not causal."""
         if not self.causal:
-            raise ValueError("only a causal CNN runs bin by bin")
+            raise ValueError("only a causal CNN can run one bin at a time")
         weight, state = self.norm.weight, []
         for block in self.blocks:
             assert isinstance(block, ConvBlock)
@@ -72,7 +77,7 @@ class Convolutional(nn.Module):
         return state
 
     def step(self, state: list[Tensor], x: Tensor, time: int) -> tuple[list[Tensor], Tensor]:
-        """One bin, in evaluation. Shape: (1, D) -> (1, D)."""
+        """The new state and the output for one bin, in evaluation. Shape: (1, D) -> (1, D)."""
         new = []
         for block, past in zip(self.blocks, state, strict=True):
             assert isinstance(block, ConvBlock)

@@ -1,13 +1,13 @@
-"""Numbers of parameters of the shared layers, from their sizes alone; imports no torch, for planning."""
+"""Numbers of parameters of the shared layers, from their sizes alone. Planning uses them, so no torch is imported."""
 
 
 def linear_parameters(inputs: int, outputs: int) -> int:
-    """A linear map with bias."""
+    """Number of parameters of a linear map with bias."""
     return inputs * outputs + outputs
 
 
 def transformer_parameters(width: int, layers: int, mlp_ratio: int) -> int:
-    """`layers` pre-norm blocks with a gated MLP, and a final norm."""
+    """Number of parameters of `layers` pre-norm blocks with a gated MLP, and of a final norm."""
     hidden = mlp_ratio * width
     attention = linear_parameters(width, 3 * width) + linear_parameters(width, width)
     mlp = 2 * linear_parameters(width, hidden) + linear_parameters(hidden, width)

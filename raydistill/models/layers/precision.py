@@ -1,4 +1,4 @@
-"""Which precision the hardware supports."""
+"""Whether the hardware multiplies in bfloat16."""
 
 import torch
 
@@ -12,7 +12,7 @@ _BF16_CPUS = (
 
 
 def has_bf16(device: str) -> bool:
-    """Whether the hardware multiplies in bfloat16. A CPU that does not needs a hundred times as long for it.
+    """Whether the hardware multiplies in bfloat16. A CPU without such instructions needs a hundred times as long.
 
     Args:
         device: "cuda" or "cpu".

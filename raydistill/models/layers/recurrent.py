@@ -15,7 +15,7 @@ HiddenAndCell = tuple[Tensor, Tensor]
 
 
 class Recurrent(nn.Module):
-    """LSTM layers, in both directions of time unless `causal`; the state is zero where a segment begins.
+    """LSTM layers, in both directions of time unless `causal`; the state is zero at the start of each segment.
 
     Shape:
         x: (sum of L, D) packed bins; output: (sum of L, D).
@@ -31,27 +31,28 @@ class Recurrent(nn.Module):
         self.norm = RMSNorm(width)
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
+        """The output of every bin; `time` is not used."""
         return self.norm(self.out(by_length(self._recur, packing, x, *packing.noise_if_any)))
 
     def _recur(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         if x.device.type == "cpu":
             x = x.float()
-        # In float32 on CPUs: torch has no bfloat16 LSTM for those without AVX-512.
+        # CPUs compute the LSTM in float32, because torch has no bfloat16 LSTM for CPUs without AVX-512.
         with torch.autocast("cpu", enabled=False):
             for layer, dropout in zip(self.layers, self.dropouts, strict=True):
                 x = dropout(layer(x)[0], noise)
         return x  # (n, L, directions * hidden)
 
     def initial_state(self) -> list[HiddenAndCell | None]:
-        """The state before the first bin of a segment."""
+        """The state before the first bin of a segment. ValueError if the LSTM is not causal."""
         if not self.causal:
-            raise ValueError("only a causal LSTM runs bin by bin")
+            raise ValueError("only a causal LSTM can run one bin at a time")
         return [None] * len(self.layers)
 
     def step(
         self, state: list[HiddenAndCell | None], x: Tensor, time: int
     ) -> tuple[list[HiddenAndCell | None], Tensor]:
-        """One bin, in evaluation. Shape: (1, D) -> (1, D)."""
+        """The new state and the output for one bin, in evaluation. Shape: (1, D) -> (1, D)."""
         new: list[HiddenAndCell | None] = []
         for layer, before in zip(self.layers, state, strict=True):
             x, after = layer(x, before)

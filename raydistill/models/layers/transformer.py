@@ -15,14 +15,15 @@ NORM_EPS = 1e-6
 
 
 class RMSNorm(nn.Module):
-    """x / rms(x) * weight over the last axis, the statistic in float32."""
+    """x / rms(x) * weight over the last axis, with rms(x) in float32."""
 
     def __init__(self, width: int):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        # The weight follows x's type: with a float32 weight on bfloat16 input torch leaves its fused kernel.
+        """`x`, normalised. Shape: (..., D) -> (..., D)."""
+        # The weight is converted to the type of x, because torch's fused kernel needs equal types.
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), NORM_EPS)
 
 
@@ -46,7 +47,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 KeysAndValues = tuple[Tensor, Tensor]
-"""Rotated keys and values of the L tokens so far, each (L, H, d)."""
+"""Rotated keys and values of the L earlier tokens of a segment, each (L, H, d)."""
 
 
 class Attention(nn.Module):
@@ -60,6 +61,7 @@ class Attention(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
+        """The output of every token; `angles` are the `rotary_angles` of the tokens."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (N, 3 * D) -> 3 of (N, H, d)
         mixed = attend(rotate(q, *angles), rotate(k, *angles), v, packing, self.causal)
         return self.dropout(self.out(mixed.flatten(1)), packing.noise)  # (N, H, d) -> (N, D)
@@ -67,20 +69,20 @@ class Attention(nn.Module):
     def step(
         self, x: Tensor, angles: tuple[Tensor, Tensor], past: KeysAndValues | None
     ) -> tuple[Tensor, KeysAndValues]:
-        """The tokens of one more bin, after those of `past`. Shape: (P, D) -> (P, D)."""
+        """The outputs for the P tokens of the next bin, and the past for the bin after it. Shape: (P, D) -> (P, D)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (P, 3 * D) -> 3 of (P, H, d)
         k = rotate(k, *angles)
         if past is not None:
             k, v = torch.cat([past[0], k]), torch.cat([past[1], v])  # (L, H, d)
         before = len(k) - len(x)
-        seen = torch.ones(len(x), len(k), dtype=torch.bool, device=x.device).tril(before)  # (P, L)
+        mask = torch.ones(len(x), len(k), dtype=torch.bool, device=x.device).tril(before)  # (P, L)
         queries, keys, values = (y.transpose(0, 1) for y in (rotate(q, *angles), k, v))  # (., H, d) -> (H, ., d)
-        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)  # (H, P, d)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)  # (H, P, d)
         return self.out(mixed.transpose(0, 1).flatten(1)), (k, v)  # (H, P, d) -> (P, H, d) -> (P, D)
 
 
 class GatedMLP(nn.Module):
-    """down(gelu(gate(x)) * up(x)), dropout after the gate and after the projection."""
+    """down(gelu(gate(x)) * up(x)), with dropout before and after the projection `down`."""
 
     def __init__(self, width: int, hidden: int, dropout: float):
         super().__init__()
@@ -90,6 +92,7 @@ class GatedMLP(nn.Module):
         self.gate_dropout, self.dropout = Dropout(dropout), Dropout(dropout)
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        """The output of every token. Shape: x (N, D), noise (N,) -> (N, D)."""
         hidden = self.gate_dropout(F.gelu(self.gate(x)) * self.up(x), noise)
         return self.dropout(self.down(hidden), noise)
 
@@ -105,20 +108,21 @@ class Block(nn.Module):
         self.mlp = GatedMLP(width, mlp_ratio * width, dropout)
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
+        """The output of every token; `angles` are the `rotary_angles` of the tokens."""
         x = x + self.attention(self.norm1(x), angles, packing)
         return x + self.mlp(self.norm2(x), packing.noise)
 
     def step(
         self, x: Tensor, angles: tuple[Tensor, Tensor], past: KeysAndValues | None
     ) -> tuple[Tensor, KeysAndValues]:
-        """The tokens of one more bin. Shape: (P, D) -> (P, D)."""
+        """The outputs for the P tokens of the next bin, and the past for the bin after it. Shape: (P, D) -> (P, D)."""
         mixed, keys_and_values = self.attention.step(self.norm1(x), angles, past)
         x = x + mixed
         return x + self.mlp(self.norm2(x), None), keys_and_values
 
 
 class Transformer(nn.Module):
-    """`layers` blocks and a final norm. Tokens attend to their whole segment, or if `causal` to earlier tokens.
+    """`layers` blocks and a final norm. Tokens attend to all tokens of their segment, or if `causal` to earlier ones.
 
     Shape:
         x: (N, D) packed tokens; time: (N,) their bins; output: (N, D).
@@ -131,21 +135,22 @@ class Transformer(nn.Module):
         self.norm = RMSNorm(width)
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
+        """The output of every token."""
         angles = rotary_angles(time, self.head_width)
         for block in self.blocks:
             x = block(x, angles, packing)
         return self.norm(x)
 
     def initial_state(self) -> list[KeysAndValues | None]:
-        """The state before the first bin of a segment."""
+        """The state before the first bin of a segment. ValueError if the transformer is not causal."""
         if not self.causal:
-            raise ValueError("only a causal transformer runs bin by bin")
+            raise ValueError("only a causal transformer can run one bin at a time")
         return [None] * len(self.blocks)
 
     def step(
         self, state: list[KeysAndValues | None], x: Tensor, time: int
     ) -> tuple[list[KeysAndValues | None], Tensor]:
-        """The tokens of bin `time`, in evaluation. Shape: (P, D) -> (P, D)."""
+        """The new state, and the outputs for the P tokens of bin `time`, in evaluation. Shape: (P, D) -> (P, D)."""
         angles = rotary_angles(torch.full((len(x),), time, device=x.device), self.head_width)
         new: list[KeysAndValues | None] = []
         for block, past in zip(self.blocks, state, strict=True):

@@ -1,0 +1,1 @@
+"""Import of the checkpoints that the authors of the cross-modal paper released."""

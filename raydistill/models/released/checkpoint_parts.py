@@ -1,6 +1,6 @@
 """The two parts of a released checkpoint: settings, which are read by path, and weights, which are read by name.
 
-What is missing or invalid raises a CheckpointError whose message begins with a verb; the caller adds the file's name.
+A missing or invalid part raises a CheckpointError whose message begins with a verb; the caller adds the file's name.
 """
 
 import re
@@ -79,7 +79,7 @@ class Settings:
 
 
 class Weights:
-    """The tensors of a checkpoint by their published names, and those that were not taken yet."""
+    """The tensors of a checkpoint by their published names; `left` has those that were not taken yet."""
 
     def __init__(self, tensors: Any):
         pairs: Iterable[tuple[Any, Any]] = tensors.items() if isinstance(tensors, dict) else [(None, None)]

@@ -66,10 +66,12 @@ _SPACE, _COUNTS = "tokenizer.space.table.weight", "tokenizer.value.table.weight"
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
+    """A converted checkpoint."""
+
     model: CrossModalModel
     """In evaluation mode, on the CPU, without output heads."""
     notes: tuple[str, ...]
-    """What was assumed, changed or left out, one line each."""
+    """One line for everything that was assumed, changed or left out."""
 
 
 def import_checkpoint(checkpoint: Path, metadata: Path) -> Imported:
@@ -206,11 +208,11 @@ def _patches(published: Weights, columns: dict[str, int], patch: int) -> dict[st
     """Session -> P. Raises CheckpointError if checkpoint and table of sessions differ."""
     # In the order of model.json.
     patches = {session: -(-columns[session] // patch) for session in sorted(columns)}
-    known = [name.split(".")[2] for name in published.tensors if name.startswith("tokenizer.patch_embeddings.")]
+    names = [name.split(".")[2] for name in published.tensors if name.startswith("tokenizer.patch_embeddings.")]
     for session, count in patches.items():
-        if session not in known:
+        if session not in names:
             raise CheckpointError(
-                f"has no session {session}, but its table of sessions lists it{suggest(session, known)}"
+                f"has no session {session}, but its table of sessions lists it{suggest(session, names)}"
             )
         rows, _ = published.shape(f"tokenizer.patch_embeddings.{session}.weight", 2)
         if rows != count:

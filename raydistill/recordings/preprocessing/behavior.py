@@ -88,13 +88,13 @@ def _prepared(trace: Trace, options: Behavior) -> Trace:
         return _chosen(trace, options.columns or trace.names)
     velocity = np.column_stack([_gradient(trace.times, v) for v in trace.values.T])
     names = tuple(_velocity_name(n) for n in trace.names)
-    both = replace(
+    with_velocity = replace(
         trace,
         values=np.hstack([trace.values, velocity]),
         names=trace.names + names,
         units=trace.units + tuple(f"{u}/s" if u else "" for u in trace.units),
     )
-    return _chosen(both, options.columns or names)
+    return _chosen(with_velocity, options.columns or names)
 
 
 def _ascending(trace):

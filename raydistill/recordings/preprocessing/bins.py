@@ -21,10 +21,12 @@ class Bins:
 
     @property
     def start_s(self) -> float:
+        """Start of the first bin in seconds."""
         return self.origin_s + self.first * self.width_s
 
     @property
     def stop_s(self) -> float:
+        """End of the last bin in seconds."""
         return self.origin_s + (self.first + self.n) * self.width_s
 
     @property

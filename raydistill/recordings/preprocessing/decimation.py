@@ -73,9 +73,9 @@ def decimated(signal: Signal, stage: Decimation, start: int = 0, stop: int | Non
     stop = stage.n if stop is None else stop
     for a in range(start, stop, stage.step):
         b, n_shared = min(a + stage.step, stop), 0 if a == start else beyond
-        own = shares[: b - a + beyond]
-        _share(_read(signal, stage, taps, a + n_shared, b + beyond), taps, own[n_shared:])
-        samples = _summed(own)
+        slice_shares = shares[: b - a + beyond]
+        _share(_read(signal, stage, taps, a + n_shared, b + beyond), taps, slice_shares[n_shared:])
+        samples = _summed(slice_shares)
         # A value that is not finite makes its sums not finite. Checking the sums saves a pass over the raw samples.
         yield samples if np.isfinite(samples).all() else _without_missing(signal, stage, taps, a, b)
         shares[:beyond] = shares[b - a : b - a + beyond]

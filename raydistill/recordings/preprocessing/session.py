@@ -187,9 +187,9 @@ def _behavior(raw: Raw, trace: Trace, bins: Bins, gap_s: float) -> np.ndarray:
     times, values = trace.times[order], trace.values[order]
     behavior = np.full((bins.n, len(trace.names)), np.nan, dtype=np.float32)
     for rows, part, (start, stop) in _pieces(raw.pieces, bins):
-        own = slice(*np.searchsorted(times, [start - 1e-9, stop + 1e-9]))
-        if np.isfinite(values[own]).any():
-            behavior[rows] = behavior_on_bins(replace(trace, times=times[own], values=values[own]), part, gap_s)
+        inside = slice(*np.searchsorted(times, [start - 1e-9, stop + 1e-9]))
+        if np.isfinite(values[inside]).any():
+            behavior[rows] = behavior_on_bins(replace(trace, times=times[inside], values=values[inside]), part, gap_s)
     if np.isnan(behavior).all():
         raise DataError("behavior is missing in every bin of every piece")
     return behavior
@@ -236,8 +236,8 @@ def _selected_channels(signal: Signal, config: IngestConfig) -> np.ndarray:
     electrodes, counts = np.unique(selected // signal.bands, return_counts=True)
     if np.any(counts != signal.bands):
         at = int(electrodes[np.argmax(counts != signal.bands)])
-        own = list(range(at * signal.bands, (at + 1) * signal.bands))
-        raise DataError(f"`drop_channels` must name all {signal.bands} bands of an electrode, such as {own}")
+        bands = list(range(at * signal.bands, (at + 1) * signal.bands))
+        raise DataError(f"`drop_channels` must name all {signal.bands} bands of an electrode, such as {bands}")
     return selected
 
 

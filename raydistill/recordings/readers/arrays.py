@@ -33,6 +33,7 @@ class ArrayOptions:
 
     @property
     def bin_s(self) -> float | None:
+        """Bin width in seconds; None if no array is binned."""
         return None if self.bin_width_ms is None else self.bin_width_ms / 1000
 
 
@@ -174,7 +175,7 @@ def _lfp(file, section: Lfp, bin_s) -> Signal:
 
 def _bin_clock(n, bin_s):
     """Rate, time of the first sample (the centre of its bin) and span in seconds of n samples, one per bin."""
-    bin_s = bin_s or 1.0  # `_common_length` reports a missing width, once all arrays are known
+    bin_s = bin_s or 1.0  # `_common_length` reports a missing width, after all arrays are read
     return 1 / bin_s, bin_s / 2, (0.0, n * bin_s)
 
 

@@ -41,7 +41,7 @@ _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%Y%d%m", "%m-%d-%Y", "%m/%d/%Y", "%
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GallegoOptions:
-    """What a user can choose of these recordings."""
+    """The parts of these recordings that a user can choose."""
 
     arrays: tuple[str, ...] = ()
     """Electrode arrays to use; empty: the array that the paper uses for the subject."""
@@ -223,15 +223,15 @@ def _orders(data: StructArray, array: str, trials: list[BinnedTrial]) -> list[np
         DataError: a guide does not fit its columns or the guides of other trials.
     """
     orders: list[np.ndarray] = []
-    first = None
+    reference = None
     for trial in trials:
         what = f"trial {trial.index + 1}: {array}_lfp_guide"
         guide, m = data.array(f"{array}_lfp_guide", trial.index), data.shape(f"{array}_lfp", trial.index)[1]
         if guide.shape != (m, 3):
             raise DataError(f"{what} has the shape {guide.shape}, but {array}_lfp has {m} columns: ({m}, 3) is needed")
         orders.append(channel_major(guide, what))
-        first = guide[orders[0]] if first is None else first
-        if not np.array_equal(guide[orders[-1]], first):
+        reference = guide[orders[0]] if reference is None else reference
+        if not np.array_equal(guide[orders[-1]], reference):
             raise DataError(f"{what} names other electrodes or bands than that of trial {trials[0].index + 1}")
     return orders
 

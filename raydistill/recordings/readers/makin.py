@@ -33,7 +33,7 @@ _SLICE = 1 << 13  # time stamps read at once, few enough to fit in a CPU cache
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MakinOptions:
-    """What a user can choose of these recordings."""
+    """The parts of these recordings that a user can choose."""
 
     units: Literal["hash+sorted", "sorted"] = "hash+sorted"
     """Whether the threshold crossings of a channel that belong to no sorted unit count as a unit."""

@@ -51,7 +51,7 @@ _UNITS = {"hand_vel": "cm/s"}  # the units of cursor velocity and force are not 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NeurotaskOptions:
-    """What a user can choose of these recordings."""
+    """The parts of these recordings that a user can choose."""
 
     results: tuple[str, ...] = ()
     """Use only trials with these results, such as R (rewarded); empty: all."""

@@ -23,7 +23,7 @@ from raydistill.recordings.remote import Remote
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NwbOptions:
-    """What to use of an NWB file; `auto`: what it holds, if there is no choice; None: leave the modality out."""
+    """The parts of an NWB file to use. `auto`: the only candidate in the file; None: leave the modality out."""
 
     spikes: bool = True
     lfp: str | None = "auto"

@@ -1,0 +1,1 @@
+"""One writer of synthetic files per layout."""

@@ -35,9 +35,9 @@ def write_flint(
         raise DataError(f"1 to {sum(SESSIONS.values())} recordings can be written, but got {len(recordings)}")
     rest, paths = list(recordings), []
     for experiment, count in SESSIONS.items():
-        own, rest = rest[:count], rest[count:]
-        if own:
-            paths.append(write_flint_file(own, folder, experiment, trial_s=trial_s, gap_s=gap_s))
+        in_file, rest = rest[:count], rest[count:]
+        if in_file:
+            paths.append(write_flint_file(in_file, folder, experiment, trial_s=trial_s, gap_s=gap_s))
     return paths
 
 
@@ -61,9 +61,9 @@ def write_sessions(config: SyntheticConfig, folder: Path) -> Iterator[Path]:
     numbers = list(range(len(session_names(config))))
     check_fits(LAYOUT.name, "sessions", len(numbers), sum(SESSIONS.values()))
     for experiment, count in SESSIONS.items():
-        own, numbers = numbers[:count], numbers[count:]
-        if own:
-            yield write_flint_file([generate_session(config, number) for number in own], folder, experiment)
+        in_file, numbers = numbers[:count], numbers[count:]
+        if in_file:
+            yield write_flint_file([generate_session(config, number) for number in in_file], folder, experiment)
 
 
 def _structs(rows: list[dict]) -> np.ndarray:

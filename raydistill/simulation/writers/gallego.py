@@ -107,8 +107,8 @@ def _direction(start: np.ndarray, stop: np.ndarray) -> float:
 
 def _averaged(values: np.ndarray, rate_hz: float, edges: np.ndarray) -> np.ndarray:
     """(n, ...) means over bins, each of which has at least one sample."""
-    first = np.round(edges * rate_hz).astype(int)
-    return np.add.reduceat(values[: first[-1]], first[:-1], axis=0) / np.diff(first).reshape(
+    edge_rows = np.round(edges * rate_hz).astype(int)
+    return np.add.reduceat(values[: edge_rows[-1]], edge_rows[:-1], axis=0) / np.diff(edge_rows).reshape(
         -1, *[1] * (values.ndim - 1)
     )
 

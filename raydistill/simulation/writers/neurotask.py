@@ -49,9 +49,9 @@ def write_neurotask(
 
     path = Path(folder) / f"{dataset_id}_{bin_ms}_{name}_{task}.parquet"
     tables = (_table(r, dataset_id, task, labels[r.session], bin_ms / 1000, units) for r in recordings)
-    first = next(tables)
-    with renamed_when_whole(path) as partial, pq.ParquetWriter(partial, first.schema) as file:
-        for table in chain([first], tables):
+    first_table = next(tables)
+    with renamed_when_whole(path) as partial, pq.ParquetWriter(partial, first_table.schema) as file:
+        for table in chain([first_table], tables):
             file.write_table(table)
     return path
 

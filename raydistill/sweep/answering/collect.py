@@ -1,4 +1,4 @@
-"""From job folders to results: scores, comparisons and failures of a plan, and what MLflow shows of each job."""
+"""From job folders to results: scores, comparisons and failures of a plan, and the record of each job for MLflow."""
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.comparisons import compare_all
@@ -44,7 +44,7 @@ def sweep_fingerprint(plan: Plan) -> str:
     return fingerprint(sorted(job.key for job in plan.jobs))
 
 
-LOGGED = ("family", "model", "objective", "recipe", "baseline", "spikes_as")
+LOGGED = ("family", "model", "objective", "training", "baseline", "spikes_as")
 """Parts of a specification that MLflow shows as parameters."""
 
 
@@ -60,7 +60,7 @@ def _flat(tree: dict, prefix: str = "") -> dict:
 
 
 def tracked(job: Job, runs: RunsFolder, protocol: str, done: bool) -> TrackedJob:
-    """A job for MLflow: few parameters with constant names, tags to search by, curves and final metrics."""
+    """The record of a job for MLflow: parameters, tags to search by, curves and final metrics."""
     folder = runs.job_folder(job.key)
     metrics = runs.metrics(job.key) if done else {}
     plain = spec_to_json(job.spec)

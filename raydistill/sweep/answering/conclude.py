@@ -1,4 +1,4 @@
-"""The end of a sweep: its figures and documents in the runs folder and in MLflow, and a note that they are complete."""
+"""The end of a sweep: its figures and documents in the runs folder and in MLflow, and a mark that they are complete."""
 
 import json
 from pathlib import Path
@@ -16,10 +16,10 @@ from raydistill.tracking.tracker import Tracker
 
 
 def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, cost: Cost | None) -> None:
-    """Write the results and figures, log them to MLflow, and note that the same sweep has nothing left to do.
+    """Write the results and figures, log them to MLflow, and record that the same sweep has nothing left to do.
 
     Args:
-        cost: of the jobs that were just run; None if none were.
+        cost: of the jobs that were just run; None if none were run.
     """
     sweep.folder.mkdir(parents=True, exist_ok=True)
     documents = {"sweep_results.json": results.to_json()}
@@ -38,7 +38,7 @@ def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, c
 
 
 def concluded(sweep: OpenSweep) -> Results | None:
-    """The results of a sweep that has nothing left to do; None if it has."""
+    """The results of a sweep, if all of its jobs are done and its results written; otherwise None."""
     note = _note(sweep)
     if sweep.lacks_recordings or not note.exists() or not is_tracked(sweep.runs.path):
         return None
@@ -69,7 +69,7 @@ def _table(results: Results) -> dict[str, list]:
 
 
 def _summary(results: Results) -> dict[str, float]:
-    """Mean R² of every method and the p value of every comparison, as metrics of the sweep's own run."""
+    """Mean R² of every method and p-value of every comparison, as metrics of the MLflow run of the sweep."""
     metrics = {f"mean_r2/{row.method}": row.mean for row in method_table(results)}
     for c in results.comparisons:
         figure = f"{c.figure}/" if c.figure else ""

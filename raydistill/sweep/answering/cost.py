@@ -1,22 +1,23 @@
-"""What a run of a sweep cost: wall time, CPU utilisation, overhead per job and memory."""
+"""The cost of running a sweep: wall time, CPU utilisation, overhead per job and memory."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(slots=True)
 class LineCost:
-    """The jobs that were run of one line of the sweep file."""
+    """The cost of the jobs of one line of the sweep file."""
 
     name: str
     """Name of the line under `jobs`."""
     jobs: int = 0
+    """Number of jobs that were run."""
     seconds: float = 0.0
-    """In the jobs' own processes, summed over the jobs."""
+    """Time in the processes of the jobs, summed over the jobs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """Of one run of a sweep, from its first job to its last.
+    """The cost of one run of a sweep, from its first job to its last.
 
     Values that describe a single machine are None if jobs ran on several.
     """
@@ -25,18 +26,19 @@ class Cost:
     busy_share: float | None
     """Utilisation of this machine's cores, from 0 to 1, including other processes."""
     overhead_s_per_job: float | None
-    """Mean over the jobs on one session: the time that a job occupied its slot, minus the time in its own process.
+    """Mean over the jobs on one session: the time that a job occupied its slot, minus the time in its process.
     None if no such job was run."""
     peak_memory_gb: float | None
-    """Of this machine, above the memory in use at the start; measured whenever a job ended."""
+    """Memory of this machine above that in use at the start; measured whenever a job ended."""
     lines: tuple[LineCost, ...]
 
     def to_json(self) -> dict:
+        """The content of cost.json."""
         return asdict(self)
 
 
 def in_words(cost: Cost) -> str:
-    """One line for the terminal."""
+    """The cost as one line of text."""
     jobs = sum(line.jobs for line in cost.lines)
     parts = [f"{jobs} job{'s' if jobs != 1 else ''} in {duration(cost.wall_s)}"]
     if cost.busy_share is not None:

@@ -22,15 +22,16 @@ class OpenSweep:
     config: SweepConfig
     runs: RunsFolder
     catalogues: dict[str, list[Entry]] = field(default_factory=dict)
-    """Store -> its sessions, filled when first needed; several sweeps may share it, to read each store once."""
+    """Store -> its sessions, filled when first needed. Several sweeps may share this mapping, to read a store once."""
 
     @property
     def name(self) -> str:
+        """Name of the sweep."""
         return self.config.name
 
     @property
     def folder(self) -> Path:
-        """For results and figures."""
+        """The folder for results and figures."""
         return self.runs.sweep_folder(self.name)
 
     @property

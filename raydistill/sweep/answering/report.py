@@ -1,4 +1,4 @@
-"""`raydistill report`: collects what the page of a sweep shows, and writes the page."""
+"""`raydistill report`: collects the content of a sweep's page, and writes the page."""
 
 import json
 import shlex

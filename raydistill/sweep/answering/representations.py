@@ -29,14 +29,14 @@ class SharedSegments:
 def shared_segments(
     methods: Sequence[str], scores: Sequence[Score], runs: RunsFolder, panel: Panel = WHOLE
 ) -> SharedSegments:
-    """The segments that all of these methods are scored on, represented by each method's model of the lowest seed.
+    """The segments on which all of these methods are scored, represented by each method's model of the lowest seed.
 
     Raises:
         DataError: the methods have no scored segment in common.
     """
-    own = [s for s in scores if panel.shows(s.session)]
-    segments = {method: _lowest_seeds(method, own, runs) for method in methods}
-    subjects = {s.session: s.subject for s in own}
+    of_panel = [s for s in scores if panel.shows(s.session)]
+    segments = {method: _lowest_seeds(method, of_panel, runs) for method in methods}
+    subjects = {s.session: s.subject for s in of_panel}
     vectors: dict[str, list[np.ndarray]] = {method: [] for method in methods}
     sessions: list[str] = []
     for session in sorted(set.intersection(*(set(of_method) for of_method in segments.values()))):
@@ -51,16 +51,16 @@ def shared_segments(
     if not sessions:
         raise DataError(f"{' and '.join(methods)} have no scored segment in common")
     return SharedSegments(
-        vectors={method: np.concatenate(each) for method, each in vectors.items()},
+        vectors={method: np.concatenate(of_sessions) for method, of_sessions in vectors.items()},
         sessions=np.array(sessions),
         subjects=np.array([subjects[session] for session in sessions]),
     )
 
 
 def _lowest_seeds(method: str, scores: Sequence[Score], runs: RunsFolder) -> dict[str, ScoredSegments]:
-    """Session -> the scored segments of the method's model with the lowest seed there."""
-    own = [s for s in scores if s.method == method]
-    lowest = {s.session: s for s in sorted(own, key=lambda s: s.seed or 0, reverse=True)}
+    """Session -> the scored segments of the method's model with the lowest seed on this session."""
+    of_method = [s for s in scores if s.method == method]
+    lowest = {s.session: s for s in sorted(of_method, key=lambda s: s.seed or 0, reverse=True)}
     return {session: read_segments(runs.job_folder(s.job)) for session, s in lowest.items()}
 
 
@@ -70,25 +70,25 @@ def alignments(sweep: SweepConfig, scores: Sequence[Score], runs: RunsFolder) ->
     notes = []
     for queries, keys in pairs(sweep.align, "align", sign="~"):
         try:
-            both = shared_segments((queries, keys), scores, runs)
-            alignments.append(align(queries, keys, both.vectors[queries], both.vectors[keys], both.sessions))
+            shared = shared_segments((queries, keys), scores, runs)
+            alignments.append(align(queries, keys, shared.vectors[queries], shared.vectors[keys], shared.sessions))
         except DataError as err:
             notes.append(f"{queries} ~ {keys}: {err}")
     return alignments, notes
 
 
 def typical_session(scores: Sequence[Score], panel: Panel = WHOLE) -> str | None:
-    """The session that most methods are scored on; of several, the one with the median R² of the first method.
+    """The session on which most methods are scored; of several, the one with the median R² of the first method.
 
     None if there is no finite score.
     """
-    own = [s for s in scores if panel.shows(s.session) and np.isfinite(s.r2)]
-    if not own:
+    finite = [s for s in scores if panel.shows(s.session) and np.isfinite(s.r2)]
+    if not finite:
         return None
-    methods = {session: {s.method for s in own if s.session == session} for session in {s.session for s in own}}
+    methods = {session: {s.method for s in finite if s.session == session} for session in {s.session for s in finite}}
     most = max(map(len, methods.values()))
-    candidates = [s for s in own if s.method == own[0].method and len(methods[s.session]) == most]
-    candidates = candidates or [s for s in own if len(methods[s.session]) == most]
+    candidates = [s for s in finite if s.method == finite[0].method and len(methods[s.session]) == most]
+    candidates = candidates or [s for s in finite if len(methods[s.session]) == most]
     return sorted(candidates, key=lambda s: (s.r2, s.session))[len(candidates) // 2].session
 
 
@@ -96,7 +96,7 @@ def decoded_behavior(
     session: str, scores: Sequence[Score], runs: RunsFolder
 ) -> dict[str, tuple[ScoredSegments, float]]:
     """Method -> the scored segments of its model with the lowest seed, and its R², for one session."""
-    own = sorted((s for s in scores if s.session == session), key=lambda s: s.seed or 0, reverse=True)
-    lowest = {s.method: s for s in own}
+    of_session = sorted((s for s in scores if s.session == session), key=lambda s: s.seed or 0, reverse=True)
+    lowest = {s.method: s for s in of_session}
     order = dict.fromkeys(s.method for s in scores)
     return {m: (read_segments(runs.job_folder(lowest[m].job)), lowest[m].r2) for m in order if m in lowest}

@@ -1,4 +1,4 @@
-"""Rules between the parts of a job that no single part can check."""
+"""Checks of a job that involve several of its parts, or other jobs."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -15,12 +15,12 @@ def check_job(
     """Check a job together with the jobs that it starts or learns from.
 
     Args:
-        objective: with the settings from all of the file.
-        seeds: of the job.
+        objective: its objective, with all settings of the file applied.
+        seeds: its seeds.
         model_of: name of a job -> configuration of its model.
-        name: of the job.
+        name: its name.
     Raises:
-        ConfigError: its parts contradict each other; `at` is relative to the job.
+        ConfigError: parts of the job contradict each other; `at` is relative to the job.
     """
     _check_objective(job)
     _check_unfreezing(job, getattr(objective, "unfreeze_epoch", None))
@@ -54,12 +54,7 @@ def _check_objective(job: JobConfig) -> None:
 
 
 def _check_unfreezing(job: JobConfig, epoch: int | None) -> None:
-    """The rules of `unfreeze_epoch`, wherever it is given."""
-    if epoch is not None and (epoch < 0 or job.is_pretraining):
-        raise ConfigError(
-            f"`unfreeze_epoch` must be an epoch from 0 on, of a distillation on `each` session, but got {epoch}",
-            at=("objective",),
-        )
+    """Check `unfreeze_epoch`, which the job or its `objective:` may give, but not both differently."""
     if job.unfreeze_epoch not in (None, epoch):
         raise ConfigError(
             f"`unfreeze_epoch` is given twice: {job.unfreeze_epoch}, and {epoch} in `objective`; leave one of them out",
@@ -67,10 +62,10 @@ def _check_unfreezing(job: JobConfig, epoch: int | None) -> None:
         )
 
 
-def _check_weights(own: Any, other: Any, source: str) -> None:
-    """A model that starts from another one must have its shapes; inputs, embedding and backbone decide on them."""
+def _check_weights(model: Any, other: Any, source: str) -> None:
+    """Check that a model has the same shapes as the one from whose weights it starts."""
     for part in ("width", "inputs", "embedding", "backbone", "predictor"):
-        a, b = getattr(own, part, None), getattr(other, part, None)
+        a, b = getattr(model, part, None), getattr(other, part, None)
         if a is not None and b is not None and a != b:
             raise ConfigError(f"starts from the weights of {source}, which has {_difference(part, b, a)}")
 

@@ -1,4 +1,4 @@
-"""One line of a sweep's `jobs`: what is trained, on which sessions, and from what."""
+"""One line of `jobs` in a sweep file: what is trained, on which sessions, and from which weights."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
@@ -17,81 +17,88 @@ VERBS: tuple[Verb, ...] = get_args(Verb)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobConfig:
-    """One line of `jobs`: exactly one of pretrain, finetune, train, distill, and what it runs on."""
+    """One line of `jobs`: exactly one of pretrain, finetune, train and distill, and the sessions to run on."""
 
     pretrain: Modality | None = None
     """Masked autoencoding over all sessions of the group `on`."""
     finetune: str | None = None
-    """On each session of the group `each`, from the weights of the job named here."""
+    """Training on each session of the group `each`, which starts from the weights of this job."""
     train: Modality | tuple[Modality, ...] | None = None
-    """From scratch on each session of the group `each`; [spikes, lfp] for a multimodal model."""
+    """Training from scratch on each session of the group `each`; [spikes, lfp] for a multimodal model."""
     distill: str | None = None
-    """Eq. 1 from the frozen teacher of the job named here: on each session of `each`, or, as a pretraining, one
-    student over all sessions of the group `on`."""
+    """Distillation from the models of this job (paper, Eq. 1): one student per session of the group `each`, or, as a
+    pretraining, one student over all sessions of the group `on`."""
     into: Literal["lfp"] = "lfp"
+    """Input of the student of a distillation."""
     start: str | None = None
-    """Of a distillation: the job whose weights the student starts from; by default it starts anew."""
+    """For a distillation: the job from whose weights the student starts; by default its weights are drawn."""
     supervision: Literal["none", "joint", "full"] = "none"
-    """joint adds behavior regression to masked autoencoding; full is behavior regression alone, and Eq. 3 instead of
-    Eq. 1 for a distillation."""
+    """none: training without behavior. joint: masked autoencoding plus behavior regression. full: behavior regression
+    alone, or, for a distillation, behavior regression in place of reconstruction (paper, Eq. 3)."""
     unfreeze_epoch: int | None = None
-    """Of a distillation: the teacher is trained too from this epoch on (Table 4)."""
+    """For a distillation: the epoch from which the teacher is trained too (paper, Table 4); by default it never is."""
     family: str = DEFAULT_FAMILY
-    """Family of the model."""
+    """Family of the model, a key of `FAMILIES`."""
     objective: str | dict[str, int | float | str | bool] | None = None
-    """Name of the objective, or a mapping of `name` and its settings; by default it follows from the verb and from
+    """Name of the objective, or a mapping with its `name` and settings; by default it follows from the verb and from
     `supervision`."""
     on: str | None = None
+    """Group of sessions on which one model is trained."""
     each: str | None = None
+    """Group of sessions on each of which a model is trained."""
     workers: int | tuple[int, ...] = 1
-    """Ray Train workers of a pretraining, or [fewest, most]: as many as the cluster has when they start. Does not
-    change which batches it sees."""
+    """Number of Ray Train workers of a pretraining, or [fewest, most]: as many as the cluster has free when they start.
+    The number does not change the batches."""
     seed: int = 0
-    """Of a pretraining."""
+    """Seed of a pretraining."""
     seeds: tuple[int, ...] = ()
-    """Of a job on `each` session; by default the sweep's."""
+    """Seeds of a job on `each` session; by default those of the sweep."""
     embedding: Literal["count", "linear", "conv", "mlp"] | None = None
-    """Value embedding; by default count for spikes, conv for a distilled student, else linear, or that of the weights
-    that the job starts from."""
+    """Value embedding. By default that of the job from whose weights this one starts; otherwise count for spikes, conv
+    for a distilled student, and linear for other models."""
     model: Annotated[dict[str, Any], Overrides(Settings)] = field(default_factory=dict)
+    """Settings of the model that differ from those of the sweep."""
     training: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
+    """Values of the recipe that differ from those of the sweep."""
     engine: Annotated[dict[str, Any], Overrides(EngineConfig)] = field(default_factory=dict)
+    """Execution settings that differ from those of the sweep."""
 
     @property
     def verb(self) -> Verb:
+        """pretrain, finetune, train or distill."""
         return next(verb for verb in VERBS if getattr(self, verb))
 
     @property
     def objective_name(self) -> str:
-        """What it is trained by: the objective that it names, or the usual one of its verb."""
+        """The objective that the job names, or the default for its verb and `supervision`."""
         named = self.objective.get("name") if isinstance(self.objective, dict) else self.objective
         return str(named) if named else default_objective(self.verb, self.supervision)
 
     @property
     def worker_range(self) -> tuple[int, int]:
-        """Fewest and most workers."""
+        """Fewest and most workers of a pretraining."""
         counts = (self.workers,) if isinstance(self.workers, int) else self.workers
         return counts[0], counts[-1]
 
     @property
     def source(self) -> str | None:
-        """The job whose weights this one starts from."""
+        """The job from whose weights this one starts."""
         return self.finetune or self.start
 
     @property
     def group(self) -> str:
-        """The group of its sessions."""
+        """The group of the job's sessions."""
         return self.on or self.each or ""
 
     @property
     def is_pretraining(self) -> bool:
-        """One model over all sessions of a group."""
+        """Whether the job trains one model over all sessions of a group."""
         return self.on is not None
 
     def __post_init__(self):
-        given = [verb for verb in VERBS if getattr(self, verb)]
-        if len(given) != 1:
-            raise ConfigError(f"a job is exactly one of {', '.join(VERBS)}; got {' and '.join(given) or 'none'}")
+        verbs = [verb for verb in VERBS if getattr(self, verb)]
+        if len(verbs) != 1:
+            raise ConfigError(f"a job is exactly one of {', '.join(VERBS)}; got {' and '.join(verbs) or 'none'}")
         if self.family not in FAMILIES:
             raise ConfigError(
                 f'there is no model family "{self.family}"{suggest(self.family, FAMILIES)}', at=("family",)
@@ -103,20 +110,20 @@ class JobConfig:
             problem = "has no teacher, but `distill` names one" if self.distill else "needs a teacher: give `distill`"
             raise ConfigError(f"`objective: {self.objective_name}` {problem}", at=("objective",))
         allowed = {"pretrain": "`on: GROUP`", "distill": "either `on: GROUP` or `each: GROUP`"}
-        groups = {"pretrain": [True], "distill": [True, False]}.get(given[0], [False])
+        groups = {"pretrain": [True], "distill": [True, False]}.get(self.verb, [False])
         if (self.on is None) == (self.each is None) or self.is_pretraining not in groups:
-            raise ConfigError(f"`{given[0]}` takes its sessions from {allowed.get(given[0], '`each: GROUP`')}")
+            raise ConfigError(f"`{self.verb}` takes its sessions from {allowed.get(self.verb, '`each: GROUP`')}")
         counts = (self.workers,) if isinstance(self.workers, int) else self.workers
         if len(counts) not in (1, 2) or not 1 <= counts[0] <= counts[-1]:
             got = self.workers if isinstance(self.workers, int) else list(self.workers)
             raise ConfigError(f"`workers` must be a number of at least 1, or [fewest, most], but got {got}")
         if not self.distill and (self.start or self.unfreeze_epoch is not None):
-            raise ConfigError("`start` and `unfreeze_epoch` belong to `distill`")
-        if self.unfreeze_epoch is not None and (self.unfreeze_epoch < 0 or self.is_pretraining):
-            raise ConfigError("`unfreeze_epoch` is an epoch from 0 on, of a distillation on `each` session")
+            raise ConfigError("`start` and `unfreeze_epoch` apply only to `distill`")
         if self.seeds and self.is_pretraining:
-            raise ConfigError("`seeds` belong to a job on `each` session; a pretraining has one `seed`")
+            raise ConfigError("`seeds` apply to a job on `each` session; a pretraining has one `seed`")
         if self.supervision == "joint" and not (self.finetune or self.train):
-            raise ConfigError("`supervision: joint` is masked autoencoding with behavior: of `finetune` or `train`")
+            raise ConfigError("`supervision: joint` applies only to `finetune` and `train`")
         if self.supervision != "none" and self.is_pretraining:
-            raise ConfigError("sessions of a pretraining have different behavior: `supervision` belongs to `each`")
+            raise ConfigError(
+                "`supervision` applies only to a job on `each` session, because sessions have different behavior"
+            )

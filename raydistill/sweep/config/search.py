@@ -1,4 +1,4 @@
-"""A search file: which job of which sweep is to be set better, over which values, and by how many trials."""
+"""A search file: for which job of which sweep better values are searched, in which space, and by how many trials."""
 
 import json
 from dataclasses import dataclass, field
@@ -20,41 +20,43 @@ class Range:
     low: int | float
     high: int | float
     log: bool = False
-    """Tried evenly over orders of magnitude."""
+    """Whether values are sampled evenly on a logarithmic scale."""
     step: int | float | None = None
+    """Distance between two values; by default any value of the range may be sampled."""
 
     def __post_init__(self):
         if self.low >= self.high or (self.log and (self.low <= 0 or self.step is not None)):
             raise ConfigError(
-                f"a range goes up from `low` to `high`, with `log` from above 0 and without `step`, but got {self.low} "
-                f"to {self.high}"
+                "a range needs `low` below `high`; with `log` it needs `low` above 0 and no `step`, but got "
+                f"{self.low} to {self.high}"
             )
 
     @property
     def whole(self) -> bool:
+        """Whether the values are whole numbers."""
         return all(isinstance(value, int) for value in (self.low, self.high, self.step or 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Halving:
-    """Asynchronous successive halving (ASHA): of the trials that reach a rung, the best part goes on to the next."""
+    """Asynchronous successive halving (ASHA): the best of the trials at a rung continue, the others are stopped."""
 
     first: int = 5
-    """Epochs of the first rung; each next one has `part` times as many."""
+    """Epochs of the first rung; each later rung has `part` times as many."""
     part: int = 3
-    """One of so many goes on."""
+    """One out of `part` trials continues."""
 
     def __post_init__(self):
         if self.first < 1 or self.part < 2:
-            raise ConfigError(f"`first` is at least 1 and `part` at least 2, but got {self.first} and {self.part}")
+            raise ConfigError(f"`first` must be at least 1 and `part` at least 2, but got {self.first} and {self.part}")
 
     def rungs(self, epochs: int) -> list[int]:
-        """Epochs at which trials are compared, and the last of all."""
-        found, rung = [], self.first
+        """The epochs at which trials are compared, and the last epoch."""
+        rungs, rung = [], self.first
         while rung < epochs:
-            found.append(rung)
+            rungs.append(rung)
             rung *= self.part
-        return [*found, epochs]
+        return [*rungs, epochs]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,42 +65,42 @@ class SearchConfig:
 
     name: str
     sweep: str
-    """The sweep file beside this one that the job is in."""
+    """File name of the sweep, which is in the same folder as the search file."""
     job: str
+    """Name of the job in the sweep."""
     space: dict[str, Range | tuple[Value, ...]]
-    """A value of the job, such as training.learning_rate -> where to look for it: a range, or a list of choices."""
+    """Value of the job, such as training.learning_rate -> the range or the list of choices to search."""
     trials: int = 20
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     seed: int = 0
     objectives: tuple[Literal["valid_r2", "parameters"], ...] = ("valid_r2",)
-    """What is sought: the mean R² on the validation folds of the job's sessions, of a pretraining as it is on each that
-    it was trained on; and few parameters beside it."""
+    """valid_r2: maximise the mean R² on the validation folds of the job's sessions (of a pretraining, of the sessions
+    that it is trained on). parameters: minimise the number of parameters as well."""
     halving: Halving | None = field(default_factory=Halving)
-    """null: every trial runs to its end."""
+    """How poor trials are stopped early; null: every trial runs to its end."""
 
     def __post_init__(self):
         check_name(self.name, "search")
         if not self.space or self.trials < 1:
-            raise ConfigError("a search needs at least one trial, and a value in its `space`")
+            raise ConfigError("a search needs `trials` of at least 1, and at least one value in `space`")
         if "valid_r2" not in self.objectives or len(set(self.objectives)) < len(self.objectives):
-            raise ConfigError("`objectives` are valid_r2, or valid_r2 and parameters", at=("objectives",))
+            raise ConfigError("`objectives` must be [valid_r2] or [valid_r2, parameters]", at=("objectives",))
         if self.sampler == "grid" and any(isinstance(v, Range) and v.step is None for v in self.space.values()):
             raise ConfigError("`sampler: grid` needs lists of choices, or ranges with a `step`", at=("space",))
 
 
 def load_search(path, overrides=()) -> SearchConfig:
-    """Read a search file; every corner of its space must make a valid sweep.
+    """Read a search file, and check that the sweep is valid with the lowest and highest value or each choice.
 
     Raises:
-        ConfigError: it does not, or the sweep has no such job.
+        ConfigError: the file is invalid, a value of its space makes the sweep invalid, or the sweep lacks the job.
     """
     search = load(SearchConfig, path, overrides)
     sweep = sweep_with(search, path, {})
     if search.job not in sweep.jobs:
         raise ConfigError(f'{path}: job: {search.sweep} has no job "{search.job}"{suggest(search.job, sweep.jobs)}')
-    for name, where in search.space.items():
-        ends = (where.low, where.high) if isinstance(where, Range) else where
-        for value in ends:
+    for name, choices in search.space.items():
+        for value in (choices.low, choices.high) if isinstance(choices, Range) else choices:
             try:
                 sweep_with(search, path, {name: value})
             except RaydistillError as err:
@@ -107,7 +109,7 @@ def load_search(path, overrides=()) -> SearchConfig:
 
 
 def sweep_with(search: SearchConfig, path, values: dict[str, Value]) -> SweepConfig:
-    """The sweep with these values of the job.
+    """The sweep of a search, with these values for its job.
 
     Args:
         path: of the search file.

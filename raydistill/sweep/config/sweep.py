@@ -1,4 +1,4 @@
-"""A sweep file: which sessions, which jobs, which methods, and the comparisons drawn from them."""
+"""A sweep file: its sessions, its jobs, its methods, and the comparisons of these methods."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -23,25 +23,30 @@ from raydistill.sweep.config.job import JobConfig, Modality
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recordings:
-    """Synthetic recordings that the sweep makes and ingests for itself when its store lacks them."""
+    """Synthetic recordings, which the sweep generates and ingests if its store lacks them."""
 
     synthetic: SyntheticConfig
+    """The recordings to simulate."""
     ingest: IngestConfig = field(default_factory=IngestConfig)
+    """How they are preprocessed and stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionGroup:
-    """Sessions of the store that meet every condition given."""
+    """The sessions of the store that meet all conditions of the group."""
 
     named: str | None = None
-    """A group that a paper defines, such as paper_held_out."""
+    """Only sessions of this group, which a paper defines, such as paper_held_out."""
     names: tuple[str, ...] = ()
+    """Only these sessions."""
     subjects: tuple[str, ...] = ()
+    """Only sessions of these subjects."""
     datasets: tuple[str, ...] = ()
+    """Only sessions of these datasets."""
     modality: Modality | None = None
-    """Only sessions that have it."""
+    """Only sessions that have this signal."""
     except_: str | None = None
-    """Another group, whose sessions are left out."""
+    """Only sessions that are not in this other group of the sweep."""
 
     def __post_init__(self):
         if self.named is not None and self.named not in PAPER_OF_GROUP:
@@ -52,81 +57,88 @@ class SessionGroup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MethodConfig:
-    """A method that decodes a job's models in another way than on the sessions they were trained for."""
+    """How a method decodes the models of a job, if not each model on the session on which it was trained."""
 
     job: str
+    """The job whose models are decoded."""
     each: str | None = None
-    """The group on whose sessions a pretraining's model is decoded, or, with `as`, the model of one session."""
+    """Group of sessions on which the model of a pretraining, or, with `as`, the model of one session, is decoded."""
     as_: str | None = None
-    """The session of the model whose space embeddings stand for those of each other one (Fig. 5)."""
+    """Session of the model whose space embeddings are used for every session of the group (paper, Fig. 5)."""
     inputs: Literal["lfp"] | None = None
-    """A multimodal model with its spikes taken away."""
+    """lfp: a multimodal model is decoded without its spikes."""
     spikes_as: Literal["mean", "silence"] = "mean"
-    """What stands in their place: their mean (zero after z-scoring), or none at all."""
+    """What replaces the spikes: their mean (zero after z-scoring), or counts of zero."""
 
     @property
     def is_training(self) -> bool:
-        """The job's own scores are meant."""
+        """Whether the method uses the scores that the job itself computes."""
         return self.inputs is None and self.each is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What a figure or table of the paper shows of a sweep."""
+    """The part of a sweep that a figure or table of the paper shows."""
 
     on: str
-    """The group of its sessions."""
+    """Group of the sessions in the figure."""
     compare: tuple[str, ...] = ()
-    """By default the sweep's comparisons."""
+    """Comparisons in the figure; by default those of the sweep."""
     called: dict[str, str] = field(default_factory=dict)
-    """Method of the sweep -> the paper's name for it there, where it is another."""
+    """Method of the sweep -> its name in the figure, if the names differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepConfig:
-    """A question to the recordings."""
+    """A sweep: which models are trained on which sessions, and how they are compared."""
 
     name: str
     include: tuple[str, ...] = ()
-    """Files beside this one with what several sweeps have in common. What they say and this file does not holds here,
-    the first to say it; and of their jobs those that something here starts from, learns from or decodes."""
+    """Files in the same folder that supply defaults. Values of this file take precedence, then those of the file that
+    is listed first. Of the jobs in these files, only those that this sweep needs are used."""
     store: str | None = None
     """Folder or URI of the session store."""
     recordings: Recordings | None = None
-    """Instead of a store: recordings that the sweep makes itself."""
+    """Instead of a store: synthetic recordings that the sweep generates."""
     preset: Literal["paper", "small", "tiny"] = "paper"
+    """Sizes of models, and recipes."""
     seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of every job on `each` session of a group."""
     behavior: tuple[str, ...] = ()
-    """Behavior columns to decode; all of them by default."""
+    """Behavior columns to decode; by default all."""
     sessions: dict[str, SessionGroup]
+    """Group -> its sessions."""
     jobs: dict[str, JobConfig]
+    """Job -> what it trains."""
     methods: dict[str, tuple[str | MethodConfig, ...]]
-    """Method -> the job whose models it decodes, or several that do the same on different sessions."""
+    """Method -> the job whose models it decodes, or several jobs on different sessions."""
     baselines: tuple[str, ...] = tuple(name for name, baseline in BASELINES.items() if baseline.default)
-    """Baseline decoders, each scored on the sessions that have what it needs."""
+    """Baseline decoders; each is scored on the sessions that have the signals it needs."""
     compare: tuple[str, ...] = ()
-    """`A > B`: is method A's decoding R² above B's?"""
+    """`A > B`: does method A decode better than method B?"""
     align: tuple[str, ...] = ()
-    """`A ~ B`: how alike do methods A and B represent the scored sequences? A's are looked up among B's."""
+    """`A ~ B`: how similar are the latents of methods A and B on the scored segments? A's are the queries, B's the
+    keys of the retrieval."""
     paper: str = "crossmodal"
-    """The paper whose figures `answers` names."""
+    """The paper whose figures and tables `answers` names; a key of `PAPERS`."""
     answers: dict[str, str | Answer] = field(default_factory=dict)
-    """A figure or table of the paper -> what of the sweep it shows, or the group of sessions alone. Comparisons are
-    drawn in each, and the paper's numbers stand beside ours."""
+    """Figure or table of the paper -> the part of the sweep that it shows, or only its group of sessions. Comparisons
+    are computed within each group, and results show the paper's numbers as well."""
     model: Annotated[dict[str, Any], Overrides(Settings)] = field(default_factory=dict)
+    """Settings of all models that differ from those of the preset."""
     pretraining: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
-    """Recipe of pretrainings, on top of the preset's."""
+    """Values of the recipe of pretrainings that differ from those of the preset."""
     training: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
-    """Recipe of per-session jobs, on top of the preset's: one for all methods."""
+    """Values of the recipe of jobs on one session that differ from those of the preset."""
     engine: Annotated[dict[str, Any], Overrides(EngineConfig)] = field(default_factory=dict)
-    """How trainings are carried out; changes no result."""
+    """Execution settings of trainings; they never enter a job's key."""
     cpus_per_job: int = 1
-    """Threads of a per-session job."""
+    """Threads of a job on one session."""
     gpu_per_job: float = 0.25
-    """Share of a GPU, and of its memory, for a per-session job, where the cluster has GPUs."""
+    """Share of a GPU, and of its memory, for a job on one session, if the cluster has GPUs."""
 
     def settings_of(self, job: JobConfig) -> Any:
-        """What `model:` sets for a job, on top of the preset of its family."""
+        """The settings of a job's model: the preset of its family, then `model:` of the sweep, then of the job."""
         family = FAMILIES[job.family]
         names = {f.name for f in dataclasses.fields(family.settings)}
         shared = {name: value for name, value in self.model.items() if name in names}
@@ -138,7 +150,7 @@ class SweepConfig:
         return (self._model_values(source) if source and source.family == job.family else {}) | job.model
 
     def model_of(self, name: str) -> Any:
-        """The configuration of the model that a job trains, of the class of its family."""
+        """The configuration of the model that a job trains, of the configuration class of its family."""
         job = self.jobs[name]
         needs = self.objective_of(job).needs
         return FAMILIES[job.family].configure(
@@ -150,19 +162,20 @@ class SweepConfig:
         )
 
     def objective_of(self, job: JobConfig) -> ObjectiveConfig:
-        """The objective of a job: settings that it does not give itself come from `training:`."""
+        """The objective of a job; settings that `objective:` does not give come from `training:`."""
         cls, training = OBJECTIVES[job.objective_name], self.training_of(job)
         names = {f.name for f in dataclasses.fields(cls)}
         settings = {name: getattr(training, name) for name in names & {"mask_ratio", "alignment"}}
         if job.unfreeze_epoch is not None:
             settings["unfreeze_epoch"] = job.unfreeze_epoch
-        own = job.objective if isinstance(job.objective, dict) else {}
+        overrides = job.objective if isinstance(job.objective, dict) else {}
         try:
-            return from_plain(cls, settings | own)
+            return from_plain(cls, settings | overrides)
         except ValueError as err:
             raise ConfigError(f"`objective: {job.objective_name}`: {err}", at=("objective",)) from None
 
     def training_of(self, job: JobConfig) -> TrainingConfig:
+        """The recipe of a job: that of the preset, then the values of the sweep, then those of the job."""
         preset = RECIPES[self.preset]
         if job.is_pretraining:
             return dataclasses.replace(preset.pretraining, **(self.pretraining | job.training))
@@ -170,29 +183,30 @@ class SweepConfig:
         return dataclasses.replace(base, **(self.training | job.training))
 
     def engine_of(self, job: JobConfig) -> EngineConfig:
+        """The execution settings of a job: those of the sweep, then those of the job."""
         return EngineConfig(**(self.engine | job.engine))
 
     def __post_init__(self):
         check_name(self.name, "sweep")
         if (self.store is None) == (self.recordings is None):
-            raise ConfigError("give either `store` (or --set store=DIR), or `recordings` to be made, and not both")
+            raise ConfigError("give either `store` (or --set store=DIR) or `recordings`, not both")
         if self.cpus_per_job < 1 or not 0 < self.gpu_per_job <= 1:
             raise ConfigError(
-                "`cpus_per_job` is a number from 1 on and `gpu_per_job` a share above 0 and up to 1, but got "
+                "`cpus_per_job` must be at least 1, and `gpu_per_job` above 0 and at most 1, but got "
                 f"{self.cpus_per_job} and {self.gpu_per_job}"
             )
         if not self.seeds:
-            raise ConfigError("must name at least one seed", at=("seeds",))
-        _known(self.paper, PAPERS, "paper")
+            raise ConfigError("give at least one seed", at=("seeds",))
+        _check_exists(self.paper, PAPERS, "paper")
         for i, baseline in enumerate(self.baselines):
-            _known(baseline, BASELINES, "baselines", i)
+            _check_exists(baseline, BASELINES, "baselines", i)
         for name, group in self.sessions.items():
-            _known(group.except_, self.sessions, "sessions", name, "except")
+            _check_exists(group.except_, self.sessions, "sessions", name, "except")
         for name, job in self.jobs.items():
             check_name(name, "job")
-            _known(job.on or job.each, self.sessions, "jobs", name, "on" if job.on else "each")
+            _check_exists(job.on or job.each, self.sessions, "jobs", name, "on" if job.on else "each")
             for key in ("finetune", "distill", "start"):
-                _known(getattr(job, key), self.jobs, "jobs", name, key)
+                _check_exists(getattr(job, key), self.jobs, "jobs", name, key)
         self._check_shared_values()
         for name, job in self.sources_first():
             self._check_values(name, job)
@@ -200,28 +214,30 @@ class SweepConfig:
         names = {f.name for settings in families for f in dataclasses.fields(settings)}
         for key in self.model:
             if key not in names:
-                raise ConfigError(f'no job has a model with the setting "{key}"', at=("model", key))
+                raise ConfigError(f'no model of this sweep has the setting "{key}"', at=("model", key))
         owners: dict[str, str] = {}
         for method in self.methods:
             for decoder in self.decoders(method):
                 self._check_decoder(method, decoder)
                 if decoder.is_training and owners.setdefault(decoder.job, method) != method:
-                    raise ConfigError(f"{decoder.job} is {owners[decoder.job]} already", at=("methods", method))
+                    raise ConfigError(
+                        f"the scores of {decoder.job} already belong to {owners[decoder.job]}", at=("methods", method)
+                    )
         for pair in pairs(self.compare, "compare"):
             for method in pair:
-                _known(method, self.methods, "compare")
+                _check_exists(method, self.methods, "compare")
         for pair in pairs(self.align, "align", sign="~"):
             for method in pair:
-                _known(method, self.methods, "align")
+                _check_exists(method, self.methods, "align")
         for figure in self.answers:
             answer = self.answer(figure)
-            _known(answer.on, self.sessions, "answers", figure)
+            _check_exists(answer.on, self.sessions, "answers", figure)
             compared = [method for pair in pairs(answer.compare, "answers", figure) for method in pair]
             for method in (*compared, *answer.called):
-                _known(method, self.methods, "answers", figure)
+                _check_exists(method, self.methods, "answers", figure)
 
     def sources_first(self) -> list[tuple[str, JobConfig]]:
-        """(name, job), each after those that it starts or learns from; in the order of the file otherwise."""
+        """(name, job) in the order of the file, except that each job comes after those it starts or learns from."""
         ordered: dict[str, JobConfig] = {}
 
         def put(name, path):
@@ -251,51 +267,63 @@ class SweepConfig:
                 raise ConfigError(str(err), at=(key, *err.at)) from None
 
     def _check_values(self, name: str, job: JobConfig) -> None:
-        """The merged values must suit each other, too."""
+        """Check the values of a job after they are merged with those of the preset and the sweep."""
         names = [f.name for f in dataclasses.fields(FAMILIES[job.family].settings)]
         for key in job.model:
             if key not in names:
                 hint = suggest(key, names)
-                raise ConfigError(f'`family: {job.family}` has no "{key}"{hint}', at=("jobs", name, "model", key))
+                raise ConfigError(
+                    f'`family: {job.family}` has no setting "{key}"{hint}', at=("jobs", name, "model", key)
+                )
         if job.source and self.jobs[job.source].family != job.family:
             raise ConfigError(
-                f"starts from {job.source}, a model of another family ({self.jobs[job.source].family})",
+                f"the job starts from {job.source}, which is of another family ({self.jobs[job.source].family})",
                 at=("jobs", name),
             )
         try:
+            objective = self.objective_of(job)
             self.model_of(name)
             self.engine_of(job)
             check_job(job, self.objective_of(job), self.seeds_of(job), self.model_of, name)
         except ConfigError as err:
             raise ConfigError(str(err), at=("jobs", name, *err.at)) from None
+        trains_teacher = getattr(objective, "unfreeze_epoch", None) is not None
+        if trains_teacher and job.is_pretraining and job.distill and not self.jobs[job.distill].is_pretraining:
+            raise ConfigError(
+                f"`unfreeze_epoch` trains one teacher with one student, but {job.distill} has one for each session; "
+                "distill from a pretraining, or on `each` session",
+                at=("jobs", name),
+            )
 
     def _check_decoder(self, method: str, decoder: MethodConfig) -> None:
         at = ("methods", method)
-        _known(decoder.job, self.jobs, *at)
-        _known(decoder.each, self.sessions, *at)
+        _check_exists(decoder.job, self.jobs, *at)
+        _check_exists(decoder.each, self.sessions, *at)
         pretraining = self.jobs[decoder.job].is_pretraining
         if pretraining and decoder.each is None:
             raise ConfigError(
-                f"{decoder.job} is one model over many sessions: name those to decode, "
+                f"{decoder.job} is one model over many sessions: give the sessions to decode as "
                 f"{{job: {decoder.job}, each: GROUP}}",
                 at=at,
             )
         if (decoder.as_ is not None) != (decoder.each is not None and not pretraining):
             raise ConfigError(
-                "the model of one session is decoded on others by both `each: GROUP` and `as: SESSION`", at=at
+                "to decode other sessions with the model of one session, give both `each: GROUP` and `as: SESSION`",
+                at=at,
             )
         if decoder.inputs and self.modality_of(decoder.job) != "multimodal":
-            raise ConfigError(f"`inputs: lfp` needs a multimodal model, which {decoder.job} is not", at=at)
+            raise ConfigError(f"`inputs: lfp` needs a multimodal model, but {decoder.job} is none", at=at)
 
     def decoders(self, method: str) -> tuple[MethodConfig, ...]:
-        """What a method decodes, the shorthand of a job's name written out."""
+        """The jobs that a method decodes, and how; the name of a job is short for `{job: NAME}`."""
         return tuple(MethodConfig(job=d) if isinstance(d, str) else d for d in self.methods[method])
 
     def seeds_of(self, job: JobConfig) -> tuple[int, ...]:
+        """The seeds of a job on `each` session."""
         return job.seeds or self.seeds
 
     def modality_of(self, name: str) -> str:
-        """What a job's model reads: spikes, lfp or multimodal."""
+        """The signals that a job's model reads: spikes, lfp or multimodal."""
         job = self.jobs[name]
         if isinstance(job.train, tuple):
             return "multimodal" if len(set(job.train)) == 2 else job.train[0]
@@ -304,7 +332,7 @@ class SweepConfig:
         return job.pretrain or job.train or job.into
 
     def embedding_of(self, name: str) -> str:
-        """The value embedding of a job's model: what the job says, or the usual one of its modality and kind."""
+        """The value embedding of a job's model: that of `embedding:`, or the default (see `JobConfig.embedding`)."""
         job = self.jobs[name]
         if job.embedding:
             return job.embedding
@@ -313,41 +341,53 @@ class SweepConfig:
         return "count" if self.modality_of(name) == "spikes" else "conv" if job.distill else "linear"
 
     def answer(self, figure: str) -> Answer:
-        """What a figure shows, its comparisons filled in."""
-        given = self.answers[figure]
-        answer = Answer(on=given) if isinstance(given, str) else given
+        """The part of the sweep that a figure shows, with default comparisons if it names none."""
+        value = self.answers[figure]
+        answer = Answer(on=value) if isinstance(value, str) else value
         return answer if answer.compare else dataclasses.replace(answer, compare=self.compare)
 
 
 def pairs(lines: tuple[str, ...], *at, sign: str = ">") -> list[tuple[str, str]]:
-    """The two methods of each line: (better, worse) of a `compare`, (queries, keys) of an `align`."""
-    found = []
+    """The two methods of each line: (better, worse) for `compare`, (queries, keys) for `align`.
+
+    Args:
+        at: path of the lines in the configuration, for messages.
+        sign: the character between the two methods.
+    Raises:
+        ConfigError: a line does not have this form.
+    """
+    methods = []
     for text in lines:
-        first, between, second = (part.strip() for part in text.partition(sign))
-        if not (first and between and second):
-            raise ConfigError(f'takes lines such as "Distilled LFP {sign} SS-LFP", got "{text}"', at=at)
-        found.append((first, second))
-    return found
+        left, between, right = (part.strip() for part in text.partition(sign))
+        if not (left and between and right):
+            raise ConfigError(f'a line must be such as "Distilled LFP {sign} SS-LFP", but got "{text}"', at=at)
+        methods.append((left, right))
+    return methods
 
 
-def _known(name, known, *at):
-    if name is not None and name not in known:
-        raise ConfigError(f'there is no "{name}"{suggest(name, known)}', at=at)
+def _check_exists(name, allowed, *at):
+    if name is not None and name not in allowed:
+        raise ConfigError(f'there is no "{name}"{suggest(name, allowed)}', at=at)
 
 
 def load_sweep(path, overrides=()) -> SweepConfig:
+    """The sweep in a file, with included files, then overrides ("path=value") applied.
+
+    Raises:
+        ConfigError: a file cannot be read, or a key or value is invalid.
+    """
     return load(SweepConfig, path, overrides, _include_shared)
 
 
 def read_sweep(path: Path):
-    """The file's mappings, with what it includes."""
+    """The mappings of a sweep file, with included files applied."""
     tree = read_yaml(path)
     _include_shared(tree, path)
     return tree
 
 
 def _include_shared(tree, path: Path) -> None:
-    """What the file says under `include`, but for jobs that nothing needs."""
+    """Apply the files under `include` in place, without the jobs that the sweep does not need."""
     shared = tree.get("include") or []
     for file in shared if isinstance(shared, list) else [shared]:
         include(tree, path.parent / str(file))
@@ -355,19 +395,19 @@ def _include_shared(tree, path: Path) -> None:
     if not isinstance(jobs, dict):
         return
     included = getattr(jobs, "included", {})
-    wanted, needed = [*(name for name in jobs if name not in included), *_names_in(tree.get("methods"))], set()
-    while wanted:
-        name = wanted.pop()
+    to_visit, needed = [*(name for name in jobs if name not in included), *_names_in(tree.get("methods"))], set()
+    while to_visit:
+        name = to_visit.pop()
         if name in jobs and name not in needed:
             needed.add(name)
-            wanted += _names_in(jobs[name])
+            to_visit += _names_in(jobs[name])
     for name in included:
         if name not in needed:
             del jobs[name]
 
 
 def _names_in(tree) -> list[str]:
-    """Every word among the values of a piece of YAML."""
+    """Every string among the values of a YAML tree; some of them are names of jobs."""
     if isinstance(tree, dict | list):
         return [name for value in (tree.values() if isinstance(tree, dict) else tree) for name in _names_in(value)]
     return [tree] if isinstance(tree, str) else []

@@ -1,6 +1,6 @@
 """From a sweep file to its jobs: every line of `jobs` on every session and seed.
 
-A job's key is the sha256 of its specification (spec.py), so that the same question in two sweeps is one job.
+A job's key is the sha256 of its specification (spec.py), so sweeps that need the same training share one job.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,11 +16,15 @@ from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
 
 Place = tuple[str, str | None, int | None]
-"""(line of `jobs`, session, seed); the latter two are None for a pretraining."""
+"""(line of `jobs`, session, seed); session and seed are None for a pretraining."""
 
 
 def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
-    """Every job of the sweep, in an order in which each comes after those it starts from."""
+    """Every job of the sweep, each after the jobs that it starts from.
+
+    Raises:
+        ConfigError: the sweep does not fit the sessions.
+    """
     groups = {name: select(sweep, name, entries) for name in _used_groups(sweep)}
     methods = {d.job: m for m in sweep.methods for d in sweep.decoders(m) if d.is_training}
     trainings: dict[Place, Job] = {}
@@ -34,20 +38,20 @@ def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
 
 
 def _each_once(sweep_name: str, jobs: Iterable[Job]) -> list[Job]:
-    """Jobs with one key are the same job; it belongs to the method that any of them belongs to.
+    """The jobs, each once: jobs with the same key are one job, which has the method of any of them.
 
     Raises:
-        ConfigError: two methods would decode the same model in the same way, so that one of them had no scores.
+        ConfigError: two methods would decode the same model in the same way.
     """
     unique: dict[str, Job] = {}
     for job in jobs:
-        first = unique.setdefault(job.key, job)
-        if first.method and job.method and first.method != job.method:
+        earlier = unique.setdefault(job.key, job)
+        if earlier.method and job.method and earlier.method != job.method:
             raise ConfigError(
-                f"{sweep_name}: {job.name} of {job.method} is the same job as {first.name} of {first.method}, as their "
-                "settings are equal; leave one method out, or change the settings in which they should differ"
+                f"{sweep_name}: {job.name} of {job.method} is the same job as {earlier.name} of {earlier.method}, "
+                "as their settings are equal; leave one method out, or change the settings in which they should differ"
             )
-        if not first.method:
+        if not earlier.method:
             unique[job.key] = job
     return list(unique.values())
 
@@ -58,20 +62,19 @@ def _used_groups(sweep) -> set[str]:
 
 
 def select(sweep: SweepConfig, name: str, entries: Iterable[Entry]) -> list[Entry]:
-    """The sessions of a group, by name. Raises ConfigError for an unknown name or an empty group."""
+    """The sessions of the group `name`, sorted by name. Raises ConfigError for an unknown name or an empty group."""
     group: SessionGroup = sweep.sessions[name]
-    known = {e.session: e for e in entries}
+    stored = {e.session: e for e in entries}
     for session in group.names:
-        if session not in known:
-            at = ("sessions", name, "names")
+        if session not in stored:
             raise ConfigError(
-                f'{sweep.name}: {".".join(at)}: the store has no session "{session}"{suggest(session, known)}'
+                f'{sweep.name}: sessions.{name}.names: the store has no session "{session}"{suggest(session, stored)}'
             )
-    named = set(_paper_group(sweep.name, group.named, known.values())) if group.named else None
-    excluded = {e.session for e in select(sweep, group.except_, known.values())} if group.except_ else set()
+    named = set(_paper_group(sweep.name, group.named, stored.values())) if group.named else None
+    excluded = {e.session for e in select(sweep, group.except_, stored.values())} if group.except_ else set()
     chosen = [
         e
-        for e in sorted(known.values(), key=lambda e: e.session)
+        for e in sorted(stored.values(), key=lambda e: e.session)
         if e.session not in excluded
         and (named is None or e.session in named)
         and (not group.names or e.session in group.names)
@@ -81,7 +84,7 @@ def select(sweep: SweepConfig, name: str, entries: Iterable[Entry]) -> list[Entr
     ]
     if not chosen:
         raise ConfigError(
-            f"{sweep.name}: sessions.{name} matches none of the store's {len(known)} sessions; "
+            f"{sweep.name}: sessions.{name} matches none of the store's {len(stored)} sessions; "
             "see `raydistill sessions --store DIR`"
         )
     return chosen
@@ -91,7 +94,7 @@ def _paper_group(sweep_name, name, entries):
     paper = PAPER_OF_GROUP[name]
     if mismatches := paper.count_mismatches(entries):
         raise ConfigError(
-            f"{sweep_name}: the store holds the whole corpus of the {paper.name} paper, but {'; '.join(mismatches)}; "
+            f"{sweep_name}: the store has all datasets of the {paper.name} paper, but {'; '.join(mismatches)}; "
             "see `raydistill sessions`"
         )
     return paper.select(name, entries)
@@ -117,7 +120,7 @@ def _instances(
         family=config.family,
         model=sweep.model_of(name),
         objective=sweep.objective_of(config),
-        recipe=sweep.training_of(config).recipe,
+        training=sweep.training_of(config).recipe,
         sessions={},
         seed=0,
     )
@@ -141,7 +144,7 @@ def _signals(modality: str) -> tuple[str, ...]:
 def _training_spec(
     sweep: SweepConfig, name: str, template: TrainingSpec, entries: list[Entry], seed: int, jobs: Mapping[Place, Job]
 ) -> TrainingSpec:
-    """What the jobs of a line have in common, with the sessions, seed and sources of one of them."""
+    """The specification of one job of a line: `template`, with the job's sessions, seed and sources."""
     config = sweep.jobs[name]
     teachers = {
         e.session: _source(sweep, name, config.distill, e.session, seed, jobs) for e in entries if config.distill
@@ -170,38 +173,38 @@ def _training_job(sweep, config: JobConfig, title, spec: TrainingSpec, method, e
 
 
 def _source(sweep, name: str, other: str, session: str, seed: int, jobs: Mapping[Place, Job]) -> str:
-    """The key of the job `other` that a job `name` on a session and seed starts from or is taught by."""
+    """The key of the job of `other` from which a job of `name` on this session and seed starts or learns."""
     place = (other, None, None) if sweep.jobs[other].is_pretraining else (other, session, seed)
     if place not in jobs:
         raise ConfigError(
-            f"{sweep.name}: jobs.{name} runs on session {session} with seed {seed}, but {other} does not; "
+            f"{sweep.name}: jobs.{name} runs on session {session} with seed {seed}, but jobs.{other} does not; "
             "give both the same sessions and seeds"
         )
     return jobs[place].key
 
 
-def _evaluations(sweep, made, groups, known):
-    """A job for each session that a method decodes in another way than its model was trained."""
+def _evaluations(sweep, trainings: Mapping[Place, Job], groups, entry_of: Mapping[str, Entry]):
+    """The jobs of methods that do not use the scores of their trainings: one per session and model to decode."""
     for method in sweep.methods:
         for decoder in sweep.decoders(method):
             if not decoder.is_training:
-                for entry, trained in _decodes(sweep, method, decoder, made, groups, known):
+                for entry, trained in _decodes(sweep, method, decoder, trainings, groups, entry_of):
                     yield _evaluation(sweep, method, decoder, entry, trained)
 
 
-def _decodes(sweep, method, decoder: MethodConfig, made, groups, known):
+def _decodes(sweep, method, decoder: MethodConfig, trainings: Mapping[Place, Job], groups, entry_of):
     """(session to decode, job whose model decodes it)."""
-    trained = {(session, seed): job for (name, session, seed), job in made.items() if name == decoder.job}
+    trained = {(session, seed): job for (name, session, seed), job in trainings.items() if name == decoder.job}
     if decoder.each is None:
-        return [(known[session], job) for (session, _), job in trained.items()]
+        return [(entry_of[session], job) for (session, _), job in trained.items()]
     entries = groups[decoder.each]
     if decoder.as_ is None:
         pretrained = trained[None, None]
         for entry in entries:
             if entry.session not in pretrained.spec.sessions:
                 raise ConfigError(
-                    f"{sweep.name}: methods.{method}: {decoder.job} has not seen session {entry.session}; decode "
-                    "sessions that it was trained on, or finetune it"
+                    f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {entry.session}; decode "
+                    "sessions on which it is trained, or finetune it"
                 )
         return [(entry, pretrained) for entry in entries]
     sources = [job for (session, _), job in trained.items() if session == decoder.as_]
@@ -210,24 +213,25 @@ def _decodes(sweep, method, decoder: MethodConfig, made, groups, known):
             f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {decoder.as_}"
             f"{suggest(decoder.as_, {session for session, _ in trained})}"
         )
-    if sources[0].training.model.modality != "spikes":
-        _same_array(f"{sweep.name}: methods.{method}", known[decoder.as_], entries)
+    if sources[0].training_spec.model.modality != "spikes":
+        _check_channels(f"{sweep.name}: methods.{method}", entry_of[decoder.as_], entries)
     return [(entry, job) for entry in entries for job in sources]
 
 
-def _same_array(at, source, entries):
-    """A channel stands for a place on the array, and a frozen model knows it by its number."""
+def _check_channels(at, source, entries):
+    """Refuse sessions with other channels than `source`, because a frozen model identifies channels by number."""
     for entry in entries:
         if entry.n_channels != source.n_channels:
             raise ConfigError(
-                f"{at}: session {entry.session} has {entry.n_channels} channels, but {source.session}, whose model is "
-                f"to decode it, {source.n_channels}; leave it out, or ingest both with the same (`drop_channels`)"
+                f"{at}: session {entry.session} has {entry.n_channels} channels, but {source.session}, whose model "
+                f"would decode it, has {source.n_channels}; leave the session out of the group, or ingest both "
+                "sessions with the same channels (`drop_channels`)"
             )
 
 
 def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained: Job) -> Job:
     seed = None if trained.is_pretraining else trained.seed
-    _need(sweep, decoder.job, [entry], *_signals(trained.training.model.modality))
+    _need(sweep, decoder.job, [entry], *_signals(trained.training_spec.model.modality))
     return Job(
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
         kind="evaluate",
@@ -239,7 +243,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
             trained=trained.key,
             sessions={entry.session: entry.content},
             behavior=_behavior(sweep, entry),
-            seed=trained.training.seed,
+            seed=trained.training_spec.seed,
             spikes_as=decoder.spikes_as if decoder.inputs else "recorded",
             embeddings_of=decoder.as_,
         ),

@@ -21,10 +21,10 @@ class Job:
     """One training or evaluation; `spec` alone determines its result."""
 
     name: str
-    """Job of the sweep file, session and seed, such as teacher/S1_02/seed0."""
+    """Line of the sweep file, session and seed, such as teacher/S1_02/seed0."""
     kind: Kind
     method: str | None = None
-    """Method of the sweep that the job's score belongs to."""
+    """Method of the sweep to which the job's score belongs."""
     session: str | None = None
     """None for a pretraining."""
     subject: str | None = None
@@ -33,7 +33,7 @@ class Job:
     workers: tuple[int, int] = (1, 1)
     """Fewest and most workers of a pretraining."""
     engine: EngineConfig = field(default_factory=EngineConfig)
-    """How a training is carried out; never part of its identity."""
+    """Execution settings, which never enter the key."""
     key: str = ""
     """sha256 of the specification."""
 
@@ -43,22 +43,23 @@ class Job:
 
     @property
     def line(self) -> str:
-        """The line of the sweep file that it comes from."""
+        """The line of the sweep file from which the job comes."""
         return self.name.partition("/")[0]
 
     @property
     def is_pretraining(self) -> bool:
-        """One model over many sessions, on Ray Train workers."""
+        """Whether the job trains one model over many sessions, on Ray Train workers."""
         return self.session is None
 
     @property
-    def training(self) -> TrainingSpec:
+    def training_spec(self) -> TrainingSpec:
         """The specification of a job that trains."""
         assert isinstance(self.spec, TrainingSpec), f"{self.name} trains nothing"
         return self.spec
 
     @property
     def trains(self) -> bool:
+        """Whether the job trains a model."""
         return isinstance(self.spec, TrainingSpec)
 
     @property
@@ -67,6 +68,7 @@ class Job:
         return self.spec.sources
 
     def to_json(self) -> dict:
+        """The job as JSON data, the main part of job.json."""
         plain = {name: getattr(self, name) for name in ("key", "name", "kind", "method", "session", "subject", "seed")}
         return plain | {
             "spec": spec_to_json(self.spec),
@@ -88,12 +90,12 @@ class Job:
 
 
 def shared_bands(job: Job, entries: list[Entry]) -> int:
-    """LFP features per electrode, equal in all sessions of a job.
+    """LFP features per electrode, which must be equal in all sessions of a job.
 
     Raises:
-        ConfigError: they differ, so that no patch fits all.
+        ConfigError: they differ between sessions.
     """
-    if job.training.model.modality == "spikes":
+    if job.training_spec.model.modality == "spikes":
         return 1
     bands = {e.lfp_bands: e.session for e in entries}
     if len(bands) > 1:
@@ -106,14 +108,14 @@ def shared_bands(job: Job, entries: list[Entry]) -> int:
 
 def session_patches(job: Job, entries: list[Entry]) -> dict[str, int]:
     """Session -> patches per bin of the model that a job trains."""
-    model = job.training.model
+    model = job.training_spec.model
     widths = model.inputs.widths(shared_bands(job, entries))
     return {e.session: patches_per_bin(widths, model.modality, e.n_units, e.n_channels) for e in entries}
 
 
 def parameters(job: Job, entries: list[Entry]) -> int:
-    """Parameters of the model that a job trains, without building it."""
-    spec = job.training
+    """Number of parameters of the model that a job trains, without building it."""
+    spec = job.training_spec
     return FAMILIES[spec.family].parameters(
         spec.model,
         patches=sum(session_patches(job, entries).values()),

@@ -1,10 +1,10 @@
 """The files of one job's folder.
 
 job.json            the job, its store, its provenance, and the sha256 of the weights that it started from
-model.safetensors, model.json, metrics.json, history.jsonl    what the job produced
+model.safetensors, model.json, metrics.json, history.jsonl    the results of the job
 checkpoints/        while the job trains
 failure.json, error.log    after a failure
-_SUCCESS            written last: the size of every file, and the sha256 of the job's own weights
+_SUCCESS            written last: the size of every file, and the sha256 of the job's weights
 """
 
 import json
@@ -26,7 +26,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def mark_complete(folder: Path) -> None:
-    """Remove what only an unfinished job needs, then write the marker."""
+    """Remove the files that only an unfinished job needs, then write the marker."""
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     for name in (FAILURE, LOG):
         (folder / name).unlink(missing_ok=True)
@@ -52,9 +52,9 @@ def digests_at_start(folder: Path) -> dict[str, str | None] | None:
 
 
 def newest_checkpoint(folder: Path) -> str:
-    """The place where training will continue, in words; "" without a checkpoint.
+    """The place in the training at which its newest checkpoint was saved, as text; "" if there is no checkpoint.
 
-    It is read from a name such as epoch-000012-step-000040, without torch.
+    The place is read from a name such as epoch-000012-step-000040, without torch.
     """
     names = [p.name for p in folder.glob("checkpoints/epoch-*-step-*")]
     if not names:

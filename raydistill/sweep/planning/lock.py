@@ -1,4 +1,4 @@
-"""A lock on a folder, held by one process at a time. The system releases it however the process ends."""
+"""A lock on a folder, held by one process at a time. The operating system releases it when the process ends."""
 
 import contextlib
 import os

@@ -22,13 +22,13 @@ class Planned:
     work: float
     """Amount of work, in the unit of `estimate.work`."""
     parameters: int | None = None
-    """Of the model that the job trains; None for a job that trains none."""
+    """Number of parameters of the model that the job trains; None if it trains none."""
     state: str = MISSING
     """One of STATES."""
     reason: str = ""
     """Why the job is in this state; empty for a finished job."""
     estimated_s: float = 0.0
-    """Expected run time."""
+    """Expected run time in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,13 @@ class Plan:
     """Protocol of the splits, such as corrected."""
     planned: tuple[Planned, ...] = ()
     notes: tuple[str, ...] = ()
-    """What a reader of the results should know, such as how many of the paper's sessions the store lacks."""
+    """Remarks for readers of the results, such as how many of the paper's sessions the store lacks."""
     panels: tuple[Panel, ...] = (WHOLE,)
     """The figures that the sweep answers, with their sessions and comparisons."""
 
     @property
     def jobs(self) -> list[Job]:
+        """The jobs, without their states."""
         return [p.job for p in self.planned]
 
     @property
@@ -158,9 +159,9 @@ def _panels(sweep: SweepConfig, entries: list[Entry]) -> tuple[Panel, ...]:
     panels = []
     for figure in sweep.answers:
         answer = sweep.answer(figure)
-        shown = frozenset(e.session for e in select(sweep, answer.on, entries))
+        names = frozenset(e.session for e in select(sweep, answer.on, entries))
         compared = tuple(pairs(answer.compare))
-        panels.append(Panel(paper=sweep.paper, figure=figure, sessions=shown, pairs=compared, called=answer.called))
+        panels.append(Panel(paper=sweep.paper, figure=figure, sessions=names, pairs=compared, called=answer.called))
     return tuple(panels)
 
 

@@ -56,17 +56,20 @@ class RunsFolder:
     # ---- Places ----
 
     def job_folder(self, key: str) -> Path:
+        """The folder of a job."""
         return self.path / "jobs" / key
 
     def sweep_folder(self, name: str) -> Path:
+        """The folder of a sweep's results and figures."""
         return self.path / "sweeps" / name
 
     def search_folder(self, name: str) -> Path:
+        """The folder of a search."""
         return self.path / "search" / name
 
     @property
     def scratch(self) -> Path:
-        """Ray's own files during a run."""
+        """The folder for Ray's files during a run."""
         return self.path / "ray"
 
     # ---- Jobs ----
@@ -162,9 +165,11 @@ class RunsFolder:
         return folder
 
     def write_failure(self, job: Job, cause: str) -> None:
+        """Record that a job failed, and the cause in one line."""
         write_json(self.job_folder(job.key) / FAILURE, {"cause": cause, "job": job.name})
 
     def write_log(self, key: str, text: str) -> None:
+        """Write the traceback of a failed job."""
         file = self.log_file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -181,7 +186,7 @@ class RunsFolder:
         return json.loads(file.read_text()) if file.exists() else {}
 
     def write_keys(self, sweep: str, jobs: list[Job]) -> None:
-        """Remember the keys of a sweep's jobs, so that a later plan can explain which of them changed."""
+        """Store the keys of a sweep's jobs, so that a later plan can explain which of them changed."""
         write_json(self.path / "sweeps" / f"{sweep}.json", {job.name: job.key for job in jobs})
 
     # ---- Rates ----
@@ -194,6 +199,7 @@ class RunsFolder:
             return {}
 
     def write_rates(self, rates: Rates) -> None:
+        """Replace the measured rates."""
         write_json(self.path / "rates.json", rates)
 
 
@@ -203,13 +209,13 @@ def _first_difference(old: dict, new: dict, path: str = "") -> str:
         return "run by an earlier version of raydistill, whose jobs had other specifications"
     for name in sorted(old.keys() | new.keys()):
         a, b = old.get(name), new.get(name)
-        here = f"{path}.{name}" if path else name
+        setting = f"{path}.{name}" if path else name
         if a != b:
             if isinstance(a, dict) and isinstance(b, dict):
-                return _first_difference(a, b, here)
+                return _first_difference(a, b, setting)
             if name in ("weights", "trained") or path == "teachers":
                 return "a job that it starts from has changed"
             if path == "sessions":
                 return f"session {name} has changed"
-            return f"{here} {a} -> {b}"
+            return f"{setting} {a} -> {b}"
     return ""

@@ -1,4 +1,4 @@
-"""Running a part of a sweep: some methods, on some sessions, with everything that they start from."""
+"""Running a part of a sweep: some methods on some sessions, and the jobs that these need."""
 
 import fnmatch
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
 def store_uri(sweep: SweepConfig, runs: RunsFolder) -> str:
-    """The store that the sweep names, or the one in the runs folder for the recordings that it describes."""
+    """The store that the sweep names, or the store in the runs folder for the recordings that it describes."""
     if sweep.recordings is not None:
         return str(runs.path.absolute() / "stores" / fingerprint(sweep.recordings)[:16])
     assert sweep.store is not None, "a sweep has a store or recordings"

@@ -1,8 +1,8 @@
-"""What determines the result of a job: its typed, frozen specification, from which its key is made.
+"""The typed, frozen specification of a job: everything that determines its result. Its hash is the job's key.
 
-A specification lists what counts. How a training is carried out (workers, memory, device, paths) is not part of it,
-and neither are settings that the job does not use. Settings that are None count as absent, so that a new optional
-setting leaves the keys of earlier jobs as they are.
+Execution settings (workers, memory, device, paths) are not part of a specification, and neither are settings that the
+job does not use. Settings that are None count as absent, so a new optional setting does not change the keys of earlier
+jobs.
 """
 
 from dataclasses import dataclass
@@ -22,22 +22,23 @@ class TrainingSpec:
     name: ClassVar[str] = "training"
     family: str
     model: Any
-    """The configuration class of the family."""
+    """An instance of the configuration class of the family."""
     objective: ObjectiveConfig
-    recipe: Recipe
+    training: Recipe
+    """How the weights are optimised."""
     sessions: dict[str, str]
     """Session -> sha256 of its stored values and split."""
     behavior: tuple[str, ...] = ()
-    """Columns that are decoded; none for a pretraining."""
+    """Behavior columns that are decoded; empty for a pretraining."""
     seed: int
     weights: str | None = None
-    """Key of the job whose weights it starts from."""
+    """Key of the job from whose weights this one starts."""
     teachers: dict[str, str] | None = None
-    """Of a distillation: session -> key of the teacher's job."""
+    """For a distillation: session -> key of the teacher's job."""
 
     @property
     def predicted_behavior(self) -> tuple[str, ...]:
-        """Columns that the model itself predicts."""
+        """Behavior columns that the model itself predicts."""
         return self.behavior if self.objective.needs.behavior else ()
 
     @property
@@ -49,7 +50,7 @@ class TrainingSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSpec:
-    """A trained model decoded on one session."""
+    """Decoding one session with the model of another job."""
 
     name: ClassVar[str] = "evaluation"
     trained: str
@@ -59,16 +60,17 @@ class EvaluationSpec:
     seed: int
     spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
     embeddings_of: str | None = None
-    """Session whose space embeddings are used for this one."""
+    """Session whose space embeddings are used; None: those of the decoded session."""
 
     @property
     def sources(self) -> tuple[str, ...]:
+        """Keys of the jobs that must be done first."""
         return (self.trained,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineSpec:
-    """A plain decoder fitted on one session."""
+    """A baseline decoder fitted on one session."""
 
     name: ClassVar[str] = "baseline"
     baseline: str
@@ -77,6 +79,7 @@ class BaselineSpec:
 
     @property
     def sources(self) -> tuple[str, ...]:
+        """Keys of the jobs that must be done first."""
         return ()
 
 
@@ -85,12 +88,12 @@ SPECS: dict[str, type[JobSpec]] = {"training": TrainingSpec, "evaluation": Evalu
 
 
 def job_key(spec: JobSpec) -> str:
-    """sha256 of the specification and of the version of its meaning."""
+    """sha256 of the specification and of the version of the format."""
     return fingerprint({"format": FORMAT_VERSION} | _without_none(spec_to_json(spec)))
 
 
 def spec_to_json(spec: JobSpec) -> dict:
-    """JSON data, with the name of the kind of specification."""
+    """The specification as JSON data, with the name of its kind."""
     return {"name": spec.name} | to_plain(spec)
 
 
@@ -103,7 +106,7 @@ def spec_from_json(tree: dict) -> JobSpec:
     parts = {
         "model": from_plain(FAMILIES[tree["family"]].config, tree["model"]),
         "objective": from_plain(ObjectiveConfig, tree["objective"]),
-        "recipe": from_plain(Recipe, tree["recipe"]),
+        "training": from_plain(Recipe, tree["training"]),
         "behavior": tuple(tree["behavior"]),
     }
     return TrainingSpec(**(tree | parts))

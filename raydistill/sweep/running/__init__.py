@@ -1,0 +1,1 @@
+"""Running the jobs of a plan through Ray."""

@@ -1,7 +1,7 @@
-"""Running a whole sweep, or one job of it.
+"""Running a sweep, or one of its jobs.
 
-The driver has no state of its own: the runs folder says what is done. The same command continues wherever an earlier
-one stopped.
+The driver has no state: the runs folder shows which jobs are done. The same command continues where an earlier one
+stopped.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from raydistill.tracking.tracker import Tracker
 
 
 def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) -> Results:
-    """Run the selected jobs that are not done, and return the results of the whole sweep.
+    """Run the selected jobs that are not done, and return the results of all jobs of the sweep.
 
     Raises:
         RaydistillError: another process is using the runs folder, or the sweep does not fit its sessions.
@@ -69,11 +69,11 @@ def run_single_job(runs: RunsFolder, key: str, options: RunOptions) -> Job:
     """Run one job of an earlier sweep in this process, or a pretraining on its workers.
 
     Args:
-        key: of the job, or the beginning of it.
+        key: key of the job, or the beginning of the key.
     Raises:
         RaydistillError: the key does not match exactly one job that was started, or a job that this one starts from is
             not done.
-        Exception: whatever the job raises.
+        Exception: the error of the job.
     """
     job, store = runs.find_job(key)
     if missing := [source for source in job.depends_on if not runs.is_done(source)]:

@@ -1,4 +1,4 @@
-"""What each kind of job does, from its specification alone, in its own folder."""
+"""Executing one job of each kind: from its specification alone, with its results in its folder."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,12 +28,12 @@ from raydistill.training.distributed import DistributedTraining, train_on_worker
 
 @dataclass(frozen=True)
 class JobContext:
-    """What a job needs in addition to its specification to run; it never changes the result."""
+    """Where and how a job runs; none of it changes the result."""
 
     runs: RunsFolder
-    """With an absolute path: jobs run in processes with other working directories."""
+    """The runs folder, with an absolute path, because jobs run in processes with other working directories."""
     store: str
-    """Absolute path or URI."""
+    """Absolute path or URI of the store."""
     device: str = "cpu"
     """cpu or cuda."""
 
@@ -44,7 +44,7 @@ def run_session_job(job: Job, context: JobContext) -> None:
         return
     match job.spec:
         case TrainingSpec():
-            advance_job(job, context, job.spec.recipe.epochs)
+            advance_job(job, context, job.spec.training.epochs)
         case EvaluationSpec():
             _evaluate(job, job.spec, context)
         case BaselineSpec():
@@ -70,10 +70,10 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     if job.is_pretraining:
         scores = _mean_scores(model, store, entries, columns)
     else:
-        score = score_model(model, store, entries[0], job.training.behavior)
+        score = score_model(model, store, entries[0], job.training_spec.behavior)
         write_segments(score.segments, folder)
         scores = score.metrics()
-    if outcome and (outcome["epoch"] < epochs or epochs >= job.training.recipe.epochs):
+    if outcome and (outcome["epoch"] < epochs or epochs >= job.training_spec.training.epochs):
         _complete(folder, outcome if job.is_pretraining else scores | outcome, started, context)
     return scores
 
@@ -81,12 +81,12 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
 def run_pretrainings(
     jobs: Sequence[Job], context: JobContext, watch: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[Job, Exception | None]]:
-    """Run jobs on many sessions on Ray Train workers, one after another; those that are complete are skipped.
+    """Run pretrainings on Ray Train workers, one after another; jobs that are complete are skipped.
 
     Args:
         watch: called a few times per second while they train.
     Yields:
-        Each job when it ends, with the error that ended it, if any; mostly in the order given.
+        Each job when it ends, with the error that ended it or None; mostly in the order given.
     """
     started, by_folder = time.time(), {}
     for job in jobs:
@@ -111,12 +111,12 @@ def run_pretrainings(
 
 
 def training_task(job: Job, context: JobContext, entries: list[Entry], folder: Path) -> TrainingTask:
-    """The training of a job, as data that can be sent to another process."""
-    spec, folder_of = job.training, context.runs.job_folder
+    """The training of a job as data, which can be sent to another process."""
+    spec, folder_of = job.training_spec, context.runs.job_folder
     return TrainingTask(
         spec=model_spec(job, entries, model_provenance(job, entries)),
         objective=spec.objective,
-        recipe=spec.recipe,
+        recipe=spec.training,
         engine=job.engine,
         seed=spec.seed,
         store=context.store,
@@ -128,13 +128,13 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
 
 
 def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
-    """The model that a job trains on these sessions; ConfigError if no patch fits all."""
+    """The specification of the model that a job trains. Raises ConfigError if sessions have different LFP bands."""
     return ModelSpec(
-        family=job.training.family,
-        config=job.training.model,
+        family=job.training_spec.family,
+        config=job.training_spec.model,
         sessions=session_patches(job, entries),
         bands=shared_bands(job, entries),
-        behavior=job.training.predicted_behavior,
+        behavior=job.training_spec.predicted_behavior,
         provenance=provenance,
     )
 
@@ -147,7 +147,7 @@ def _distributed(job: Job, context: JobContext) -> DistributedTraining:
 
 
 def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Path, epochs: int) -> dict:
-    """Train up to this epoch and save the model of the best one; returns the outcome of the training."""
+    """Train up to this epoch and save the model of the best epoch; returns the summary of the training."""
     assembled = assemble(
         training_task(job, context, entries, folder),
         lambda task, share: read_directly(Store(task.store), list(task.entries)),
@@ -158,7 +158,7 @@ def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Pat
 
 
 def _mean_scores(model: CrossModalModel, store: Store, entries: list[Entry], columns: tuple[str, ...]) -> dict:
-    """Means over the sessions with behavior."""
+    """`valid_r2` and `r2`, as means over the sessions with behavior."""
     metrics = [score_model(model, store, e, columns or e.behavior).metrics() for e in entries if e.behavior]
     return {name: mean(of_session[name] for of_session in metrics) for name in ("valid_r2", "r2")}
 

@@ -1,4 +1,4 @@
-"""What is recorded of a job that failed: the cause in one line, and the traceback in a log."""
+"""The record of a job that failed: the cause in one line, and the traceback in a log."""
 
 import traceback
 from pathlib import Path
@@ -20,12 +20,12 @@ def cause(err: Exception) -> str:
 
 
 def log_text(err: Exception) -> str:
-    """The whole traceback."""
+    """The complete traceback."""
     return "".join(traceback.format_exception(err))
 
 
 def advice(runs: RunsFolder, job: Job) -> str:
-    """The log of a failed job, and the command that runs this job only."""
+    """Where the log of a failed job is, and the command that runs only this job, in one line."""
     log = runs.log_file(job.key)
     return (
         f"log {log}; " if log.exists() else ""

@@ -17,12 +17,12 @@ from raydistill.sweep.running.failures import cause, log_text
 from raydistill.sweep.running.queue import Queue
 
 MAX_LOST_WORKERS = 3
-"""How many times a job is started again after its process died, which need not be the job's fault."""
+"""How many times a job is started again after its process died, because the job need not be the cause."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What one job occupies."""
+    """The part of the machine that one job on one session occupies."""
 
     cpus: int = 1
     """Threads."""
@@ -41,7 +41,7 @@ def fan_out(
 
     Args:
         succeed: called with every job that is done.
-        fail: called with every job that failed and the cause.
+        fail: called with every job that failed, and the cause.
     Raises:
         KeyboardInterrupt: Ctrl-C, after the running jobs have been stopped.
     """
@@ -59,11 +59,11 @@ def run_tune(
     resources: Resources,
     scheduler=None,
 ) -> None:
-    """One Ray Tune run of the configurations that `dealer` suggests, in processes that are reused.
+    """Run the configurations that `dealer` suggests as trials of one Ray Tune run, in processes that are reused.
 
     Args:
         trial: called in a worker process with each configuration.
-        samples: the most configurations that the dealer may suggest.
+        samples: the largest number of configurations that the dealer may suggest.
         scheduler: of Ray Tune, which may stop trials early.
     """
     gpu = {"GPU": resources.gpu} if context.device == "cuda" else {}
@@ -104,7 +104,7 @@ def jobs_at_once(context: JobContext, resources: Resources) -> int:
 
 
 class Dealer(Searcher):
-    """A search algorithm that Tune need not save and restore, because its state is in the runs folder."""
+    """A search algorithm of Ray Tune that need not be saved or restored, because its state is in the runs folder."""
 
     def __getstate__(self):
         return {}  # Tune keeps a copy to restore from
@@ -152,7 +152,7 @@ def _trial(config: dict) -> None:
 def prepare_process(context: JobContext, resources: Resources) -> None:
     """Limit this process to its share of the machine."""
     torch.set_num_threads(resources.cpus)
-    if context.device == "cuda":  # jobs that share a GPU must not take each other's memory
+    if context.device == "cuda":  # without a limit, one of several jobs on a GPU could take the memory of the others
         torch.cuda.set_per_process_memory_fraction(resources.gpu)
 
 

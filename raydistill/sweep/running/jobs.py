@@ -27,7 +27,7 @@ LOG_EVERY_S = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRun:
-    """A sweep that is being run: how, and where its progress is reported."""
+    """A sweep that is being run, with its options and the places to which progress is reported."""
 
     sweep: OpenSweep
     options: RunOptions
@@ -37,7 +37,7 @@ class SweepRun:
 
     @property
     def resources(self) -> Resources:
-        """Of one job on one session."""
+        """The resources of one job on one session."""
         return Resources(self.sweep.config.cpus_per_job, self.sweep.config.gpu_per_job)
 
 
@@ -64,7 +64,7 @@ def run_jobs(run: SweepRun, plan: Plan) -> Cost:
 
 
 class _Jobs:
-    """The jobs of one run, and everything that has to know when one of them ends."""
+    """The jobs of one run, and the objects that are informed when a job ends."""
 
     def __init__(self, run: SweepRun, plan: Plan):
         self.run, self.runs, self.protocol = run, run.context.runs, plan.protocol
@@ -118,7 +118,7 @@ class _Deadline:
         self.end = time.monotonic() + hours * 3600 if hours is not None else float("inf")
 
     def close_queue(self) -> None:
-        """Let no job start if the time is over."""
+        """Close the queue if the time is over, so that no more jobs start."""
         if time.monotonic() >= self.end:
             self.queue.close()
 

@@ -1,4 +1,4 @@
-"""Measuring what a run of a sweep costs: wall time, CPU utilisation, and the time per line of the sweep file."""
+"""Measuring the cost of running a sweep: wall time, CPU utilisation, and the time per line of the sweep file."""
 
 import contextlib
 import time
@@ -43,6 +43,7 @@ class Meter:
             self.fan_out_s += time.monotonic() - started
 
     def cost(self) -> Cost:
+        """The cost from the creation of the meter until now."""
         one_machine = not self.several_machines
         overhead_s = self.slots * self.fan_out_s - self.session_jobs_s
         return Cost(

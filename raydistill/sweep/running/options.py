@@ -7,10 +7,10 @@ from raydistill.sweep.planning.selection import Selection
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How jobs are run and which of them; no option changes the result of a job."""
+    """Which jobs are run, and how; no option changes the result of a job."""
 
     address: str | None = None
-    """Of a Ray cluster; None starts a local Ray."""
+    """Address of a Ray cluster; None starts a local Ray."""
     device: str = "auto"
     """cpu, cuda, or auto: cuda if the cluster has a GPU when the jobs start. A cluster that starts its nodes on demand
     has none at that time."""

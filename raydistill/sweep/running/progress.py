@@ -90,13 +90,14 @@ class SweepProgress:
         self.stage(f"{job.name}: training on {workers} worker{'s' if most > 1 else ''}")
 
     def succeed(self, job: Job, metrics: dict) -> None:
-        """`metrics`: of the job's folder."""
+        """Show that a job is done. `metrics`: the content of its metrics.json."""
         self._count(self.done, job)
         r2 = f"R² {metrics['r2']:+.3f}  " if "r2" in metrics else ""
         if not self.console.is_terminal:
             self._line_with_eta(f"done    {job.name:<32} {r2}{metrics['seconds']:.1f} s")
 
     def fail(self, job: Job, cause: str, advice: str = "") -> None:
+        """Show that a job failed, its cause, and a line of advice."""
         self._count(self.failed, job)
         self._line_with_eta(f"failed  {job.name:<32} {cause}")
         if advice:
@@ -113,8 +114,8 @@ class SweepProgress:
     def _eta(self) -> str:
         if not self.ended_s:
             return ""
-        # The measured pace of the first jobs says little: the first of them waits for Ray to start. A part of the
-        # estimate therefore counts as if it had been measured.
+        # The measured pace of the first jobs is unreliable, because they wait for Ray to start. Therefore a part of
+        # the estimate counts as if it had been measured.
         prior_s = PRIOR_WEIGHT * self.estimated_s
         pace = (self.clock() - self.started + prior_s / self.at_once) / (self.ended_s + prior_s)
         return f", {duration(pace * (self.estimated_s - self.ended_s))}"

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, hardware and data. None of it enters a job's key."""
+"""The versions, hardware and data with which a result was computed. None of it enters a job's key."""
 
 import functools
 import platform
@@ -15,7 +15,7 @@ from raydistill.sweep.planning.job import Job
 
 
 def provenance() -> dict:
-    """Versions and hardware."""
+    """Versions of software, and hardware."""
     versions = {name: version(name) for name in ("raydistill", "torch", "ray", "numpy")}
     machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     cuda = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
@@ -35,7 +35,7 @@ def _git_state() -> str | None:
 
 
 def model_provenance(job: Job, entries: list[Entry]) -> dict:
-    """What a model file says about its origin."""
+    """The origin of a model, which is stored in its model.json."""
     return {
         "job": job.name,
         "key": job.key,

@@ -1,10 +1,10 @@
-"""The order of a sweep's jobs: which of them may start, and which a failure stops. Independent of Ray."""
+"""The order of a sweep's jobs: which jobs may start, and which jobs a failure stops. It does not depend on Ray."""
 
 from raydistill.sweep.planning.job import Job
 
 
 class Queue:
-    """Jobs that wait for the jobs they start from.
+    """Jobs that wait for the jobs on which they depend.
 
     A job is ready when every job that it depends on is done. If a job fails, the jobs that depend on it fail too, and
     all others continue.
@@ -23,7 +23,11 @@ class Queue:
         self.closed = False
 
     def next(self, pretraining: bool = False) -> Job | None:
-        """The next job on one session that is ready, or the next pretraining, in the order given; None without one."""
+        """The next job that is ready, in the order given; None if there is none.
+
+        Args:
+            pretraining: whether to take a pretraining or a job on one session.
+        """
         job = self._ready(pretraining)
         if job:
             self.running[job.key] = self.waiting.pop(job.key)
@@ -45,16 +49,17 @@ class Queue:
         return next((j for j in ready if j.is_pretraining == pretraining), None)
 
     def succeed(self, key: str) -> Job:
+        """Mark a running job as done, and return it."""
         job = self.running.pop(key)
         self.done.add(key)
         return job
 
     def fail(self, key: str, cause: str) -> list[tuple[Job, str]]:
-        """The failed job and all jobs that can no longer run, each with its cause."""
+        """Mark a job as failed; returns it and all jobs that can no longer run, each with its cause."""
         job = self.running.pop(key, None) or self.waiting.pop(key)
         self.failed[key] = cause
         stopped = [(job, cause)]
         for dependent in [j for j in self.waiting.values() if key in j.depends_on]:
-            if dependent.key in self.waiting:  # it may have been stopped as a dependent of an earlier one
+            if dependent.key in self.waiting:  # it may have been stopped already, as a dependent of another job
                 stopped += self.fail(dependent.key, f"needs {job.name}, which failed")
         return stopped

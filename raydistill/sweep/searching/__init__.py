@@ -1,0 +1,1 @@
+"""Hyperparameter search: Optuna suggests values, Ray Tune trains the jobs."""

@@ -31,12 +31,12 @@ from raydistill.tracking.tracker import Tracker
 def run_search(
     search: SearchConfig, path: Path, runs: RunsFolder, progress: SweepProgress, options: RunOptions
 ) -> SearchResult:
-    """Run what is left to do of a search; the same command continues wherever an earlier one stopped.
+    """Run the jobs and trials of a search that are not done; the same command continues where an earlier one stopped.
 
     Args:
         path: of the search file.
     Raises:
-        DataError: a job that the searched one starts from fails, or no trial is complete.
+        DataError: a job from which the searched one starts failed, or no trial is complete.
         RaydistillError: another process is using the runs folder, or the sweep does not fit its sessions.
         KeyboardInterrupt: Ctrl-C.
     """
@@ -98,7 +98,7 @@ def _run_trials(study: optuna.Study, search_run: SearchRun) -> None:
 
 
 def _default_values(search_run: SearchRun) -> dict[str, Value]:
-    """The sweep's own value of everything that the search varies."""
+    """The sweep's value of everything that the search varies."""
     sweep = search_run.run.sweep.config
     job = sweep.jobs[search_run.search.job]
     parts = {"model": sweep.settings_of(job), "training": sweep.training_of(job)}
@@ -176,7 +176,9 @@ def _figures(trials: list[FrozenTrial], shares: dict[str, float], folder: Path) 
 def _tried(search_run: SearchRun, values: dict[str, Value]) -> TriedValues:
     """The scores of the searched job with these values, which are read if its trainings are done."""
     jobs, run = search_run.jobs(values), search_run.run
-    metrics = [advance_job(job, run.context, job.training.recipe.epochs, run.sweep.config.behavior) for job in jobs]
+    metrics = [
+        advance_job(job, run.context, job.training_spec.training.epochs, run.sweep.config.behavior) for job in jobs
+    ]
     return TriedValues(
         values=values,
         valid_r2=mean(m["valid_r2"] for m in metrics),

@@ -12,7 +12,7 @@ from raydistill.sweep.config.sweep import read_sweep
 
 @dataclass(frozen=True, kw_only=True)
 class TriedValues:
-    """Values of the searched job and the scores with them."""
+    """Values of the searched job, and its scores with these values."""
 
     values: dict[str, Value]
     valid_r2: float
@@ -20,7 +20,7 @@ class TriedValues:
     test_r2: float
     """Mean R² on the test folds."""
     parameters: int
-    """Of the largest model."""
+    """Number of parameters of the largest model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,24 +28,25 @@ class SearchResult:
     """The result of a search."""
 
     trials: int
-    """Complete or stopped early."""
+    """Number of trials that are complete or were stopped early."""
     pruned: int
-    """Stopped early."""
+    """Number of trials that were stopped early."""
     failed: int
     default: TriedValues
-    """The sweep's own values."""
+    """The values of the sweep."""
     best: TriedValues
     importances: dict[str, float]
     """Name of a value -> its importance for validation R², as a share of 1; may be empty."""
     file: Path
-    """With the best values, for a sweep to include."""
+    """The file with the best values, which a sweep can include."""
 
     def to_json(self) -> dict:
+        """The content of the result as JSON data."""
         return dataclasses.asdict(self) | {"file": str(self.file)}
 
 
 def as_yaml(search: SearchConfig, path: Path, result: SearchResult) -> str:
-    """The job with its best values, as a file for a sweep to include.
+    """The job with its best values as YAML text, which a sweep can include.
 
     Args:
         path: of the search file.
@@ -55,17 +56,18 @@ def as_yaml(search: SearchConfig, path: Path, result: SearchResult) -> str:
         override(tree, f"{name}={json.dumps(value)}")
     return (
         f"# {search.job} of {search.sweep} with the best values of {search.name} ({result.trials} trials):\n"
-        f"# validation R² {result.best.valid_r2:.4f}, compared with {result.default.valid_r2:.4f} with the sweep's own "
-        "values.\n" + dump_yaml({"jobs": {search.job: json.loads(json.dumps(tree))}})
+        f"# validation R² {result.best.valid_r2:.4f}, compared with {result.default.valid_r2:.4f} with the values "
+        "of the sweep.\n" + dump_yaml({"jobs": {search.job: json.loads(json.dumps(tree))}})
     )
 
 
 def short(value: Value) -> str:
+    """The value as text, a number with three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def last_name(path: str) -> str:
-    """learning_rate for training.learning_rate."""
+    """The last part of a path, such as learning_rate of training.learning_rate."""
     return path.rpartition(".")[2]
 
 

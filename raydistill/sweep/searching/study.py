@@ -1,4 +1,4 @@
-"""The Optuna study of a search: its values, its trials on disk, and its best trial."""
+"""The Optuna study of a search: its space, its trials on disk, and its best trial."""
 
 import itertools
 import random

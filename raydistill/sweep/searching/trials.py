@@ -36,9 +36,9 @@ class SearchRun:
 
     search: SearchConfig
     path: Path
-    """Of the search file."""
+    """Path of the search file."""
     run: SweepRun
-    """Of the sweep with the searched job."""
+    """The sweep with the searched job."""
 
     def jobs(self, values: Mapping[str, Value]) -> list[Job]:
         """The searched job with these values, on each of its sessions and with each seed."""
@@ -46,13 +46,13 @@ class SearchRun:
         return [job for job in jobs if job.line == self.search.job]
 
     def parameters(self, jobs: list[Job]) -> int:
-        """Of the largest of the jobs' models, which differ only in the embeddings of their sessions."""
+        """Number of parameters of the largest model; the models differ only in the embeddings of their sessions."""
         entries = {e.session: e for e in self.run.sweep.entries}
         return max(parameters(job, [entries[s] for s in job.spec.sessions]) for job in jobs)
 
 
 def run_trials(study: optuna.Study, search_run: SearchRun, on_end: Callable[[FrozenTrial], None]) -> None:
-    """Run the trials that are left to do.
+    """Run the trials that have not ended.
 
     Args:
         on_end: called with every trial that has ended.
@@ -131,7 +131,7 @@ def _trial(config: dict) -> None:
     """One trial in a worker process of Ray Tune: trains its jobs from rung to rung until the scheduler stops it."""
     jobs, context, halving = [Job.from_json(job) for job in config["jobs"]], config["context"], config["halving"]
     prepare_process(context, config["resources"])
-    epochs = jobs[0].training.recipe.epochs
+    epochs = jobs[0].training_spec.training.epochs
     common = {"parameters": config["parameters"], "cause": ""}
     try:
         for epoch in halving.rungs(epochs) if halving else [epochs]:

@@ -110,7 +110,7 @@ def test_alias_runs_one_sessions_embeddings_on_anothers_data():
     model = CrossModalModel(make_spec()).eval()
     known, other = make_batch(["b"], [5]), make_batch(["b"], [5])
     other = dataclasses.replace(other, sessions=("new",))
-    with pytest.raises(DataError, match='knows no session "new"'):
+    with pytest.raises(DataError, match='not trained on session "new"'):
         model.latents(other)
     model.use_embeddings_of("new", "b")
     with torch.no_grad():

@@ -64,5 +64,5 @@ def test_space_embedding_unknown_session_is_refused_by_name():
     from tests.small import make_segments
 
     tokenizer = Tokenizer(make_spec().config, 8, {"b": 3})
-    with pytest.raises(DataError, match='no session "a"'):
+    with pytest.raises(DataError, match='not trained on session "a"'):
         tokenizer(pack([Inputs(modality="lfp", widths=(8,)).tokenize(make_segments(["a"], [3])[0])]))

@@ -60,12 +60,12 @@ def test_halving_compares_at_growing_epochs_and_ends_with_the_last():
         ("job: ft", "job: fft", 'has no job "fft"; did you mean "ft"?'),
         ("model.dropout: [0.1, 0.2]", "model.layer: [1, 2]", 'unknown key "layer"'),
         ("model.dropout: [0.1, 0.2]", "model.layers: [one]", "must be a whole number"),
-        ("low: 0.001, high: 0.1", "low: 0.1, high: 0.1", "goes up from `low` to `high`"),
+        ("low: 0.001, high: 0.1", "low: 0.1, high: 0.1", "needs `low` below `high`"),
         ("job: ft", "job: ft\nsampler: grid", "needs lists of choices, or ranges with a `step`"),
-        ("job: ft", "job: ft\nobjectives: [parameters]", "`objectives` are valid_r2"),
+        ("job: ft", "job: ft\nobjectives: [parameters]", "`objectives` must be [valid_r2]"),
     ],
 )
-def test_search_that_cannot_be_meant_is_refused(load, old, new, said):
+def test_invalid_search_is_refused(load, old, new, said):
     with pytest.raises(RaydistillError) as caught:
         load(SEARCH.replace(old, new))
     assert said in str(caught.value)

@@ -33,24 +33,32 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
         ("on: pretraining", "on: pretrain", "did you mean"),
         ("on: pretraining", "each: pretraining", "takes its sessions from `on: GROUP`"),
         ("finetune: ms", "finetune: ms, train: lfp", "exactly one of"),
-        ("MS-Spike: ft", "MS-Spike: ms", "name those to decode, {job: ms, each: GROUP}"),
-        ("MS-Spike: ft", "MS-Spike: {job: ft, inputs: lfp}", "needs a multimodal model, which ft is not"),
-        ("finetune: ms", "finetune: ms, start: ms", "belong to `distill`"),
+        ("MS-Spike: ft", "MS-Spike: ms", "give the sessions to decode as {job: ms, each: GROUP}"),
+        ("MS-Spike: ft", "MS-Spike: {job: ft, inputs: lfp}", "needs a multimodal model, but ft is none"),
+        ("finetune: ms", "finetune: ms, start: ms", "apply only to `distill`"),
         (
             "pretrain: spikes",
             "pretrain: spikes, supervision: full",
-            "sessions of a pretraining have different behavior",
+            "because sessions have different behavior",
         ),
-        ("finetune: ms, each", "distill: ms, supervision: joint, each", "of `finetune` or `train`"),
-        ("finetune: ms, each", "distill: ms, unfreeze_epoch: -1, each", "an epoch from 0 on"),
+        ("finetune: ms, each", "distill: ms, supervision: joint, each", "applies only to `finetune` and `train`"),
+        (
+            "finetune: ms, each",
+            "distill: ms, unfreeze_epoch: -1, each",
+            "`unfreeze_epoch` must be at least 0, but got -1",
+        ),
         ("finetune: ms, each: held_out", "train: lfp, each: held_out, embedding: count", "embeds spike counts"),
         (
             "finetune: ms, each",
             "train: spikes, embedding: conv, each",
             "`embedding: conv` embeds LFP; a model of spikes alone needs `embedding: count`",
         ),
-        ("finetune: ms, each", "train: lfp, model: {backbone: lstm}, each", "it needs `supervision: full`"),
-        ("finetune: ms, each", "distill: ms, objective: {unfreeze_epoch: -1}, each", "an epoch from 0 on"),
+        ("finetune: ms, each", "train: lfp, model: {backbone: lstm}, each", "set `supervision: full`"),
+        (
+            "finetune: ms, each",
+            "distill: ms, objective: {unfreeze_epoch: -1}, each",
+            "`unfreeze_epoch` must be at least 0, but got -1",
+        ),
         (
             "finetune: ms, each",
             "distill: ms, objective: {unfreeze_epoch: 1}, unfreeze_epoch: 2, each",
@@ -97,7 +105,7 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
         ("store: runs/store", "seeds: [0]", "give either `store`"),
     ],
 )
-def test_sweep_that_cannot_be_meant_is_refused(tmp_path, old, new, said):
+def test_invalid_sweep_is_refused(tmp_path, old, new, said):
     path = tmp_path / "sweep.yaml"
     path.write_text(GOOD)
     load_sweep(path)
@@ -138,3 +146,10 @@ def test_job_has_the_model_of_the_job_whose_weights_it_starts_from(tmp_path):
     path.write_text(GOOD.replace("on: pretraining", "on: pretraining, model: {layers: 3, dropout: 0.1}"))
     assert load_sweep(path).model_of("ft") == load_sweep(path).model_of("ms")
     assert load_sweep(path, ["jobs.ft.model.dropout=0.2"]).model_of("ft").dropout == 0.2
+
+
+def test_teacher_may_be_trained_with_a_student_over_many_sessions(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(GOOD.replace("  ft:", "  student: {distill: ms, on: pretraining, unfreeze_epoch: 3}\n  ft:"))
+    sweep = load_sweep(path)
+    assert sweep.objective_of(sweep.jobs["student"]).unfreeze_epoch == 3

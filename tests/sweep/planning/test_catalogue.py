@@ -129,7 +129,7 @@ def test_catalogue_has_exactly_the_sweeps_of_the_paper():
 
 def test_spike_model_for_generalization_is_not_trained_on_any_session_that_it_decodes(plans):
     jobs = without_baselines(plans["generalization"]).values()
-    (unseen,) = (j for j in jobs if j.kind == "pretrain" and j.training.model.modality == "spikes")
+    (unseen,) = (j for j in jobs if j.kind == "pretrain" and j.training_spec.model.modality == "spikes")
     decoded = {j.session for j in jobs if j.method}
     assert len(unseen.spec.sessions) == 199 and len(decoded) == 27
     assert not decoded & set(unseen.spec.sessions)

@@ -217,7 +217,9 @@ def test_plan_of_the_paper_prints_the_published_number_of_parameters(tmp_path):
 
 def test_expand_distillation_over_sessions_needs_a_teacher_on_each():
     jobs = FAMILY["jobs"] | {"ms_distilled": {"distill": "teacher", "on": "lfp"}}
-    with pytest.raises(ConfigError, match=r"jobs\.ms_distilled runs on session a_1 with seed 0, but teacher does not"):
+    with pytest.raises(
+        ConfigError, match=r"jobs\.ms_distilled runs on session a_1 with seed 0, but jobs.teacher does not"
+    ):
         jobs_of(**FAMILY | {"jobs": jobs})
 
 
@@ -307,10 +309,10 @@ def test_method_decodes_a_pretraining_on_its_sessions_and_a_frozen_model_on_othe
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        ({"job": "ms", "each": "held_out"}, "ms has not seen session a_2"),
+        ({"job": "ms", "each": "held_out"}, "ms is not trained on session a_2"),
         ({"job": "distilled_a", "each": "others", "as": "a_3"}, "distilled_a is not trained on session a_3"),
-        ({"job": "distilled_a", "each": "others"}, "by both `each: GROUP` and `as: SESSION`"),
-        ({"job": "distilled_a", "as": "a_2"}, "by both `each: GROUP` and `as: SESSION`"),
+        ({"job": "distilled_a", "each": "others"}, "give both `each: GROUP` and `as: SESSION`"),
+        ({"job": "distilled_a", "as": "a_2"}, "give both `each: GROUP` and `as: SESSION`"),
     ],
 )
 def test_method_with_an_invalid_decoder_is_refused(method, message):
@@ -322,7 +324,7 @@ def test_method_with_an_invalid_decoder_is_refused(method, message):
 def test_frozen_model_on_a_session_with_another_number_of_channels_is_refused():
     entries = [make_entry(e.session, n_channels=95 if e.session == "b_1" else e.n_channels) for e in ENTRIES]
     sweep = build(SweepConfig, SWEEP | DECODED, Where("sweep.yaml"))
-    with pytest.raises(ConfigError, match=r"methods.Frozen: session b_1 has 95 channels, but a_2, whose model is to"):
+    with pytest.raises(ConfigError, match=r"methods.Frozen: session b_1 has 95 channels, but a_2, whose model would"):
         expand(sweep, entries)
 
 

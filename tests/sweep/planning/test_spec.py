@@ -50,19 +50,19 @@ CHANGES = {
     "weights": "k",
     "teachers": {"s": "k"},
     "objective": MaskedAutoencoding(mask_ratio=0.5),
-    "recipe": dataclasses.replace(make_job("k").training.recipe, epochs=7),
+    "training": dataclasses.replace(make_job("k").training_spec.training, epochs=7),
     "model": configure(dataclasses.replace(PRESETS["tiny"], width=32), "lfp", "linear", predictor=True),
 }
 
 
 @pytest.mark.parametrize("field", CHANGES)
 def test_key_changes_with_everything_that_counts(field):
-    spec = make_job("k").training
+    spec = make_job("k").training_spec
     assert job_key(dataclasses.replace(spec, **{field: CHANGES[field]})) != job_key(spec)
 
 
 def test_key_ignores_how_a_training_is_carried_out():
-    spec = make_job("k").training
+    spec = make_job("k").training_spec
     plain = Job(name="a", kind="train", spec=spec)
     other = Job(name="b", kind="finetune", spec=spec, workers=(2, 4), engine=EngineConfig(micro_batch=3), method="M")
     assert plain.key == other.key == job_key(spec)
@@ -77,7 +77,7 @@ def test_key_ignores_how_a_training_is_carried_out():
     ],
 )
 def test_key_ignores_settings_that_the_model_does_not_use(modality, embedding, unused):
-    spec, settings = make_job("k").training, PRESETS["tiny"]
+    spec, settings = make_job("k").training_spec, PRESETS["tiny"]
     keys = {
         job_key(dataclasses.replace(spec, model=configure(s, modality, embedding)))
         for s in (settings, dataclasses.replace(settings, **unused))
@@ -94,7 +94,7 @@ def test_key_of_a_backbone_is_that_of_its_own_size():
 
 
 def test_key_ignores_optional_settings_that_are_absent():
-    spec = make_job("k").training
+    spec = make_job("k").training_spec
     tree = spec_to_json(spec)
     assert tree["weights"] is None
     del tree["weights"]

@@ -49,7 +49,7 @@ def _each_once(sweep_name: str, jobs: Iterable[Job]) -> list[Job]:
         if earlier.method and job.method and earlier.method != job.method:
             raise ConfigError(
                 f"{sweep_name}: {job.name} of {job.method} is the same job as {earlier.name} of {earlier.method}, "
-                "as their settings are equal; leave one method out, or change the settings in which they should differ"
+                "because their settings are equal; leave one method out, or change the settings of one"
             )
         if not earlier.method:
             unique[job.key] = job

@@ -74,7 +74,7 @@ def test_expand_of_equal_jobs_keeps_the_method_of_the_one_that_has_it():
 
 
 def test_expand_of_equal_jobs_of_two_methods_is_refused():
-    message = "equal/a_2/seed0 of Other is the same job as ss/a_2/seed0 of SS, as their settings are equal"
+    message = "equal/a_2/seed0 of Other is the same job as ss/a_2/seed0 of SS, because their settings are equal"
     with pytest.raises(ConfigError, match=message):
         jobs_of(**with_equal_job(methods={"SS": "ss", "Other": "equal"}))
 

@@ -130,7 +130,10 @@ def behavior_regression() -> Objective[Batch]:
 
 
 def together(first: Objective, second: Objective) -> Objective[tuple[Any, Any]]:
-    """The sum of two objectives, each in its own forward pass with dropout masks of its own, and unscaled (A.4)."""
+    """The sum of two objectives, each in its own forward pass with its own dropout masks, and unscaled.
+
+    Source: docs/methods.md, Objectives.
+    """
 
     def prepare(batch: FeedBatch, draw: Draw) -> tuple[Any, Any]:
         noise = batch.tokens.noise
@@ -207,6 +210,7 @@ class StudentAndTeacher(nn.Module):
         self.student, self.teacher = student, teacher
 
     def train(self, mode: bool = True) -> "StudentAndTeacher":
+        """Training mode for the student only."""
         super().train(mode)
         self.teacher.eval()
         return self

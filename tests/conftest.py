@@ -4,11 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from raydistill.cluster import connected
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# An example may take any time: on a busy machine a limit would fail tests at random.
+settings.register_profile("raydistill", deadline=None)
+settings.load_profile("raydistill")
 
 
 TESTS = Path(__file__).parent

@@ -50,6 +50,7 @@ class TrainingTask:
 
     @property
     def trains_teacher(self) -> bool:
+        """Whether the teacher is trained with the student from some epoch on."""
         return getattr(self.objective, "unfreeze_epoch", None) is not None
 
     def share(self, teacher: ModelSpec | None = None, rank: int = 0, workers: int = 1) -> Share:

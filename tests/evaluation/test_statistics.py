@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -42,7 +42,6 @@ def test_wilcoxon_on_the_papers_sizes_gives_its_p_values(n, lost, p, method):
 
 
 @given(st.integers(1, 80), st.integers(0, 1000), st.floats(-1, 1))
-@settings(deadline=None)
 def test_wilcoxon_without_ties_equals_scipy(n, seed, shift):
     d = np.random.default_rng(seed).normal(shift, 1, n)
     method = "exact" if n <= 50 else "asymptotic"
@@ -54,7 +53,6 @@ def test_wilcoxon_without_ties_equals_scipy(n, seed, shift):
 
 
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=10))
-@settings(deadline=None)
 def test_wilcoxon_with_ties_and_zeros_equals_the_count_over_all_signs(differences):
     d = np.array(differences, dtype=float)
     found = wilcoxon_greater(d, np.zeros(len(d)))

@@ -58,7 +58,7 @@ def test_least_squares_on_deficient_rank_takes_the_shortest_weights(kind):
 
 
 @given(seed=st.integers(0, 1000), penalty=st.floats(1e-2, 1e5), chunk=st.integers(1, 400))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_ridge_in_any_chunks_equals_scikit_learn(seed, penalty, chunk):
     x, y = _regression(seed)
     ours, theirs = _fitted(x, y, chunk).solve(penalty), Ridge(alpha=penalty).fit(x, y)
@@ -87,7 +87,6 @@ def test_lagged_puts_the_past_lag_by_lag_and_zeros_before_the_segment():
 
 
 @given(bins=st.integers(1, 30), lags=st.integers(1, 8), stride=st.integers(1, 4), at=st.integers(0, 29))
-@settings(deadline=None)
 def test_lagged_when_one_bin_changes_leaves_earlier_rows_alone(bins, lags, stride, at):
     at = min(at, bins - 1)
     x = np.random.default_rng(0).normal(size=(bins, 3)).astype(np.float32)

@@ -82,7 +82,7 @@ def test_decode_of_features_that_are_not_finite_names_the_segment():
 
 
 @given(seed=st.integers(0, 500), cuts=st.lists(st.integers(0, 60), max_size=5), offset=st.floats(-1e3, 1e3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_pooled_r2_in_any_pieces_equals_scikit_learn(seed, cuts, offset):
     rng = np.random.default_rng(seed)
     target = rng.normal(size=(60, 3)) + offset

@@ -7,7 +7,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from raydistill.cli import app
-from raydistill.sweep.config.sweep import load_sweep
+from raydistill.config.objectives import OBJECTIVES
+from raydistill.evaluation.baselines import BASELINES
+from raydistill.models.crossmodal.backbones import BACKBONES
+from raydistill.models.families import FAMILIES
+from raydistill.sweep.config.reading import load_sweep
 from tests.paths import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -96,3 +100,9 @@ def test_sweep_in_readme_is_valid(tmp_path):
 def test_prose_of_page_has_no_private_reference_and_no_archaic_word(page):
     assert re.findall(r"\bspec [A-H]\d*|\bspec, [A-H]\d", page.read_text()) == []
     assert re.findall(rf"\b(?:{'|'.join(ARCHAIC)})\b", prose(page), re.IGNORECASE) == []
+
+
+@pytest.mark.parametrize("table", [FAMILIES, BACKBONES, OBJECTIVES, BASELINES], ids=lambda table: next(iter(table)))
+def test_every_name_of_a_table_that_sweep_files_use_is_documented(table):
+    text = (ROOT / "docs" / "sweeps.md").read_text()
+    assert [name for name in table if f"`{name}`" not in text and f": {name}" not in text] == []

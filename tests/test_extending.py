@@ -18,7 +18,7 @@ from pathlib import Path
 import sys
 
 from raydistill.sweep.answering.opened import OpenSweep
-from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.execute import JobContext, run_session_job
 from tests.sweep.baseline_sweep import write_sweep

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from raydistill.bench import Report, versions
 from raydistill.sweep.answering.conclude import concluded
 from raydistill.sweep.answering.opened import OpenSweep
-from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.driver import run_sweep
 from raydistill.sweep.running.options import RunOptions

@@ -46,7 +46,7 @@ def sweep(
     set_: Overrides = (),
 ):
     """Run the jobs of a sweep that are not done, then compare the methods. Run it again to continue after a stop."""
-    from raydistill.sweep.config.sweep import load_sweep
+    from raydistill.sweep.config.reading import load_sweep
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.terminal import render
@@ -98,7 +98,7 @@ def plan(
 ):
     """List the jobs of one or several sweeps: done, missing, stale or failed, and why. Nothing is run."""
     from raydistill.sweep.answering.opened import OpenSweep
-    from raydistill.sweep.config.sweep import load_sweep
+    from raydistill.sweep.config.reading import load_sweep
     from raydistill.sweep.planning.plan import lines, merged
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.planning.selection import Selection, narrow
@@ -126,7 +126,7 @@ def results(
     ] = False,
 ):
     """Print the results of a sweep so far: decoding R² by method and session, means by subject, and tests."""
-    from raydistill.sweep.config.sweep import load_sweep
+    from raydistill.sweep.config.reading import load_sweep
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import to_csv
@@ -155,7 +155,7 @@ def report(
     set_: Overrides = (),
 ):
     """Write the results of a sweep so far as one self-contained HTML page, with figures, tests and costs."""
-    from raydistill.sweep.config.sweep import load_sweep
+    from raydistill.sweep.config.reading import load_sweep
 
     config = load_sweep(file, set_)
     check_ending("--out", out, ".html")

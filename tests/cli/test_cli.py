@@ -13,8 +13,8 @@ from raydistill.config.load import build_from
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError
 from raydistill.recordings.discover import plan_sources
+from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.config.search import load_search
-from raydistill.sweep.config.sweep import load_sweep
 from tests.paths import SWEEPS
 
 COMMANDS = [name for name in app if not name.startswith("-")]

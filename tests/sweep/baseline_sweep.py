@@ -7,7 +7,7 @@ import numpy as np
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.store.session import Session
 from raydistill.store.store import Store
-from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.plan import plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.execute import JobContext, run_session_job

@@ -15,7 +15,8 @@ from raydistill.sweep.answering.collect import sweep_fingerprint
 from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.answering.draw import CAPTIONS, draw
 from raydistill.sweep.answering.opened import OpenSweep
-from raydistill.sweep.config.sweep import SweepConfig, read_sweep
+from raydistill.sweep.config.reading import read_sweep
+from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder

@@ -8,7 +8,8 @@ from typing import Literal
 from raydistill.config.load import load
 from raydistill.config.names import check_name
 from raydistill.errors import ConfigError, RaydistillError, suggest
-from raydistill.sweep.config.sweep import SweepConfig, load_sweep
+from raydistill.sweep.config.reading import load_sweep
+from raydistill.sweep.config.sweep import SweepConfig
 
 Value = int | float | str | bool
 

@@ -2,11 +2,10 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.load import Overrides, include, load, read_yaml
+from raydistill.config.load import Overrides
 from raydistill.config.names import check_name
 from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig
 from raydistill.config.plain import from_plain
@@ -368,46 +367,3 @@ def pairs(lines: tuple[str, ...], *at, sign: str = ">") -> list[tuple[str, str]]
 def _check_exists(name, allowed, *at):
     if name is not None and name not in allowed:
         raise ConfigError(f'there is no "{name}"{suggest(name, allowed)}', at=at)
-
-
-def load_sweep(path, overrides=()) -> SweepConfig:
-    """The sweep in a file, with included files, then overrides ("path=value") applied.
-
-    Raises:
-        ConfigError: a file cannot be read, or a key or value is invalid.
-    """
-    return load(SweepConfig, path, overrides, _include_shared)
-
-
-def read_sweep(path: Path):
-    """The mappings of a sweep file, with included files applied."""
-    tree = read_yaml(path)
-    _include_shared(tree, path)
-    return tree
-
-
-def _include_shared(tree, path: Path) -> None:
-    """Apply the files under `include` in place, without the jobs that the sweep does not need."""
-    shared = tree.get("include") or []
-    for file in shared if isinstance(shared, list) else [shared]:
-        include(tree, path.parent / str(file))
-    jobs = tree.get("jobs")
-    if not isinstance(jobs, dict):
-        return
-    included = getattr(jobs, "included", {})
-    to_visit, needed = [*(name for name in jobs if name not in included), *_names_in(tree.get("methods"))], set()
-    while to_visit:
-        name = to_visit.pop()
-        if name in jobs and name not in needed:
-            needed.add(name)
-            to_visit += _names_in(jobs[name])
-    for name in included:
-        if name not in needed:
-            del jobs[name]
-
-
-def _names_in(tree) -> list[str]:
-    """Every string among the values of a YAML tree; some of them are names of jobs."""
-    if isinstance(tree, dict | list):
-        return [name for value in (tree.values() if isinstance(tree, dict) else tree) for name in _names_in(value)]
-    return [tree] if isinstance(tree, str) else []

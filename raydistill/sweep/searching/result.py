@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raydistill.config.load import dump_yaml, override
+from raydistill.sweep.config.reading import read_sweep
 from raydistill.sweep.config.search import SearchConfig, Value
-from raydistill.sweep.config.sweep import read_sweep
 
 
 @dataclass(frozen=True, kw_only=True)

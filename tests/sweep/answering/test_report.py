@@ -4,7 +4,7 @@ import pytest
 
 from raydistill.errors import RaydistillError
 from raydistill.sweep.answering.report import write_report
-from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.sweep.baseline_sweep import run_baselines, write_sweep
 

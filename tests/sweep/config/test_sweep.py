@@ -3,7 +3,7 @@
 import pytest
 
 from raydistill.errors import RaydistillError
-from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.config.reading import load_sweep
 from tests.paths import SWEEPS
 
 FILES = sorted(p for p in SWEEPS.glob("*.yaml") if not p.stem.startswith("search_"))

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from raydistill.simulation.corpus import planned_sessions
-from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.plan import plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.paths import SWEEPS

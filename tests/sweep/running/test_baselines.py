@@ -8,7 +8,7 @@ from raydistill.evaluation.baselines import BASELINES, Baseline, has_lfp
 from raydistill.evaluation.decoders.scoring import evaluate
 from raydistill.store.store import Store
 from raydistill.sweep.answering.collect import collect
-from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.plan import plan
 from tests.sweep.baseline_sweep import run_baselines, write_sweep
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from raydistill.cli import main
 from raydistill.errors import RaydistillError
 from raydistill.sweep.answering.opened import OpenSweep
-from raydistill.sweep.config.sweep import load_sweep
+from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning import plan as planning
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import Selection

@@ -1,0 +1,49 @@
+"""From a sweep file and the files that it includes to its configuration."""
+
+from pathlib import Path
+
+from raydistill.config.load import include, load, read_yaml
+from raydistill.sweep.config.sweep import SweepConfig
+
+
+def load_sweep(path, overrides=()) -> SweepConfig:
+    """The sweep in a file, with included files, then overrides ("path=value") applied.
+
+    Raises:
+        ConfigError: a file cannot be read, or a key or value is invalid.
+    """
+    return load(SweepConfig, path, overrides, _include_shared)
+
+
+def read_sweep(path: Path):
+    """The mappings of a sweep file, with included files applied."""
+    tree = read_yaml(path)
+    _include_shared(tree, path)
+    return tree
+
+
+def _include_shared(tree, path: Path) -> None:
+    """Apply the files under `include` in place, without the jobs that the sweep does not need."""
+    shared = tree.get("include") or []
+    for file in shared if isinstance(shared, list) else [shared]:
+        include(tree, path.parent / str(file))
+    jobs = tree.get("jobs")
+    if not isinstance(jobs, dict):
+        return
+    included = getattr(jobs, "included", {})
+    to_visit, needed = [*(name for name in jobs if name not in included), *_names_in(tree.get("methods"))], set()
+    while to_visit:
+        name = to_visit.pop()
+        if name in jobs and name not in needed:
+            needed.add(name)
+            to_visit += _names_in(jobs[name])
+    for name in included:
+        if name not in needed:
+            del jobs[name]
+
+
+def _names_in(tree) -> list[str]:
+    """Every string among the values of a YAML tree; some of them are names of jobs."""
+    if isinstance(tree, dict | list):
+        return [name for value in (tree.values() if isinstance(tree, dict) else tree) for name in _names_in(value)]
+    return [tree] if isinstance(tree, str) else []

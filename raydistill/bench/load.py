@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
+from typing import Literal
 
 import pyarrow.parquet as pq
 import torch
@@ -23,13 +24,14 @@ import torch
 from raydistill.bench import Report, versions
 from raydistill.bench.corpus import corpus
 from raydistill.bench.machine import copy_gb_per_s
+from raydistill.bench.model import masked_model
 from raydistill.cluster import connected
 from raydistill.config.engine import EngineConfig
 from raydistill.feed.feed import Feed
 from raydistill.feed.placement import SPLITS, Share, open_feed
 from raydistill.feed.reading import read_directly, read_through_ray
 from raydistill.feed.tokens import Inputs
-from raydistill.models.crossmodal.config import PRESETS, configure
+from raydistill.models.crossmodal.config import PRESETS
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 
@@ -82,7 +84,7 @@ class Load:
     """Reading the training set of one signal."""
 
     store: Store
-    modality: str
+    modality: Literal["spikes", "lfp"]
 
     @cached_property
     def entries(self) -> list[Entry]:
@@ -92,8 +94,10 @@ class Load:
     @cached_property
     def share(self) -> Share:
         """All of the training set, for one worker."""
-        widths = configure(PRESETS["paper"], self.modality, "linear").inputs.widths(bands=1)
-        return Share(entries=tuple(self.entries), inputs=Inputs(modality=self.modality, widths=widths))
+        config = masked_model(PRESETS["paper"], self.modality, sessions={}).config
+        return Share(
+            entries=tuple(self.entries), inputs=Inputs(modality=self.modality, widths=config.inputs.widths(bands=1))
+        )
 
     @cached_property
     def parts(self) -> list:

@@ -77,7 +77,7 @@ def test_decode_of_another_session_needs_a_session_whose_embeddings_to_use(made)
     )
     assert "R²" in decode(made, "distilled/S1_02/seed0", "S1_01", "--as", "S1_02").stdout
     done = decode(made, "distilled/S1_02/seed0", "S1_01", "--as", "S1_2", check=2)
-    assert 'no session "S1_2"; did you mean "S1_02"?' in done.stderr
+    assert 'was not trained on session "S1_2"; did you mean "S1_02"?' in done.stderr
 
 
 def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):

@@ -50,7 +50,7 @@ def local_ray():
 def recordings():
     """The folder of real recordings, which cannot be distributed; tests that need them are skipped without it.
 
-    RAYDISTILL_TEST_DATA names it; by default it is `shared/data` beside the checkout.
+    RAYDISTILL_TEST_DATA names it; by default it is `shared/data` next to the checkout.
     """
     folder = Path(os.environ.get("RAYDISTILL_TEST_DATA", TESTS.parents[1] / "shared" / "data"))
     if not folder.is_dir():

@@ -21,7 +21,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.said, self.open = [], [], []
+        self.tags, self.texts, self.open = [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -34,11 +34,11 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if "style" not in self.open:
-            self.said.append(data)
+            self.texts.append(data)
 
     @property
     def text(self):
-        return re.sub(r"\s+", " ", "".join(self.said))
+        return re.sub(r"\s+", " ", "".join(self.texts))
 
 
 def results(**other):
@@ -92,7 +92,7 @@ def test_page_contains_all_results(context):
     text = Page(html(results(), context)).text
     for expected in (
         "Distilled LFP decodes better than SS-LFP: mean difference +0.300 R²",
-        "paper 0.71",  # its mean of Figure 3, beside ours
+        "paper 0.71",  # its mean of Figure 3, next to ours
         "the store holds 6 of the 17 sessions",
         "raydistill run 0123456789ab",
         "2.000 core-hours",

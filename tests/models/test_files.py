@@ -40,6 +40,14 @@ def test_load_model_of_an_invalid_specification_names_the_key(folder, values, me
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("heads", [0, -1, 3])
+def test_load_model_of_heads_that_do_not_divide_the_width_is_refused(folder, heads):
+    config = json.loads((folder / SPEC).read_text())["config"]
+    change(folder, config=config | {"backbone": config["backbone"] | {"heads": heads}})
+    with pytest.raises(CheckpointError, match=rf"width must be a multiple of twice its heads .*heads={heads}"):
+        load_model(folder)
+
+
 def test_load_model_of_json_that_is_no_mapping_is_refused(folder):
     (folder / SPEC).write_text("null")
     with pytest.raises(CheckpointError, match="a mapping is needed, got NoneType"):

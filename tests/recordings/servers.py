@@ -14,17 +14,17 @@ class Served:
 
     content: bytes
     headers: dict[str, str] = field(default_factory=lambda: {"ETag": '"v1"'})
-    """What the server states besides the length."""
+    """What the server states in addition to the length."""
     ranges: bool = True
     """Whether parts are given."""
     length: int | None = None
-    """What is said of the length, where that is not the truth."""
+    """The stated length, where it is wrong."""
     status: int = 200
     """Of every answer, if not 200."""
     drops: int = 0
     """So many further parts end in their middle."""
     breaks_after: int | None = None
-    """Once so many bytes are sent, every part ends in its middle."""
+    """After this many bytes, every part ends early."""
     uri: str = ""
     sent: int = 0
     """Bytes of all bodies so far."""

@@ -116,10 +116,10 @@ def test_teacher_that_is_unfrozen_on_two_workers_learns_what_it_learns_on_one(lo
         assert one["valid_loss"] == pytest.approx(two["valid_loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize(("workers", "said"), [(100, "only 5 shards, too few for 100 workers"), (4, "need 5 CPUs")])
-def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, monkeypatch, workers, said):
+@pytest.mark.parametrize(("workers", "message"), [(100, "only 5 shards, too few for 100 workers"), (4, "need 5 CPUs")])
+def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, monkeypatch, workers, message):
     monkeypatch.setattr(local_ray, "cluster_resources", lambda: {"CPU": 3.0})
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TrainingError, match=message):
         trained(distributed(store, tmp_path / "many", workers))
 
 

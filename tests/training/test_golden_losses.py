@@ -1,4 +1,4 @@
-"""Golden losses: 50 steps of three objectives give the losses that are stored beside this file.
+"""Golden losses: 50 steps of three objectives give the losses that are stored next to this file.
 
 On the kind of machine that made them (`machine` in the file) they are equal to the last bit, elsewhere close. A change
 that is meant to change them is recorded with `python -m tests.training.test_golden_losses`, and explained in its

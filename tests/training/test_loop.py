@@ -57,7 +57,7 @@ def test_training_killed_anywhere_and_resumed_ends_with_the_same_bits(tmp_path, 
         assert histories[0] == histories[1] and len(read_history(folder)) == RECIPE.epochs
 
 
-def test_training_up_to_an_epoch_goes_on_from_there_to_the_same_bits(tmp_path):
+def test_training_up_to_an_epoch_continues_to_the_same_bits(tmp_path):
     whole = make_training(tmp_path / "whole")
     train(whole)
     for until in (2, 3, None):
@@ -66,7 +66,7 @@ def test_training_up_to_an_epoch_goes_on_from_there_to_the_same_bits(tmp_path):
     assert_same_bits(weights(whole), weights(stopped))
 
 
-def test_training_saves_within_an_epoch_and_goes_on_from_there(tmp_path):
+def test_training_saves_within_an_epoch_and_continues_from_there(tmp_path):
     engine = EngineConfig(checkpoint_every=1 / 3, checkpoint_keep=100)
     with pytest.raises(Killed):
         train(make_training(tmp_path, engine=engine, feed=DyingFeed(make_feed(), 1, 2)))
@@ -80,7 +80,7 @@ def test_training_keeps_as_many_checkpoints_as_asked(tmp_path):
     assert [p.name[:12] for p in sorted((tmp_path / "checkpoints").iterdir())] == [f"epoch-{e:06d}" for e in (3, 4, 5)]
 
 
-def test_training_with_a_corrupt_newest_checkpoint_goes_on_from_the_one_before(tmp_path):
+def test_training_with_a_corrupt_newest_checkpoint_continues_from_the_one_before(tmp_path):
     whole = make_training(tmp_path / "whole")
     train(whole)
     train(make_training(tmp_path / "cut", recipe=dataclasses.replace(RECIPE, epochs=4)))
@@ -130,7 +130,7 @@ def test_training_with_infinite_loss_names_the_batch_and_keeps_the_last_checkpoi
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir())[-1] == "epoch-000002-step-000000"
 
 
-def test_training_whose_checkpoint_cannot_be_written_says_where_and_goes_on_after_repair(tmp_path):
+def test_training_whose_checkpoint_cannot_be_written_says_where_and_continues_after_repair(tmp_path):
     whole = make_training(tmp_path / "whole")
     train(whole)
     folder = tmp_path / "full"

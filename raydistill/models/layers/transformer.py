@@ -55,6 +55,8 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float, causal: bool):
         super().__init__()
+        if heads < 1 or width % (2 * heads):
+            raise ValueError(f"width must be a multiple of twice its heads (rotary pairs), got ({width=}, {heads=})")
         self.heads, self.causal = heads, causal
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
@@ -130,8 +132,8 @@ class Transformer(nn.Module):
 
     def __init__(self, *, width: int, layers: int, heads: int, mlp_ratio: int, dropout: float, causal: bool = False):
         super().__init__()
-        self.head_width, self.causal = width // heads, causal
         self.blocks = nn.ModuleList([Block(width, heads, mlp_ratio, dropout, causal) for _ in range(layers)])
+        self.head_width, self.causal = width // heads, causal
         self.norm = RMSNorm(width)
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:

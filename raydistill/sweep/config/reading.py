@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from raydistill.config.load import include, load, read_yaml
+from raydistill.errors import ConfigError
 from raydistill.sweep.config.sweep import SweepConfig
 
 
@@ -24,6 +25,8 @@ def read_sweep(path: Path):
 
 def _include_shared(tree, path: Path) -> None:
     """Apply the files under `include` in place, without the jobs that the sweep does not need."""
+    if "space" in tree and "jobs" not in tree:
+        raise ConfigError(f"{path}: this is a search, not a sweep; run it with `raydistill search {path}`")
     shared = tree.get("include") or []
     for file in shared if isinstance(shared, list) else [shared]:
         include(tree, path.parent / str(file))

@@ -96,7 +96,7 @@ def load_search(path, overrides=()) -> SearchConfig:
     Raises:
         ConfigError: the file is invalid, a value of its space makes the sweep invalid, or the sweep lacks the job.
     """
-    search = load(SearchConfig, path, overrides)
+    search = load(SearchConfig, path, overrides, _refuse_sweeps)
     sweep = sweep_with(search, path, {})
     if search.job not in sweep.jobs:
         raise ConfigError(f'{path}: job: {search.sweep} has no job "{search.job}"{suggest(search.job, sweep.jobs)}')
@@ -107,6 +107,11 @@ def load_search(path, overrides=()) -> SearchConfig:
             except RaydistillError as err:
                 raise ConfigError(f"{path}: space.{name}: {value}: {err}") from None
     return search
+
+
+def _refuse_sweeps(tree, path: Path) -> None:
+    if "jobs" in tree and "space" not in tree:
+        raise ConfigError(f"{path}: this is a sweep, not a search; run it with `raydistill sweep {path}`")
 
 
 def sweep_with(search: SearchConfig, path, values: dict[str, Value]) -> SweepConfig:

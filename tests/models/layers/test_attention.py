@@ -93,7 +93,7 @@ def varlen_attn(q, k, v, *edges, window_size=(-1, -1)):
 @pytest.mark.parametrize("causal", [False, True], ids=["both_ways", "causal"])
 @pytest.mark.parametrize("kernel", ["flash-attn", "torch varlen"])
 def test_varlen_kernel_is_called_with_what_it_asks_for(kernel, causal, monkeypatch):
-    """The kernels run on CUDA alone: the definition stands in for them."""
+    """The kernels run on CUDA only; the slow reference replaces them here."""
     monkeypatch.setattr(attention, "flash_varlen", lambda: flash_attn_varlen_func)
     monkeypatch.setattr(varlen, "varlen_attn", varlen_attn)
     monkeypatch.setattr(attention, "choose_kernel", lambda *_: AttentionKernel(kernel, "requested"))

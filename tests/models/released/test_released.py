@@ -91,13 +91,13 @@ def test_checkpoint_of_the_published_size_has_the_published_parameters(tmp_path)
     np.testing.assert_allclose(tokens.numpy(), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_padding_row_of_counts_becomes_zero_and_is_told(tmp_path):
+def test_padding_row_of_counts_becomes_zero_and_is_reported(tmp_path):
     imported = import_checkpoint(*write(tmp_path, "count", width=64, patch=16)[:2])
     assert not imported.model.tokenizer.value.table.weight[-1].any()
     assert any("padded slots" in note for note in imported.notes)
 
 
-def test_settings_are_read_where_the_file_has_them_and_else_told(tmp_path):
+def test_settings_missing_from_the_file_get_defaults_that_are_noted(tmp_path):
     config = make_config("conv") | {"size": {"reach": 4}}
     config["tokenizer"] = {"config": config["tokenizer"] | {"dilation": "${size.reach}"}}
     del config["backbone"]["dropout"]

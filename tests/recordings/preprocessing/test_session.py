@@ -241,7 +241,7 @@ def test_drop_channels_of_a_number_that_is_not_there_is_refused():
 
 
 def test_pieces_are_filtered_separately_and_label_the_bins_that_they_contain():
-    """What lies between the pieces is a step of 1 V and lost samples: none of it may reach a piece."""
+    """Between the pieces there is a step of 1 V and lost samples; neither may change a piece."""
 
     def between(t):
         voltage = np.sin(2 * np.pi * t)[:, None] * [1e-3, 2e-3]

@@ -57,7 +57,7 @@ def test_order_of_jobs_in_the_files_does_not_matter(load):
 
 
 @pytest.mark.parametrize(
-    ("own", "shared", "said"),
+    ("own", "shared", "message"),
     [
         (OWN, SHARED.replace("finetune: ms", "finetun: ms"), "parts/shared.yaml:7: unknown key"),
         (OWN.replace("train: lfp", "train: lpf"), SHARED, "s.yaml:5: `jobs.ss.train` must be one of"),
@@ -65,7 +65,7 @@ def test_order_of_jobs_in_the_files_does_not_matter(load):
         (OWN.replace("shared.yaml", "absent.yaml"), SHARED, "absent.yaml: no such file"),
     ],
 )
-def test_mistake_is_told_with_the_file_and_line_that_it_stands_in(load, own, shared, said):
+def test_mistake_is_reported_with_its_file_and_line(load, own, shared, message):
     with pytest.raises(RaydistillError) as caught:
         load(own, shared)
-    assert said in str(caught.value)
+    assert message in str(caught.value)

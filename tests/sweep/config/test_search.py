@@ -1,8 +1,9 @@
-"""Search files: the shipped ones are valid, and a file that cannot be meant is refused."""
+"""Search files: the shipped ones are valid, and invalid ones are refused."""
 
 import pytest
 
 from raydistill.errors import RaydistillError
+from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.config.search import Halving, Range, load_search, sweep_with
 from tests.paths import SWEEPS
 
@@ -55,7 +56,7 @@ def test_halving_compares_at_growing_epochs_and_ends_with_the_last():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("job: ft", "job: fft", 'has no job "fft"; did you mean "ft"?'),
         ("model.dropout: [0.1, 0.2]", "model.layer: [1, 2]", 'unknown key "layer"'),
@@ -65,7 +66,19 @@ def test_halving_compares_at_growing_epochs_and_ends_with_the_last():
         ("job: ft", "job: ft\nobjectives: [parameters]", "`objectives` must be [valid_r2]"),
     ],
 )
-def test_invalid_search_is_refused(load, old, new, said):
+def test_invalid_search_is_refused(load, old, new, message):
     with pytest.raises(RaydistillError) as caught:
         load(SEARCH.replace(old, new))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_load_search_of_a_sweep_names_the_command_that_runs_it(load, tmp_path):
+    load()
+    with pytest.raises(RaydistillError, match=r"sweep\.yaml: this is a sweep, .*`raydistill sweep "):
+        load_search(tmp_path / "sweep.yaml")
+
+
+def test_load_sweep_of_a_search_names_the_command_that_runs_it(load, tmp_path):
+    load()
+    with pytest.raises(RaydistillError, match=r"search\.yaml: this is a search, .*`raydistill search "):
+        load_sweep(tmp_path / "search.yaml")

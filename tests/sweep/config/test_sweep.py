@@ -1,4 +1,4 @@
-"""Sweep files: the shipped ones are valid, and a file that cannot be meant is refused with its line."""
+"""Sweep files: the shipped ones are valid, and a file that is invalid is refused with its line."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("finetune: ms", "finetune: mss", 'sweep.yaml:7: jobs.ft.finetune: there is no "mss"; did you mean "ms"?'),
         ("on: pretraining", "on: pretrain", "did you mean"),
@@ -105,14 +105,14 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
         ("store: runs/store", "seeds: [0]", "give either `store`"),
     ],
 )
-def test_invalid_sweep_is_refused(tmp_path, old, new, said):
+def test_invalid_sweep_is_refused(tmp_path, old, new, message):
     path = tmp_path / "sweep.yaml"
     path.write_text(GOOD)
     load_sweep(path)
     path.write_text(GOOD.replace(old, new))
     with pytest.raises(RaydistillError) as caught:
         load_sweep(path)
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

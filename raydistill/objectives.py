@@ -22,6 +22,8 @@ from raydistill.feed.masking import Draw, Masking, mask_tokens
 from raydistill.feed.noise import fork
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.layers.pooling import mean_per_bin
+from raydistill.models.model import Model
 
 P = TypeVar("P")
 """What an objective prepares from a batch: a dataclass or tuple of its own, with its masks, targets and inputs."""
@@ -48,7 +50,7 @@ class Objective(Generic[P]):
     """The sum of each term over a prepared batch: (model, prepared, draw) -> term -> ()."""
     counts: Callable[[P], dict[str, Tensor]]
     """The entries of each term in a prepared batch."""
-    extend: Callable[[CrossModalModel], nn.Module] = lambda model: model
+    extend: Callable[[Model], nn.Module] = lambda model: model
     """The module that is trained and checkpointed: the model, or the model with further weights of the objective."""
     after_step: Callable[[Any], None] | None = None
     """Called with that module after each step of the optimizer, for example to update a moving average of weights."""
@@ -97,7 +99,7 @@ def masked_autoencoding(mask_ratio: float) -> Objective[MaskedBatch]:
     def prepare(batch: FeedBatch, draw: Draw) -> MaskedBatch:
         return MaskedBatch(batch.tokens, mask_tokens(batch.tokens, mask_ratio, draw))
 
-    def totals(model: CrossModalModel, prepared: MaskedBatch, draw: Draw) -> dict[str, Tensor]:
+    def totals(model: Model, prepared: MaskedBatch, draw: Draw) -> dict[str, Tensor]:
         batch, masked = prepared.batch, prepared.masking.masked
         predicted = model.reconstruct(batch, prepared.masking)  # (M, S)
         truth, valid = batch.values[masked], batch.valid[masked]
@@ -120,7 +122,7 @@ def masked_autoencoding(mask_ratio: float) -> Objective[MaskedBatch]:
 def behavior_regression() -> Objective[Batch]:
     """Squared error of z-scored behavior from the latents of every bin, nothing masked; lost values do not count."""
 
-    def totals(model: CrossModalModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+    def totals(model: Model, batch: Batch, draw: Draw) -> dict[str, Tensor]:
         return {"behavior": _behavior_error(model, model.latents(batch), batch)}
 
     def counts(batch: Batch) -> dict[str, Tensor]:
@@ -176,7 +178,7 @@ def distillation(alignment: float) -> Objective[TaughtBatch]:
         error = (model.readout(tokens) - batch.values).square()
         return {
             "reconstruction": _sum_valid(error, batch.valid),
-            "alignment": _misalignment(model.pool(tokens, batch), prepared.target),
+            "alignment": _misalignment(mean_per_bin(tokens, batch), prepared.target),
         }
 
     def counts(prepared: TaughtBatch) -> dict[str, Tensor]:
@@ -189,7 +191,7 @@ def distillation(alignment: float) -> Objective[TaughtBatch]:
 def distillation_with_behavior(alignment: float) -> Objective[TaughtBatch]:
     """Eq. 3: Eq. 1 with the error of behavior, divided by its own dimensions, in place of that of the LFP."""
 
-    def totals(model: CrossModalModel, prepared: TaughtBatch, draw: Draw) -> dict[str, Tensor]:
+    def totals(model: Model, prepared: TaughtBatch, draw: Draw) -> dict[str, Tensor]:
         latents = model.latents(prepared.batch)
         return {
             "behavior": _behavior_error(model, latents, prepared.batch),
@@ -205,7 +207,7 @@ def distillation_with_behavior(alignment: float) -> Objective[TaughtBatch]:
 class StudentAndTeacher(nn.Module):
     """Both sides of a distillation whose teacher is trained too. The teacher is never in training mode: no dropout."""
 
-    def __init__(self, student: CrossModalModel, teacher: CrossModalModel):
+    def __init__(self, student: Model, teacher: Model):
         super().__init__()
         self.student, self.teacher = student, teacher
 
@@ -254,7 +256,7 @@ def _misalignment(latents: Tensor, target: Tensor) -> Tensor:
     return (1 - F.cosine_similarity(latents.float(), target.float(), dim=-1)).sum()
 
 
-def _behavior_error(model: CrossModalModel, latents: Tensor, batch: Batch) -> Tensor:
+def _behavior_error(model: Model, latents: Tensor, batch: Batch) -> Tensor:
     assert batch.behavior is not None
     error = (model.behavior(latents) - batch.behavior.nan_to_num()).square()  # (sum of T, K)
     return _sum_valid(error, batch.behavior.isfinite())

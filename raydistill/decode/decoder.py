@@ -13,10 +13,10 @@ import torch
 
 from raydistill.errors import DataError, suggest
 from raydistill.evaluation.session_scores import SessionScore, behavior_of, score_model
-from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.files import load_model
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import encode
+from raydistill.models.model import Model
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment, bin_centres_s
 from raydistill.store.store import Store
@@ -26,7 +26,7 @@ from raydistill.store.store import Store
 class Decoder:
     """A model and the session that it decodes, scored."""
 
-    model: CrossModalModel
+    model: Model
     entry: Entry
     columns: tuple[str, ...]
     """The K behavior columns that it decodes."""
@@ -130,7 +130,7 @@ def _per_bin(segments: Sequence[Segment], values: Sequence[int] | Sequence[str])
     return np.repeat(np.array(values), [s.n_bins for s in segments])
 
 
-def _load(folder: Path, store: Store, session: str, embeddings_of: str | None) -> tuple[CrossModalModel, Entry]:
+def _load(folder: Path, store: Store, session: str, embeddings_of: str | None) -> tuple[Model, Entry]:
     """The model, reading the session as `embeddings_of`, and the session's entry in the store."""
     model, entry = load_model(folder), store.entry(session)
     columns = {"spikes": entry.n_units, "lfp": entry.n_channels}

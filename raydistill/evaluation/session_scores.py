@@ -15,9 +15,9 @@ from raydistill.evaluation.baselines import Baseline
 from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
 from raydistill.evaluation.scored_segments import ScoredSegments, SegmentRecorder
 from raydistill.feed.tokens import Inputs, SpikesAs
-from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import encode
+from raydistill.models.model import Model
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 from raydistill.store.store import Store
@@ -48,7 +48,7 @@ def metrics_of(decoding: Decoding) -> dict:
 
 
 def score_model(
-    model: CrossModalModel,
+    model: Model,
     store: Store,
     entry: Entry,
     columns: Sequence[str],
@@ -115,7 +115,7 @@ def scored_folds(entry: Entry) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _ModelOnSession:
-    model: CrossModalModel
+    model: Model
     inputs: Inputs
     store: Store
     entry: Entry

@@ -3,15 +3,7 @@
 The table is closed: to add a family, write its folder under models/ and its row in `FAMILIES` (docs/extending.md).
 Planning reads the table, so nothing here imports torch before a model is built.
 
-Built models of all families have the same interface, which tests/models/test_families.py checks for every family:
-
-- `spec`: the ModelSpec of the model.
-- `latents(batch)`: (sum of T, D) latents of every bin, nothing masked.
-- `reconstruct(batch, masking)`: (M, S) masked patches, if the model is trained by masking.
-- `behavior(latents)`: (sum of T, K), if `spec.behavior` names columns.
-- `initial_state()` and `step(state, batch)`: one bin at a time, if `config.causal`; the latents equal `latents`.
-
-Axes: T bins, D width of the latents, M masked tokens, S slots of a patch, K behavior columns.
+Built models of all families have the interface of raydistill.models.model.Model.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +15,7 @@ from raydistill.models.crossmodal.parameters import parameters as crossmodal_par
 from raydistill.models.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from raydistill.models.crossmodal.model import CrossModalModel
+    from raydistill.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +33,13 @@ class Family:
     """(settings, modality, embedding, predictor, readout) -> config; ConfigError if they contradict each other."""
     parameters: Callable[..., int]
     """(config, patches=, bands=, n_behavior=) -> number of parameters."""
-    build: "Callable[[ModelSpec], CrossModalModel]"
+    build: "Callable[[ModelSpec], Model]"
     """An untrained model, with weights drawn from torch's random state."""
     fit: Callable[..., Any] | None = None
     """Fits a model without the training loop; None: the loop trains models of this family."""
 
 
-def _build_crossmodal(spec: ModelSpec) -> "CrossModalModel":
+def _build_crossmodal(spec: ModelSpec) -> "Model":
     from raydistill.models.crossmodal.model import CrossModalModel
 
     return CrossModalModel(spec)
@@ -69,6 +61,6 @@ Settings: Any = Union[tuple(family.settings for family in FAMILIES.values())]  #
 """Union of the settings of all families. A key of `model:` is checked against the family of its job."""
 
 
-def build_model(spec: ModelSpec) -> "CrossModalModel":
+def build_model(spec: ModelSpec) -> "Model":
     """An untrained model of the family that `spec` names."""
     return FAMILIES[spec.family].build(spec)

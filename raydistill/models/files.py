@@ -11,20 +11,20 @@ from safetensors.torch import load_file, save
 from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import CheckpointError, suggest
 from raydistill.files import write_atomically, write_json
-from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.families import FAMILIES, build_model
+from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
 
 WEIGHTS, SPEC = "model.safetensors", "model.json"
 
 
-def save_model(model: CrossModalModel, folder: Path) -> None:
+def save_model(model: Model, folder: Path) -> None:
     """Write model.safetensors and model.json into `folder`; each file is complete or absent."""
     write_atomically(folder / WEIGHTS, save({n: w.detach().contiguous().cpu() for n, w in model.state_dict().items()}))
     write_json(folder / SPEC, spec_to_json(model.spec))
 
 
-def load_model(folder: Path) -> CrossModalModel:
+def load_model(folder: Path) -> Model:
     """The model in `folder`, on the CPU, in evaluation mode. Raises CheckpointError if a file is missing or corrupt."""
     path = folder / SPEC
     if not path.exists():

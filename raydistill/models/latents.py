@@ -10,8 +10,8 @@ from torch import Tensor
 
 from raydistill.feed.placement import TeacherEncoder
 from raydistill.feed.tokens import Inputs, pack
-from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.inputs import inputs_of
+from raydistill.models.model import Model
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 
@@ -19,9 +19,7 @@ BATCH = 32  # segments per batch; packing has no padding, so the number does not
 
 
 @torch.no_grad()
-def encode(
-    model: CrossModalModel, segments: Sequence[Segment], inputs: Inputs, device: str = "cpu"
-) -> Iterator[Tensor]:
+def encode(model: Model, segments: Sequence[Segment], inputs: Inputs, device: str = "cpu") -> Iterator[Tensor]:
     """The latents (T, D) of each segment, with nothing masked: float32 in host memory, computed on `device`.
 
     The model is moved to `device` and set to evaluation mode.
@@ -33,7 +31,7 @@ def encode(
         yield from latents.split(list(batch.bins))  # (sum of T, D) -> (T, D) of each segment
 
 
-def frozen(teachers: Mapping[str, CrossModalModel], entries: list[Entry], device: str = "cpu") -> TeacherEncoder:
+def frozen(teachers: Mapping[str, Model], entries: list[Entry], device: str = "cpu") -> TeacherEncoder:
     """A function from segments of one session to the latents by the teacher of this session.
 
     Args:

@@ -18,11 +18,11 @@ from raydistill.errors import ConfigError
 from raydistill.feed.feed import Feed
 from raydistill.feed.placement import Placement, Share, open_feed
 from raydistill.feed.reading import Reader
-from raydistill.models.crossmodal.model import CrossModalModel, transplant
 from raydistill.models.families import build_model
 from raydistill.models.files import load_model, save_model
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import frozen
+from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Objective, StudentAndTeacher, build_objective
 from raydistill.store.catalogue import Entry
@@ -76,7 +76,7 @@ class AssembledTraining:
     """A training that is ready to run."""
 
     training: Training
-    model: CrossModalModel
+    model: Model
     """The model that is kept: of a distillation, the student."""
     placement: Placement
 
@@ -129,7 +129,7 @@ def assemble(
         teacher=frozen(teachers, list(task.entries), device) if teacher and not task.trains_teacher else None,
     )
     torch.manual_seed(task.seed)  # all workers start from the same weights
-    model = transplant(load_model(task.weights), task.spec) if task.weights else build_model(task.spec)
+    model = load_model(task.weights).transplanted(task.spec) if task.weights else build_model(task.spec)
     objective = build_objective(task.objective)
     training = Training(
         model=StudentAndTeacher(model, teacher) if teacher and task.trains_teacher else objective.extend(model),

@@ -1,7 +1,6 @@
 """The contract of every family in the table: shapes, determinism, files, size, causality, and one bin at a time."""
 
 import dataclasses
-import itertools
 
 import pytest
 import torch
@@ -11,37 +10,18 @@ from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.families import FAMILIES, build_model
 from raydistill.models.files import load_model, save_model
 from raydistill.models.spec import ModelSpec
+from tests.models.family_cases import CASES
 from tests.small import make_segments
 
 SESSIONS, LENGTHS = ("a", "b", "a"), (7, 5, 7)
 
-# Family -> settings to try in addition to those of the preset `tiny`.
-VARIANTS = {
-    "crossmodal": [
-        {"backbone": backbone, "causal": causal}
-        for backbone in ("transformer", "lstm", "cnn")
-        for causal in (False, True)
-    ],
-}
-# (modality, value embedding, the model is trained by masking, it reads out the LFP)
-USES = [
-    ("spikes", "count", True, False),
-    ("lfp", "linear", True, False),
-    ("lfp", "mlp", False, False),
-    ("lfp", "conv", False, True),
-]
-
 
 def specs():
-    for name, family in FAMILIES.items():
-        for changes, (modality, embedding, predictor, readout) in itertools.product(VARIANTS[name], USES):
-            if changes["backbone"] != "transformer":
-                predictor = readout = False
-            settings = dataclasses.replace(family.presets["tiny"], spikes_patch=8, lfp_patch=8, **changes)
-            config = family.configure(settings, modality, embedding, predictor=predictor, readout=readout)
-            title = f"{name}-{'-'.join(str(value) for value in changes.values())}-{modality}-{embedding}"
+    for name, cases in CASES.items():
+        for number, (settings, (modality, embedding, predictor, readout)) in enumerate(cases):
+            config = FAMILIES[name].configure(settings, modality, embedding, predictor=predictor, readout=readout)
             spec = ModelSpec(family=name, config=config, sessions={"a": 1, "b": 3}, behavior=("vx", "vy"))
-            yield pytest.param(spec, id=title)
+            yield pytest.param(spec, id=f"{name}{number}-{modality}-{embedding}")
 
 
 @pytest.fixture(params=specs())
@@ -55,8 +35,8 @@ def tokens_of(model, sessions=SESSIONS, lengths=LENGTHS):
     return [inputs.tokenize(s) for s in make_segments(sessions, lengths)]
 
 
-def test_every_family_has_variants_to_try():
-    assert set(VARIANTS) == set(FAMILIES)
+def test_every_family_has_cases():
+    assert set(CASES) == set(FAMILIES)
 
 
 def test_latents_have_one_row_per_bin_and_the_width_of_the_configuration(model):

@@ -16,7 +16,9 @@ from raydistill.models.crossmodal.streaming import StreamState, step
 from raydistill.models.crossmodal.tokenizer import Tokenizer
 from raydistill.models.layers.attention import Packing
 from raydistill.models.layers.dropout import number_dropout_layers
+from raydistill.models.layers.pooling import mean_per_bin
 from raydistill.models.layers.transformer import Transformer
+from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
 
 
@@ -55,7 +57,7 @@ class Predictor(nn.Module):
         return self.leave(self.down(self.transformer(x, time, packing)[masking.masked]))
 
 
-class CrossModalModel(nn.Module):
+class CrossModalModel(Model):
     """Tokenizer, encoder and outputs.
 
     If the backbone reads tokens, the latents of a bin are the mean of the encoder's outputs over the patches of the
@@ -63,9 +65,9 @@ class CrossModalModel(nn.Module):
     """
 
     def __init__(self, spec: ModelSpec):
-        super().__init__()
+        super().__init__(spec)
         config: CrossModalConfig = spec.config
-        self.spec, self.config = spec, config
+        self.config = config
         self.tokenizer = Tokenizer(config, spec.patch, spec.sessions)
         self.encoder: Any = config.backbone.build(config.width, config.dropout)
         if config.predictor:
@@ -89,24 +91,14 @@ class CrossModalModel(nn.Module):
         space = self.tokenizer.space(batch, masking.masked)
         return self.predictor(latents, space, masking, batch.time, Packing(batch.lengths, device, noise))
 
-    def pool(self, tokens: Tensor, batch: Batch) -> Tensor:
-        """Mean over the patches of each bin. Shape: (N, D) -> (sum of T, D)."""
-        if len(tokens) == sum(batch.bins):
-            return tokens
-        counts = [n // t for n, t in zip(batch.lengths, batch.bins, strict=True)]
-        if len(set(counts)) == 1:
-            return tokens.unflatten(0, (-1, counts[0])).mean(1)  # (T * P, D) -> (T, P, D) -> (T, D)
-        pieces = zip(tokens.split(list(batch.lengths)), counts, strict=True)
-        return torch.cat([piece.unflatten(0, (-1, count)).mean(1) for piece, count in pieces])
-
     def latents(self, batch: Batch) -> Tensor:
         """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
         if self.config.backbone.reads == "tokens":
-            return self.pool(self.encode(batch), batch)
+            return mean_per_bin(self.encode(batch), batch)
         is_first_patch = batch.patch == 0  # one token per bin, which gives the bin its time and noise
         noise = None if batch.noise is None else batch.noise[is_first_patch]
         packing = Packing(batch.bins, batch.time.device, noise)
-        return self.encoder(self.pool(self.tokenizer(batch), batch), batch.time[is_first_patch], packing)
+        return self.encoder(mean_per_bin(self.tokenizer(batch), batch), batch.time[is_first_patch], packing)
 
     def initial_state(self) -> StreamState:
         """The state before the first bin of a segment. Raises ValueError if the model is not causal."""
@@ -124,15 +116,14 @@ class CrossModalModel(nn.Module):
         """
         return step(self.tokenizer, self.encoder, self.config.backbone.reads == "bins", state, batch)
 
+    def transplanted(self, spec: ModelSpec) -> "CrossModalModel":
+        """A model of `spec` that starts from the weights of this one; weights of new sessions and outputs are drawn."""
+        new = CrossModalModel(spec)
+        space = self.tokenizer.space.transplanted(spec.sessions)
+        weights = self.state_dict() | {"tokenizer.space.table.weight": space.table.weight}
+        new.load_state_dict({name: weights.get(name, drawn) for name, drawn in new.state_dict().items()})
+        return new
+
     def use_embeddings_of(self, session: str, known_session: str) -> None:
         """Read segments of `session` with the space embeddings of `known_session`, on which the model was trained."""
         self.tokenizer.space.aliases[session] = known_session
-
-
-def transplant(model: CrossModalModel, spec: ModelSpec) -> CrossModalModel:
-    """A model of `spec` that starts from the weights of `model`; weights of new sessions and outputs are drawn."""
-    new = CrossModalModel(spec)
-    space = model.tokenizer.space.transplanted(spec.sessions)
-    weights = model.state_dict() | {"tokenizer.space.table.weight": space.table.weight}
-    new.load_state_dict({name: weights.get(name, drawn) for name, drawn in new.state_dict().items()})
-    return new

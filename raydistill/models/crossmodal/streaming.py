@@ -11,6 +11,7 @@ from torch import Tensor
 
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.tokenizer import CausalConvPatch, Tokenizer
+from raydistill.models.model import check_one_bin
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,7 @@ def step(
     Raises:
         ValueError: the batch holds more than one bin.
     """
-    if batch.bins != (1,):
-        raise ValueError(f"`step` takes one bin of one session, but got segments of {batch.bins} bins")
+    check_one_bin(batch)
     tokens = tokenizer(*_with_past(state.values, batch))  # (P, D)
     if reads_bins:
         backbone, latents = encoder.step(state.backbone, tokens.mean(0, keepdim=True), state.time)

@@ -12,8 +12,8 @@ from raydistill.evaluation.scored_segments import write_segments
 from raydistill.evaluation.session_scores import metrics_of, score_baseline, score_model
 from raydistill.feed.reading import read_directly
 from raydistill.files import write_json
-from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.files import load_model
+from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
@@ -157,7 +157,7 @@ def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Pat
     return assembled.run()
 
 
-def _mean_scores(model: CrossModalModel, store: Store, entries: list[Entry], columns: tuple[str, ...]) -> dict:
+def _mean_scores(model: Model, store: Store, entries: list[Entry], columns: tuple[str, ...]) -> dict:
     """`valid_r2` and `r2`, as means over the sessions with behavior."""
     metrics = [score_model(model, store, e, columns or e.behavior).metrics() for e in entries if e.behavior]
     return {name: mean(of_session[name] for of_session in metrics) for name in ("valid_r2", "r2")}

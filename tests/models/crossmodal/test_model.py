@@ -8,8 +8,9 @@ import torch
 from raydistill.errors import CheckpointError, DataError
 from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.crossmodal.config import PRESETS
-from raydistill.models.crossmodal.model import CrossModalModel, transplant
+from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.files import load_model, save_model
+from raydistill.models.layers.pooling import mean_per_bin
 from tests.small import SETTINGS, make_batch, make_segments, make_spec
 
 
@@ -61,10 +62,9 @@ def test_latents_in_evaluation_are_deterministic(spec):
 
 
 def test_pool_is_the_true_mean_over_patches():
-    model = CrossModalModel(make_spec()).eval()
     batch = make_batch(["b", "a"], [4, 3])
     tokens = torch.randn(15, 32)
-    pooled = model.pool(tokens, batch)
+    pooled = mean_per_bin(tokens, batch)
     torch.testing.assert_close(pooled[1], tokens[3:6].mean(0))
     torch.testing.assert_close(pooled[4:], tokens[12:])
 
@@ -72,7 +72,7 @@ def test_pool_is_the_true_mean_over_patches():
 def test_transplant_keeps_weights_and_known_sessions_and_draws_new_ones():
     torch.manual_seed(0)
     old = CrossModalModel(make_spec())
-    new = transplant(old, dataclasses.replace(make_spec(), sessions={"c": 2, "b": 3}))
+    new = old.transplanted(dataclasses.replace(make_spec(), sessions={"c": 2, "b": 3}))
     assert torch.equal(new.encoder.blocks[0].attention.qkv.weight, old.encoder.blocks[0].attention.qkv.weight)
     assert new.tokenizer.space.start == {"b": 0, "c": 3}
     assert torch.equal(new.tokenizer.space.table.weight[:3], old.tokenizer.space.table.weight[1:])

@@ -1,0 +1,71 @@
+"""What training, scoring and decoding need of a model of any family."""
+
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from raydistill.errors import DataError
+from raydistill.feed.masking import Masking
+from raydistill.feed.tokens import Batch
+from raydistill.models.spec import ModelSpec
+
+
+class Model(nn.Module):
+    """The interface of built models; tests/models/test_families.py checks it for every family.
+
+    A family always defines `latents`. It defines `reconstruct` if it is trained by masking, `initial_state` and `step`
+    if it can be causal, and `use_embeddings_of` if it has weights of single sessions.
+
+    Axes: T bins, D width of the latents, M masked tokens, S slots of a patch, K behavior columns.
+    """
+
+    behavior: nn.Linear
+    """From latents (n, D) to behavior (n, K); only if `spec.behavior` names columns."""
+
+    def __init__(self, spec: ModelSpec):
+        super().__init__()
+        self.spec = spec
+
+    def latents(self, batch: Batch) -> Tensor:
+        """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
+        raise NotImplementedError
+
+    def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:
+        """The masked patches, predicted from the visible tokens. Shape: (M, S)."""
+        raise NotImplementedError(f"models of the family {self.spec.family} are not trained by masking")
+
+    def initial_state(self) -> Any:
+        """The state before the first bin of a segment. Raises ValueError if the model is not causal."""
+        raise ValueError("only a causal model can run one bin at a time")
+
+    def step(self, state: Any, batch: Batch) -> tuple[Any, Tensor]:
+        """The state after the next bin, and the latents of this bin, equal to those of `latents` on the segment.
+
+        Args:
+            batch: one bin of one session.
+        Returns:
+            The new state, and (1, D) latents.
+        Raises:
+            ValueError: the batch holds more than one bin.
+        """
+        raise NotImplementedError
+
+    def transplanted(self, spec: ModelSpec) -> Self:
+        """A model of `spec` that starts from the weights of this one; weights that this one does not have are drawn."""
+        new, weights = type(self)(spec), self.state_dict()
+        new.load_state_dict({name: weights.get(name, drawn) for name, drawn in new.state_dict().items()})
+        return new
+
+    def use_embeddings_of(self, session: str, known_session: str) -> None:
+        """Read segments of `session` with the embeddings of `known_session`, on which the model was trained.
+
+        Raises:
+            DataError: models of this family have no embeddings of sessions.
+        """
+        raise DataError(f"models of the family {self.spec.family} have no embeddings of sessions to use for {session}")
+
+
+def check_one_bin(batch: Batch) -> None:
+    """Check the input of `step`. Raises ValueError if the batch holds more than one bin."""
+    if batch.bins != (1,):
+        raise ValueError(f"`step` takes one bin of one session, but got segments of {batch.bins} bins")

@@ -1,0 +1,27 @@
+"""The models on which test_families.py checks the contract of each family."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+from raydistill.models.crossmodal.config import PRESETS
+
+# (modality, value embedding, the model is trained by masking, it reads out the LFP)
+MASKED = (("spikes", "count", True, False), ("lfp", "linear", True, False))
+UNMASKED = (("lfp", "mlp", False, False), ("lfp", "conv", False, True))
+BINS = (("spikes", "count", False, False), ("lfp", "linear", False, False))
+
+
+def crossmodal(backbone: str) -> list[tuple[Any, tuple]]:
+    """Settings with small patches, and uses: bidirectional and causal models with this backbone."""
+    uses = (MASKED if backbone == "transformer" else BINS) + UNMASKED
+    if backbone != "transformer":
+        uses = tuple((modality, embedding, False, False) for modality, embedding, _, _ in uses)
+    return [
+        (dataclasses.replace(PRESETS["tiny"], spikes_patch=8, lfp_patch=8, backbone=backbone, causal=causal), use)
+        for causal, use in itertools.product((False, True), uses)
+    ]
+
+
+# Family -> [(settings, use)], for patches of 8 units or channels.
+CASES = {"crossmodal": [case for backbone in ("transformer", "lstm", "cnn") for case in crossmodal(backbone)]}

@@ -15,6 +15,7 @@ from raydistill.models.crossmodal.parameters import parameters as crossmodal_par
 from raydistill.models.spec import ModelSpec
 
 if TYPE_CHECKING:
+    from raydistill.feed.tokens import Batch
     from raydistill.models.model import Model
 
 
@@ -35,8 +36,9 @@ class Family:
     """(config, patches=, bands=, n_behavior=) -> number of parameters."""
     build: "Callable[[ModelSpec], Model]"
     """An untrained model, with weights drawn from torch's random state."""
-    fit: Callable[..., Any] | None = None
-    """Fits a model without the training loop; None: the loop trains models of this family."""
+    fit: "Callable[[ModelSpec, Batch, Batch], Model] | None" = None
+    """(spec, train, valid) -> a model fitted to the packed segments of the train fold of one session, whose settings
+    may be chosen on the valid fold. It predicts behavior. None: the loop trains models of this family."""
 
 
 def _build_crossmodal(spec: ModelSpec) -> "Model":

@@ -10,12 +10,12 @@ from raydistill.sweep.config.job import JobConfig
 
 
 def check_job(
-    job: JobConfig, objective: ObjectiveConfig, seeds: Sequence[int], model_of: Callable[[str], Any], name: str
+    job: JobConfig, objective: ObjectiveConfig | None, seeds: Sequence[int], model_of: Callable[[str], Any], name: str
 ) -> None:
     """Check a job together with the jobs that it starts or learns from.
 
     Args:
-        objective: its objective, with all settings of the file applied.
+        objective: its objective, with all settings of the file applied; None for a fitted model.
         seeds: its seeds.
         model_of: name of a job -> configuration of its model.
         name: its name.

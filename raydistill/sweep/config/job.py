@@ -95,6 +95,11 @@ class JobConfig:
         """Whether the job trains one model over all sessions of a group."""
         return self.on is not None
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the job's model is fitted by its family, and not trained by the loop."""
+        return FAMILIES[self.family].fit is not None
+
     def __post_init__(self):
         verbs = [verb for verb in VERBS if getattr(self, verb)]
         if len(verbs) != 1:
@@ -102,6 +107,13 @@ class JobConfig:
         if self.family not in FAMILIES:
             raise ConfigError(
                 f'there is no model family "{self.family}"{suggest(self.family, FAMILIES)}', at=("family",)
+            )
+        if self.is_fitted and (
+            self.verb != "train" or self.supervision != "full" or self.objective or self.training or self.engine
+        ):
+            raise ConfigError(
+                f"models of `family: {self.family}` are fitted to behavior, without the training loop: such a job "
+                "has `train` and `supervision: full`, and neither `objective`, `training` nor `engine`"
             )
         if self.objective_name not in OBJECTIVES:
             name = self.objective_name

@@ -11,7 +11,7 @@ from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig
 from raydistill.config.plain import from_plain
 from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
-from raydistill.config.training import RECIPES, TrainingConfig
+from raydistill.config.training import RECIPES, Recipe, TrainingConfig
 from raydistill.errors import ConfigError, suggest
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.models.families import FAMILIES, Settings
@@ -151,17 +151,20 @@ class SweepConfig:
     def model_of(self, name: str) -> Any:
         """The configuration of the model that a job trains, of the configuration class of its family."""
         job = self.jobs[name]
-        needs = self.objective_of(job).needs
+        objective = self.objective_of(job)
         return FAMILIES[job.family].configure(
             self.settings_of(job),
             self.modality_of(name),
             self.embedding_of(name),
-            predictor=needs.predictor,
-            readout=needs.readout,
+            predictor=objective is not None and objective.needs.predictor,
+            readout=objective is not None and objective.needs.readout,
         )
 
-    def objective_of(self, job: JobConfig) -> ObjectiveConfig:
-        """The objective of a job; settings that `objective:` does not give come from `training:`."""
+    def objective_of(self, job: JobConfig) -> ObjectiveConfig | None:
+        """The objective of a job, None for a fitted model. Settings that `objective:` does not give come from
+        `training:`."""
+        if job.is_fitted:
+            return None
         cls, training = OBJECTIVES[job.objective_name], self.training_of(job)
         names = {f.name for f in dataclasses.fields(cls)}
         settings = {name: getattr(training, name) for name in names & {"mask_ratio", "alignment"}}
@@ -180,6 +183,10 @@ class SweepConfig:
             return dataclasses.replace(preset.pretraining, **(self.pretraining | job.training))
         base = preset.continued if job.start else preset.training
         return dataclasses.replace(base, **(self.training | job.training))
+
+    def recipe_of(self, job: JobConfig) -> Recipe | None:
+        """How the weights of a job's model are optimised, None for a fitted model."""
+        return None if job.is_fitted else self.training_of(job).recipe
 
     def engine_of(self, job: JobConfig) -> EngineConfig:
         """The execution settings of a job: those of the sweep, then those of the job."""
@@ -283,7 +290,7 @@ class SweepConfig:
             objective = self.objective_of(job)
             self.model_of(name)
             self.engine_of(job)
-            check_job(job, self.objective_of(job), self.seeds_of(job), self.model_of, name)
+            check_job(job, objective, self.seeds_of(job), self.model_of, name)
         except ConfigError as err:
             raise ConfigError(str(err), at=("jobs", name, *err.at)) from None
         trains_teacher = getattr(objective, "unfreeze_epoch", None) is not None

@@ -25,7 +25,7 @@ def work(job: Job, n_bins: Mapping[str, int]) -> float:
     if not isinstance(job.spec, TrainingSpec):
         return float(total)
     weights = FAMILIES[job.spec.family].parameters(job.spec.model, patches=0)
-    return 6.0 * weights * total * job.spec.training.epochs / job.workers[1]
+    return 6.0 * weights * total * job.spec.epochs / job.workers[1]
 
 
 def pace(job: Job, rates: Rates) -> float:

@@ -120,7 +120,7 @@ def _instances(
         family=config.family,
         model=sweep.model_of(name),
         objective=sweep.objective_of(config),
-        training=sweep.training_of(config).recipe,
+        training=sweep.recipe_of(config),
         sessions={},
         seed=0,
     )

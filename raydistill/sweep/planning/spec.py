@@ -23,9 +23,10 @@ class TrainingSpec:
     family: str
     model: Any
     """An instance of the configuration class of the family."""
-    objective: ObjectiveConfig
-    training: Recipe
-    """How the weights are optimised."""
+    objective: ObjectiveConfig | None
+    """What the loop minimises; None: the family fits its models without the loop."""
+    training: Recipe | None
+    """How the weights are optimised; None as for `objective`."""
     sessions: dict[str, str]
     """Session -> sha256 of its stored values and split."""
     behavior: tuple[str, ...] = ()
@@ -37,9 +38,14 @@ class TrainingSpec:
     """For a distillation: session -> key of the teacher's job."""
 
     @property
+    def epochs(self) -> int:
+        """Upper limit of the epochs; a fit counts as one."""
+        return self.training.epochs if self.training else 1
+
+    @property
     def predicted_behavior(self) -> tuple[str, ...]:
         """Behavior columns that the model itself predicts."""
-        return self.behavior if self.objective.needs.behavior else ()
+        return self.behavior if self.objective is None or self.objective.needs.behavior else ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -105,8 +111,8 @@ def spec_from_json(tree: dict) -> JobSpec:
         return from_plain(cls, tree)
     parts = {
         "model": from_plain(FAMILIES[tree["family"]].config, tree["model"]),
-        "objective": from_plain(ObjectiveConfig, tree["objective"]),
-        "training": from_plain(Recipe, tree["training"]),
+        "objective": from_plain(ObjectiveConfig | None, tree["objective"]),
+        "training": from_plain(Recipe | None, tree["training"]),
         "behavior": tuple(tree["behavior"]),
     }
     return TrainingSpec(**(tree | parts))

@@ -12,7 +12,7 @@ from raydistill.evaluation.scored_segments import write_segments
 from raydistill.evaluation.session_scores import metrics_of, score_baseline, score_model
 from raydistill.feed.reading import read_directly
 from raydistill.files import write_json
-from raydistill.models.files import load_model
+from raydistill.models.files import load_model, save_model
 from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
 from raydistill.store.catalogue import Entry
@@ -24,6 +24,7 @@ from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, Trainin
 from raydistill.sweep.running.provenance import model_provenance, provenance
 from raydistill.training.assemble import TrainingTask, assemble
 from raydistill.training.distributed import DistributedTraining, train_on_workers
+from raydistill.training.fitting import fit_model
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def run_session_job(job: Job, context: JobContext) -> None:
         return
     match job.spec:
         case TrainingSpec():
-            advance_job(job, context, job.spec.training.epochs)
+            advance_job(job, context, job.spec.epochs)
         case EvaluationSpec():
             _evaluate(job, job.spec, context)
         case BaselineSpec():
@@ -73,7 +74,7 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
         score = score_model(model, store, entries[0], job.training_spec.behavior)
         write_segments(score.segments, folder)
         scores = score.metrics()
-    if outcome and (outcome["epoch"] < epochs or epochs >= job.training_spec.training.epochs):
+    if outcome and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
         _complete(folder, outcome if job.is_pretraining else scores | outcome, started, context)
     return scores
 
@@ -113,6 +114,7 @@ def run_pretrainings(
 def training_task(job: Job, context: JobContext, entries: list[Entry], folder: Path) -> TrainingTask:
     """The training of a job as data, which can be sent to another process."""
     spec, folder_of = job.training_spec, context.runs.job_folder
+    assert spec.objective and spec.training, "a fitted model has no training"
     return TrainingTask(
         spec=model_spec(job, entries, model_provenance(job, entries)),
         objective=spec.objective,
@@ -147,7 +149,11 @@ def _distributed(job: Job, context: JobContext) -> DistributedTraining:
 
 
 def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Path, epochs: int) -> dict:
-    """Train up to this epoch and save the model of the best epoch; returns the summary of the training."""
+    """Train up to this epoch and save the model of the best epoch, or fit the model; returns a summary."""
+    if job.training_spec.training is None:
+        spec = model_spec(job, entries, model_provenance(job, entries))
+        save_model(fit_model(spec, Store(context.store), entries[0], job.training_spec.seed), folder)
+        return {"epoch": 1}
     assembled = assemble(
         training_task(job, context, entries, folder),
         lambda task, share: read_directly(Store(task.store), list(task.entries)),

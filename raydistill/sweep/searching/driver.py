@@ -176,9 +176,7 @@ def _figures(trials: list[FrozenTrial], shares: dict[str, float], folder: Path) 
 def _tried(search_run: SearchRun, values: dict[str, Value]) -> TriedValues:
     """The scores of the searched job with these values, which are read if its trainings are done."""
     jobs, run = search_run.jobs(values), search_run.run
-    metrics = [
-        advance_job(job, run.context, job.training_spec.training.epochs, run.sweep.config.behavior) for job in jobs
-    ]
+    metrics = [advance_job(job, run.context, job.training_spec.epochs, run.sweep.config.behavior) for job in jobs]
     return TriedValues(
         values=values,
         valid_r2=mean(m["valid_r2"] for m in metrics),

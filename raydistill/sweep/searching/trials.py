@@ -131,7 +131,7 @@ def _trial(config: dict) -> None:
     """One trial in a worker process of Ray Tune: trains its jobs from rung to rung until the scheduler stops it."""
     jobs, context, halving = [Job.from_json(job) for job in config["jobs"]], config["context"], config["halving"]
     prepare_process(context, config["resources"])
-    epochs = jobs[0].training_spec.training.epochs
+    epochs = jobs[0].training_spec.epochs
     common = {"parameters": config["parameters"], "cause": ""}
     try:
         for epoch in halving.rungs(epochs) if halving else [epochs]:

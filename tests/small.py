@@ -1,6 +1,9 @@
 """Small batches of tokens and small models, for tests of models, objectives and training."""
 
+import dataclasses
+
 import numpy as np
+import torch
 
 from raydistill.feed.feed import FeedBatch
 from raydistill.feed.noise import token_noise
@@ -50,3 +53,13 @@ def make_spec(modality="lfp", embedding="linear", outputs=("predictor",), behavi
     """`outputs`: predictor, readout, or neither."""
     config = configure(settings, modality, embedding, predictor="predictor" in outputs, readout="readout" in outputs)
     return ModelSpec(family="crossmodal", config=config, sessions={"a": 1, "b": 3}, behavior=behavior)
+
+
+def run_step_by_step(model, segment, inputs: Inputs):
+    """The state after the last bin of a segment, and the latents (T, D) of its bins, each from one `step`."""
+    state, latents = model.initial_state(), []
+    for t in range(segment.n_bins):
+        one = dataclasses.replace(segment, spikes=segment.spikes[t : t + 1], lfp=segment.lfp[t : t + 1])
+        state, of_bin = model.step(state, pack([inputs.tokenize(one)]))
+        latents.append(of_bin)
+    return state, torch.cat(latents)

@@ -14,7 +14,7 @@ class Model(nn.Module):
     """The interface of built models; tests/models/test_families.py checks it for every family.
 
     A family always defines `latents`. It defines `reconstruct` if it is trained by masking, `initial_state` and `step`
-    if it can be causal, and `use_embeddings_of` if it has weights of single sessions.
+    if it can be causal, and `weights_of_sessions` and `use_embeddings_of` if it has weights of single sessions.
 
     Axes: T bins, D width of the latents, M masked tokens, S slots of a patch, K behavior columns.
     """
@@ -52,9 +52,14 @@ class Model(nn.Module):
 
     def transplanted(self, spec: ModelSpec) -> Self:
         """A model of `spec` that starts from the weights of this one; weights that this one does not have are drawn."""
-        new, weights = type(self)(spec), self.state_dict()
+        new = type(self)(spec)
+        weights = self.state_dict() | self.weights_of_sessions(spec)
         new.load_state_dict({name: weights.get(name, drawn) for name, drawn in new.state_dict().items()})
         return new
+
+    def weights_of_sessions(self, spec: ModelSpec) -> dict[str, Tensor]:
+        """Name -> weights that `transplanted` gives a model of `spec` for its sessions; by default there are none."""
+        return {}
 
     def use_embeddings_of(self, session: str, known_session: str) -> None:
         """Read segments of `session` with the embeddings of `known_session`, on which the model was trained.

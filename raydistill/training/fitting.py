@@ -18,10 +18,9 @@ def fit_model(spec: ModelSpec, store: Store, entry: Entry, seed: int) -> Model:
     """
     fit, inputs = FAMILIES[spec.family].fit, inputs_of(spec, [entry])
     assert fit is not None, f"models of the family {spec.family} are trained by the loop"
-    segments = sorted(store.read(entry), key=lambda s: s.number)
 
     def fold(name: str) -> Batch:
-        return pack([inputs.tokenize(s) for s in segments if s.split == name])
+        return pack([inputs.tokenize(s) for s in store.read(entry, name)])
 
     torch.manual_seed(seed)
     return fit(spec, fold("train"), fold("valid")).eval()

@@ -11,7 +11,7 @@ from raydistill.models.families import FAMILIES, build_model
 from raydistill.models.files import load_model, save_model
 from raydistill.models.spec import ModelSpec
 from tests.models.family_cases import CASES
-from tests.small import make_segments
+from tests.small import make_segments, run_step_by_step
 
 SESSIONS, LENGTHS = ("a", "b", "a"), (7, 5, 7)
 
@@ -101,12 +101,8 @@ def test_step_by_step_latents_equal_those_of_the_whole_segment(model):
             model.initial_state()
         return
     whole = model.latents(pack([inputs.tokenize(segment)]))
-    state, latents = model.initial_state(), []
-    for t in range(30):
-        one = dataclasses.replace(segment, spikes=segment.spikes[t : t + 1], lfp=segment.lfp[t : t + 1])
-        state, of_bin = model.step(state, pack([inputs.tokenize(one)]))
-        latents.append(of_bin)
-    torch.testing.assert_close(torch.cat(latents), whole, atol=2e-5, rtol=1e-5)
+    _, latents = run_step_by_step(model, segment, inputs)
+    torch.testing.assert_close(latents, whole, atol=2e-5, rtol=1e-5)
 
 
 def test_step_of_several_bins_is_refused(model):

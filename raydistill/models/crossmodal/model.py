@@ -105,24 +105,12 @@ class CrossModalModel(Model):
         return StreamState(0, None, self.encoder.initial_state())
 
     def step(self, state: StreamState, batch: Batch) -> tuple[StreamState, Tensor]:
-        """The state after the next bin, and the latents of this bin, equal to those of `latents` on the segment.
-
-        Args:
-            batch: one bin of one session.
-        Returns:
-            The new state, and (1, D) latents.
-        Raises:
-            ValueError: the batch holds more than one bin.
-        """
+        """As `Model.step`."""
         return step(self.tokenizer, self.encoder, self.config.backbone.reads == "bins", state, batch)
 
-    def transplanted(self, spec: ModelSpec) -> "CrossModalModel":
-        """A model of `spec` that starts from the weights of this one; weights of new sessions and outputs are drawn."""
-        new = CrossModalModel(spec)
-        space = self.tokenizer.space.transplanted(spec.sessions)
-        weights = self.state_dict() | {"tokenizer.space.table.weight": space.table.weight}
-        new.load_state_dict({name: weights.get(name, drawn) for name, drawn in new.state_dict().items()})
-        return new
+    def weights_of_sessions(self, spec: ModelSpec) -> dict[str, Tensor]:
+        """The space embeddings, drawn for sessions that this model does not know."""
+        return {"tokenizer.space.table.weight": self.tokenizer.space.transplanted(spec.sessions).table.weight}
 
     def use_embeddings_of(self, session: str, known_session: str) -> None:
         """Read segments of `session` with the space embeddings of `known_session`, on which the model was trained."""

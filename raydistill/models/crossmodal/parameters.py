@@ -28,13 +28,13 @@ def parameters(config: CrossModalConfig, *, patches: int, bands: int = 1, n_beha
     """
     patch = sum(config.inputs.widths(bands))
     total = config.backbone.parameters(config.width) + embedding_parameters(config, patch) + patches * config.width
-    total += predictor_parameters(config, patch) if config.predictor else 0
+    total += predictor_parameters(config, patch)
     total += linear_parameters(config.width, patch) if config.readout else 0
     return total + (linear_parameters(config.width, n_behavior) if n_behavior else 0)
 
 
 def predictor_parameters(config: CrossModalConfig, patch: int) -> int:
-    """Number of parameters of the predictor: mask token, linear maps and transformer."""
+    """Number of parameters of the predictor, 0 without one: mask token, linear maps and transformer."""
     if config.predictor is None:
         return 0
     p = config.predictor

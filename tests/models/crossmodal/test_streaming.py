@@ -7,7 +7,7 @@ import torch
 
 from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.crossmodal.model import CrossModalModel
-from tests.small import SETTINGS, make_segments, make_spec
+from tests.small import SETTINGS, make_segments, make_spec, run_step_by_step
 
 
 @pytest.mark.parametrize("axis", ["time", "tokens"])
@@ -22,12 +22,8 @@ def test_step_of_a_convolutional_embedding_equals_the_whole_segment(session, ker
     inputs = Inputs(modality="lfp", widths=(8,))
     (segment,) = make_segments([session], [40])
     whole = model.latents(pack([inputs.tokenize(segment)]))
-    state, latents = model.initial_state(), []
-    for t in range(40):
-        one = dataclasses.replace(segment, spikes=segment.spikes[t : t + 1], lfp=segment.lfp[t : t + 1])
-        state, of_bin = model.step(state, pack([inputs.tokenize(one)]))
-        latents.append(of_bin)
-    torch.testing.assert_close(torch.cat(latents), whole, atol=2e-5, rtol=1e-5)
+    state, latents = run_step_by_step(model, segment, inputs)
+    torch.testing.assert_close(latents, whole, atol=2e-5, rtol=1e-5)
     reach = (kernel - 1) * dilation
     patches = 1 if session == "a" else 3
     kept = reach if axis == "time" else -(-reach // patches)

@@ -6,6 +6,7 @@ from raydistill.errors import RaydistillError
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.config.search import Halving, Range, load_search, sweep_with
 from tests.paths import SWEEPS
+from tests.sweep.config.smallest import SWEEP
 
 SEARCH = """name: search_ft
 sweep: sweep.yaml
@@ -13,15 +14,6 @@ job: ft
 space:
   training.learning_rate: {low: 0.001, high: 0.1, log: true}
   model.dropout: [0.1, 0.2]
-"""
-SWEEP = """name: s
-store: runs/store
-preset: tiny
-sessions: {held_out: {names: [a]}, pretraining: {except: held_out}}
-jobs:
-  ms: {pretrain: spikes, on: pretraining}
-  ft: {finetune: ms, each: held_out}
-methods: {MS-Spike: ft}
 """
 
 

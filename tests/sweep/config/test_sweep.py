@@ -5,18 +5,9 @@ import pytest
 from raydistill.errors import RaydistillError
 from raydistill.sweep.config.reading import load_sweep
 from tests.paths import SWEEPS
+from tests.sweep.config.smallest import SWEEP
 
 FILES = sorted(p for p in SWEEPS.glob("*.yaml") if not p.stem.startswith("search_"))
-
-GOOD = """name: s
-store: runs/store
-preset: tiny
-sessions: {held_out: {names: [a]}, pretraining: {except: held_out}}
-jobs:
-  ms: {pretrain: spikes, on: pretraining}
-  ft: {finetune: ms, each: held_out}
-methods: {MS-Spike: ft}
-"""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -107,9 +98,9 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
 )
 def test_invalid_sweep_is_refused(tmp_path, old, new, message):
     path = tmp_path / "sweep.yaml"
-    path.write_text(GOOD)
+    path.write_text(SWEEP)
     load_sweep(path)
-    path.write_text(GOOD.replace(old, new))
+    path.write_text(SWEEP.replace(old, new))
     with pytest.raises(RaydistillError) as caught:
         load_sweep(path)
     assert message in str(caught.value) and "\n" not in str(caught.value)
@@ -135,7 +126,7 @@ def test_invalid_sweep_is_refused(tmp_path, old, new, message):
 )
 def test_number_out_of_its_range_is_refused_with_the_range(tmp_path, section, setting, message):
     path = tmp_path / "sweep.yaml"
-    path.write_text(GOOD.replace("each: held_out}", f"each: held_out, {section}: {{{setting}}}}}"))
+    path.write_text(SWEEP.replace("each: held_out}", f"each: held_out, {section}: {{{setting}}}}}"))
     with pytest.raises(RaydistillError, match=r"sweep\.yaml:7: jobs\.ft: ") as caught:
         load_sweep(path)
     assert message in str(caught.value)
@@ -143,13 +134,13 @@ def test_number_out_of_its_range_is_refused_with_the_range(tmp_path, section, se
 
 def test_job_has_the_model_of_the_job_whose_weights_it_starts_from(tmp_path):
     path = tmp_path / "sweep.yaml"
-    path.write_text(GOOD.replace("on: pretraining", "on: pretraining, model: {layers: 3, dropout: 0.1}"))
+    path.write_text(SWEEP.replace("on: pretraining", "on: pretraining, model: {layers: 3, dropout: 0.1}"))
     assert load_sweep(path).model_of("ft") == load_sweep(path).model_of("ms")
     assert load_sweep(path, ["jobs.ft.model.dropout=0.2"]).model_of("ft").dropout == 0.2
 
 
 def test_teacher_may_be_trained_with_a_student_over_many_sessions(tmp_path):
     path = tmp_path / "sweep.yaml"
-    path.write_text(GOOD.replace("  ft:", "  student: {distill: ms, on: pretraining, unfreeze_epoch: 3}\n  ft:"))
+    path.write_text(SWEEP.replace("  ft:", "  student: {distill: ms, on: pretraining, unfreeze_epoch: 3}\n  ft:"))
     sweep = load_sweep(path)
     assert sweep.objective_of(sweep.jobs["student"]).unfreeze_epoch == 3

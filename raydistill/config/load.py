@@ -82,6 +82,13 @@ def read_yaml(path: str | Path) -> Any:
     return tree
 
 
+def mapping(values: dict[str, Any]) -> Any:
+    """A mapping like one that was read from YAML."""
+    from ruamel.yaml.comments import CommentedMap
+
+    return CommentedMap(values)
+
+
 def dump_yaml(tree: Any) -> str:
     """Plain mappings, lists and values as YAML text."""
     from ruamel.yaml import YAML
@@ -125,6 +132,17 @@ def include(tree: Any, path: str | Path) -> None:
     if "include" in base:
         raise ConfigError(f"{path}:{_line(base, 'include')}: an included file cannot include another")
     _include(tree, base, str(path), sections=True)
+
+
+def complete(tree: Any, base: Any, file: str) -> None:
+    """Insert the keys of the mapping `base` that `tree` lacks, and do the same in its sections.
+
+    Args:
+        tree: a mapping that was read from YAML.
+        base: one of the same file.
+        file: its name, for messages.
+    """
+    _include(tree, base, file, sections=True)
 
 
 def _include(tree: Any, base: Any, file: str, sections: bool) -> None:
@@ -197,6 +215,8 @@ def _yaml_name(field: dataclasses.Field) -> str:
 def convert(kind: Any, value: Any, where: Where) -> Any:
     """`value` as the type `kind`, or a ConfigError that names what is allowed."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value
     if origin is typing.Annotated and isinstance(args[1], Overrides):
         return _fields(typing.get_args(args[1].of) or (args[1].of,), value, where)
     if origin in (typing.Union, types.UnionType):
@@ -229,6 +249,8 @@ def _convert_union(kinds: Sequence[Any], value: Any, where: Where) -> Any:
     kinds = [k for k in kinds if k is not type(None)]
     if isinstance(value, dict):  # only the alternatives that are mappings, so that their messages are shown
         kinds = [k for k in kinds if dataclasses.is_dataclass(k) or typing.get_origin(k) is dict] or kinds
+    if isinstance(value, list):
+        kinds = [k for k in kinds if typing.get_origin(k) is tuple] or kinds
     errors = []
     for kind in kinds:
         try:

@@ -1,5 +1,6 @@
 """The manifest: a YAML file that describes recordings and where they are (docs/bring-your-own-data.md)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Annotated, Any, Literal
@@ -8,49 +9,127 @@ from raydistill.config.load import Overrides
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError
 
+TimeUnit = Literal["s", "ms", "us", "samples"]
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+Axis = Literal["trials", "time", "units", "channels", "columns"]
+"""A dimension of an array; units, channels and columns are words for the dimension that is neither of the others."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Spikes:
-    """Spikes in a file of arrays: `counts` per bin, or `times`."""
+class FromFile:
+    """Where a signal is, and how its clock relates to that of the session."""
+
+    file: str | None = None
+    """The file of this signal, if it is not the `file` of the session."""
+    offset_s: float = 0.0
+    """Seconds added to the times of this signal, after `time_scale`."""
+    time_scale: float = 1.0
+    """Seconds of the session per second of this signal's clock, for clocks of different speed."""
+    time_unit: TimeUnit = "s"
+    """Unit of the time stamps; `samples` needs `rate_hz`."""
+
+    def _check_clock(self, rate_hz: float | None) -> None:
+        if self.time_unit == "samples" and not rate_hz:
+            raise ConfigError("`time_unit: samples` needs the `rate_hz` of these samples")
+        if not self.time_scale > 0:
+            raise ConfigError(f"`time_scale` must be above 0, but got {self.time_scale}")
+        if rate_hz is not None and not rate_hz > 0:
+            raise ConfigError(f"`rate_hz` must be above 0, but got {rate_hz}")
+
+
+def seconds_per_unit(time_unit: TimeUnit, rate_hz: float | None = None) -> float:
+    """Seconds per unit of a time stamp; `samples` are at `rate_hz`."""
+    return 1 / rate_hz if time_unit == "samples" and rate_hz else _SECONDS[time_unit]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Channel:
+    """A row of `channels`: the electrode of an LFP channel or of a unit."""
+
+    electrode: str = ""
+    array: str = ""
+    """Array, probe or shank."""
+    region: str = ""
+    x_um: float | None = None
+    """Position in micrometres."""
+    y_um: float | None = None
+    z_um: float | None = None
+    bad: bool = False
+    """Leave the channel or unit out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spikes(FromFile):
+    """Spikes: `counts` per bin or `times` in a file of arrays, or the `table` of units in an NWB file."""
 
     counts: str | None = None
     """Path of a (bins, units) matrix of spike counts."""
     times: str | None = None
-    """Path of a list with the spike times of each unit, or of one vector with all spike times (then `unit_ids`)."""
+    """Path of a list with the spike times of each unit, of a vector with those of one unit, or of one vector with all
+    spike times (then `unit_ids`)."""
     unit_ids: str | None = None
     """Path of a vector with the unit of each entry of `times`."""
+    table: str | None = None
+    """NWB: path of the table of units, if it is not `units`."""
     rate_hz: float | None = None
-    """If given, `times` are sample numbers at this rate; otherwise they are seconds."""
+    """If given, `times` are sample numbers at this rate; otherwise they are in `time_unit`."""
+    times_from: Literal["recording", "trial"] = "recording"
+    """What spike times that are given per trial are relative to."""
+    axes: tuple[Axis, ...] = ()
+    """Dimensions of a tensor of counts, such as [trials, time, units], or of a cell array of times, such as
+    [units, trials]."""
     transpose: bool = False
     """Set this if the counts are stored as (units, bins)."""
+    channels: str | tuple[Channel, ...] = ()
+    """The electrode of each unit: a CSV file with the columns of `Channel`, or a list."""
 
     def __post_init__(self):
-        if (self.counts is None) == (self.times is None):
+        if self.counts is not None and self.times is not None:
             raise ConfigError("give either `counts` or `times`")
         if self.counts and (self.unit_ids or self.rate_hz):
             raise ConfigError("`unit_ids` and `rate_hz` belong to `times`, not to `counts`")
+        self._check_clock(self.rate_hz)
+
+    @property
+    def seconds_per_unit(self) -> float:
+        """Seconds per unit of `times`."""
+        return 1 / self.rate_hz if self.rate_hz else seconds_per_unit(self.time_unit)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lfp:
-    """LFP, or features of it, in a file of arrays."""
+class Lfp(FromFile):
+    """LFP, or features of it."""
 
-    values: str
-    """Path of a (samples, channels) matrix."""
+    values: str = "auto"
+    """Path of a (samples, channels) matrix, or of a series in an NWB file. A `*` in the last part of the path stands
+    for any characters: one variable per channel."""
+    times: str | None = None
+    """Path of a vector with the time stamp of each sample in `time_unit`; it may have gaps."""
     rate_hz: float | None = None
-    """Sampling rate; if it is missing, there is one sample per bin."""
+    """Sampling rate; if it and `times` are missing, there is one sample per bin."""
     start_s: float = 0.0
     """Time of the first sample in seconds."""
     scale: float = 1.0
     """Factor to physical units."""
     bands: int = 1
     """Features per electrode, such as band powers. The features of one electrode are adjacent columns."""
+    axes: tuple[Axis, ...] = ()
+    """Dimensions of a tensor, such as [trials, time, channels]."""
     transpose: bool = False
     """Set this if the matrix is stored as (channels, samples)."""
+    channels: str | tuple[Channel, ...] = ()
+    """The electrode of each channel (of the bands of one, once): a CSV file with the columns of `Channel`, or a
+    list."""
+
+    def __post_init__(self):
+        if self.times and self.rate_hz and self.time_unit != "samples":
+            raise ConfigError("give `times` or `rate_hz`, not both")
+        self._check_clock(self.rate_hz)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Behavior:
+class Behavior(FromFile):
     """Behavior: its columns, their names, and how they are processed."""
 
     values: str = "auto"
@@ -63,11 +142,13 @@ class Behavior:
     units_attribute: str | None = None
     """HDF5 attribute of the matrix that holds the units."""
     times: str | None = None
-    """Path of a vector with the time stamp of each sample in seconds."""
+    """Path of a vector with the time stamp of each sample in `time_unit`."""
     rate_hz: float | None = None
     """Sampling rate; if both it and `times` are missing, there is one sample per bin."""
     start_s: float = 0.0
     """Time of the first sample in seconds, if `rate_hz` is given."""
+    axes: tuple[Axis, ...] = ()
+    """Dimensions of a tensor, such as [trials, time, columns]."""
     transpose: bool = False
     """Set this if the matrix is stored as (columns, samples)."""
     max_speed: float | None = None
@@ -80,30 +161,45 @@ class Behavior:
     """Names of the columns to keep, in this order; empty: all."""
 
     def __post_init__(self):
-        if self.times and self.rate_hz:
+        if self.times and self.rate_hz and self.time_unit != "samples":
             raise ConfigError("give `times` or `rate_hz`, not both")
+        self._check_clock(self.rate_hz)
         for what in ("names", "units"):
             if getattr(self, what) and getattr(self, f"{what}_attribute"):
                 raise ConfigError(f"give `{what}` or `{what}_attribute`, not both")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trials:
-    """Trials in a file of arrays. For an NWB file, the name of its table is enough."""
+class Trials(FromFile):
+    """Trials: labels per bin, starts and stops, bins without movement, or the table of an NWB file."""
 
     labels: str | None = None
-    """Path of a vector with the trial number of each bin, negative outside trials."""
+    """Path of a vector with the trial number of each bin. Each run of one number is one trial."""
+    outside: Literal["negative", "zero", "nan"] = "negative"
+    """Which `labels` mean that a bin is in no trial; `zero` and `nan` also include negative numbers."""
     start_s: str | None = None
-    """Path of a vector with the start of each trial in seconds; needs `stop_s` as well."""
+    """Path of a vector with the start of each trial in `time_unit`; needs `stop_s` as well."""
     stop_s: str | None = None
+    rate_hz: float | None = None
+    """With `time_unit: samples`, the rate of these samples."""
+    one_based: bool = False
+    """Samples are counted from 1 and the stop is the last sample of the trial, as in MATLAB."""
     start_where_zero: tuple[str, ...] = ()
     """A trial starts at each bin in which these behavior columns are exactly 0."""
+    table: str | None = None
+    """NWB: name of the interval table."""
+    where: dict[str, tuple[bool | float | str, ...]] = field(default_factory=dict)
+    """Use only trials with these values: path of a vector with one value per trial, or column of the NWB table ->
+    the value, or a list of values."""
 
     def __post_init__(self):
-        if sum(map(bool, (self.labels, self.start_s, self.start_where_zero))) != 1:
-            raise ConfigError("give one of `labels`, `start_s` with `stop_s`, or `start_where_zero`")
+        if sum(map(bool, (self.labels, self.start_s, self.start_where_zero, self.table))) != 1:
+            raise ConfigError("give one of `labels`, `start_s` with `stop_s`, `start_where_zero`, or (NWB) `table`")
         if bool(self.start_s) != bool(self.stop_s):
             raise ConfigError("give both `start_s` and `stop_s`")
+        if self.one_based and self.time_unit != "samples":
+            raise ConfigError("`one_based` applies to `time_unit: samples`")
+        self._check_clock(self.rate_hz)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,14 +233,16 @@ class UnitFilter:
 
     column: str = "quality"
     keep: tuple[str, ...] = ("sorted", "good")
+    """Values of the column; units with others are left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionEntry:
     """One recording of a manifest. `auto`: the only candidate in an NWB file; null: leave the modality out."""
 
-    file: str
-    """Name of the file relative to the folder, or the https:// or s3:// URI of an NWB file."""
+    file: str | None = None
+    """Name of the file relative to the folder, or the https:// or s3:// URI of an NWB file. Signals in other files name
+    them as `file` in their section."""
     name: str | None = None
     """Name of the session; default: the name of the file without its suffix."""
     subject: str | None = None
@@ -155,17 +253,48 @@ class SessionEntry:
     bin_width_ms: float | None = None
     """Set this if the arrays of this file are already binned at this width."""
     spikes: str | Spikes | None = "auto"
-    """A string is the path of a counts matrix."""
-    lfp: str | Lfp | None = "auto"
-    """A string is the path of a matrix with one sample per bin, or of an NWB series."""
-    behavior: str | Behavior | None = "auto"
-    """A string is the path of a matrix with one sample per bin, or of an NWB series."""
+    """A string is the path of a counts matrix, or of an NWB table of units."""
+    lfp: str | Lfp | tuple[Lfp, ...] | None = "auto"
+    """A string is the path of a matrix with one sample per bin, or of an NWB series. A list holds several."""
+    behavior: str | Behavior | tuple[Behavior, ...] | None = "auto"
+    """A string is the path of a matrix with one sample per bin, or of an NWB series. A list holds several, each on its
+    own clock."""
     trials: str | Trials | None = None
     """A string is the path of labels per bin, or the name of an NWB table."""
-    interval: Interval | None = None
-    unit_filter: UnitFilter | None = field(default_factory=UnitFilter)
-    """NWB only; null uses all units."""
+    pieces: Literal["auto", "trials", "none"] = "auto"
+    """Where a recording has gaps that its files do not state. `trials`: trials that were laid end to end; no filter,
+    derivative or segment crosses from one to the next. `auto`: as the files say, and an error if behavior jumps between
+    trials that follow each other without a gap. `none`: as the files say."""
+    interval: Interval | tuple[Interval, ...] | None = None
+    """The part of the recording to use. A list holds several; nothing crosses from one to the next."""
+    unit_filter: UnitFilter | None = None
+    """NWB only: which units are used; null: all."""
     ingest: Annotated[dict[str, Any], Overrides(IngestConfig)] = field(default_factory=dict)
+
+    @property
+    def lfp_sections(self) -> tuple[Lfp, ...] | None:
+        """`lfp` as sections, a path as the `values` of one; empty for null, None for auto."""
+        return _sections(self.lfp, lambda path: Lfp(values=path))
+
+    @property
+    def behavior_sections(self) -> tuple[Behavior, ...] | None:
+        """`behavior` as sections, a path as the `values` of one; empty for null, None for auto."""
+        return _sections(self.behavior, lambda path: Behavior(values=path))
+
+    @property
+    def intervals(self) -> tuple[Interval, ...]:
+        """`interval` as a tuple."""
+        return (
+            () if self.interval is None else (self.interval,) if isinstance(self.interval, Interval) else self.interval
+        )
+
+
+def _sections(value: Any, from_path: Callable[[str], Any]) -> Any:
+    if value == "auto":
+        return None
+    if value is None or isinstance(value, tuple):
+        return value or ()
+    return (from_path(value) if isinstance(value, str) else value,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,6 +304,6 @@ class Manifest:
     folder: str | None = None
     """Folder of the files, relative to the manifest; default: the folder of the manifest."""
     ingest: Annotated[dict[str, Any], Overrides(IngestConfig)] = field(default_factory=dict)
-    defaults: Annotated[dict[str, Any], Overrides(SessionEntry)] = field(default_factory=dict)
-    """Values for every session that does not set its own; a section is replaced as a whole."""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """Values for every session that does not set its own. The keys of a section complete those that a session gives."""
     sessions: tuple[Annotated[dict[str, Any], Overrides(SessionEntry)], ...]

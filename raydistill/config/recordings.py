@@ -19,8 +19,8 @@ class LfpFilters:
     """Butterworth, order 2, zero phase."""
     lowpass_hz: float | None = 50.0
     """Butterworth, order 2, zero phase; at most half the bin rate."""
-    common_average: bool = True
-    """Subtract the mean over channels at every sample."""
+    common_average: bool | Literal["array"] = True
+    """Subtract the mean over the channels of a series at every sample; `array`: over the channels of each array."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +71,12 @@ class IngestConfig:
     drop_units: tuple[int, ...] = ()
     """Units to leave out, by their position in the file from 0."""
     drop_channels: tuple[int, ...] = ()
-    """LFP channels to leave out, by their position in the file from 0."""
+    """LFP channels to leave out, by their position in the file from 0. Several series are numbered on."""
+    bad_channels: Literal["drop", "keep"] = "drop"
+    """What to do with LFP channels that the recording marks as bad."""
+    max_lost: float = 0.5
+    """Largest share of the spikes, of the bins with behavior, or of the trials that may be outside of the recording or
+    missing. More is an error, because it usually means a wrong time unit."""
     filters: LfpFilters | None = field(default_factory=LfpFilters)
     """None leaves the LFP unfiltered (it is already filtered, or holds features such as band power)."""
     lfp_nan: Literal["error", "interpolate"] = "error"
@@ -85,6 +90,8 @@ class IngestConfig:
     def __post_init__(self):
         if not self.bin_width_ms > 0:
             raise ConfigError(f"`bin_width_ms` must be above 0, but got {self.bin_width_ms}")
+        if not 0 <= self.max_lost <= 1:
+            raise ConfigError(f"`max_lost` must be between 0 and 1, but got {self.max_lost}")
         if self.splits.by != "trials" and self.splits.segment_s * 1000 < self.bin_width_ms:
             raise ConfigError(
                 f"`segment_s` must hold at least one bin, but got ({self.splits.segment_s=}, {self.bin_width_ms=})"

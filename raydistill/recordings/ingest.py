@@ -179,19 +179,19 @@ def _decimated_in_tasks(recording: Recording, signal: Signal, stage: Decimation)
     while starts or running:
         while starts and len(running) <= cores():
             a = starts.popleft()
-            running.append(task.remote(recording, stage, a, min(a + part, stage.n)))
+            running.append(task.remote(recording, signal.number, stage, a, min(a + part, stage.n)))
         try:
             yield ray.get(running.popleft())
         except ray.exceptions.RayTaskError as err:
             raise err.cause from None
 
 
-def _decimated_part(recording: Recording, stage: Decimation, start: int, stop: int) -> np.ndarray:
-    """Decimated samples [start, stop) of a recording, (stop - start, C)."""
+def _decimated_part(recording: Recording, number: int, stage: Decimation, start: int, stop: int) -> np.ndarray:
+    """Decimated samples [start, stop) of a series of a recording, (stop - start, C)."""
     with open_raw(recording.path, recording.source, recording.config.bin_width_ms) as raw:
-        if raw.lfp is None:
+        if number >= len(raw.lfp):
             raise DataError(f"{recording.path.name}: its LFP was removed while it was read")
-        return np.concatenate(list(decimated(raw.lfp, stage, start, stop)))
+        return np.concatenate(list(decimated(raw.lfp[number], stage, start, stop)))
 
 
 def ingest_one(

@@ -4,10 +4,13 @@ The choices of the command line, the search of folders, the files that a manifes
 docs/datasets.md follow from it. `simulation/layouts.py` holds the writers of synthetic files under the same names.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from raydistill.errors import DataError
+from raydistill.recordings.combine import combined, on_session_clock
 from raydistill.recordings.raw import Raw
 from raydistill.recordings.readers import arrays, flint, gallego, makin, neurotask, nwb
 from raydistill.recordings.recording import Layout, RecordingSource
@@ -29,8 +32,14 @@ def layouts_by_ending() -> dict[str, Layout]:
     return {ending: layout for layout in LAYOUTS.values() for ending in layout.endings}
 
 
-def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) -> AbstractContextManager[Raw]:
-    """The recording in `path`, read as `source` describes it; its files stay open inside the context.
+def layout_of(path: Path | Remote) -> Layout | None:
+    """The layout of a file that a manifest names; None: there is none for its suffix."""
+    return layouts_by_ending().get(path.suffix.lower())
+
+
+@contextmanager
+def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) -> Iterator[Raw]:
+    """Yield the recording in `path` and in further files, read as `source` describes it; files stay open inside.
 
     Args:
         bin_width_ms: width of the bins of the session to be made. Files with bins and separate trials are rebinned
@@ -39,6 +48,19 @@ def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) 
     Raises:
         DataError: the file is missing, damaged, or not as `source` describes it.
     """
+    with ExitStack() as files:
+        raws = [files.enter_context(_opened(path, source, bin_width_ms))]
+        for addition in source.additions:
+            part = replace(source, layout=addition.layout, options=addition.options, companions=(), additions=())
+            raw = files.enter_context(_opened(addition.path, part, bin_width_ms))
+            try:
+                raws.append(on_session_clock(raw, addition.offset_s, addition.time_scale))
+            except DataError as err:
+                raise DataError(f"{addition.path.name}: {err}") from None
+        yield combined(raws)
+
+
+def _opened(path: Path | Remote, source: RecordingSource, bin_width_ms: float) -> AbstractContextManager[Raw]:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     return LAYOUTS[source.layout].open(path, source, bin_width_ms)

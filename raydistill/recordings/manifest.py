@@ -5,16 +5,22 @@ kind of file does not have, two sessions with one name, names that cannot name a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-from raydistill.config.load import Where, build, override, read_yaml
-from raydistill.config.manifest import Behavior, Manifest, SessionEntry
+from raydistill.config.load import Where, build, complete, mapping, override, read_yaml
+from raydistill.config.manifest import Lfp, Manifest, SessionEntry, Spikes
 from raydistill.config.recordings import IngestConfig
-from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.layouts import layouts_by_ending
-from raydistill.recordings.recording import Recording, RecordingSource, as_name
+from raydistill.errors import ConfigError, DataError, RaydistillError
+from raydistill.recordings.electrodes import read_channels
+from raydistill.recordings.layouts import layout_of, layouts_by_ending
+from raydistill.recordings.parts import SignalsOfFile, parts_of
+from raydistill.recordings.recording import Addition, Layout, Recording, RecordingSource, as_name
 from raydistill.recordings.remote import Remote, located
 from raydistill.store.session import check_name
+
+Section = TypeVar("Section", Spikes, Lfp)
 
 
 def read_manifest(path: Path, folder: Path | None = None, overrides: Sequence[str] = ()) -> list[Recording]:
@@ -44,7 +50,7 @@ def describe_files(
         ConfigError: an override is invalid.
     """
     names = [file.uri if isinstance(file, Remote) else str(file) for file in files]
-    tree = {"sessions": [{"file": name} for name in names]}
+    tree = mapping({"sessions": [mapping({"file": name}) for name in names]})
     return _planned(tree, str(source), Path(), overrides)
 
 
@@ -75,51 +81,96 @@ def _planned(
     for text in overrides:
         override(tree, text)
     where = Where(file)
+    items = tree.get("sessions")
+    items = items if isinstance(items, list) else [items]
+    if isinstance(tree.get("defaults"), dict):
+        for item in items:
+            if isinstance(item, dict):
+                complete(item, tree["defaults"], file)
     manifest = build(Manifest, tree, where)
     if not manifest.sessions:
         raise where.error("`sessions` is empty: name at least one recording")
     if has_own_folder:
         folder = folder / (manifest.folder or "")
-    items = tree["sessions"] if isinstance(tree["sessions"], list) else [tree["sessions"]]
     places = [where.down(tree, "sessions").down(items, i) for i in range(len(items))]
-    recordings = [
-        _recording(manifest, values, folder, at) for values, at in zip(manifest.sessions, places, strict=True)
-    ]
+    entries = [build(SessionEntry, item, place) for item, place in zip(items, places, strict=True)]
+    recordings = [_recording(manifest, entry, folder, at) for entry, at in zip(entries, places, strict=True)]
     _refuse_same_names(recordings, places)
     return recordings
 
 
-def _recording(manifest: Manifest, session_values: dict, folder: Path, place: Where) -> Recording:
-    values = {**manifest.defaults, **session_values}
-    if "file" not in values:
-        raise place.error("a session lacks `file`")
-    entry = SessionEntry(**values)
-    path = located(folder, entry.file)
-    endings = layouts_by_ending()
-    layout = endings.get(path.suffix.lower())
-    if layout is None or layout.describe is None:
-        raise place.error(f"`file` ends in {path.suffix!r}; the suffix must be one of {', '.join(endings)}")
-    name = entry.name if entry.name is not None else as_name(path.stem)
+def _recording(manifest: Manifest, entry: SessionEntry, folder: Path, place: Where) -> Recording:
     try:
-        options = layout.describe(entry)
+        main, *others = parts_of(entry)
+        paths = [located(folder, part.file or "") for part in (main, *others)]
+        name = entry.name if entry.name is not None else as_name(paths[0].stem)
+    except RaydistillError as err:
+        raise place.error(str(err)) from None
+    try:
+        layouts = [_layout(path) for path in paths]
         config = _config(manifest, entry)
         check_name(name)
         if entry.subject is not None:
             check_name(entry.subject, "subject")
+        _check_said(entry, layouts)
+        options = [_described(part, layout, folder) for part, layout in zip((main, *others), layouts, strict=True)]
     except ConfigError as err:
         raise place.error(f"session {name}: {err}") from None
     except DataError as err:
         raise place.error(str(err)) from None
+    additions = [
+        Addition(path=path, layout=layout.name, options=own, offset_s=part.offset_s, time_scale=part.time_scale)
+        for part, path, layout, own in zip(others, paths[1:], layouts[1:], options[1:], strict=True)
+    ]
     source = RecordingSource(
-        layout=layout.name,
-        options=options,
+        layout=layouts[0].name,
+        options=options[0],
         subject=entry.subject,
         dataset=entry.dataset,
         task=entry.task,
         region=entry.region,
-        behavior=entry.behavior if isinstance(entry.behavior, Behavior) else Behavior(),
+        pieces=entry.pieces,
+        additions=tuple(additions),
     )
-    return Recording(name=name, path=path, source=source, config=config)
+    return Recording(name=name, path=paths[0], source=source, config=config)
+
+
+def _layout(path: Path | Remote) -> Layout:
+    layout = layout_of(path)
+    if layout is None or layout.describe is None:
+        endings = ", ".join(layouts_by_ending())
+        raise ConfigError(f"`file` {path} ends in {path.suffix!r}; the suffix must be one of {endings}")
+    return layout
+
+
+def _check_said(entry: SessionEntry, layouts: list[Layout]) -> None:
+    """Raise ConfigError if the manifest leaves out what no file of the session states."""
+    if any(layout.describes_itself for layout in layouts):
+        return
+    if entry.subject is None:
+        raise ConfigError("give its `subject`, which a file of arrays does not contain")
+    if entry.spikes in ("auto", None) and not entry.lfp_sections:
+        raise ConfigError("give the path of `spikes` or `lfp`, or both")
+
+
+def _described(part: SignalsOfFile, layout: Layout, folder: Path) -> Any:
+    """The options of the layout for the signals of one file, with lists of channels read from their files."""
+    assert layout.describe is not None
+    entry = part.entry if layout.has_bins else replace(part.entry, bin_width_ms=None)
+    spikes, lfp = entry.spikes, entry.lfp
+    if isinstance(spikes, Spikes):
+        spikes = _with_channels(spikes, folder)
+    if isinstance(lfp, Lfp):
+        lfp = _with_channels(lfp, folder)
+    elif isinstance(lfp, tuple):
+        lfp = tuple(_with_channels(section, folder) for section in lfp)
+    return layout.describe(replace(entry, spikes=spikes, lfp=lfp))
+
+
+def _with_channels(section: Section, folder: Path) -> Section:
+    if not isinstance(section.channels, str):
+        return section
+    return replace(section, channels=read_channels(folder / section.channels))
 
 
 def _config(manifest: Manifest, entry: SessionEntry) -> IngestConfig:
@@ -128,10 +179,12 @@ def _config(manifest: Manifest, entry: SessionEntry) -> IngestConfig:
     if entry.bin_width_ms is not None:
         width = values.setdefault("bin_width_ms", entry.bin_width_ms)
         if width != entry.bin_width_ms:
-            raise ConfigError(
-                f"`ingest.bin_width_ms` is {width:g} but the file's bins are {entry.bin_width_ms:g} ms wide; "
-                "a file that is already binned keeps its bins"
-            )
+            ratio = width / entry.bin_width_ms
+            if ratio < 1 or abs(ratio - round(ratio)) > 1e-9 * ratio:
+                raise ConfigError(
+                    f"`ingest.bin_width_ms` is {width:g} but the file's bins are {entry.bin_width_ms:g} ms wide; "
+                    "set it to a whole multiple of them"
+                )
     return IngestConfig(**values)
 
 

@@ -1,11 +1,13 @@
 """The result of a reader: the modalities of a raw file, on their own clocks. Long signals are read only on request."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from raydistill.config.manifest import Behavior
 from raydistill.errors import DataError
+from raydistill.store.channels import ChannelTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,8 @@ class SpikeTrains:
     """Position of each unit in the file, from 0. Messages and `drop_units` use this number."""
     observed: tuple[float, float] | None = None
     """Start and end, in seconds, of the time in which spikes were sorted; None: the file does not state it."""
+    channels: ChannelTable | None = None
+    """One row per unit; None: the file does not say where units were recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,18 @@ class Counts:
 
     values: np.ndarray
     """(T, units) whole numbers."""
+    channels: ChannelTable | None = None
+    """One row per unit; None: the file does not say where units were recorded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Samples [first, stop) of a signal, between two gaps of its clock. The rate of a run is that of the signal."""
+
+    first: int
+    stop: int
+    start_s: float
+    """Time of sample `first` in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +59,21 @@ class Signal:
     """Start and end of the signal in seconds; None: from sample 0 to one step after the last sample."""
     bands: int = 1
     """Features per electrode, such as band powers. The features of one electrode are adjacent columns."""
+    runs: tuple[Run, ...] = ()
+    """The stretches between gaps, in the order of time; empty: there is no gap, and `start_s` is the whole clock."""
+    channels: ChannelTable | None = None
+    """One row per electrode (n_channels / bands); None: the file says nothing about them."""
+    bad: tuple[int, ...] = ()
+    """Channels that the file marks as bad."""
+    number: int = 0
+    """Position among the series of its recording."""
 
     @property
     def covers(self) -> tuple[float, float]:
         """Start and end of the signal in seconds."""
+        if self.runs:
+            last = self.runs[-1]
+            return self.runs[0].start_s, last.start_s + (last.stop - last.first) / self.rate_hz
         return self.span or (self.start_s, self.start_s + self.n_samples / self.rate_hz)
 
 
@@ -62,6 +89,8 @@ class Trace:
     units: tuple[str, ...]
     span: tuple[float, float] | None = None
     """Start and end of the trace in seconds; None: from the first stamp to one median step after the last."""
+    processing: Behavior = field(default_factory=Behavior)
+    """How the trace is processed: `max_speed`, `smooth_s`, `derive`, `circular`, `columns`."""
 
     @property
     def covers(self) -> tuple[float, float]:
@@ -77,8 +106,10 @@ class Raw:
     """One recording as its file holds it."""
 
     spikes: SpikeTrains | Counts | None = None
-    lfp: Signal | None = None
-    behavior: Trace | None = None
+    lfp: tuple[Signal, ...] = ()
+    """Series of LFP, each on its own clock; their channels are stored side by side."""
+    behavior: tuple[Trace, ...] = ()
+    """Traces of behavior, each on its own clock; their columns are stored side by side."""
     trial_labels: np.ndarray | None = None
     """(T,) trial label of each bin, for a file that is already binned."""
     trial_intervals: np.ndarray | None = None
@@ -89,11 +120,15 @@ class Raw:
     No segment crosses from one piece to the next. The time between pieces is left out."""
     n_bins: int | None = None
     """Number of bins of a file that is already binned; its bin 0 starts at 0 s. None: the times define the clock."""
-    window: tuple[float, float] | None = None
-    """Start and end, in seconds, of the time to use; None: all the time that the modalities share."""
+    windows: tuple[tuple[float, float], ...] = ()
+    """Start and end, in seconds, of each part of the time to use; empty: all the time that the modalities share."""
     subject: str | None = None
     """Subject as named in the file."""
     region: str = ""
+    taken: tuple[str, ...] = ()
+    """What was read from where, in a few words each, such as "LFP of 4 channels from acquisition/LFP_probe0"."""
+    notes: tuple[str, ...] = ()
+    """What the reader saw and left out, one line each, with the setting that would take it."""
 
 
 def as_columns(values, what: str) -> np.ndarray:

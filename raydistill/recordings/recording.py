@@ -5,9 +5,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
-from raydistill.config.manifest import Behavior, SessionEntry
+from raydistill.config.manifest import SessionEntry
 from raydistill.config.recordings import IngestConfig
 from raydistill.recordings.raw import Raw
 from raydistill.recordings.remote import Remote
@@ -18,6 +18,19 @@ Options = TypeVar("Options")
 @dataclass(frozen=True, slots=True)
 class NoOptions:
     """The options of a layout that has none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addition:
+    """Signals of a recording that are in another file, or on another clock, than those of the main file."""
+
+    path: Path | Remote
+    layout: str
+    """A key of `layouts.LAYOUTS`."""
+    options: Any
+    offset_s: float = 0.0
+    """Seconds added to the times of these signals, after `time_scale`."""
+    time_scale: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +50,10 @@ class RecordingSource(Generic[Options]):
     dataset: str = ""
     task: str = ""
     region: str = ""
-    behavior: Behavior = field(default_factory=Behavior)
-    """How the behavior that the reader returns is processed: `max_speed`, `smooth_s`, `derive`, `columns`."""
+    pieces: Literal["auto", "trials", "none"] = "auto"
+    """See `config.manifest.SessionEntry.pieces`."""
+    additions: tuple[Addition, ...] = ()
+    """Signals from other files or on other clocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +67,12 @@ class Recording:
 
     @property
     def files(self) -> list[Path | Remote]:
-        """The main file and its companions."""
-        if isinstance(self.path, Remote):
-            return [self.path]
-        return [self.path, *(self.path.parent / name for name in self.source.companions)]
+        """The main file, its companions, and the files of the additions, each once."""
+        files: list[Path | Remote] = [self.path]
+        if isinstance(self.path, Path):
+            files += [self.path.parent / name for name in self.source.companions]
+        files += [addition.path for addition in self.source.additions]
+        return list(dict.fromkeys(files))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +102,12 @@ class Layout:
     endings: tuple[str, ...] = ()
     """Suffixes of the files that a manifest may name; empty: manifests do not describe this layout."""
     describe: Callable[[SessionEntry], Any] | None = None
-    """The options for a manifest's entry, with ConfigError for keys that do not apply. Goes with `endings`."""
+    """The options for a manifest's entry, with ConfigError for keys that do not apply. Goes with `endings`. Of an entry
+    with several files, each layout gets the signals in its own file, and None or () for the others."""
+    describes_itself: bool = False
+    """Its files state the subject and what they hold, so that the name of a file is enough."""
+    has_bins: bool = False
+    """Its files can hold arrays with one value per bin, so that `bin_width_ms` applies to them."""
 
 
 def as_name(text: str) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from raydistill.store.channels import ChannelTable
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -78,4 +80,8 @@ class Entry:
     """sha256 of the stored values and their split, on which results depend."""
     sources: dict[str, str]
     """Name of each raw file -> its sha256."""
+    unit_channels: ChannelTable | None = None
+    """Where each unit was recorded, one row per unit; None: unknown."""
+    lfp_channels: ChannelTable | None = None
+    """One row per LFP electrode (n_channels / lfp_bands); None: unknown."""
     parts: tuple[Part, ...]

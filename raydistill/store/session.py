@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from raydistill.config.names import check_name
 from raydistill.errors import DataError
+from raydistill.store.channels import ChannelTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,10 @@ class Session:
     """(T,) int32 label of each interval without a gap, -1 between intervals; None: there is no gap."""
     sources: dict[str, str] = field(default_factory=dict)
     """Name of each raw file -> its sha256."""
+    unit_channels: ChannelTable | None = None
+    """Where each unit was recorded, one row per unit; None: unknown."""
+    lfp_channels: ChannelTable | None = None
+    """One row per LFP electrode (channels / lfp_bands); None: unknown."""
 
     def __post_init__(self):
         check_name(self.name)
@@ -65,6 +70,7 @@ class Session:
                 f"{len(self.behavior_names)} names {self.behavior_names}"
             )
         self._check_values()
+        self._check_tables()
 
     def _check_values(self) -> None:
         if self.spikes is not None:
@@ -87,6 +93,17 @@ class Session:
                     f"session {self.name}: LFP channel {c} is not finite at bin {t} ({len(bad)} such values); "
                     f"drop the channel with `drop_channels: [{c}]` or set `lfp_nan: interpolate`"
                 )
+
+    def _check_tables(self) -> None:
+        """Raise DataError unless the tables of channels have one row per unit and per electrode."""
+        n_units = 0 if self.spikes is None else self.spikes.shape[1]
+        n_electrodes = 0 if self.lfp is None else self.lfp.shape[1] // self.lfp_bands
+        for what, table, n in (
+            ("units", self.unit_channels, n_units),
+            ("LFP electrodes", self.lfp_channels, n_electrodes),
+        ):
+            if table is not None and len(table) != n:
+                raise DataError(f"session {self.name}: `channels` has {len(table)} rows but there are {n} {what}")
 
     @property
     def n_bins(self) -> int:
@@ -147,6 +164,17 @@ class Segment:
     """(T, K) float32, z-scored per column, NaN where lost."""
     trial: int | None = None
     """Trial label; None outside of trials."""
+
+    def _check_tables(self) -> None:
+        """Raise DataError unless the tables of channels have one row per unit and per electrode."""
+        n_units = 0 if self.spikes is None else self.spikes.shape[1]
+        n_electrodes = 0 if self.lfp is None else self.lfp.shape[1] // self.lfp_bands
+        for what, table, n in (
+            ("units", self.unit_channels, n_units),
+            ("LFP electrodes", self.lfp_channels, n_electrodes),
+        ):
+            if table is not None and len(table) != n:
+                raise DataError(f"session {self.name}: `channels` has {len(table)} rows but there are {n} {what}")
 
     @property
     def n_bins(self) -> int:

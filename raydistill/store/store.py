@@ -21,6 +21,7 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError, one_line, suggest
 from raydistill.files import Folder
 from raydistill.store.catalogue import Entry, Normalisation, Part
+from raydistill.store.channels import table_from_json, table_to_json
 from raydistill.store.session import Segment, Session
 from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut, draw_folds, split_to_json, without_outliers
 from raydistill.store.table import segments_from_table, to_table, update_digest
@@ -37,6 +38,9 @@ _CATALOGUE_COLUMNS = (
     *("session", "subject", "dataset", "task", "region", "bin_width_ms", "n_segments", "n_bins"),
     *("n_units", "n_channels", "behavior", "protocol", "fingerprint", "content"),
 )
+
+
+_TABLES = ("unit_channels", "lfp_channels")
 
 
 class Store:
@@ -208,7 +212,10 @@ def _entry(
     fingerprint: str,
     digest: str,
 ) -> Entry:
-    identity = [FORMAT_VERSION, digest, session.bin_width_ms, list(session.behavior_names), config.protocol]
+    identity: list = [FORMAT_VERSION, digest, session.bin_width_ms, list(session.behavior_names), config.protocol]
+    tables = {name: table_to_json(getattr(session, name)) for name in _TABLES}
+    if any(tables.values()):  # so that results of sessions without tables keep their keys
+        identity.append(tables)
     return Entry(
         session=session.name,
         subject=session.subject,
@@ -231,13 +238,16 @@ def _entry(
         fingerprint=fingerprint,
         content=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
         sources=session.sources,
+        unit_channels=session.unit_channels,
+        lfp_channels=session.lfp_channels,
         parts=tuple(parts),
     )
 
 
 def entry_to_json(entry: Entry) -> str:
     """The entry as JSON text, the content of session.json."""
-    return json.dumps(dataclasses.asdict(entry), sort_keys=True)
+    tables = {name: table_to_json(getattr(entry, name)) for name in _TABLES}
+    return json.dumps(dataclasses.asdict(entry) | tables, sort_keys=True)
 
 
 def entry_from_json(text: str) -> Entry:
@@ -253,6 +263,8 @@ def entry_from_json(text: str) -> Entry:
         }
         for name in ("behavior", "behavior_units"):
             tree[name] = tuple(tree[name])
+        for name in _TABLES:
+            tree[name] = table_from_json(tree.get(name))
         return Entry(**tree)
     except (ValueError, KeyError, TypeError) as err:
         raise DataError(f"an entry that another version of raydistill wrote ({one_line(err)})") from None

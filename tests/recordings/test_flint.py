@@ -51,25 +51,25 @@ def test_every_session_comes_out_as_it_went_in(number, tmp_path, recordings):
     with open_raw(entry.path, entry.source, 10.0) as raw:
         assert np.allclose(raw.pieces, [[0.5, 2.5], [3, 5], [5.5, 7.5], [8, 10]], atol=1e-9)
         assert np.allclose(raw.trial_intervals, raw.pieces, atol=1e-9)
-        lfp = raw.lfp.read(0, raw.lfp.n_samples)
-        assert (raw.lfp.rate_hz, raw.lfp.start_s, lfp.shape) == (2000, 0.5, (19000, 3))
+        lfp = raw.lfp[0].read(0, raw.lfp[0].n_samples)
+        assert (raw.lfp[0].rate_hz, raw.lfp[0].start_s, lfp.shape) == (2000, 0.5, (19000, 3))
         for a, b in np.round((raw.pieces - 0.5) * 2000).astype(int):
             assert np.array_equal(lfp[a : b - 3], recording.lfp[a + 1000 : b + 997])
             assert np.isfinite(lfp[a:b]).all() and np.isnan(lfp[b : b + 1000]).all()
         for unit, times in enumerate(recording.spike_times):
             inside = ((times[:, None] >= raw.pieces[:, 0]) & (times[:, None] < raw.pieces[:, 1])).any(axis=1)
             assert np.array_equal(raw.spikes.times[unit], times[inside])
-        rows = np.round(raw.behavior.times * 100).astype(int)
-        assert np.array_equal(raw.behavior.values, recording.velocity[rows]) and len(rows) == 800
-        assert raw.spikes.ids == tuple(range(6)) and raw.behavior.names == ("velocity_x", "velocity_y")
+        rows = np.round(raw.behavior[0].times * 100).astype(int)
+        assert np.array_equal(raw.behavior[0].values, recording.velocity[rows]) and len(rows) == 800
+        assert raw.spikes.ids == tuple(range(6)) and raw.behavior[0].names == ("velocity_x", "velocity_y")
 
 
 def test_lfp_read_in_slices_equals_lfp_read_at_once(tmp_path, recordings):
     write_flint(recordings[:1], tmp_path, trial_s=2, gap_s=0.5)
     (entry,) = find(tmp_path)
     with open_raw(entry.path, entry.source, 10.0) as raw:
-        whole = raw.lfp.read(0, raw.lfp.n_samples)
-        parts = [raw.lfp.read(a, min(a + 777, len(whole))) for a in range(0, len(whole), 777)]
+        whole = raw.lfp[0].read(0, raw.lfp[0].n_samples)
+        parts = [raw.lfp[0].read(a, min(a + 777, len(whole))) for a in range(0, len(whole), 777)]
     assert np.array_equal(np.concatenate(parts), whole, equal_nan=True)
 
 
@@ -78,7 +78,7 @@ def test_trials_without_a_gap_are_one_piece_without_lost_samples(tmp_path, recor
     (entry,) = find(tmp_path)
     with open_raw(entry.path, entry.source, 10.0) as raw:
         assert np.allclose(raw.pieces, [[0, 10]]) and len(raw.trial_intervals) == 5
-        lfp = raw.lfp.read(0, raw.lfp.n_samples)
+        lfp = raw.lfp[0].read(0, raw.lfp[0].n_samples)
     # The LFP of the first trial ends 3 samples early: its last sample is held.
     assert np.array_equal(lfp[:3997], recordings[0].lfp[:3997]) and np.array_equal(lfp[3997:4000], lfp[[3996] * 3])
     assert np.array_equal(lfp[4000:8000], recordings[0].lfp[4000:8000])
@@ -95,7 +95,7 @@ def read(path, part="1"):
     entry = next(f for f in find(path.parent) if f.source.part == "1")
     with open_raw(path, replace(entry.source, part=part), 10.0) as raw:
         if raw.lfp:
-            raw.lfp.read(0, raw.lfp.n_samples)
+            raw.lfp[0].read(0, raw.lfp[0].n_samples)
         return raw
 
 
@@ -111,8 +111,8 @@ def test_odd_forms_of_the_published_files_are_read(tmp_path, recordings):
     savemat(path, {"Subject": subject.reshape(1, -1)})
     raw = read(path)
     assert np.allclose(raw.pieces, [[0.5, 2.5], [3, 5], [5.5, 7.5]])
-    assert np.all(np.diff(raw.behavior.times) > 0) and raw.behavior.values.shape == (600, 2)
-    lfp = raw.lfp.read(5000, 9000)
+    assert np.all(np.diff(raw.behavior[0].times) > 0) and raw.behavior[0].values.shape == (600, 2)
+    lfp = raw.lfp[0].read(5000, 9000)
     assert np.isnan(lfp[:, 2]).all() and np.isfinite(lfp[:, :2]).all()
 
 
@@ -124,9 +124,9 @@ def test_the_clock_of_a_session_may_begin_anywhere(tmp_path, recordings):
             neuron["Spike"] = neuron["Spike"] + 812.3456
     savemat(path, {"Subject": subject})
     raw = read(path)
-    assert raw.lfp.start_s == pytest.approx(812.8456) and raw.pieces[0, 0] == raw.lfp.start_s
-    inside = np.round((raw.pieces - raw.lfp.start_s) * 2000).astype(int)
-    assert all(np.isfinite(raw.lfp.read(a, b)).all() for a, b in inside)
+    assert raw.lfp[0].start_s == pytest.approx(812.8456) and raw.pieces[0, 0] == raw.lfp[0].start_s
+    inside = np.round((raw.pieces - raw.lfp[0].start_s) * 2000).astype(int)
+    assert all(np.isfinite(raw.lfp[0].read(a, b)).all() for a, b in inside)
 
 
 def _set(name, value):

@@ -39,7 +39,7 @@ def recording():
 def read(path, **changed):
     (entry,) = find(path.parent)
     with open_raw(path, changed_source(entry.source, **changed), 30.0) as raw:
-        return raw, raw.lfp.read(0, raw.lfp.n_samples)
+        return raw, raw.lfp[0].read(0, raw.lfp[0].n_samples)
 
 
 @pytest.mark.parametrize("bin_size", [0.03, 0.01])
@@ -53,20 +53,20 @@ def test_a_recording_comes_out_as_it_went_in(bin_size, band_major, tmp_path, rec
     assert raw.n_bins == n and np.array_equal(raw.spikes.values, np.stack(counts, axis=1))
     assert np.array_equal(raw.trial_labels, np.repeat([0, 1, 2], 100))
     velocity = recording.velocity[: 3 * n].reshape(n, 3, 2).mean(axis=1)  # (3 n, 2) -> (n, 2)
-    assert np.allclose(raw.behavior.values, velocity, rtol=0, atol=1e-9)
-    assert np.allclose(raw.behavior.times, (np.arange(n) + 0.5) * 0.03) and raw.behavior.units == ("cm/s", "cm/s")
+    assert np.allclose(raw.behavior[0].values, velocity, rtol=0, atol=1e-9)
+    assert np.allclose(raw.behavior[0].times, (np.arange(n) + 0.5) * 0.03) and raw.behavior[0].units == ("cm/s", "cm/s")
     fine = np.arange(round(n * 0.03 / bin_size) + 1) * bin_size
     power = lfp_power(recording.lfp, 1000, fine).reshape(n, -1, 4 * 9).mean(axis=1)  # channel-major, averaged
     assert np.allclose(lfp, power, rtol=1e-5, atol=1e-5) and lfp.dtype == np.float32
-    assert raw.lfp.covers == raw.behavior.covers == (0.0, pytest.approx(9.0)) and raw.pieces is None
+    assert raw.lfp[0].covers == raw.behavior[0].covers == (0.0, pytest.approx(9.0)) and raw.pieces is None
 
 
 def test_lfp_power_read_in_slices_equals_that_read_at_once(tmp_path, recording):
     path = write_gallego(recording, tmp_path)
     (entry,) = find(tmp_path)
     with open_raw(path, entry.source, 30.0) as raw:
-        whole = raw.lfp.read(0, 300)
-        parts = np.concatenate([raw.lfp.read(a, min(a + 37, 300)) for a in range(0, 300, 37)])
+        whole = raw.lfp[0].read(0, 300)
+        parts = np.concatenate([raw.lfp[0].read(a, min(a + 37, 300)) for a in range(0, 300, 37)])
     assert np.array_equal(whole, parts)
 
 
@@ -76,8 +76,8 @@ def test_lfp_power_is_unchanged_on_the_bins_of_a_session(tmp_path, recording):
     with open_raw(path, entry.source, 30.0) as raw:
         bins = common_bins(raw, 0.03)
         config = IngestConfig(bin_width_ms=30, filters=None)
-        on_bins = lfp_on_bins(raw.lfp, bins, config, np.arange(raw.lfp.n_channels))
-        assert (bins.first, bins.n) == (0, 300) and np.array_equal(on_bins, raw.lfp.read(0, 300))
+        on_bins = lfp_on_bins(raw.lfp[0], bins, config, np.arange(raw.lfp[0].n_channels))
+        assert (bins.first, bins.n) == (0, 300) and np.array_equal(on_bins, raw.lfp[0].read(0, 300))
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_trials_follow_in_time_and_only_selected_results_are_used(tmp_path):
     raw, _ = read(path)
     assert raw.trial_labels.tolist() == [1] * 20 + [2] * 10 + [0] * 20
     raw, _ = read(path, results=("R",))
-    assert np.unique(raw.behavior.values).tolist() == [2, 3] and raw.n_bins == 30
+    assert np.unique(raw.behavior[0].values).tolist() == [2, 3] and raw.n_bins == 30
     with pytest.raises(DataError, match="no trial has the result A; results in the file: F, R"):
         read(path, results=("A",))
 
@@ -193,7 +193,7 @@ def test_lost_velocity_stays_lost_and_trials_without_any_are_left_out(tmp_path):
     some[3] = np.nan
     raw, _ = read(write(tmp_path, row(1, vel=some), row(2, vel=np.full((20, 2), np.nan)), row(3)))
     assert np.unique(raw.trial_labels).tolist() == [0, 2]
-    assert np.isnan(raw.behavior.values[3]).all() and np.isnan(raw.behavior.values).sum() == 2
+    assert np.isnan(raw.behavior[0].values[3]).all() and np.isnan(raw.behavior[0].values).sum() == 2
 
 
 def test_bins_of_10_ms_are_summed_or_averaged(tmp_path):
@@ -202,7 +202,7 @@ def test_bins_of_10_ms_are_summed_or_averaged(tmp_path):
     raw, lfp = read(path)
     assert raw.n_bins == 6 and lfp.shape == (6, 18)  # 2 bins of 10 ms are left over; so is the whole second trial
     assert np.array_equal(raw.spikes.values, fine["M1_spikes"][:18].reshape(6, 3, 3).sum(axis=1))
-    assert np.array_equal(raw.behavior.values[1], [8, 9])
+    assert np.array_equal(raw.behavior[0].values[1], [8, 9])
 
 
 def test_a_file_of_one_trial_and_one_without_units_are_read(tmp_path):
@@ -323,11 +323,11 @@ def test_bands_of_an_electrode_are_counted_and_only_whole_electrodes_are_dropped
     path = write_gallego(recording, tmp_path)
     (found,) = find(tmp_path)
     with open_raw(path, found.source, 30.0) as raw:
-        assert raw.lfp.bands == 9
+        assert raw.lfp[0].bands == 9
         assert to_session(found, raw, {})[0].lfp_bands == 9
         config = replace(found.config, drop_channels=tuple(range(9)))
         session, _ = to_session(replace(found, config=config), raw, {})
-        assert session.lfp.shape[1] == raw.lfp.n_channels - 9
+        assert session.lfp.shape[1] == raw.lfp[0].n_channels - 9
         config = replace(found.config, drop_channels=(3,))
         with pytest.raises(DataError, match=r"all 9 bands of an electrode, such as \[0, 1, 2"):
             to_session(replace(found, config=config), raw, {})

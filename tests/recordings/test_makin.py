@@ -301,10 +301,10 @@ def test_makin_damage_met_while_slices_are_read_names_the_companion(changed):
     content[content.rindex(np.full(100, 12345, np.int16).tobytes())] ^= 1
     path.write_bytes(content)
     with open_raw(found.path, found.source, 10.0) as raw:
-        raw.lfp.read(0, 10)
+        raw.lfp[0].read(0, 10)
     damaged = pytest.raises(DataError, match=rf"{NAME}\.nwb: /{SERIES}/data is damaged")
     with damaged, open_raw(found.path, found.source, 10.0) as raw:
-        raw.lfp.read(240_000, raw.lfp.n_samples)
+        raw.lfp[0].read(240_000, raw.lfp[0].n_samples)
 
 
 def test_makin_missing_companion_is_an_error(changed):

@@ -89,15 +89,15 @@ def test_neurotask_read_back_is_the_recording_rebinned_inside_each_trial_from_it
     raw = read(written, number, 10.0 * width_bins)
     counts, velocity = map(list, zip(*expected(recordings[number], width_bins), strict=True))
     assert np.array_equal(raw.spikes.values, np.concatenate(counts))
-    assert raw.behavior.values == pytest.approx(np.concatenate(velocity), abs=1e-9)
-    assert raw.behavior.names == ("cursor_vel_x", "cursor_vel_y")
+    assert raw.behavior[0].values == pytest.approx(np.concatenate(velocity), abs=1e-9)
+    assert raw.behavior[0].names == ("cursor_vel_x", "cursor_vel_y")
     lengths = [len(c) for c in counts]
     width_s = 0.01 * width_bins
     assert np.diff(raw.pieces, axis=1)[:, 0] == pytest.approx(np.array(lengths) * width_s)
     assert raw.pieces[1:, 0] == pytest.approx(raw.pieces[:-1, 1]) and raw.pieces[0, 0] == 0
     assert np.array_equal(raw.trial_labels, np.repeat(np.arange(1, len(lengths) + 1), lengths))
-    assert raw.n_bins == sum(lengths) == len(raw.behavior.times)
-    assert raw.behavior.times == pytest.approx((np.arange(raw.n_bins) + 0.5) * width_s)
+    assert raw.n_bins == sum(lengths) == len(raw.behavior[0].times)
+    assert raw.behavior[0].times == pytest.approx((np.arange(raw.n_bins) + 0.5) * width_s)
     assert len(set(lengths)) > 1
 
 
@@ -148,8 +148,8 @@ def test_behavior_is_what_the_paper_decodes_from_each_dataset(
 ):
     path = write(recordings[:1], tmp_path, dataset_id=dataset_id, name=name, task=task)
     raw = read(path)
-    assert (raw.behavior.names, raw.subject) == (names, subject)
-    assert raw.behavior.values.std() > 0
+    assert (raw.behavior[0].names, raw.subject) == (names, subject)
+    assert raw.behavior[0].values.std() > 0
 
 
 def test_units_that_a_session_lacks_are_left_out_at_any_position(recordings, rewritten):
@@ -218,7 +218,7 @@ def test_counts_survive_batches_and_row_groups_that_end_inside_a_bin(written, re
     monkeypatch.setattr("raydistill.recordings.readers.neurotask._ROWS", 101)
     raw, other = read(written, bin_width_ms=30.0), read(rewritten(row_group_size=77), bin_width_ms=30.0)
     assert np.array_equal(raw.spikes.values, other.spikes.values)
-    assert raw.behavior.values == pytest.approx(other.behavior.values)
+    assert raw.behavior[0].values == pytest.approx(other.behavior[0].values)
     assert np.array_equal(raw.spikes.values, np.concatenate([c for c, _ in expected(generate_session(CONFIG, 0), 3)]))
 
 

@@ -48,7 +48,7 @@ def test_nwb_without_a_subject_takes_the_name_of_the_session(make_nwb):
 def test_lfp_is_data_times_both_conversions_plus_offset(make_nwb):
     data = np.arange(-7500, 7500, dtype=np.int16)[:, None] * np.array([1, 1, 1], dtype=np.int16)
     path = make_nwb(lfp={"data": data, "conversion": 0.01, "channel_conversion": [1.0, 0.5, 2.0], "offset": 3.0})
-    values = read(path, lambda raw: raw.lfp.read(100, 200))
+    values = read(path, lambda raw: raw.lfp[0].read(100, 200))
     assert np.allclose(values, data[100:200] * 0.01 * [1.0, 0.5, 2.0] + 3.0, rtol=1e-6)
 
 
@@ -57,8 +57,8 @@ def test_lfp_and_behavior_on_time_stamps_keep_their_clock(make_nwb):
     steps = {"data": np.arange(100.0), "timestamps": 8 + np.sort(np.random.default_rng(0).uniform(0, 40, 100))}
     path = make_nwb(lfp={"rate": None, "starting_time": None, "timestamps": stamps}, series={"walk": steps})
     raw = read(path)
-    assert raw.lfp.rate_hz == pytest.approx(250) and raw.lfp.start_s == 7.25
-    assert np.array_equal(raw.behavior.times, steps["timestamps"]) and raw.behavior.names == ("position",)
+    assert raw.lfp[0].rate_hz == pytest.approx(250) and raw.lfp[0].start_s == 7.25
+    assert np.array_equal(raw.behavior[0].times, steps["timestamps"]) and raw.behavior[0].names == ("position",)
 
 
 def test_lfp_with_a_hole_in_its_time_stamps_is_refused(make_nwb):
@@ -270,11 +270,11 @@ def test_open_field_lfp_is_in_volts_and_its_sorted_units_are_used(recordings):
 
 
 def _check_open_field(raw):
-    microvolts = 1e6 * raw.lfp.read(0, raw.lfp.n_samples).astype(np.float64)
+    microvolts = 1e6 * raw.lfp[0].read(0, raw.lfp[0].n_samples).astype(np.float64)
     assert np.round(microvolts.std(axis=0)).tolist() == [59, 44, 115]
     assert len(raw.spikes.ids) == 13 and sum(map(len, raw.spikes.times)) < 28_395
-    assert np.isnan(raw.behavior.values[:, 0]).sum() == 924
-    assert np.nanmax(raw.behavior.values) < 2.0  # metres in a box of about 1 m
+    assert np.isnan(raw.behavior[0].values[:, 0]).sum() == 924
+    assert np.nanmax(raw.behavior[0].values) < 2.0  # metres in a box of about 1 m
 
 
 @pytest.mark.parametrize(

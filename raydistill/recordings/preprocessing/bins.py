@@ -57,24 +57,28 @@ def covered(raw: Raw, width_s: float) -> tuple[float, float]:
     Raises:
         DataError: no bin is covered by all.
     """
-    spans: dict[str, tuple[float, float]] = {}
-    if raw.n_bins is not None:
-        spans["bins"] = (0.0, raw.n_bins * width_s)
-    if raw.lfp is not None:
-        spans["lfp"] = raw.lfp.covers
-    if raw.behavior is not None:
-        spans["behavior"] = raw.behavior.covers
-    if isinstance(raw.spikes, SpikeTrains):
-        if raw.spikes.observed is not None:
-            spans["spikes"] = raw.spikes.observed
-        elif not spans:
-            ends = [t[[0, -1]] for t in raw.spikes.times if len(t)]
-            spans["spikes"] = (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0.0, 0.0)
+    spans = extents(raw, width_s)
+    if not spans and isinstance(raw.spikes, SpikeTrains):
+        ends = [t[[0, -1]] for t in raw.spikes.times if len(t)]
+        spans["spikes"] = (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0.0, 0.0)
     return _shared(spans, width_s)
 
 
+def extents(raw: Raw, width_s: float) -> dict[str, tuple[float, float]]:
+    """Signal -> start and end, in seconds, of the time that it covers, for all signals whose files state it."""
+    spans: dict[str, tuple[float, float]] = {}
+    if raw.n_bins is not None:
+        spans["bins"] = (0.0, raw.n_bins * width_s)
+    for word, signals in (("lfp", raw.lfp), ("behavior", raw.behavior)):
+        for number, signal in enumerate(signals, start=1):
+            spans[word if len(signals) == 1 else f"{word} {number}"] = signal.covers
+    if isinstance(raw.spikes, SpikeTrains) and raw.spikes.observed is not None:
+        spans["spikes"] = raw.spikes.observed
+    return spans
+
+
 def common_bins(raw: Raw, width_s: float) -> Bins:
-    """The bins that all modalities cover, within the recording's window if it has one.
+    """The bins that all modalities cover, from the first to the last of the recording's windows if it has any.
 
     A file that is already binned keeps its bins; otherwise bin 0 starts at the first time that all modalities cover.
 
@@ -82,8 +86,8 @@ def common_bins(raw: Raw, width_s: float) -> Bins:
         DataError: no bin is covered by all.
     """
     spans = {"recording": covered(raw, width_s)}
-    if raw.window is not None:
-        spans["interval"] = raw.window
+    if raw.windows:
+        spans["interval"] = (min(start for start, _ in raw.windows), max(stop for _, stop in raw.windows))
     start, stop = _shared(spans, width_s)
     if raw.n_bins is None:
         return Bins(origin_s=start, width_s=width_s, first=0, n=int((stop - start) / width_s + _ROUNDING))

@@ -16,6 +16,7 @@ The protocol `released` replaces step 3 by the time stamps of the published code
 Axes: M decimated samples, C channels, T bins.
 """
 
+from collections.abc import Sequence
 from tempfile import TemporaryFile
 
 import numpy as np
@@ -39,6 +40,7 @@ def lfp_on_bins(
     bins: Bins,
     config: IngestConfig,
     channels: np.ndarray,
+    arrays: Sequence[str] | None = None,
     decimate: Decimate = decimated,
 ) -> np.ndarray:
     """The chosen channels, filtered and interpolated at the bin centres.
@@ -49,6 +51,7 @@ def lfp_on_bins(
         config: `protocol`, `filters` (None: resample only, which changes nothing if there is one sample per bin), and
             `lfp_nan`.
         channels: (C,) numbers of the channels to use.
+        arrays: the array of each of these channels, for `common_average: array`; None: unknown.
         decimate: computes the first stage: all of its slices, in order.
     Returns:
         (T, C) float32.
@@ -61,10 +64,7 @@ def lfp_on_bins(
             f"LFP is sampled at {signal.rate_hz:g} Hz, below the {bin_hz:g} bins per second; "
             f"set `bin_width_ms` to {1000 / signal.rate_hz:g} or more"
         )
-    if filters is not None and filters.common_average and len(channels) == 1:
-        raise DataError(
-            "subtracting the common average of a single LFP channel leaves 0; set `filters.common_average: false`"
-        )
+    groups = _averaged_groups(filters, len(channels), arrays)
     whole = config.protocol == "released"
     first, stop = (0, signal.n_samples) if whole else _needed_samples(signal, bins, filters)
     stage = planned(signal, first, stop, bin_hz, channels, config.lfp_nan)
@@ -77,9 +77,34 @@ def lfp_on_bins(
     out = np.empty((bins.n, len(channels)), dtype=np.float32)
     for block, samples in _blocks(decimate(signal, stage), stage, len(gain)):
         out[:, block] = on_bins @ _filtered(samples, gain)[: stage.n]
-    if filters is not None and filters.common_average:
-        out -= out.mean(axis=1, keepdims=True)
+    for group in groups:
+        out[:, group] -= out[:, group].mean(axis=1, keepdims=True)
     return out
+
+
+def _averaged_groups(filters: LfpFilters | None, n: int, arrays: Sequence[str] | None) -> list[slice | np.ndarray]:
+    """The columns of each group of channels of which the common average is subtracted."""
+    if filters is None or not filters.common_average:
+        return []
+    if filters.common_average is True:
+        if n == 1:
+            raise DataError(
+                "subtracting the common average of a single LFP channel leaves 0; set `filters.common_average: false`"
+            )
+        return [slice(None)]
+    if arrays is None or "" in arrays:
+        raise DataError(
+            "`filters.common_average: array` needs the array of every LFP channel; give `lfp.channels`, or set it to "
+            "true or false"
+        )
+    names = np.array(arrays)
+    groups = [np.flatnonzero(names == name) for name in dict.fromkeys(arrays)]
+    if alone := [names[group[0]] for group in groups if len(group) == 1]:
+        raise DataError(
+            f'array "{alone[0]}" has a single LFP channel, of which the common average leaves 0; leave it out with '
+            "`drop_channels`, or set `filters.common_average` to true or false"
+        )
+    return list(groups)
 
 
 def filter_sections(filters: LfpFilters | None, rate_hz: float, bin_hz: float) -> np.ndarray:

@@ -1,31 +1,42 @@
-"""From a recording as its file holds it to a session with one clock of bins.
+"""From a recording as its files hold it to a session with one clock of bins.
 
-bins.py finds the bins, lfp.py and behavior.py resample their modality to them. This module adds spikes and trials and
-builds the Session. Messages number units and channels as in their file (docs/methods.md, Data and preprocessing).
+bins.py finds the bins; spikes.py, lfp.py and behavior.py bring their modality to them, trials.py the trials and the
+pieces between gaps. This module joins them to a Session. Messages number units and channels as in their file
+(docs/methods.md, Data and preprocessing).
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
+from raydistill.recordings.combine import part_of
 from raydistill.recordings.preprocessing.behavior import behavior_on_bins, prepared
-from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered
+from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered, extents
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
-from raydistill.recordings.raw import Counts, Raw, Signal, SpikeTrains, Trace
+from raydistill.recordings.preprocessing.spikes import check_numbers, spikes_on_bins
+from raydistill.recordings.preprocessing.trials import (
+    check_seams,
+    piece_labels,
+    pieces_of,
+    rows_of_pieces,
+    trials_on_bins,
+)
+from raydistill.recordings.raw import Raw, Signal, Trace
 from raydistill.recordings.recording import Recording, as_name
+from raydistill.store.channels import ChannelTable, joined
 from raydistill.store.session import Session
 
-_MAX_COUNT = 255
+_SHORT_S = 1.0  # a signal that lasts less than this longer than the others is not worth a note
 
 
 def to_session(
     recording: Recording, raw: Raw, sources: dict[str, str], decimate: Decimate = decimated
 ) -> tuple[Session, tuple[str, ...]]:
-    """The session of a recording, and notes on what was left out of it.
+    """The session of a recording; what was taken from where, and notes on what was left out of it.
 
     Args:
         recording: its name, description and preprocessing configuration.
@@ -37,21 +48,25 @@ def to_session(
         DataError: the recording cannot become a session; the message names the unit, channel or time.
     """
     config, source = recording.config, recording.source
-    if raw.spikes is None and raw.lfp is None:
-        raise DataError("the recording has neither spikes nor LFP")
+    if raw.spikes is None and not raw.lfp:
+        raise DataError(". ".join(["the recording has neither spikes nor LFP", *raw.notes]))
     width_s = config.bin_width_ms / 1000
+    pieces = pieces_of(raw, source.pieces, width_s)
     bins = common_bins(raw, width_s)
-    piece = _piece_labels(raw, bins)
+    piece = piece_labels(pieces, bins)
     recorded = np.ones(bins.n, dtype=bool) if piece is None else piece >= 0
-    notes: list[str] = []
-    spikes = None if raw.spikes is None else _spikes(raw, raw.spikes, bins, recorded, config, notes)
-    lfp = None if raw.lfp is None else _lfp(raw, raw.lfp, bins, config, decimate)
-    behavior = trace = None
-    if raw.behavior is not None:
-        trace = prepared(raw.behavior, source.behavior, raw.pieces)
-        behavior = _behavior(raw, trace, bins, config.behavior_gap_s)
-        if (missing := np.isnan(behavior[recorded]).any(axis=1)).any():
-            notes.append(f"behavior is missing (NaN) in {missing.mean():.1%} of the bins")
+    if not recorded.any():
+        raise DataError(f"no piece of the recording holds a whole bin of {config.bin_width_ms:g} ms")
+    notes = list(raw.notes)
+    _note_unused_time(raw, bins, notes)
+    if source.pieces == "auto" and pieces is None:
+        check_seams(raw, raw.behavior, width_s, config.filters is not None, notes)
+    spikes = units = None
+    if raw.spikes is not None:
+        spikes, units = spikes_on_bins(raw, raw.spikes, bins, recorded, config, notes)
+    lfp, electrodes = _lfp(raw, pieces, bins, config, decimate, notes) if raw.lfp else (None, None)
+    traces, behavior = _behavior(raw, pieces, bins, recorded, config, notes)
+    unit_table = raw.spikes.channels if raw.spikes is not None else None
     session = Session(
         name=recording.name,
         subject=source.subject or as_name(raw.subject or recording.name),
@@ -62,213 +77,147 @@ def to_session(
         start_s=bins.start_s,
         spikes=spikes,
         lfp=lfp,
-        lfp_bands=1 if raw.lfp is None else raw.lfp.bands,
+        lfp_bands=raw.lfp[0].bands if raw.lfp else 1,
         behavior=behavior,
-        behavior_names=() if trace is None else trace.names,
-        behavior_units=() if trace is None else trace.units,
-        trial=_trial(raw, bins, recorded),
+        behavior_names=sum((trace.names for trace in traces), ()),
+        behavior_units=sum((trace.units for trace in traces), ()),
+        trial=trials_on_bins(raw, bins, recorded, config, notes),
         piece=piece,
         sources=sources,
+        unit_channels=None if unit_table is None or units is None else unit_table.rows(units.tolist()),
+        lfp_channels=electrodes,
     )
-    return session, tuple(notes)
+    return session, (_summary(session, raw), *notes)
 
 
-# Spikes
-
-
-def _spikes(
-    raw: Raw,
-    spikes: SpikeTrains | Counts,
-    bins: Bins,
-    recorded: np.ndarray,
-    config: IngestConfig,
-    notes: list[str],
-) -> np.ndarray:
-    """(T, units) uint8 counts of the units to store; rates refer to the bins that are `recorded`, (T,)."""
-    if isinstance(spikes, Counts):
-        counts, ids = spikes.values[bins.rows], np.arange(spikes.values.shape[1])
+def _summary(session: Session, raw: Raw) -> str:
+    """What the session holds and where it comes from, in one line."""
+    if raw.taken:
+        taken = list(raw.taken)
     else:
-        _check_trains(spikes, covered(raw, bins.width_s), config.drop_units)
-        counts, ids = bin_spikes(spikes, bins), np.array(spikes.ids, dtype=int)
-        if raw.window is None:
-            _note_outside(spikes, bins, notes)
-    _check_numbers("drop_units", config.drop_units, ids, "unit")
-    selected = ~np.isin(ids, config.drop_units)
-    selected[selected] = _fast_enough(counts[:, selected], ids[selected], bins, recorded, config, notes)
-    counts, ids = counts[:, selected], ids[selected]
-    if counts.max() > _MAX_COUNT:
-        row, column = np.argwhere(counts > _MAX_COUNT)[0]
-        raise DataError(
-            f"unit {ids[column]} has {counts[row, column]:g} spikes in the bin at {bins.edges[row]:.3f} s; the store "
-            f"holds counts up to {_MAX_COUNT}: set a smaller `bin_width_ms` or drop the unit with "
-            f"`drop_units: [{ids[column]}]`"
-        )
-    return counts.astype(np.uint8)
+        taken = [] if session.spikes is None else [f"{session.spikes.shape[1]} units"]
+        taken += [] if session.lfp is None else [f"{session.lfp.shape[1]} LFP channels"]
+        taken += [f"behavior {', '.join(session.behavior_names)}"] if session.behavior_names else []
+    absent = {"spikes": session.spikes is None, "LFP": session.lfp is None, "behavior": session.behavior is None}
+    return "; ".join([", ".join(taken), *(f"no {name}" for name, is_absent in absent.items() if is_absent)])
 
 
-def _fast_enough(counts, ids, bins, recorded, config, notes) -> np.ndarray:
-    """(units,) whether each reaches `min_rate_hz`; if that is 0, a unit without a spike is an error."""
-    spikes = counts.sum(axis=0, dtype=np.int64, where=recorded[:, None])
-    rates = spikes / (recorded.sum() * bins.width_s)
-    silent = ids[rates == 0].tolist()
-    if silent and config.min_rate_hz == 0:
-        raise DataError(
-            f"unit {silent[0]} has no spike from {bins.start_s:.3f} to {bins.stop_s:.3f} s"
-            f"{f' ({len(silent)} such units)' if len(silent) > 1 else ''}; drop with "
-            f"`drop_units: {sorted([*config.drop_units, *silent])}` or set `min_rate_hz` above 0"
-        )
-    fast = rates >= config.min_rate_hz
-    if not fast.any():
-        raise DataError(
-            f"no unit reaches `min_rate_hz` {config.min_rate_hz:g}; the fastest has {max(rates, default=0):.3g} Hz"
-        )
-    if not fast.all():
-        notes.append(f"units below {config.min_rate_hz:g} Hz left out: {', '.join(map(str, ids[~fast]))}")
-    return fast
+def _note_unused_time(raw: Raw, bins: Bins, notes: list[str]) -> None:
+    """Note the signals that last longer than the time that all of them cover."""
+    start, stop = covered(raw, bins.width_s)
+    for word, (first, last) in extents(raw, bins.width_s).items():
+        unused = max(0.0, start - first) + max(0.0, last - stop)
+        if unused > max(_SHORT_S, 0.01 * (last - first)):
+            notes.append(
+                f"{unused:.1f} of {last - first:.1f} s ({unused / (last - first):.0%}) of {word} are unused, because "
+                f"other signals cover {start:.1f} to {stop:.1f} s only; is the rate of {word} right?"
+            )
 
 
-def bin_spikes(trains: SpikeTrains, bins: Bins) -> np.ndarray:
-    """(T, units) uint16 counts, at most 65535; spikes outside the bins are not counted."""
-    counts = np.empty((bins.n, len(trains.times)), dtype=np.uint16)
-    for column, times in enumerate(trains.times):
-        index = bins.index(times)
-        counted = np.bincount(index[(index >= 0) & (index < bins.n)], minlength=bins.n)
-        counts[:, column] = np.minimum(counted, np.iinfo(np.uint16).max)
-    return counts
+# LFP
 
 
-def _check_trains(trains: SpikeTrains, span, dropped):
-    """Raise DataError for spike times that mean a wrong clock or a damaged table."""
-    for unit, times in zip(trains.ids, trains.times, strict=True):
-        if unit in dropped or not len(times):
+def _lfp(
+    raw: Raw, pieces: np.ndarray | None, bins: Bins, config: IngestConfig, decimate: Decimate, notes: list[str]
+) -> tuple[np.ndarray, ChannelTable | None]:
+    """(T, channels) of all series side by side, and the electrodes. Bins in gaps are 0."""
+    bands = {signal.bands for signal in raw.lfp}
+    if len(bands) > 1:
+        raise DataError(f"all series of LFP need the same number of `bands`, but got {sorted(bands)}")
+    selections = _selected_channels(raw.lfp, config, notes)
+    columns, tables = [], []
+    for number, (signal, channels) in enumerate(zip(raw.lfp, selections, strict=True)):
+        if not len(channels):
             continue
-        if not np.isfinite(times).all():
-            raise DataError(f"unit {unit}: spike {int(np.argmin(np.isfinite(times)))} has no finite time")
-        if np.any(np.diff(times) < 0):
-            at = int(np.argmax(np.diff(times) < 0)) + 1
-            raise DataError(
-                f"unit {unit}: spike {at} at {times[at]:.4f} s is earlier than spike {at - 1}; sort the times, "
-                f"or drop the unit with `drop_units: [{unit}]`"
-            )
-        if times[-1] < span[0] or times[0] > span[1]:
-            raise DataError(
-                f"unit {unit}: all {len(times)} spikes ({times[0]:.3f} to {times[-1]:.3f} s) are outside the "
-                f"recording ({span[0]:.3f} to {span[1]:.3f} s); are they in seconds on the same clock?"
-            )
+        electrodes = np.unique(channels // signal.bands)
+        table = None if signal.channels is None else signal.channels.rows(electrodes.tolist())
+        tables.append((table, len(electrodes)))
+        arrays = None if table is None else tuple(np.repeat(table.array, signal.bands).tolist())
+        columns.append(_on_bins(replace(signal, number=number), pieces, bins, config, channels, arrays, decimate))
+    return np.hstack(columns), joined(tables)
 
 
-def _note_outside(trains, bins, notes):
-    """Note the spikes that are more than one bin, the limit of rounding, before the first or after the last bin."""
-    beyond = [((t < bins.start_s - bins.width_s) | (t > bins.stop_s + bins.width_s)).sum() for t in trains.times]
-    if total := int(sum(beyond)):
-        n = sum(map(len, trains.times))
-        notes.append(f"{total} of {n} spikes are outside {bins.start_s:.2f} to {bins.stop_s:.2f} s and were left out")
-
-
-# LFP, trials and pieces
-
-
-def _lfp(raw: Raw, signal: Signal, bins: Bins, config: IngestConfig, decimate: Decimate) -> np.ndarray:
-    """(T, channels). If the recording has gaps, each piece is filtered separately, and bins between them are 0."""
-    channels = _selected_channels(signal, config)
-    if raw.pieces is None:
-        return lfp_on_bins(signal, bins, config, channels, decimate)
+def _on_bins(signal, pieces, bins, config, channels, arrays, decimate) -> np.ndarray:
+    """(T, channels) of one series. If the recording has gaps, each piece is filtered separately."""
+    if pieces is None:
+        return lfp_on_bins(signal, bins, config, channels, arrays, decimate)
     lfp = np.zeros((bins.n, len(channels)), dtype=np.float32)
-    for rows, part, (start, stop) in _pieces(raw.pieces, bins):
-        lfp[rows] = lfp_on_bins(_within(signal, start, stop), part, config, channels)
+    for rows, part, (start, stop) in rows_of_pieces(pieces, bins):
+        lfp[rows] = lfp_on_bins(part_of(signal, start, stop), part, config, channels, arrays)
     return lfp
 
 
-def _behavior(raw: Raw, trace: Trace, bins: Bins, gap_s: float) -> np.ndarray:
+def _selected_channels(signals: Sequence[Signal], config: IngestConfig, notes: list[str]) -> list[np.ndarray]:
+    """The channels to use of each series. Messages and `drop_channels` number them through all series."""
+    n_channels = sum(signal.n_channels for signal in signals)
+    check_numbers("drop_channels", config.drop_channels, range(n_channels), "LFP channel")
+    selections, bad, first = [], [], 0
+    for signal in signals:
+        marked = [c for c in signal.bad if config.bad_channels == "drop" and first + c not in config.drop_channels]
+        bad += [first + c for c in marked]
+        dropped = {*marked, *(c - first for c in config.drop_channels)}
+        selected = np.array([c for c in range(signal.n_channels) if c not in dropped], dtype=int)
+        _check_bands(selected, signal, first)
+        selections.append(selected)
+        first += signal.n_channels
+    if not any(len(selected) for selected in selections):
+        raise DataError(f"`drop_channels` and bad channels leave none of the {n_channels} LFP channels")
+    if bad:
+        notes.append(
+            f"{len(bad)} LFP channels are marked as bad and were left out: {', '.join(map(str, bad))} "
+            "(`ingest.bad_channels: keep` uses them)"
+        )
+    return selections
+
+
+def _check_bands(selected: np.ndarray, signal: Signal, first: int) -> None:
+    electrodes, counts = np.unique(selected // signal.bands, return_counts=True)
+    if np.any(counts != signal.bands):
+        at = first + int(electrodes[np.argmax(counts != signal.bands)]) * signal.bands
+        bands = list(range(at, at + signal.bands))
+        raise DataError(f"`drop_channels` must name all {signal.bands} bands of an electrode, such as {bands}")
+
+
+# Behavior
+
+
+def _behavior(
+    raw: Raw, pieces: np.ndarray | None, bins: Bins, recorded: np.ndarray, config: IngestConfig, notes: list[str]
+) -> tuple[list[Trace], np.ndarray | None]:
+    """The prepared traces, and (T, K) their values side by side; None if there is no behavior."""
+    if not raw.behavior:
+        return [], None
+    traces = [prepared(trace, trace.processing, pieces) for trace in raw.behavior]
+    names = sum((trace.names for trace in traces), ())
+    if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise DataError(
+            f'two columns of behavior are named "{repeated[0]}"; give them `names`, or select with `columns`'
+        )
+    behavior = np.hstack([_trace_on_bins(trace, pieces, bins, config.behavior_gap_s) for trace in traces])
+    lost = np.isnan(behavior[recorded]).any(axis=1).mean()
+    if lost > config.max_lost:
+        steps = ", ".join(f"{np.median(np.diff(trace.times)):.3g}" for trace in traces)
+        raise DataError(
+            f"behavior is missing in {lost:.1%} of the bins of {bins.width_s:g} s: its samples are {steps} s apart; "
+            "are its time stamps in seconds? Set its `time_unit`, or `max_lost` above "
+            f"{config.max_lost:g} if they are right"
+        )
+    if lost:
+        notes.append(f"behavior is missing (NaN) in {lost:.1%} of the bins")
+    return traces, behavior
+
+
+def _trace_on_bins(trace: Trace, pieces: np.ndarray | None, bins: Bins, gap_s: float) -> np.ndarray:
     """(T, K). If the recording has gaps, no value is interpolated across them, and bins in gaps are NaN."""
-    if raw.pieces is None:
+    if pieces is None:
         return behavior_on_bins(trace, bins, gap_s)
     order = np.argsort(trace.times, kind="stable")
     times, values = trace.times[order], trace.values[order]
     behavior = np.full((bins.n, len(trace.names)), np.nan, dtype=np.float32)
-    for rows, part, (start, stop) in _pieces(raw.pieces, bins):
+    for rows, part, (start, stop) in rows_of_pieces(pieces, bins):
         inside = slice(*np.searchsorted(times, [start - 1e-9, stop + 1e-9]))
         if np.isfinite(values[inside]).any():
             behavior[rows] = behavior_on_bins(replace(trace, times=times[inside], values=values[inside]), part, gap_s)
     if np.isnan(behavior).all():
         raise DataError("behavior is missing in every bin of every piece")
     return behavior
-
-
-def _pieces(pieces: np.ndarray, bins: Bins) -> Iterator[tuple[slice, Bins, tuple[float, float]]]:
-    """(rows, the bins of these rows, (start, stop) in seconds) of each piece that contains a whole bin."""
-    for start, stop in pieces:
-        first = max(0, int(np.ceil((start - bins.start_s) / bins.width_s - 1e-6)))
-        last = min(bins.n, int(np.floor((stop - bins.start_s) / bins.width_s + 1e-6)))
-        if last > first:
-            yield slice(first, last), replace(bins, first=bins.first + first, n=last - first), (start, stop)
-
-
-def _within(signal: Signal, start: float, stop: float) -> Signal:
-    """The samples of a signal from `start` to `stop` seconds, as a signal of their own."""
-    first = max(0, int(np.ceil((start - signal.start_s) * signal.rate_hz - 1e-6)))
-    last = min(signal.n_samples, int(np.floor((stop - signal.start_s) * signal.rate_hz + 1e-6)))
-    return Signal(
-        read=lambda a, b: signal.read(first + a, first + b),
-        n_samples=last - first,
-        n_channels=signal.n_channels,
-        rate_hz=signal.rate_hz,
-        start_s=signal.start_s + first / signal.rate_hz,
-    )
-
-
-def _piece_labels(raw: Raw, bins: Bins) -> np.ndarray | None:
-    """(T,) int32 piece that contains each bin completely, -1 if none does; None if there is no gap."""
-    if raw.pieces is None:
-        return None
-    label = np.full(bins.n, -1, dtype=np.int32)
-    for number, (rows, _, _) in enumerate(_pieces(raw.pieces, bins)):
-        label[rows] = number
-    return label
-
-
-def _selected_channels(signal: Signal, config: IngestConfig) -> np.ndarray:
-    channels = range(signal.n_channels)
-    _check_numbers("drop_channels", config.drop_channels, channels, "LFP channel")
-    selected = np.array([c for c in channels if c not in config.drop_channels], dtype=int)
-    if not len(selected):
-        raise DataError(f"`drop_channels` leaves none of the {signal.n_channels} LFP channels")
-    electrodes, counts = np.unique(selected // signal.bands, return_counts=True)
-    if np.any(counts != signal.bands):
-        at = int(electrodes[np.argmax(counts != signal.bands)])
-        bands = list(range(at * signal.bands, (at + 1) * signal.bands))
-        raise DataError(f"`drop_channels` must name all {signal.bands} bands of an electrode, such as {bands}")
-    return selected
-
-
-def _check_numbers(option, dropped, available, what):
-    unknown = [i for i in dropped if i not in available]
-    if unknown:
-        numbers = f"they are numbered {min(available)} to {max(available)}" if len(available) else "there are none"
-        raise DataError(f"`{option}`: there is no {what} {unknown[0]}; {numbers}")
-
-
-def _trial(raw: Raw, bins: Bins, recorded: np.ndarray) -> np.ndarray | None:
-    """(T,) int32 label per bin; -1 outside trials, in gaps, and in trials that are not completely recorded.
-
-    A trial whose start or stop is NaN is ignored.
-    """
-    if raw.trial_labels is not None:
-        return np.maximum(raw.trial_labels[bins.rows], -1).astype(np.int32)
-    if raw.trial_intervals is None:
-        return None
-    timed = np.flatnonzero(np.isfinite(raw.trial_intervals).all(axis=1))
-    order = timed[np.argsort(raw.trial_intervals[timed, 0])]
-    start, stop = raw.trial_intervals[order].T
-    if not np.all(stop > start):
-        raise DataError(f"trial {order[np.argmin(stop > start)]} does not end after it starts")
-    if np.any(start[1:] < stop[:-1] - bins.width_s):
-        at = int(np.argmax(start[1:] < stop[:-1] - bins.width_s))
-        raise DataError(f"trials {order[at]} and {order[at + 1]} overlap by {stop[at] - start[at + 1]:.3f} s")
-    whole = (start >= bins.start_s - bins.width_s) & (stop <= bins.stop_s + bins.width_s)
-    trial = np.full(bins.n, -1, dtype=np.int32)
-    first, last = np.searchsorted(bins.centres, start[whole]), np.searchsorted(bins.centres, stop[whole])
-    for number, a, b in zip(order[whole], first, last, strict=True):
-        trial[a:b] = number
-    trial[~recorded] = -1
-    return trial

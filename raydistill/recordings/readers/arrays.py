@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials, UnitFilter
+from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials
 from raydistill.errors import ConfigError, DataError, one_line, suggest
 from raydistill.recordings.raw import Counts, Raw, Signal, SpikeTrains, Trace
 from raydistill.recordings.readers.files import as_matrix, open_file
@@ -24,10 +24,10 @@ class ArrayOptions:
     """Where the arrays of a recording are in its file; None: the recording lacks the modality."""
 
     spikes: Spikes | None = None
-    lfp: Lfp | None = None
-    behavior: Behavior | None = None
+    lfp: tuple[Lfp, ...] = ()
+    behavior: tuple[Behavior, ...] = ()
     trials: Trials | None = None
-    interval: Interval | None = None
+    intervals: tuple[Interval, ...] = ()
     bin_width_ms: float | None = None
     """Bin width of arrays that are already binned."""
 
@@ -43,31 +43,31 @@ def describe(entry: SessionEntry) -> ArrayOptions:
     Raises:
         ConfigError: the entry lacks what these files need, or has keys that belong to NWB files.
     """
-    if entry.subject is None:
-        raise ConfigError("give its `subject`, which a file of arrays does not contain")
-    if entry.spikes in ("auto", None) and entry.lfp in ("auto", None):
-        raise ConfigError("give the path of `spikes` or `lfp`, or both")
-    if isinstance(entry.behavior, Behavior) and entry.behavior.values == "auto":
-        raise ConfigError("give the path of the behavior as `behavior.values`")
-    if entry.interval is not None and entry.interval.table:
+    spikes = Spikes(counts=entry.spikes) if isinstance(entry.spikes, str) else entry.spikes
+    trials = Trials(labels=entry.trials) if isinstance(entry.trials, str) else entry.trials
+    lfp, behavior = entry.lfp_sections or (), entry.behavior_sections or ()
+    intervals = entry.intervals
+    if spikes is not None and (spikes.table or not (spikes.counts or spikes.times)):
+        raise ConfigError(
+            "give the path of the spikes as `spikes.counts` or `spikes.times`; `table` belongs to NWB files"
+        )
+    for name, sections in (("lfp", lfp), ("behavior", behavior)):
+        if any(section.values == "auto" for section in sections):
+            raise ConfigError(f"give the path of `{name}` as `{name}.values`")
+    if trials is not None and trials.table:
+        raise ConfigError("`trials.table` belongs to NWB files; give `labels`, or `start_s` and `stop_s`")
+    if any(interval.table for interval in intervals):
         raise ConfigError("`interval.table` belongs to NWB files; give `start_s` and `stop_s`")
-    if entry.unit_filter != UnitFilter():
+    if entry.unit_filter is not None:
         raise ConfigError("`unit_filter` belongs to NWB files; use `ingest.drop_units`")
-    spikes, lfp, behavior, trials = entry.spikes, entry.lfp, entry.behavior, entry.trials
     return ArrayOptions(
-        spikes=_section(spikes, lambda path: Spikes(counts=path)),
-        lfp=_section(lfp, lambda path: Lfp(values=path)),
-        behavior=_section(behavior, lambda path: Behavior(values=path)),
-        trials=_section(trials, lambda path: Trials(labels=path)),
-        interval=entry.interval,
+        spikes=spikes,
+        lfp=lfp,
+        behavior=behavior,
+        trials=trials,
+        intervals=intervals,
         bin_width_ms=entry.bin_width_ms,
     )
-
-
-def _section(value, from_path):
-    if value == "auto":
-        return None
-    return from_path(value) if isinstance(value, str) else value
 
 
 @contextmanager
@@ -91,19 +91,20 @@ def open_raw(path: Path, source: RecordingSource[ArrayOptions], bin_width_ms: fl
 def _raw(file, options: ArrayOptions) -> Raw:
     bin_s = options.bin_s
     spikes = _spikes(file, options.spikes) if options.spikes else None
-    lfp = _lfp(file, options.lfp, bin_s) if options.lfp else None
-    behavior = _behavior(file, options.behavior, bin_s) if options.behavior else None
+    lfp = tuple(_lfp(file, section, bin_s) for section in options.lfp)
+    behavior = tuple(_behavior(file, section, bin_s) for section in options.behavior)
     labels, intervals = _trials(file, options.trials, behavior) if options.trials else (None, None)
     binned = {
         "spikes": len(spikes.values) if isinstance(spikes, Counts) else None,
-        "lfp": lfp.n_samples if lfp and lfp.span else None,
-        "behavior": len(behavior.values) if behavior and behavior.span else None,
+        **{_path(o): s.n_samples for s, o in zip(lfp, options.lfp, strict=True) if s.span},
+        **{_path(o): len(t.values) for t, o in zip(behavior, options.behavior, strict=True) if t.span},
         "trials": None if labels is None else len(labels),
     }
     n_bins = _common_length({k: n for k, n in binned.items() if n is not None}, bin_s)
-    window = options.interval.seconds if options.interval else None
-    if lfp and not lfp.span and n_bins and bin_s and window is None:
-        _check_duration(lfp, n_bins * bin_s, bin_s)
+    if n_bins and bin_s and not options.intervals:
+        for signal in lfp:
+            if not signal.span:
+                _check_duration(signal, n_bins * bin_s, bin_s)
     return Raw(
         spikes=spikes,
         lfp=lfp,
@@ -111,8 +112,12 @@ def _raw(file, options: ArrayOptions) -> Raw:
         trial_labels=labels,
         trial_intervals=intervals,
         n_bins=n_bins,
-        window=window,
+        windows=tuple(interval.seconds for interval in options.intervals),
     )
+
+
+def _path(section: Lfp | Behavior) -> str:
+    return section.values
 
 
 def _common_length(binned: dict[str, int], bin_s) -> int | None:
@@ -148,7 +153,7 @@ def _spikes(file, section: Spikes) -> Counts | SpikeTrains:
         if len(flat) != len(owner):
             raise DataError(f"{section.times} has {len(flat)} spikes but {section.unit_ids} has {len(owner)} entries")
         times = [flat[owner == unit] for unit in np.unique(owner)]
-    scale = 1 / section.rate_hz if section.rate_hz else 1.0
+    scale = section.seconds_per_unit
     times = tuple(np.asarray(t, dtype=np.float64) * scale for t in times)
     return SpikeTrains(times=times, ids=tuple(range(len(times))))
 
@@ -207,10 +212,10 @@ def _behavior(file, section: Behavior, bin_s) -> Trace:
     else:
         _, _, span = _bin_clock(n, bin_s)
         times = (np.arange(n) + 0.5) * (bin_s or 1.0)
-    return Trace(times=times, values=values, names=names, units=units, span=span)
+    return Trace(times=times, values=values, names=names, units=units, span=span, processing=section)
 
 
-def _trials(file, section: Trials, behavior: Trace | None):
+def _trials(file, section: Trials, traces: tuple[Trace, ...]):
     """Labels per bin, or intervals in seconds; the other is None."""
     if section.labels:
         labels = file.array(section.labels).ravel()
@@ -224,8 +229,9 @@ def _trials(file, section: Trials, behavior: Trace | None):
         if len(start) != len(stop):
             raise DataError(f"{section.start_s} has {len(start)} trials but {section.stop_s} has {len(stop)}")
         return None, np.stack([start, stop], axis=1)  # (trials, 2)
-    if behavior is None or behavior.span is None:
-        raise DataError("`start_where_zero` needs behavior with one row per bin")
+    if len(traces) != 1 or traces[0].span is None:
+        raise DataError("`start_where_zero` needs one behavior matrix with one row per bin")
+    behavior = traces[0]
     missing = [c for c in section.start_where_zero if c not in behavior.names]
     if missing:
         raise DataError(f'`start_where_zero`: no behavior column "{missing[0]}"{suggest(missing[0], behavior.names)}')
@@ -243,4 +249,5 @@ LAYOUT = Layout(
     options=ArrayOptions,
     endings=(".h5", ".hdf5", ".mat", ".npz"),
     describe=describe,
+    has_bins=True,
 )

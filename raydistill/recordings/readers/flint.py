@@ -81,12 +81,14 @@ def _raw(trials: list[FlintTrial]) -> Raw:
             times=tuple(np.sort(np.concatenate([t.spikes[u] for t in trials])) for u in units), ids=tuple(units)
         ),
         lfp=_lfp(trials, bounds, start_s),
-        behavior=Trace(
-            times=times,
-            values=np.concatenate([t.velocity for t in trials]),
-            names=("velocity_x", "velocity_y"),
-            units=("", ""),  # the files do not state them
-            span=(start_s, float(times[-1]) + STEP_S),
+        behavior=(
+            Trace(
+                times=times,
+                values=np.concatenate([t.velocity for t in trials]),
+                names=("velocity_x", "velocity_y"),
+                units=("", ""),  # the files do not state them
+                span=(start_s, float(times[-1]) + STEP_S),
+            ),
         ),
         trial_intervals=np.array([(t.time[0], t.time[-1] + STEP_S) for t in trials]),
         pieces=start_s + pieces / LFP_HZ,
@@ -113,18 +115,19 @@ def _placed(trials: list[FlintTrial], start_s: float) -> tuple[np.ndarray, np.nd
     return bounds, joined
 
 
-def _lfp(trials: list[FlintTrial], bounds: np.ndarray, start_s: float) -> Signal | None:
+def _lfp(trials: list[FlintTrial], bounds: np.ndarray, start_s: float) -> tuple[Signal, ...]:
     channels = [n for n in range(len(trials[0].lfp)) if any(len(t.lfp[n]) for t in trials)]
     if not channels:
-        return None
+        return ()
     per_trial = [tuple(t.lfp[n] for n in channels) for t in trials]
-    return Signal(
+    signal = Signal(
         read=partial(_read, per_trial, bounds),
         n_samples=int(bounds[-1, 1]),
         n_channels=len(channels),
         rate_hz=float(LFP_HZ),
         start_s=start_s,
     )
+    return (signal,)
 
 
 def _read(per_trial, bounds: np.ndarray, start: int, stop: int) -> np.ndarray:

@@ -133,13 +133,15 @@ def _raw(data: StructArray, source: RecordingSource[GallegoOptions]) -> Raw:
     span = (0.0, n_bins * BIN_S)
     return Raw(
         spikes=Counts(values=np.concatenate(_same_width([_counts(data, arrays, t) for t in trials], trials, "units"))),
-        lfp=_lfp(data, arrays, trials, starts),
-        behavior=Trace(
-            times=(np.arange(n_bins) + 0.5) * BIN_S,
-            values=np.concatenate([_velocity(data, trial) for trial in trials]),
-            names=("velocity_x", "velocity_y"),
-            units=("cm/s", "cm/s"),
-            span=span,
+        lfp=(_lfp(data, arrays, trials, starts),),
+        behavior=(
+            Trace(
+                times=(np.arange(n_bins) + 0.5) * BIN_S,
+                values=np.concatenate([_velocity(data, trial) for trial in trials]),
+                names=("velocity_x", "velocity_y"),
+                units=("cm/s", "cm/s"),
+                span=span,
+            ),
         ),
         trial_labels=np.repeat([trial.index for trial in trials], np.diff(starts)).astype(np.int32),
         n_bins=n_bins,

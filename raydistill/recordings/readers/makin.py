@@ -95,10 +95,10 @@ def _raw(file, lfp, first_row) -> Raw:
     names = _channel_names(file)
     return Raw(
         spikes=_spikes(file, names, times, first_row),
-        lfp=lfp,
-        behavior=Trace(times=times, values=velocity, names=("velocity_x", "velocity_y"), units=("mm/s", "mm/s")),
+        lfp=() if lfp is None else (lfp,),
+        behavior=(Trace(times=times, values=velocity, names=("velocity_x", "velocity_y"), units=("mm/s", "mm/s")),),
         trial_intervals=np.column_stack([changes[:-1], changes[1:]]),
-        window=(float(changes[0]), float(changes[-1])),
+        windows=((float(changes[0]), float(changes[-1])),),
         region=", ".join(dict.fromkeys(name.split(" ")[0] for name in names)),
     )
 

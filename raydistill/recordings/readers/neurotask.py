@@ -178,7 +178,7 @@ def _raw(path, source, bin_width_ms) -> Raw:
     times, span = (np.arange(stops[-1]) + 0.5) * width_s, (0.0, stops[-1] * width_s)
     return Raw(
         spikes=Counts(values=counts),
-        behavior=Trace(times=times, values=values[:, has_values], names=names, units=measures, span=span),
+        behavior=(Trace(times=times, values=values[:, has_values], names=names, units=measures, span=span),),
         trial_labels=np.repeat(label, n_bins),
         pieces=np.stack([stops - n_bins, stops], axis=1)[n_bins > 0] * width_s,
         n_bins=int(stops[-1]),

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.config.manifest import Behavior, Interval, SessionEntry, UnitFilter
+from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials, UnitFilter
 from raydistill.errors import ConfigError, DataError, one_line, suggest
+from raydistill.recordings.intervals import overlap
 from raydistill.recordings.raw import Raw, SpikeTrains
 from raydistill.recordings.readers.nwb_series import behavior, lfp
 from raydistill.recordings.recording import Layout, Recording, RecordingSource, as_name
@@ -25,16 +26,25 @@ from raydistill.recordings.remote import Remote
 class NwbOptions:
     """The parts of an NWB file to use. `auto`: the only candidate in the file; None: leave the modality out."""
 
-    spikes: bool = True
-    lfp: str | None = "auto"
-    behavior: str | Behavior | None = "auto"
-    trials: str | None = None
-    """Name of the interval table with the trials."""
-    interval: Interval | None = None
-    unit_filter: UnitFilter | None = dataclasses.field(default_factory=UnitFilter)
+    spikes: Spikes | None = dataclasses.field(default_factory=Spikes)
+    """Without a `table`, the file's own units, if it has any."""
+    lfp: tuple[Lfp, ...] | None = None
+    """None: the only candidate in the file, if there is one; empty: leave LFP out."""
+    behavior: tuple[Behavior, ...] | None = None
+    """None: the only candidate in the file, if there is one; empty: leave behavior out."""
+    trials: Trials | None = None
+    intervals: tuple[Interval, ...] = ()
+    unit_filter: UnitFilter | None = None
 
 
-_BEHAVIOR_KEYS = {"values", "max_speed", "smooth_s", "derive", "columns"}  # all others describe a file of arrays
+# Keys that apply to NWB files; all others describe arrays.
+_KEYS = {
+    "spikes": {"table", "time_unit", "rate_hz"},
+    "lfp": {"values", "scale", "time_unit"},
+    "behavior": {"values", "names", "units", "time_unit", "max_speed", "smooth_s", "derive", "columns", "circular"},
+    "trials": {"table", "where", "time_unit"},
+}
+_CLOCK_KEYS = {"file", "offset_s", "time_scale"}
 
 
 def describe(entry: SessionEntry) -> NwbOptions:
@@ -43,28 +53,36 @@ def describe(entry: SessionEntry) -> NwbOptions:
     Raises:
         ConfigError: the entry has keys that belong to files of arrays.
     """
-    lfp, trials = entry.lfp, entry.trials
-    wrong = [k for k in ("spikes", "lfp", "trials") if not isinstance(getattr(entry, k), str | None)]
-    wrong += ["bin_width_ms"] if entry.bin_width_ms is not None else []
-    if isinstance(entry.behavior, Behavior):
-        wrong += [f"behavior.{key}" for key in _changed_fields(entry.behavior) if key not in _BEHAVIOR_KEYS]
-    if wrong or not isinstance(lfp, str | None) or not isinstance(trials, str | None):
-        raise ConfigError(f"`{wrong[0]}` describes a file of arrays; for an NWB file give only the path of the series")
-    if entry.spikes not in ("auto", None):
-        raise ConfigError("the spikes of an NWB file are its units table: leave `spikes` out, or set it to null")
-    return NwbOptions(
-        spikes=entry.spikes is not None,
-        lfp=lfp,
-        behavior=entry.behavior,
+    spikes: Spikes | None = Spikes() if entry.spikes == "auto" else None
+    if isinstance(entry.spikes, Spikes):
+        spikes = entry.spikes
+    elif isinstance(entry.spikes, str) and entry.spikes != "auto":
+        spikes = Spikes(table=entry.spikes)
+    trials = Trials(table=entry.trials) if isinstance(entry.trials, str) else entry.trials
+    options = NwbOptions(
+        spikes=spikes,
+        lfp=entry.lfp_sections,
+        behavior=entry.behavior_sections,
         trials=trials,
-        interval=entry.interval,
+        intervals=entry.intervals,
         unit_filter=entry.unit_filter,
     )
+    wrong: list[str] = []
+    for name, keys in _KEYS.items():
+        sections = getattr(options, name) or ()
+        for section in sections if isinstance(sections, tuple) else (sections,):
+            wrong += [f"{name}.{key}" for key in _changed_fields(section) if key not in keys | _CLOCK_KEYS]
+    if wrong:
+        raise ConfigError(
+            f"`{wrong[0]}` describes a file of arrays; an NWB file states it itself: give only the path of the series"
+        )
+    return options
 
 
 def _changed_fields(options) -> list[str]:
     """Names of the fields that differ from their defaults."""
-    return [f.name for f in dataclasses.fields(options) if getattr(options, f.name) != f.default]
+    defaults = type(options)()
+    return [f.name for f in dataclasses.fields(options) if getattr(options, f.name) != getattr(defaults, f.name)]
 
 
 def find(folder: Path) -> list[Recording]:
@@ -122,9 +140,9 @@ def _raw(nwb, options: NwbOptions, bin_s: float) -> Raw:
         spikes=spikes,
         lfp=lfp(nwb, options.lfp),
         behavior=behavior(nwb, options.behavior),
-        trial_intervals=None if options.trials is None else _rows(_table(nwb, options.trials)),
+        trial_intervals=None if options.trials is None else _rows(_table(nwb, options.trials.table)),
         pieces=pieces,
-        window=_window(nwb, options.interval),
+        windows=tuple(_window(nwb, interval) for interval in options.intervals),
         subject=subject,
         region=", ".join(sorted(groups)),
     )
@@ -166,10 +184,10 @@ def _observed(units, rows: list[int], bin_s: float) -> np.ndarray:
     """(intervals, 2) seconds in which every unit was observed, more than a bin apart; empty if the file states none."""
     if "obs_intervals" not in units.colnames:
         return np.empty((0, 2))
-    stated = [_overlap(spans, 1) for spans in (_stated(units, i) for i in rows) if len(spans)]
+    stated = [overlap(spans, 1) for spans in (_stated(units, i) for i in rows) if len(spans)]
     if not stated:
         return np.empty((0, 2))
-    shared = _overlap(np.concatenate(stated), len(stated))
+    shared = overlap(np.concatenate(stated), len(stated))
     shared = shared[shared[:, 1] > shared[:, 0]]
     if not len(shared):
         raise DataError(
@@ -198,14 +216,6 @@ def _stated(units, unit: int) -> np.ndarray:
     return spans
 
 
-def _overlap(intervals: np.ndarray, at_least: int) -> np.ndarray:
-    """(m, 2) intervals in which at least `at_least` of the (n, 2) intervals overlap."""
-    times, steps = intervals.T.ravel(), np.repeat([1, -1], len(intervals))
-    order = np.lexsort((-steps, times))  # at equal times starts come first, so that intervals that touch are joined
-    enough = np.cumsum(steps[order]) >= at_least
-    return times[order][np.diff(enough, prepend=False)].reshape(-1, 2)
-
-
 # Tables
 
 
@@ -223,9 +233,7 @@ def _rows(table) -> np.ndarray:
     return np.stack([table["start_time"][:], table["stop_time"][:]], axis=1).astype(np.float64)
 
 
-def _window(nwb, interval) -> tuple[float, float] | None:
-    if interval is None:
-        return None
+def _window(nwb, interval: Interval) -> tuple[float, float]:
     if interval.table is None:
         return interval.seconds
     table = _table(nwb, interval.table)
@@ -266,4 +274,5 @@ LAYOUT = Layout(
     options=NwbOptions,
     endings=(".nwb",),
     describe=describe,
+    describes_itself=True,
 )

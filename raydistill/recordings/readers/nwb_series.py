@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from raydistill.config.manifest import Behavior
+from raydistill.config.manifest import Behavior, Lfp
 from raydistill.errors import DataError, suggest
 from raydistill.recordings.raw import Signal, Trace, as_columns
 
@@ -19,13 +19,19 @@ _SLICE = 1_000_000  # time stamps read at once
 _VELOCITY = re.compile(r"(?:(?<![A-Za-z])v|V)el(?:ocity)?(?![a-z])")
 
 
-def lfp(nwb, choice: str | None) -> Signal | None:
-    """The series at path `choice`; for `auto` the only one in an LFP container, or None if there is none."""
+def lfp(nwb, sections: tuple[Lfp, ...] | None) -> tuple[Signal, ...]:
+    """The series that the sections name; None or `auto`: the only one in an LFP container, if there is one."""
     from pynwb.ecephys import LFP
 
-    series = _chosen(nwb, choice, "lfp", lambda s: isinstance(s.parent, LFP))
-    if series is None:
-        return None
+    signals = []
+    for section in (Lfp(),) if sections is None else sections:
+        series = _chosen(nwb, section.values, "lfp", lambda s: isinstance(s.parent, LFP))
+        if series is not None:
+            signals.append(_signal(series))
+    return tuple(signals)
+
+
+def _signal(series) -> Signal:
     data, path = series.data, _path(series)
     if data.ndim > 2:
         raise DataError(f"{path} has the shape {data.shape}; (samples, channels) is needed")
@@ -75,16 +81,21 @@ def _clock(series) -> tuple[float, float]:
     return 1 / step, start
 
 
-def behavior(nwb, choice: str | Behavior | None) -> Trace | None:
-    """The series at a path or named by a manifest's section; for `auto` the only one, or the only velocity."""
-    is_section = isinstance(choice, Behavior)
-    path = choice.values if isinstance(choice, Behavior) else choice
+def behavior(nwb, sections: tuple[Behavior, ...] | None) -> tuple[Trace, ...]:
+    """The series that the sections name; None or `auto`: the only one, or the only velocity."""
     preferred = (lambda s: s.name == "velocity", _is_velocity)
-    series = _chosen(nwb, path, "behavior", lambda s: _path(s).startswith("processing/behavior/"), preferred)
-    if series is None:
-        if is_section:
+    traces = []
+    for section in (Behavior(),) if sections is None else sections:
+        fits = lambda s: _path(s).startswith("processing/behavior/")  # noqa: E731
+        series = _chosen(nwb, section.values, "behavior", fits, preferred)
+        if series is None and sections is not None:
             raise DataError("there is no series under processing/behavior; name another or set `behavior: null`")
-        return None
+        if series is not None:
+            traces.append(_trace(series, section))
+    return tuple(traces)
+
+
+def _trace(series, section: Behavior) -> Trace:
     values = as_columns(series.data[:], _path(series)) * _factor(series) + float(series.offset)
     if series.timestamps is not None:
         times = np.asarray(series.timestamps[:], dtype=np.float64)
@@ -94,7 +105,7 @@ def behavior(nwb, choice: str | Behavior | None) -> Trace | None:
         raise DataError(f"{_path(series)} has {len(values)} samples but {len(times)} time stamps")
     names = _column_names(series, values.shape[1])
     unit = str(series.unit) if np.isfinite(series.conversion) else ""
-    return Trace(times=times, values=values, names=names, units=(unit,) * len(names))
+    return Trace(times=times, values=values, names=names, units=(unit,) * len(names), processing=section)
 
 
 def _factor(series) -> float:

@@ -11,7 +11,8 @@ from raydistill.config.recordings import IngestConfig, LfpFilters
 from raydistill.errors import DataError
 from raydistill.recordings.preprocessing.behavior import behavior_on_bins, prepared
 from raydistill.recordings.preprocessing.bins import common_bins
-from raydistill.recordings.preprocessing.session import bin_spikes, to_session
+from raydistill.recordings.preprocessing.session import to_session
+from raydistill.recordings.preprocessing.spikes import bin_spikes
 from raydistill.recordings.raw import Counts, Raw, SpikeTrains, Trace
 from raydistill.recordings.readers.arrays import ArrayOptions
 from raydistill.recordings.recording import Recording, RecordingSource

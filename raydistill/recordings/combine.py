@@ -1,0 +1,118 @@
+"""Recordings whose signals are in several files or on several clocks: their `Raw`s on one clock, as one `Raw`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from raydistill.errors import DataError
+from raydistill.recordings.intervals import shared
+from raydistill.recordings.raw import Raw, Run, Signal, SpikeTrains, Trace
+
+
+def on_session_clock(raw: Raw, offset_s: float, time_scale: float) -> Raw:
+    """The recording with every time t replaced by `time_scale * t + offset_s`.
+
+    Raises:
+        DataError: the recording has one value per bin, and the bins of a session cannot be moved.
+    """
+    if (offset_s, time_scale) == (0.0, 1.0):
+        return raw
+    if raw.n_bins is not None:
+        raise DataError("arrays with one value per bin have no clock: `offset_s` and `time_scale` do not apply to them")
+
+    def moved(times):
+        return None if times is None else np.asarray(times, dtype=np.float64) * time_scale + offset_s
+
+    def moved_span(span):
+        return None if span is None else (span[0] * time_scale + offset_s, span[1] * time_scale + offset_s)
+
+    def moved_signal(signal: Signal) -> Signal:
+        return replace(
+            signal,
+            rate_hz=signal.rate_hz / time_scale,
+            start_s=signal.start_s * time_scale + offset_s,
+            span=moved_span(signal.span),
+            runs=tuple(replace(run, start_s=run.start_s * time_scale + offset_s) for run in signal.runs),
+        )
+
+    def moved_trace(trace: Trace) -> Trace:
+        return replace(trace, times=moved(trace.times), span=moved_span(trace.span))
+
+    spikes = raw.spikes
+    if isinstance(spikes, SpikeTrains):
+        spikes = replace(
+            spikes, times=tuple(moved(times) for times in spikes.times), observed=moved_span(spikes.observed)
+        )
+    return replace(
+        raw,
+        spikes=spikes,
+        lfp=tuple(map(moved_signal, raw.lfp)),
+        behavior=tuple(map(moved_trace, raw.behavior)),
+        trial_intervals=moved(raw.trial_intervals),
+        pieces=moved(raw.pieces),
+    )
+
+
+def combined(raws: Sequence[Raw]) -> Raw:
+    """The signals of several files as one recording. The first file gives the interval to use.
+
+    Raises:
+        DataError: two files state different numbers of bins, or bins and another bin width.
+    """
+    if len(raws) == 1:
+        return raws[0]
+    n_bins = {raw.n_bins for raw in raws} - {None}
+    if len(n_bins) > 1:
+        listed = ", ".join(str(raw.n_bins) for raw in raws if raw.n_bins is not None)
+        raise DataError(f"arrays with one value per bin in several files differ in length: {listed} bins")
+    pieces = [raw.pieces for raw in raws if raw.pieces is not None]
+    regions = dict.fromkeys(raw.region for raw in raws if raw.region)
+    return Raw(
+        spikes=_first(raw.spikes for raw in raws),
+        lfp=sum((raw.lfp for raw in raws), ()),
+        behavior=sum((raw.behavior for raw in raws), ()),
+        trial_labels=_first(raw.trial_labels for raw in raws),
+        trial_intervals=_first(raw.trial_intervals for raw in raws),
+        pieces=shared(pieces) if pieces else None,
+        n_bins=n_bins.pop() if n_bins else None,
+        windows=raws[0].windows,
+        subject=_first(raw.subject for raw in raws),
+        region=", ".join(regions),
+        taken=sum((raw.taken for raw in raws), ()),
+        notes=sum((raw.notes for raw in raws), ()),
+    )
+
+
+def run_intervals(signal: Signal) -> np.ndarray:
+    """(runs, 2) start and stop in seconds of each run of a signal with gaps."""
+    return np.array([(run.start_s, _stop_s(run, signal)) for run in signal.runs], dtype=np.float64).reshape(-1, 2)
+
+
+def part_of(signal: Signal, start_s: float, stop_s: float) -> Signal:
+    """The samples of a signal from `start_s` to `stop_s` seconds, as a signal without gaps.
+
+    If the signal has gaps, the samples are those of the run that holds most of this time.
+    """
+    run = Run(first=0, stop=signal.n_samples, start_s=signal.start_s)
+    if signal.runs:
+        held = [min(stop_s, _stop_s(r, signal)) - max(start_s, r.start_s) for r in signal.runs]
+        run = signal.runs[int(np.argmax(held))]
+    first = max(run.first, run.first + int(np.ceil((start_s - run.start_s) * signal.rate_hz - 1e-6)))
+    stop = min(run.stop, run.first + int(np.floor((stop_s - run.start_s) * signal.rate_hz + 1e-6)))
+    return replace(
+        signal,
+        read=lambda a, b: signal.read(first + a, first + b),
+        n_samples=max(0, stop - first),
+        start_s=run.start_s + (first - run.first) / signal.rate_hz,
+        span=None,
+        runs=(),
+    )
+
+
+def _stop_s(run: Run, signal: Signal) -> float:
+    return run.start_s + (run.stop - run.first) / signal.rate_hz
+
+
+def _first(values):
+    return next((value for value in values if value is not None), None)

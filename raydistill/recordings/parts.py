@@ -1,0 +1,96 @@
+"""The signals of a manifest's session, by the file and the clock that they are on."""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+from raydistill.config.manifest import Behavior, FromFile, Lfp, SessionEntry, Spikes, Trials
+from raydistill.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignalsOfFile:
+    """The signals of a session that are in one file and on one clock."""
+
+    file: str | None
+    entry: SessionEntry
+    """The session's entry with these signals only."""
+    offset_s: float = 0.0
+    time_scale: float = 1.0
+
+
+Clock = tuple[str | None, float, float]  # file, offset_s, time_scale
+
+
+def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
+    """The signals by file and clock, first those of the main file on the session's clock.
+
+    Raises:
+        ConfigError: the entry names no file, or no signal is on the session's clock.
+    """
+    spikes: dict[Clock, Spikes] = {}
+    lfp: dict[Clock, list[Lfp]] = defaultdict(list)
+    behavior: dict[Clock, list[Behavior]] = defaultdict(list)
+    trials: dict[Clock, Trials] = {}
+    if isinstance(entry.spikes, Spikes):
+        spikes[_clock(entry.spikes, entry)] = entry.spikes
+    for section in entry.lfp_sections or ():
+        lfp[_clock(section, entry)].append(section)
+    for column in entry.behavior_sections or ():
+        behavior[_clock(column, entry)].append(column)
+    if isinstance(entry.trials, Trials):
+        trials[_clock(entry.trials, entry)] = entry.trials
+    clocks = list(dict.fromkeys([*spikes, *lfp, *behavior, *trials]))
+    main = _main_clock(entry, clocks)
+    first = SignalsOfFile(
+        file=main[0],
+        entry=replace(
+            entry,
+            file=main[0],
+            spikes=spikes.get(main) if isinstance(entry.spikes, Spikes) else entry.spikes,
+            lfp="auto" if entry.lfp_sections is None else tuple(lfp[main]),
+            behavior="auto" if entry.behavior_sections is None else tuple(behavior[main]),
+            trials=trials.get(main) if isinstance(entry.trials, Trials) else entry.trials,
+            unit_filter=entry.unit_filter if not spikes or main in spikes else None,
+        ),
+    )
+    others = [
+        SignalsOfFile(
+            file=clock[0],
+            offset_s=clock[1],
+            time_scale=clock[2],
+            entry=replace(
+                entry,
+                file=clock[0],
+                spikes=spikes.get(clock),
+                lfp=tuple(lfp[clock]),
+                behavior=tuple(behavior[clock]),
+                trials=trials.get(clock),
+                interval=None,
+                unit_filter=entry.unit_filter if clock in spikes else None,
+            ),
+        )
+        for clock in clocks
+        if clock != main
+    ]
+    return [first, *others]
+
+
+def _clock(section: FromFile, entry: SessionEntry) -> Clock:
+    file = section.file if section.file is not None else entry.file
+    if file is None:
+        raise ConfigError("a session lacks `file`: give it for the session, or for each of its signals")
+    return file, section.offset_s, section.time_scale
+
+
+def _main_clock(entry: SessionEntry, clocks: list[Clock]) -> Clock:
+    if entry.file is not None:
+        return entry.file, 0.0, 1.0
+    if not clocks or (isinstance(entry.spikes, str) and entry.spikes != "auto") or isinstance(entry.trials, str):
+        raise ConfigError("a session lacks `file`: give it for the session, or for each of its signals")
+    main = next((clock for clock in clocks if clock[1:] == (0.0, 1.0)), None)
+    if main is None:
+        raise ConfigError(
+            "one signal must be on the clock of the session: leave out its `offset_s` and `time_scale`, and give those "
+            "of the others relative to it"
+        )
+    return main

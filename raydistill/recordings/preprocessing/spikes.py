@@ -1,0 +1,123 @@
+"""Spikes: checks of their times, counts per bin, and the units to store."""
+
+import numpy as np
+
+from raydistill.config.recordings import IngestConfig
+from raydistill.errors import DataError
+from raydistill.recordings.preprocessing.bins import Bins, covered
+from raydistill.recordings.raw import Counts, Raw, SpikeTrains
+
+_MAX_COUNT = 255
+
+
+def spikes_on_bins(
+    raw: Raw, spikes: SpikeTrains | Counts, bins: Bins, recorded: np.ndarray, config: IngestConfig, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(T, units) uint8 counts of the units to store, and (units,) their columns among those of the file.
+
+    Args:
+        recorded: (T,) the bins to which rates refer.
+        notes: what was left out is added to it.
+    """
+    if isinstance(spikes, Counts):
+        counts, ids = spikes.values[bins.rows], np.arange(spikes.values.shape[1])
+    else:
+        _check_trains(spikes, covered(raw, bins.width_s), config)
+        counts, ids = bin_spikes(spikes, bins), np.array(spikes.ids, dtype=int)
+        if not raw.windows:
+            _note_outside(spikes, bins, notes)
+    check_numbers("drop_units", config.drop_units, ids, "unit")
+    selected = ~np.isin(ids, config.drop_units)
+    selected[selected] = _fast_enough(counts[:, selected], ids[selected], bins, recorded, config, notes)
+    counts, ids = counts[:, selected], ids[selected]
+    if counts.max() > _MAX_COUNT:
+        row, column = np.argwhere(counts > _MAX_COUNT)[0]
+        raise DataError(
+            f"unit {ids[column]} has {counts[row, column]:g} spikes in the bin at {bins.edges[row]:.3f} s; the store "
+            f"holds counts up to {_MAX_COUNT}: set a smaller `bin_width_ms` or drop the unit with "
+            f"`drop_units: [{ids[column]}]`"
+        )
+    return counts.astype(np.uint8), np.flatnonzero(selected)
+
+
+def _fast_enough(counts, ids, bins, recorded, config, notes) -> np.ndarray:
+    """(units,) whether each reaches `min_rate_hz`; if that is 0, a unit without a spike is an error."""
+    spikes = counts.sum(axis=0, dtype=np.int64, where=recorded[:, None])
+    rates = spikes / (recorded.sum() * bins.width_s)
+    silent = ids[rates == 0].tolist()
+    if silent and config.min_rate_hz == 0:
+        raise DataError(
+            f"unit {silent[0]} has no spike from {bins.start_s:.3f} to {bins.stop_s:.3f} s"
+            f"{f' ({len(silent)} such units)' if len(silent) > 1 else ''}; drop with "
+            f"`drop_units: {sorted([*config.drop_units, *silent])}` or set `min_rate_hz` above 0"
+        )
+    fast = rates >= config.min_rate_hz
+    if not fast.any():
+        raise DataError(
+            f"no unit reaches `min_rate_hz` {config.min_rate_hz:g}; the fastest has {max(rates, default=0):.3g} Hz"
+        )
+    if not fast.all():
+        notes.append(f"units below {config.min_rate_hz:g} Hz left out: {', '.join(map(str, ids[~fast]))}")
+    return fast
+
+
+def bin_spikes(trains: SpikeTrains, bins: Bins) -> np.ndarray:
+    """(T, units) uint16 counts, at most 65535; spikes outside the bins are not counted."""
+    counts = np.empty((bins.n, len(trains.times)), dtype=np.uint16)
+    for column, times in enumerate(trains.times):
+        index = bins.index(times)
+        counted = np.bincount(index[(index >= 0) & (index < bins.n)], minlength=bins.n)
+        counts[:, column] = np.minimum(counted, np.iinfo(np.uint16).max)
+    return counts
+
+
+def _check_trains(trains: SpikeTrains, span: tuple[float, float], config: IngestConfig) -> None:
+    """Raise DataError for spike times that mean a wrong clock or a damaged table.
+
+    Args:
+        span: start and end, in seconds, of the time that all modalities cover.
+    """
+    used = [(u, t) for u, t in zip(trains.ids, trains.times, strict=True) if u not in config.drop_units and len(t)]
+    for unit, times in used:
+        if not np.isfinite(times).all():
+            raise DataError(f"unit {unit}: spike {int(np.argmin(np.isfinite(times)))} has no finite time")
+        if np.any(np.diff(times) < 0):
+            at = int(np.argmax(np.diff(times) < 0)) + 1
+            raise DataError(
+                f"unit {unit}: spike {at} at {times[at]:.4f} s is earlier than spike {at - 1}; sort the times, "
+                f"or drop the unit with `drop_units: [{unit}]`"
+            )
+        if times[-1] < span[0] or times[0] > span[1]:
+            raise DataError(
+                f"unit {unit}: all {len(times)} spikes ({times[0]:.3f} to {times[-1]:.3f} s) are outside the "
+                f"recording ({span[0]:.3f} to {span[1]:.3f} s); are they in seconds on the same clock? `time_unit` and "
+                "`offset_s` of `spikes` say otherwise"
+            )
+    n = sum(len(times) for _, times in used)
+    outside = sum(int(((times < span[0]) | (times > span[1])).sum()) for _, times in used)
+    if outside > config.max_lost * n:
+        first, last = min(times[0] for _, times in used), max(times[-1] for _, times in used)
+        raise DataError(
+            f"{outside} of {n} spikes ({outside / n:.1%}) are outside the recording ({span[0]:.2f} to {span[1]:.2f} "
+            f"s); they extend from {first:.2f} to {last:.2f}: are they in seconds, milliseconds or samples? Set "
+            f"`time_unit` or `rate_hz` of `spikes`, or `max_lost` above {config.max_lost:g} if they are right"
+        )
+
+
+def _note_outside(trains, bins, notes):
+    """Note the spikes that are more than one bin, the limit of rounding, before the first or after the last bin."""
+    beyond = [((t < bins.start_s - bins.width_s) | (t > bins.stop_s + bins.width_s)).sum() for t in trains.times]
+    if total := int(sum(beyond)):
+        n = sum(map(len, trains.times))
+        notes.append(
+            f"{total} of {n} spikes ({total / n:.1%}) are outside {bins.start_s:.2f} to {bins.stop_s:.2f} s and were "
+            "left out"
+        )
+
+
+def check_numbers(option: str, dropped, available, what: str) -> None:
+    """Raise DataError if a unit or channel to leave out does not exist."""
+    unknown = [i for i in dropped if i not in available]
+    if unknown:
+        numbers = f"they are numbered {min(available)} to {max(available)}" if len(available) else "there are none"
+        raise DataError(f"`{option}`: there is no {what} {unknown[0]}; {numbers}")

@@ -57,7 +57,14 @@ def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) 
                 raws.append(on_session_clock(raw, addition.offset_s, addition.time_scale))
             except DataError as err:
                 raise DataError(f"{addition.path.name}: {err}") from None
-        yield combined(raws)
+        try:
+            yield combined(raws)
+            return
+        except DataError as err:
+            if not source.additions:
+                raise  # the reader adds the name of its file
+            error = err
+    raise error  # an error of the whole, to which no reader shall add the name of its file
 
 
 def _opened(path: Path | Remote, source: RecordingSource, bin_width_ms: float) -> AbstractContextManager[Raw]:

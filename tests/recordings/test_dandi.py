@@ -16,7 +16,7 @@ from tests.recordings.dandi_files import maze_trials, write_churchland, write_pe
 from tests.recordings.sources import changed
 
 BIN_S = 0.01
-HAND = ("defaults.behavior.values=processing/behavior/Position/Hand", "defaults.behavior.derive=velocity")
+HAND = ("defaults.behavior[0].values=processing/behavior/Position/Hand", "defaults.behavior.derive=velocity")
 
 
 def made(recording):

@@ -36,7 +36,7 @@ def three(make_h5, manifest, **of_second):
     ("text", "error", "message"),
     [
         ("sessions:\n  - {fil: a.h5}\n", ConfigError, r'yaml:2: unknown key "fil".*did you mean "file"'),
-        ("defaults:\n  lfp:\n    value: x\nsessions: []", ConfigError, r'yaml:3: unknown key "value".*"values"'),
+        ("defaults:\n  lfp:\n    value: x\nsessions: [{file: a.h5}]", ConfigError, r'yaml:3: unknown key "value".*"values"'),
         ("ingest: {bin_width: 10}\nsessions: []", ConfigError, r'yaml:1: .*did you mean "bin_width_ms"'),
         ("sessions: []", ConfigError, "`sessions` is empty"),
         ("sessions:\n  - {name: x}\n", ConfigError, "yaml:2: a session lacks `file`"),
@@ -45,7 +45,7 @@ def three(make_h5, manifest, **of_second):
         ("sessions:\n  - {file: a.nwb, subject: a/b}\n", ConfigError, "yaml:2: subject name 'a/b' is not allowed"),
         ("sessions:\n  - {file: a.h5, spikes: x}\n", ConfigError, "yaml:2: .*give its `subject`"),
         ("sessions:\n  - {file: a.h5, subject: m}\n", ConfigError, "path of `spikes` or `lfp`"),
-        ("sessions:\n  - {file: a.nwb, lfp: {values: x}}\n", ConfigError, "`lfp` describes a file of arrays"),
+        ("sessions:\n  - {file: a.nwb, lfp: {bands: 2}}\n", ConfigError, r"`lfp\.bands` describes a file of arrays"),
         ("sessions:\n  - {file: a.nwb, behavior: {rate_hz: 3}}\n", ConfigError, r"`behavior\.rate_hz` describes"),
         ("sessions:\n  - file: a.h5\n    spikes: {counts: x, times: y}\n", ConfigError, "yaml:3: .*either `counts` or"),
     ],
@@ -72,9 +72,21 @@ def test_session_values_win_over_defaults_and_null_leaves_out(manifest):
             "  - {file: b.h5, lfp: null, region: CA3, ingest: {min_rate_hz: 0, drop_units: 3}}\n"
         )
     )
-    assert (first.source.options.lfp.values, first.source.region, first.config.min_rate_hz) == ("l", "CA1", 1)
-    assert (second.source.options.lfp, second.source.region, second.config.min_rate_hz) == (None, "CA3", 0)
+    assert (first.source.options.lfp[0].values, first.source.region, first.config.min_rate_hz) == ("l", "CA1", 1)
+    assert (second.source.options.lfp, second.source.region, second.config.min_rate_hz) == ((), "CA3", 0)
     assert second.config.drop_units == (3,) and second.config.filters is None and second.config.bin_width_ms == 20
+
+
+def test_section_of_defaults_is_completed_by_that_of_a_session(manifest):
+    (recording,) = plan_sources(
+        manifest(
+            "defaults: {subject: m1, lfp: {rate_hz: 1000, scale: 2}, ingest: {min_rate_hz: 1}}\n"
+            "sessions:\n  - {file: a.h5, lfp: {values: x, scale: 3}, ingest: {drop_channels: 1}}\n"
+        )
+    )
+    (lfp,) = recording.source.options.lfp
+    assert (lfp.values, lfp.rate_hz, lfp.scale) == ("x", 1000, 3)
+    assert (recording.config.min_rate_hz, recording.config.drop_channels) == (1, (1,))
 
 
 def test_overrides_apply_to_manifests_and_to_plain_nwb_files(manifest, tmp_path):
@@ -82,7 +94,7 @@ def test_overrides_apply_to_manifests_and_to_plain_nwb_files(manifest, tmp_path)
     assert by_manifest.config.splits.segment_s == 2
     (tmp_path / "a.nwb").touch()
     (plain,) = plan_sources(tmp_path, overrides=["ingest.bin_width_ms=20", "defaults.behavior=processing/b/x"])
-    assert plain.config.bin_width_ms == 20 and plain.source.options.behavior == "processing/b/x"
+    assert plain.config.bin_width_ms == 20 and plain.source.options.behavior[0].values == "processing/b/x"
     with pytest.raises(ConfigError, match='did you mean "bin_width_ms"'):
         plan_sources(tmp_path, overrides=["ingest.bin_with_ms=20"])
 

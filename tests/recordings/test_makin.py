@@ -90,7 +90,7 @@ def test_makin_find_names_sessions_subjects_and_companions(written, tmp_path):
     assert first.source.companions == (f"broadband/{NAME}.nwb",)
     assert (second.name, second.source.subject, second.source.companions) == ("MonkeyL_20170210_03", "L", ())
     assert {(f.source.layout, f.source.dataset, f.source.task) for f in (first, second)} == {("makin", "makin", "RT")}
-    assert read(first).lfp.n_channels == 5
+    assert read(first).lfp[0].n_channels == 5
 
 
 def test_makin_hash_and_sorted_units_come_back_exactly(recording, written):
@@ -115,7 +115,7 @@ def test_makin_sorted_units_alone_keep_their_numbers(written):
 
 
 def test_makin_velocity_is_that_of_the_hand_in_mm_per_s(recording, written):
-    trace = read(find(written.parent)[0]).behavior
+    (trace,) = read(find(written.parent)[0]).behavior
     assert (trace.names, trace.units) == (("velocity_x", "velocity_y"), ("mm/s", "mm/s"))
     assert trace.times[0] == START_S and np.allclose(np.diff(trace.times), 0.004, atol=1e-9)
     seconds = np.arange(len(recording.velocity)) / 100
@@ -129,7 +129,7 @@ def test_makin_window_and_trials_follow_the_targets(recording, written):
     with h5py.File(written) as file:
         target, cursor, times = file["target_pos"][()].T, file["cursor_pos"][()].T, file["t"][0]
     starts = raw.trial_intervals[:, 0]
-    assert raw.window == (starts[0], raw.trial_intervals[-1, 1]) and len(starts) > 2
+    assert raw.windows == ((starts[0], raw.trial_intervals[-1, 1]),) and len(starts) > 2
     assert np.array_equal(raw.trial_intervals[:-1, 1], starts[1:])
     for start in starts:  # the target that was there until then has been reached
         at = np.searchsorted(times, start)
@@ -142,7 +142,7 @@ def test_makin_broadband_of_either_orientation_is_read_in_slices_in_volts(record
     write_makin(recording, tmp_path, NAME, start_s=START_S, channels_first=channels_first)
     found = find(tmp_path)[0]
     with open_raw(found.path, found.source, 10.0) as raw:
-        lfp = raw.lfp
+        lfp = raw.lfp[0]
         assert (lfp.n_samples, lfp.n_channels, lfp.start_s) == (244092, 5, START_S)
         assert lfp.rate_hz == pytest.approx(24414.0625, rel=1e-9)
         for start in (0, 100_000, lfp.n_samples - 500):
@@ -178,7 +178,7 @@ def test_makin_two_arrays_without_broadband_are_two_regions(recording, tmp_path)
     wide = dataclasses.replace(recording, n_channels=98, lfp=None)
     write_makin(wide, tmp_path, "loco_20170210_03")
     raw = read(find(tmp_path)[0])
-    assert (raw.region, raw.lfp) == ("M1, S1", None)
+    assert (raw.region, raw.lfp) == ("M1, S1", ())
     assert raw.spikes.ids[0] == 0 and raw.spikes.ids[-1] == 4 * 98 + 1  # the fifth unit of channel 1
 
 
@@ -205,7 +205,7 @@ def test_makin_target_change_along_the_antidiagonal_is_one(changed):
         target[:, 1500:] = [[3.0], [9.0]]
         replace("target_pos", target)(file)
 
-    assert read(changed(edit)).window == pytest.approx((START_S + 2.0, START_S + 6.0))
+    assert read(changed(edit)).windows[0] == pytest.approx((START_S + 2.0, START_S + 6.0))
 
 
 def test_makin_clock_of_a_jittering_recorder_gives_the_mean_rate(changed, rng):
@@ -215,7 +215,7 @@ def test_makin_clock_of_a_jittering_recorder_gives_the_mean_rate(changed, rng):
         jitter[[0, -1]] = 0
         stamps[...] += jitter
 
-    assert read(changed(edit, ".nwb")).lfp.rate_hz == pytest.approx(24414.0625, rel=1e-9)
+    assert read(changed(edit, ".nwb")).lfp[0].rate_hz == pytest.approx(24414.0625, rel=1e-9)
 
 
 # Errors

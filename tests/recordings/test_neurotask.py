@@ -170,7 +170,7 @@ def test_results_choose_the_trials(written):
     assert set(good.trial_labels) == set(every.trial_labels) - set(failed.trial_labels)
     rows = np.isin(every.trial_labels, failed.trial_labels)
     assert np.array_equal(failed.spikes.values, every.spikes.values[rows])
-    assert np.array_equal(failed.behavior.values, every.behavior.values[rows])
+    assert np.array_equal(failed.behavior[0].values, every.behavior[0].values[rows])
     with pytest.raises(DataError, match="no trial has the result A or I; results in the file: R, F"):
         read(written, results=("A", "I"))
 
@@ -195,8 +195,8 @@ def test_lost_behavior_is_averaged_over_what_is_there(written, rewritten):
         values[[0, 2, 3]] = np.nan
         return put(table, "cursor_vel_x", pa.array(values, from_pandas=True))
 
-    native, path = read(written).behavior.values, rewritten(change)
-    values = read(path, bin_width_ms=20.0).behavior.values
+    native, path = read(written).behavior[0].values, rewritten(change)
+    values = read(path, bin_width_ms=20.0).behavior[0].values
     assert values[0] == pytest.approx([native[1, 0], native[:2, 1].mean()]) and np.isnan(values[1, 0])
     assert np.isfinite(values[2:]).all()
 

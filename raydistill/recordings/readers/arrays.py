@@ -43,7 +43,8 @@ def describe(entry: SessionEntry) -> ArrayOptions:
     Raises:
         ConfigError: the entry lacks what these files need, or has keys that belong to NWB files.
     """
-    spikes = Spikes(counts=entry.spikes) if isinstance(entry.spikes, str) else entry.spikes
+    spikes = None if entry.spikes == "auto" else entry.spikes
+    spikes = Spikes(counts=spikes) if isinstance(spikes, str) else spikes
     trials = Trials(labels=entry.trials) if isinstance(entry.trials, str) else entry.trials
     lfp, behavior = entry.lfp_sections or (), entry.behavior_sections or ()
     intervals = entry.intervals

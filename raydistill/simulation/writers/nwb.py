@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from raydistill.config.manifest import Behavior
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.files import renamed_when_whole
 from raydistill.recordings.readers.nwb import LAYOUT, NwbOptions
@@ -15,7 +16,7 @@ from raydistill.simulation.writing import LayoutWriter
 
 SOURCE = RecordingSource(
     layout=LAYOUT.name,
-    options=NwbOptions(behavior="processing/behavior/BehavioralTimeSeries/velocity"),
+    options=NwbOptions(behavior=(Behavior(values="processing/behavior/BehavioralTimeSeries/velocity"),)),
     dataset="synthetic",
 )
 """How the files are read: spikes, LFP and velocity."""

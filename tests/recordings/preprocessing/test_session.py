@@ -19,17 +19,18 @@ from raydistill.recordings.recording import Recording, RecordingSource
 from tests.recordings.signals import bins, signal
 
 NO_CAR = LfpFilters(common_average=False)
-NO_OPTIONS = Behavior()
 
 
-def session(raw, behavior=NO_OPTIONS, **config):
+def session(raw, pieces="auto", **config):
+    """The session, and the notes after the summary of what it holds."""
     recording = Recording(
         name="s",
         path=Path("s.h5"),
-        source=RecordingSource(layout="arrays", options=ArrayOptions(), behavior=behavior),
+        source=RecordingSource(layout="arrays", options=ArrayOptions(), pieces=pieces),
         config=IngestConfig(**config),
     )
-    return to_session(recording, raw, {})
+    made, (_, *notes) = to_session(recording, raw, {})
+    return made, tuple(notes)
 
 
 # The clock and the spikes
@@ -38,14 +39,14 @@ def session(raw, behavior=NO_OPTIONS, **config):
 def test_common_clock_begins_where_all_modalities_are_there():
     trace = Trace(times=np.arange(2, 50, 0.02), values=np.zeros((2400, 1)), names=("x",), units=("m",))
     sig = signal(lambda t: t[:, None], 250.0, 40, start_s=5.0)
-    raw = Raw(spikes=SpikeTrains(times=(), ids=(), observed=(0.0, 44.0)), lfp=sig, behavior=trace)
+    raw = Raw(spikes=SpikeTrains(times=(), ids=(), observed=(0.0, 44.0)), lfp=(sig,), behavior=(trace,))
     clock = common_bins(raw, 0.1)
     assert (clock.start_s, clock.n) == (5.0, 390)
 
 
 def test_common_clock_of_modalities_that_never_meet_is_refused():
     raw = Raw(
-        spikes=SpikeTrains(times=(), ids=(), observed=(100.0, 200.0)), lfp=signal(lambda t: t[:, None], 250.0, 40)
+        spikes=SpikeTrains(times=(), ids=(), observed=(100.0, 200.0)), lfp=(signal(lambda t: t[:, None], 250.0, 40),)
     )
     with pytest.raises(DataError, match=r"lfp 0\.000 to 40\.000 s, spikes 100\.000 to 200\.000 s"):
         common_bins(raw, 0.1)
@@ -225,8 +226,8 @@ def test_behavior_lost_throughout_is_an_error():
 def test_session_of_all_modalities_shares_one_clock():
     raw = replace(
         trains_raw(REGULAR, REGULAR),
-        lfp=signal(lambda t: np.sin(t)[:, None] * [1.0, 2.0], 250.0, 18.0, start_s=1.0),
-        behavior=trace(np.arange(0, 20, 0.01), np.zeros((2000, 2))),
+        lfp=(signal(lambda t: np.sin(t)[:, None] * [1.0, 2.0], 250.0, 18.0, start_s=1.0),),
+        behavior=(trace(np.arange(0, 20, 0.01), np.zeros((2000, 2))),),
         subject="rat 1",
         region="CA1",
     )
@@ -236,7 +237,7 @@ def test_session_of_all_modalities_shares_one_clock():
 
 
 def test_drop_channels_of_a_number_that_is_not_there_is_refused():
-    raw = replace(trains_raw(REGULAR), lfp=signal(lambda t: np.sin(t)[:, None] * [1.0, 2.0], 250.0, 20.0))
+    raw = replace(trains_raw(REGULAR), lfp=(signal(lambda t: np.sin(t)[:, None] * [1.0, 2.0], 250.0, 20.0),))
     with pytest.raises(DataError, match="there is no LFP channel 2; they are numbered 0 to 1"):
         session(raw, drop_channels=(2,))
 
@@ -250,12 +251,13 @@ def test_pieces_are_filtered_separately_and_label_the_bins_that_they_contain():
         return voltage
 
     pieces = np.array([[0.0, 8.0], [12.0, 20.0]])
-    whole = replace(trains_raw(REGULAR), lfp=signal(between, 1000.0, 20.0), pieces=pieces)
+    whole = replace(trains_raw(REGULAR), lfp=(signal(between, 1000.0, 20.0),), pieces=pieces)
     made, _ = session(whole, filters=NO_CAR)
     assert np.unique(made.piece[:800]).tolist() == [0] and np.unique(made.piece[1200:]).tolist() == [1]
     assert np.all(made.piece[800:1200] == -1) and not made.lfp[800:1200].any()
     clean = replace(
-        trains_raw(REGULAR), lfp=signal(lambda t: np.sin(2 * np.pi * t)[:, None] * [1e-3, 2e-3], 1000.0, 8.0)
+        trains_raw(REGULAR[REGULAR < 8]),
+        lfp=(signal(lambda t: np.sin(2 * np.pi * t)[:, None] * [1e-3, 2e-3], 1000.0, 8.0),),
     )
     alone, _ = session(clean, filters=NO_CAR)
     assert np.abs(made.lfp[:800] - alone.lfp).max() < 1e-6

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from raydistill.errors import ConfigError
 
-
 MAX_ARRAYS = 4
 """Most electrode arrays of a simulated subject."""
 

@@ -180,7 +180,11 @@ def _resampled(values, rate_hz, seconds):
 
 
 def _beta(rng, drive, depth, rate_hz):
-    """(L, sources) oscillations of unit SD between 13 and 19 Hz with drifting phase, weaker when their source is driven."""
+    """Oscillations of unit SD between 13 and 19 Hz with drifting phase, weaker when their source is driven.
+
+    Args:
+        drive: (L, sources), as is what is returned.
+    """
     sources = drive.shape[1]
     frequency = rng.uniform(13, 19, sources)
     wander = rng.normal(0, np.sqrt(2 * np.pi * 0.5 / rate_hz), drive.shape)  # a line width of about 0.5 Hz

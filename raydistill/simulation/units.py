@@ -74,7 +74,7 @@ def _tuning_on_array(tuning: Tuning, follows: Follows, coupling: float) -> Tunin
 
 
 def _spikes(rng, tuning, velocity, rate_hz):
-    """Poisson spikes whose log-rate is linear in velocity, speed and two slow modulations the units of an array share."""
+    """Poisson spikes whose log-rate is linear in velocity, speed and two slow modulations that these units share."""
     modulation = power_law_noise(rng, (len(velocity), 2), rate_hz, exponent=2, low_hz=0.1)
     trains = []
     for unit, lead_s in enumerate(tuning["lead_s"]):

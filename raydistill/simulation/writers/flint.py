@@ -24,7 +24,8 @@ def write_flint(
     """Write up to 12 recordings to the files `Flint_2012_e1.mat` to `_e5.mat`, which hold 1, 2, 4, 3 and 2 sessions.
 
     Args:
-        recordings: of one array, LFP at 2000 Hz, kinematics at 100 Hz. Channel c becomes the LFP of entry c of `Neuron`.
+        recordings: of one array each, LFP at 2000 Hz, kinematics at 100 Hz. Channel c becomes the LFP of entry c of
+            `Neuron`.
         trial_s: length of each trial; an incomplete trial at the end is not written.
         gap_s: time left out before the first trial and between trials; 0: there are no gaps.
 

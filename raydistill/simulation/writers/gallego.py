@@ -96,12 +96,13 @@ def _trials(
     ]
 
 
-def _array_fields(recording, edges, band_major, first_array) -> tuple[dict, dict]:
+def _array_fields(recording, edges, band_major, first_array):
     """Of each array, counts and LFP power of all bins, (n, units) and (n, columns), and the guides to their columns."""
     counts = np.stack([np.histogram(times, edges)[0] for times in recording.spike_times], axis=1).astype(np.float64)
     power = lfp_power(recording.lfp, recording.lfp_rate_hz, edges)  # (n, C, bands)
     arrays, electrodes = np.array(recording.channels.array), np.array(recording.channels.electrode, dtype=float)
-    series, guides = {}, {}
+    series: dict[str, np.ndarray] = {}
+    guides: dict[str, np.ndarray] = {}
     for number, array in enumerate(dict.fromkeys(recording.channels.array)):
         name = array if number else first_array
         channels = np.flatnonzero(arrays == array)

@@ -206,7 +206,7 @@ def _text(**attributes):
 
 def _electrode_map(channels: ChannelTable) -> np.ndarray:
     """(n, 3) metres on the grid of each electrode's array."""
-    return np.column_stack([channels.x_um, channels.y_um, channels.z_um]).astype(np.float64) / 1e6
+    return np.array([channels.x_um, channels.y_um, channels.z_um], dtype=np.float64).T / 1e6
 
 
 WRITER = LayoutWriter(layout=LAYOUT.name, write=write_sessions, defaults=(f"subjects={len(SUBJECTS)}",))

@@ -31,8 +31,8 @@ def write_nwb(recording: SyntheticRecording, path) -> Path:
     """Write `recording` to `path`; the file appears under its name when it is complete.
 
     Each array is an electrode group, whose location is its region; electrodes have a name and a position in
-    micrometres. Units have spike_times (s), electrodes and quality. LFP is in processing/ecephys/LFP as int16 with its conversion
-    to volts, position (cm) in processing/behavior/Position, velocity (cm/s) in
+    micrometres. Units have spike_times (s), electrodes and quality. LFP is in processing/ecephys/LFP as int16 with its
+    conversion to volts, position (cm) in processing/behavior/Position, velocity (cm/s) in
     processing/behavior/BehavioralTimeSeries, and the latent drive in the module `misc`.
 
     Raises:

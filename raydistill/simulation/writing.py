@@ -35,7 +35,7 @@ def check_arrays(layout: str, recording: SyntheticRecording, limit: int) -> None
     arrays = recording.channels.names("array")
     if len(arrays) > limit:
         raise ConfigError(
-            f"{recording.session}: files of the layout {layout} tell up to {limit} electrode "
-            f"{'array' if limit == 1 else 'arrays'} apart, but got {len(arrays)} ({', '.join(arrays)}); lower `arrays` "
-            "with --set, or choose --layout nwb"
+            f"a file of the layout {layout} holds at most {limit} electrode {'array' if limit == 1 else 'arrays'}, but "
+            f"{recording.session} has {len(arrays)} ({', '.join(arrays)}); lower `arrays` with --set, or use "
+            "--layout nwb"
         )

@@ -73,7 +73,9 @@ def test_offset_and_scale_bring_a_file_onto_the_clock_of_the_session(session, sp
         "filters: null, bin_width_ms: 20, max_lost: 1",
     )
     seconds = made.start_s + (np.arange(made.n_bins) + 0.5) * 0.02
-    assert made.start_s == pytest.approx(offset) and made.lfp[50:-50, 0] == pytest.approx(10 * seconds[50:-50], abs=0.02)
+    assert made.start_s == pytest.approx(offset) and made.lfp[50:-50, 0] == pytest.approx(
+        10 * seconds[50:-50], abs=0.02
+    )
 
 
 def test_nwb_units_with_lfp_of_another_file_leave_the_lfp_of_the_nwb_file_alone(session, make_nwb, tmp_path):

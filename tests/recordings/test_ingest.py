@@ -36,7 +36,11 @@ def three(make_h5, manifest, **of_second):
     ("text", "error", "message"),
     [
         ("sessions:\n  - {fil: a.h5}\n", ConfigError, r'yaml:2: unknown key "fil".*did you mean "file"'),
-        ("defaults:\n  lfp:\n    value: x\nsessions: [{file: a.h5}]", ConfigError, r'yaml:3: unknown key "value".*"values"'),
+        (
+            "defaults:\n  lfp:\n    value: x\nsessions: [{file: a.h5}]",
+            ConfigError,
+            r'yaml:3: unknown key "value".*"values"',
+        ),
         ("ingest: {bin_width: 10}\nsessions: []", ConfigError, r'yaml:1: .*did you mean "bin_width_ms"'),
         ("sessions: []", ConfigError, "`sessions` is empty"),
         ("sessions:\n  - {name: x}\n", ConfigError, "yaml:2: a session lacks `file`"),

@@ -74,7 +74,8 @@ def _trials(
     if not n:
         raise DataError(f"{recording.session} is shorter than one trial of {bins} bins")
     edges = np.arange(n + 1) * bin_size
-    signals, guides = _array_fields(recording, edges, band_major, first_array)
+    power = lfp_power(recording.lfp, recording.lfp_rate_hz, edges)
+    signals, guides = _array_fields(recording, power, edges, band_major, first_array)
     series = {
         "pos": _averaged(recording.position, recording.kinematics_rate_hz, edges),
         "vel": _averaged(recording.velocity, recording.kinematics_rate_hz, edges),
@@ -96,10 +97,16 @@ def _trials(
     ]
 
 
-def _array_fields(recording, edges, band_major, first_array):
-    """Of each array, counts and LFP power of all bins, (n, units) and (n, columns), and the guides to their columns."""
+def _array_fields(
+    recording: SyntheticRecording, power: np.ndarray, edges: np.ndarray, band_major: bool, first_array: str
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Of each array, counts and LFP power of all bins, (n, units) and (n, columns), and the guides to their columns.
+
+    Args:
+        power: (n, C, bands) of all channels.
+        edges: (n + 1,) edges of the bins in seconds.
+    """
     counts = np.stack([np.histogram(times, edges)[0] for times in recording.spike_times], axis=1).astype(np.float64)
-    power = lfp_power(recording.lfp, recording.lfp_rate_hz, edges)  # (n, C, bands)
     arrays, electrodes = np.array(recording.channels.array), np.array(recording.channels.electrode, dtype=float)
     series: dict[str, np.ndarray] = {}
     guides: dict[str, np.ndarray] = {}

@@ -77,7 +77,8 @@ def _nwb_file(recording):
     )
     _add_electrodes(nwb, recording.channels)
     _add_units(nwb, recording)
-    _add_lfp(nwb, recording)
+    if recording.lfp is not None:
+        _add_lfp(nwb, recording)
     _add_behavior(nwb, recording)
     return nwb
 

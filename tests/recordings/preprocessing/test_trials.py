@@ -121,9 +121,7 @@ def test_trials_all_outside_of_the_recording_are_an_error_that_asks_for_the_unit
 
 def test_trials_partly_outside_are_told_and_those_inside_are_kept():
     starts = np.arange(20) * 10.0
-    made, notes = session(
-        Raw(spikes=SPIKES, trial_intervals=np.column_stack([starts, starts + 5])), max_lost=0.5
-    )
+    made, notes = session(Raw(spikes=SPIKES, trial_intervals=np.column_stack([starts, starts + 5])), max_lost=0.5)
     assert sorted(set(made.trial)) == [-1, *range(12)]
     assert notes == ["8 of 20 trials are not completely in the recording and were left out"]
 

@@ -82,6 +82,13 @@ def test_nwb_of_two_arrays_has_a_group_and_region_each_and_says_where_every_chan
     assert set(recording.units.array) == {"M1", "S1"}
 
 
+def test_nwb_of_spikes_alone_has_no_series_of_lfp(recording, tmp_path):
+    path = write_nwb(dataclasses.replace(recording, lfp=None), tmp_path / "spikes.nwb")
+    with NWBHDF5IO(path, "r") as io:
+        nwb = io.read()
+        assert "ecephys" not in nwb.processing and len(nwb.units) == len(recording.spike_times)
+
+
 def test_nwb_series_are_chunked_and_compressed(path):
     with h5py.File(path) as file:
         data = file["processing/ecephys/LFP/ElectricalSeries/data"]

@@ -22,7 +22,7 @@ ALLOWED = {
     "papers": "errors",
     "store": "files config papers errors",
     "recordings": "store files config cluster papers errors",
-    "simulation": "recordings files config papers errors",
+    "simulation": "recordings store files config papers errors",
     "feed": "store files config errors",
     "models": "feed store files config errors",
     "objectives": "models feed store config errors",

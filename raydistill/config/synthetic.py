@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from raydistill.errors import ConfigError
 
+MAX_ARRAYS = 4
+"""Most electrode arrays of a simulated subject."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticConfig:
@@ -12,7 +15,7 @@ class SyntheticConfig:
     seed: int = 0
     """Seed of all random numbers."""
     subjects: int = 3
-    """Number of subjects. Each has its own electrode array: tuning of units and mixing of LFP."""
+    """Number of subjects. Each has its own electrode arrays: tuning of units and mixing of LFP."""
     sessions_per_subject: int = 3
     """Number of sessions per subject. Adding sessions does not change the earlier ones."""
     duration_s: float = 300.0
@@ -20,11 +23,17 @@ class SyntheticConfig:
     min_units: int = 40
     """Smallest number of units in a session."""
     max_units: int = 64
-    """Number of units on one array, the largest number in a session."""
+    """Number of units of one subject, the largest number in a session."""
     min_channels: int = 24
-    """Smallest number of LFP channels of an array."""
+    """Smallest number of LFP channels of a subject."""
     max_channels: int = 32
-    """Largest number of LFP channels of an array."""
+    """Largest number of LFP channels of a subject."""
+    arrays: int = 1
+    """Number of electrode arrays of each subject, which share its channels and units: the first follows the velocity of
+    the hand, the second its speed, all others neither."""
+    array_coupling: float = 0.2
+    """With several arrays: correlation of sources and shared activity of the others with those of the first, and the
+    share of the velocity tuning that their units have."""
     unit_turnover: float = 0.3
     """Fraction of units that are replaced by units with new tuning from one session to another."""
     kinematics_rate_hz: float = 100.0
@@ -34,7 +43,7 @@ class SyntheticConfig:
     tuning_depth: float = 0.7
     """Mean log-gain of a unit's firing rate at 20 cm/s in its preferred direction."""
     sources: int = 8
-    """Number of local populations near the array, with evenly spaced preferred directions."""
+    """Number of local populations near each array; near the first their preferred directions are evenly spaced."""
     motor_potential_uv: float = 2.0
     """SD in microvolts of the local motor potential, the part of the LFP that is linear in the drive."""
     beta_uv: float = 20.0
@@ -42,7 +51,7 @@ class SyntheticConfig:
     beta_depth: float = 0.5
     """Log-reduction of a beta amplitude per SD of the drive of its population."""
     shared_rank: int = 6
-    """Dimensions of the 1/f activity that all channels share and that is unrelated to behavior."""
+    """Dimensions of the 1/f activity that all channels of an array share and that is unrelated to behavior."""
     shared_uv: float = 40.0
     """SD in microvolts of that shared 1/f activity."""
     private_uv: float = 10.0
@@ -62,6 +71,13 @@ class SyntheticConfig:
             low, high = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
             if not 1 <= low <= high:
                 raise ConfigError(f"`1 <= min_{what} <= max_{what}` must hold, but got (min={low}, max={high})")
+        if not 1 <= self.arrays <= min(MAX_ARRAYS, self.min_channels):
+            raise ConfigError(
+                f"`arrays` must be between 1 and {MAX_ARRAYS} and at most `min_channels`, as each needs a channel, but "
+                f"got ({self.arrays=}, {self.min_channels=})"
+            )
+        if not 0 <= self.array_coupling <= 1:
+            raise ConfigError(f"`array_coupling` must be between 0 and 1, but got {self.array_coupling}")
         if not self.duration_s >= 10:
             raise ConfigError(f"`duration_s` must be at least 10, but got {self.duration_s}")
         if not 0 <= self.unit_turnover <= 1:

@@ -88,8 +88,10 @@ def corpus_config(scale: Scale, overrides: Sequence[str] = ()) -> SyntheticConfi
         ConfigError: an override is invalid.
     """
     for text in overrides:
-        if text.partition("=")[0].strip() in ("subjects", "sessions_per_subject"):
-            raise ConfigError(f"--set {text}: subjects and sessions are those of the paper; leave this option out")
+        if text.partition("=")[0].strip() in ("subjects", "sessions_per_subject", "arrays"):
+            raise ConfigError(
+                f"--set {text}: subjects, sessions and arrays are those of the paper; leave this option out"
+            )
     return build_from(SyntheticConfig, (*SCALES[scale], *overrides))
 
 

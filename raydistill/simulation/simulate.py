@@ -6,10 +6,10 @@ amplitude of beta oscillations, which falls as a population is driven (event-rel
 signals that are unrelated to behavior are added: shared and private 1/f activity, a drifting reference, line noise.
 docs/synthetic-recordings.md gives every equation.
 
-Independent random streams are derived from the seed, one per subject (its electrode array) and one per session. A
+Independent random streams are derived from the seed, one per subject (its electrode arrays) and one per session. A
 session therefore does not depend on which others are generated.
 
-Axes: K samples of kinematics, L samples of LFP, C channels, S sources.
+Axes: K samples of kinematics, L samples of LFP, C channels, S sources per array.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from raydistill.config.synthetic import SyntheticConfig
-
-_LEAD_S = 0.05  # the motor cortex leads the hand by some 50 ms
-_SPEED_SCALE = 20.0  # cm/s; velocities enter the tuning in this unit
+from raydistill.simulation.courses import coupled, population_drives, power_law_noise
+from raydistill.simulation.implant import Implant, draw_implant
+from raydistill.simulation.units import recorded_units, spike_trains
+from raydistill.store.channels import ChannelTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +34,8 @@ class SyntheticRecording:
     """For each unit, its spike times in seconds, ascending."""
     unit_channels: np.ndarray
     """(units,) the channel on which each unit was recorded."""
-    n_channels: int
-    """Channels of the array, whether or not its LFP was recorded."""
+    channels: ChannelTable
+    """One row per channel, whether or not its LFP was recorded. Positions are on the grid of the channel's array."""
     lfp: np.ndarray | None
     """(L, C) float32, volts; None: spikes only."""
     lfp_rate_hz: float
@@ -44,22 +45,17 @@ class SyntheticRecording:
     """(K, 2) float64, cm/s."""
     kinematics_rate_hz: float
     drive: np.ndarray
-    """(K, S) the latent drive of the local populations, unitless."""
+    """(K, arrays * S) the latent drive of the local populations, unitless, array after array."""
 
+    @property
+    def n_channels(self) -> int:
+        """Channels of all arrays, whether or not their LFP was recorded."""
+        return len(self.channels)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Array:
-    """An implanted array, which the sessions of one subject share."""
-
-    tuning: dict[str, np.ndarray]
-    """Parameters of each unit; see `_draw_tuning`."""
-    unit_channels: np.ndarray
-    motor_mixing: np.ndarray
-    """(S, C) weight of each source's motor potential on each channel. The columns of all mixings have norm 1."""
-    beta_mixing: np.ndarray
-    """(S, C)"""
-    shared_mixing: np.ndarray
-    """(shared_rank, C)"""
+    @property
+    def units(self) -> ChannelTable:
+        """One row per unit: that of its channel."""
+        return self.channels.rows(self.unit_channels.tolist())
 
 
 def session_names(config: SyntheticConfig) -> tuple[tuple[str, str], ...]:
@@ -84,26 +80,26 @@ def generate_session(config: SyntheticConfig, number: int) -> SyntheticRecording
 
 
 def simulate(
-    config: SyntheticConfig, array_number: int, session_number: int, *, session: str, subject: str, lfp: bool = True
+    config: SyntheticConfig, subject_number: int, session_number: int, *, session: str, subject: str, lfp: bool = True
 ) -> SyntheticRecording:
-    """Session `session_number` of array `array_number`, both from 0; their names do not matter.
+    """Session `session_number` of subject `subject_number`, both from 0; their names do not matter.
 
     Args:
         lfp: False leaves out the LFP, which takes most of the time. Everything else is the same without it.
     """
-    rng = _stream(config, array_number, session_number)
-    array = _draw_array(config, _stream(config, array_number))
+    rng = _stream(config, subject_number, session_number)
+    implant = draw_implant(config, _stream(config, subject_number))
 
     position, velocity = _reach(rng, config.duration_s, config.kinematics_rate_hz)
-    drive = _population_drive(velocity, config.sources, config.kinematics_rate_hz)
-    tuning, unit_channels = _record_units(rng, config, array)
+    drive = population_drives(rng, config, velocity)
+    tuning, unit_channels = recorded_units(rng, config, implant.tuning, implant.unit_channels)
     return SyntheticRecording(
         session=session,
         subject=subject,
-        spike_times=_spike(rng, tuning, velocity, config.kinematics_rate_hz),
+        spike_times=spike_trains(rng, config, tuning, implant.array_numbers[unit_channels], velocity),
         unit_channels=unit_channels,
-        n_channels=array.motor_mixing.shape[1],
-        lfp=_lfp(rng, config, array, drive) if lfp else None,
+        channels=implant.channels,
+        lfp=_lfp(rng, config, implant, drive) if lfp else None,
         lfp_rate_hz=config.lfp_rate_hz,
         position=position,
         velocity=velocity,
@@ -148,101 +144,34 @@ def _next_target(rng, place):
             return target
 
 
-def _shifted(values, samples):
-    """`values`, `samples` later. Beyond the ends, where the hand rests, the first or last value is used."""
-    return values[np.clip(np.arange(len(values)) + samples, 0, len(values) - 1)]
+# The LFP
 
 
-def _population_drive(velocity, sources, rate_hz):
-    """(K, S) velocity along each source's preferred direction plus speed, ahead of the hand, as z-scores."""
-    angle = 2 * np.pi * np.arange(sources) / sources
-    v = _shifted(velocity, round(_LEAD_S * rate_hz)) / _SPEED_SCALE
-    drive = v @ np.stack([np.cos(angle), np.sin(angle)]) + 0.3 * np.linalg.norm(v, axis=1, keepdims=True)
-    return (drive - drive.mean(axis=0)) / drive.std(axis=0)
-
-
-# The array
-
-
-def _draw_array(config, rng):
-    channels = int(rng.integers(config.min_channels, config.max_channels + 1))
-    return _Array(
-        tuning=_draw_tuning(rng, config.max_units, config.tuning_depth),
-        unit_channels=rng.integers(channels, size=config.max_units),
-        motor_mixing=_mixing(rng, config.sources, channels),
-        beta_mixing=_mixing(rng, config.sources, channels),
-        shared_mixing=_mixing(rng, config.shared_rank, channels),
-    )
-
-
-def _mixing(rng, sources, channels):
-    weights = rng.normal(size=(sources, channels))
-    return weights / np.linalg.norm(weights, axis=0)
-
-
-def _draw_tuning(rng, units, depth):
-    """Preferred velocity (units, 2), speed gain, modulation weights (units, 2), baseline rate, lead of each unit."""
-    angle = rng.uniform(0, 2 * np.pi, units)
-    gain = depth * rng.gamma(4, 1 / 4, units)
-    return {
-        "preferred": gain[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1),
-        "speed": rng.normal(0.2, 0.3, units) * depth,
-        "modulation": rng.normal(0, 0.25, (units, 2)),
-        "baseline_hz": rng.lognormal(np.log(7), 0.5, units),
-        "lead_s": rng.normal(_LEAD_S, 0.03, units),
-    }
-
-
-def _record_units(rng, config, array):
-    """Tuning and channels of the units of one session: some of the array's units, a share of them replaced."""
-    count = int(rng.integers(config.min_units, config.max_units + 1))
-    recorded = np.sort(rng.permutation(config.max_units)[:count])
-    other = _draw_tuning(rng, config.max_units, config.tuning_depth)
-    replaced = rng.random(config.max_units) < config.unit_turnover
-    tuning = {
-        name: np.where(replaced.reshape(-1, *[1] * (old.ndim - 1)), other[name], old)[recorded]
-        for name, old in array.tuning.items()
-    }
-    return tuning, array.unit_channels[recorded]
-
-
-# The signals
-
-
-def _spike(rng, tuning, velocity, rate_hz):
-    """Poisson spikes whose log-rate is linear in velocity, speed and two slow modulations the units share."""
-    modulation = _power_law_noise(rng, (len(velocity), 2), rate_hz, exponent=2, low_hz=0.1)
-    trains = []
-    for unit, lead_s in enumerate(tuning["lead_s"]):
-        v = _shifted(velocity, round(lead_s * rate_hz)) / _SPEED_SCALE
-        log_gain = (
-            v @ tuning["preferred"][unit]
-            + np.linalg.norm(v, axis=1) * tuning["speed"][unit]
-            + modulation @ tuning["modulation"][unit]
-        )
-        rate = np.minimum(tuning["baseline_hz"][unit] * np.exp(log_gain), 200)
-        counts = rng.poisson(rate / rate_hz)
-        # Given their number, the spikes of a Poisson process are uniform within a sample.
-        times = np.repeat(np.arange(len(counts)), counts) + rng.random(counts.sum())
-        trains.append(np.sort(times) / rate_hz)
-    return tuple(trains)
-
-
-def _lfp(rng, config, array, drive):
+def _lfp(rng: np.random.Generator, config: SyntheticConfig, implant: Implant, drive: np.ndarray) -> np.ndarray:
     """(L, C) float32 in volts: the sum of every term of the configuration."""
     rate_hz = config.lfp_rate_hz
     samples = round(config.duration_s * rate_hz)
     seconds = np.arange(samples) / rate_hz
-    channels = array.motor_mixing.shape[1]
-    drive = _resampled(drive, config.kinematics_rate_hz, seconds)  # (L, S)
+    channels = len(implant.channels)
+    drive = _resampled(drive, config.kinematics_rate_hz, seconds)  # (L, arrays * S)
 
-    lfp = config.motor_potential_uv * (drive @ array.motor_mixing)
-    lfp += config.beta_uv * (_beta(rng, drive, config.beta_depth, rate_hz) @ array.beta_mixing)
-    lfp += config.shared_uv * (_power_law_noise(rng, (samples, config.shared_rank), rate_hz) @ array.shared_mixing)
-    lfp += config.private_uv * _power_law_noise(rng, (samples, channels), rate_hz, exponent=1)
-    lfp += config.reference_uv * _power_law_noise(rng, (samples, 1), rate_hz, exponent=2, low_hz=0.02)
+    lfp = config.motor_potential_uv * (drive @ implant.motor_mixing)
+    lfp += config.beta_uv * (_beta(rng, drive, config.beta_depth, rate_hz) @ implant.beta_mixing)
+    lfp += config.shared_uv * (_shared(rng, config, samples) @ implant.shared_mixing)
+    lfp += config.private_uv * power_law_noise(rng, (samples, channels), rate_hz, exponent=1)
+    lfp += config.reference_uv * power_law_noise(rng, (samples, 1), rate_hz, exponent=2, low_hz=0.02)
     lfp += config.line_uv * rng.gamma(4, 1 / 4, channels) * np.sin(2 * np.pi * 60 * seconds)[:, None]
     return (lfp * 1e-6).astype(np.float32)
+
+
+def _shared(rng, config, samples):
+    """(L, arrays * shared_rank) 1/f activity; that of all arrays but the first contains a little of the first."""
+    rank = config.shared_rank
+    shared = power_law_noise(rng, (samples, config.arrays * rank), config.lfp_rate_hz)
+    for start in range(rank, shared.shape[1], rank):
+        own = shared[:, start : start + rank]
+        own[:] = coupled(own, shared[:, :rank], config.array_coupling)
+    return shared
 
 
 def _resampled(values, rate_hz, seconds):
@@ -251,24 +180,15 @@ def _resampled(values, rate_hz, seconds):
 
 
 def _beta(rng, drive, depth, rate_hz):
-    """(L, S) oscillations of unit SD between 13 and 19 Hz with drifting phase, weaker when their source is driven."""
+    """Oscillations of unit SD between 13 and 19 Hz with drifting phase, weaker when their source is driven.
+
+    Args:
+        drive: (L, sources), as is what is returned.
+    """
     sources = drive.shape[1]
     frequency = rng.uniform(13, 19, sources)
     wander = rng.normal(0, np.sqrt(2 * np.pi * 0.5 / rate_hz), drive.shape)  # a line width of about 0.5 Hz
     phase = rng.uniform(0, 2 * np.pi, sources) + np.cumsum(2 * np.pi * frequency / rate_hz + wander, axis=0)
-    burst = 0.3 * _power_law_noise(rng, drive.shape, rate_hz, exponent=2, low_hz=1)
+    burst = 0.3 * power_law_noise(rng, drive.shape, rate_hz, exponent=2, low_hz=1)
     beta = np.exp(burst - depth * drive) * np.cos(phase)
     return beta / beta.std(axis=0)
-
-
-def _power_law_noise(rng, shape, rate_hz, exponent=1.5, low_hz=0.1):
-    """Gaussian noise of `shape` (samples, columns), SD 1, with power 1/f**exponent above `low_hz` and flat below."""
-    from scipy.fft import next_fast_len
-
-    samples, columns = shape
-    n = next_fast_len(samples, real=True)
-    frequency = np.fft.rfftfreq(n, 1 / rate_hz)
-    amplitude = np.maximum(frequency, low_hz) ** (-exponent / 2)
-    spectrum = rng.normal(size=(len(frequency), columns, 2)).view(np.complex128)[..., 0] * amplitude[:, None]
-    noise = np.fft.irfft(spectrum, n, axis=0)[:samples]
-    return (noise - noise.mean(axis=0)) / noise.std(axis=0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError
+from raydistill.simulation.simulate import SyntheticRecording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,4 +27,15 @@ def check_fits(layout: str, what: str, count: int, limit: int) -> None:
         raise ConfigError(
             f"the layout {layout} holds up to {limit} {what}, but got {count}; "
             "lower `subjects` or `sessions_per_subject` with --set"
+        )
+
+
+def check_arrays(layout: str, recording: SyntheticRecording, limit: int) -> None:
+    """Raise ConfigError if the recording has more electrode arrays than a file of the layout can tell apart."""
+    arrays = recording.channels.names("array")
+    if len(arrays) > limit:
+        raise ConfigError(
+            f"a file of the layout {layout} holds at most {limit} electrode {'array' if limit == 1 else 'arrays'}, but "
+            f"{recording.session} has {len(arrays)} ({', '.join(arrays)}); lower `arrays` with --set, or use "
+            "--layout nwb"
         )

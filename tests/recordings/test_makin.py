@@ -8,6 +8,7 @@ import pytest
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
 from raydistill.recordings.readers.makin import find, open_raw
+from raydistill.simulation.electrodes import electrode_table
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.makin import write_makin
 from tests.recordings.sources import changed as changed_source
@@ -175,7 +176,7 @@ def test_makin_files_have_the_published_layout(written):
 
 
 def test_makin_two_arrays_without_broadband_are_two_regions(recording, tmp_path):
-    wide = dataclasses.replace(recording, n_channels=98, lfp=None)
+    wide = dataclasses.replace(recording, channels=electrode_table([98]), lfp=None)
     write_makin(wide, tmp_path, "loco_20170210_03")
     raw = read(find(tmp_path)[0])
     assert (raw.region, raw.lfp) == ("M1, S1", ())

@@ -115,11 +115,12 @@ def test_files_written_again_are_the_same_byte_for_byte(tmp_path, monkeypatch):
     assert once == again and len(once) == 4
 
 
-def test_corpus_config_takes_overrides_but_no_other_subjects():
+def test_corpus_config_takes_overrides_but_no_other_subjects_or_arrays():
     config = corpus_config("small", ["duration_s=60", "seed=3"])
     assert (config.duration_s, config.seed, config.max_units) == (60, 3, corpus_config("small").max_units)
-    with pytest.raises(ConfigError, match="--set subjects=3: subjects and sessions are those of the paper"):
-        corpus_config("tiny", ["subjects=3"])
+    for text in ("subjects=3", "sessions_per_subject=2", "arrays=2"):
+        with pytest.raises(ConfigError, match=f"--set {text}: subjects, sessions and arrays are those of the paper"):
+            corpus_config("tiny", [text])
 
 
 def test_synth_scale_with_another_layout_is_refused_in_one_line(tmp_path):

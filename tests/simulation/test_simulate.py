@@ -26,6 +26,20 @@ def arrays(recording):
     return [*values.pop("spike_times"), *(v for v in values.values() if isinstance(v, np.ndarray))]
 
 
+def oscillators(microvolts, sources=8):
+    """(L, sources) the beta oscillators that these channels contain, mixed."""
+    band = signal.sosfiltfilt(signal.butter(2, (10, 24), "band", fs=500, output="sos"), microvolts, axis=0)
+    return band @ np.linalg.svd(band, full_matrices=False)[2][:sources].T
+
+
+def beta_power(volts):
+    """(L, pairs) slow products of oscillators, from which a linear readout can make the amplitude of each."""
+    analytic = signal.hilbert(volts, axis=0)
+    first, second = np.triu_indices(volts.shape[1])
+    products = (analytic[:, first] * analytic[:, second].conj()).real
+    return signal.sosfiltfilt(signal.butter(2, 3, fs=500, output="sos"), products, axis=0)
+
+
 def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(arrays(a), arrays(b), strict=True))
 
@@ -84,6 +98,24 @@ def test_generate_with_another_seed_gives_other_recordings():
     assert not np.array_equal(generate_session(SMALL, 0).position, generate_session(other, 0).position)
 
 
+def test_one_array_gives_the_signals_that_it_always_gave():
+    """If this fails, the results of every sweep on synthetic recordings change."""
+    config = SyntheticConfig(duration_s=12, min_units=5, max_units=8, min_channels=9, max_channels=12)
+    r = generate_session(config, 0)
+    assert [len(times) for times in r.spike_times] == [80, 156, 121, 271, 74, 149, 272, 128]
+    assert r.unit_channels.tolist() == [11, 4, 8, 3, 9, 6, 6, 11]
+    assert r.spike_times[0][:3] == pytest.approx([0.01306392, 0.23840983, 0.32850821], abs=1e-8)
+    assert r.drive[[100, 500], [0, 7]] == pytest.approx([-0.27944906, 0.80763883], abs=1e-8)
+    assert r.lfp[[0, 1000, 5999], [0, 3, 8]] == pytest.approx([69.880414e-6, -30.771353e-6, -79.178251e-6], abs=1e-10)
+
+
+def test_one_array_is_described_as_m1():
+    r = generate_session(SMALL, 0)
+    assert len(r.channels) == r.n_channels == r.lfp.shape[1]
+    assert set(r.channels.array) == {"M1"} and set(r.channels.region) == {"primary motor cortex"}
+    assert r.units.electrode == tuple(str(channel + 1) for channel in r.unit_channels)
+
+
 def test_hand_reaches_stay_in_the_workspace_with_pauses_and_velocity_is_its_derivative():
     r = generate_session(SMALL, 0)
     speed = np.linalg.norm(r.velocity, axis=1)
@@ -104,12 +136,8 @@ def test_spikes_of_many_units_decode_velocity():
 def test_beta_carries_velocity_in_its_amplitude_but_not_in_its_voltage():
     config = only(beta_uv=20.0, private_uv=2.0)
     r = generate_session(dataclasses.replace(config, duration_s=120, min_channels=24, max_channels=24), 0)
-    volts = signal.sosfiltfilt(signal.butter(2, (10, 24), "band", fs=500, output="sos"), r.lfp * 1e6, axis=0)
-    volts = volts @ np.linalg.svd(volts, full_matrices=False)[2][: config.sources].T  # (L, S) the oscillators, mixed
-    power = signal.hilbert(volts, axis=0)
-    pairs = np.triu_indices(config.sources)
-    power = (power[:, pairs[0]] * power[:, pairs[1]].conj()).real
-    power = signal.sosfiltfilt(signal.butter(2, 3, fs=500, output="sos"), power, axis=0)
+    volts = oscillators(r.lfp * 1e6, config.sources)
+    power = beta_power(volts)
     velocity = np.repeat(r.velocity, 5, axis=0)
     assert held_out_r2(volts[::10], velocity[::10]) < 0.1
     assert held_out_r2(power[::10], velocity[::10]) > 0.4
@@ -142,6 +170,81 @@ def test_units_keep_their_rates_from_session_to_session_unless_they_are_replaced
     assert low < np.corrcoef(np.log(first), np.log(second))[0, 1] <= high
 
 
+# Several arrays
+
+
+@pytest.fixture(scope="module")
+def two_arrays():
+    """Two minutes of two arrays of 16 channels."""
+    config = SyntheticConfig(arrays=2, duration_s=120, min_channels=32, max_channels=32, min_units=60, max_units=60)
+    return generate_session(config, 0)
+
+
+def of_array(table, name):
+    """The rows of a table that belong to an array."""
+    return np.flatnonzero(np.array(table.array) == name)
+
+
+def test_two_arrays_have_the_hand_of_one_and_tables_of_their_channels_and_units(two_arrays):
+    one = generate_session(SyntheticConfig(duration_s=120), 0)
+    assert np.array_equal(two_arrays.position, one.position)
+    assert np.array_equal(two_arrays.drive[:, :8], one.drive) and two_arrays.drive.shape == (12_000, 16)
+    assert two_arrays.channels.array == ("M1",) * 16 + ("S1",) * 16
+    assert two_arrays.channels.electrode == tuple(map(str, [*range(1, 17), *range(1, 17)]))
+    assert two_arrays.units == two_arrays.channels.rows(two_arrays.unit_channels)
+    assert len(two_arrays.units) == 60
+
+
+@pytest.mark.parametrize("arrays", [3, 4])
+def test_more_arrays_have_names_of_their_own_and_finite_signals(arrays):
+    r = generate_session(dataclasses.replace(SMALL, arrays=arrays), 1)
+    assert len(r.channels.names("array")) == arrays and r.drive.shape[1] == arrays * SMALL.sources
+    assert np.isfinite(r.lfp).all() and min(map(len, r.spike_times)) > 0
+
+
+def test_channels_of_one_array_are_more_alike_than_those_of_two_and_neighbours_most(two_arrays):
+    likeness = np.abs(np.corrcoef(two_arrays.lfp.T))
+    first, second = of_array(two_arrays.channels, "M1"), of_array(two_arrays.channels, "S1")
+    pairs = np.triu_indices(16, k=1)
+    within = np.mean([likeness[np.ix_(rows, rows)][pairs].mean() for rows in (first, second)])
+    assert within > likeness[np.ix_(first, second)].mean() + 0.15
+    place = np.column_stack([two_arrays.channels.x_um, two_arrays.channels.y_um])[first]
+    near = np.linalg.norm(place[pairs[0]] - place[pairs[1]], axis=1) <= 400
+    of_pairs = np.corrcoef(two_arrays.lfp.T[first])[pairs]
+    assert of_pairs[near].mean() > of_pairs[~near].mean() + 0.15
+
+
+def test_lfp_of_the_first_array_decodes_velocity_and_that_of_the_second_speed(two_arrays):
+    velocity = two_arrays.velocity[::2]  # (bins of 20 ms, 2)
+    speed = np.linalg.norm(velocity, axis=1, keepdims=True)
+    power = {}
+    for name in ("M1", "S1"):
+        microvolts = two_arrays.lfp[:, of_array(two_arrays.channels, name)] * 1e6
+        power[name] = beta_power(oscillators(microvolts - microvolts.mean(axis=1, keepdims=True)))[::10]
+    assert held_out_r2(power["M1"], velocity) > 0.5 and held_out_r2(power["S1"], velocity) < 0.1
+    assert held_out_r2(power["S1"], speed) > held_out_r2(power["M1"], speed) + 0.15
+
+
+def test_units_of_the_first_array_decode_velocity_and_those_of_the_second_speed(two_arrays):
+    edges = np.arange(0, 120.01, 0.1)
+    counts = np.stack([np.histogram(times, edges)[0] for times in two_arrays.spike_times], axis=1)
+    velocity = two_arrays.velocity.reshape(-1, 10, 2).mean(axis=1)  # (bins of 100 ms, 2)
+    speed = np.linalg.norm(velocity, axis=1, keepdims=True)
+    first, second = (counts[:, of_array(two_arrays.units, name)] for name in ("M1", "S1"))
+    assert held_out_r2(first, velocity) > held_out_r2(second, velocity) + 0.3
+    assert held_out_r2(second, speed) > held_out_r2(first, speed) + 0.15
+
+
+def test_channels_of_an_array_are_harder_to_predict_when_all_of_it_is_masked(two_arrays):
+    low = signal.sosfiltfilt(signal.butter(2, 50, fs=500, output="sos"), two_arrays.lfp * 1e6, axis=0)[::10]
+    low -= low.mean(axis=1, keepdims=True)
+    first, second = of_array(two_arrays.channels, "M1"), of_array(two_arrays.channels, "S1")
+    shuffled = np.random.default_rng(0).permutation(32)
+    of_array_masked = np.mean([held_out_r2(low[:, first], low[:, second]), held_out_r2(low[:, second], low[:, first])])
+    of_random_masked = held_out_r2(low[:, shuffled[:16]], low[:, shuffled[16:]])
+    assert of_random_masked > of_array_masked + 0.3
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -152,6 +255,11 @@ def test_units_keep_their_rates_from_session_to_session_unless_they_are_replaced
         {"duration_s": 1.0},
         {"unit_turnover": 1.5},
         {"lfp_rate_hz": 100.0},
+        {"arrays": 0},
+        {"arrays": 5},
+        {"arrays": 3, "min_channels": 2},
+        {"array_coupling": -0.1},
+        {"array_coupling": float("nan")},
         {"beta_uv": -1.0},
         {"private_uv": float("nan")},
     ],

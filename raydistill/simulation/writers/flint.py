@@ -11,7 +11,7 @@ from raydistill.files import renamed_when_whole
 from raydistill.recordings.readers.flint import LAYOUT, SESSIONS
 from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ
 from raydistill.simulation.simulate import SyntheticRecording, generate_session, session_names
-from raydistill.simulation.writing import LayoutWriter, check_fits
+from raydistill.simulation.writing import LayoutWriter, check_arrays, check_fits
 
 # Without the time of writing, so that the same data give the same bytes.
 _HEADER = b"MATLAB 5.0 MAT-file Platform: posix".ljust(116)
@@ -24,11 +24,13 @@ def write_flint(
     """Write up to 12 recordings to the files `Flint_2012_e1.mat` to `_e5.mat`, which hold 1, 2, 4, 3 and 2 sessions.
 
     Args:
-        recordings: LFP at 2000 Hz, kinematics at 100 Hz. Channel c becomes the LFP of entry c of `Neuron`.
+        recordings: of one array each, LFP at 2000 Hz, kinematics at 100 Hz. Channel c becomes the LFP of entry c of
+            `Neuron`.
         trial_s: length of each trial; an incomplete trial at the end is not written.
         gap_s: time left out before the first trial and between trials; 0: there are no gaps.
 
     Raises:
+        ConfigError: a recording has several arrays.
         DataError: too many recordings, other rates, none that holds a trial, or the folder cannot be written to.
     """
     if not 1 <= len(recordings) <= sum(SESSIONS.values()):
@@ -76,6 +78,7 @@ def _structs(rows: list[dict]) -> np.ndarray:
 
 
 def _trials(recording: SyntheticRecording, trial_s: float, gap_s: float) -> np.ndarray:
+    check_arrays(LAYOUT.name, recording, 1)
     if (recording.lfp_rate_hz, recording.kinematics_rate_hz) != (LFP_HZ, RATE_HZ):
         raise DataError(
             f"{recording.session}: LFP at {LFP_HZ} Hz and kinematics at {RATE_HZ} Hz are needed, but got "

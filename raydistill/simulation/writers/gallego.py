@@ -34,7 +34,8 @@ def write_gallego(
 
     Args:
         recording: LFP at 1000 Hz or more.
-        monkey: Chewie, Mihili, Han or Lando; the electrode array is the one that the reader uses by default.
+        monkey: Chewie, Mihili, Han or Lando; the first array gets the name of the one that the reader uses by default,
+            the others keep their own.
         trial_s: length of every trial.
         bin_size: 0.03 or 0.01 seconds.
         band_major: order the columns of LFP power by band, not by electrode.
@@ -44,10 +45,9 @@ def write_gallego(
         DataError: the LFP is too slow for the highest band, there is no complete trial, or the file cannot be written.
     """
     bins = round(trial_s / bin_size)
-    trials = _trials(recording, bins, bin_size, band_major)
-    array = MONKEYS[monkey][1]
     fields = {"monkey": monkey, "date": f"{day:%m-%d-%Y}", "task": "CO", "bin_size": bin_size}
-    rows = [fields | {name.replace("ARRAY", array): v for name, v in trial.items()} for trial in trials]
+    trials = _trials(recording, bins, bin_size, band_major, MONKEYS[monkey][1])
+    rows = [fields | trial for trial in trials]
     name = f"{monkey}_CO_{day:{'%Y%d%m' if day_first else '%Y%m%d'}}.mat"
     path = Path(folder) / name
     with matlab73.new_file(path) as file:
@@ -55,7 +55,9 @@ def write_gallego(
     return path
 
 
-def _trials(recording: SyntheticRecording, bins: int, bin_size: float, band_major: bool) -> list[dict]:
+def _trials(
+    recording: SyntheticRecording, bins: int, bin_size: float, band_major: bool, first_array: str
+) -> list[dict]:
     if recording.lfp is None:
         raise DataError(f"{recording.session} has no LFP, which this layout needs")
     if recording.lfp_rate_hz < _LFP_HZ:
@@ -72,19 +74,13 @@ def _trials(recording: SyntheticRecording, bins: int, bin_size: float, band_majo
     if not n:
         raise DataError(f"{recording.session} is shorter than one trial of {bins} bins")
     edges = np.arange(n + 1) * bin_size
-    counts = np.stack([np.histogram(times, edges)[0] for times in recording.spike_times], axis=1)
-    power = lfp_power(recording.lfp, recording.lfp_rate_hz, edges)  # (n, C, bands)
-    channels, bands = np.meshgrid(np.arange(power.shape[1]), np.arange(len(BANDS)), indexing="ij")
-    columns = (channels.T.ravel(), bands.T.ravel()) if band_major else (channels.ravel(), bands.ravel())
+    power = lfp_power(recording.lfp, recording.lfp_rate_hz, edges)
+    signals, guides = _array_fields(recording, power, edges, band_major, first_array)
     series = {
         "pos": _averaged(recording.position, recording.kinematics_rate_hz, edges),
         "vel": _averaged(recording.velocity, recording.kinematics_rate_hz, edges),
-        "ARRAY_spikes": counts.astype(np.float64),
-        "ARRAY_lfp": power[:, *columns],
-    }
-    fixed = {
-        "ARRAY_unit_guide": np.stack([recording.unit_channels + 1, np.ones(len(counts.T))], axis=1),
-        "ARRAY_lfp_guide": np.column_stack([columns[0] + 1, np.array(BANDS, dtype=float)[columns[1]]]),
+    } | signals
+    fixed = guides | {
         "result": "R",
         "idx_startTime": 1.0,
         "idx_tgtOnTime": 1.0 + bins // 6,
@@ -99,6 +95,33 @@ def _trials(recording: SyntheticRecording, bins: int, bin_size: float, band_majo
         | {name: values[a : a + bins] for name, values in series.items()}
         for i, a in enumerate(range(0, n, bins))
     ]
+
+
+def _array_fields(
+    recording: SyntheticRecording, power: np.ndarray, edges: np.ndarray, band_major: bool, first_array: str
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Of each array, counts and LFP power of all bins, (n, units) and (n, columns), and the guides to their columns.
+
+    Args:
+        power: (n, C, bands) of all channels.
+        edges: (n + 1,) edges of the bins in seconds.
+    """
+    counts = np.stack([np.histogram(times, edges)[0] for times in recording.spike_times], axis=1).astype(np.float64)
+    arrays, electrodes = np.array(recording.channels.array), np.array(recording.channels.electrode, dtype=float)
+    series: dict[str, np.ndarray] = {}
+    guides: dict[str, np.ndarray] = {}
+    for number, array in enumerate(dict.fromkeys(recording.channels.array)):
+        name = array if number else first_array
+        channels = np.flatnonzero(arrays == array)
+        units = np.flatnonzero(np.isin(recording.unit_channels, channels))
+        rows, bands = np.meshgrid(channels, np.arange(len(BANDS)), indexing="ij")
+        columns = (rows.T.ravel(), bands.T.ravel()) if band_major else (rows.ravel(), bands.ravel())
+        series |= {f"{name}_spikes": counts[:, units], f"{name}_lfp": power[:, *columns]}
+        guides |= {
+            f"{name}_unit_guide": np.stack([electrodes[recording.unit_channels[units]], np.ones(len(units))], axis=1),
+            f"{name}_lfp_guide": np.column_stack([electrodes[columns[0]], np.array(BANDS, dtype=float)[columns[1]]]),
+        }
+    return series, guides
 
 
 def _direction(start: np.ndarray, stop: np.ndarray) -> float:

@@ -16,7 +16,8 @@ from raydistill.files import renamed_when_whole
 from raydistill.recordings import matlab73
 from raydistill.recordings.readers.makin import LAYOUT, SUBJECTS
 from raydistill.simulation.simulate import SyntheticRecording, generate, session_names
-from raydistill.simulation.writing import LayoutWriter, check_fits
+from raydistill.simulation.writing import LayoutWriter, check_arrays, check_fits
+from raydistill.store.channels import ChannelTable
 
 _NAME = re.compile(rf"({'|'.join(SUBJECTS)})_\d{{8}}_\d{{2}}")
 _FIRST_DAY = date(2016, 6, 22)
@@ -24,8 +25,8 @@ _CURSOR_HZ = 250.0
 _BROADBAND_HZ = 24414.0625
 _VOLTS_PER_BIT = np.float32(0.01 / 32767)  # the published files' conversion
 _MM_PER_CM = 10.0
-_ARRAY = 96  # electrodes of one array
-_PITCH_M = 400e-6
+_ARRAY_NAMES = ("M1", "S1")  # the published arrays
+_ARRAY = 96  # electrodes of one of them
 _WAVEFORM = 48  # samples of one waveform
 _MALFORMED = 5  # about one in five empty cells is malformed
 _CHUNK, _BLOCK = 256, 1 << 15  # broadband samples per chunk of the file, and in memory at a time
@@ -45,7 +46,11 @@ def write_makin(
     splines. A new target appears when the hand has reached the last. The first unit of a channel becomes its hash
     unit, the next ones its sorted units; units after the fourth sorted one join the hash. Waveforms are zeros.
 
+    Channels are named after their array and electrode, such as M1 001. A single array with more than 96 electrodes is
+    named as the two published arrays, 96 electrodes each.
+
     Args:
+        recording: of one array or two.
         name: such as indy_20160622_01 or loco_20170210_03.
         start_s: start of the recording on the clock of the files, which starts minutes earlier in published files.
         channels_first: write the broadband as (n, k), not as (k, n).
@@ -54,10 +59,12 @@ def write_makin(
         the path of the MATLAB file.
 
     Raises:
+        ConfigError: there are more than two arrays.
         DataError: the name has another form, or a file cannot be written.
     """
     if not _NAME.fullmatch(name):
         raise DataError(f'"{name}" is not a name of these sessions; indy_YYYYMMDD_NN or loco_YYYYMMDD_NN is needed')
+    check_arrays(LAYOUT.name, recording, len(_ARRAY_NAMES))
     if recording.lfp is not None:
         import h5py
 
@@ -113,7 +120,7 @@ def _write_units(file, recording, start_s):
     n = recording.n_channels
     name_refs = [
         matlab73.write_array(file, matlab73.reference_name(f"name_{c}"), name).ref
-        for c, name in enumerate(_channel_names(n))
+        for c, name in enumerate(_channel_names(recording.channels))
     ]
     matlab73.write_cells(file, "chan_names", [name_refs])
     trains = [
@@ -128,8 +135,10 @@ def _write_units(file, recording, start_s):
     matlab73.write_cells(file, "wf", waveforms)
 
 
-def _channel_names(n):
-    return [f"{'M1' if c < _ARRAY else 'S1'} {c % _ARRAY + 1:03d}" for c in range(n)]
+def _channel_names(channels: ChannelTable) -> list[str]:
+    if len(channels.names("array")) == 1:
+        return [f"{_ARRAY_NAMES[row >= _ARRAY]} {row % _ARRAY + 1:03d}" for row in range(len(channels))]
+    return [f"{array} {int(number):03d}" for array, number in zip(channels.array, channels.electrode, strict=True)]
 
 
 def _hash(trains, rows) -> np.ndarray:
@@ -165,14 +174,15 @@ def _write_broadband(file, recording, start_s, channels_first):
     n = recording.lfp.shape[1]
     file["nwb_version"] = "NWB-1.0.6"
     file["identifier"] = f"raydistill-synthetic-{recording.session}"
+    arrays = "one array" if len(recording.channels.names("array")) == 1 else "two arrays"
     file["session_description"] = (
-        "Simulated planar reaching: the LFP of one array, at the rate of a broadband recorder."
+        f"Simulated planar reaching: the LFP of {arrays}, at the rate of a broadband recorder."
     )
-    file["general/extracellular_ephys/electrode_map"] = _electrode_map(n)
+    file["general/extracellular_ephys/electrode_map"] = _electrode_map(recording.channels)
     series = file.create_group("acquisition/timeseries/broadband")
     series.attrs.update(_text(neurodata_type="TimeSeries", source="simulation", description="Broadband Data"))
     series.attrs["ancestry"] = np.array(["TimeSeries", "ElectricalSeries"], dtype="S")
-    series["electrode_names"] = np.array(_channel_names(n), dtype="S")
+    series["electrode_names"] = np.array(_channel_names(recording.channels), dtype="S")
     series["num_samples"] = np.int32(k)
     stamps = series.create_dataset("timestamps", (k,), np.float64, chunks=(_CHUNK,), maxshape=(None,))
     stamps.attrs.update({"interval": np.int32(1)} | _text(unit="Seconds"))
@@ -194,10 +204,9 @@ def _text(**attributes):
     return {name: np.bytes_(text) for name, text in attributes.items()}
 
 
-def _electrode_map(n) -> np.ndarray:
-    """(n, 3) metres: a square array."""
-    row, column = np.divmod(np.arange(n), int(np.ceil(np.sqrt(n))))
-    return _PITCH_M * np.column_stack([column, row, np.zeros(n)])
+def _electrode_map(channels: ChannelTable) -> np.ndarray:
+    """(n, 3) metres on the grid of each electrode's array."""
+    return np.array([channels.x_um, channels.y_um, channels.z_um], dtype=np.float64).T / 1e6
 
 
 WRITER = LayoutWriter(layout=LAYOUT.name, write=write_sessions, defaults=(f"subjects={len(SUBJECTS)}",))

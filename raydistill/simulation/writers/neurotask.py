@@ -15,7 +15,7 @@ from raydistill.errors import DataError
 from raydistill.files import renamed_when_whole
 from raydistill.recordings.readers.neurotask import LAYOUT
 from raydistill.simulation.simulate import SyntheticRecording, generate, session_names
-from raydistill.simulation.writing import LayoutWriter
+from raydistill.simulation.writing import LayoutWriter, check_arrays
 
 _FAILED = 5  # every fifth trial has the result F, the others R
 
@@ -38,11 +38,12 @@ def write_neurotask(
     spring of 1 N/cm.
 
     Args:
-        recordings: read one after the other.
+        recordings: of one array each, read one after the other.
         labels: session of a recording -> its values in the columns `animal` and `session`.
         units: number of columns Neuron1..K, null beyond the units of a recording.
 
     Raises:
+        ConfigError: a recording has several arrays.
         DataError: a recording has more units, or the file cannot be written.
     """
     import pyarrow.parquet as pq
@@ -79,6 +80,7 @@ def trial_rows(recording: SyntheticRecording, bin_s: float) -> list[tuple[int, i
 def _table(recording, dataset_id, task, label, bin_s, units):
     import pyarrow as pa
 
+    check_arrays(LAYOUT.name, recording, 1)
     if len(recording.spike_times) > units:
         raise DataError(
             f"{recording.session} has {len(recording.spike_times)} units; `units` must be at least that, not {units}"

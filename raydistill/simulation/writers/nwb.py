@@ -13,6 +13,7 @@ from raydistill.recordings.readers.nwb import LAYOUT, NwbOptions
 from raydistill.recordings.recording import RecordingSource
 from raydistill.simulation.simulate import SyntheticRecording, generate
 from raydistill.simulation.writing import LayoutWriter
+from raydistill.store.channels import ChannelTable
 
 SOURCE = RecordingSource(
     layout=LAYOUT.name,
@@ -22,7 +23,6 @@ SOURCE = RecordingSource(
 """How the files are read: spikes, LFP and velocity."""
 
 _VOLTS_PER_BIT = 0.195e-6  # of a common amplifier, which saturates at +-6.4 mV
-_PITCH_UM = 400.0  # between neighbouring electrodes of a square array
 _CLOCK_HZ = 30_000  # sampling rate of spike times
 _CHUNK = 4096  # samples per compressed block
 
@@ -30,8 +30,9 @@ _CHUNK = 4096  # samples per compressed block
 def write_nwb(recording: SyntheticRecording, path) -> Path:
     """Write `recording` to `path`; the file appears under its name when it is complete.
 
-    Units have spike_times (s), electrodes and quality. LFP is in processing/ecephys/LFP as int16 with its conversion
-    to volts, position (cm) in processing/behavior/Position, velocity (cm/s) in
+    Each array is an electrode group, whose location is its region; electrodes have a name and a position in
+    micrometres. Units have spike_times (s), electrodes and quality. LFP is in processing/ecephys/LFP as int16 with its
+    conversion to volts, position (cm) in processing/behavior/Position, velocity (cm/s) in
     processing/behavior/BehavioralTimeSeries, and the latent drive in the module `misc`.
 
     Raises:
@@ -56,8 +57,9 @@ def _nwb_file(recording):
     from pynwb import NWBFile
     from pynwb.file import Subject
 
+    arrays = dict.fromkeys(recording.channels.array)
     nwb = NWBFile(
-        session_description="Simulated planar reaching with unit spike times and LFP of one array.",
+        session_description=f"Simulated planar reaching with unit spike times and LFP; arrays: {', '.join(arrays)}.",
         identifier=f"raydistill-synthetic-{recording.session}",
         session_id=recording.session,
         session_start_time=datetime(2020, 1, 1, tzinfo=UTC),
@@ -73,22 +75,36 @@ def _nwb_file(recording):
             description="A simulated subject; species and age are those that the simulation is modelled on.",
         ),
     )
-    _add_electrodes(nwb, recording.lfp.shape[1])
+    _add_electrodes(nwb, recording.channels)
     _add_units(nwb, recording)
-    _add_lfp(nwb, recording)
+    if recording.lfp is not None:
+        _add_lfp(nwb, recording)
     _add_behavior(nwb, recording)
     return nwb
 
 
-def _add_electrodes(nwb, channels):
-    device = nwb.create_device(name="array", description="Simulated square microelectrode array.")
-    group = nwb.create_electrode_group(
-        name="M1", description="The array's electrodes.", location="primary motor cortex", device=device
-    )
-    side = int(np.ceil(np.sqrt(channels)))
-    for channel in range(channels):
-        row, column = divmod(channel, side)
-        nwb.add_electrode(rel_x=column * _PITCH_UM, rel_y=row * _PITCH_UM, location="primary motor cortex", group=group)
+def _add_electrodes(nwb, channels: ChannelTable):
+    regions = dict(zip(channels.array, channels.region, strict=True))
+    groups = {}
+    for array, region in regions.items():
+        device = nwb.create_device(name=f"array {array}", description="Simulated square microelectrode array.")
+        groups[array] = nwb.create_electrode_group(
+            name=array, description="The array's electrodes.", location=region, device=device
+        )
+    # Tools for probes read rel_x and rel_y, others x, y and z. Here all are on the grid of the array.
+    nwb.add_electrode_column(name="electrode_name", description="Number of the electrode on its array.")
+    for row, array in enumerate(channels.array):
+        x, y, z = channels.x_um[row], channels.y_um[row], channels.z_um[row]
+        nwb.add_electrode(
+            x=x,
+            y=y,
+            z=z,
+            rel_x=x,
+            rel_y=y,
+            location=regions[array],
+            group=groups[array],
+            electrode_name=channels.electrode[row],
+        )
 
 
 def _add_units(nwb, recording):
@@ -112,7 +128,7 @@ def _add_lfp(nwb, recording):
         name="ElectricalSeries",
         description="LFP as an amplifier would record it: neither filtered nor re-referenced.",
         data=_compressed(counts),
-        electrodes=nwb.create_electrode_table_region(list(range(channels)), "all electrodes of the array"),
+        electrodes=nwb.create_electrode_table_region(list(range(channels)), "all electrodes"),
         rate=float(recording.lfp_rate_hz),
         starting_time=0.0,
         conversion=_VOLTS_PER_BIT,

@@ -42,11 +42,51 @@ def test_nwb_read_back_equals_the_recording_to_the_last_bit_of_the_amplifier(rec
         assert np.array_equal(nwb.processing["misc"]["drive"].data[:], recording.drive)
 
 
+def violations(path):
+    found = inspect_nwbfile(nwbfile_path=path)
+    return [m for m in found if m.importance.value >= Importance.BEST_PRACTICE_VIOLATION.value]
+
+
 def test_nwb_file_passes_the_inspector(path):
-    found = [
-        m for m in inspect_nwbfile(nwbfile_path=path) if m.importance.value >= Importance.BEST_PRACTICE_VIOLATION.value
-    ]
-    assert found == []
+    assert violations(path) == []
+
+
+def test_nwb_of_one_array_is_one_group_with_positions(path):
+    with NWBHDF5IO(path, "r") as io:
+        nwb = io.read()
+        assert {name: g.location for name, g in nwb.electrode_groups.items()} == {"M1": "primary motor cortex"}
+        electrodes = nwb.electrodes.to_dataframe()
+    assert electrodes.x.tolist()[:5] == electrodes.rel_x.tolist()[:5] == [0, 400, 800, 1200, 0]  # 12 on a grid 4 wide
+    assert electrodes.y.tolist()[:5] == electrodes.rel_y.tolist()[:5] == [0, 0, 0, 0, 400]
+    assert len(electrodes) == 12 and not electrodes.z.any()
+
+
+def test_nwb_of_two_arrays_has_a_group_and_region_each_and_says_where_every_channel_and_unit_is(tmp_path):
+    recording = generate_session(dataclasses.replace(CONFIG, arrays=2), 0)
+    channels = recording.channels
+    path = write_nwb(recording, tmp_path / "two.nwb")
+    assert violations(path) == []
+    with NWBHDF5IO(path, "r") as io:
+        nwb = io.read()
+        regions = {name: group.location for name, group in nwb.electrode_groups.items()}
+        series = nwb.processing["ecephys"]["LFP"]["ElectricalSeries"].electrodes[:]
+        of_units = [nwb.units["electrodes"][number] for number in range(len(recording.spike_times))]
+    assert regions == {"M1": "primary motor cortex", "S1": "primary somatosensory cortex"}
+    assert tuple(series.group_name) == channels.array == ("M1",) * 6 + ("S1",) * 6
+    assert tuple(series.location) == channels.region
+    assert tuple(series.electrode_name) == channels.electrode == ("1", "2", "3", "4", "5", "6") * 2
+    for axis in "xyz":
+        assert tuple(series[axis]) == getattr(channels, f"{axis}_um")
+    assert [rows.group_name.item() for rows in of_units] == list(recording.units.array)
+    assert [rows.electrode_name.item() for rows in of_units] == list(recording.units.electrode)
+    assert set(recording.units.array) == {"M1", "S1"}
+
+
+def test_nwb_of_spikes_alone_has_no_series_of_lfp(recording, tmp_path):
+    path = write_nwb(dataclasses.replace(recording, lfp=None), tmp_path / "spikes.nwb")
+    with NWBHDF5IO(path, "r") as io:
+        nwb = io.read()
+        assert "ecephys" not in nwb.processing and len(nwb.units) == len(recording.spike_times)
 
 
 def test_nwb_series_are_chunked_and_compressed(path):

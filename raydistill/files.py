@@ -6,7 +6,7 @@ The store can be on any filesystem that pyarrow supports (a path, file://, s3://
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,16 +85,20 @@ class Folder:
         with self.filesystem.open_input_stream(name) as stream:
             return stream.read()
 
-    def write(self, name: str, data: Any) -> None:
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file that is complete or absent."""
+        self.write_with(name, lambda stream: stream.write(data))
+
+    def write_with(self, name: str, write: Callable[[Any], Any]) -> None:
         """Write a file that is complete or absent: object stores publish it when closed, local disks when renamed.
 
         Args:
-            data: bytes, or a buffer of pyarrow.
+            write: writes the content to an output stream of pyarrow.
         """
         self.filesystem.create_dir(os.path.dirname(name) or ".", recursive=True)
         temporary = f"{name}.{os.getpid()}.tmp" if self.local else name
         with self.filesystem.open_output_stream(temporary) as stream:
-            stream.write(data)
+            write(stream)
         if self.local:
             self.filesystem.move(temporary, name)
 

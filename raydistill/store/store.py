@@ -11,7 +11,8 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 CATALOGUE = "sessions.parquet"
 SEGMENTS_PER_PART = 64
+_SEGMENTS_PER_ROW_GROUP = 16  # a writer holds one row group in memory
 T = TypeVar("T")
 
 
@@ -89,7 +91,7 @@ class Store:
         columns = {name: [getattr(e, name) for e in entries] for name in _CATALOGUE_COLUMNS}
         columns["behavior"] = [list(e.behavior) for e in entries]
         table = pa.table(columns | {"entry": [entry_to_json(e) for e in entries]})
-        self.folder.write(CATALOGUE, _as_parquet(table))
+        self.folder.write_with(CATALOGUE, partial(_write_parquet, table))
         return entries
 
     def write(self, session: Session, config: IngestConfig, fingerprint: str) -> Entry:
@@ -117,7 +119,7 @@ class Store:
                 path = f"{base}/part-{split}-{n:05d}-{fingerprint[:8]}.parquet"
                 table = to_table(session, group, normalisation, config.lfp_dtype)
                 update_digest(digest, table)
-                self.folder.write(path, _as_parquet(table))
+                self.folder.write_with(path, partial(_write_parquet, table))
                 numbers, bins = zip(*((i, c.stop - c.start) for i, c in group), strict=True)
                 parts.append(Part(path=path, split=split, numbers=numbers, n_bins=bins))
         split_file = split_to_json(spans, session.bin_width_ms)
@@ -164,15 +166,11 @@ def _in_float32(segment: Segment) -> Segment:
     return dataclasses.replace(segment, lfp=segment.lfp.astype(np.float32))
 
 
-def _as_parquet(table: "pa.Table") -> "pa.Buffer":
-    """The table as the content of a Parquet file."""
-    import pyarrow as pa
+def _write_parquet(table: "pa.Table", stream: Any) -> None:
     import pyarrow.parquet as pq
 
-    sink = pa.BufferOutputStream()
     # Voltages rarely repeat: without a dictionary, writing takes a quarter of the time and a third of the memory.
-    pq.write_table(table, sink, compression="zstd", use_dictionary=False, row_group_size=SEGMENTS_PER_PART)
-    return sink.getvalue()
+    pq.write_table(table, stream, compression="zstd", use_dictionary=False, row_group_size=_SEGMENTS_PER_ROW_GROUP)
 
 
 def _even_groups(items: Sequence[T], at_most: int) -> list[Sequence[T]]:

@@ -99,10 +99,12 @@ def _list_column(
 
     if values is None:
         return pa.nulls(len(cuts), pa.list_(kind))
-    rows = [values[c.start : c.stop] if transform is None else transform(values[c.start : c.stop]) for c in cuts]
-    # Each (T, width) -> (T * width,), then one after another.
-    flat = np.concatenate([np.ascontiguousarray(r).reshape(-1) for r in rows])
-    offsets = np.concatenate([[0], np.cumsum([r.size for r in rows])]).astype(np.int32)
+    width = values.shape[1]
+    offsets = width * np.concatenate([[0], np.cumsum([c.stop - c.start for c in cuts])]).astype(np.int32)
+    flat = np.empty(offsets[-1], dtype=kind.to_pandas_dtype())
+    for c, a, b in zip(cuts, offsets[:-1], offsets[1:], strict=True):
+        rows = values[c.start : c.stop]  # (T, width) -> (T * width,)
+        flat[a:b] = (rows if transform is None else transform(rows)).reshape(-1)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, kind))
 
 
@@ -115,4 +117,6 @@ def update_digest(digest: Any, table: "pa.Table") -> None:
         digest.update(json.dumps(table.column(name).to_pylist()).encode())
     for name in ("spikes", "lfp", "behavior"):
         values = _values(table, name)
-        digest.update(b"-" if values is None else f"{values.dtype}{values.size}".encode() + values.tobytes())
+        digest.update(b"-" if values is None else f"{values.dtype}{values.size}".encode())
+        if values is not None:
+            digest.update(values.view(np.uint8))

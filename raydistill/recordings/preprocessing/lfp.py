@@ -28,7 +28,8 @@ from raydistill.recordings.preprocessing.decimation import Decimate, decimated, 
 from raydistill.recordings.preprocessing.resample import at_places, at_published_stamps
 from raydistill.recordings.raw import Signal
 
-_BLOCK_BYTES = 32 << 20  # of a block of channels in float32, the unit of filtering
+_BLOCK_BYTES = 16 << 20  # of a block of channels in float32, the unit of filtering
+_BINS_AT_ONCE = 1 << 13  # whose weights are in memory
 _NOTCH_Q = 30.0
 _ORDER = 2
 _STOP = 1.1  # of the bins' Nyquist frequency: at and above it the gain is 0, so that nothing aliases
@@ -69,14 +70,17 @@ def lfp_on_bins(
     first, stop = (0, signal.n_samples) if whole else _needed_samples(signal, bins, filters)
     stage = planned(signal, first, stop, bin_hz, channels, config.lfp_nan)
     rate_hz, start_s = signal.rate_hz / stage.factor, signal.start_s + first / signal.rate_hz
-    if whole:
-        on_bins = at_published_stamps(signal, bins, rate_hz, stage.n)
-    else:
-        on_bins = at_places((bins.centres - start_s) * rate_hz, stage.n)
+    places = (bins.centres - start_s) * rate_hz
     gain = _gain(filters, rate_hz, bin_hz, stage.n)
     out = np.empty((bins.n, len(channels)), dtype=np.float32)
     for block, samples in _blocks(decimate(signal, stage), stage, len(gain)):
-        out[:, block] = on_bins @ _filtered(samples, gain)[: stage.n]
+        filtered = _filtered(samples, gain)[: stage.n]
+        if whole:
+            out[:, block] = at_published_stamps(signal, bins, rate_hz, stage.n) @ filtered
+            continue
+        for a in range(0, bins.n, _BINS_AT_ONCE):
+            rows = slice(a, a + _BINS_AT_ONCE)
+            out[rows, block] = at_places(places[rows], stage.n) @ filtered
     for group in groups:
         out[:, group] -= out[:, group].mean(axis=1, keepdims=True)
     return out

@@ -134,7 +134,7 @@ def _lfp(
         tables.append((table, len(electrodes)))
         arrays = None if table is None else tuple(np.repeat(table.array, signal.bands).tolist())
         columns.append(_on_bins(replace(signal, number=number), pieces, bins, config, channels, arrays, decimate))
-    return np.hstack(columns), joined(tables)
+    return columns[0] if len(columns) == 1 else np.hstack(columns), joined(tables)
 
 
 def _on_bins(signal, pieces, bins, config, channels, arrays, decimate) -> np.ndarray:

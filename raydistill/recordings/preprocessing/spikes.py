@@ -20,30 +20,36 @@ def spikes_on_bins(
         notes: what was left out is added to it.
     """
     if isinstance(spikes, Counts):
-        counts, ids = spikes.values[bins.rows], np.arange(spikes.values.shape[1])
+        ids = np.arange(spikes.values.shape[1])
     else:
         _check_trains(spikes, covered(raw, bins.width_s), config)
-        counts, ids = bin_spikes(spikes, bins), np.array(spikes.ids, dtype=int)
+        ids = np.array(spikes.ids, dtype=int)
         if not raw.windows:
             _note_outside(spikes, bins, notes)
     check_numbers("drop_units", config.drop_units, ids, "unit")
-    selected = ~np.isin(ids, config.drop_units)
-    selected[selected] = _fast_enough(counts[:, selected], ids[selected], bins, recorded, config, notes)
-    counts, ids = counts[:, selected], ids[selected]
+    selected = np.flatnonzero(~np.isin(ids, config.drop_units))
+    # One unit at a time, because the counts of a long recording in a wider type would take most of the memory.
+    counts, rates = np.empty((bins.n, len(selected)), dtype=np.uint8), np.empty(len(selected))
+    for column, unit in enumerate(selected):
+        of_unit = spikes.values[bins.rows, unit] if isinstance(spikes, Counts) else counts_of(spikes.times[unit], bins)
+        _check_most(of_unit, int(ids[unit]), bins)
+        counts[:, column] = of_unit
+        rates[column] = of_unit.sum(where=recorded, dtype=np.float64) / (recorded.sum() * bins.width_s)
+    fast = _fast_enough(rates, ids[selected], bins, config, notes)
+    return (counts if fast.all() else counts[:, fast]), selected[fast]
+
+
+def _check_most(counts: np.ndarray, unit: int, bins: Bins) -> None:
     if counts.max() > _MAX_COUNT:
-        row, column = np.argwhere(counts > _MAX_COUNT)[0]
+        row = int(np.argmax(counts > _MAX_COUNT))
         raise DataError(
-            f"unit {ids[column]} has {counts[row, column]:g} spikes in the bin at {bins.edges[row]:.3f} s; the store "
-            f"holds counts up to {_MAX_COUNT}: set a smaller `bin_width_ms` or drop the unit with "
-            f"`drop_units: [{ids[column]}]`"
+            f"unit {unit} has {counts[row]:g} spikes in the bin at {bins.edges[row]:.3f} s; the store holds counts up "
+            f"to {_MAX_COUNT}: set a smaller `bin_width_ms` or drop the unit with `drop_units: [{unit}]`"
         )
-    return counts.astype(np.uint8), np.flatnonzero(selected)
 
 
-def _fast_enough(counts, ids, bins, recorded, config, notes) -> np.ndarray:
+def _fast_enough(rates, ids, bins, config, notes) -> np.ndarray:
     """(units,) whether each reaches `min_rate_hz`; if that is 0, a unit without a spike is an error."""
-    spikes = counts.sum(axis=0, dtype=np.int64, where=recorded[:, None])
-    rates = spikes / (recorded.sum() * bins.width_s)
     silent = ids[rates == 0].tolist()
     if silent and config.min_rate_hz == 0:
         raise DataError(
@@ -61,14 +67,10 @@ def _fast_enough(counts, ids, bins, recorded, config, notes) -> np.ndarray:
     return fast
 
 
-def bin_spikes(trains: SpikeTrains, bins: Bins) -> np.ndarray:
-    """(T, units) uint16 counts, at most 65535; spikes outside the bins are not counted."""
-    counts = np.empty((bins.n, len(trains.times)), dtype=np.uint16)
-    for column, times in enumerate(trains.times):
-        index = bins.index(times)
-        counted = np.bincount(index[(index >= 0) & (index < bins.n)], minlength=bins.n)
-        counts[:, column] = np.minimum(counted, np.iinfo(np.uint16).max)
-    return counts
+def counts_of(times: np.ndarray, bins: Bins) -> np.ndarray:
+    """(T,) number of the spikes of a unit in each bin; those outside the bins are not counted. `times` in seconds."""
+    index = bins.index(times)
+    return np.bincount(index[(index >= 0) & (index < bins.n)], minlength=bins.n)
 
 
 def _check_trains(trains: SpikeTrains, span: tuple[float, float], config: IngestConfig) -> None:

@@ -12,7 +12,7 @@ from raydistill.errors import DataError
 from raydistill.recordings.preprocessing.behavior import behavior_on_bins, prepared
 from raydistill.recordings.preprocessing.bins import common_bins
 from raydistill.recordings.preprocessing.session import to_session
-from raydistill.recordings.preprocessing.spikes import bin_spikes
+from raydistill.recordings.preprocessing.spikes import counts_of
 from raydistill.recordings.raw import Counts, Raw, SpikeTrains, Trace
 from raydistill.recordings.readers.arrays import ArrayOptions
 from raydistill.recordings.recording import Recording, RecordingSource
@@ -54,8 +54,8 @@ def test_common_clock_of_modalities_that_never_meet_is_refused():
 
 def test_spikes_on_bin_borders_belong_to_the_bin_that_begins_there():
     times = np.array([0.0, 0.1, 0.2, 0.3, 0.30001, 0.69999])
-    counts = bin_spikes(SpikeTrains(times=(times,), ids=(0,)), bins(7, width_s=0.1))
-    assert counts[:, 0].tolist() == [1, 1, 1, 2, 0, 0, 1]
+    counts = counts_of(times, bins(7, width_s=0.1))
+    assert counts.tolist() == [1, 1, 1, 2, 0, 0, 1]
 
 
 def trains_raw(*times, seconds=20.0):

@@ -29,7 +29,7 @@ from raydistill.recordings.recording import Recording
 from raydistill.recordings.remote import Remote
 from raydistill.store.splits import in_whole_bins
 from raydistill.store.store import Store
-from raydistill.store.unused import unused_note
+from raydistill.store.unused import unused_notes
 
 _PART_VALUES = 1 << 29  # raw values that one task decimates: about four minutes of 96 channels at 24 kHz
 
@@ -224,8 +224,7 @@ def ingest_one(
     except Exception as err:
         cause = f"{recording.path.name}: {type(err).__name__}: {one_line(err)}"
         return RecordingResult(name=recording.name, state="failed", cause=cause)
-    if entry.unused:
-        notes += (unused_note(entry),)
+    notes += unused_notes(entry)
     if entry.outliers:
         notes += (f"{entry.outliers} split units excluded: behavior SD above Tukey's fence (`splits.outliers: drop`)",)
     return RecordingResult(name=recording.name, state="stored", notes=notes)

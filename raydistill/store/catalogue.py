@@ -68,6 +68,8 @@ class Entry:
     """Number of split spans that were left out because their behavior varies too much."""
     recorded_bins: int = 0
     """Bins of the recording, without gaps; 0: the session was stored before they were counted."""
+    gap_bins: int = 0
+    """Bins in gaps between pieces of the recording."""
     unused: dict[str, int] = field(default_factory=dict)
     """Reason (store/unused.py) -> recorded bins that are in no segment; the sum is recorded_bins - n_bins."""
     aligned: bool

@@ -127,7 +127,8 @@ class Store:
             _entry(session, config, cuts, normalisation, parts, fingerprint, digest.hexdigest()),
             split_hash=split_file["hash"],
             outliers=len(all_spans) - len(spans),
-            recorded_bins=count_recorded(session, config),
+            recorded_bins=(n_recorded := count_recorded(session, config)),
+            gap_bins=session.n_bins - n_recorded,
             unused=count_unused(session, config, all_spans, spans, cuts),
         )
         self.folder.write(f"{base}/session.json", entry_to_json(entry).encode())

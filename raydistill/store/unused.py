@@ -10,7 +10,7 @@ from raydistill.store.session import Session
 from raydistill.store.splits import Cut, SplitSpan, cut_completely
 
 REASONS = {
-    "tails": "at ends that are too short for a parent (`splits.parent_s`)",
+    "tails": "at ends of the recording or of pieces that are too short for a parent (`splits.parent_s`)",
     "rests": "in rests of parents that are too short for a segment (`splits.segment_s`)",
     "outside_trials": "outside trials (`splits.by: trials`)",
     "guard": "near a border between folds (`splits.guard_s`)",
@@ -57,18 +57,24 @@ def unused_share(entry: Entry) -> str:
     return f"{n} ({_percent(n, entry.recorded_bins)})" if n else "0"
 
 
-def unused_note(entry: Entry) -> str:
-    """Which recorded bins of a session are in no segment, and why, in one line."""
-    n = sum(entry.unused.values())
-    why = ", ".join(f"{bins} {REASONS[reason]}" for reason, bins in entry.unused.items())
-    return f"{n} of {entry.recorded_bins} bins ({_percent(n, entry.recorded_bins)}) are in no segment: {why}"
+def unused_notes(entry: Entry) -> tuple[str, ...]:
+    """Which recorded bins of a session are in no segment, and why, in one line; how many are in gaps, in another."""
+    notes: tuple[str, ...] = ()
+    if n := sum(entry.unused.values()):
+        why = ", ".join(f"{bins} {REASONS[reason]}" for reason, bins in entry.unused.items())
+        notes += (f"{n} of {entry.recorded_bins} bins ({_percent(n, entry.recorded_bins)}) are in no segment: {why}",)
+    if n := entry.gap_bins:
+        total = n + entry.recorded_bins
+        notes += (f"{n} of {total} bins ({_percent(n, total)}) are in gaps between pieces and were left out",)
+    return notes
 
 
 def unused_to_json(entry: Entry) -> dict[str, Any]:
-    """`recorded_bins`, `unused_bins`, `unused_percent` (None if not counted) and `unused`, the bins by reason."""
+    """Counts of bins in gaps, recorded, and unused (None if not counted), and `unused`, the unused bins by reason."""
     known, n = entry.recorded_bins > 0, sum(entry.unused.values())
     return {
         "recorded_bins": entry.recorded_bins if known else None,
+        "gap_bins": entry.gap_bins if known else None,
         "unused_bins": n if known else None,
         "unused_percent": round(100 * n / entry.recorded_bins, 3) if known else None,
         "unused": entry.unused,

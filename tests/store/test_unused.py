@@ -13,7 +13,7 @@ from raydistill.store.session import Session
 from raydistill.store.show import to_json
 from raydistill.store.splits import cut, draw_folds, without_outliers
 from raydistill.store.store import Store, entry_from_json, entry_to_json
-from raydistill.store.unused import count_recorded, count_unused, unused_note, unused_share
+from raydistill.store.unused import count_recorded, count_unused, unused_notes, unused_share
 
 
 def session(n_bins, width=100.0, **other):
@@ -70,8 +70,10 @@ def test_unused_bins_are_counted_by_reason_and_described(tmp_path):
     """1042 bins of 100 ms: ten parents of 10 s, each with 2 s that are too short for a segment of 4 s, and 4.2 s."""
     entry = stored(tmp_path, session(1042), segment_s=4)
     assert (entry.recorded_bins, entry.n_bins, entry.unused) == (1042, 800, {"tails": 42, "rests": 200})
-    assert unused_note(entry) == (
-        "242 of 1042 bins (23.2%) are in no segment: 42 at ends that are too short for a parent (`splits.parent_s`), "
+    (note,) = unused_notes(entry)
+    assert note == (
+        "242 of 1042 bins (23.2%) are in no segment: "
+        "42 at ends of the recording or of pieces that are too short for a parent (`splits.parent_s`), "
         "200 in rests of parents that are too short for a segment (`splits.segment_s`)"
     )
     assert unused_share(entry) == "242 (23.2%)"
@@ -92,10 +94,12 @@ def test_gaps_between_pieces_were_not_recorded_and_are_not_unused(tmp_path):
     piece = np.repeat([0, -1, 1, -1, 2], [400, 77, 340, 23, 400]).astype(np.int32)
     entry = stored(tmp_path, session(1240, piece=piece))
     assert (entry.recorded_bins, entry.n_bins, entry.unused) == (1140, 1100, {"tails": 40})
+    assert unused_notes(entry)[1] == "100 of 1240 bins (8.1%) are in gaps between pieces and were left out"
 
 
 def test_nothing_unused_is_shown_as_zero_and_a_small_share_not_as_zero_percent(tmp_path):
-    assert unused_share(stored(tmp_path, session(1000))) == "0"
+    entry = stored(tmp_path, session(1000))
+    assert unused_share(entry) == "0" and unused_notes(entry) == ()
     assert unused_share(stored(tmp_path, session(100_007))) == "7 (under 0.1%)"
 
 

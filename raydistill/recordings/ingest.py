@@ -27,7 +27,9 @@ from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.raw import Signal
 from raydistill.recordings.recording import Recording
 from raydistill.recordings.remote import Remote
+from raydistill.store.splits import in_whole_bins
 from raydistill.store.store import Store
+from raydistill.store.unused import unused_notes
 
 _PART_VALUES = 1 << 29  # raw values that one task decimates: about four minutes of 96 channels at 24 kHz
 
@@ -222,6 +224,7 @@ def ingest_one(
     except Exception as err:
         cause = f"{recording.path.name}: {type(err).__name__}: {one_line(err)}"
         return RecordingResult(name=recording.name, state="failed", cause=cause)
+    notes += unused_notes(entry)
     if entry.outliers:
         notes += (f"{entry.outliers} split units excluded: behavior SD above Tukey's fence (`splits.outliers: drop`)",)
     return RecordingResult(name=recording.name, state="stored", notes=notes)
@@ -231,7 +234,9 @@ def recording_fingerprint(recording: Recording, digests: dict[str, str]) -> str:
     """sha256 of everything that determines the stored session. The location and names of its files do not."""
     source = dataclasses.asdict(recording.source)
     del source["companions"]  # their digests are used instead
-    return fingerprint([FORMAT_VERSION, recording.name, sorted(digests.values()), source, recording.config])
+    # Sessions that were split when lengths were rounded, not borders, are ingested again.
+    borders = [] if in_whole_bins(recording.config) else ["rounded borders"]
+    return fingerprint([FORMAT_VERSION, recording.name, sorted(digests.values()), source, recording.config, *borders])
 
 
 def digest(path: Path | Remote) -> str:

@@ -1,7 +1,7 @@
 """Entries of the store's catalogue: one per session, one row of sessions.parquet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,12 @@ class Entry:
     """sha256 of the fold of every split span, independent of the length of the segments (split.json)."""
     outliers: int = 0
     """Number of split spans that were left out because their behavior varies too much."""
+    recorded_bins: int = 0
+    """Bins of the recording, without gaps; 0: the session was stored before they were counted."""
+    gap_bins: int = 0
+    """Bins in gaps between pieces of the recording."""
+    unused: dict[str, int] = field(default_factory=dict)
+    """Reason (store/unused.py) -> recorded bins that are in no segment; the sum is recorded_bins - n_bins."""
     aligned: bool
     """Segments are whole trials that begin at the same event, so that time alone may predict behavior."""
     protocol: str

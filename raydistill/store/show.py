@@ -7,24 +7,26 @@ from rich.table import Table
 
 from raydistill.papers.crossmodal import CROSSMODAL, TABLE_2
 from raydistill.store.catalogue import Entry
+from raydistill.store.unused import unused_share, unused_to_json
 
 COLUMNS = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bins", "n_units", "n_channels")
 
 
 def to_json(entry: Entry) -> dict[str, Any]:
     """One element of the output of `raydistill sessions --json`."""
-    return {name: getattr(entry, name) for name in COLUMNS} | {"behavior": list(entry.behavior), "splits": entry.splits}
+    columns = {name: getattr(entry, name) for name in COLUMNS}
+    return columns | unused_to_json(entry) | {"behavior": list(entry.behavior), "splits": entry.splits}
 
 
 def render(entries: list[Entry], console: Console) -> None:
     """Print the sessions as a table, with totals, and Table 2 if the store has datasets of the paper."""
     table = Table(box=None, pad_edge=False)
     text = {"session", "subject", "dataset", "behavior"}
-    for name in (*COLUMNS, "train/valid/test", "behavior"):
+    for name in (*COLUMNS, "unused", "train/valid/test", "behavior"):
         table.add_column(name.removeprefix("n_"), justify="left" if name in text else "right")
     for e in entries:
         folds = "/".join(str(e.splits[split]) for split in ("train", "valid", "test"))
-        table.add_row(*(str(to_json(e)[name]) for name in COLUMNS), folds, " ".join(e.behavior))
+        table.add_row(*(str(to_json(e)[name]) for name in COLUMNS), unused_share(e), folds, " ".join(e.behavior))
     hours = sum(e.n_bins * e.bin_width_ms for e in entries) / 3.6e6
     console.print(table)
     console.print(

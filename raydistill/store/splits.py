@@ -2,12 +2,18 @@
 
 Spans of a session are assigned to folds at random: parents of 10 s, whole trials, or contiguous blocks of parents. Each
 span is then cut into segments. So no span is in two folds, and segments of any length share one split.
+
+Lengths in seconds are fractions of bins unless the bin width divides them: at 30 ms, a parent of 10 s has 333 1/3 bins
+and a segment of 5 s has 166 2/3. Borders are therefore rounded, never lengths: parents have 333 or 334 bins, segments
+166 or 167, and no bin between two borders is lost.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -56,7 +62,7 @@ def draw_folds(session: Session, config: IngestConfig) -> list[SplitSpan]:
             SplitSpan(start, stop, fold, trial)
             for (start, stop), fold, trial in zip(bounds, folds, trials, strict=True)
         ]
-    bounds = _parents(session.n_bins, session.piece, _bins(splits.parent_s, session))
+    bounds = _parents(session.n_bins, session.piece, _bins(splits.parent_s, session.bin_width_ms))
     what = f"{splits.parent_s:g}-s parents"
     by_time = splits.by == "time"
     folds = _draw(name, len(bounds), config, what) if by_time else _draw_blocks(name, len(bounds), config)
@@ -98,26 +104,39 @@ def _sd(values: np.ndarray) -> np.ndarray:
 
 
 def cut(spans: list[SplitSpan], session: Session, config: IngestConfig) -> list[Cut]:
-    """The segments of the spans in time order. The rest of a parent that is shorter than a segment is left out.
+    """The segments of the spans in time order, without those in the guard of `blocks`.
 
     Raises:
         DataError: a fold has no segment.
     """
     splits = config.splits
-    length = _bins(splits.segment_s, session)
-    if splits.by == "trials":
-        cuts = [Cut(a, b, s.split, s.trial) for s in spans for a, b in _chunks(s.start, s.stop, length)]
-    else:
-        starts = [(s, a) for s in spans for a in range(s.start, s.stop - length + 1, length)]
-        cuts = [Cut(a, a + length, s.split) for s, a in starts]
+    cuts = cut_completely(spans, session, config)
     if splits.by == "blocks":
-        cuts = _keep_guard(cuts, round(splits.guard_s * 1000 / session.bin_width_ms))
+        # Rounded up: a guard of less than a bin is one bin.
+        cuts = _keep_guard(cuts, ceil(_fraction(splits.guard_s) * 1000 / _fraction(session.bin_width_ms)))
     if empty := {TRAIN, VALID, TEST} - {c.split for c in cuts}:
         raise DataError(
             f"session {session.name}: no segment of {splits.segment_s:g} s is left in {' and '.join(sorted(empty))}; "
             "set shorter `splits.segment_s` or `splits.guard_s`"
         )
     return cuts
+
+
+def cut_completely(spans: list[SplitSpan], session: Session, config: IngestConfig) -> list[Cut]:
+    """All segments of the spans in time order. The rest of a parent that is shorter than a segment is left out."""
+    splits = config.splits
+    length = _bins(splits.segment_s, session.bin_width_ms)
+    if splits.by == "trials":
+        return [Cut(a, b, s.split, s.trial) for s in spans for a, b in _chunks(s.start, s.stop, length)]
+    per_parent = floor(_bins(splits.parent_s, session.bin_width_ms) / length)
+    return [Cut(a, b, s.split) for s in spans for a, b in _segments(s.start, s.stop, length, per_parent)]
+
+
+def in_whole_bins(config: IngestConfig) -> bool:
+    """Whether segments, parents and guard are whole numbers of bins, so that no border is rounded."""
+    splits, width = config.splits, _fraction(config.bin_width_ms)
+    lengths = (splits.segment_s, splits.parent_s, splits.guard_s)
+    return all((_fraction(seconds) * 1000 / width).denominator == 1 for seconds in lengths)
 
 
 def split_to_json(spans: list[SplitSpan], bin_width_ms: float) -> dict[str, Any]:
@@ -129,8 +148,14 @@ def split_to_json(spans: list[SplitSpan], bin_width_ms: float) -> dict[str, Any]
     return {"hash": hashlib.sha256(json.dumps(content).encode()).hexdigest()} | content
 
 
-def _bins(seconds: float, session: Session) -> int:
-    return max(1, round(seconds * 1000 / session.bin_width_ms))
+def _bins(seconds: float, bin_width_ms: float) -> Fraction:
+    """A length in bins, at least one, without rounding."""
+    return max(Fraction(1), _fraction(seconds) * 1000 / _fraction(bin_width_ms))
+
+
+def _fraction(value: float) -> Fraction:
+    """The number that a float stands for: 1/3 for 0.333... in double precision, 3333/1000 for 3.333."""
+    return Fraction(float(value)).limit_denominator(10**9)
 
 
 def _runs(label: np.ndarray) -> list[tuple[int, int]]:
@@ -140,25 +165,38 @@ def _runs(label: np.ndarray) -> list[tuple[int, int]]:
     return [(a, b) for a, b in pairwise(bounds) if label[a] >= 0]
 
 
-def _chunks(start: int, stop: int, longest: int) -> list[tuple[int, int]]:
+def _segments(start: int, stop: int, length: Fraction, at_most: int) -> list[tuple[int, int]]:
+    """[start, stop) of each segment of a parent; their numbers of bins differ by at most one.
+
+    A last segment that lacks less than one bin is complete, because parents are rounded to bins. So a parent that is a
+    multiple of the segment in seconds is cut into that many segments, and they fill it.
+    """
+    n_bins = stop - start
+    n = min(ceil((n_bins + 1) / length) - 1, at_most)
+    filled = min(n_bins, ceil(n * length))
+    return [(start + i * filled // n, start + (i + 1) * filled // n) for i in range(n)]
+
+
+def _chunks(start: int, stop: int, length: Fraction) -> list[tuple[int, int]]:
     """A trial as one segment; a longer one as full segments from its start and a shorter one at its end."""
-    if stop - start <= longest:
-        return [(start, stop)]
-    full = [(a, a + longest) for a in range(start, stop - longest + 1, longest)]
-    rest = (stop - start) % longest
-    return full + ([(stop - rest, stop)] if rest else [])
+    longest = ceil(length)  # rounded up, so that rounding leaves no segment of one bin at the end
+    return [(a, min(a + longest, stop)) for a in range(start, stop, longest)]
 
 
-def _parents(n_bins: int, piece: np.ndarray | None, parent: int) -> list[tuple[int, int]]:
-    """[start, stop) of each parent of `parent` bins.
+def _parents(n_bins: int, piece: np.ndarray | None, parent: Fraction) -> list[tuple[int, int]]:
+    """[start, stop) of each parent: `parent` bins, with borders rounded down, so that rounding errors do not add up.
 
     In a recording without gaps an incomplete last parent is dropped; in a piece it is kept from half a parent on.
     """
     if piece is None:
-        return [(a, a + parent) for a in range(0, n_bins - parent + 1, parent)]
-    bounds = []
+        n = ceil((n_bins + 1) / parent) - 1  # the last border is the last that is at most `n_bins`
+        return list(pairwise(floor(k * parent) for k in range(n + 1)))
+    bounds: list[tuple[int, int]] = []
     for start, stop in _runs(piece):
-        bounds += [(a, min(a + parent, stop)) for a in range(start, stop - (parent + 1) // 2 + 1, parent)]
+        last_start = stop - start - ceil(parent / 2)
+        n = ceil((last_start + 1) / parent)  # 0 or less if the piece is shorter than half a parent
+        starts = [start + floor(k * parent) for k in range(n)]
+        bounds += pairwise([*starts, min(start + floor(n * parent), stop)])
     return bounds
 
 

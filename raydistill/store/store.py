@@ -26,6 +26,7 @@ from raydistill.store.channels import table_from_json, table_to_json
 from raydistill.store.session import Segment, Session
 from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut, draw_folds, split_to_json, without_outliers
 from raydistill.store.table import segments_from_table, to_table, update_digest
+from raydistill.store.unused import count_recorded, count_unused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,6 +129,9 @@ class Store:
             _entry(session, config, cuts, normalisation, parts, fingerprint, digest.hexdigest()),
             split_hash=split_file["hash"],
             outliers=len(all_spans) - len(spans),
+            recorded_bins=(n_recorded := count_recorded(session, config)),
+            gap_bins=session.n_bins - n_recorded,
+            unused=count_unused(session, config, all_spans, spans, cuts),
         )
         self.folder.write(f"{base}/session.json", entry_to_json(entry).encode())
         current = {p.path for p in parts} | {f"{base}/session.json", f"{base}/split.json"}

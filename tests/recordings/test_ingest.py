@@ -1,5 +1,6 @@
 """Manifests, planning and parallel ingest into a store."""
 
+import dataclasses
 import re
 from functools import partial
 from pathlib import Path
@@ -9,13 +10,15 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.discover import plan_sources
-from raydistill.recordings.ingest import _decimated_in_tasks, ingest, ingest_one, ingest_with_ray
+from raydistill.recordings.ingest import _decimated_in_tasks, ingest, ingest_one, ingest_with_ray, recording_fingerprint
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.makin import write_makin
 from raydistill.store.store import Store
+from tests.commands import read_json
 from tests.paths import ROOT
 
 ENTRY = "subject: m1, bin_width_ms: 100, spikes: spikes, lfp: lfp, behavior: behavior"
@@ -177,6 +180,40 @@ def test_ingest_of_a_session_too_short_for_three_folds_is_that_recordings_failur
     short = {k: v[:150] for k, v in binned.items()}
     outcome = ingest(plan_sources(three(make_h5, manifest, **short)), str(tmp_path / "store"))
     assert outcome.stored == ("a", "c") and "too few for train, valid and test" in outcome.failed["b"]
+
+
+@pytest.mark.parametrize(
+    ("width", "n_bins", "tail"), [(30, 20_000, 0), (12, 50_000, 0), (33, 18_181, 0), (30, 20_100, 100)]
+)
+def test_ingest_uses_all_but_a_tail_shorter_than_a_parent_at_bins_that_do_not_divide_it(
+    width, n_bins, tail, manifest, tmp_path, local_ray, rng
+):
+    """600 s, in which 10 s are no whole number of bins; at 33 ms the last parent lacks part of a bin. Then 603 s."""
+    savemat(tmp_path / "counts.mat", {"c": rng.poisson(1, (n_bins, 3)).astype(float)})
+    path = manifest(f"sessions:\n  - {{file: counts.mat, subject: s, bin_width_ms: {width}, spikes: c}}\n")
+    results = []
+    ingest(plan_sources(path), str(tmp_path / "store"), report=results.append)
+    (shown,) = read_json("sessions", "--store", "store", cwd=tmp_path)
+    assert (shown["n_bins"], shown["n_segments"], sum(shown["splits"].values())) == (n_bins - tail, 120, 120)
+    assert (shown["recorded_bins"], shown["unused_bins"]) == (n_bins, tail)
+    text = "100 of 20100 bins (0.5%) are in no segment: 100 at ends of the recording"
+    unused = [note for note in results[0].notes if note.startswith(text)]
+    assert len(unused) == sum("no segment" in note for note in results[0].notes) == (tail > 0)
+
+
+def test_ingest_again_splits_anew_only_where_borders_are_rounded(manifest, tmp_path):
+    """Sessions that an earlier rule cut into other segments must not count as unchanged."""
+    savemat(tmp_path / "counts.mat", {"c": np.ones((600, 3))})
+    as_earlier = {}
+    for width in (20, 30):
+        (planned,) = plan_sources(
+            manifest(f"sessions:\n  - {{file: counts.mat, subject: s, bin_width_ms: {width}, spikes: c}}\n")
+        )
+        source = dataclasses.asdict(planned.source)
+        del source["companions"]
+        earlier = fingerprint([FORMAT_VERSION, planned.name, ["0"], source, planned.config])
+        as_earlier[width] = recording_fingerprint(planned, {"counts.mat": "0"}) == earlier
+    assert as_earlier == {20: True, 30: False}
 
 
 def test_tutorial_manifest_works_on_files_as_it_describes_them(manifest, tmp_path, local_ray, spike_trains, rng):

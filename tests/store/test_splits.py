@@ -1,4 +1,7 @@
-"""Folds and segments: exact fold sizes, no span in two folds, one split for every segment length."""
+"""Folds and segments: exact fold sizes, no span in two folds, one split for every segment length, no bin lost."""
+
+from itertools import pairwise
+from math import ceil, floor
 
 import numpy as np
 import pytest
@@ -8,7 +11,15 @@ from hypothesis import strategies as st
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError
 from raydistill.store.session import Session
-from raydistill.store.splits import SplitSpan, cut, draw_folds, fold_sizes, split_to_json, without_outliers
+from raydistill.store.splits import (
+    SplitSpan,
+    cut,
+    draw_folds,
+    fold_sizes,
+    in_whole_bins,
+    split_to_json,
+    without_outliers,
+)
 
 
 def session(n_bins, *, bin_width_ms=100.0, trial=None, piece=None, behavior=None):
@@ -63,6 +74,96 @@ def test_segments_of_any_length_share_one_split_without_overlap(pieces, segment_
         assert sum(s.start <= c.start and c.stop <= s.stop and s.split == c.split for s in spans) == 1
     assert covered.max() == 1 and not covered[label < 0].any()
     assert [c.start for c in cuts] == sorted(c.start for c in cuts)
+
+
+WIDTHS_MS = st.integers(1, 100) | st.sampled_from([3.333, 33.333, 1000 / 30, 1000 / 60, 10.48576]) | st.floats(1, 100)
+
+
+@given(
+    width=WIDTHS_MS,
+    segment_ms=st.integers(50, 10_000),
+    ratio=st.integers(1, 12),
+    n_parents=st.integers(10, 14),
+    more=st.floats(0, 0.99),
+    by=st.sampled_from(["time", "blocks"]),
+)
+def test_segments_of_whole_parents_leave_only_a_tail_shorter_than_a_parent(
+    width, segment_ms, ratio, n_parents, more, by
+):
+    """Any bin width and length of segment: as many parents as the seconds hold, each of as many segments.
+
+    A last parent that lacks less than a bin is one more.
+    """
+    assume(segment_ms >= width)
+    n_bins = floor((n_parents + more) * ratio * segment_ms / width + 1e-6)
+    made = session(n_bins, bin_width_ms=width)
+    config = IngestConfig(
+        bin_width_ms=width, splits=Splits(by=by, segment_s=segment_ms / 1000, parent_s=ratio * segment_ms / 1000)
+    )
+    spans = draw_folds(made, config)
+    cuts = cut(spans, made, config)
+    lacking = (n_parents + 1) * ratio * segment_ms / width - n_bins
+    assert len(spans) == n_parents or (len(spans) == n_parents + 1 and lacking < 1 + 1e-6)
+    assert len(cuts) == len(spans) * ratio
+    assert [cuts[0].start, *(c.stop for c in cuts)] == [*(c.start for c in cuts), cuts[-1].stop]
+    assert cuts[0].start == 0 and 0 <= n_bins - cuts[-1].stop < ceil(ratio * segment_ms / width)
+    bins = segment_ms / width
+    assert {c.stop - c.start for c in cuts} <= {floor(bins + 1e-6), ceil(bins - 1e-6)}
+    for i, span in enumerate(spans):
+        inside = cuts[i * ratio : (i + 1) * ratio]
+        assert (inside[0].start, inside[-1].stop, {c.split for c in inside}) == (span.start, span.stop, {span.split})
+
+
+@given(width=WIDTHS_MS, segment_ms=st.integers(200, 5000), others=st.lists(st.integers(200, 5000), max_size=3))
+def test_split_is_the_same_for_every_length_of_segment_at_any_bin_width(width, segment_ms, others):
+    made = session(round(80_000 / width), bin_width_ms=width)
+    hashes = set()
+    for length in (segment_ms, *others):
+        config = IngestConfig(bin_width_ms=width, splits=Splits(segment_s=length / 1000, parent_s=5))
+        hashes.add(split_to_json(draw_folds(made, config), width)["hash"])
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "parents", "segments_of"),
+    [
+        (30, [0, 333, 666, 1000], {166, 167}),
+        (12, [0, 833, 1666, 2500], {416, 417}),
+        (3, [0, 3333, 6666, 10000], {1666, 1667}),
+        (16, [0, 625, 1250, 1875], {312, 313}),
+        (1000 / 30, [0, 300, 600, 900], {150}),
+        (20, [0, 500, 1000, 1500], {250}),
+    ],
+)
+def test_parents_and_segments_have_the_borders_of_their_seconds(width, parents, segments_of):
+    made = session(round(600_000 / width), bin_width_ms=width)
+    config = IngestConfig(bin_width_ms=width)
+    spans = draw_folds(made, config)
+    assert [s.start for s in spans[:4]] == parents and len(spans) == 60 and spans[-1].stop == made.n_bins
+    assert {c.stop - c.start for c in cut(spans, made, config)} == segments_of
+    assert in_whole_bins(config) == (width in (20, 1000 / 30))
+
+
+def test_parent_of_no_whole_number_of_segments_is_cut_into_those_that_it_holds():
+    """10 s at 30 ms is 333 or 334 bins, 4 s is 133 1/3: two segments, and a rest of 66 or 67 bins."""
+    cuts = segments(session(20_000, bin_width_ms=30.0), segment_s=4)
+    assert [(c.start, c.stop) for c in cuts[:4]] == [(0, 133), (133, 267), (333, 466), (466, 600)]
+    assert len(cuts) == 120
+
+
+def test_trial_of_ten_seconds_has_two_segments_also_if_bins_do_not_divide_them():
+    """At 7 ms, 5 s is 714.3 bins; rounded down, it would leave a segment of one bin."""
+    trial = np.repeat([0, 1, 2], [1429, 700, 700]).astype(np.int32)
+    cuts = segments(session(len(trial), bin_width_ms=7.0, trial=trial), by="trials")
+    assert [c.stop - c.start for c in cuts] == [715, 714, 700, 700]
+
+
+def test_guard_shorter_than_a_bin_is_one_bin():
+    made = session(600, bin_width_ms=500.0)
+    without = segments(made, by="blocks", segment_s=5, parent_s=10)
+    guarded = segments(made, by="blocks", segment_s=5, parent_s=10, guard_s=0.2)
+    borders = sum(a.split != b.split for a, b in pairwise(without))
+    assert len(without) - len(guarded) == 2 * borders > 0
 
 
 def test_split_hash_follows_the_folds():

@@ -111,7 +111,9 @@ def plan_folder(folder: Path, dataset: str | None = None, overrides: Sequence[st
     files = {r.path for r in planned}
     notes = [f"{link}: a link to {file}, which counts once" for link, file in searched.repeated if file in files]
     notes += [f"{path}: belongs to {owner}, which links to it; no session of its own" for path, owner in owners.items()]
-    return PlannedIngest(recordings=sorted(planned, key=lambda r: r.name), notes=tuple(notes), unsearched=searched.unsearched)
+    return PlannedIngest(
+        recordings=sorted(planned, key=lambda r: r.name), notes=tuple(notes), unsearched=searched.unsearched
+    )
 
 
 def _recordings_of(layout: Layout, folder: Path) -> list[Recording]:

@@ -59,7 +59,7 @@ def _once(paths: list[Path]) -> list[Path]:
     own = [path for path in paths if not path.is_symlink()]
     if own:
         return own[:1]
-    return list({path.name: path for path in reversed(paths)}.values())
+    return list({path.name: path for path in sorted(paths, reverse=True)}.values())
 
 
 def _walk(folder: Path, unsearched: list[str]) -> Iterator[Path]:

@@ -92,7 +92,7 @@ def ingest(
     """
     # Ray workers have working directories of their own, so relative paths do not work there.
     store_uri = store_uri if "://" in store_uri else os.path.abspath(store_uri)
-    recordings = [dataclasses.replace(r, path=r.path.absolute()) for r in recordings]
+    recordings = [recording.absolute() for recording in recordings]
     store = Store(store_uri)
     stored = {entry.session: entry for entry in store.complete()}
     results: list[RecordingResult] = []
@@ -272,5 +272,7 @@ def recording_fingerprint(recording: Recording, contents: Sequence[Content]) -> 
     """
     source = dataclasses.asdict(recording.source)
     del source["companions"]  # their digests are used instead
+    for addition, described in zip(recording.source.additions, source["additions"], strict=True):
+        described["path"] = recording.files.index(addition.path)  # which of the digests is that of its file
     identities = [content.identity for content in contents]
     return fingerprint([FORMAT_VERSION, recording.name, identities, source, recording.config])

@@ -246,3 +246,32 @@ def test_files_that_change_their_roles_change_the_fingerprint(make_nwb):
     assert recording_fingerprint(two, [a, b]) != recording_fingerprint(two, [b, a])
     with_link = Content("a" * 64, ((recording.path, "b" * 64),))
     assert recording_fingerprint(recording, [with_link]) != recording_fingerprint(two, [a, b])
+
+
+def test_session_of_several_files_is_known_again_when_moved_and_not_when_its_files_are_swapped(
+    make_h5, manifest, tmp_path, local_ray, monkeypatch
+):
+    folder = tmp_path / "day"
+    for number, name in enumerate(("lfp.h5", "more.h5")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        make_h5(name, lfp=np.random.default_rng(number).normal(size=(600, 4))).rename(folder / name)
+    make_h5("spikes.h5").rename(folder / "spikes.h5")
+    text = (
+        "ingest: {filters: null}\ndefaults: {subject: m1, bin_width_ms: 100}\nsessions:\n"
+        "  - {name: s, file: spikes.h5, spikes: spikes, lfp: {values: lfp, file: lfp.h5}, "
+        "behavior: {values: behavior, file: more.h5}}\n"
+    )
+    manifest(text).rename(folder / "m.yaml")
+    monkeypatch.chdir(folder)
+    store = str(tmp_path / "store")
+    assert ingest(plan_sources("m.yaml"), store).stored == ("s",)
+    assert set(Store(store).entry("s").sources) == {"spikes.h5", "lfp.h5", "more.h5"}
+    folder.rename(tmp_path / "moved")
+    (tmp_path / "moved" / "lfp.h5").rename(tmp_path / "moved" / "l.h5")
+    monkeypatch.chdir(tmp_path / "moved")
+    (tmp_path / "moved" / "m.yaml").write_text(text.replace("file: lfp.h5", "file: l.h5"))
+    assert ingest(plan_sources("m.yaml"), store).skipped == ("s",)
+    (tmp_path / "moved" / "m.yaml").write_text(
+        text.replace("lfp.h5", "x").replace("more.h5", "l.h5").replace("x", "more.h5")
+    )
+    assert ingest(plan_sources("m.yaml"), store).stored == ("s",)

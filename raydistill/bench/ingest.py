@@ -23,8 +23,9 @@ from raydistill.bench import Report, versions
 from raydistill.bench.machine import copy_gb_per_s, matmul_gflops, peak_mb, resident_mb
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError, RaydistillError
-from raydistill.recordings.discover import recordings_in
-from raydistill.recordings.ingest import digest, ingest_one
+from raydistill.recordings.content import content_of
+from raydistill.recordings.discover import plan_folder
+from raydistill.recordings.ingest import ingest_one
 from raydistill.recordings.recording import Recording
 from raydistill.simulation.simulate import simulate
 from raydistill.simulation.writers.makin import write_makin
@@ -125,7 +126,7 @@ def _figures_of_process(folder: Path, repeats: int) -> dict[str, float]:
 
 
 def _measure(folder: Path, repeats: int) -> dict[str, float]:
-    tiny, measured = (recordings_in(folder / name, "makin")[0] for name in ("tiny", "measured"))
+    tiny, measured = (plan_folder(folder / name, "makin").recordings[0] for name in ("tiny", "measured"))
     _ingest(tiny, folder / "tiny" / "store")
     base_mb = resident_mb()
     runs = [_ingest(measured, folder / "measured" / "store") for _ in range(repeats)]
@@ -143,10 +144,10 @@ def _measure(folder: Path, repeats: int) -> dict[str, float]:
 def _ingest(recording: Recording, store: Path) -> dict[str, float]:
     """Ingest one recording and return `cpu_s`, `wall_s` and `hash_cpu_s`."""
     cpu_s = time.process_time()
-    digests = [digest(path) for path in recording.files]
+    contents = [content_of(path) for path in recording.files]
     hash_cpu_s = time.process_time() - cpu_s
     cpu_s, wall_s = time.process_time(), time.perf_counter()
-    result = ingest_one(recording, str(store), None, digests)
+    result = ingest_one(recording, str(store), None, contents)
     figures = {"cpu_s": time.process_time() - cpu_s, "wall_s": time.perf_counter() - wall_s, "hash_cpu_s": hash_cpu_s}
     if result.state != "stored":
         raise DataError(result.cause)

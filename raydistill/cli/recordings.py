@@ -71,23 +71,32 @@ def ingest(
     set_: IngestOverrides = (),
 ):
     """Read recordings into a session store, in parallel. Recordings already stored and unchanged are skipped."""
-    from raydistill.recordings.discover import plan_sources
+    from raydistill.recordings.discover import plan
 
-    recordings = plan_sources(source, folder, set_, dataset)
+    planned = plan(source, folder, set_, dataset)
+    for line in (*planned.notes, *planned.unsearched):
+        say(line)
     if dry_run:
         from raydistill.recordings.dry_run import dry_run as lines
+        from raydistill.recordings.dry_run import expected_failures
 
-        print(*lines(recordings, store), sep="\n")
-        return 0
+        failures = expected_failures(planned.recordings)
+        print(*lines(planned.recordings, store, failures), sep="\n", flush=True)
+        for cause in failures.values():
+            say(cause)
+        return _ingest_code(len(planned.recordings) - len(failures), len(failures) + len(planned.unsearched))
     from raydistill.recordings.ingest import ingest_with_ray
     from raydistill.recordings.progress import progress_reporter
 
-    with progress_reporter(len(recordings)) as report:
-        result = ingest_with_ray(recordings, store, workers=workers, address=address, report=report)
+    with progress_reporter(len(planned.recordings)) as report:
+        result = ingest_with_ray(planned.recordings, store, workers=workers, address=address, report=report)
     say(f"{len(result.stored)} stored, {len(result.skipped)} unchanged, {len(result.failed)} failed; store {store}")
-    if not result.failed:
-        return 0
-    return 1 if result.stored or result.skipped else 2
+    return _ingest_code(len(result.stored) + len(result.skipped), len(result.failed) + len(planned.unsearched))
+
+
+def _ingest_code(made: int, lacking: int) -> int:
+    """The exit code of an ingest: 0 if nothing is lacking, 2 if nothing was made."""
+    return 0 if not lacking else 1 if made else 2
 
 
 def sessions(*, store: StoreUri, json_: AsJson = False):

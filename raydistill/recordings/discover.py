@@ -1,7 +1,9 @@
 """What `raydistill ingest SOURCE` reads: the recordings of a manifest, of an NWB file, or anywhere in a folder."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,24 @@ from raydistill.config.load import Where, build, override
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, suggest
 from raydistill.recordings.layouts import LAYOUTS, folder_layouts
+from raydistill.recordings.linked import linked_files
 from raydistill.recordings.manifest import check_describes_itself, describe_files, read_manifest
 from raydistill.recordings.recording import Layout, Recording
 from raydistill.recordings.remote import Remote, located
+from raydistill.recordings.search import search
 
 _MANIFEST_KEYS = ("ingest", "defaults")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedIngest:
+    """The recordings to ingest, and what a search of a folder passed over."""
+
+    recordings: list[Recording]
+    notes: tuple[str, ...] = ()
+    """One line for each file that belongs to another recording, or is a link to its file."""
+    unsearched: tuple[str, ...] = ()
+    """One line for each place that could not be searched, so that recordings may be missing."""
 
 
 def plan_sources(
@@ -23,6 +38,16 @@ def plan_sources(
     overrides: Sequence[str] = (),
     dataset: str | None = None,
 ) -> list[Recording]:
+    """The recordings of `plan`, for those who need nothing else."""
+    return plan(source, folder, overrides, dataset).recordings
+
+
+def plan(
+    source: str | Path,
+    folder: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    dataset: str | None = None,
+) -> PlannedIngest:
     """The recordings of a manifest, of an NWB file, or of a folder.
 
     Args:
@@ -39,19 +64,22 @@ def plan_sources(
     if not isinstance(place, Remote) and place.is_dir():
         if folder is not None:
             raise ConfigError(f"{place}: --folder applies to manifests only")
-        return recordings_in(place, dataset, overrides)
+        return plan_folder(place, dataset, overrides)
     if dataset is not None:
         raise ConfigError(f"{place}: --dataset applies to folders only")
     if not isinstance(place, Remote) and place.suffix.lower() in (".yaml", ".yml"):
-        return read_manifest(place, None if folder is None else Path(folder), overrides)
+        return PlannedIngest(recordings=read_manifest(place, None if folder is None else Path(folder), overrides))
     if folder is not None:
         raise ConfigError(f"{place}: --folder applies to manifests only")
     check_describes_itself(place)
-    return describe_files([place], place, overrides)
+    return PlannedIngest(recordings=describe_files([place], place, overrides))
 
 
-def recordings_in(folder: Path, dataset: str | None = None, overrides: Sequence[str] = ()) -> list[Recording]:
+def plan_folder(folder: Path, dataset: str | None = None, overrides: Sequence[str] = ()) -> PlannedIngest:
     """The recordings anywhere in `folder`, sorted by name.
+
+    A file that belongs to another recording, because its layout says so or because a file of that recording links to
+    it, is no recording of its own.
 
     Args:
         dataset: one of `folder_layouts()`; None: all layouts.
@@ -63,25 +91,47 @@ def recordings_in(folder: Path, dataset: str | None = None, overrides: Sequence[
     """
     by_layout = {name: _recordings_of(LAYOUTS[name], folder) for name in folder_layouts()}
     companions = {file for recordings in by_layout.values() for r in recordings for file in r.files[1:]}
+    by_layout = {name: [r for r in found if r.path not in companions] for name, found in by_layout.items()}
+    all_found = [r for found in by_layout.values() for r in found]
+    owners = _owners(all_found)
     selected = {
-        name: [r for r in recordings if r.path not in companions]
-        for name, recordings in by_layout.items()
-        if dataset in (None, name)
+        name: [r for r in found if r.path not in owners] for name, found in by_layout.items() if dataset in (None, name)
     }
+    endings = {r.path.suffix for r in all_found}
+    searched = search(folder, lambda name: Path(name).suffix in endings)
     present = [LAYOUTS[name] for name, recordings in selected.items() if recordings]
     if not present:
         raise DataError(
             f"{folder}: no {dataset or 'known'} recording in this folder (known: {', '.join(folder_layouts())}); "
-            "describe other files in a manifest"
+            f"describe other files in a manifest{''.join(f'; {line}' for line in searched.unsearched)}"
         )
     _check_keys(present, overrides)
     planned = [r for layout in present for r in _with_overrides(layout, selected[layout.name], folder, overrides)]
     _refuse_same_names(planned)
-    return sorted(planned, key=lambda r: r.name)
+    files = {r.path for r in planned}
+    notes = [f"{link}: a link to {file}, which counts once" for link, file in searched.repeated if file in files]
+    notes += [f"{path}: belongs to {owner}, which links to it; no session of its own" for path, owner in owners.items()]
+    return PlannedIngest(
+        recordings=sorted(planned, key=lambda r: r.name), notes=tuple(notes), unsearched=searched.unsearched
+    )
 
 
 def _recordings_of(layout: Layout, folder: Path) -> list[Recording]:
     return layout.find(folder) if layout.find else []
+
+
+def _owners(recordings: list[Recording]) -> dict[Path | Remote, Path | Remote]:
+    """Main file that another recording links to -> the main file of that recording.
+
+    Of two files that link to each other, the first is the recording.
+    """
+    mains = {os.path.realpath(str(r.path)): r.path for r in recordings}
+    owners: dict[Path | Remote, Path | Remote] = {}
+    for recording in recordings if len(mains) > 1 else []:
+        if isinstance(recording.path, Path) and recording.path not in owners:
+            linked = {os.path.realpath(path) for path in linked_files(recording.path)}
+            owners |= {path: recording.path for resolved, path in mains.items() if resolved in linked}
+    return owners
 
 
 def _refuse_same_names(recordings: list[Recording]) -> None:

@@ -1,22 +1,52 @@
-"""`ingest --dry-run`: which recordings were found, which are missing, and what would be done. Opens no recording."""
+"""`ingest --dry-run`: which recordings were found, which are missing, and what would be done. Reads no values."""
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from raydistill.config.fingerprint import canonical
 from raydistill.errors import DataError
 from raydistill.papers.crossmodal import MAKIN_LFP, PUBLISHED_NAMES, TABLE_2
+from raydistill.recordings.linked import linked_files
 from raydistill.recordings.recording import Recording
+from raydistill.recordings.refused import refused
+from raydistill.recordings.remote import Remote
 from raydistill.store.store import Store
 
 
-def dry_run(recordings: list[Recording], store_uri: str) -> Iterator[str]:
-    """One line per recording, then what is missing of the paper's datasets."""
+def expected_failures(recordings: list[Recording]) -> dict[str, str]:
+    """Session -> why it would fail, in one line; only what can be known without reading the recordings."""
+    absent = {r.name: f"{r.path}: the server has no such file" for r in recordings if not _is_there(r.path)}
+    return absent | refused(recordings)
+
+
+def _is_there(path: Path | Remote) -> bool:
+    return isinstance(path, Path) or path.is_file()
+
+
+def _is_link(path: Path | Remote) -> bool:
+    return isinstance(path, Path) and path.is_symlink()
+
+
+def dry_run(recordings: list[Recording], store_uri: str, failures: dict[str, str]) -> Iterator[str]:
+    """One line per recording and per file that it links to, then what is missing of the paper's datasets.
+
+    Args:
+        failures: see `expected_failures`.
+    """
     configs = _stored_configs(store_uri)
     width = max(len(r.name) for r in recordings)
     for recording in recordings:
-        yield f"{recording.name:<{width}}  {_action(recording, configs.get(recording.name)):<38}  {recording.path}"
+        action = _action(recording, configs.get(recording.name), failures)
+        yield f"{recording.name:<{width}}  {action:<38}  {recording.path}"
+        if recording.name not in failures:
+            for file in (file for file in recording.files if isinstance(file, Path)):
+                yield from (f"{'':<{width}}  {_link(linked):<38}  {linked}" for linked in linked_files(file))
     yield from _missing(recordings)
+
+
+def _link(linked: Path) -> str:
+    return "with a file that it links to" if linked.is_file() else "without: it links to no file"
 
 
 def _stored_configs(store_uri: str) -> dict[str, dict]:
@@ -27,10 +57,10 @@ def _stored_configs(store_uri: str) -> dict[str, dict]:
         return {}
 
 
-def _action(recording: Recording, stored_config: dict | None) -> str:
-    missing = [path for path in recording.files if not path.is_file()]
-    if missing:
-        return f"fail: no file {missing[0].name}" if len(missing[0].name) < 24 else "fail: a file is missing"
+def _action(recording: Recording, stored_config: dict | None, failures: dict[str, str]) -> str:
+    if recording.name in failures:
+        missing = [path for path in recording.files if not path.is_file() and not _is_link(path)]
+        return f"fail: no file {missing[0].name}" if missing and len(missing[0].name) < 24 else "fail: see the message"
     if stored_config is None:
         return f"store, bins of {recording.config.bin_width_ms:g} ms"
     if stored_config != canonical(recording.config):

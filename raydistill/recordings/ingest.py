@@ -1,9 +1,11 @@
 """Recordings into the store: one Ray task per recording, each independent of the others.
 
-A task hashes its file, or asks the server for its ETag, and compares the fingerprint of (content, description,
-configuration, format) with the stored one. If they are equal, it stops. Otherwise it reads, preprocesses and writes
-the session, its marker file last. An error affects only its own recording, and is reported in one line. The driver
-publishes the catalogue at the end, even after an interrupt, so that finished sessions are never lost.
+A recording whose files are not here, or that is another session's recording too, fails before any is read. A task
+hashes its files, and those that they link to, or asks the server for the ETag, and compares the fingerprint of
+(content, description, configuration, format) with the stored one. If they are equal, it stops. Otherwise it reads,
+preprocesses and writes the session, its marker file last. An error affects only its own recording, and is reported in
+one line. The driver publishes the catalogue at the end, even after an interrupt, so that finished sessions are never
+lost.
 """
 
 import dataclasses
@@ -20,14 +22,15 @@ import numpy as np
 from raydistill.cluster import connected, cores
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.errors import DataError, RaydistillError, one_line
-from raydistill.files import sha256_of
+from raydistill.recordings.content import Content, StoredContent, content_of, sources
 from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.preprocessing.decimation import Decimate, Decimation, decimated
 from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.raw import Signal
 from raydistill.recordings.recording import Recording
+from raydistill.recordings.refused import refused
 from raydistill.recordings.remote import Remote
-from raydistill.store.splits import in_whole_bins
+from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 from raydistill.store.unused import unused_notes
 
@@ -90,9 +93,9 @@ def ingest(
     """
     # Ray workers have working directories of their own, so relative paths do not work there.
     store_uri = store_uri if "://" in store_uri else os.path.abspath(store_uri)
-    recordings = [dataclasses.replace(r, path=r.path.absolute()) for r in recordings]
+    recordings = [recording.absolute() for recording in recordings]
     store = Store(store_uri)
-    stored = store.fingerprints()
+    stored = {entry.session: entry for entry in store.complete()}
     results: list[RecordingResult] = []
     try:
         for result in _results(recordings, store_uri, stored, workers):
@@ -107,41 +110,40 @@ def ingest(
 
 
 def _results(
-    recordings: list[Recording], store_uri: str, stored: dict[str, str], workers: int | None
+    recordings: list[Recording], store_uri: str, stored: dict[str, Entry], workers: int | None
 ) -> Iterator[RecordingResult]:
-    """First those with missing files, which need no reading; then the others as they finish, largest started first."""
-    sizes = {}
-    for recording in recordings:
-        try:
-            local = [path for path in recording.files if isinstance(path, Path)]  # remote files are checked later
-            sizes[recording.name] = sum(path.stat().st_size for path in local)
-        except OSError as err:
-            advice = "no such file; give the folder of the files with --folder"
-            cause = f"{err.filename}: {advice if isinstance(err, FileNotFoundError) else err.strerror}"
-            yield RecordingResult(name=recording.name, state="failed", cause=cause)
+    """First those that are refused, which need no reading; then the others as they finish, largest started first."""
+    causes = refused(recordings)
+    for name, cause in causes.items():
+        yield RecordingResult(name=name, state="failed", cause=cause)
+    local = {r.name: [file for file in r.files if isinstance(file, Path)] for r in recordings if r.name not in causes}
+    sizes = {name: sum(file.stat().st_size for file in files) for name, files in local.items()}
     present = sorted((r for r in recordings if r.name in sizes), key=lambda r: (-sizes[r.name], r.name))
     yield from _in_parallel(present, store_uri, stored, workers)
 
 
 def _in_parallel(
-    recordings: list[Recording], store_uri: str, stored: dict[str, str], workers: int | None
+    recordings: list[Recording], store_uri: str, stored: dict[str, Entry], workers: int | None
 ) -> Iterator[RecordingResult]:
     """The results in the order in which tasks end. If a worker process dies, only its recording fails."""
     import ray
 
-    hash_file = ray.remote(num_cpus=1)(digest)
+    hash_file = ray.remote(num_cpus=1)(content_of)
     task = ray.remote(num_cpus=1, max_retries=1)(_ingest_in_task)
+    planned = {recording.name for recording in recordings}
+    others = ray.put([StoredContent.of(entry) for name, entry in stored.items() if name not in planned])
     waiting = deque(recordings)
     running: dict[ray.ObjectRef, Recording] = {}
-    digests: dict[Path | Remote, ray.ObjectRef] = {}
+    contents: dict[Path | Remote, ray.ObjectRef] = {}
     try:
         while waiting or running:
             while waiting and len(running) < (workers or len(recordings)):
                 recording = waiting.popleft()
                 for path in recording.files:  # a file with several sessions is hashed once
-                    digests[path] = digests.get(path) or hash_file.remote(path)
-                file_digests = [digests[path] for path in recording.files]
-                running[task.remote(recording, store_uri, stored.get(recording.name), *file_digests)] = recording
+                    contents[path] = contents.get(path) or hash_file.remote(path)
+                own = [contents[path] for path in recording.files]
+                known = stored[recording.name].fingerprint if recording.name in stored else None
+                running[task.remote(recording, store_uri, known, others, *own)] = recording
             done, _ = ray.wait(list(running), num_returns=1)
             recording = running.pop(done[0])
             try:
@@ -158,9 +160,11 @@ def _in_parallel(
             ray.cancel(reference)
 
 
-def _ingest_in_task(recording: Recording, store_uri: str, stored: str | None, *digests: str) -> RecordingResult:
+def _ingest_in_task(
+    recording: Recording, store_uri: str, stored: str | None, others: list[StoredContent], *contents: Content
+) -> RecordingResult:
     """`ingest_one`, with further tasks that decimate the LFP of a long recording in parts."""
-    return ingest_one(recording, store_uri, stored, digests, partial(_decimated_in_tasks, recording))
+    return ingest_one(recording, store_uri, stored, contents, partial(_decimated_in_tasks, recording), others)
 
 
 def _decimated_in_tasks(recording: Recording, signal: Signal, stage: Decimation) -> Iterator[np.ndarray]:
@@ -200,47 +204,76 @@ def ingest_one(
     recording: Recording,
     store_uri: str,
     stored: str | None,
-    digests: Sequence[str] | None = None,
+    contents: Sequence[Content] | None = None,
     decimate: Decimate = decimated,
+    others: Sequence[StoredContent] = (),
 ) -> RecordingResult:
     """Write one recording into the store unless it is unchanged; every error becomes a failed RecordingResult.
 
     Args:
         stored: fingerprint of the session in the store; None: it is not stored.
-        digests: one per file of the recording, see `digest`; None: they are computed here.
+        contents: one per file of the recording, see `content_of`; None: they are read here.
         decimate: computes the first stage of LFP preprocessing, see `lfp_on_bins`.
+        others: the sessions in the store that are not ingested again.
     """
     try:
-        digests = [digest(path) for path in recording.files] if digests is None else digests
-        sources = {path.name: digest for path, digest in zip(recording.files, digests, strict=True)}
-        identity = recording_fingerprint(recording, sources)
+        contents = [content_of(path) for path in recording.files] if contents is None else contents
+        identity = recording_fingerprint(recording, contents)
         if identity == stored:
             return RecordingResult(name=recording.name, state="skipped")
+        notes = (*_stored_under_other_names(recording, contents, others), *_missing_links(recording, contents))
         with open_raw(recording.path, recording.source, recording.config.bin_width_ms) as raw:
-            session, notes = to_session(recording, raw, sources, decimate)
+            session, lost = to_session(recording, raw, sources(recording.files, contents), decimate)
         entry = Store(store_uri).write(session, recording.config, identity)
     except RaydistillError as err:
         return RecordingResult(name=recording.name, state="failed", cause=str(err))
     except Exception as err:
         cause = f"{recording.path.name}: {type(err).__name__}: {one_line(err)}"
         return RecordingResult(name=recording.name, state="failed", cause=cause)
-    notes += unused_notes(entry)
+    notes = (*lost, *notes, *unused_notes(entry))  # the first line says what was taken from where
     if entry.outliers:
         notes += (f"{entry.outliers} split units excluded: behavior SD above Tukey's fence (`splits.outliers: drop`)",)
     return RecordingResult(name=recording.name, state="stored", notes=notes)
 
 
-def recording_fingerprint(recording: Recording, digests: dict[str, str]) -> str:
-    """sha256 of everything that determines the stored session. The location and names of its files do not."""
+def _stored_under_other_names(
+    recording: Recording, contents: Sequence[Content], others: Sequence[StoredContent]
+) -> list[str]:
+    """One note for the sessions that were made from the same main file, perhaps from another part of it.
+
+    Raises:
+        DataError: one of them is this recording, under another name.
+    """
+    same_file = [other for other in others if contents[0].digest in other.digests]
+    for other in same_file:
+        renamed = dataclasses.replace(recording, name=other.session)
+        if recording_fingerprint(renamed, contents) == other.fingerprint:
+            raise DataError(
+                f"{recording.path}: stored already, as session {other.session}; give it this `name` in a manifest, or "
+                f"delete the folder segments/session={other.session} of the store"
+            )
+    names = ", ".join(other.session for other in same_file)
+    return [f"its file is also that of {names}; do not train on the one and test on the other"] if same_file else []
+
+
+def _missing_links(recording: Recording, contents: Sequence[Content]) -> list[str]:
+    """One note for each linked file that is not there."""
+    return [
+        f"{file.name} links to {path}, which is not there, so what it holds is left out"
+        for file, content in zip(recording.files, contents, strict=True)
+        for path in content.missing
+    ]
+
+
+def recording_fingerprint(recording: Recording, contents: Sequence[Content]) -> str:
+    """sha256 of everything that determines the stored session. The location and names of its files do not.
+
+    Args:
+        contents: one per file, in the order of `recording.files`, because each file has its own role.
+    """
     source = dataclasses.asdict(recording.source)
     del source["companions"]  # their digests are used instead
-    # Sessions that were split when lengths were rounded, not borders, are ingested again.
-    borders = [] if in_whole_bins(recording.config) else ["rounded borders"]
-    return fingerprint([FORMAT_VERSION, recording.name, sorted(digests.values()), source, recording.config, *borders])
-
-
-def digest(path: Path | Remote) -> str:
-    """sha256 of a local file; for a remote file, which is not downloaded, the server's identifier of its content."""
-    if isinstance(path, Remote):
-        return path.identity()
-    return sha256_of(path)
+    for addition, described in zip(recording.source.additions, source["additions"], strict=True):
+        described["path"] = recording.files.index(addition.path)  # which of the digests is that of its file
+    identities = [content.identity for content in contents]
+    return fingerprint([FORMAT_VERSION, recording.name, identities, source, recording.config])

@@ -18,6 +18,7 @@ from raydistill.recordings.layouts import layout_of, layouts_by_ending
 from raydistill.recordings.parts import SignalsOfFile, parts_of
 from raydistill.recordings.recording import Addition, Layout, Recording, RecordingSource, as_name
 from raydistill.recordings.remote import Remote, located
+from raydistill.recordings.unfetched import why_absent
 from raydistill.store.session import check_name
 
 Section = TypeVar("Section", Spikes, Lfp)
@@ -58,6 +59,8 @@ def check_describes_itself(file: Path | Remote) -> None:
     """Raise ConfigError or DataError unless a file can be read without a manifest."""
     if isinstance(file, Remote):
         return
+    if file.is_symlink() and (why := why_absent(file)):
+        raise DataError(f"{file}: {why}")
     if not file.exists():
         raise DataError(f"{file}: no such file or folder; give a manifest (.yaml), a .nwb file or a folder of them")
     endings = [ending for ending, layout in layouts_by_ending().items() if layout.find is not None]

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from raydistill.config.manifest import Behavior, FromFile, Lfp, SessionEntry, Spikes, Trials
 from raydistill.errors import ConfigError
@@ -18,6 +19,7 @@ class SignalsOfFile:
     time_scale: float = 1.0
 
 
+Section = TypeVar("Section", bound=FromFile)
 Clock = tuple[str | None, float, float]  # file, offset_s, time_scale
 
 
@@ -32,13 +34,13 @@ def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
     behavior: dict[Clock, list[Behavior]] = defaultdict(list)
     trials: dict[Clock, Trials] = {}
     if isinstance(entry.spikes, Spikes):
-        spikes[_clock(entry.spikes, entry)] = entry.spikes
+        spikes[_clock(entry.spikes, entry)] = _in_its_file(entry.spikes)
     for section in entry.lfp_sections or ():
-        lfp[_clock(section, entry)].append(section)
+        lfp[_clock(section, entry)].append(_in_its_file(section))
     for column in entry.behavior_sections or ():
-        behavior[_clock(column, entry)].append(column)
+        behavior[_clock(column, entry)].append(_in_its_file(column))
     if isinstance(entry.trials, Trials):
-        trials[_clock(entry.trials, entry)] = entry.trials
+        trials[_clock(entry.trials, entry)] = _in_its_file(entry.trials)
     clocks = list(dict.fromkeys([*spikes, *lfp, *behavior, *trials]))
     main = _main_clock(entry, clocks)
     first = SignalsOfFile(
@@ -73,6 +75,11 @@ def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
         if clock != main
     ]
     return [first, *others]
+
+
+def _in_its_file(section: Section) -> Section:
+    """The section without the name of its file, which is no setting: a renamed file is the same recording."""
+    return replace(section, file=None)
 
 
 def _clock(section: FromFile, entry: SessionEntry) -> Clock:

@@ -1,5 +1,6 @@
 """A planned recording, and the layout of files by which it is found and read."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -73,6 +74,12 @@ class Recording:
             files += [self.path.parent / name for name in self.source.companions]
         files += [addition.path for addition in self.source.additions]
         return list(dict.fromkeys(files))
+
+    def absolute(self) -> "Recording":
+        """The same recording, with absolute paths, for processes that have other working directories."""
+        additions = tuple(dataclasses.replace(a, path=a.path.absolute()) for a in self.source.additions)
+        source = dataclasses.replace(self.source, additions=additions)
+        return dataclasses.replace(self, path=self.path.absolute(), source=source)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -165,17 +165,6 @@ class Segment:
     trial: int | None = None
     """Trial label; None outside of trials."""
 
-    def _check_tables(self) -> None:
-        """Raise DataError unless the tables of channels have one row per unit and per electrode."""
-        n_units = 0 if self.spikes is None else self.spikes.shape[1]
-        n_electrodes = 0 if self.lfp is None else self.lfp.shape[1] // self.lfp_bands
-        for what, table, n in (
-            ("units", self.unit_channels, n_units),
-            ("LFP electrodes", self.lfp_channels, n_electrodes),
-        ):
-            if table is not None and len(table) != n:
-                raise DataError(f"session {self.name}: `channels` has {len(table)} rows but there are {n} {what}")
-
     @property
     def n_bins(self) -> int:
         """T."""

@@ -132,13 +132,6 @@ def cut_completely(spans: list[SplitSpan], session: Session, config: IngestConfi
     return [Cut(a, b, s.split) for s in spans for a, b in _segments(s.start, s.stop, length, per_parent)]
 
 
-def in_whole_bins(config: IngestConfig) -> bool:
-    """Whether segments, parents and guard are whole numbers of bins, so that no border is rounded."""
-    splits, width = config.splits, _fraction(config.bin_width_ms)
-    lengths = (splits.segment_s, splits.parent_s, splits.guard_s)
-    return all((_fraction(seconds) * 1000 / width).denominator == 1 for seconds in lengths)
-
-
 def split_to_json(spans: list[SplitSpan], bin_width_ms: float) -> dict[str, Any]:
     """Content of `split.json`: bins and fold of each span, and the hash of them all.
 

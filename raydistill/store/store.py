@@ -74,10 +74,13 @@ class Store:
 
     def fingerprints(self) -> dict[str, str]:
         """Session -> fingerprint for all complete sessions, including those that a killed ingest did not publish."""
-        return {e.session: e.fingerprint for e in self._complete()}
+        return {e.session: e.fingerprint for e in self.complete()}
 
-    def _complete(self) -> list[Entry]:
-        """Entries of all complete sessions. One that cannot be read is left out, so that it is ingested again."""
+    def complete(self) -> list[Entry]:
+        """Entries of all complete sessions, whether or not the catalogue has them yet.
+
+        One that cannot be read is left out, so that it is ingested again.
+        """
         entries = []
         for name in self.folder.names("segments", "/session.json"):
             with contextlib.suppress(DataError):
@@ -88,7 +91,7 @@ class Store:
         """Compile sessions.parquet from the markers. Only the process that drives an ingest may call this."""
         import pyarrow as pa
 
-        entries = self._complete()
+        entries = self.complete()
         columns = {name: [getattr(e, name) for e in entries] for name in _CATALOGUE_COLUMNS}
         columns["behavior"] = [list(e.behavior) for e in entries]
         table = pa.table(columns | {"entry": [entry_to_json(e) for e in entries]})

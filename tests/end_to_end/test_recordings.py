@@ -31,8 +31,8 @@ def test_dry_run_lists_what_is_stored_changed_or_missing(tmp_path):
     assert "no broadband file for MonkeyI_20160622_01" in listed()
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text("sessions: [{file: gone.h5, subject: a, bin_width_ms: 10, spikes: spikes}]")
-    gone = raydistill("ingest", manifest, "--store", "store", "--dry-run", cwd=tmp_path, check=0)
-    assert "fail: no file gone.h5" in gone.stdout
+    gone = raydistill("ingest", manifest, "--store", "store", "--dry-run", cwd=tmp_path, check=2)
+    assert "fail: no file gone.h5" in gone.stdout and "gone.h5: no such file" in gone.stderr
 
 
 def test_scale_belongs_to_the_layout_of_the_paper(tmp_path):

@@ -26,8 +26,8 @@ ENTRY = "subject: m1, bin_width_ms: 100, spikes: spikes, lfp: lfp, behavior: beh
 
 def three(make_h5, manifest, **of_second):
     """A manifest of three recordings, a.h5, b.h5 and c.h5."""
-    for name, changed in (("a.h5", {}), ("b.h5", of_second), ("c.h5", {})):
-        make_h5(name, **changed)
+    for number, changed in enumerate(({}, of_second, {})):
+        make_h5(f"{'abc'[number]}.h5", number=np.array([number]), **changed)
     entries = "".join(f"  - {{file: {name}.h5}}\n" for name in "abc")
     return manifest(f"ingest: {{filters: null}}\ndefaults: {{{ENTRY}}}\nsessions:\n{entries}")
 
@@ -146,7 +146,7 @@ def test_ingest_again_skips_what_has_not_changed(make_h5, manifest, tmp_path, lo
     make_h5("b.h5", spikes=binned["spikes"][::-1])
     again = ingest(plan_sources(path, overrides=["defaults.task=new"]), store)
     assert again.stored == ("a", "b", "c")
-    make_h5("c.h5", spikes=binned["spikes"][::-1])
+    make_h5("c.h5", spikes=binned["spikes"] + 1)
     changed = ingest(plan_sources(path, overrides=["defaults.task=new"]), store)
     assert changed.stored == ("c",) and changed.skipped == ("a", "b")
 

@@ -48,8 +48,9 @@ def test_reader_opens_with_the_common_signature(name):
 def test_options_of_a_layout_are_all_optional(name):
     options = LAYOUTS[name].options()
     assert dataclasses.is_dataclass(options)
-    with pytest.raises(DataError, match="no such file"):
-        open_raw(Path("none.mat"), RecordingSource(layout=name, options=options), 10.0)
+    source = RecordingSource(layout=name, options=options)
+    with pytest.raises(DataError, match="no such file"), open_raw(Path("none.mat"), source, 10.0):
+        pass
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

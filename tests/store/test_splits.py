@@ -16,7 +16,6 @@ from raydistill.store.splits import (
     cut,
     draw_folds,
     fold_sizes,
-    in_whole_bins,
     split_to_json,
     without_outliers,
 )
@@ -141,7 +140,6 @@ def test_parents_and_segments_have_the_borders_of_their_seconds(width, parents, 
     spans = draw_folds(made, config)
     assert [s.start for s in spans[:4]] == parents and len(spans) == 60 and spans[-1].stop == made.n_bins
     assert {c.stop - c.start for c in cut(spans, made, config)} == segments_of
-    assert in_whole_bins(config) == (width in (20, 1000 / 30))
 
 
 def test_parent_of_no_whole_number_of_segments_is_cut_into_those_that_it_holds():

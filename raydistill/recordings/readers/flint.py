@@ -19,6 +19,7 @@ from raydistill.errors import DataError
 from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ, STEP_S, FlintTrial, session_trials
 from raydistill.recordings.recording import Layout, NoOptions, Recording, RecordingSource
+from raydistill.recordings.search import files_below
 
 SESSIONS = {"e1": 1, "e2": 2, "e3": 4, "e4": 3, "e5": 2}
 """Number of sessions in each of the published files."""
@@ -28,10 +29,8 @@ _FILE = re.compile(r"flint_2012_(e[1-5])\.mat", re.IGNORECASE)
 def find(folder: Path) -> list[Recording]:
     """The sessions in the files `Flint_2012_e1.mat` to `_e5.mat` anywhere in `folder`, such as MonkeyC_e2_1."""
     recordings = []
-    for path in sorted(folder.rglob("*.mat")):
-        if not (match := _FILE.fullmatch(path.name)):
-            continue
-        experiment = match[1].lower()
+    for path in files_below(folder, _FILE.fullmatch):
+        experiment = path.stem[-2:].lower()
         for part in map(str, range(1, _session_count(path, experiment) + 1)):
             source = RecordingSource(
                 layout=LAYOUT.name,

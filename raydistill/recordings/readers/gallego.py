@@ -25,6 +25,7 @@ from raydistill.recordings.matlab73 import StructArray
 from raydistill.recordings.raw import Counts, Raw, Signal, Trace
 from raydistill.recordings.readers.trialdata import BIN_S, BinnedTrial, rebinned, selected_trials, trial_data
 from raydistill.recordings.recording import Layout, Recording, RecordingSource
+from raydistill.recordings.search import files_below
 
 MONKEYS = {
     "Chewie": ("Ch", "M1"),
@@ -55,7 +56,7 @@ def find(folder: Path) -> list[Recording]:
     The day is that of the field `date`, because the names of files have month and day in either order.
     """
     recordings = []
-    for path in sorted(folder.rglob("*.mat")):
+    for path in files_below(folder, _FILE.fullmatch):
         if match := _FILE.fullmatch(path.name):
             subject, array = MONKEYS[match[1].capitalize()]
             source = RecordingSource(

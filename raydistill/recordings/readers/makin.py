@@ -21,6 +21,7 @@ from raydistill.errors import DataError
 from raydistill.recordings import matlab73
 from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 from raydistill.recordings.recording import Layout, Recording, RecordingSource
+from raydistill.recordings.search import files_below
 
 SUBJECTS = {"indy": "I", "loco": "L"}
 """Name in the files -> subject."""
@@ -42,11 +43,10 @@ class MakinOptions:
 def find(folder: Path) -> list[Recording]:
     """The sessions anywhere in `folder`, by file name; broadband is searched for in the same folder and below."""
     recordings = []
-    for path in sorted(Path(folder).rglob("*.mat")):
-        if not (match := _NAME.fullmatch(path.name)):
-            continue
-        subject, day = SUBJECTS[match[1]], match[2]
-        companions = [p.relative_to(path.parent) for p in path.parent.rglob(f"{path.stem}.nwb")]
+    for path in files_below(folder, _NAME.fullmatch):
+        name, day = path.stem.split("_", 1)
+        subject = SUBJECTS[name]
+        companions = [p.relative_to(path.parent) for p in files_below(path.parent, f"{path.stem}.nwb".__eq__)]
         nearest = min(companions, key=lambda p: (len(p.parts), p), default=None)
         source = RecordingSource(
             layout=LAYOUT.name,

@@ -23,6 +23,8 @@ from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError, one_line, suggest
 from raydistill.recordings.raw import Counts, Raw, Trace
 from raydistill.recordings.recording import Layout, Recording, RecordingSource, as_name
+from raydistill.recordings.search import files_below
+from raydistill.recordings.unfetched import why_absent
 
 _FILE = re.compile(r"([2456])_(\d+(?:\.\d+)?)_[^_]+_(.+)\.parquet")
 _KEYS = ["datasetID", "animal", "session", "task"]
@@ -64,7 +66,11 @@ def find(folder: Path) -> list[Recording]:
         DataError: a file with such a name is damaged, or lacks the columns that identify its sessions.
     """
     recordings = []
-    for path in sorted(p for p in folder.rglob("*.parquet") if _FILE.fullmatch(p.name)):
+    for path in files_below(folder, _FILE.fullmatch):
+        if why_absent(path):  # nothing tells which sessions it holds: one for all, which fails when it is read
+            source = RecordingSource(layout=LAYOUT.name, options=NeurotaskOptions())
+            recordings.append(Recording(name=as_name(path.stem), path=path, source=source, config=LAYOUT.config))
+            continue
         with _reading(path):
             sessions = _sessions(path)
         for name, key in sessions.items():

@@ -20,6 +20,7 @@ from raydistill.recordings.raw import Raw, SpikeTrains
 from raydistill.recordings.readers.nwb_series import behavior, lfp
 from raydistill.recordings.recording import Layout, Recording, RecordingSource, as_name
 from raydistill.recordings.remote import Remote
+from raydistill.recordings.search import files_below
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +88,7 @@ def _changed_fields(options) -> list[str]:
 
 def find(folder: Path) -> list[Recording]:
     """The NWB 2 files anywhere in a folder, one recording each; hidden files are skipped."""
-    files = sorted(p for p in folder.rglob("[!.]*") if p.suffix.lower() in LAYOUT.endings and p.is_file())
+    files = files_below(folder, lambda name: name.lower().endswith(LAYOUT.endings))
     source = RecordingSource(layout=LAYOUT.name, options=NwbOptions())
     return [Recording(name=as_name(p.stem), path=p, source=source, config=LAYOUT.config) for p in files]
 

@@ -1,0 +1,38 @@
+"""Files of which only the name is here: dangling links, and the pointers that git-annex and Git LFS leave."""
+
+import os
+from pathlib import Path
+
+_POINTER_BYTES = 1 << 15  # the longest pointer of git-annex; those of Git LFS are shorter
+_ANNEX = b"/annex/objects/"
+_LFS = b"version https://git-lfs"
+
+
+def why_absent(path: Path) -> str | None:
+    """Why the content of a file is not here, and how to get it; None: there is a file with content of its own."""
+    if not os.path.exists(path):
+        return _why_no_file(path)
+    if path.is_file() and path.stat().st_size <= _POINTER_BYTES:
+        with open(path, "rb") as file:
+            head = file.read(64)
+        if head.startswith(_ANNEX):
+            return _annexed(path)
+        if head.startswith(_LFS):
+            return f"its content is not fetched (Git LFS); run `git lfs pull --include '{path.name}'` in its folder"
+    return None
+
+
+def _why_no_file(path: Path) -> str:
+    if not path.is_symlink():
+        return "no such file; give the folder of the files with --folder"
+    target = os.readlink(path)
+    if _ANNEX.decode() in target:
+        return _annexed(path)
+    return f"a link to {target}, which is not there; mend or delete the link"
+
+
+def _annexed(path: Path) -> str:
+    return (
+        f"its content is not fetched (git-annex); run `datalad get {path.name}` or `git annex get {path.name}` "
+        "in its folder"
+    )

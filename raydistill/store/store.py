@@ -25,7 +25,7 @@ from raydistill.store.catalogue import Entry, Normalisation, Part
 from raydistill.store.channels import table_from_json, table_to_json
 from raydistill.store.session import Segment, Session
 from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut, draw_folds, split_to_json, without_outliers
-from raydistill.store.table import segments_from_table, to_table, update_digest
+from raydistill.store.table import Rows, segments_from_table, to_table, update_digest
 from raydistill.store.unused import count_recorded, count_unused
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 CATALOGUE = "sessions.parquet"
 SEGMENTS_PER_PART = 64
-_SEGMENTS_PER_ROW_GROUP = 16  # a writer holds one row group in memory
+_SEGMENTS_AT_ONCE = 16  # in memory as a table; each becomes a row group
 T = TypeVar("T")
 
 
@@ -90,12 +90,13 @@ class Store:
     def publish(self) -> list[Entry]:
         """Compile sessions.parquet from the markers. Only the process that drives an ingest may call this."""
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
         entries = self.complete()
         columns = {name: [getattr(e, name) for e in entries] for name in _CATALOGUE_COLUMNS}
         columns["behavior"] = [list(e.behavior) for e in entries]
         table = pa.table(columns | {"entry": [entry_to_json(e) for e in entries]})
-        self.folder.write_with(CATALOGUE, partial(_write_parquet, table))
+        self.folder.write_with(CATALOGUE, partial(pq.write_table, table))
         return entries
 
     def write(self, session: Session, config: IngestConfig, fingerprint: str) -> Entry:
@@ -115,15 +116,15 @@ class Store:
             for name in ("spikes", "lfp", "behavior")
             if getattr(session, name) is not None
         }
+        rows = Rows(session=session, normalisation=normalisation, lfp_dtype=config.lfp_dtype)
         base = f"segments/session={check_name(session.name)}"
         parts, digest = [], hashlib.sha256()
         for split in (TRAIN, VALID, TEST):
             numbered = [(i, c) for i, c in enumerate(cuts) if c.split == split]
             for n, group in enumerate(_even_groups(numbered, SEGMENTS_PER_PART)):
                 path = f"{base}/part-{split}-{n:05d}-{fingerprint[:8]}.parquet"
-                table = to_table(session, group, normalisation, config.lfp_dtype)
-                update_digest(digest, table)
-                self.folder.write_with(path, partial(_write_parquet, table))
+                update_digest(digest, rows, group)
+                self.folder.write_with(path, partial(_write_segments, rows, group))
                 numbers, bins = zip(*((i, c.stop - c.start) for i, c in group), strict=True)
                 parts.append(Part(path=path, split=split, numbers=numbers, n_bins=bins))
         split_file = split_to_json(spans, session.bin_width_ms)
@@ -173,11 +174,16 @@ def _in_float32(segment: Segment) -> Segment:
     return dataclasses.replace(segment, lfp=segment.lfp.astype(np.float32))
 
 
-def _write_parquet(table: "pa.Table", stream: Any) -> None:
+def _write_segments(rows: Rows, group: Sequence[tuple[int, Cut]], stream: Any) -> None:
+    """Write the numbered segments of one part as Parquet, some of them at a time."""
     import pyarrow.parquet as pq
 
+    tables = (to_table(rows, some) for some in _even_groups(group, _SEGMENTS_AT_ONCE))
+    first = next(tables)
     # Voltages rarely repeat: without a dictionary, writing takes a quarter of the time and a third of the memory.
-    pq.write_table(table, stream, compression="zstd", use_dictionary=False, row_group_size=_SEGMENTS_PER_ROW_GROUP)
+    with pq.ParquetWriter(stream, first.schema, compression="zstd", use_dictionary=False) as writer:
+        for table in (first, *tables):
+            writer.write_table(table)
 
 
 def _even_groups(items: Sequence[T], at_most: int) -> list[Sequence[T]]:

@@ -1,7 +1,8 @@
 """Segments of a session as rows of a Parquet table and back. The values of one bin are adjacent."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from raydistill.store.splits import Cut
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+SIGNALS = ("spikes", "lfp", "behavior")
 
 
 def segments_from_table(table: "pa.Table", entry: Entry) -> list[Segment]:
@@ -54,28 +57,39 @@ def _values(table: "pa.Table", name: str) -> np.ndarray | None:
     return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
-def to_table(
-    session: Session, group: Sequence[tuple[int, Cut]], normalisation: dict[str, Normalisation], lfp_dtype: str
-) -> "pa.Table":
-    """Segments of a session as rows, with z-scored LFP in `lfp_dtype`.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rows:
+    """Segments of a session as they are stored: LFP is z-scored, and of the type of the store."""
 
-    Args:
-        group: number and cut of each segment.
-        normalisation: mean and SD of the session's LFP, if it has LFP.
-    """
+    session: Session
+    normalisation: dict[str, Normalisation]
+    """Mean and SD of the session's LFP, if it has LFP."""
+    lfp_dtype: str
+
+    def width(self, name: str) -> int | None:
+        """Columns of spikes, lfp or behavior; None if the session lacks it."""
+        values = getattr(self.session, name)
+        return None if values is None else values.shape[1]
+
+    def dtype(self, name: str) -> np.dtype:
+        """Type in which spikes, lfp or behavior is stored."""
+        return np.dtype({"spikes": "uint8", "lfp": self.lfp_dtype, "behavior": "float32"}[name])
+
+    def values(self, name: str, cut: Cut) -> np.ndarray:
+        """(T, width) values of spikes, lfp or behavior in a segment."""
+        values = getattr(self.session, name)[cut.start : cut.stop]
+        if name == "lfp":
+            norm = self.normalisation["lfp"]
+            values = (values - norm.mean) / norm.std
+        return np.ascontiguousarray(values, dtype=self.dtype(name))
+
+
+def to_table(rows: Rows, group: Sequence[tuple[int, Cut]]) -> "pa.Table":
+    """The segments of a group, each with its number, as rows of a Parquet table."""
     import pyarrow as pa
 
+    session = rows.session
     width_s = session.bin_width_ms / 1000
-
-    def z_scored(lfp: np.ndarray) -> np.ndarray:
-        norm = normalisation["lfp"]
-        return ((lfp - norm.mean) / norm.std).astype(lfp_dtype)
-
-    signals = {
-        "spikes": (session.spikes, None, pa.uint8()),
-        "lfp": (session.lfp, z_scored, pa.float16() if lfp_dtype == "float16" else pa.float32()),
-        "behavior": (session.behavior, None, pa.float32()),
-    }
     columns = {
         "segment": pa.array([i for i, _ in group], pa.int32()),
         "split": pa.array([c.split for _, c in group]),
@@ -83,40 +97,39 @@ def to_table(
         "n_bins": pa.array([c.stop - c.start for _, c in group], pa.int32()),
         "trial": pa.array([c.trial for _, c in group], pa.int32()),
     }
-    for name, (values, transform, kind) in signals.items():
-        columns[name] = _list_column(values, [c for _, c in group], transform, kind)
+    for name in SIGNALS:
+        columns[name] = _list_column(rows, name, [c for _, c in group])
     return pa.table(columns)
 
 
-def _list_column(
-    values: np.ndarray | None,
-    cuts: list[Cut],
-    transform: Callable[[np.ndarray], np.ndarray] | None,
-    kind: "pa.DataType",
-) -> "pa.Array":
+def _list_column(rows: Rows, name: str, cuts: list[Cut]) -> "pa.Array":
     """One list per segment with its (T, width) values, bin after bin; null if there are no values."""
     import pyarrow as pa
 
-    if values is None:
+    kind = pa.from_numpy_dtype(rows.dtype(name))
+    width = rows.width(name)
+    if width is None:
         return pa.nulls(len(cuts), pa.list_(kind))
-    width = values.shape[1]
     offsets = width * np.concatenate([[0], np.cumsum([c.stop - c.start for c in cuts])]).astype(np.int32)
-    flat = np.empty(offsets[-1], dtype=kind.to_pandas_dtype())
+    flat = np.empty(offsets[-1], dtype=rows.dtype(name))
     for c, a, b in zip(cuts, offsets[:-1], offsets[1:], strict=True):
-        rows = values[c.start : c.stop]  # (T, width) -> (T * width,)
-        flat[a:b] = (rows if transform is None else transform(rows)).reshape(-1)
+        flat[a:b] = rows.values(name, c).reshape(-1)  # (T, width) -> (T * width,)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, kind))
 
 
-def update_digest(digest: Any, table: "pa.Table") -> None:
-    """Add a part's rows to the session's content hash (of hashlib): values, split and position.
+def update_digest(digest: Any, rows: Rows, group: Sequence[tuple[int, Cut]]) -> None:
+    """Add the segments of a part to the session's content hash (of hashlib): values, split and position.
 
     The Parquet encoding does not enter the hash.
     """
-    for name in ("segment", "split", "n_bins", "trial"):
-        digest.update(json.dumps(table.column(name).to_pylist()).encode())
-    for name in ("spikes", "lfp", "behavior"):
-        values = _values(table, name)
-        digest.update(b"-" if values is None else f"{values.dtype}{values.size}".encode())
-        if values is not None:
-            digest.update(values.view(np.uint8))
+    places = [[i for i, _ in group], [c.split for _, c in group], [c.stop - c.start for _, c in group]]
+    for column in (*places, [c.trial for _, c in group]):
+        digest.update(json.dumps(column).encode())
+    for name in SIGNALS:
+        width = rows.width(name)
+        if width is None:
+            digest.update(b"-")
+            continue
+        digest.update(f"{rows.dtype(name)}{width * sum(places[2])}".encode())
+        for _, cut in group:
+            digest.update(rows.values(name, cut).reshape(-1).view(np.uint8))  # (T, width) -> bytes

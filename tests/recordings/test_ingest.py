@@ -1,6 +1,5 @@
 """Manifests, planning and parallel ingest into a store."""
 
-import dataclasses
 import re
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,10 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.discover import plan_sources
-from raydistill.recordings.ingest import _decimated_in_tasks, ingest, ingest_one, ingest_with_ray, recording_fingerprint
+from raydistill.recordings.ingest import _decimated_in_tasks, ingest, ingest_one, ingest_with_ray
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.makin import write_makin
 from raydistill.store.store import Store
@@ -199,42 +197,6 @@ def test_ingest_uses_all_but_a_tail_shorter_than_a_parent_at_bins_that_do_not_di
     text = "100 of 20100 bins (0.5%) are in no segment: 100 at ends of the recording"
     unused = [note for note in results[0].notes if note.startswith(text)]
     assert len(unused) == sum("no segment" in note for note in results[0].notes) == (tail > 0)
-
-
-def test_ingest_again_splits_anew_only_where_borders_are_rounded(manifest, tmp_path):
-    """Sessions that an earlier rule cut into other segments must not count as unchanged."""
-    savemat(tmp_path / "counts.mat", {"c": np.ones((600, 3))})
-    as_earlier = {}
-    for width in (20, 30):
-        (planned,) = plan_sources(
-            manifest(f"sessions:\n  - {{file: counts.mat, subject: s, bin_width_ms: {width}, spikes: c}}\n")
-        )
-        source = dataclasses.asdict(planned.source)
-        del source["companions"]
-        earlier = fingerprint([FORMAT_VERSION, planned.name, ["0"], source, planned.config])
-        as_earlier[width] = recording_fingerprint(planned, {"counts.mat": "0"}) == earlier
-    assert as_earlier == {20: True, 30: False}
-
-
-def test_tutorial_manifest_works_on_files_as_it_describes_them(manifest, tmp_path, local_ray, spike_trains, rng):
-    text = (ROOT / "docs" / "bring-your-own-data.md").read_text()
-    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    times = np.concatenate(spike_trains)
-    with h5py.File(tmp_path / "day1.h5", "w") as file:
-        file["spikes/times"], file["spikes/unit"] = np.sort(times), rng.permutation(np.repeat(np.arange(8), 1200))
-        file["lfp"] = (100 * rng.normal(size=(60_000, 4))).astype(np.int16)
-        file["cursor"] = np.cumsum(rng.normal(size=(6000, 2)), axis=0)
-    arrays = {
-        "counts": rng.poisson(0.2, (6000, 5)),
-        "lfp": rng.normal(size=(6000, 4)),
-        "hand": rng.normal(size=(6000, 2)),
-    }
-    savemat(tmp_path / "day2.mat", arrays)
-    outcome = ingest(plan_sources(manifest(example)), str(tmp_path / "store"))
-    assert not outcome.failed and outcome.stored == ("day1", "day2_hand")
-    first, second = Store(str(tmp_path / "store")).entries()
-    assert (first.n_units, first.n_channels, first.behavior) == (8, 4, ("velocity_x", "velocity_y"))
-    assert (second.n_units, second.n_channels, second.behavior_units) == (5, 3, ("cm/s", "cm/s"))
 
 
 # Real recordings

@@ -161,7 +161,7 @@ def test_another_part_of_a_stored_file_is_stored_with_a_note(make_nwb, tmp_path,
         outcome = ingest(recordings, str(tmp_path / "store"), report=lambda result: notes.append(result.notes))
         assert not outcome.failed
     assert "also that of first" not in " ".join(notes[0]) and not notes[2]
-    assert notes[1][0] == "its file is also that of first; do not train on the one and test on the other"
+    assert notes[1][1] == "its file is also that of first; do not train on the one and test on the other"
 
 
 # Linked files

@@ -22,6 +22,7 @@ import numpy as np
 from raydistill.cluster import connected, cores
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.errors import DataError, RaydistillError, one_line
+from raydistill.files import release_free_memory
 from raydistill.recordings.content import Content, StoredContent, content_of, sources
 from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.preprocessing.decimation import Decimate, Decimation, decimated
@@ -31,6 +32,7 @@ from raydistill.recordings.recording import Recording
 from raydistill.recordings.refused import refused
 from raydistill.recordings.remote import Remote
 from raydistill.store.catalogue import Entry
+from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.store.unused import unused_notes
 
@@ -222,8 +224,8 @@ def ingest_one(
         if identity == stored:
             return RecordingResult(name=recording.name, state="skipped")
         notes = (*_stored_under_other_names(recording, contents, others), *_missing_links(recording, contents))
-        with open_raw(recording.path, recording.source, recording.config.bin_width_ms) as raw:
-            session, lost = to_session(recording, raw, sources(recording.files, contents), decimate)
+        session, lost = _read(recording, contents, decimate)
+        release_free_memory()
         entry = Store(store_uri).write(session, recording.config, identity)
     except RaydistillError as err:
         return RecordingResult(name=recording.name, state="failed", cause=str(err))
@@ -234,6 +236,13 @@ def ingest_one(
     if entry.outliers:
         notes += (f"{entry.outliers} split units excluded: behavior SD above Tukey's fence (`splits.outliers: drop`)",)
     return RecordingResult(name=recording.name, state="stored", notes=notes)
+
+
+def _read(recording: Recording, contents: Sequence[Content], decimate: Decimate) -> tuple[Session, tuple[str, ...]]:
+    """The session and the notes on it. What was read of its files is released at the return, before the session is
+    written."""
+    with open_raw(recording.path, recording.source, recording.config.bin_width_ms) as raw:
+        return to_session(recording, raw, sources(recording.files, contents), decimate)
 
 
 def _stored_under_other_names(

@@ -28,7 +28,7 @@ from raydistill.recordings.preprocessing.decimation import Decimate, decimated, 
 from raydistill.recordings.preprocessing.resample import at_places, at_published_stamps
 from raydistill.recordings.raw import Signal
 
-_BLOCK_BYTES = 16 << 20  # of a block of channels in float32, the unit of filtering
+_BLOCK_BYTES = 8 << 20  # of a block of channels in float32, the unit of filtering
 _BINS_AT_ONCE = 1 << 13  # whose weights are in memory
 _NOTCH_Q = 30.0
 _ORDER = 2

@@ -10,10 +10,10 @@ from raydistill.recordings.raw import Counts, Raw, SpikeTrains
 _MAX_COUNT = 255
 
 
-def spikes_on_bins(
+def units_to_store(
     raw: Raw, spikes: SpikeTrains | Counts, bins: Bins, recorded: np.ndarray, config: IngestConfig, notes: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(T, units) uint8 counts of the units to store, and (units,) their columns among those of the file.
+) -> np.ndarray:
+    """(units,) the columns among those of the file. Everything is checked here, before the long work on the LFP.
 
     Args:
         recorded: (T,) the bins to which rates refer.
@@ -28,15 +28,27 @@ def spikes_on_bins(
             _note_outside(spikes, bins, notes)
     check_numbers("drop_units", config.drop_units, ids, "unit")
     selected = np.flatnonzero(~np.isin(ids, config.drop_units))
-    # One unit at a time, because the counts of a long recording in a wider type would take most of the memory.
-    counts, rates = np.empty((bins.n, len(selected)), dtype=np.uint8), np.empty(len(selected))
+    rates = np.empty(len(selected))
     for column, unit in enumerate(selected):
-        of_unit = spikes.values[bins.rows, unit] if isinstance(spikes, Counts) else counts_of(spikes.times[unit], bins)
-        _check_most(of_unit, int(ids[unit]), bins)
-        counts[:, column] = of_unit
-        rates[column] = of_unit.sum(where=recorded, dtype=np.float64) / (recorded.sum() * bins.width_s)
-    fast = _fast_enough(rates, ids[selected], bins, config, notes)
-    return (counts if fast.all() else counts[:, fast]), selected[fast]
+        counts = _counts(spikes, unit, bins)
+        _check_most(counts, int(ids[unit]), bins)
+        rates[column] = counts.sum(where=recorded, dtype=np.float64) / (recorded.sum() * bins.width_s)
+    return selected[_fast_enough(rates, ids[selected], bins, config, notes)]
+
+
+def spikes_on_bins(spikes: SpikeTrains | Counts, units: np.ndarray, bins: Bins) -> np.ndarray:
+    """(T, units) uint8 counts of some units.
+
+    They are counted one at a time, because those of a long recording in a wider type would take most of the memory.
+    """
+    counts = np.empty((bins.n, len(units)), dtype=np.uint8)
+    for column, unit in enumerate(units):
+        counts[:, column] = _counts(spikes, unit, bins)
+    return counts
+
+
+def _counts(spikes: SpikeTrains | Counts, unit: int, bins: Bins) -> np.ndarray:
+    return spikes.values[bins.rows, unit] if isinstance(spikes, Counts) else counts_of(spikes.times[unit], bins)
 
 
 def _check_most(counts: np.ndarray, unit: int, bins: Bins) -> None:

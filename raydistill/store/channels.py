@@ -54,6 +54,29 @@ class ChannelTable:
         return tuple(sorted(set(getattr(self, column)) - {""}))
 
 
+def arrays_in(units: ChannelTable | None, electrodes: ChannelTable | None) -> dict[str, dict[str, Any]]:
+    """Array -> its number of units and of LFP electrodes, and its regions; "" holds those of an unknown array."""
+    found: dict[str, dict[str, Any]] = {}
+    for what, table in (("units", units), ("electrodes", electrodes)):
+        for array, region in zip(table.array, table.region, strict=True) if table else ():
+            counts = found.setdefault(array, {"units": 0, "electrodes": 0, "regions": []})
+            counts[what] += 1
+            if region and region not in counts["regions"]:
+                counts["regions"].append(region)
+    return found
+
+
+def array_names(units: ChannelTable | None, electrodes: ChannelTable | None) -> str:
+    """The arrays of a session and their regions in a few words, such as "M1 (motor cortex), PMd"; "" if unknown."""
+    words = []
+    for array, counts in arrays_in(units, electrodes).items():
+        regions = ", ".join(region for region in counts["regions"] if region != array)
+        name = array or regions
+        if name:
+            words.append(f"{name} ({regions})" if regions and array else name)
+    return ", ".join(words)
+
+
 def channel_table(n: int, **columns: Sequence[Any]) -> ChannelTable:
     """A table of n rows from some of its columns; values that are None, NaN or missing are unknown.
 

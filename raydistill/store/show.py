@@ -7,6 +7,7 @@ from rich.table import Table
 
 from raydistill.papers.crossmodal import CROSSMODAL, TABLE_2
 from raydistill.store.catalogue import Entry
+from raydistill.store.channels import array_names, arrays_in
 from raydistill.store.unused import unused_share, unused_to_json
 
 COLUMNS = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bins", "n_units", "n_channels")
@@ -15,18 +16,21 @@ COLUMNS = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bin
 def to_json(entry: Entry) -> dict[str, Any]:
     """One element of the output of `raydistill sessions --json`."""
     columns = {name: getattr(entry, name) for name in COLUMNS}
-    return columns | unused_to_json(entry) | {"behavior": list(entry.behavior), "splits": entry.splits}
+    places = {"region": entry.region, "arrays": arrays_in(entry.unit_channels, entry.lfp_channels)}
+    return columns | unused_to_json(entry) | places | {"behavior": list(entry.behavior), "splits": entry.splits}
 
 
 def render(entries: list[Entry], console: Console) -> None:
     """Print the sessions as a table, with totals, and Table 2 if the store has datasets of the paper."""
     table = Table(box=None, pad_edge=False)
-    text = {"session", "subject", "dataset", "behavior"}
-    for name in (*COLUMNS, "unused", "train/valid/test", "behavior"):
+    text = {"session", "subject", "dataset", "behavior", "arrays"}
+    arrays = [array_names(e.unit_channels, e.lfp_channels) for e in entries]
+    for name in (*COLUMNS, "unused", "train/valid/test", "behavior", *(["arrays"] if any(arrays) else [])):
         table.add_column(name.removeprefix("n_"), justify="left" if name in text else "right")
-    for e in entries:
+    for e, names in zip(entries, arrays, strict=True):
         folds = "/".join(str(e.splits[split]) for split in ("train", "valid", "test"))
-        table.add_row(*(str(to_json(e)[name]) for name in COLUMNS), unused_share(e), folds, " ".join(e.behavior))
+        cells = (*(str(to_json(e)[name]) for name in COLUMNS), unused_share(e), folds, " ".join(e.behavior))
+        table.add_row(*cells, *([names] if any(arrays) else []))
     hours = sum(e.n_bins * e.bin_width_ms for e in entries) / 3.6e6
     console.print(table)
     console.print(

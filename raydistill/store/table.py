@@ -122,14 +122,15 @@ def update_digest(digest: Any, rows: Rows, group: Sequence[tuple[int, Cut]]) -> 
 
     The Parquet encoding does not enter the hash.
     """
-    places = [[i for i, _ in group], [c.split for _, c in group], [c.stop - c.start for _, c in group]]
-    for column in (*places, [c.trial for _, c in group]):
+    cuts = [c for _, c in group]
+    n_bins = [c.stop - c.start for c in cuts]
+    for column in ([i for i, _ in group], [c.split for c in cuts], n_bins, [c.trial for c in cuts]):
         digest.update(json.dumps(column).encode())
     for name in SIGNALS:
         width = rows.width(name)
         if width is None:
             digest.update(b"-")
             continue
-        digest.update(f"{rows.dtype(name)}{width * sum(places[2])}".encode())
-        for _, cut in group:
+        digest.update(f"{rows.dtype(name)}{width * sum(n_bins)}".encode())
+        for cut in cuts:
             digest.update(rows.values(name, cut).reshape(-1).view(np.uint8))  # (T, width) -> bytes

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from raydistill.errors import DataError
 from raydistill.evaluation.figures.style import COLORS, DASHES, GREY, TWO_COLUMNS, save, styled
 from raydistill.store.catalogue import Entry
+from raydistill.store.channels import array_names
 from raydistill.store.session import Segment
 
 
@@ -51,8 +52,10 @@ def session_picture(entry: Entry, segments: Sequence[Segment], path: Path, secon
         right.xaxis.set_major_locator(MaxNLocator(3))
     axes[-1, 0].set_xlabel(f"time (s), from {first[0].start_s:.1f} s of the recording; segments end at dotted lines")
     folds = ", ".join(f"{n} {fold}" for fold, n in entry.splits.items())
+    places = array_names(entry.unit_channels, entry.lfp_channels) or entry.region
+    subject = f"subject {entry.subject}; {places}" if places else f"subject {entry.subject}"
     figure.suptitle(
-        f"{entry.session} (subject {entry.subject})\n{entry.n_units} units, {entry.n_channels} channels, "
+        f"{entry.session} ({subject})\n{entry.n_units} units, {entry.n_channels} channels, "
         f"{entry.n_bins} bins of {entry.bin_width_ms:g} ms, {entry.n_segments} segments ({folds})",
         fontsize=7.5,
     )

@@ -6,6 +6,7 @@ See docs/methods.md, Data and preprocessing. K samples, D columns.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -57,15 +58,17 @@ def prepared(
             or `columns` names one that does not exist.
     """
     trace, notes = ascending(trace, windows)
-    periods = periods_of(trace, options.circular)
-    notes += circular_notes(trace, periods)
+    chosen = options.columns or trace.names
+    used = {name for name in trace.names if name in chosen or _velocity_name(name) in chosen}
+    periods = periods_of(trace, options.circular, used)
+    notes += circular_notes(trace, periods, used)
     step_s = usual_step(trace.times)
     cuts = [cut for cut in samples_of_pieces(trace.times, pieces) if cut.stop - cut.start > 1]
     if not cuts:
         raise DataError("behavior has fewer than two samples in every recorded interval")
     values, n_jumps = _processed(trace, cuts, options, periods, _GAP * step_s)
     if n_jumps:
-        notes += (f"behavior: {n_jumps} samples that are faster than `max_speed` are left out as lost",)
+        notes += (f"behavior: samples left out as lost, faster than `max_speed`: {n_jumps} of {len(trace.times)}",)
     names, units = trace.names, trace.units
     if options.derive is not None:
         names += tuple(_velocity_name(n) for n in trace.names)
@@ -106,11 +109,12 @@ def _processed(
 def _jumps(times: np.ndarray, values: np.ndarray, periods: Sequence[float | None], max_speed: float) -> np.ndarray:
     """(K,) whether a sample could not be reached from the last valid one at `max_speed` in the time between them."""
     jumps = np.zeros(len(times), dtype=bool)
+    between = math.dist if not any(periods) else partial(distance, periods=periods)
     last_valid = None
     for i, (time, place) in enumerate(zip(times.tolist(), values.tolist(), strict=True)):
         if any(map(math.isnan, place)):
             continue
-        if last_valid is not None and distance(place, last_valid[1], periods) > max_speed * (time - last_valid[0]):
+        if last_valid is not None and between(place, last_valid[1]) > max_speed * (time - last_valid[0]):
             jumps[i] = True
         else:
             last_valid = time, place

@@ -187,7 +187,11 @@ def _line_on_bins(
 def _notes(dropouts: _Dropouts, n_missing: int, n_filled: int, n_bins: int, gap_s: float | None) -> tuple[str, ...]:
     notes = []
     if n_missing:
-        way_out = "`behavior_gap_s` fills gaps up to a length" if gap_s is None else f"`behavior_gap_s` is {gap_s:g}"
+        way_out = (
+            "`behavior_gap_s: SECONDS` would fill those up to that long"
+            if gap_s is None
+            else f"`behavior_gap_s` is {gap_s:g}"
+        )
         notes.append(
             f"behavior: {_listed(dropouts.lost)}, {n_missing} of {n_bins} bins ({n_missing / n_bins:.1%}) left out of "
             f"fits and scores; {way_out}"

@@ -6,7 +6,7 @@ sample to the next cannot be told from a smaller one the other way round.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -25,11 +25,14 @@ _ANGLE_WORDS = {
 _NEAR = 0.8, 1.05  # of a period: a step between them is one around the end of the period
 
 
-def periods_of(trace: Trace, circular: bool | float | dict[str, float]) -> tuple[float | None, ...]:
+def periods_of(
+    trace: Trace, circular: bool | float | dict[str, float], used: Collection[str]
+) -> tuple[float | None, ...]:
     """The period of each of the D columns in its unit, None for a column that is not circular.
 
     Args:
         circular: as `config.manifest.Behavior.circular`.
+        used: the names of the columns that are kept or derived from; others need no unit.
 
     Raises:
         DataError: true is given for a column whose unit is not one of angles, or a name is not one of a column.
@@ -43,13 +46,15 @@ def periods_of(trace: Trace, circular: bool | float | dict[str, float]) -> tuple
     if not circular:
         return (None,) * len(trace.names)
     periods = tuple(_PERIOD_OF_UNIT.get(unit.strip().lower()) for unit in trace.units)
-    if None in periods:
-        at = periods.index(None)
-        unit = f'the unit "{trace.units[at]}"' if trace.units[at] else "no unit"
+    straight = [i for i, name in enumerate(trace.names) if periods[i] is None and name in used]
+    if straight:
+        name, unit = trace.names[straight[0]], trace.units[straight[0]]
+        stated = f'the unit "{unit}"' if unit else "no unit"
+        example = next((f"{n}: {p:.7g}" for n, p in zip(trace.names, periods, strict=True) if p), f"{name}: PERIOD")
         raise DataError(
             f"`circular: true` takes the period from the unit (radians, degrees or cycles), but the behavior column "
-            f'"{trace.names[at]}" has {unit}; give the period of each circular column as '
-            f"`circular: {{{trace.names[at]}: PERIOD}}`"
+            f'"{name}" has {stated}; name the circular columns with their '
+            f"periods, `circular: {{{example}}}`"
         )
     return periods
 
@@ -96,13 +101,13 @@ def on_the_circle(
     return np.column_stack(columns), tuple(new_names), tuple(new_units)
 
 
-def circular_notes(trace: Trace, periods: Sequence[float | None]) -> tuple[str, ...]:
-    """Notes on columns that look circular and are not set so, and on circular ones that turn too fast to follow."""
+def circular_notes(trace: Trace, periods: Sequence[float | None], used: Collection[str]) -> tuple[str, ...]:
+    """Notes on used columns that look circular and are not set so, and on those that turn too fast to follow."""
     notes: list[str] = []
     for name, unit, values, period in zip(trace.names, trace.units, trace.values.T, periods, strict=True):
         values = values[np.isfinite(values)]
         steps = np.abs(np.diff(values))
-        if len(steps):
+        if len(steps) and name in used:
             notes += _overlooked(name, unit, values, steps) if period is None else _doubtful(name, steps, period)
     return tuple(notes)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 _REACH = 4  # SDs of the Gaussian
-_COARSEST, _FINEST = 1 / 2, 1 / 20  # of the SD: cells of the grid
+_COARSEST, _FINEST = 1 / 5, 1 / 20  # of the SD: width of the cells of the grid
 
 
 def smoothed(times: np.ndarray, values: np.ndarray, sd_s: float, gap_s: float) -> np.ndarray:
@@ -53,7 +53,8 @@ def _smoothed_run(times: np.ndarray, values: np.ndarray, sd_s: float) -> np.ndar
     steps = np.diff(times)
     if not len(steps) or steps.min() > _REACH * sd_s:
         return values
-    cell_s = float(np.clip(np.median(steps), _FINEST * sd_s, _COARSEST * sd_s))
+    step_s = float(np.median(steps))  # a whole number of cells, or a whole part of one, so that equal steps stay equal
+    cell_s = step_s / np.ceil(step_s / (_COARSEST * sd_s)) * max(1.0, np.floor(_FINEST * sd_s / step_s))
     cells = np.rint((times - times[0]) / cell_s).astype(np.int64)
     offset = times - times[0] - cells * cell_s  # of the sample from the middle of its cell
     centred = values - values.mean()

@@ -40,7 +40,7 @@ def ascending(trace: Trace, windows: Sequence[tuple[float, float]] = ()) -> tupl
     timed = np.flatnonzero(np.isfinite(trace.times))
     notes = []
     if untimed := len(trace.times) - len(timed):
-        notes.append(f"behavior: {untimed} of {len(trace.times)} samples have no time stamp and are left out")
+        notes.append(f"behavior: samples without a time stamp, left out: {untimed} of {len(trace.times)}")
     set_back = _set_back(trace.times[timed])
     if len(set_back) and windows:
         inside = [(trace.times[timed] >= start) & (trace.times[timed] <= stop) for start, stop in windows]
@@ -51,13 +51,13 @@ def ascending(trace: Trace, windows: Sequence[tuple[float, float]] = ()) -> tupl
         _refuse(trace.times, timed, set_back)
     times, values = trace.times[timed], trace.values[timed]
     if backward := int(np.sum(np.diff(times) < 0)):
-        notes.append(f"behavior: {backward} of {len(times)} time stamps run back by a few samples and are sorted")
+        notes.append(f"behavior: time stamps that run back by a few samples, sorted: {backward} of {len(times)}")
     order = np.argsort(times, kind="stable")
     times, values, merged = _merged(times[order], values[order])
     if merged:
-        notes.append(f"behavior: {merged} samples have the time stamp of another and are averaged with it")
+        notes.append(f"behavior: samples averaged with another of the same time stamp: {merged} of {len(timed)}")
     if len(times) < 2:
-        raise DataError(f"behavior has {len(times)} samples with a time of their own; two are needed")
+        raise DataError(f"behavior has {len(times)} different time stamps; two are needed")
     return replace(trace, times=times, values=values), tuple(notes)
 
 

@@ -1,5 +1,7 @@
 """Angles, phases and laps across the end of their period, against directions that are known at every time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -146,13 +148,21 @@ def test_columns_that_jump_like_angles_are_pointed_out(tr, setting):
 @pytest.mark.parametrize(
     ("circular", "message"),
     [
-        (True, r'"position_x" has the unit "cm"; give the period of each circular column as `circular: \{position_x'),
+        (True, r'"position_x" has the unit "cm"; name the circular columns .*`circular: \{position_x: PERIOD\}`'),
         ({"position_z": 3.0}, 'no behavior column "position_z"; did you mean "position_y"'),
     ],
 )
 def test_circular_that_does_not_suit_the_columns_is_refused(circular, message):
     with pytest.raises(DataError, match=message):
         prepared(trace(np.arange(10.0), np.zeros((10, 2))), Behavior(circular=circular))
+
+
+def test_circular_by_unit_asks_for_a_period_only_of_columns_that_are_used():
+    tr = trace(np.arange(10.0), np.zeros((10, 2)), names=("x", "hd"))
+    tr = replace(tr, units=("", "degrees"))
+    assert prepared(tr, Behavior(circular=True, columns=("hd",))).periods == (360.0,)
+    with pytest.raises(DataError, match=r'"x" has no unit; .*`circular: \{hd: 360\}`'):
+        prepared(tr, Behavior(circular=True))
 
 
 @pytest.mark.parametrize("circular", [0.0, -360.0, np.inf, {"hd": 0.0}])

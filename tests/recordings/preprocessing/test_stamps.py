@@ -15,7 +15,7 @@ def test_stamps_of_neighbours_that_are_swapped_are_sorted_and_told():
     order[[100, 101, 300, 301]] = [101, 100, 301, 300]
     made, notes = ascending(trace(TIMES[order], 2 * TIMES[order]))
     assert np.array_equal(made.times, TIMES) and np.array_equal(made.values[:, 0], 2 * TIMES)
-    assert notes == ("behavior: 2 of 500 time stamps run back by a few samples and are sorted",)
+    assert notes == ("behavior: time stamps that run back by a few samples, sorted: 2 of 500",)
 
 
 def test_stamps_that_repeat_are_averaged_and_told():
@@ -24,7 +24,7 @@ def test_stamps_that_repeat_are_averaged_and_told():
     made, notes = ascending(again)
     assert len(made.times) == 500 and np.all(np.diff(made.times) > 0)
     assert made.values[250, 0] == pytest.approx((10.0 + 30.0) / 2)
-    assert notes == ("behavior: 1 samples have the time stamp of another and are averaged with it",)
+    assert notes == ("behavior: samples averaged with another of the same time stamp: 1 of 501",)
 
 
 def test_samples_without_a_time_are_left_out_and_told():
@@ -32,7 +32,7 @@ def test_samples_without_a_time_are_left_out_and_told():
     times[[3, 4, 499]] = np.nan
     made, notes = ascending(trace(times, TIMES))
     assert len(made.times) == 497 and np.array_equal(made.values[:, 0], made.times)
-    assert notes == ("behavior: 3 of 500 samples have no time stamp and are left out",)
+    assert notes == ("behavior: samples without a time stamp, left out: 3 of 500",)
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_samples_without_a_time_are_left_out_and_told():
         (np.concatenate([[np.nan], TIMES, TIMES + 5]), r"sample 501 at 5\.000 s follows 9\.980 s: the clock was set"),
         (np.where(np.arange(500) == 70, 0.0, TIMES), r"sample 70 at 0\.000 s follows 1\.380 s"),
         (TIMES[::-1], r"sample 4 at 9\.900 s follows 9\.980 s"),
-        (np.zeros(500), "behavior has 1 samples with a time of their own; two are needed"),
-        (np.full(500, np.nan), "behavior has 0 samples with a time of their own; two are needed"),
+        (np.zeros(500), "behavior has 1 different time stamps; two are needed"),
+        (np.full(500, np.nan), "behavior has 0 different time stamps; two are needed"),
     ],
 )
 def test_clock_that_was_set_back_is_an_error_naming_the_stamp(times, message):

@@ -28,7 +28,7 @@ def stored(tmp_path):
         segments = store.read(entry)
         values = entry.normalisation["behavior"].undo(np.concatenate([s.behavior for s in segments]))
         columns = dict(zip(entry.behavior, values.T, strict=True))
-        return entry, bin_centres_s(segments, entry.bin_width_ms), columns, result.notes
+        return entry, bin_centres_s(segments, entry.bin_width_ms), columns, result.notes[1:]  # without what was taken
 
     return ingested
 

@@ -294,7 +294,7 @@ def override(tree: Any, text: str) -> None:
     node = tree
     for key in parents:
         if key not in node or node[key] is None:
-            node[key] = {}
+            node[key] = mapping({})
         node = node[key]
         if not isinstance(node, dict):
             raise ConfigError(f"--set {path}: `{key}` is a value, not a section")

@@ -154,9 +154,14 @@ class Behavior(FromFile):
     max_speed: float | None = None
     """A sample that could be reached only faster than this (behavior unit per second) counts as lost tracking."""
     smooth_s: float | None = None
-    """Standard deviation in seconds of the Gaussian that smooths the samples before anything is derived from them."""
+    """Standard deviation in seconds of the Gaussian that smooths the samples between gaps, before anything is derived
+    from them."""
     derive: Literal["velocity"] | None = None
     """Differentiate every column. The result replaces the column, unless `columns` asks for both."""
+    circular: bool | float | dict[str, float] = False
+    """Which columns return to where they began, such as angles: true, all, with the period of their unit (radians,
+    degrees or cycles); a number, all, with this period in their unit; or a mapping from column to period. A circular
+    column `hd` is stored as its cosine and sine, `hd_cos` and `hd_sin`."""
     columns: tuple[str, ...] = ()
     """Names of the columns to keep, in this order; empty: all."""
 
@@ -167,6 +172,10 @@ class Behavior(FromFile):
         for what in ("names", "units"):
             if getattr(self, what) and getattr(self, f"{what}_attribute"):
                 raise ConfigError(f"give `{what}` or `{what}_attribute`, not both")
+        periods = self.circular.values() if isinstance(self.circular, dict) else [self.circular]
+        for period in periods:
+            if not isinstance(period, bool) and not 0 < period < inf:
+                raise ConfigError(f"`circular` must be a period above 0, but got {period}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -81,8 +81,9 @@ class IngestConfig:
     """None leaves the LFP unfiltered (it is already filtered, or holds features such as band power)."""
     lfp_nan: Literal["error", "interpolate"] = "error"
     """What to do with LFP samples that are not finite."""
-    behavior_gap_s: float = 0.5
-    """Behavior is interpolated over gaps up to this long. Longer gaps stay NaN and are neither fitted nor scored."""
+    behavior_gap_s: float | None = None
+    """Behavior is interpolated over dropouts up to this long. Longer ones, and by default all, stay NaN and are neither
+    fitted nor scored."""
     lfp_dtype: Literal["float32", "float16"] = "float32"
     """Type in which the LFP is stored."""
     splits: Splits = field(default_factory=Splits)
@@ -92,6 +93,8 @@ class IngestConfig:
             raise ConfigError(f"`bin_width_ms` must be above 0, but got {self.bin_width_ms}")
         if not 0 <= self.max_lost <= 1:
             raise ConfigError(f"`max_lost` must be between 0 and 1, but got {self.max_lost}")
+        if self.behavior_gap_s is not None and not self.behavior_gap_s >= 0:
+            raise ConfigError(f"`behavior_gap_s` must be at least 0, but got {self.behavior_gap_s}")
         if self.splits.by != "trials" and self.splits.segment_s * 1000 < self.bin_width_ms:
             raise ConfigError(
                 f"`segment_s` must hold at least one bin, but got ({self.splits.segment_s=}, {self.bin_width_ms=})"

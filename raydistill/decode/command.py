@@ -46,8 +46,7 @@ def _write(decoder: Decoder, store: Store, out: Path) -> None:
         return
     from raydistill.decode.nwb_export import Reading, write_session_nwb
 
-    columns = dict(zip(decoder.columns, decoded.behavior.T, strict=True))
-    reading = Reading(latents=decoded.latents, behavior=columns, about=decoder.about)
+    reading = Reading(latents=decoded.latents, behavior=decoded.columns(decoder), about=decoder.about)
     write_session_nwb(decoder.entry, decoded.segments, out, reading)
 
 

@@ -17,6 +17,7 @@ from raydistill.models.files import load_model
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import encode
 from raydistill.models.model import Model
+from raydistill.store.angles import angle_unit, angles, stored_columns
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment, bin_centres_s
 from raydistill.store.store import Store
@@ -52,14 +53,15 @@ def open_decoder(
         folder: of the model.
         session: name in the store.
         embeddings_of: session of the model whose space embeddings are used for `session`; None: its own.
-        behavior: columns to decode; empty: all columns of the session, or those of the model's head.
+        behavior: columns to decode, an angle for its cosine and sine; empty: all columns of the session, or those of
+            the model's head.
     Raises:
         CheckpointError: there is no readable model in `folder`.
         DataError: the store or the model lacks the session, its channels differ from those of `embeddings_of`, or a
             column is unknown or is not one of the head's.
     """
     model, entry = _load(folder, store, session, embeddings_of)
-    columns = tuple(behavior or model.spec.behavior or entry.behavior)
+    columns = stored_columns(behavior, entry.circular) or tuple(model.spec.behavior or entry.behavior)
     for column in columns:
         if column not in entry.behavior:
             raise DataError(f'session {session} has no behavior "{column}"{suggest(column, entry.behavior)}')
@@ -87,6 +89,10 @@ class DecodedSession:
     behavior: np.ndarray
     """(N, K) float32, decoded, in the units of the recording."""
 
+    def columns(self, decoder: Decoder) -> dict[str, np.ndarray]:
+        """Name -> (N,) decoded values, those of angles after their cosine and sine."""
+        return _named(decoder, self.behavior)
+
 
 def decode_session(decoder: Decoder, store: Store) -> DecodedSession:
     """Latents and decoded behavior of every bin in all folds."""
@@ -101,8 +107,9 @@ def write_parquet(decoder: Decoder, decoded: DecodedSession, path: Path) -> Path
     """Write one row per bin, in time order.
 
     Columns: time_s at the centre of the bin, segment, split, each behavior column as recorded and as decoded
-    (velocity_x and velocity_x_decoded, in the units of the recording), and latent_000 to the last latent. The file's
-    metadata holds what `raydistill decode --json` prints, and the units.
+    (velocity_x and velocity_x_decoded, in the units of the recording), each angle of which the cosine and sine are
+    decoded (hd and hd_decoded, from 0 to its period), and latent_000 to the last latent. The file's metadata holds what
+    `raydistill decode --json` prints, and the units.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -114,15 +121,22 @@ def write_parquet(decoder: Decoder, decoded: DecodedSession, path: Path) -> Path
         "split": _per_bin(segments, [s.split for s in segments]),
     }
     z_scored = np.concatenate([behavior_of(s, entry, decoder.columns) for s in segments])
-    recorded = entry.normalisation["behavior"].undo(z_scored, decoder.column_indices)
-    for k, name in enumerate(decoder.columns):
-        table |= {name: recorded[:, k], f"{name}_decoded": decoded.behavior[:, k]}
+    recorded = _named(decoder, entry.normalisation["behavior"].undo(z_scored, decoder.column_indices))
+    for name, values in decoded.columns(decoder).items():
+        table |= {name: recorded[name], f"{name}_decoded": values}
     table |= {f"latent_{d:03d}": latent for d, latent in enumerate(decoded.latents.T)}
     units = {name: entry.behavior_units[k] for name, k in zip(decoder.columns, decoder.column_indices, strict=True)}
+    units |= {name: angle_unit(period) for name, period in entry.circular.items() if name in recorded}
     metadata = {"raydistill": json.dumps(decoder.about | {"units": units})}
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(table).replace_schema_metadata(metadata), path)
     return path
+
+
+def _named(decoder: Decoder, behavior: np.ndarray) -> dict[str, np.ndarray]:
+    """Name -> (N,) values of the decoder's columns (N, K), and of angles of which it decodes cosine and sine."""
+    columns = dict(zip(decoder.columns, behavior.T, strict=True))
+    return columns | angles(columns, decoder.entry.circular)
 
 
 def _per_bin(segments: Sequence[Segment], values: Sequence[int] | Sequence[str]) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from raydistill.errors import DataError
 from raydistill.files import renamed_when_whole
+from raydistill.store.angles import angle_unit, angles
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment, bin_centres_s
 
@@ -39,10 +40,11 @@ def write_session_nwb(entry: Entry, segments: Sequence[Segment], path, reading: 
     """Write the segments of a stored session to `path`; the file appears under its name when it is complete.
 
     processing/ecephys/spike_counts holds (N, units) uint8 counts, processing/ecephys/lfp (N, C) float32 values before
-    z-scoring, processing/behavior/BehavioralTimeSeries one float32 series per column in its unit. Time stamps are bin
-    centres. The `comments` of a series give the mean and SD of its z-scoring. intervals/segments has the number and
-    split of each segment, intervals/trials the label and split of each trial. With a reading, processing/raydistill
-    holds `latents` (N, D) and `decoded`, one series per column.
+    z-scoring, processing/behavior/BehavioralTimeSeries one float32 series per column in its unit, and
+    processing/behavior/angles one per angle of which the columns hold cosine and sine. Time stamps are bin centres. The
+    `comments` of a series give the mean and SD of its z-scoring. intervals/segments has the number and split of each
+    segment, intervals/trials the label and split of each trial. With a reading, processing/raydistill holds `latents`
+    (N, D) and `decoded`, one series per column and angle.
 
     Args:
         entry: the session's row in the catalogue.
@@ -146,7 +148,30 @@ def _add_behavior(nwb, entry, segments, clock):
             **clock,
         )
         behavior.add_timeseries(series)
-    nwb.create_processing_module("behavior", "Behavior in physical units.").add(behavior)
+    module = nwb.create_processing_module("behavior", "Behavior in physical units.")
+    module.add(behavior)
+    if entry.circular:
+        module.add(_angles(entry, values, _shared(clock, next(iter(behavior.time_series.values())))))
+
+
+def _angles(entry, values, clock):
+    """The series of angles, from the values (N, columns) of behavior."""
+    from pynwb import TimeSeries
+    from pynwb.behavior import BehavioralTimeSeries
+
+    series_of_angles = BehavioralTimeSeries(name="angles")
+    columns = dict(zip(entry.behavior, values.T, strict=True))
+    for name, angle in angles(columns, entry.circular).items():
+        series = TimeSeries(
+            name=name.replace("/", "_"),
+            description=f"{name} in each bin, from its cosine and sine, NaN where it is missing.",
+            data=_compressed(angle),
+            unit=angle_unit(entry.circular[name]) or "unknown",
+            comments=json.dumps({"period": entry.circular[name]}),
+            **clock,
+        )
+        series_of_angles.add_timeseries(series)
+    return series_of_angles
 
 
 def _add_reading(nwb, entry, reading, clock):
@@ -163,6 +188,7 @@ def _add_reading(nwb, entry, reading, clock):
         **clock,
     )
     units = dict(zip(entry.behavior, entry.behavior_units, strict=True))
+    units |= {name: angle_unit(period) for name, period in entry.circular.items()}
     decoded = BehavioralTimeSeries(name="decoded")
     for name, values in reading.behavior.items():
         series = TimeSeries(

@@ -58,6 +58,8 @@ class Entry:
     """Columns of LFP: number of electrodes times `lfp_bands`."""
     behavior: tuple[str, ...]
     behavior_units: tuple[str, ...]
+    circular: dict[str, float] = field(default_factory=dict)
+    """Name -> period of each angle whose cosine and sine are the columns name_cos and name_sin (store/angles.py)."""
     splits: dict[str, int]
     """Number of segments in each of train, valid and test."""
     lfp_bands: int = 1

@@ -43,6 +43,8 @@ class Session:
     """(T, K) float32."""
     behavior_names: tuple[str, ...] = ()
     behavior_units: tuple[str, ...] = ()
+    circular: dict[str, float] = field(default_factory=dict)
+    """Name -> period of each angle whose cosine and sine are the columns name_cos and name_sin (store/angles.py)."""
     trial: np.ndarray | None = None
     """(T,) int32 trial label of each bin, -1 outside of trials; bins of one trial are contiguous."""
     piece: np.ndarray | None = None
@@ -69,6 +71,12 @@ class Session:
                 f"session {self.name}: behavior has {self.behavior.shape[1]} columns but "
                 f"{len(self.behavior_names)} names {self.behavior_names}"
             )
+        for name, period in self.circular.items():
+            if not {f"{name}_cos", f"{name}_sin"} <= set(self.behavior_names) or not period > 0:
+                raise DataError(
+                    f"session {self.name}: `circular` needs a period above 0 for {name}, and the behavior columns "
+                    f"{name}_cos and {name}_sin; got {period} and {self.behavior_names}"
+                )
         self._check_values()
         self._check_tables()
 

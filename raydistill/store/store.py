@@ -225,8 +225,10 @@ def _entry(
 ) -> Entry:
     identity: list = [FORMAT_VERSION, digest, session.bin_width_ms, list(session.behavior_names), config.protocol]
     tables = {name: table_to_json(getattr(session, name)) for name in _TABLES}
-    if any(tables.values()):  # so that results of sessions without tables keep their keys
+    if any(tables.values()):  # so that results of sessions without tables, or without angles, keep their keys
         identity.append(tables)
+    if session.circular:
+        identity.append(sorted(session.circular.items()))
     return Entry(
         session=session.name,
         subject=session.subject,
@@ -241,6 +243,7 @@ def _entry(
         lfp_bands=session.lfp_bands,
         behavior=tuple(session.behavior_names),
         behavior_units=tuple(session.behavior_units),
+        circular=dict(session.circular),
         splits={split: sum(c.split == split for c in cuts) for split in (TRAIN, VALID, TEST)},
         aligned=config.splits.by == "trials" and len({c.trial for c in cuts}) == len(cuts),
         protocol=config.protocol,

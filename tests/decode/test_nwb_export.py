@@ -72,6 +72,23 @@ def test_export_read_back_is_the_session(stored, tmp_path, splits):
             assert times(series) == pytest.approx(2.0 + (rows + 0.5) * 0.05)
 
 
+def test_export_gives_angles_beside_their_cosine_and_sine(stored, tmp_path):
+    turn = np.linspace(0, 40, 400)
+    behavior = np.column_stack([np.cos(turn), np.sin(turn), turn])
+    names = {"behavior_names": ("hd_cos", "hd_sin", "x"), "behavior_units": ("", "", "cm")}
+    session, entry, segments = stored(behavior=behavior, circular={"hd": 360.0}, **names)
+    with pynwb.NWBHDF5IO(write_session_nwb(entry, segments, tmp_path / "a.nwb"), "r") as io:
+        module = io.read().processing["behavior"]
+        assert set(module["BehavioralTimeSeries"].time_series) == {"hd_cos", "hd_sin", "x"}
+        (angle,) = module["angles"].time_series.values()
+        assert (angle.name, angle.unit) == ("hd", "degrees")
+        expected = np.degrees(turn)[flat(session, segments)] % 360
+        lost = np.isnan(angle.data[:])
+        assert np.array_equal(np.flatnonzero(lost), [3, 4])
+        assert np.allclose(angle.data[:][~lost], expected[~lost], atol=1e-3)
+        assert times(angle) == pytest.approx(2.0 + (flat(session, segments) + 0.5) * 0.05)
+
+
 def times(series):
     if series.timestamps is not None:
         return series.timestamps[:]

@@ -8,7 +8,7 @@ import pytest
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError
 from raydistill.store.session import Session
-from raydistill.store.store import Store
+from raydistill.store.store import Store, entry_from_json, entry_to_json
 
 CONFIG = IngestConfig(bin_width_ms=20, splits=Splits(segment_s=1, parent_s=2))
 
@@ -54,6 +54,20 @@ def test_store_normalisation_is_fitted_on_train_alone(store):
     train = np.concatenate([session.lfp[s.number * 50 : s.number * 50 + 50] for s in store.read(entry, "train")])
     assert np.allclose(entry.normalisation["lfp"].mean, train.mean(0), atol=1e-6)
     assert not np.allclose(entry.normalisation["lfp"].mean, session.lfp.mean(0), atol=1e-6)
+
+
+def test_entry_keeps_the_periods_of_angles_and_one_without_any_reads_as_before(store):
+    entry = store.write(make_session(), CONFIG, "f" * 64)
+    older = json.loads(entry_to_json(entry))
+    del older["circular"]
+    assert entry_from_json(json.dumps(older)) == entry and entry.circular == {}
+    names = ("hd_cos", "hd_sin")
+    turning, plain = (
+        store.write(make_session(behavior_names=names, circular=circular), CONFIG, "f" * 64)
+        for circular in ({"hd": 360.0}, {})
+    )
+    assert entry_from_json(entry_to_json(turning)).circular == {"hd": 360.0}
+    assert turning.content != plain.content
 
 
 def test_store_keeps_the_split_and_its_hash_whatever_the_length_of_segments(store):
@@ -152,6 +166,8 @@ def test_store_float16_lfp_comes_back_as_float32_within_its_precision(store):
         ({"spikes": np.full((2000, 7), 300)}, "from 0 to 255"),
         ({"lfp": np.zeros((100, 5))}, "must have the same number of bins"),
         ({"behavior_names": ("vx",)}, "2 columns but 1 names"),
+        ({"circular": {"hd": 360.0}}, "the behavior columns hd_cos and hd_sin"),
+        ({"circular": {"v": 0.0}, "behavior_names": ("v_cos", "v_sin")}, "needs a period above 0 for v"),
         ({"name": "../evil"}, "is not allowed"),
         ({"spikes": None, "lfp": None}, "neither spikes nor LFP"),
     ],

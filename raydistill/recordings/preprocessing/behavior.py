@@ -1,162 +1,132 @@
-"""Behavior from its own time stamps onto bins: jumps and gaps become NaN, derivatives are taken before resampling.
+"""Behavior before it is resampled: jumps are lost, angles are unwrapped, then smoothing and derivatives.
 
-See docs/methods.md, Data and preprocessing. K samples, D columns, T bins.
+See docs/methods.md, Data and preprocessing. K samples, D columns.
 """
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from raydistill.config.manifest import Behavior
 from raydistill.errors import DataError, suggest
-from raydistill.recordings.preprocessing.bins import Bins
+from raydistill.recordings.preprocessing.circular import circular_notes, distance, periods_of, unwrapped
+from raydistill.recordings.preprocessing.smoothing import derivative, smoothed
+from raydistill.recordings.preprocessing.stamps import ascending, samples_of_pieces, usual_step
 from raydistill.recordings.raw import Trace
 
-_TOGETHER = 0.1  # of the median step: time stamps closer than this count as one, stored twice
+_GAP = 5  # usual steps: no smoothing or derivative over a longer time without a valid sample
 
 
-def behavior_on_bins(trace: Trace, bins: Bins, gap_s: float) -> np.ndarray:
-    """(T, D) float32: linear between valid samples, NaN in bins whose centre is in a gap longer than `gap_s`.
+@dataclass(frozen=True, kw_only=True)
+class PreparedTrace:
+    """Processed behavior on ascending time stamps, which `behavior_on_bins` resamples."""
 
-    With two or more samples per bin, a bin holds the mean of that line over its width, so that fast behavior does not
-    alias; otherwise the value at its centre. Samples at bin centres are kept exactly.
-
-    Raises:
-        DataError: no bin has a value.
-    """
-    out = np.column_stack([_column_on_bins(trace.times, v, bins, gap_s) for v in trace.values.T])
-    if np.isnan(out).all():
-        raise DataError(
-            f"behavior is lost in every bin: no two valid samples within `behavior_gap_s` {gap_s:g} s of each other"
-        )
-    return out.astype(np.float32)
-
-
-def _column_on_bins(times, values, bins, gap_s):
-    from scipy.integrate import cumulative_trapezoid
-
-    valid = np.isfinite(values)
-    times, values = times[valid], values[valid]
-    if not len(times):
-        return np.full(bins.n, np.nan)
-    centres = bins.centres
-    if len(times) > 1 and np.median(np.diff(times)) <= bins.width_s / 2:
-        edges = bins.edges
-        knots = np.union1d(times, edges)
-        area = cumulative_trapezoid(np.interp(knots, times, values), knots, initial=0)
-        out = np.diff(area[np.searchsorted(knots, edges)]) / bins.width_s
-    else:
-        out = np.interp(centres, times, values)
-    after = np.searchsorted(times, centres)  # the first sample at or after each centre
-    inside = (after > 0) & (after < len(times))
-    after = np.clip(after, 1, len(times) - 1) if len(times) > 1 else np.zeros(bins.n, int)
-    step = times[after] - times[after - 1]
-    lost = inside & (step > gap_s) & (times[after] > centres)
-    lost |= (centres < times[0] - gap_s) | (centres > times[-1] + gap_s)
-    return np.where(lost, np.nan, out)
+    times: np.ndarray
+    """(K,) float64 seconds, ascending."""
+    values: np.ndarray
+    """(K, D) float64, NaN where lost; circular columns are unwrapped."""
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    periods: tuple[float | None, ...]
+    """Of each column, in its unit; None: it is not circular."""
+    step_s: float
+    """The usual step between time stamps, see `usual_step`."""
+    notes: tuple[str, ...]
+    """What was left out, merged or doubtful, one line each."""
 
 
-def prepared(trace: Trace, options: Behavior, pieces: np.ndarray | None = None) -> Trace:
-    """The trace on ascending time stamps: `max_speed`, `smooth_s`, `derive` and `columns` applied in this order.
+def prepared(
+    trace: Trace,
+    options: Behavior,
+    pieces: np.ndarray | None = None,
+    windows: Sequence[tuple[float, float]] = (),
+) -> PreparedTrace:
+    """The trace in the order of time: `max_speed`, `smooth_s`, `derive` and `columns` applied in this order.
+
+    Smoothing and derivatives do not cross gaps, times of more than 5 usual steps without a valid sample.
 
     Args:
         pieces: (pieces, 2) start and stop in seconds of each recorded interval. Each is prepared separately, and
             samples outside all of them are left out. None: there is no gap.
+        windows: the parts of the recording that are used, see `ascending`.
 
     Raises:
-        DataError: too few samples with a time, or `columns` names one that does not exist.
+        DataError: the clock was set back, there are too few samples with a time, `circular` does not suit the columns,
+            or `columns` names one that does not exist.
     """
-    trace = _ascending(trace)
-    if pieces is None:
-        return _prepared(trace, options)
-    bounds = np.searchsorted(trace.times, pieces + np.array([-1e-9, 1e-9]))
-    cuts = [slice(a, b) for a, b in bounds if b - a > 1]
+    trace, notes = ascending(trace, windows)
+    chosen = options.columns or trace.names
+    used = {name for name in trace.names if name in chosen or _velocity_name(name) in chosen}
+    periods = periods_of(trace, options.circular, used)
+    notes += circular_notes(trace, periods, used)
+    step_s = usual_step(trace.times)
+    cuts = [cut for cut in samples_of_pieces(trace.times, pieces) if cut.stop - cut.start > 1]
     if not cuts:
         raise DataError("behavior has fewer than two samples in every recorded interval")
-    parts = [_prepared(replace(trace, times=trace.times[c], values=trace.values[c]), options) for c in cuts]
-    times, values = np.concatenate([p.times for p in parts]), np.concatenate([p.values for p in parts])
-    return replace(parts[0], times=times, values=values)
-
-
-def _prepared(trace: Trace, options: Behavior) -> Trace:
-    if options.max_speed is not None:
-        trace = replace(trace, values=_without_jumps(trace.times, trace.values, options.max_speed))
-    if options.smooth_s is not None:
-        trace = replace(trace, values=_smoothed(trace.times, trace.values, options.smooth_s))
-    if options.derive is None:
-        return _chosen(trace, options.columns or trace.names)
-    velocity = np.column_stack([_gradient(trace.times, v) for v in trace.values.T])
-    names = tuple(_velocity_name(n) for n in trace.names)
-    with_velocity = replace(
-        trace,
-        values=np.hstack([trace.values, velocity]),
-        names=trace.names + names,
-        units=trace.units + tuple(f"{u}/s" if u else "" for u in trace.units),
+    values, n_jumps = _processed(trace, cuts, options, periods, _GAP * step_s)
+    if n_jumps:
+        notes += (f"behavior: samples left out as lost, faster than `max_speed`: {n_jumps} of {len(trace.times)}",)
+    names, units = trace.names, trace.units
+    if options.derive is not None:
+        names += tuple(_velocity_name(n) for n in trace.names)
+        units += tuple(f"{u}/s" if u else "" for u in trace.units)
+        periods += (None,) * len(trace.names)
+    at = _chosen(names, options.columns or (trace.names if options.derive is None else names[len(trace.names) :]))
+    return PreparedTrace(
+        times=np.concatenate([trace.times[cut] for cut in cuts]),
+        values=values[:, at],
+        names=tuple(names[i] for i in at),
+        units=tuple(units[i] for i in at),
+        periods=tuple(periods[i] for i in at),
+        step_s=step_s,
+        notes=notes,
     )
-    return _chosen(with_velocity, options.columns or names)
 
 
-def _ascending(trace):
-    """Samples in the order of time. Samples with the same time are averaged, those without a time are left out."""
-    order = np.argsort(trace.times, kind="stable")
-    order = order[np.isfinite(trace.times[order])]
-    times, values = trace.times[order], trace.values[order]
-    if len(times) < 2:
-        raise DataError(f"behavior has {len(times)} samples with a time; two are needed")
-    steps = np.diff(times)
-    begins = np.concatenate([[True], steps > _TOGETHER * np.median(steps)])
-    if not begins.all():
-        starts = np.flatnonzero(begins)
-        n_values = np.add.reduceat(np.isfinite(values), starts, axis=0, dtype=np.int64)
-        with np.errstate(all="ignore"):
-            values = np.add.reduceat(np.nan_to_num(values), starts, axis=0) / n_values
-        values[n_values == 0] = np.nan
-        times = np.add.reduceat(times, starts) / np.diff(np.append(starts, len(times)))
-    return replace(trace, times=times, values=values, span=trace.covers)
+def _processed(
+    trace: Trace, cuts: list[slice], options: Behavior, periods: Sequence[float | None], gap_s: float
+) -> tuple[np.ndarray, int]:
+    """The values of all cuts, with derivatives as further columns if asked for, and the number of jumps."""
+    parts, n_jumps = [], 0
+    for cut in cuts:
+        times, values = trace.times[cut], trace.values[cut]
+        if options.max_speed is not None:
+            jumps = _jumps(times, values, periods, options.max_speed)
+            values = np.where(jumps[:, None], np.nan, values)
+            n_jumps += int(jumps.sum())
+        values = unwrapped(values, periods)
+        if options.smooth_s is not None:
+            values = smoothed(times, values, options.smooth_s, gap_s)
+        if options.derive is not None:
+            values = np.hstack([values, derivative(times, values, gap_s)])
+        parts.append(values)
+    return np.concatenate(parts), n_jumps
 
 
-def _without_jumps(times, values, max_speed):
-    """NaN where a sample could not be reached from the last valid one at `max_speed` in the time between them."""
-    values = values.copy()
+def _jumps(times: np.ndarray, values: np.ndarray, periods: Sequence[float | None], max_speed: float) -> np.ndarray:
+    """(K,) whether a sample could not be reached from the last valid one at `max_speed` in the time between them."""
+    jumps = np.zeros(len(times), dtype=bool)
+    between = math.dist if not any(periods) else partial(distance, periods=periods)
     last_valid = None
     for i, (time, place) in enumerate(zip(times.tolist(), values.tolist(), strict=True)):
         if any(map(math.isnan, place)):
             continue
-        if last_valid is not None and math.dist(place, last_valid[1]) > max_speed * (time - last_valid[0]):
-            values[i] = np.nan
+        if last_valid is not None and between(place, last_valid[1]) > max_speed * (time - last_valid[0]):
+            jumps[i] = True
         else:
             last_valid = time, place
-    return values
+    return jumps
 
 
-def _smoothed(times, values, sd_s):
-    """Gaussian mean of the valid samples around each valid one; NaN stays NaN."""
-    from scipy.ndimage import gaussian_filter1d
-
-    sd = sd_s / np.median(np.diff(times))  # in samples; a few dropped frames do not matter
-    valid = np.isfinite(values)
-    share = gaussian_filter1d(valid.astype(np.float64), sd, axis=0)
-    with np.errstate(all="ignore"):
-        return np.where(valid, gaussian_filter1d(np.where(valid, values, 0.0), sd, axis=0) / share, np.nan)
-
-
-def _gradient(times, values):
-    """Second-order differences at the valid samples, with their uneven steps."""
-    valid = np.isfinite(values)
-    out = np.full(len(values), np.nan)
-    if valid.sum() > 1:
-        out[valid] = np.gradient(values[valid], times[valid])
-    return out
-
-
-def _velocity_name(name):
+def _velocity_name(name: str) -> str:
     return "velocity" + name.removeprefix("position") if name.startswith("position") else f"velocity_{name}"
 
 
-def _chosen(trace, columns):
-    missing = [c for c in columns if c not in trace.names]
+def _chosen(names: tuple[str, ...], columns: tuple[str, ...]) -> list[int]:
+    missing = [c for c in columns if c not in names]
     if missing:
-        raise DataError(f'there is no behavior column "{missing[0]}"{suggest(missing[0], trace.names)}')
-    at = [trace.names.index(c) for c in columns]
-    return replace(trace, values=trace.values[:, at], names=tuple(columns), units=tuple(trace.units[i] for i in at))
+        raise DataError(f'there is no behavior column "{missing[0]}"{suggest(missing[0], names)}')
+    return [names.index(c) for c in columns]

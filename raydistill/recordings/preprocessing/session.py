@@ -1,7 +1,7 @@
 """From a recording as its files hold it to a session with one clock of bins.
 
-bins.py finds the bins; spikes.py, lfp.py and behavior.py bring their modality to them, trials.py the trials and the
-pieces between gaps. This module joins them to a Session. Messages number units and channels as in their file
+bins.py finds the bins; spikes.py, lfp.py and behavior_bins.py bring their modality to them, trials.py the trials and
+the pieces between gaps. This module joins them to a Session. Messages number units and channels as in their file
 (docs/methods.md, Data and preprocessing).
 """
 
@@ -13,7 +13,8 @@ import numpy as np
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
 from raydistill.recordings.combine import part_of
-from raydistill.recordings.preprocessing.behavior import behavior_on_bins, prepared
+from raydistill.recordings.preprocessing.behavior import prepared
+from raydistill.recordings.preprocessing.behavior_bins import BinnedBehavior, behavior_on_bins
 from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered, extents
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
@@ -25,7 +26,7 @@ from raydistill.recordings.preprocessing.trials import (
     rows_of_pieces,
     trials_on_bins,
 )
-from raydistill.recordings.raw import Raw, Signal, Trace
+from raydistill.recordings.raw import Raw, Signal
 from raydistill.recordings.recording import Recording, as_name
 from raydistill.store.channels import ChannelTable, joined
 from raydistill.store.session import Session
@@ -65,7 +66,7 @@ def to_session(
     if raw.spikes is not None:
         spikes, units = spikes_on_bins(raw, raw.spikes, bins, recorded, config, notes)
     lfp, electrodes = _lfp(raw, pieces, bins, config, decimate, notes) if raw.lfp else (None, None)
-    traces, behavior = _behavior(raw, pieces, bins, recorded, config, notes)
+    behavior = _behavior(raw, pieces, bins, recorded, config, notes)
     unit_table = raw.spikes.channels if raw.spikes is not None else None
     session = Session(
         name=recording.name,
@@ -78,9 +79,10 @@ def to_session(
         spikes=spikes,
         lfp=lfp,
         lfp_bands=raw.lfp[0].bands if raw.lfp else 1,
-        behavior=behavior,
-        behavior_names=sum((trace.names for trace in traces), ()),
-        behavior_units=sum((trace.units for trace in traces), ()),
+        behavior=np.hstack([part.values for part in behavior]) if behavior else None,
+        behavior_names=sum((part.names for part in behavior), ()),
+        behavior_units=sum((part.units for part in behavior), ()),
+        circular={name: period for part in behavior for name, period in part.circular.items()},
         trial=trials_on_bins(raw, bins, recorded, config, notes),
         piece=piece,
         sources=sources,
@@ -183,18 +185,18 @@ def _check_bands(selected: np.ndarray, signal: Signal, first: int) -> None:
 
 def _behavior(
     raw: Raw, pieces: np.ndarray | None, bins: Bins, recorded: np.ndarray, config: IngestConfig, notes: list[str]
-) -> tuple[list[Trace], np.ndarray | None]:
-    """The prepared traces, and (T, K) their values side by side; None if there is no behavior."""
-    if not raw.behavior:
-        return [], None
-    traces = [prepared(trace, trace.processing, pieces) for trace in raw.behavior]
-    names = sum((trace.names for trace in traces), ())
+) -> list[BinnedBehavior]:
+    """The traces on bins, whose columns are stored side by side."""
+    traces = [prepared(trace, trace.processing, pieces, raw.windows) for trace in raw.behavior]
+    binned = [behavior_on_bins(trace, bins, config.behavior_gap_s, pieces) for trace in traces]
+    names = sum((part.names for part in binned), ())
     if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
         raise DataError(
             f'two columns of behavior are named "{repeated[0]}"; give them `names`, or select with `columns`'
         )
-    behavior = np.hstack([_trace_on_bins(trace, pieces, bins, config.behavior_gap_s) for trace in traces])
-    lost = np.isnan(behavior[recorded]).any(axis=1).mean()
+    if not binned:
+        return []
+    lost = np.isnan(np.hstack([part.values[recorded] for part in binned])).any(axis=1).mean()
     if lost > config.max_lost:
         steps = ", ".join(f"{np.median(np.diff(trace.times)):.3g}" for trace in traces)
         raise DataError(
@@ -202,22 +204,5 @@ def _behavior(
             "are its time stamps in seconds? Set its `time_unit`, or `max_lost` above "
             f"{config.max_lost:g} if they are right"
         )
-    if lost:
-        notes.append(f"behavior is missing (NaN) in {lost:.1%} of the bins")
-    return traces, behavior
-
-
-def _trace_on_bins(trace: Trace, pieces: np.ndarray | None, bins: Bins, gap_s: float) -> np.ndarray:
-    """(T, K). If the recording has gaps, no value is interpolated across them, and bins in gaps are NaN."""
-    if pieces is None:
-        return behavior_on_bins(trace, bins, gap_s)
-    order = np.argsort(trace.times, kind="stable")
-    times, values = trace.times[order], trace.values[order]
-    behavior = np.full((bins.n, len(trace.names)), np.nan, dtype=np.float32)
-    for rows, part, (start, stop) in rows_of_pieces(pieces, bins):
-        inside = slice(*np.searchsorted(times, [start - 1e-9, stop + 1e-9]))
-        if np.isfinite(values[inside]).any():
-            behavior[rows] = behavior_on_bins(replace(trace, times=times[inside], values=values[inside]), part, gap_s)
-    if np.isnan(behavior).all():
-        raise DataError("behavior is missing in every bin of every piece")
-    return behavior
+    notes += [note for trace, part in zip(traces, binned, strict=True) for note in (*trace.notes, *part.notes)]
+    return binned

@@ -1,4 +1,4 @@
-"""Clock, spikes, trials and behavior, against signals whose answer is known."""
+"""Clock, spikes, trials and pieces, against signals whose answer is known."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,17 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raydistill.config.manifest import Behavior
 from raydistill.config.recordings import IngestConfig, LfpFilters
 from raydistill.errors import DataError
-from raydistill.recordings.preprocessing.behavior import behavior_on_bins, prepared
 from raydistill.recordings.preprocessing.bins import common_bins
 from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.preprocessing.spikes import counts_of
 from raydistill.recordings.raw import Counts, Raw, SpikeTrains, Trace
 from raydistill.recordings.readers.arrays import ArrayOptions
 from raydistill.recordings.recording import Recording, RecordingSource
-from tests.recordings.signals import bins, signal
+from tests.recordings.signals import bins, signal, trace
 
 NO_CAR = LfpFilters(common_average=False)
 
@@ -119,108 +117,7 @@ def test_trial_intervals_that_overlap_are_refused():
         session(raw, bin_width_ms=100)
 
 
-# Behavior
-
-
-def trace(times, values):
-    values = np.asarray(values, dtype=np.float64)
-    values = values[:, None] if values.ndim == 1 else values
-    names = tuple(f"position_{a}" for a in "xyz"[: values.shape[1]])
-    return Trace(times=np.asarray(times, dtype=np.float64), values=values, names=names, units=("cm",) * len(names))
-
-
-def on_bins(tr, clock, gap_s=0.5, **options):
-    return behavior_on_bins(prepared(tr, Behavior(**options)), clock, gap_s)[:, 0]
-
-
-def test_behavior_on_irregular_stamps_is_interpolated_at_true_times(rng):
-    times = np.sort(rng.uniform(0, 20, 1500))
-    clock = bins(190, width_s=0.1, start_s=0.5)
-    assert np.allclose(on_bins(trace(times, 3 * times + 1), clock), 3 * clock.centres + 1, atol=1e-5)
-
-
-def test_behavior_out_of_order_and_repeated_stamps_are_merged():
-    times = np.arange(0, 10, 0.02)
-    values = 2 * times
-    shuffled = np.random.default_rng(0).permutation(len(times))
-    again = trace(np.append(times[shuffled], [5.0, np.nan]), np.append(values[shuffled], [30.0, 99.0]))
-    merged = prepared(again, Behavior())
-    assert len(merged.times) == len(times) and np.all(np.diff(merged.times) > 0)
-    assert merged.values[250, 0] == pytest.approx((10.0 + 30.0) / 2)
-
-
-def test_behavior_frames_almost_on_top_of_each_other_do_not_make_velocity_explode():
-    times = np.sort(np.append(np.arange(0, 10, 0.0167), 5.0101))
-    steps = np.round(10 * times)  # pixels
-    steps[np.searchsorted(times, 5.0101)] += 1
-    assert np.abs(on_bins(trace(times, steps), bins(480, width_s=0.02, start_s=0.2), derive="velocity")).max() < 70
-
-
-def test_behavior_gaps_longer_than_allowed_become_nan_and_shorter_ones_are_bridged():
-    times = np.arange(0, 20, 0.02)
-    times = times[~((times > 4) & (times < 4.3)) & ~((times > 10) & (times < 12))]
-    clock = bins(200, width_s=0.1)
-    out = on_bins(trace(times, times), clock)
-    lost = np.isnan(out)
-    assert np.array_equal(lost, (clock.centres > 10) & (clock.centres < 12))
-    assert np.allclose(out[~lost], clock.centres[~lost], atol=0.02)
-
-
-def test_behavior_nan_samples_count_as_lost():
-    times = np.arange(0, 20, 0.02)
-    values = np.where((times >= 6) & (times < 7), np.nan, times)
-    out = on_bins(trace(times, values), bins(200, width_s=0.1))
-    assert np.flatnonzero(np.isnan(out)).tolist() == list(range(60, 70))
-
-
-def test_behavior_at_bin_centres_passes_unchanged_with_its_long_gaps(rng):
-    clock = bins(300, width_s=0.1)
-    values = rng.normal(size=300).astype(np.float32)
-    values[50:70] = np.nan
-    assert np.array_equal(on_bins(trace(clock.centres, values), clock), values, equal_nan=True)
-
-
-def test_behavior_faster_than_the_bins_is_averaged_instead_of_aliased():
-    times = np.arange(0, 30, 0.001)
-    hum = np.sin(2 * np.pi * 50 * times)
-    assert np.abs(on_bins(trace(times, hum), bins(280, width_s=0.1, start_s=0.5))).max() < 0.01
-
-
-def test_velocity_is_the_derivative_at_native_times():
-    times = np.sort(np.random.default_rng(1).uniform(0, 30, 3000))
-    clock = bins(1400, width_s=0.02, start_s=1.0)
-    velocity = on_bins(trace(times, np.sin(times)), clock, derive="velocity")
-    assert np.abs(velocity - np.cos(clock.centres)).max() < 0.01
-
-
-def test_velocity_columns_are_named_and_chosen():
-    tr = trace(np.arange(0, 5, 0.02), np.zeros((250, 2)))
-    derived = prepared(tr, Behavior(derive="velocity"))
-    assert (derived.names, derived.units) == (("velocity_x", "velocity_y"), ("cm/s", "cm/s"))
-    both = prepared(tr, Behavior(derive="velocity", columns=("velocity_y", "position_x")))
-    assert (both.names, both.units) == (("velocity_y", "position_x"), ("cm/s", "cm"))
-    with pytest.raises(DataError, match='no behavior column "velocity_z"; did you mean'):
-        prepared(tr, Behavior(derive="velocity", columns=("velocity_z",)))
-
-
-def test_tracking_jumps_are_lost_and_bridged():
-    times = np.arange(0, 20, 0.02)
-    values = np.where((times > 8) & (times < 8.2), times + 300, times)
-    out = on_bins(trace(times, values), bins(200, width_s=0.1), max_speed=100)
-    assert np.abs(out - bins(200, width_s=0.1).centres).max() < 0.05
-
-
-def test_smoothing_takes_noise_out_of_a_derived_velocity(rng):
-    times = np.arange(0, 30, 0.02)
-    noisy = trace(times, np.sin(times) + rng.normal(0, 0.02, len(times)))
-    clock = bins(1300, width_s=0.02, start_s=2.0)
-    error = lambda **o: np.std(on_bins(noisy, clock, derive="velocity", **o) - np.cos(clock.centres))  # noqa: E731
-    assert error(smooth_s=0.2) < 0.1 * error()
-
-
-def test_behavior_lost_throughout_is_an_error():
-    with pytest.raises(DataError, match="lost in every bin"):
-        on_bins(trace(np.arange(0, 20, 0.02), np.full(1000, np.nan)), bins(100, width_s=0.1))
+# All modalities
 
 
 def test_session_of_all_modalities_shares_one_clock():

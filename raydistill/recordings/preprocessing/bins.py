@@ -1,11 +1,12 @@
 """The bins of a session, and the time that its modalities share (docs/methods.md, Data and preprocessing)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.recordings.raw import Raw, SpikeTrains
+from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 
 _ROUNDING = 1e-6  # of a bin: a time this close to the edge of a bin is on the edge
 
@@ -69,7 +70,8 @@ def extents(raw: Raw, width_s: float) -> dict[str, tuple[float, float]]:
     spans: dict[str, tuple[float, float]] = {}
     if raw.n_bins is not None:
         spans["bins"] = (0.0, raw.n_bins * width_s)
-    for word, signals in (("lfp", raw.lfp), ("behavior", raw.behavior)):
+    modalities: dict[str, Sequence[Signal | Trace]] = {"lfp": raw.lfp, "behavior": raw.behavior}
+    for word, signals in modalities.items():
         for number, signal in enumerate(signals, start=1):
             spans[word if len(signals) == 1 else f"{word} {number}"] = signal.covers
     if isinstance(raw.spikes, SpikeTrains) and raw.spikes.observed is not None:

@@ -18,7 +18,7 @@ from raydistill.recordings.preprocessing.behavior_bins import BinnedBehavior, be
 from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered, extents
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
-from raydistill.recordings.preprocessing.spikes import check_numbers, spikes_on_bins
+from raydistill.recordings.preprocessing.spikes import check_numbers, spikes_on_bins, units_to_store
 from raydistill.recordings.preprocessing.trials import (
     check_seams,
     piece_labels,
@@ -62,11 +62,10 @@ def to_session(
     _note_unused_time(raw, bins, notes)
     if source.pieces == "auto" and pieces is None:
         check_seams(raw, raw.behavior, width_s, config.filters is not None, notes)
-    spikes = units = None
-    if raw.spikes is not None:
-        spikes, units = spikes_on_bins(raw, raw.spikes, bins, recorded, config, notes)
-    lfp, electrodes = _lfp(raw, pieces, bins, config, decimate, notes) if raw.lfp else (None, None)
+    units = None if raw.spikes is None else units_to_store(raw, raw.spikes, bins, recorded, config, notes)
+    trial = trials_on_bins(raw, bins, recorded, config, notes)
     behavior = _behavior(raw, pieces, bins, recorded, config, notes)
+    lfp, electrodes = _lfp(raw, pieces, bins, config, decimate, notes) if raw.lfp else (None, None)  # takes longest
     unit_table = raw.spikes.channels if raw.spikes is not None else None
     session = Session(
         name=recording.name,
@@ -76,14 +75,14 @@ def to_session(
         region=source.region or raw.region,
         bin_width_ms=config.bin_width_ms,
         start_s=bins.start_s,
-        spikes=spikes,
+        spikes=None if raw.spikes is None or units is None else spikes_on_bins(raw.spikes, units, bins),
         lfp=lfp,
         lfp_bands=raw.lfp[0].bands if raw.lfp else 1,
         behavior=np.hstack([part.values for part in behavior]) if behavior else None,
         behavior_names=sum((part.names for part in behavior), ()),
         behavior_units=sum((part.units for part in behavior), ()),
         circular={name: period for part in behavior for name, period in part.circular.items()},
-        trial=trials_on_bins(raw, bins, recorded, config, notes),
+        trial=trial,
         piece=piece,
         sources=sources,
         unit_channels=None if unit_table is None or units is None else unit_table.rows(units.tolist()),

@@ -29,7 +29,7 @@ def units_to_store(
     check_numbers("drop_units", config.drop_units, ids, "unit")
     selected = np.flatnonzero(~np.isin(ids, config.drop_units))
     rates = np.empty(len(selected))
-    for column, unit in enumerate(selected):
+    for column, unit in enumerate(selected.tolist()):
         counts = _counts(spikes, unit, bins)
         _check_most(counts, int(ids[unit]), bins)
         rates[column] = counts.sum(where=recorded, dtype=np.float64) / (recorded.sum() * bins.width_s)
@@ -42,7 +42,7 @@ def spikes_on_bins(spikes: SpikeTrains | Counts, units: np.ndarray, bins: Bins) 
     They are counted one at a time, because those of a long recording in a wider type would take most of the memory.
     """
     counts = np.empty((bins.n, len(units)), dtype=np.uint8)
-    for column, unit in enumerate(units):
+    for column, unit in enumerate(units.tolist()):
         counts[:, column] = _counts(spikes, unit, bins)
     return counts
 

@@ -18,6 +18,10 @@ import numpy as np
 from raydistill.errors import DataError, one_line, suggest
 from raydistill.recordings import matlab73
 from raydistill.recordings.raw import as_columns
+from raydistill.recordings.readers.files_hdf5 import open_hdf5
+from raydistill.recordings.readers.files_mat import MatFile
+from raydistill.recordings.readers.files_npz import NpzFile
+from raydistill.recordings.readers.nodes import Variable, listed
 
 
 def open_file(path: Path):
@@ -194,3 +198,29 @@ class _Sliced:
 def _natural(text: str):
     """Sorts unit2 before unit10."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", text)]
+
+
+def variables(path: Path) -> list[Variable]:
+    """The variables of a file with those inside its groups and structs, without their values.
+
+    Variables that cannot be read are listed as an `object`. At most 10000 are listed.
+
+    Raises:
+        DataError: the file cannot be opened.
+    """
+    try:
+        root = _opened(path)
+    except Exception as err:  # the libraries report damage by exceptions of many kinds
+        raise DataError(f"{path}: not a readable {path.suffix} file ({one_line(err)})") from err
+    try:
+        return listed(root)
+    finally:
+        root.close()
+
+
+def _opened(path: Path) -> MatFile | NpzFile:
+    if path.suffix.lower() == ".npz":
+        return NpzFile(path)
+    if path.suffix.lower() == ".mat" and not matlab73.is_hdf5(path):
+        return MatFile(path)
+    return open_hdf5(path)

@@ -1,0 +1,136 @@
+"""MATLAB files of version 4 to 7.2, through scipy. Only the variables that are asked for are loaded."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raydistill.errors import DataError, one_line
+from raydistill.recordings.readers.nodes import Cells, Node, as_objects, check_readable, check_size
+
+_CLASSES = {"char": "text", "cell": "cell", "struct": "struct", "sparse": "sparse"}
+_NUMBERS = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+
+
+class MatFile(Node):
+    """The variables of a file; a struct or cell array stays in memory, as several paths may lead into it."""
+
+    def __init__(self, path: Path):
+        from scipy.io import whosmat
+
+        super().__init__("", "group")
+        self.file = path
+        self.bytes = path.stat().st_size
+        with warnings.catch_warnings(action="ignore"):
+            self.contents = {name: (shape, kind) for name, shape, kind in whosmat(path)}
+        self._kept: dict[str, Node] = {}
+
+    def names(self) -> list[str]:
+        """As `Node.names`."""
+        return [name for name in self.contents if not name.startswith("__")]
+
+    def close(self) -> None:
+        """Forget what was loaded."""
+        self._kept.clear()
+
+    def _member(self, name: str) -> Node:
+        if name in self._kept:
+            return self._kept[name]
+        shape, kind = self.contents[name]
+        if kind in _NUMBERS:
+            check_size(name, shape, 1, self.bytes)
+            check_readable(name, shape)
+            return _MatNumbers(self, name, shape, kind)
+        node = in_memory(name, self.load(name))
+        if kind in ("struct", "cell"):
+            self._kept[name] = node
+        return node
+
+    def load(self, name: str) -> Any:
+        """The value of a variable, from the file."""
+        from scipy.io import loadmat
+
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                return loadmat(self.file, variable_names=[name], squeeze_me=False, chars_as_strings=True)[name]
+        except Exception as err:  # scipy reports damage by exceptions of many kinds
+            raise DataError(f"{name} is damaged ({one_line(err)})") from err
+
+
+class _MatNumbers(Node):
+    """An array of numbers at the top of a file; it is loaded, as a whole, when a part of it is read."""
+
+    def __init__(self, file: MatFile, name: str, shape: tuple[int, ...], kind: str):
+        dtype = {"double": "float64", "single": "float32", "logical": "bool"}.get(kind, kind)
+        super().__init__(name, "number", shape, dtype)
+        self.file, self._values = file, None
+
+    def _read(self, key: tuple) -> np.ndarray:
+        if self._values is None:
+            self._values = self.file.load(self.path)
+        if self._values.dtype.kind not in "buif":
+            raise DataError(f"{self.path} holds {self._values.dtype} values, not real numbers")
+        return self._values[key]
+
+
+class _InMemory(Node):
+    """A value that scipy or numpy has loaded."""
+
+    def __init__(self, path: str, value: Any, kind: Any, shape: tuple[int, ...] = (), dtype: str = "", why: str = ""):
+        super().__init__(path, kind, shape, dtype, why)
+        self.value = value
+
+    def names(self) -> list[str]:
+        """As `Node.names`."""
+        return list(self.value.dtype.names or ()) if self.kind in ("struct", "table") else []
+
+    def _member(self, name: str) -> Node:
+        field = self.value[name]
+        path = f"{self.path}/{name}"
+        if field.dtype != object:
+            return in_memory(path, field)
+        if field.size == 1:
+            return in_memory(path, field.item())
+        return Cells(path, [in_memory(path, value) for value in field.ravel()], field.shape)
+
+    def elements(self) -> np.ndarray:
+        """As `Node.elements`."""
+        values = self.value.ravel(order="F")
+        parts = [in_memory(f"{self.path}{{{i + 1}}}", value) for i, value in enumerate(values)]
+        return as_objects(parts, self.shape[::-1]).T
+
+    def texts(self) -> list[str]:
+        """As `Node.texts`."""
+        return [str(text).rstrip() for text in np.ravel(self.value)]
+
+    def _read(self, key: tuple) -> np.ndarray:
+        if self.kind == "sparse":
+            check_readable(self.path, self.shape)
+            return self.value.toarray()[key]
+        return self.value[key]
+
+
+def in_memory(path: str, value: Any) -> Node:
+    """The node of a value as scipy or numpy loads it."""
+    from scipy.io.matlab import MatlabFunction, MatlabOpaque
+    from scipy.sparse import issparse
+
+    if issparse(value):
+        if value.dtype.kind not in "buif":
+            return _InMemory(path, value, "object", why=f"a sparse matrix of {value.dtype} values")
+        return _InMemory(path, value, "sparse", value.shape, str(value.dtype))
+    values = np.asarray(value) if isinstance(value, (np.ndarray, np.generic, int, float, str)) else None
+    if values is None or isinstance(value, (MatlabFunction, MatlabOpaque)):
+        return _InMemory(path, value, "object", why="of a class of MATLAB; save it as a plain array or struct")
+    if values.dtype.names is not None:
+        is_struct = all(values.dtype[name].hasobject for name in values.dtype.names)
+        shape = () if is_struct and values.size == 1 else values.shape
+        return _InMemory(path, values, "struct" if is_struct else "table", shape)
+    if values.dtype == object:
+        return _InMemory(path, values, "cell", values.shape)
+    if values.dtype.kind in "US":
+        return _InMemory(path, values, "text", values.shape)
+    if values.dtype.kind not in "buif":
+        return _InMemory(path, values, "object", why=f"{values.dtype} values")
+    return _InMemory(path, values, "number", values.shape, str(values.dtype))

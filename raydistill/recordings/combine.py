@@ -62,6 +62,7 @@ def combined(raws: Sequence[Raw]) -> Raw:
     """
     if len(raws) == 1:
         return raws[0]
+    _check_end_to_end(raws)
     n_bins = {raw.n_bins for raw in raws} - {None}
     if len(n_bins) > 1:
         listed = ", ".join(str(raw.n_bins) for raw in raws if raw.n_bins is not None)
@@ -76,6 +77,7 @@ def combined(raws: Sequence[Raw]) -> Raw:
         trial_intervals=_first(raw.trial_intervals for raw in raws),
         pieces=shared(pieces) if pieces else None,
         n_bins=n_bins.pop() if n_bins else None,
+        is_end_to_end=raws[0].is_end_to_end,
         windows=raws[0].windows,
         subject=_first(raw.subject for raw in raws),
         region=", ".join(regions),
@@ -84,9 +86,27 @@ def combined(raws: Sequence[Raw]) -> Raw:
     )
 
 
+def _check_end_to_end(raws: Sequence[Raw]) -> None:
+    """Raise DataError unless all files or none hold trials that are laid end to end, and the same ones."""
+    if not any(raw.is_end_to_end for raw in raws):
+        return
+    if not all(raw.is_end_to_end for raw in raws):
+        raise DataError(
+            "one file holds its signals trial by trial and another on the clock of the recording; give all of them "
+            "trial by trial, or none"
+        )
+    first = raws[0].pieces
+    for raw in raws[1:]:
+        if first is None or raw.pieces is None or not np.array_equal(first, raw.pieces):
+            numbers = " and ".join(str(len(r.pieces)) for r in (raws[0], raw) if r.pieces is not None)
+            raise DataError(f"the trials of two files differ in number or duration: {numbers} trials")
+
+
 def run_intervals(signal: Signal) -> np.ndarray:
     """(runs, 2) start and stop in seconds of each run of a signal with gaps."""
-    return np.array([(run.start_s, _stop_s(run, signal)) for run in signal.runs], dtype=np.float64).reshape(-1, 2)
+    runs = np.array([(run.start_s, _stop_s(run, signal)) for run in signal.runs], dtype=np.float64).reshape(-1, 2)
+    runs[:-1, 1] = np.minimum(runs[:-1, 1], runs[1:, 0])  # a run may end within the first step of the next
+    return runs
 
 
 def part_of(signal: Signal, start_s: float, stop_s: float) -> Signal:
@@ -94,7 +114,8 @@ def part_of(signal: Signal, start_s: float, stop_s: float) -> Signal:
 
     If the signal has gaps, the samples are those of the run that holds most of this time.
     """
-    run = Run(first=0, stop=signal.n_samples, start_s=signal.start_s)
+    lead_s = 0.0 if signal.span is None else signal.start_s - signal.span[0]  # of one sample per bin: half a bin
+    run = Run(first=0, stop=signal.n_samples, start_s=signal.start_s - lead_s)
     if signal.runs:
         held = [min(stop_s, _stop_s(r, signal)) - max(start_s, r.start_s) for r in signal.runs]
         run = signal.runs[int(np.argmax(held))]
@@ -104,7 +125,7 @@ def part_of(signal: Signal, start_s: float, stop_s: float) -> Signal:
         signal,
         read=lambda a, b: signal.read(first + a, first + b),
         n_samples=max(0, stop - first),
-        start_s=run.start_s + (first - run.first) / signal.rate_hz,
+        start_s=run.start_s + lead_s + (first - run.first) / signal.rate_hz,
         span=None,
         runs=(),
     )

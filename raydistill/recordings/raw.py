@@ -30,6 +30,8 @@ class Counts:
 
     values: np.ndarray
     """(T, units) whole numbers."""
+    ids: tuple[int, ...] | None = None
+    """Position of each unit in the file, from 0; None: its column."""
     channels: ChannelTable | None = None
     """One row per unit; None: the file does not say where units were recorded."""
 
@@ -120,6 +122,9 @@ class Raw:
     No segment crosses from one piece to the next. The time between pieces is left out."""
     n_bins: int | None = None
     """Number of bins of a file that is already binned; its bin 0 starts at 0 s. None: the times define the clock."""
+    is_end_to_end: bool = False
+    """Whether trials follow each other on a clock of their own, without the time between them. Signals of other files
+    must then have the same pieces."""
     windows: tuple[tuple[float, float], ...] = ()
     """Start and end, in seconds, of each part of the time to use; empty: all the time that the modalities share."""
     subject: str | None = None

@@ -21,7 +21,7 @@ def session(manifest):
         path_and_subject = f"file: {path.name}, subject: m1, bin_width_ms: 100"
         text = f"ingest: {{{ingest}}}\nsessions:\n  - {{{path_and_subject}, {entry}}}\n"
         (recording,) = plan_sources(manifest(text), path.parent)
-        with open_raw(recording.path, recording.source, 10.0) as raw:
+        with open_raw(recording.path, recording.source, recording.config.bin_width_ms) as raw:
             return to_session(recording, raw, {})[0]
 
     return make
@@ -96,7 +96,7 @@ def test_spike_times_of_every_form_are_read_by_unit(name, tmp_path, manifest):
     FORMS[name](tmp_path / name)
     spikes = "{times: times, unit_ids: unit}" if name == "flat.npz" else "{times: times}"
     (recording,) = plan_sources(manifest(f"sessions: [{{file: {name}, subject: m1, spikes: {spikes}}}]"))
-    with open_raw(recording.path, recording.source, 10.0) as raw:
+    with open_raw(recording.path, recording.source, recording.config.bin_width_ms) as raw:
         times = [t.tolist() for t in raw.spikes.times]
     expected = {"flat.npz": [TRAINS[0], TRAINS[2]], "keys.npz": [TRAINS[0], TRAINS[2], [1.0]]}
     assert times == expected.get(name, TRAINS)
@@ -171,15 +171,23 @@ def test_lfp_of_another_length_than_the_bins_is_an_error(make_h5, session, binne
             "spikes .float64. holds values that are not spike counts",
         ),
         ({"spikes": -np.ones((600, 6))}, "spikes: spikes", "not spike counts"),
-        ({"spikes": np.array([b"a", b"b"])}, "spikes: spikes", "not real numbers"),
-        ({"spikes": np.ones((2, 3, 4))}, "spikes: spikes", r"shape \(2, 3, 4\)"),
-        ({"lfp": np.ones((600, 2), complex)}, "spikes: spikes, lfp: lfp", "complex128; .* of real numbers is needed"),
+        ({"spikes": np.array([b"a", b"b"])}, "spikes: spikes", "spikes is text; .* of real numbers is needed"),
+        (
+            {"spikes": np.ones((2, 3, 4))},
+            "spikes: spikes",
+            "a 2 x 3 x 4 float64 array; .*`axes: .trials, time, units.`",
+        ),
+        (
+            {"lfp": np.ones((600, 2), complex)},
+            "spikes: spikes, lfp: lfp",
+            "cannot be read: complex128 values; .* of real numbers is needed",
+        ),
         ({"trial": np.full(600, 0.5)}, "spikes: spikes, trials: trial", "not trial numbers"),
-        ({}, "spikes: spkes", 'no dataset "spkes"; did you mean "spikes"'),
-        ({}, "spikes: {times: spikes}", "not a list with one vector per unit; give `unit_ids`"),
+        ({}, "spikes: spkes", 'no variable "spkes"; did you mean "spikes"'),
+        ({}, "spikes: {times: spikes}", "a 600 x 6 uint8 array; needed are the spike times of each unit .*`unit_ids`"),
         ({}, "spikes: spikes, behavior: {values: behavior, names: [x]}", "2 columns but 1 names: x"),
         ({}, "spikes: spikes, behavior: {values: behavior, names_attribute: nms}", 'no attribute "nms"; did you mean'),
-        ({}, "spikes: spikes, trials: {start_where_zero: [vx]}", "needs behavior with one row per bin"),
+        ({}, "spikes: spikes, trials: {start_where_zero: [vx]}", "needs one behavior matrix with one row per bin"),
         ({"lfp": np.full((600, 2), np.nan)}, "lfp: lfp", "channel 0 is not finite"),
     ],
 )
@@ -193,7 +201,7 @@ def test_binned_arrays_without_a_bin_width_are_refused(make_h5, manifest):
     (recording,) = plan_sources(manifest("sessions: [{file: rec.h5, subject: m1, spikes: spikes}]"))
     with (
         pytest.raises(DataError, match="spikes has one row per bin: give the file's `bin_width_ms`"),
-        open_raw(recording.path, recording.source, 10.0),
+        open_raw(recording.path, recording.source, recording.config.bin_width_ms),
     ):
         pass
 
@@ -206,13 +214,15 @@ def test_file_that_is_cut_off_is_an_error_naming_it(name, tmp_path, make_h5, bin
     else:
         savemat(path, binned) if name == "a.mat" else np.savez(path, **binned)
     path.write_bytes(path.read_bytes()[: 2 * path.stat().st_size // 3])
-    with pytest.raises(DataError, match=rf"{name}: not a readable"):
+    with pytest.raises(DataError, match=rf"{name}: (not a readable|behavior is damaged)"):
         session(path, ALL)
 
 
 def test_pickled_objects_are_never_loaded(tmp_path, session):
     np.savez(tmp_path / "a.npz", spikes=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(DataError, match="pickled object, which is never loaded"):
+    with pytest.raises(
+        DataError, match="spikes is a variable that cannot be read: a pickled object, which is never loaded"
+    ):
         session(tmp_path / "a.npz", "spikes: spikes")
 
 

@@ -20,7 +20,7 @@ def units_to_store(
         notes: what was left out is added to it.
     """
     if isinstance(spikes, Counts):
-        ids = np.arange(spikes.values.shape[1])
+        ids = np.arange(spikes.values.shape[1]) if spikes.ids is None else np.array(spikes.ids, dtype=int)
     else:
         _check_trains(spikes, covered(raw, bins.width_s), config)
         ids = np.array(spikes.ids, dtype=int)

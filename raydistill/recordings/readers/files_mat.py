@@ -64,13 +64,15 @@ class _MatNumbers(Node):
     def __init__(self, file: MatFile, name: str, shape: tuple[int, ...], kind: str):
         dtype = {"double": "float64", "single": "float32", "logical": "bool"}.get(kind, kind)
         super().__init__(name, "number", shape, dtype)
-        self.file, self._values = file, None
+        self.file = file
+        self._values: np.ndarray | None = None
 
     def _read(self, key: tuple) -> np.ndarray:
         if self._values is None:
-            self._values = self.file.load(self.path)
-        if self._values.dtype.kind not in "buif":
-            raise DataError(f"{self.path} holds {self._values.dtype} values, not real numbers")
+            values = self.file.load(self.path)
+            if values.dtype.kind not in "buif":
+                raise DataError(f"{self.path} holds {values.dtype} values, not real numbers")
+            self._values = values
         return self._values[key]
 
 

@@ -22,7 +22,8 @@ class NpzFile(Node):
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise ValueError("a single array, not an archive of named arrays")
-        self.archive = archive
+        assert archive.zip is not None
+        self.archive, self.zip = archive, archive.zip
         self.keys = list(archive.files)
         self.is_sparse = all(key in self.keys for key in _SPARSE)
 
@@ -46,7 +47,7 @@ class NpzFile(Node):
     def array(self, key: str) -> Node:
         """The array of this key; its values are loaded when they are read."""
         try:
-            shape, dtype, stored_bytes = _header(self.archive.zip, key)
+            shape, dtype, stored_bytes = _header(self.zip, key)
         except (ValueError, OSError, KeyError, EOFError, SyntaxError, zipfile.BadZipFile, NotImplementedError) as err:
             raise DataError(f"{key} is damaged ({one_line(err)})") from err
         if dtype.hasobject:

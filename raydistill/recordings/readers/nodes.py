@@ -108,7 +108,7 @@ class Node:
             listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
             return f"{start} {listed}" if names else f"an empty {self.kind}"
         if self.kind == "object":
-            return f"an object that cannot be read{f' ({self.why})' if self.why else ''}"
+            return f"a variable that cannot be read: {self.why or 'its type is unknown'}"
         return {"text": "text", "cell": f"a {size} cell array", "sparse": f"a sparse {size} matrix"}[self.kind]
 
     def variable(self) -> Variable:

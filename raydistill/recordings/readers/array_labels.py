@@ -134,14 +134,16 @@ def _matches(values: np.ndarray, wanted: tuple[bool | float | str, ...], path: s
             raise DataError(f'{path} holds numbers ({_some(values)}), but `where` asks for "{texts[0]}"')
         matches = np.isin(values, np.array(wanted, dtype=np.float64))
     if len(values) and not matches.any():
-        asked = ", ".join(map(str, wanted))
+        asked = ", ".join(str(value) if isinstance(value, str) else f"{value:g}" for value in wanted)
         raise DataError(f"`where`: no trial has {asked} in {path}; its values are {_some(values)}")
     return matches
 
 
 def _some(values: np.ndarray) -> str:
     different = np.unique(values)
-    return ", ".join(str(value) for value in different[:8].tolist()) + (", ..." if len(different) > 8 else "")
+    return ", ".join(str(v) if isinstance(v, str) else f"{v:g}" for v in different[:8].tolist()) + (
+        ", ..." if len(different) > 8 else ""
+    )
 
 
 def rebinned_labels(labels: np.ndarray, ratio: int) -> np.ndarray:

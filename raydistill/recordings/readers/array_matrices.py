@@ -90,6 +90,7 @@ def matrix(node: Node, described: Described) -> Matrix:
     if width > _TURNED * n and not described.has_axes:
         stated = f"[time, {described.columns}]"
         raise DataError(f"{described.turned(found.shape)}, or `axes: {stated}` if it is right")
+    found.read(0, 1)  # finds damage, and shapes that are declared but not stored, before room is made for all values
     return found
 
 

@@ -8,7 +8,7 @@ from raydistill.recordings.electrodes import table_of
 from raydistill.recordings.raw import Counts, SpikeTrains
 from raydistill.recordings.readers.array_matrices import Matrix
 from raydistill.recordings.readers.array_values import is_vector, times_by_unit, unit_times, vector, words
-from raydistill.recordings.readers.nodes import Node, find, natural
+from raydistill.recordings.readers.nodes import Node, check_readable, find, natural
 from raydistill.store.channels import ChannelTable
 
 _SLICE_VALUES = 2**23  # counts in memory at once, beside those of the session
@@ -21,6 +21,7 @@ def rebinned(matrix: Matrix, ratio: int, n_bins: int) -> np.ndarray:
         DataError: a value is not a whole number from 0.
     """
     width = matrix.shape[1]
+    check_readable(matrix.path, (n_bins, width))
     counts = np.empty((n_bins, width), dtype=np.uint16)
     step = max(1, _SLICE_VALUES // (ratio * max(1, width)))
     for first in range(0, n_bins, step):

@@ -94,7 +94,8 @@ class _InMemory(Node):
             return in_memory(path, field)
         if field.size == 1:
             return in_memory(path, field.item())
-        return Cells(path, [in_memory(path, value) for value in field.ravel()], field.shape)
+        parts = [in_memory(f"{path}{{{i + 1}}}", value) for i, value in enumerate(field.ravel())]
+        return Cells(path, parts, field.shape)
 
     def elements(self) -> np.ndarray:
         """As `Node.elements`."""

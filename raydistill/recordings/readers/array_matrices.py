@@ -9,7 +9,6 @@ import numpy as np
 from raydistill.config.manifest import Behavior, Lfp, Spikes
 from raydistill.errors import DataError
 from raydistill.recordings.readers.array_values import is_vector
-from raydistill.recordings.readers.files_mat import in_memory
 from raydistill.recordings.readers.nodes import Cells, Node
 
 Section = Spikes | Lfp | Behavior
@@ -102,13 +101,13 @@ def oriented(node: Node, described: Described, is_row: bool = False) -> Matrix:
             f"{node.path} is {node.described}; a (samples, {described.columns}) matrix of real numbers is needed{parts}"
         )
     if is_vector(node) and not is_row and node.shape:
-        return _Slices(_held(node), int(np.argmax(node.shape)), None)
+        return _Slices(node, int(np.argmax(node.shape)), None)
     if len(node.shape) != 2:
         raise DataError(
             f"{node.path} is {node.described}; a vector or a (samples, {described.columns}) matrix is needed, or "
             f"for trials of the same length `axes: [trials, time, {described.columns}]`, in the order of its dimensions"
         )
-    return _Slices(_held(node), *((1, 0) if described.is_turned else (0, 1)))
+    return _Slices(node, *((1, 0) if described.is_turned else (0, 1)))
 
 
 def trial_slices(node: Node, axes: Sequence[str]) -> list[Matrix]:
@@ -125,11 +124,6 @@ def trial_slices(node: Node, axes: Sequence[str]) -> list[Matrix]:
     trial, time = axes.index("trials"), axes.index("time")
     column = next((i for i in range(len(axes)) if i not in (trial, time)), None)
     return [_Slices(node, time, column, {trial: k}) for k in range(node.shape[trial])]
-
-
-def _held(node: Node) -> Node:
-    """A sparse matrix as a full one."""
-    return in_memory(node.path, node.read()) if node.kind == "sparse" else node
 
 
 class _Slices:
@@ -173,4 +167,4 @@ def _side_by_side(node: Cells) -> Matrix:
         raise DataError(
             f"{node.parts[0].path} has {lengths[0]} samples but {node.parts[other].path} has {lengths[other]}"
         )
-    return _Columns(node.path, [_Slices(_held(part), int(np.argmax(part.shape)), None) for part in node.parts])
+    return _Columns(node.path, [_Slices(part, int(np.argmax(part.shape)), None) for part in node.parts])

@@ -10,7 +10,7 @@ import numpy as np
 
 from raydistill.errors import DataError, one_line
 from raydistill.recordings import matlab73
-from raydistill.recordings.readers.files_mat import in_memory
+from raydistill.recordings.readers.files_mat import SparseMatrix, in_memory
 from raydistill.recordings.readers.nodes import Node, as_objects, check_readable, check_size
 
 _HIDDEN = "#"  # groups in which MATLAB keeps the elements of cells
@@ -176,6 +176,7 @@ class _Sparse(Node):
 
     def __init__(self, group: Any, path: str):
         self.group = group
+        self._matrix: SparseMatrix | None = None
         with matlab73.damage_named(path):
             n_rows, n_columns = int(group.attrs["MATLAB_sparse"]), len(group["jc"]) - 1
         super().__init__(path, "sparse", (n_rows, n_columns), "float64")
@@ -183,15 +184,16 @@ class _Sparse(Node):
     def _read(self, key: tuple) -> np.ndarray:
         from scipy.sparse import csc_array
 
-        check_readable(self.path, self.shape)
-        with matlab73.damage_named(self.path):
-            starts = self.group["jc"][()]
-            if not starts[-1]:
-                return np.zeros(self.shape)[key]
-            data, rows = self.group["data"][()], self.group["ir"][()]
-            matrix = csc_array((data, rows.astype(np.int64), starts.astype(np.int64)), shape=self.shape)
-            matrix.check_format()
-            return matrix.toarray()[key]
+        if self._matrix is None:
+            with matlab73.damage_named(self.path):
+                starts = self.group["jc"][()].astype(np.int64)
+                data, rows = np.empty(0), np.empty(0, dtype=np.int64)
+                if starts[-1]:
+                    data, rows = self.group["data"][()], self.group["ir"][()].astype(np.int64)
+                matrix = csc_array((data, rows, starts), shape=self.shape)
+                matrix.check_format()
+            self._matrix = SparseMatrix(self.path, matrix)
+        return self._matrix.read(key)
 
 
 def node_of(node: Any, path: str, is_matlab: bool) -> Node:

@@ -9,7 +9,6 @@ import numpy as np
 from raydistill.errors import DataError, one_line
 from raydistill.recordings.readers.nodes import Cells, Node, as_objects, check_readable, check_size
 
-_CLASSES = {"char": "text", "cell": "cell", "struct": "struct", "sparse": "sparse"}
 _NUMBERS = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 
@@ -38,8 +37,9 @@ class MatFile(Node):
         if name in self._kept:
             return self._kept[name]
         shape, kind = self.contents[name]
+        if kind != "sparse":
+            check_size(name, shape, 8 if kind in ("cell", "struct") else 1, self.bytes)
         if kind in _NUMBERS:
-            check_size(name, shape, 1, self.bytes)
             check_readable(name, shape)
             return _MatNumbers(self, name, shape, kind)
         node = in_memory(name, self.load(name))
@@ -108,10 +108,24 @@ class _InMemory(Node):
         return [str(text).rstrip() for text in np.ravel(self.value)]
 
     def _read(self, key: tuple) -> np.ndarray:
-        if self.kind == "sparse":
-            check_readable(self.path, self.shape)
-            return self.value.toarray()[key]
         return self.value[key]
+
+
+class SparseMatrix(Node):
+    """A sparse matrix of scipy; only the part that is read becomes a full one."""
+
+    def __init__(self, path: str, matrix: Any):
+        super().__init__(path, "sparse", matrix.shape, str(matrix.dtype))
+        self.matrix = matrix
+
+    def _read(self, key: tuple) -> np.ndarray:
+        if not key:
+            check_readable(self.path, self.shape)
+            return self.matrix.toarray()
+        by_row = key[0] != slice(None)
+        if self.matrix.format != ("csr" if by_row else "csc"):
+            self.matrix = self.matrix.tocsr() if by_row else self.matrix.tocsc()
+        return self.matrix[key].toarray()
 
 
 def in_memory(path: str, value: Any) -> Node:
@@ -122,7 +136,7 @@ def in_memory(path: str, value: Any) -> Node:
     if issparse(value):
         if value.dtype.kind not in "buif":
             return _InMemory(path, value, "object", why=f"a sparse matrix of {value.dtype} values")
-        return _InMemory(path, value, "sparse", value.shape, str(value.dtype))
+        return SparseMatrix(path, value)
     values = np.asarray(value) if isinstance(value, (np.ndarray, np.generic, int, float, str)) else None
     if values is None or isinstance(value, (MatlabFunction, MatlabOpaque)):
         return _InMemory(path, value, "object", why="of a class of MATLAB; save it as a plain array or struct")

@@ -224,6 +224,20 @@ def test_several_series_and_traces_have_clocks_of_their_own(tmp_path, raw):
     assert found.taken[1:] == ("LFP of 3 channels from probe", "behavior x from x", "behavior height from y")
 
 
+def test_interval_takes_the_part_of_a_clock_that_was_set_back(tmp_path, recording):
+    stamps = np.r_[np.arange(5000) + 9000, np.arange(3000)] / 1000  # 9 to 14 s, then 0 to 3 s
+    np.savez(tmp_path / "a.npz", lfp=stamps[:, None], t=stamps)
+    planned = recording("a.npz", "lfp: {values: lfp, times: t}, interval: {start_s: 0.5, stop_s: 2.5}")
+    with open_raw(planned.path, planned.source, 10.0) as found:
+        made, _ = to_session(planned, found, {})
+    assert made.n_bins == 200 and made.start_s == pytest.approx(0.5)
+    assert np.allclose(made.lfp[5:-5, 0], (made.start_s + (np.arange(200) + 0.5) * 0.01)[5:-5], atol=1e-3)
+    planned = recording("a.npz", "lfp: {values: lfp, times: t}")
+    message = r"t runs back at time stamp 5000: .* with `interval`"
+    with pytest.raises(DataError, match=message), open_raw(planned.path, planned.source, 10.0):
+        pass
+
+
 # Channels
 
 

@@ -152,7 +152,7 @@ def test_transposed_trials_are_turned_and_recognised(version, tmp_path, raw, tri
     found, _ = raw("a.mat", "bin_width_ms: 10, spikes: {counts: trial/spk, transpose: true}")
     assert np.array_equal(found.spikes.values, joined(trials, "spk"))
     with pytest.raises(
-        DataError, match=r"trial 0 of trial/spk lies the other way round.*`transpose: true` in `spikes`"
+        DataError, match=r"a trial of trial/spk lies the other way round.*`transpose: true` in `spikes`"
     ):
         raw("a.mat", "bin_width_ms: 10, spikes: trial/spk")
 
@@ -178,6 +178,13 @@ def test_signals_that_disagree_on_trials_are_errors_naming_both(tmp_path, raw, t
     write_matlab(tmp_path / "a.mat", "5", {"trial": odd})
     with pytest.raises(DataError, match=r"trials differ in their units: trial/spk.1. has 3, trial/spk.4. has 2"):
         raw("a.mat", "bin_width_ms: 10, spikes: trial/spk")
+
+
+def test_trials_that_lie_the_other_way_round_are_recognised_by_the_duration_of_others(tmp_path, raw, rng):
+    rows = [{"spk": rng.poisson(1, (50, 100)).astype(float), "lfp": np.ones((1000, 2))} for _ in range(3)]
+    write_matlab(tmp_path / "a.mat", "5", {"trial": rows})
+    with pytest.raises(DataError, match=r"a trial of trial/spk lies .*, as 50 samples of 100 units: set `transpose"):
+        raw("a.mat", "bin_width_ms: 10, spikes: trial/spk, lfp: {values: trial/lfp, rate_hz: 1000}")
 
 
 def test_one_sample_more_at_the_end_of_a_trial_is_cut_off(tmp_path, raw, trials):

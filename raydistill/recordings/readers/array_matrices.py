@@ -121,6 +121,8 @@ def trial_slices(node: Node, axes: Sequence[str]) -> list[Matrix]:
             f"{node.path} is {node.described}; `axes: [{', '.join(axes)}]` describes an array of {len(axes)} "
             "dimensions, or a vector of cells with one matrix per trial"
         )
+    if 0 in node.shape:
+        raise DataError(f"{node.path} is an empty {' x '.join(map(str, node.shape))} array")
     trial, time = axes.index("trials"), axes.index("time")
     column = next((i for i in range(len(axes)) if i not in (trial, time)), None)
     return [_Slices(node, time, column, {trial: k}) for k in range(node.shape[trial])]
@@ -168,3 +170,9 @@ def _side_by_side(node: Cells) -> Matrix:
             f"{node.parts[0].path} has {lengths[0]} samples but {node.parts[other].path} has {lengths[other]}"
         )
     return _Columns(node.path, [_Slices(part, int(np.argmax(part.shape)), None) for part in node.parts])
+
+
+def scaled(values: np.ndarray, scale: float) -> np.ndarray:
+    """Values in physical units as float32; those that are too large become infinite, which preprocessing refuses."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.multiply(values, np.float32(scale), dtype=np.float32, casting="same_kind")

@@ -1,6 +1,6 @@
 """Sections of a manifest that describe arrays on the clock of the recording, as signals of a `Raw`."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,7 @@ from raydistill.config.manifest import Behavior, Channel, Lfp, seconds_per_unit
 from raydistill.errors import DataError, suggest
 from raydistill.recordings.electrodes import table_of
 from raydistill.recordings.raw import Counts, Signal, SpikeTrains, Trace
-from raydistill.recordings.readers.array_matrices import Described, Matrix, matrix
+from raydistill.recordings.readers.array_matrices import Described, Matrix, matrix, scaled
 from raydistill.recordings.readers.array_options import ArrayOptions
 from raydistill.recordings.readers.array_values import vector
 from raydistill.recordings.readers.nodes import Node, find
@@ -40,11 +40,14 @@ def check_width(bin_s: float | None, path: str, section: str) -> float:
     return bin_s
 
 
-def lfp_signal(root: Node, section: Lfp, bin_s: float | None, notes: list[str]) -> Signal:
+def lfp_signal(
+    root: Node, section: Lfp, bin_s: float | None, windows: Sequence[tuple[float, float]], notes: list[str]
+) -> Signal:
     """The signal of a section, read in slices.
 
     Args:
         bin_s: width of the file's bins in seconds.
+        windows: start and end, in seconds, of each part of the time to use.
         notes: gaps are told in it.
 
     Raises:
@@ -56,16 +59,17 @@ def lfp_signal(root: Node, section: Lfp, bin_s: float | None, notes: list[str]) 
     clock: dict = {"rate_hz": section.rate_hz, "start_s": section.start_s}
     if section.times:
         stamps = _stamps(root, section, described, values)
-        stamped = stamped_clock(stamps, section.times)
+        stamped = stamped_clock(stamps, section.times, windows)
         notes += stamped.notes(section.values)
         clock = {"rate_hz": stamped.rate_hz, "start_s": stamped.runs[0].start_s}
-        clock["runs"] = stamped.runs if len(stamped.runs) > 1 else ()
+        is_whole = len(stamped.runs) == 1 and stamped.runs[0].stop - stamped.runs[0].first == n
+        clock["runs"] = () if is_whole else stamped.runs
     elif section.rate_hz is None:
         bin_s = check_width(bin_s, described.path, described.name)
         clock = {"rate_hz": 1 / bin_s, "start_s": bin_s / 2, "span": (0.0, n * bin_s)}
     channels, bad = electrodes(section, width)
     return Signal(
-        read=partial(_scaled, values.read, section.scale),
+        read=partial(_scaled, values, section.scale),
         n_samples=n,
         n_channels=width,
         bands=section.bands,
@@ -75,8 +79,8 @@ def lfp_signal(root: Node, section: Lfp, bin_s: float | None, notes: list[str]) 
     )
 
 
-def _scaled(read: Callable[[int, int], np.ndarray], scale: float, start: int, stop: int) -> np.ndarray:
-    return np.multiply(read(start, stop), np.float32(scale), dtype=np.float32, casting="same_kind")
+def _scaled(values: Matrix, scale: float, start: int, stop: int) -> np.ndarray:
+    return scaled(values.read(start, stop), scale)
 
 
 def electrodes(section: Lfp, width: int) -> tuple[ChannelTable | None, tuple[int, ...]]:

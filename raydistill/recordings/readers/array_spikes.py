@@ -60,7 +60,9 @@ def spike_trains(root: Node, section: Spikes, notes: list[str]) -> SpikeTrains:
         times = unit_times(node)
         if len(times) == 1 and is_vector(node):
             _check_one_unit(times[0], node, notes)
-    return trains([np.asarray(unit, dtype=np.float64) * section.seconds_per_unit for unit in times], section, notes)
+    with np.errstate(invalid="ignore"):  # preprocessing names times that are not finite
+        seconds = [np.asarray(unit, dtype=np.float64) * section.seconds_per_unit for unit in times]
+    return trains(seconds, section, notes)
 
 
 def trains_of_trials(root: Node, section: Spikes, trials: np.ndarray | None, notes: list[str]) -> SpikeTrains:

@@ -12,7 +12,7 @@ import numpy as np
 from raydistill.config.manifest import Lfp
 from raydistill.errors import DataError
 from raydistill.recordings.raw import Run, Signal
-from raydistill.recordings.readers.array_matrices import Described, Matrix, oriented, trial_slices
+from raydistill.recordings.readers.array_matrices import Described, Matrix, oriented, scaled, trial_slices
 from raydistill.recordings.readers.array_values import is_vector
 from raydistill.recordings.readers.nodes import Cells, Node
 from raydistill.store.channels import ChannelTable
@@ -107,16 +107,16 @@ def trial_matrices(node: Node, described: Described) -> tuple[Matrix, ...]:
     nodes = node.elements().ravel().tolist()
     are_vectors = all(is_vector(trial) for trial in nodes)
     trials = [oriented(trial, described, is_row=not are_vectors) for trial in nodes]
-    widths = [trial.shape[1] for trial in trials if 0 not in trial.shape]
-    if not widths:
+    filled = [trial for trial in trials if 0 not in trial.shape]
+    if not filled:
         raise DataError(f"{node.path} holds no trial that is not empty")
-    if len(set(widths)) > 1:
-        _refuse_widths(trials, described)
-    if not described.has_axes and all(w > _TURNED * t.shape[0] for w, t in zip(widths, trials, strict=False)):
-        shape = trials[0].shape
+    first = filled[0].shape
+    if any(trial.shape[1] != first[1] for trial in filled):
+        _refuse_widths(filled, described)
+    if not described.has_axes and all(trial.shape[1] > _TURNED * trial.shape[0] for trial in filled):
         stated = f"[trials, time, {described.columns}]"
-        raise DataError(f"trial 0 of {described.turned(shape)}, or `axes: {stated}` if it is right")
-    return tuple(trial if 0 not in trial.shape else _Empty(trial.path, widths[0]) for trial in trials)
+        raise DataError(f"a trial of {described.turned(first)}, or `axes: {stated}` if it is right")
+    return tuple(trial if 0 not in trial.shape else _Empty(trial.path, first[1]) for trial in trials)
 
 
 class _Empty:
@@ -130,10 +130,9 @@ class _Empty:
         return np.empty((0, self.shape[1]))
 
 
-def _refuse_widths(trials: Sequence[Matrix], described: Described) -> None:
-    filled = [trial for trial in trials if 0 not in trial.shape]
+def _refuse_widths(filled: Sequence[Matrix], described: Described) -> None:
     if len({trial.shape[0] for trial in filled}) == 1:
-        raise DataError(f"trial 0 of {described.turned(filled[0].shape)}")
+        raise DataError(f"a trial of {described.turned(filled[0].shape)}")
     other = next(trial for trial in filled if trial.shape[1] != filled[0].shape[1])
     raise DataError(
         f"trials differ in their {described.columns}: {filled[0].path} has {filled[0].shape[1]}, {other.path} has "
@@ -205,6 +204,9 @@ def _common_seconds(signals: Sequence[TrialSignal], k: int) -> float:
         steps = [1 / s.rate_hz for s in (first, signal) if not s.is_binned]
         tolerance = max(steps, default=0.0) + _ROUNDING / first.rate_hz
         if not signal.seconds(k) - tolerance <= seconds <= signal.longest(k) + tolerance:
+            for turned, other in ((signal, seconds), (first, signal.seconds(k))):
+                if abs(turned.width / turned.rate_hz - other) <= tolerance:
+                    raise DataError(f"a trial of {turned.described.turned(turned.trials[k].shape)}")
             raise DataError(
                 f"signals differ in the duration of trial {k}: {first.told(k)} but {signal.told(k)}; check `rate_hz`, "
                 "`bin_width_ms` and `transpose`"
@@ -232,7 +234,7 @@ def sampled_signal(
             parts.append(trials[at].read(start - int(edges[at]), end - int(edges[at])))
             start, at = end, at + 1
         whole = np.concatenate(parts) if parts else np.empty((0, signal.width))
-        return np.multiply(whole, np.float32(section.scale), dtype=np.float32, casting="same_kind")
+        return scaled(whole, section.scale)
 
     centre = 0.5 / signal.rate_hz if signal.is_binned else 0.0
     starts = clock.first_bins * clock.bin_s

@@ -60,8 +60,9 @@ def _raw(root: Node, options: ArrayOptions, width_s: float) -> Raw:
     if sections := trial_sections(root, options):
         return trial_raw(root, options, sections, width_s)
     bin_s, ratio, notes = options.bin_s, bins_per_bin(options.bin_s, width_s), list[str]()
+    windows = tuple(interval.seconds for interval in options.intervals)
     counts = _counts_matrix(root, options)
-    lfp = tuple(lfp_signal(root, section, bin_s, notes) for section in options.lfp)
+    lfp = tuple(lfp_signal(root, section, bin_s, windows, notes) for section in options.lfp)
     behavior = tuple(behavior_trace(root, section, bin_s) for section in options.behavior)
     labels, intervals = _trials(root, options.trials, behavior, notes)
     n_file_bins = check_lengths(_binned(options, counts, lfp, behavior, labels))
@@ -83,7 +84,7 @@ def _raw(root: Node, options: ArrayOptions, width_s: float) -> Raw:
         trial_labels=None if labels is None else rebinned_labels(labels, ratio),
         trial_intervals=intervals,
         n_bins=n_bins,
-        windows=tuple(interval.seconds for interval in options.intervals),
+        windows=windows,
         taken=taken(spikes, options, lfp, behavior),
         notes=tuple(notes),
     )

@@ -44,7 +44,8 @@ class H5Group(Node):
         return _attributes(self.group)
 
     def _has(self, name: str) -> bool:
-        return name in self.group or self.group.get(name, getlink=True) is not None
+        with matlab73.damage_named(self.path or "the file"):
+            return name in self.group or self.group.get(name, getlink=True) is not None
 
     def _member(self, name: str) -> Node:
         path = f"{self.path}/{name}" if self.path else name
@@ -65,15 +66,19 @@ class _Dataset(Node):
     def __init__(self, dataset: Any, path: str, shape: tuple[int, ...], is_matlab: bool):
         super().__init__(path, "number", shape, str(dataset.dtype))
         self.dataset, self.is_matlab = dataset, is_matlab
+        self.is_empty = is_matlab and matlab73.is_empty(dataset)
+        self._is_checked = False
 
     def attributes(self) -> dict[str, tuple[str, ...]]:
         """As `Node.attributes`."""
         return _attributes(self.dataset)
 
     def _read(self, key: tuple) -> np.ndarray:
-        if self.is_matlab and matlab73.is_empty(self.dataset):
+        if self.is_empty:
             return np.empty(self.shape)[key]
-        self._check_stored()
+        if not self._is_checked:  # once, because the size of many chunks takes time to add up
+            self._check_stored()
+            self._is_checked = True
         if not key:
             check_readable(self.path, self.shape)
         if not self.is_matlab:
@@ -131,15 +136,21 @@ class _References(Node):
         if 0 in self.shape:
             return np.empty(self.shape, dtype=object)
         references = matlab73.read(self.dataset, (), self.path)
-        first = 1 if self.is_matlab else 0
-        parts = []
-        for i, reference in enumerate(np.ravel(references), start=first):
-            what = f"{self.path}{{{i}}}" if self.is_matlab else f"{self.path}[{i}]"
-            with matlab73.damage_named(what):
-                target = self.dataset.file[reference]
-            parts.append(node_of(target, what, self.is_matlab))
+        parts = [self._element(i, reference) for i, reference in enumerate(np.ravel(references))]
         nodes = as_objects(parts, np.shape(references))
         return nodes.T if self.is_matlab else nodes
+
+    def first(self) -> Node | None:
+        """As `Node.first`."""
+        if 0 in self.shape:
+            return None
+        return self._element(0, matlab73.read(self.dataset, (0,) * len(self.shape), self.path))
+
+    def _element(self, i: int, reference: Any) -> Node:
+        what = f"{self.path}{{{i + 1}}}" if self.is_matlab else f"{self.path}[{i}]"
+        with matlab73.damage_named(what):
+            target = self.dataset.file[reference]
+        return node_of(target, what, self.is_matlab)
 
 
 class _Ragged(Node):
@@ -154,6 +165,13 @@ class _Ragged(Node):
         rows = matlab73.read(self.dataset, (), self.path)
         parts = [in_memory(f"{self.path}[{i}]", np.asarray(row)) for i, row in enumerate(np.ravel(rows))]
         return as_objects(parts, self.shape)
+
+    def first(self) -> Node | None:
+        """As `Node.first`."""
+        if 0 in self.shape:
+            return None
+        row = matlab73.read(self.dataset, (0,) * len(self.shape), self.path)
+        return in_memory(f"{self.path}[0]", np.asarray(row))
 
 
 class _Text(Node):
@@ -191,7 +209,6 @@ class _Sparse(Node):
                 if starts[-1]:
                     data, rows = self.group["data"][()], self.group["ir"][()].astype(np.int64)
                 matrix = csc_array((data, rows, starts), shape=self.shape)
-                matrix.check_format()
             self._matrix = SparseMatrix(self.path, matrix)
         return self._matrix.read(key)
 

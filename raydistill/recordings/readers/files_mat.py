@@ -117,6 +117,11 @@ class SparseMatrix(Node):
     def __init__(self, path: str, matrix: Any):
         super().__init__(path, "sparse", matrix.shape, str(matrix.dtype))
         self.matrix = matrix
+        try:
+            if hasattr(matrix, "check_format"):
+                matrix.check_format()  # scipy's own code trusts the indices, and crashes if they are damaged
+        except (ValueError, IndexError, TypeError) as err:
+            raise DataError(f"{path} is damaged ({one_line(err)})") from err
 
     def _read(self, key: tuple) -> np.ndarray:
         if not key:

@@ -49,7 +49,7 @@ class NpzFile(Node):
         try:
             shape, dtype, stored_bytes = _header(self.zip, key)
         except Exception as err:  # as for `load`
-            raise DataError(f"{key} is damaged ({one_line(err)})") from err
+            raise DataError(f"{key} is damaged ({_cause(err)})") from err
         if dtype.hasobject:
             why = (
                 "a pickled object, which is never loaded as it can run any code: save a list of vectors as one array "
@@ -66,7 +66,7 @@ class NpzFile(Node):
         try:
             return self.archive[key]
         except Exception as err:  # zipfile, zlib and numpy report damage by exceptions of many kinds
-            raise DataError(f"{key} is damaged ({one_line(err)})") from err
+            raise DataError(f"{key} is damaged ({_cause(err)})") from err
 
     def sparse(self) -> Node:
         """The matrix of a file that scipy.sparse.save_npz wrote."""
@@ -75,7 +75,7 @@ class NpzFile(Node):
         try:
             return in_memory("data", load_npz(self.file))
         except Exception as err:
-            raise DataError(f"the sparse matrix is damaged ({one_line(err)})") from err
+            raise DataError(f"the sparse matrix is damaged ({_cause(err)})") from err
 
 
 class _NpzNumbers(Node):
@@ -121,3 +121,7 @@ def _header(archive: zipfile.ZipFile, key: str) -> tuple[tuple[int, ...], np.dty
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(file)
     return shape, dtype, archive.getinfo(name).compress_size
+
+
+def _cause(err: Exception) -> str:
+    return one_line(err)[:200]  # zipfile quotes the damaged part of a file, whatever its length

@@ -68,6 +68,10 @@ class Node:
         """The nodes of a `cell` as an object array of its shape."""
         raise NotImplementedError
 
+    def first(self) -> "Node | None":
+        """The first element of a `cell`; None if it has none."""
+        return None if 0 in self.shape else self.elements().ravel()[0]
+
     def read(self, key: tuple = ()) -> np.ndarray:
         """Numbers: all, or those at `key`, one slice or number per dimension.
 
@@ -113,9 +117,15 @@ class Node:
 
     def variable(self) -> Variable:
         """Its entry in a list of contents."""
-        first = self.elements().ravel()[0].shape if self.kind == "cell" and 0 not in self.shape else None
+        element = self.first() if self.kind == "cell" else None
         shape = () if self.kind == "text" else self.shape
-        return Variable(path=self.path, shape=shape, dtype=self.dtype, kind=self.kind, first=first)
+        return Variable(
+            path=self.path,
+            shape=shape,
+            dtype=self.dtype,
+            kind=self.kind,
+            first=None if element is None else element.shape,
+        )
 
 
 def _numbers_described(shape: tuple[int, ...], size: str, dtype: str) -> str:

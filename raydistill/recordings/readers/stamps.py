@@ -1,7 +1,8 @@
 """The clock of uniformly sampled signals that come with time stamps, which may have gaps."""
 
-import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,8 +32,13 @@ class StampedClock:
         )
 
 
-def stamped_clock(stamps: np.ndarray, path: str) -> StampedClock:
-    """The clock of samples at (n,) `stamps` in seconds. `path` names the stamps in messages.
+def stamped_clock(stamps: np.ndarray, path: str, windows: Sequence[tuple[float, float]] = ()) -> StampedClock:
+    """The clock of samples at (n,) `stamps` in seconds.
+
+    Args:
+        path: names the stamps in messages.
+        windows: start and end of each part of the time to use. If the clock was set back, only the samples between two
+            such stamps are used that hold all of the windows.
 
     Raises:
         DataError: a stamp is not finite, runs back, or is off the clock of its run.
@@ -41,13 +47,9 @@ def stamped_clock(stamps: np.ndarray, path: str) -> StampedClock:
         raise DataError(f"{path} has {len(stamps)} time stamps; two are needed")
     if not np.isfinite(stamps).all():
         raise DataError(f"{path}: time stamp {int(np.argmin(np.isfinite(stamps)))} is not a number")
+    first, stop = _ascending(stamps, path, windows)
+    stamps = stamps[first:stop]
     steps = np.diff(stamps)
-    if np.any(steps < 0):
-        at = int(np.argmax(steps < 0)) + 1
-        raise DataError(
-            f"{path} runs back at time stamp {at}: {stamps[at]:.4f} s comes after {stamps[at - 1]:.4f} s; use a part "
-            "of the recording with `interval`, or store the parts as separate sessions"
-        )
     step = float(np.median(steps))
     if not step > 0:
         raise DataError(
@@ -55,13 +57,28 @@ def stamped_clock(stamps: np.ndarray, path: str) -> StampedClock:
             "`rate_hz` and `start_s` instead"
         )
     edges = [0, *(np.flatnonzero(steps > _GAP * step) + 1).tolist(), len(stamps)]
-    bounds = [(a, b) for a, b in itertools.pairwise(edges)]
+    bounds = [(a, b) for a, b in pairwise(edges)]
     sampled = sum(b - a - 1 for a, b in bounds)
     seconds = sum(float(stamps[b - 1] - stamps[a]) for a, b in bounds)
     rate_hz = sampled / seconds if seconds > 0 else 1 / step
     for a, b in bounds:
-        _check_uniform(stamps[a:b], a, rate_hz, path)
-    return StampedClock(rate_hz=rate_hz, runs=tuple(Run(first=a, stop=b, start_s=float(stamps[a])) for a, b in bounds))
+        _check_uniform(stamps[a:b], first + a, rate_hz, path)
+    runs = [Run(first=first + a, stop=first + b, start_s=float(stamps[a])) for a, b in bounds]
+    return StampedClock(rate_hz=rate_hz, runs=tuple(runs))
+
+
+def _ascending(stamps: np.ndarray, path: str, windows: Sequence[tuple[float, float]]) -> tuple[int, int]:
+    """[first, stop) of the samples to use, whose stamps ascend."""
+    back = (np.flatnonzero(np.diff(stamps) < 0) + 1).tolist()
+    parts = list(pairwise([0, *back, len(stamps)]))
+    used = [(a, b) for a, b in parts if any(start < stamps[b - 1] and stop > stamps[a] for start, stop in windows)]
+    if len(parts) == 1 or (len(used) == 1 and used[0][1] - used[0][0] > 1):
+        return (used or parts)[0]
+    at = back[0]
+    raise DataError(
+        f"{path} runs back at time stamp {at}: {stamps[at]:.4f} s comes after {stamps[at - 1]:.4f} s; use a part of "
+        "the recording whose times do not come twice, with `interval`"
+    )
 
 
 def _check_uniform(stamps: np.ndarray, first: int, rate_hz: float, path: str) -> None:

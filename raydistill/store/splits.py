@@ -23,6 +23,7 @@ from raydistill.errors import DataError
 from raydistill.store.session import Session
 
 TRAIN, VALID, TEST = "train", "valid", "test"
+_ADVICE = "give a longer recording or shorter `splits.parent_s`, or assign whole trials: `splits: {by: trials}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def draw_folds(session: Session, config: IngestConfig) -> list[SplitSpan]:
         if session.trial is None:
             raise DataError(f"session {name}: `splits.by: trials` needs trials, but the recording has none")
         bounds = _runs(session.trial)
-        folds = _draw(name, len(bounds), config, "trials")
+        folds = _draw(name, len(bounds), config, "trials", "give more trials, or split by time: `splits: {by: time}`")
         trials = [int(session.trial[start]) for start, _ in bounds]
         return [
             SplitSpan(start, stop, fold, trial)
@@ -65,7 +66,7 @@ def draw_folds(session: Session, config: IngestConfig) -> list[SplitSpan]:
     bounds = _parents(session.n_bins, session.piece, _bins(splits.parent_s, session.bin_width_ms))
     what = f"{splits.parent_s:g}-s parents"
     by_time = splits.by == "time"
-    folds = _draw(name, len(bounds), config, what) if by_time else _draw_blocks(name, len(bounds), config)
+    folds = _draw(name, len(bounds), config, what, _ADVICE) if by_time else _draw_blocks(name, len(bounds), config)
     return [SplitSpan(start, stop, fold) for (start, stop), fold in zip(bounds, folds, strict=True)]
 
 
@@ -193,14 +194,11 @@ def _parents(n_bins: int, piece: np.ndarray | None, parent: Fraction) -> list[tu
     return bounds
 
 
-def _draw(name: str, n: int, config: IngestConfig, what: str) -> list[str]:
+def _draw(name: str, n: int, config: IngestConfig, what: str, advice: str) -> list[str]:
     """A fold for each of n spans, drawn without replacement from `splits.seed`."""
     n_valid, n_test = fold_sizes(n, config)
     if min(n_valid, n_test, n - n_valid - n_test) < 1:
-        raise DataError(
-            f"session {name}: {n} {what} are too few for train, valid and test; "
-            "give a longer recording or shorter `splits.parent_s`"
-        )
+        raise DataError(f"session {name}: {n} {what} are too few for train, valid and test; {advice}")
     order = np.random.RandomState(config.splits.seed).permutation(n)  # the random generator of the released code
     folds = np.full(n, TRAIN, dtype=object)
     folds[order[:n_valid]] = VALID
@@ -226,10 +224,9 @@ def _draw_blocks(name: str, n_parents: int, config: IngestConfig) -> list[str]:
     n_blocks = max(3, round(1 / min(splits.valid, splits.test)))
     if n_parents < n_blocks:
         raise DataError(
-            f"session {name}: {n_parents} {splits.parent_s:g}-s parents are too few for {n_blocks} blocks; "
-            "give a longer recording or shorter `splits.parent_s`"
+            f"session {name}: {n_parents} {splits.parent_s:g}-s parents are too few for {n_blocks} blocks; {_ADVICE}"
         )
-    folds = _draw(name, n_blocks, config, "blocks")
+    folds = _draw(name, n_blocks, config, "blocks", _ADVICE)
     return [folds[i * n_blocks // n_parents] for i in range(n_parents)]
 
 

@@ -42,20 +42,44 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def renamed_when_whole(path: Path) -> Iterator[Path]:
+def renamed_when_whole(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """A temporary name to write to. At the end that file is renamed to `path`; after an error it is deleted.
 
+    Args:
+        overwrite: whether `path` may exist, see `check_may_write`.
+
     Raises:
-        DataError: the file cannot be written.
+        DataError: the file exists already, or it cannot be written.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
+        if not overwrite:
+            _refuse_existing(path, "give another name, or delete it first")
         yield partial
         os.replace(partial, path)
     except OSError as err:
         raise DataError(f"{path}: cannot be written ({err}); name a folder that exists and has room") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_may_write(path: Path, overwrite: bool, is_own: Callable[[Path], bool]) -> None:
+    """Raise DataError if `path` exists, unless raydistill wrote it and `overwrite` is set.
+
+    Args:
+        is_own: whether raydistill wrote a file that exists.
+    """
+    if not overwrite:
+        _refuse_existing(path, "give another name, or `--overwrite` to replace a file that raydistill wrote")
+    elif os.path.lexists(path) and not (path.is_file() and is_own(path)):
+        raise DataError(
+            f"{path}: raydistill did not write this file and never overwrites it; give another name, or delete it first"
+        )
+
+
+def _refuse_existing(path: Path, way_out: str) -> None:
+    if os.path.lexists(path):  # a link whose target is missing counts, too: it may name a recording not yet fetched
+        raise DataError(f"{path}: this file exists already; {way_out}")
 
 
 class Folder:

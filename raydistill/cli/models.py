@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import SessionName, StoreUri
+from raydistill.cli.options import Overwrite, SessionName, StoreUri
 from raydistill.cli.output import say
 from raydistill.errors import RaydistillError
 
@@ -65,13 +65,14 @@ def decode(
         Path | None,
         Parameter(help="Picture of decoded over recorded behavior to write, ending in .png, .pdf or .svg."),
     ] = None,
+    overwrite: Overwrite = False,
     json_: Annotated[bool, Parameter(name="--json", help="Print R² and its scope as JSON.", negative="")] = False,
 ):
     """Decode behavior from one stored session with a trained model and report R²."""
     from raydistill.decode.command import decode as run
     from raydistill.decode.command import summary_line
 
-    about = run(model, session, store, as_, behavior, out, picture)
+    about = run(model, session, store, as_, behavior, out, picture, overwrite)
     print(json.dumps(about, indent=1) if json_ else summary_line(about))
     for file in (out, picture):
         if file is not None:

@@ -35,6 +35,10 @@ Only = Annotated[
 Sessions = Annotated[str, Parameter(help="Only sessions whose names match this pattern, such as MonkeyI_*.")]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
 
+Overwrite = Annotated[
+    bool,
+    Parameter(help="Replace an existing file that raydistill wrote; any other file is never overwritten.", negative=""),
+]
 SessionName = Annotated[str, Parameter(help="Name of the session; `raydistill sessions` lists them.")]
 
 RUNS = Path("runs")

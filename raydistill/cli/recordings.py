@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import Address, AsJson, IngestOverrides, SessionName, StoreUri, SynthOverrides
+from raydistill.cli.options import Address, AsJson, IngestOverrides, Overwrite, SessionName, StoreUri, SynthOverrides
 from raydistill.cli.output import console, say
 from raydistill.config.names import PICTURES, check_ending
 from raydistill.recordings.layouts import folder_layouts
@@ -139,12 +139,13 @@ def export(
     session: Annotated[str, Parameter(help="Name of the session; `raydistill sessions` lists them.")],
     *,
     store: Annotated[str, Parameter(help="Path or URI of the session store.")],
-    nwb: Annotated[Path, Parameter(help="The file to write, such as session.nwb.")],
+    nwb: Annotated[Path, Parameter(help="The file to write, ending in .nwb.")],
+    overwrite: Overwrite = False,
 ):
-    """Write one session of a store as an NWB 2 file."""
+    """Write one session of a store as an NWB 2 file. `raydistill ingest FILE` makes the same session of it again."""
     from raydistill.decode.nwb_export import write_session_nwb
     from raydistill.store.store import Store
 
+    check_ending("--nwb", nwb, ".nwb")
     opened = Store(store)
-    entry = opened.entry(session)
-    print(write_session_nwb(entry, opened.read(entry), nwb))
+    print(write_session_nwb(opened, opened.entry(session), nwb, overwrite=overwrite))

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from raydistill.config.names import PICTURES, check_ending
-from raydistill.decode.decoder import Decoder, decode_session, open_decoder, write_parquet
+from raydistill.decode.decoder import Decoder, decode_session, is_decoded, open_decoder, write_parquet
+from raydistill.files import check_may_write
 from raydistill.store.store import Store
 
 
@@ -15,16 +16,21 @@ def decode(
     behavior: tuple[str, ...],
     out: Path | None,
     picture: Path | None,
+    overwrite: bool = False,
 ) -> dict:
     """Score the model, and write `out` and `picture` if they are given.
 
+    Args:
+        overwrite: replace an existing `out` if raydistill wrote it.
     Returns:
         What `raydistill decode --json` prints: R², and the model, session and protocol that it belongs to.
     Raises:
-        RaydistillError: `out` or `picture` has an unknown extension, or as `open_decoder`; nothing is written then.
+        RaydistillError: `out` or `picture` has an unknown extension, `out` exists already, or as `open_decoder`;
+            nothing is written then.
     """
     if out is not None:
         check_ending("--out", out, ".parquet", ".nwb")
+        _check_target(out, overwrite)
     if picture is not None:
         check_ending("--picture", picture, *PICTURES)
     opened = Store(store)
@@ -35,11 +41,20 @@ def decode(
         rows = {"decoded": (decoder.score.segments, decoder.score.decoding.r2)}
         trajectories(session, decoder.columns, rows, picture.with_suffix(""))
     if out is not None:
-        _write(decoder, opened, out)
+        _write(decoder, opened, out, overwrite)
     return decoder.about
 
 
-def _write(decoder: Decoder, store: Store, out: Path) -> None:
+def _check_target(out: Path, overwrite: bool) -> None:
+    if out.suffix == ".parquet":
+        check_may_write(out, overwrite, is_decoded)
+        return
+    from raydistill.decode.nwb_export import check_target
+
+    check_target(out, overwrite)
+
+
+def _write(decoder: Decoder, store: Store, out: Path, overwrite: bool) -> None:
     decoded = decode_session(decoder, store)
     if out.suffix == ".parquet":
         write_parquet(decoder, decoded, out)
@@ -47,7 +62,7 @@ def _write(decoder: Decoder, store: Store, out: Path) -> None:
     from raydistill.decode.nwb_export import Reading, write_session_nwb
 
     reading = Reading(latents=decoded.latents, behavior=decoded.columns(decoder), about=decoder.about)
-    write_session_nwb(decoder.entry, decoded.segments, out, reading)
+    write_session_nwb(store, decoder.entry, out, reading=reading, overwrite=overwrite)
 
 
 def summary_line(about: dict) -> str:

@@ -133,6 +133,17 @@ def write_parquet(decoder: Decoder, decoded: DecodedSession, path: Path) -> Path
     return path
 
 
+def is_decoded(path: Path) -> bool:
+    """Whether `write_parquet` wrote a file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return b"raydistill" in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return False
+
+
 def _named(decoder: Decoder, behavior: np.ndarray) -> dict[str, np.ndarray]:
     """Name -> (N,) values of the decoder's columns (N, K), and of angles of which it decodes cosine and sine."""
     columns = dict(zip(decoder.columns, behavior.T, strict=True))

@@ -1,11 +1,11 @@
 """A stored session as an NWB 2 file: the data that models are trained on, for any tool that reads NWB.
 
 The store holds only segments, not the bins between them, and no date. The series therefore contain only segments, and
-the date of the file is a placeholder. N bins in all segments, C channels.
+the date of the file is a placeholder. `notes` holds all else that the store knows of the session (store/exported.py),
+so that `raydistill ingest` makes the same session of the file. N bins in all segments, C channels.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.errors import DataError
-from raydistill.files import renamed_when_whole
+from raydistill.decode.nwb_electrodes import add_electrodes
+from raydistill.files import check_may_write, renamed_when_whole
 from raydistill.store.angles import angle_unit, angles
 from raydistill.store.catalogue import Entry
-from raydistill.store.session import Segment, bin_centres_s
+from raydistill.store.exported import OUTSIDE, PREFIX, description, series_names
+from raydistill.store.session import bin_centres_s
+from raydistill.store.store import Store, entry_to_json
 
 _CHUNK = 4096  # bins per compressed block
 _NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -36,51 +38,80 @@ class Reading:
     """The model, its scores, and their protocol."""
 
 
-def write_session_nwb(entry: Entry, segments: Sequence[Segment], path, reading: Reading | None = None) -> Path:
+def write_session_nwb(
+    store: Store,
+    entry: Entry,
+    path: Path,
+    *,
+    split: str | None = None,
+    reading: Reading | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Write the segments of a stored session to `path`; the file appears under its name when it is complete.
 
-    processing/ecephys/spike_counts holds (N, units) uint8 counts, processing/ecephys/lfp (N, C) float32 values before
-    z-scoring, processing/behavior/BehavioralTimeSeries one float32 series per column in its unit, and
-    processing/behavior/angles one per angle of which the columns hold cosine and sine. Time stamps are bin centres. The
-    `comments` of a series give the mean and SD of its z-scoring. intervals/segments has the number and split of each
-    segment, intervals/trials the label and split of each trial. With a reading, processing/raydistill holds `latents`
-    (N, D) and `decoded`, one series per column and angle.
+    processing/ecephys/spike_counts holds (N, units) uint8 counts, processing/ecephys/lfp (N, C) float64 values before
+    z-scoring, from which the z-scores come back exactly, processing/behavior/BehavioralTimeSeries one float32 series
+    per column in its unit, and processing/behavior/angles one per angle of which the columns hold cosine and sine. Time
+    stamps are bin centres. The `comments` of a series give the mean and SD of its z-scoring. intervals/segments has the
+    number, split, bins and trial of each segment, intervals/trials the label and split of each trial.
+    nwb_electrodes.py describes the electrodes. With a reading, processing/raydistill holds `latents` (N, D) and
+    `decoded`, one series per column and angle.
 
     Args:
-        entry: the session's row in the catalogue.
-        segments: all of its segments, or those of one split, as returned by `Store.read`.
+        entry: the session's row in the catalogue of `store`.
+        path: of the file, ending in .nwb.
+        split: train, valid or test, to export its segments alone; such a file cannot be ingested.
         reading: what a model decoded from these segments.
+        overwrite: replace `path` if raydistill wrote it.
 
     Raises:
-        DataError: there are no segments, they belong to another session, or the file cannot be written.
+        DataError: the file exists already, it cannot be written, or the store lacks a part of the session.
     """
     import h5py
     from pynwb import NWBHDF5IO
 
     path = Path(path)
-    segments = sorted(segments, key=lambda s: s.number)
-    if not segments:
-        raise DataError(f"session {entry.session}: there are no segments to export")
-    if strangers := {s.session for s in segments} - {entry.session}:
-        raise DataError(f"session {entry.session}: the segments belong to {', '.join(sorted(strangers))}")
-    with renamed_when_whole(path) as partial, h5py.File(partial, "w") as file, NWBHDF5IO(file=file, mode="w") as io:
-        io.write(_nwb_file(entry, segments, reading))
+    check_target(path, overwrite)
+    segments = store.read(entry, split, z_scored=False)
+    notes = description(json.loads(entry_to_json(entry)), store.split_file(entry))
+    nwb = _nwb_file(entry, segments, notes, reading)
+    with (
+        renamed_when_whole(path, overwrite) as partial,
+        h5py.File(partial, "w") as file,
+        NWBHDF5IO(file=file, mode="w") as io,
+    ):
+        io.write(nwb)
     return path
 
 
-def _nwb_file(entry, segments, reading):
+def check_target(path: Path, overwrite: bool) -> None:
+    """Raise DataError if `path` exists, unless raydistill wrote it and `overwrite` is set."""
+    check_may_write(path, overwrite, _is_own)
+
+
+def _is_own(path: Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            identifier = file["identifier"][()]
+    except (OSError, KeyError, TypeError):
+        return False
+    return isinstance(identifier, bytes) and identifier.decode(errors="replace").startswith(PREFIX)
+
+
+def _nwb_file(entry, segments, notes, reading):
     from pynwb import NWBFile
     from pynwb.file import Subject
 
-    fields = ("dataset", "task", "region", "bin_width_ms", "protocol", "config", "fingerprint", "content", "sources")
     nwb = NWBFile(
         session_description=f"Preprocessed session {entry.session} in bins of {entry.bin_width_ms:g} ms. "
         "Its date is unknown: session_start_time is a placeholder.",
-        identifier=f"raydistill-{entry.session}-{entry.content}",
+        identifier=f"{PREFIX}{entry.session}-{entry.content}",
         session_id=entry.session,
         session_start_time=_NO_DATE,
         experiment_description=", ".join(filter(None, (entry.dataset, entry.task))) or None,
-        notes=json.dumps({name: getattr(entry, name) for name in fields}, sort_keys=True),
+        notes=notes,
         subject=Subject(subject_id=entry.subject, sex="U", age=_ANY_AGE, description="Age and sex are unknown."),
     )
     clock = _clock(segments, entry.bin_width_ms)
@@ -117,34 +148,37 @@ def _add_neural(nwb, entry, segments, clock):
         module.add(counts)
         clock = _shared(clock, counts)
     if segments[0].lfp is not None:
-        values, comments = _physical(entry, "lfp", [s.lfp for s in segments])
+        norm = entry.normalisation["lfp"]
+        # In double precision, because the mean can be large relative to the SD.
+        values = np.concatenate([s.lfp for s in segments]).astype(np.float64) * norm.std + norm.mean
         lfp = TimeSeries(
             name="lfp",
             description="LFP of each channel at the centre of each bin, in the unit of the raw recording. The notes "
             "of the file describe the preprocessing.",
             data=_compressed(values),
             unit="as recorded",
-            comments=json.dumps(comments),
+            comments=json.dumps({"mean": norm.mean, "std": norm.std}),
             **clock,
         )
         module.add(lfp)
+    add_electrodes(nwb, module, entry)
 
 
 def _add_behavior(nwb, entry, segments, clock):
     from pynwb import TimeSeries
     from pynwb.behavior import BehavioralTimeSeries
 
-    if module := nwb.processing["ecephys"].data_interfaces:
-        clock = _shared(clock, next(iter(module.values())))
-    values, comments = _physical(entry, "behavior", [s.behavior for s in segments])
+    clock = _shared(clock, next(iter(nwb.processing["ecephys"].data_interfaces.values())))
+    values, norm = np.concatenate([s.behavior for s in segments]), entry.normalisation["behavior"]
+    names = series_names(entry.behavior)
     behavior = BehavioralTimeSeries()
     for column, (name, unit) in enumerate(zip(entry.behavior, entry.behavior_units, strict=True)):
         series = TimeSeries(
-            name=name.replace("/", "_"),
+            name=names[name],
             description=f"{name} in each bin, NaN where it is missing.",
             data=_compressed(values[:, column]),
             unit=unit or "unknown",
-            comments=json.dumps({key: numbers[column] for key, numbers in comments.items()}),
+            comments=json.dumps({"mean": norm.mean[column], "std": norm.std[column]}),
             **clock,
         )
         behavior.add_timeseries(series)
@@ -189,10 +223,11 @@ def _add_reading(nwb, entry, reading, clock):
     )
     units = dict(zip(entry.behavior, entry.behavior_units, strict=True))
     units |= {name: angle_unit(period) for name, period in entry.circular.items()}
+    names = series_names(list(reading.behavior))
     decoded = BehavioralTimeSeries(name="decoded")
     for name, values in reading.behavior.items():
         series = TimeSeries(
-            name=name.replace("/", "_"),
+            name=names[name],
             description=f"{name} as decoded from the latents.",
             data=_compressed(values),
             unit=units[name] or "unknown",
@@ -209,21 +244,23 @@ def _shared(clock, series) -> dict:
     return {"timestamps": series} if "timestamps" in clock else clock
 
 
-def _physical(entry, name, values) -> tuple[np.ndarray, dict]:
-    """(N, columns) float32 with the z-scoring undone, and its mean and SD."""
-    norm = entry.normalisation[name]
-    return norm.undo(np.concatenate(values)), {"mean": norm.mean, "std": norm.std}
-
-
 def _add_intervals(nwb, segments, width_s):
     from pynwb.epoch import TimeIntervals
 
     table = TimeIntervals(name="segments", description="The segments that models are trained and tested on.")
     table.add_column("number", "Position among the segments of the session in the order of time.")
     table.add_column("split", "train, valid or test.")
+    table.add_column("n_bins", "Number of bins.")
+    table.add_column("trial", f"Label of the trial in the recording; {OUTSIDE} outside of trials.")
     for s in segments:
-        stop_s = s.start_s + s.n_bins * width_s
-        table.add_row(start_time=s.start_s, stop_time=stop_s, number=s.number, split=s.split)
+        table.add_row(
+            start_time=s.start_s,
+            stop_time=s.start_s + s.n_bins * width_s,
+            number=s.number,
+            split=s.split,
+            n_bins=s.n_bins,
+            trial=OUTSIDE if s.trial is None else s.trial,
+        )
     nwb.add_time_intervals(table)
     trials = [(label, list(group)) for label, group in groupby(segments, key=lambda s: s.trial) if label is not None]
     if not trials:

@@ -58,10 +58,16 @@ def combined(raws: Sequence[Raw]) -> Raw:
     """The signals of several files as one recording. The first file gives the interval to use.
 
     Raises:
-        DataError: two files state different numbers of bins, or bins and another bin width.
+        DataError: two files state different numbers of bins, or bins and another bin width, or one was exported from a
+            store.
     """
     if len(raws) == 1:
         return raws[0]
+    if any(raw.session is not None for raw in raws):
+        raise DataError(
+            "a session that raydistill exported cannot be joined with signals of other files; ingest it alone, or the "
+            "original recording with these files"
+        )
     _check_end_to_end(raws)
     n_bins = {raw.n_bins for raw in raws} - {None}
     if len(n_bins) > 1:

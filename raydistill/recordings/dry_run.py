@@ -11,6 +11,7 @@ from raydistill.recordings.linked import linked_files
 from raydistill.recordings.recording import Recording
 from raydistill.recordings.refused import refused
 from raydistill.recordings.remote import Remote
+from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 
 
@@ -34,10 +35,10 @@ def dry_run(recordings: list[Recording], store_uri: str, failures: dict[str, str
     Args:
         failures: see `expected_failures`.
     """
-    configs = _stored_configs(store_uri)
+    stored = _stored(store_uri)
     width = max(len(r.name) for r in recordings)
     for recording in recordings:
-        action = _action(recording, configs.get(recording.name), failures)
+        action = _action(recording, stored.get(recording.name), failures)
         yield f"{recording.name:<{width}}  {action:<38}  {recording.path}"
         if recording.name not in failures:
             for file in (file for file in recording.files if isinstance(file, Path)):
@@ -49,21 +50,21 @@ def _link(linked: Path) -> str:
     return "with a file that it links to" if linked.is_file() else "without: it links to no file"
 
 
-def _stored_configs(store_uri: str) -> dict[str, dict]:
-    """Session -> the configuration with which it was stored."""
+def _stored(store_uri: str) -> dict[str, Entry]:
+    """Session -> its entry in the store."""
     try:
-        return {e.session: e.config for e in Store(store_uri).entries()}
+        return {e.session: e for e in Store(store_uri).entries()}
     except DataError:
         return {}
 
 
-def _action(recording: Recording, stored_config: dict | None, failures: dict[str, str]) -> str:
+def _action(recording: Recording, stored: Entry | None, failures: dict[str, str]) -> str:
     if recording.name in failures:
         missing = [path for path in recording.files if not path.is_file() and not _is_link(path)]
         return f"fail: no file {missing[0].name}" if missing and len(missing[0].name) < 24 else "fail: see the message"
-    if stored_config is None:
+    if stored is None:
         return f"store, bins of {recording.config.bin_width_ms:g} ms"
-    if stored_config != canonical(recording.config):
+    if stored.config != canonical(recording.config) and not stored.exported_from:  # an export keeps its own
         return "store again: the settings have changed"
     return "skip, unless its file has changed"
 

@@ -4,7 +4,7 @@ Planning opens no recording. It finds every mistake that needs no data to be fou
 kind of file does not have, two sessions with one name, names that cannot name a folder.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -98,8 +98,19 @@ def _planned(
     places = [where.down(tree, "sessions").down(items, i) for i in range(len(items))]
     entries = [build(SessionEntry, item, place) for item, place in zip(items, places, strict=True)]
     recordings = [_recording(manifest, entry, folder, at) for entry, at in zip(entries, places, strict=True)]
+    settings = [[*_paths(tree.get("ingest") or {}), *_paths(item.get("ingest") or {})] for item in items]
+    recordings = [replace(r, chosen=tuple(paths)) for r, paths in zip(recordings, settings, strict=True)]
     _refuse_same_names(recordings, places)
     return recordings
+
+
+def _paths(section: dict, prefix: str = "") -> Iterator[str]:
+    """Paths of all values in a section and its sections, such as "splits.segment_s"."""
+    for key, value in section.items():
+        if isinstance(value, dict) and value:
+            yield from _paths(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def _recording(manifest: Manifest, entry: SessionEntry, folder: Path, place: Where) -> Recording:

@@ -8,6 +8,7 @@ import numpy as np
 from raydistill.config.manifest import Behavior
 from raydistill.errors import DataError
 from raydistill.store.channels import ChannelTable
+from raydistill.store.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +128,8 @@ class Raw:
     must then have the same pieces."""
     windows: tuple[tuple[float, float], ...] = ()
     """Start and end, in seconds, of each part of the time to use; empty: all the time that the modalities share."""
+    session: Session | None = None
+    """A session that raydistill exported from a store, with its bins and folds; the fields above are then empty."""
     subject: str | None = None
     """Subject as named in the file."""
     region: str = ""

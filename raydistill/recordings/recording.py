@@ -65,6 +65,8 @@ class Recording:
     path: Path | Remote
     source: RecordingSource[Any]
     config: IngestConfig
+    chosen: tuple[str, ...] = ()
+    """Paths of the values of `config` that the user set, such as "splits.segment_s"."""
 
     @property
     def files(self) -> list[Path | Remote]:

@@ -74,6 +74,8 @@ class Entry:
     """Bins in gaps between pieces of the recording."""
     unused: dict[str, int] = field(default_factory=dict)
     """Reason (store/unused.py) -> recorded bins that are in no segment; the sum is recorded_bins - n_bins."""
+    exported_from: str = ""
+    """Session from whose exported file this one was read, with its folds and `config`; empty: from a recording."""
     aligned: bool
     """Segments are whole trials that begin at the same event, so that time alone may predict behavior."""
     protocol: str

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from raydistill.config.names import check_name
 from raydistill.errors import DataError
 from raydistill.store.channels import ChannelTable
+from raydistill.store.exported import Exported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,8 @@ class Session:
     """Where each unit was recorded, one row per unit; None: unknown."""
     lfp_channels: ChannelTable | None = None
     """One row per LFP electrode (channels / lfp_bands); None: unknown."""
+    exported: Exported | None = None
+    """The segments to store, of a session that was exported from a store; None: segments and folds are drawn."""
 
     def __post_init__(self):
         check_name(self.name)
@@ -85,7 +88,7 @@ class Session:
             if self.spikes.dtype != np.uint8 or self.spikes.ndim != 2:
                 raise DataError(f"session {self.name}: spikes must be (bins, units) uint8, got {_form(self.spikes)}")
             empty = np.flatnonzero(~self.spikes.any(axis=0))
-            if len(empty):
+            if len(empty) and self.exported is None:  # in an export, a unit's only spikes may be in unused bins
                 raise DataError(
                     f"session {self.name}: unit {empty[0]} has no spike"
                     f"{f' ({len(empty)} such units)' if len(empty) > 1 else ''}; drop it with "

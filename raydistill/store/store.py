@@ -23,6 +23,7 @@ from raydistill.errors import DataError, one_line, suggest
 from raydistill.files import Folder
 from raydistill.store.catalogue import Entry, Normalisation, Part
 from raydistill.store.channels import table_from_json, table_to_json
+from raydistill.store.exported import Exported
 from raydistill.store.session import Segment, Session
 from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut, draw_folds, split_to_json, without_outliers
 from raydistill.store.table import Rows, segments_from_table, to_table, update_digest
@@ -35,6 +36,19 @@ CATALOGUE = "sessions.parquet"
 SEGMENTS_PER_PART = 64
 _SEGMENTS_AT_ONCE = 16  # in memory as a table; each becomes a row group
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """The segments of a session and what their entry says about them."""
+
+    config: IngestConfig
+    cuts: list[Cut]
+    normalisation: dict[str, Normalisation]
+    split_file: dict[str, Any]
+    """Content of split.json."""
+    about: dict[str, Any]
+    """Fields of the entry."""
 
 
 _CATALOGUE_COLUMNS = (
@@ -105,37 +119,26 @@ class Store:
         The marker is written last. Raises DataError if the session cannot be split or a channel is constant.
 
         Args:
+            config: of the splits; an exported session keeps its own segments and normalisation instead.
             fingerprint: sha256 of the session's sources and configuration.
         """
-        all_spans = draw_folds(session, config)
-        spans = without_outliers(all_spans, session.behavior, config)
-        cuts = cut(spans, session, config)
-        fitted = cuts if config.protocol != "corrected" else [c for c in cuts if c.split == TRAIN]
-        normalisation = {
-            name: _statistics(session, name, fitted)
-            for name in ("spikes", "lfp", "behavior")
-            if getattr(session, name) is not None
-        }
-        rows = Rows(session=session, normalisation=normalisation, lfp_dtype=config.lfp_dtype)
+        plan = _drawn(session, config) if session.exported is None else _as_exported(session, session.exported)
+        rows = Rows(session=session, normalisation=plan.normalisation, lfp_dtype=plan.config.lfp_dtype)
         base = f"segments/session={check_name(session.name)}"
         parts, digest = [], hashlib.sha256()
         for split in (TRAIN, VALID, TEST):
-            numbered = [(i, c) for i, c in enumerate(cuts) if c.split == split]
+            numbered = [(i, c) for i, c in enumerate(plan.cuts) if c.split == split]
             for n, group in enumerate(_even_groups(numbered, SEGMENTS_PER_PART)):
                 path = f"{base}/part-{split}-{n:05d}-{fingerprint[:8]}.parquet"
                 update_digest(digest, rows, group)
                 self.folder.write_with(path, partial(_write_segments, rows, group))
                 numbers, bins = zip(*((i, c.stop - c.start) for i, c in group), strict=True)
                 parts.append(Part(path=path, split=split, numbers=numbers, n_bins=bins))
-        split_file = split_to_json(spans, session.bin_width_ms)
-        self.folder.write(f"{base}/split.json", json.dumps(split_file).encode())
+        self.folder.write(f"{base}/split.json", json.dumps(plan.split_file).encode())
         entry = dataclasses.replace(
-            _entry(session, config, cuts, normalisation, parts, fingerprint, digest.hexdigest()),
-            split_hash=split_file["hash"],
-            outliers=len(all_spans) - len(spans),
-            recorded_bins=(n_recorded := count_recorded(session, config)),
-            gap_bins=session.n_bins - n_recorded,
-            unused=count_unused(session, config, all_spans, spans, cuts),
+            _entry(session, plan.config, plan.cuts, plan.normalisation, parts, fingerprint, digest.hexdigest()),
+            split_hash=plan.split_file["hash"],
+            **plan.about,
         )
         self.folder.write(f"{base}/session.json", entry_to_json(entry).encode())
         current = {p.path for p in parts} | {f"{base}/session.json", f"{base}/split.json"}
@@ -144,15 +147,26 @@ class Store:
                 self.folder.delete(name)
         return entry
 
-    def read(self, entry: Entry, split: str | None = None) -> list[Segment]:
+    def read(self, entry: Entry, split: str | None = None, *, z_scored: bool = True) -> list[Segment]:
         """The segments of a session in time order, with LFP as float32.
 
         Args:
             split: train, valid or test; None: all segments.
+            z_scored: False: behavior in its units, as the store holds it; LFP is z-scored in any case.
         """
         parts = [part for part in entry.parts if split in (None, part.split)]
-        segments = [s for part in parts for s in segments_from_table(self.table(part, entry), entry)]
+        segments = [s for part in parts for s in segments_from_table(self.table(part, entry), entry, z_scored)]
         return sorted((_in_float32(s) for s in segments), key=lambda s: s.number)
+
+    def split_file(self, entry: Entry) -> dict[str, Any]:
+        """Content of a session's split.json. Raises DataError if it is missing or corrupt."""
+        try:
+            return json.loads(self.folder.read(f"segments/session={entry.session}/split.json"))
+        except (OSError, ValueError) as err:
+            raise DataError(
+                f"store {self.uri}: split.json of session {entry.session} is missing or corrupt ({one_line(err)}); "
+                "ingest it again"
+            ) from None
 
     def table(self, part: Part, entry: Entry) -> "pa.Table":
         """The rows of one part of a session. Raises DataError if its file is missing or corrupt."""
@@ -166,6 +180,45 @@ class Store:
             raise DataError(
                 f"store {self.uri}: {part.path} is missing or corrupt ({cause}); ingest session {entry.session} again"
             ) from None
+
+
+def _drawn(session: Session, config: IngestConfig) -> _Plan:
+    """Folds and segments as `config` says, and the normalisation that is fitted on them."""
+    all_spans = draw_folds(session, config)
+    spans = without_outliers(all_spans, session.behavior, config)
+    cuts = cut(spans, session, config)
+    fitted = cuts if config.protocol != "corrected" else [c for c in cuts if c.split == TRAIN]
+    return _Plan(
+        config=config,
+        cuts=cuts,
+        normalisation={name: _statistics(session, name, fitted) for name in _signals(session)},
+        split_file=split_to_json(spans, session.bin_width_ms),
+        about={
+            "outliers": len(all_spans) - len(spans),
+            "recorded_bins": (n_recorded := count_recorded(session, config)),
+            "gap_bins": session.n_bins - n_recorded,
+            "unused": count_unused(session, config, all_spans, spans, cuts),
+        },
+    )
+
+
+def _as_exported(session: Session, exported: Exported) -> _Plan:
+    """The segments, folds and normalisation of the store that the session was exported from."""
+    places = zip(exported.bounds, exported.splits, exported.trials, strict=True)
+    return _Plan(
+        config=exported.config,
+        cuts=[Cut(start, stop, split, trial) for (start, stop), split, trial in places],
+        normalisation={name: exported.entry.normalisation[name] for name in _signals(session)},
+        split_file=exported.split_file,
+        about={
+            "exported_from": exported.entry.session,
+            **{name: getattr(exported.entry, name) for name in ("outliers", "recorded_bins", "gap_bins", "unused")},
+        },
+    )
+
+
+def _signals(session: Session) -> list[str]:
+    return [name for name in ("spikes", "lfp", "behavior") if getattr(session, name) is not None]
 
 
 def _in_float32(segment: Segment) -> Segment:

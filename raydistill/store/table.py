@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 SIGNALS = ("spikes", "lfp", "behavior")
 
 
-def segments_from_table(table: "pa.Table", entry: Entry) -> list[Segment]:
-    """Rows of a part as segments with z-scored behavior.
+def segments_from_table(table: "pa.Table", entry: Entry, z_scored: bool = True) -> list[Segment]:
+    """Rows of a part as segments with z-scored behavior, or with behavior in its units.
 
     Spikes and LFP are views of the table's buffers, LFP in the stored precision.
     """
@@ -30,7 +30,7 @@ def segments_from_table(table: "pa.Table", entry: Entry) -> list[Segment]:
     for name, flat in columns.items():
         # (sum of bins * width,) -> (sum of bins, width)
         arrays[name] = flat.reshape(edges[-1], widths[name]) if flat is not None and widths[name] else None
-    if arrays["behavior"] is not None:
+    if arrays["behavior"] is not None and z_scored:
         norm = entry.normalisation["behavior"]
         mean, std = np.array(norm.mean, np.float32), np.array(norm.std, np.float32)  # (K,)
         arrays["behavior"] = ((arrays["behavior"] - mean) / std).astype(np.float32)

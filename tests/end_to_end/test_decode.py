@@ -69,6 +69,19 @@ def test_decode_refuses_an_unknown_file_type_before_any_work(made, tmp_path):
     assert "must end in .parquet or .nwb" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["x.parquet", "x.nwb"])
+def test_decode_replaces_only_a_file_that_raydistill_wrote(made, tmp_path, name):
+    out, command = tmp_path / name, (made, "ss_lfp/S1_02/seed0", "S1_02", "--out", tmp_path / name)
+    out.write_bytes(b"the only copy")
+    assert "exists already; give another name, or `--overwrite`" in decode(*command, check=2).stderr
+    assert "never overwrites it" in decode(*command, "--overwrite", check=2).stderr
+    assert out.read_bytes() == b"the only copy"
+    out.unlink()
+    decode(*command)
+    assert "exists already" in decode(*command, check=2).stderr
+    decode(*command, "--overwrite")
+
+
 def test_decode_of_another_session_needs_a_session_whose_embeddings_to_use(made):
     done = decode(made, "distilled/S1_02/seed0", "S1_01", check=2)
     assert (

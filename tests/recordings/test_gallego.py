@@ -209,8 +209,9 @@ def test_a_file_of_one_trial_and_one_without_units_are_read(tmp_path):
     only = row(1)
     raw, _ = read(write(tmp_path, only))
     assert np.array_equal(raw.spikes.values, only["M1_spikes"]) and raw.n_bins == 20
-    nothing = np.empty((20, 0))
-    raw, _ = read(write(tmp_path, row(1, M1_spikes=nothing), row(2, M1_spikes=nothing)))
+    nothing, folder = np.empty((20, 0)), tmp_path / "without_units"
+    folder.mkdir()
+    raw, _ = read(write(folder, row(1, M1_spikes=nothing), row(2, M1_spikes=nothing)))
     assert raw.spikes.values.shape == (40, 0)
 
 

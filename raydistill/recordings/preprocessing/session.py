@@ -17,6 +17,7 @@ from raydistill.recordings.preprocessing.behavior import prepared
 from raydistill.recordings.preprocessing.behavior_bins import BinnedBehavior, behavior_on_bins
 from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered, extents
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated
+from raydistill.recordings.preprocessing.exported import exported_session
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
 from raydistill.recordings.preprocessing.spikes import check_numbers, spikes_on_bins, units_to_store
 from raydistill.recordings.preprocessing.trials import (
@@ -49,6 +50,9 @@ def to_session(
         DataError: the recording cannot become a session; the message names the unit, channel or time.
     """
     config, source = recording.config, recording.source
+    if raw.session is not None:
+        session = exported_session(recording, raw.session, sources)
+        return session, (_summary(session, raw), *raw.notes)
     if raw.spikes is None and not raw.lfp:
         raise DataError(". ".join(["the recording has neither spikes nor LFP", *raw.notes]))
     width_s = config.bin_width_ms / 1000

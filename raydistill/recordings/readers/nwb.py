@@ -17,6 +17,7 @@ from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Sp
 from raydistill.errors import ConfigError, DataError, one_line, suggest
 from raydistill.recordings.intervals import overlap
 from raydistill.recordings.raw import Raw, SpikeTrains
+from raydistill.recordings.readers.nwb_exported import exported, is_exported
 from raydistill.recordings.readers.nwb_series import behavior, lfp
 from raydistill.recordings.recording import Layout, Recording, RecordingSource, as_name
 from raydistill.recordings.remote import Remote
@@ -115,7 +116,8 @@ def open_raw(path: Path | Remote, source: RecordingSource[NwbOptions], bin_width
             raise DataError(f"{path}: cannot be read as NWB 2 ({one_line(err)})") from err
         with io:
             try:
-                yield _raw(nwb, source.options, bin_width_ms / 1000)
+                options = source.options
+                yield exported(nwb, options) if is_exported(nwb) else _raw(nwb, options, bin_width_ms / 1000)
             except DataError as err:
                 raise DataError(f"{file_name}: {err}") from err
 

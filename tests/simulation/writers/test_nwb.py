@@ -109,10 +109,16 @@ def test_nwb_into_a_missing_folder_is_an_error_that_names_the_file(recording, tm
         write_nwb(recording, tmp_path / "missing" / "S1_01.nwb")
 
 
-def test_nwb_write_that_fails_midway_leaves_the_old_file_and_nothing_else(recording, tmp_path):
-    path = write_nwb(recording, tmp_path / "S1_01.nwb")
-    before = path.read_bytes()
+def test_nwb_write_that_fails_midway_leaves_nothing(recording, tmp_path):
     broken = dataclasses.replace(recording, unit_channels=recording.unit_channels + 1000)
     with pytest.raises(IndexError):
-        write_nwb(broken, path)
-    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["S1_01.nwb"]
+        write_nwb(broken, tmp_path / "S1_01.nwb")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nwb_write_over_an_existing_file_is_refused(recording, tmp_path):
+    path = tmp_path / "S1_01.nwb"
+    path.write_bytes(b"the only copy")
+    with pytest.raises(DataError, match="exists already"):
+        write_nwb(recording, path)
+    assert path.read_bytes() == b"the only copy" and list(tmp_path.iterdir()) == [path]

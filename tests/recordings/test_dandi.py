@@ -14,7 +14,7 @@ from tests.recordings.dandi_files import maze_trials, write_churchland, write_pe
 from tests.recordings.nwb_reading import read
 
 BIN_S = 0.01
-HAND = ("defaults.behavior[0].values=processing/behavior/Position/Hand", "defaults.behavior.derive=velocity")
+HAND = ("defaults.behavior.values=processing/behavior/Position/Hand", "defaults.behavior.derive=velocity")
 
 
 def made(recording):
@@ -95,7 +95,11 @@ def test_churchland_session_of_the_example_is_stored_by_trials_none_of_which_cro
     write_churchland(recording.path, trials, stray=4)
     store = Store(str(tmp_path / "store"))
     arrival = ingest_one(recording, store.uri, None)
-    assert (arrival.state, arrival.cause, arrival.notes) == ("stored", "", ())
+    taken = (
+        "8 units from units, behavior position_x, position_y from processing/behavior/Position/Hand, 24 trials from "
+        "intervals/trials; no LFP"
+    )
+    assert (arrival.state, arrival.cause, arrival.notes) == ("stored", "", (taken,))
     store.publish()
     entry = store.entry("Jenkins_20090912")
     assert (entry.subject, entry.n_units, entry.n_segments) == ("Jenkins", 8, 24)

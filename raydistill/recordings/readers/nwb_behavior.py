@@ -43,7 +43,7 @@ def behavior(content: NwbContent, sections: tuple[Behavior, ...] | None) -> Beha
             cause = notes[-1] if notes else f"no behavior: the file has no series under {_PLACE.strip('/')}"
             raise DataError(f"{cause}; or set `behavior: null`")
         if found is not None:
-            trace = _trace(*found, section)
+            trace = _trace(found[0], found[1], section)
             traces.append(trace)
             taken.append(f"behavior {', '.join(trace.names)} from {found[0]}")
     return BehaviorSeries(traces=tuple(traces), taken=tuple(taken), notes=tuple(notes))

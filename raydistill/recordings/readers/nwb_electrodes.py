@@ -19,7 +19,9 @@ def channels_of_series(series, n_channels: int) -> tuple[ChannelTable | None, tu
     Nothing is known about another series, and about one whose electrodes are not those of its channels.
     """
     region = getattr(series, "electrodes", None)
-    rows = [] if region is None else np.ravel(region.data[:]).astype(int).tolist()
+    if region is None:
+        return None, ()
+    rows = np.ravel(region.data[:]).astype(int).tolist()
     if len(rows) != n_channels or not rows or not 0 <= min(rows) <= max(rows) < len(region.table):
         return None, ()
     marked = bad_electrodes(region.table)

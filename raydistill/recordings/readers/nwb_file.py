@@ -144,10 +144,10 @@ def _take_out(group, broken) -> None:
         _take_out(child, broken)
 
 
-def _cause(err: Exception) -> str:
+def _cause(err: BaseException) -> str:
     """Why an object could not be constructed, without the contents of the file that hdmf adds."""
     inner = err.__cause__ if len(err.args) == 2 and err.__cause__ is not None else err
-    text = one_line(inner)
+    text = one_line(inner) if isinstance(inner, Exception) else type(inner).__name__
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 

@@ -40,7 +40,7 @@ def lfp(content: NwbContent, sections: tuple[Lfp, ...] | None) -> LfpSeries:
         if found is None and sections is not None:
             raise DataError(notes[-1] if notes else "no LFP: the file has no ElectricalSeries; set `lfp: null`")
         if found is not None:
-            signal, note = _signal(*found, section)
+            signal, note = _signal(found[0], found[1], section)
             signals.append(signal)
             notes += [note] if note else []
             taken.append(f"LFP of {signal.n_channels} channel{'s' * (signal.n_channels != 1)} from {found[0]}")
@@ -97,11 +97,11 @@ def _signal(path: str, series, section: Lfp) -> tuple[Signal, str]:
         gain = gain * per_channel
     clock = uniform_clock(series, path, n, section)
     channels, bad = channels_of_series(series, width)
-    if section.channels:
+    if section.channels and not isinstance(section.channels, str):  # the file that a string names was read before
         if len(section.channels) != width:
             raise DataError(f"`lfp.channels` has {len(section.channels)} rows but {path} has {width} channels")
-        channels = table_of(section.channels)  # type: ignore[arg-type]
-        bad = tuple(c for c, channel in enumerate(section.channels) if channel.bad)  # type: ignore[union-attr]
+        channels = table_of(section.channels)
+        bad = tuple(c for c, channel in enumerate(section.channels) if channel.bad)
     signal = Signal(
         read=partial(_scaled, series, path, section.transpose, gain, float(series.offset) * section.scale),
         n_samples=n,

@@ -183,10 +183,10 @@ def _check_index(ends: np.ndarray, n: int, path: str) -> None:
 
 def _channels(table, path: str, rows: list[int], section: Spikes) -> ChannelTable | None:
     """Where each unit was recorded: its first electrode, or else its group; None: nothing is known."""
-    if section.channels:
+    if section.channels and not isinstance(section.channels, str):  # the file that a string names was read before
         if len(section.channels) != len(table):
             raise DataError(f"`spikes.channels` has {len(section.channels)} rows but {path} has {len(table)} units")
-        listed_channels = table_of(section.channels)  # type: ignore[arg-type]
+        listed_channels = table_of(section.channels)
         return None if listed_channels is None else listed_channels.rows(rows)
     if "electrodes" in table.colnames and hasattr(table["electrodes"], "target"):
         index, region = table["electrodes"], table["electrodes"].target

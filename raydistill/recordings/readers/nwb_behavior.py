@@ -10,7 +10,15 @@ from raydistill.errors import DataError
 from raydistill.recordings.raw import Trace
 from raydistill.recordings.readers.nwb_clock import sample_times
 from raydistill.recordings.readers.nwb_file import NwbContent, listed
-from raydistill.recordings.readers.nwb_series import all_series, factor, named_series, only_series, shape_of, slice_of
+from raydistill.recordings.readers.nwb_series import (
+    all_series,
+    factor,
+    named_series,
+    only_series,
+    shape_of,
+    slice_of,
+    way_out,
+)
 
 _PLACE = "processing/behavior/"
 # vel or velocity as a separate word: cursor_vel, HandVelocity, but not level or novel_maze.
@@ -43,9 +51,11 @@ def behavior(content: NwbContent, sections: tuple[Behavior, ...] | None) -> Beha
             cause = notes[-1] if notes else f"no behavior: the file has no series under {_PLACE.strip('/')}"
             raise DataError(f"{cause}; or set `behavior: null`")
         if found is not None:
-            trace = _trace(found[0], found[1], section)
+            path, series = found
+            with way_out("behavior", section.values):
+                trace = _trace(path, series, section)
             traces.append(trace)
-            taken.append(f"behavior {', '.join(trace.names)} from {found[0]}")
+            taken.append(f"behavior {', '.join(trace.names)} from {path}")
     return BehaviorSeries(traces=tuple(traces), taken=tuple(taken), notes=tuple(notes))
 
 

@@ -99,15 +99,11 @@ def _rate_and_start(series, path: str, section: Lfp | Behavior) -> tuple[float, 
     if not (rate_hz > 0 and np.isfinite(rate_hz)):
         raise DataError(
             f"{path} has a rate of {rate_hz:g} Hz, which must be above 0; correct the attribute `rate` of its "
-            f"starting_time in the file, or leave it out with `{_key(section)}: null`"
+            "starting_time in the file"
         )
     if not np.isfinite(start_s):
-        raise DataError(f"{path} has a starting_time of {start_s} s; correct it, or set `{_key(section)}: null`")
+        raise DataError(f"{path} has a starting_time of {start_s} s; correct it in the file")
     return rate_hz, start_s
-
-
-def _key(section: Lfp | Behavior) -> str:
-    return "lfp" if isinstance(section, Lfp) else "behavior"
 
 
 def _check_count(series, path: str, n: int) -> None:
@@ -195,20 +191,23 @@ def _step_within(stamps: _Stamps, anchors: list[tuple[int, float]]) -> float | N
 
 
 def _runs(anchors: list[tuple[int, float]], n: int, step: float) -> tuple[Run, ...]:
-    stops = [number for number, _ in anchors[1:]] + [n]
-    runs: list[Run] = []
-    end_s = -np.inf
-    for (first, start_s), stop in zip(anchors, stops, strict=True):
-        run = Run(first=first, stop=stop, start_s=max(start_s, end_s))  # runs must not overlap
-        end_s = run.start_s + (stop - first) * step
-        runs.append(run)
-    return tuple(runs)
+    """The runs. Samples that would be later than the first of the next run are left out: runs do not overlap."""
+    ends = [*anchors[1:], (n, np.inf)]
+    lengths = [
+        min(stop - first, (end - start) / step + 1e-6)
+        for (first, start), (stop, end) in zip(anchors, ends, strict=True)
+    ]
+    return tuple(
+        Run(first=first, stop=first + int(length), start_s=start)
+        for (first, start), length in zip(anchors, lengths, strict=True)
+        if length >= 1
+    )
 
 
 def _gaps(path: str, stamps: _Stamps, anchors: list[tuple[int, float]], runs: tuple[Run, ...], step: float) -> str:
     at, time = anchors[1]
     lost = sum(b.start_s - a.start_s - (a.stop - a.first) * step for a, b in pairwise(runs))
-    n = len(runs) - 1
+    n = len(anchors) - 1
     return (
         f"{path} has {n} gap{'s' * (n > 1)} of {lost:.1f} s in all in its time stamps{', first' * (n > 1)}: time stamp "
         f"{at} at {time:.4f} s follows {stamps.at(at - 1):.4f} s; no filter or segment crosses a gap"

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from raydistill.errors import DataError, one_line, suggest
 from raydistill.recordings.remote import Remote
 
@@ -102,6 +104,7 @@ def _built(io) -> tuple[Any, dict[str, str]]:
     if version is None or version[0] < 2:
         raise DataError(f"its nwb_version is {io.nwb_version[0]}" if version else "it has no nwb_version")
     root = io.read_builder()
+    _make_numbers_float(root)
     omitted: dict[str, str] = {}
     while True:
         manager = BuildManager(io.manager.type_map)
@@ -115,6 +118,17 @@ def _built(io) -> tuple[Any, dict[str, str]]:
                 raise
             omitted[_path_of(broken)] = f"cannot be read ({_cause(err)})"
             _take_out(root, broken)
+
+
+def _make_numbers_float(group) -> None:
+    """Let rates and scale factors that were written as whole numbers be floats, as pynwb demands."""
+    for name, attributes in (("starting_time", ("rate",)), ("data", ("conversion", "offset", "resolution"))):
+        own = group.datasets[name].attributes if name in group.datasets else {}
+        for key in attributes:
+            if isinstance(own.get(key), int | np.integer):
+                own[key] = float(own[key])
+    for child in group.groups.values():
+        _make_numbers_float(child)
 
 
 def _record_failures(manager, unfinished: list) -> None:

@@ -12,7 +12,15 @@ from raydistill.recordings.raw import Signal
 from raydistill.recordings.readers.nwb_clock import uniform_clock
 from raydistill.recordings.readers.nwb_electrodes import channels_of_series
 from raydistill.recordings.readers.nwb_file import NwbContent, listed
-from raydistill.recordings.readers.nwb_series import all_series, factor, named_series, only_series, shape_of, slice_of
+from raydistill.recordings.readers.nwb_series import (
+    all_series,
+    factor,
+    named_series,
+    only_series,
+    shape_of,
+    slice_of,
+    way_out,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +48,12 @@ def lfp(content: NwbContent, sections: tuple[Lfp, ...] | None) -> LfpSeries:
         if found is None and sections is not None:
             raise DataError(notes[-1] if notes else "no LFP: the file has no ElectricalSeries; set `lfp: null`")
         if found is not None:
-            signal, note = _signal(found[0], found[1], section)
+            path, series = found
+            with way_out("lfp", section.values):
+                signal, note = _signal(path, series, section)
             signals.append(signal)
             notes += [note] if note else []
-            taken.append(f"LFP of {signal.n_channels} channel{'s' * (signal.n_channels != 1)} from {found[0]}")
+            taken.append(f"LFP of {signal.n_channels} channel{'s' * (signal.n_channels != 1)} from {path}")
     return LfpSeries(signals=tuple(signals), taken=tuple(taken), notes=tuple(notes))
 
 

@@ -4,7 +4,8 @@ A value is data x conversion + offset (NWB schema), in an ElectricalSeries also 
 files (DANDI 000070) the conversion is NaN: their values are used unchanged, in an unknown unit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -45,6 +46,17 @@ def only_series(candidates: dict, key: str, preferred: Sequence[Callable] = ()):
     return (paths[0], candidates[paths[0]]) if paths else None
 
 
+@contextmanager
+def way_out(key: str, values: str) -> Iterator[None]:
+    """Let errors about a series that nobody asked for name the setting that leaves it out."""
+    try:
+        yield
+    except DataError as err:
+        if values != "auto":
+            raise
+        raise DataError(f"{err}; `{key}: null` leaves it out") from None
+
+
 def shape_of(series, path: str, transpose: bool) -> tuple[int, int]:
     """(samples, columns) of a series.
 
@@ -52,14 +64,13 @@ def shape_of(series, path: str, transpose: bool) -> tuple[int, int]:
         DataError: its data are missing, empty, not real numbers or not a matrix, or lie the other way round than
             `transpose` says.
     """
-    data = series.data
-    shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
-    if shape is None:
-        data = np.asarray([] if data is None else data)
-        shape, dtype = data.shape, data.dtype
-    if dtype is None or np.dtype(dtype).kind not in "buif":
-        raise DataError(f"{path} holds {dtype} values, not real numbers")
-    if len(shape) not in (1, 2) or 0 in shape:
+    shape = getattr(series.data, "shape", np.shape(series.data if series.data is not None else []))
+    if 0 in shape:
+        raise DataError(f"{path} has no data: its shape is {tuple(shape)}")
+    kind = _kind(series.data)
+    if kind:
+        raise DataError(f"{path} holds {kind}, not real numbers")
+    if len(shape) not in (1, 2):
         raise DataError(f"{path} has the shape {tuple(shape)}; a vector or a (samples, columns) matrix is needed")
     if len(shape) == 1:
         return shape[0], 1
@@ -73,6 +84,16 @@ def shape_of(series, path: str, transpose: bool) -> tuple[int, int]:
             f"`transpose: {str(not transpose).lower()}`"
         )
     return n, width
+
+
+def _kind(data) -> str:
+    """What data hold instead of real numbers; empty: they hold real numbers."""
+    dtype = getattr(data, "dtype", None)
+    if isinstance(dtype, list):  # how hdmf gives the fields of a compound type
+        return "compound values"
+    dtype = np.asarray(data[:1]).dtype if dtype is None else np.dtype(dtype)
+    words = {"O": "text or objects", "S": "text", "U": "text", "V": "compound values"}
+    return "" if dtype.kind in "buif" else words.get(dtype.kind, f"{dtype} values")
 
 
 def slice_of(series, path: str, start: int, stop: int, transpose: bool) -> np.ndarray:

@@ -91,7 +91,7 @@ def _tables(content: NwbContent) -> dict:
 def _why_empty(content: NwbContent, table, path: str) -> str:
     """Why a table has no spikes to read; empty if it has."""
     if table is None:
-        return f"{path} {content.omitted[path]}" if path in content.omitted else f"there is no table {path}"
+        return f"{path} {content.omitted[path]}" if path in content.omitted else f"the file has no table {path}"
     if not len(table):
         return f"{path} is empty"
     if "spike_times" not in table.colnames:
@@ -108,7 +108,7 @@ def _without_units(content: NwbContent, cause: str, others: list[str]) -> tuple[
     events = sorted(content.of_kind((Clustering, SpikeEventSeries)))
     if events:
         return (f"no spikes: {cause}, and {listed(events)} cannot be taken, because only tables of units are read",)
-    return () if cause.startswith("there is no") else (f"no spikes: {cause}",)
+    return () if cause.startswith("the file has no") else (f"no spikes: {cause}",)
 
 
 # Its rows
@@ -157,15 +157,12 @@ def _quality_note(table) -> list[str]:
 def _spike_times(table, path: str, rows: list[int]) -> list[np.ndarray]:
     """Spike times of some units, in the unit of the file."""
     column = table["spike_times"]
-    if not hasattr(column, "target"):  # without an index, no spike is assigned to a unit
-        if len(table) != 1:
-            raise DataError(
-                f"{path}/spike_times has no index (spike_times_index), so that its {len(column.data)} times cannot be "
-                f"assigned to the {len(table)} units"
-            )
-        ends, values = np.array([len(column.data)]), column.data
-    else:
-        ends, values = np.asarray(column.data[:]).astype(np.int64), column.target.data
+    if not hasattr(column, "target"):
+        raise DataError(
+            f"{path}/spike_times has no index (spike_times_index), so that its {len(column.data)} times cannot be "
+            f"assigned to the {len(table)} units"
+        )
+    ends, values = np.asarray(column.data[:]).astype(np.int64), column.target.data
     _check_index(ends, len(values), path)
     if np.asarray(values[:0]).dtype.kind not in "iuf" or np.ndim(values) != 1:
         raise DataError(f"{path}/spike_times holds {np.asarray(values[:0]).dtype} values, not a vector of numbers")

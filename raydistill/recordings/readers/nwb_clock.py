@@ -21,7 +21,7 @@ _SHORTEST_S = 0.1  # a clock whose runs are shorter on average is irregular
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clock:
+class SampleClock:
     """When the samples of a series were taken."""
 
     rate_hz: float
@@ -45,7 +45,7 @@ def sample_times(series, path: str, n: int, section: Lfp | Behavior) -> np.ndarr
     return np.asarray(series.timestamps[:], dtype=np.float64) * seconds_per_unit(section.time_unit, section.rate_hz)
 
 
-def uniform_clock(series, path: str, n: int, section: Lfp) -> Clock:
+def uniform_clock(series, path: str, n: int, section: Lfp) -> SampleClock:
     """The clock of n samples at one rate, with gaps if there are some.
 
     Raises:
@@ -53,7 +53,7 @@ def uniform_clock(series, path: str, n: int, section: Lfp) -> Clock:
     """
     if series.timestamps is None:
         rate_hz, start_s = _rate_and_start(series, path, section)
-        return Clock(rate_hz=rate_hz, start_s=start_s)
+        return SampleClock(rate_hz=rate_hz, start_s=start_s)
     _check_count(series, path, n)
     if n < 2:
         raise DataError(f"{path} has {n} sample{'s' * (n != 1)}; at least 2 are needed")
@@ -61,13 +61,13 @@ def uniform_clock(series, path: str, n: int, section: Lfp) -> Clock:
     first, last = _check_order(stamps, path)
     step = (last - first) / (n - 1)
     if _is_uniform(stamps, first, step):
-        return Clock(rate_hz=1 / step, start_s=first)
+        return SampleClock(rate_hz=1 / step, start_s=first)
     step = _typical_step(stamps)
     for _ in range(2):  # the second time with the step of all samples between the gaps
         anchors = _anchors(stamps, step, path)
         step = _step_within(stamps, anchors) or step
     runs = _runs(anchors, n, step)
-    return Clock(rate_hz=1 / step, start_s=first, runs=runs, note=_gaps(path, stamps, anchors, runs, step))
+    return SampleClock(rate_hz=1 / step, start_s=first, runs=runs, note=_gaps(path, stamps, anchors, runs, step))
 
 
 @dataclass(frozen=True)

@@ -156,3 +156,12 @@ def test_file_of_nwb_1_is_an_error_that_says_so(make_nwb):
     path = edited(make_nwb(), lambda file: file.attrs.modify("nwb_version", "1.0.6"))
     with pytest.raises(DataError, match=r"rec\.nwb: cannot be read as NWB 2 \(its nwb_version is 1\.0\.6"):
         read(path)
+
+
+def test_module_that_pynwb_refuses_is_told_in_a_few_words(make_nwb):
+    def link_twice(file):
+        file["processing/behavior/Tracking"] = h5py.SoftLink(f"/{BEHAVIOR}")
+
+    (note,) = read(edited(make_nwb(), link_twice)).notes
+    assert note.startswith("no behavior: processing/behavior cannot be read (Cannot add Position 'Position' to dict")
+    assert "0x" not in note and "<class" not in note and len(note) < 260

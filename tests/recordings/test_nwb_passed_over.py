@@ -179,3 +179,29 @@ def test_linked_time_stamps_that_are_not_there_are_told_with_the_file_that_lacks
         file[f"{BEHAVIOR}/walk/timestamps"] = h5py.ExternalLink("moved.nwb", "/t")
     (note,) = lines(path)[1:]
     assert f"{BEHAVIOR}/walk/timestamps is a link to moved.nwb, which is not there" in note
+
+
+def test_data_in_a_file_that_is_not_there_are_an_error_that_names_it(make_nwb):
+    path = make_nwb()
+    with h5py.File(path, "a") as file:
+        del file[f"{LFP}/data"]
+        file[f"{LFP}/data"] = h5py.ExternalLink("moved.nwb", "/data")
+    with pytest.raises(DataError, match=rf"{LFP}/data is a link to moved.nwb, which is not there; `lfp: null` leaves"):
+        read(path)
+
+
+def test_series_is_found_by_the_name_of_a_link_to_it(make_nwb):
+    path = make_nwb(tweak=lambda nwb: nwb.add_acquisition(electrical_series(nwb, "raw")))
+    with h5py.File(path, "a") as file:
+        file["acquisition/probe7"] = h5py.SoftLink(f"/{LFP}")
+    assert read(path, "lfp=acquisition/probe7").taken[1] == f"LFP of 3 channels from {LFP}"
+
+
+def test_series_in_a_linked_file_is_found_by_the_name_of_the_link_and_of_its_own(make_nwb):
+    make_nwb("probe.nwb", tweak=lambda nwb: nwb.add_acquisition(electrical_series(nwb, "raw")))
+    path = make_nwb("session.nwb", lfp=False)
+    with h5py.File(path, "a") as file:
+        file["acquisition/probe7"] = h5py.ExternalLink("probe.nwb", "/acquisition/raw")
+    assert "set `lfp: acquisition/raw`" in read(path).notes[0]
+    for name in ("acquisition/raw", "acquisition/probe7"):
+        assert read(path, f"lfp={name}").lfp[0].n_channels == 3

@@ -12,6 +12,7 @@ from raydistill.recordings.readers.nwb_clock import sample_times
 from raydistill.recordings.readers.nwb_file import NwbContent, listed
 from raydistill.recordings.readers.nwb_series import (
     all_series,
+    check_data,
     factor,
     named_series,
     only_series,
@@ -53,6 +54,7 @@ def behavior(content: NwbContent, sections: tuple[Behavior, ...] | None) -> Beha
         if found is not None:
             path, series = found
             with way_out("behavior", section.values):
+                check_data(content, path)
                 trace = _trace(path, series, section)
             traces.append(trace)
             taken.append(f"behavior {', '.join(trace.names)} from {path}")

@@ -5,6 +5,7 @@ clock would make the units beside it unreadable. Here such an object is taken ou
 and the rest is built without it.
 """
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,6 +20,7 @@ from raydistill.recordings.remote import Remote
 
 _MOST_OMITTED = 200  # a file with more unreadable objects is damaged as a whole
 _MOST_LISTED = 4
+_LONGEST = 160  # characters of an explanation by pynwb
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,17 @@ class NwbContent:
     omitted: dict[str, str] = field(default_factory=dict)
     """Path -> why the object there could not be read, in a few words."""
 
+    links: dict[str, str] = field(default_factory=dict)
+    """Path of each link under another name -> path of the object that it names."""
+
+    def resolved(self, path: str) -> str:
+        """The path of the object that a path names, without slashes at its ends and with links followed."""
+        path = path.strip("/")
+        for link, target in self.links.items():
+            if f"{path}/".startswith(f"{link}/"):
+                return target + path[len(link) :]
+        return path
+
     def of_kind(self, kind: type | tuple[type, ...]) -> dict[str, Any]:
         """The objects of some class, by path."""
         return {path: item for path, item in self.objects.items() if isinstance(item, kind)}
@@ -44,7 +57,7 @@ class NwbContent:
             known: paths of the objects of this kind.
         """
         for place, cause in self.omitted.items():
-            if path == place or path.startswith(f"{place}/"):
+            if f"{path}/".startswith(f"{place}/"):
                 return DataError(f"{place} {cause}")
         return DataError(f'there is no {what} at "{path}"{suggest(path, known)}')
 
@@ -74,8 +87,16 @@ def open_content(path: Path | Remote) -> Iterator[NwbContent]:
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", BrokenLinkWarning)
                 io = pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=True)
-                nwb, omitted = _built(io)
-                content = NwbContent(nwb=nwb, objects=_by_path(nwb), omitted=_broken_links(file, warned) | omitted)
+                nwb, omitted, targets = _built(io)
+                objects = _by_path(nwb)
+                places = {id(item): path for path, item in objects.items()}
+                links = {link: places[id(item)] for link, item in targets.items() if id(item) in places}
+                content = NwbContent(
+                    nwb=nwb,
+                    objects=objects,
+                    omitted=_broken_links(file, warned) | omitted,
+                    links={link: path for link, path in links.items() if link != path},
+                )
         except Exception as err:
             raise DataError(f"{path}: cannot be read as NWB 2 ({_cause(err)})") from err
         with io, warnings.catch_warnings():
@@ -96,8 +117,8 @@ def _hdf5(path: Path | Remote):
             yield file
 
 
-def _built(io) -> tuple[Any, dict[str, str]]:
-    """The NWBFile, and path -> cause of the objects that had to be left out so that it could be built."""
+def _built(io) -> tuple[Any, dict[str, str], dict[str, Any]]:
+    """The NWBFile; path -> cause of the objects left out so that it could be built; path of a link -> its object."""
     from hdmf.build import BuildManager
 
     version = io.nwb_version[1]
@@ -111,13 +132,22 @@ def _built(io) -> tuple[Any, dict[str, str]]:
         unfinished: list = []  # builders that raised, the innermost first
         _record_failures(manager, unfinished)
         try:
-            return manager.construct(root), omitted
+            return manager.construct(root), omitted, dict(_linked(root, manager))
         except Exception as err:
             broken = next((b for b in unfinished if b.parent is not None and _path_of(b) not in omitted), None)
             if broken is None or len(omitted) >= _MOST_OMITTED:
                 raise
             omitted[_path_of(broken)] = f"cannot be read ({_cause(err)})"
             _take_out(root, broken)
+
+
+def _linked(group, manager) -> Iterator[tuple[str, Any]]:
+    """(path, object) of each link to an object in a tree of builders."""
+    for name, link in group.links.items():
+        if "neurodata_type" in link.builder.attributes:
+            yield f"{_path_of(group)}/{name}".removeprefix("root/"), manager.construct(link.builder)
+    for child in group.groups.values():
+        yield from _linked(child, manager)
 
 
 def _make_numbers_float(group) -> None:
@@ -162,7 +192,8 @@ def _cause(err: BaseException) -> str:
     """Why an object could not be constructed, without the contents of the file that hdmf adds."""
     inner = err.__cause__ if len(err.args) == 2 and err.__cause__ is not None else err
     text = one_line(inner) if isinstance(inner, Exception) else type(inner).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>| at (?:0x)?[0-9a-f]{9,}", r"\1", text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _by_path(nwb) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from raydistill.recordings.readers.nwb_electrodes import channels_of_series
 from raydistill.recordings.readers.nwb_file import NwbContent, listed
 from raydistill.recordings.readers.nwb_series import (
     all_series,
+    check_data,
     factor,
     named_series,
     only_series,
@@ -50,6 +51,7 @@ def lfp(content: NwbContent, sections: tuple[Lfp, ...] | None) -> LfpSeries:
         if found is not None:
             path, series = found
             with way_out("lfp", section.values):
+                check_data(content, path)
                 signal, note = _signal(path, series, section)
             signals.append(signal)
             notes += [note] if note else []

@@ -22,7 +22,7 @@ def all_series(content: NwbContent) -> dict:
 
 def named_series(content: NwbContent, path: str, key: str):
     """(path, series) that a manifest names as `key`. DataError: there is none at this path, or it cannot be read."""
-    series, path = all_series(content), path.strip("/")
+    series, path = all_series(content), content.resolved(path)
     if path not in series:
         raise content.missing(f"series for `{key}`", path, series)
     return path, series[path]
@@ -55,6 +55,13 @@ def way_out(key: str, values: str) -> Iterator[None]:
         if values != "auto":
             raise
         raise DataError(f"{err}; `{key}: null` leaves it out") from None
+
+
+def check_data(content: NwbContent, path: str) -> None:
+    """Raise DataError if the data of a series are a link to a file that is not there."""
+    place = f"{path}/data"
+    if place in content.omitted:
+        raise DataError(f"{place} {content.omitted[place]}")
 
 
 def shape_of(series, path: str, transpose: bool) -> tuple[int, int]:

@@ -71,7 +71,7 @@ def interval_table(content: NwbContent, name: str) -> tuple[str, Any]:
         for path, table in content.of_kind(DynamicTable).items()
         if {"start_time", "stop_time"} <= set(table.colnames)
     }
-    for path in (name.strip("/"), f"intervals/{name.strip('/')}"):
+    for path in (content.resolved(name), content.resolved(f"intervals/{name}")):
         if path in tables:
             return path, tables[path]
     shown = [path.removeprefix("intervals/") for path in tables]

@@ -46,7 +46,7 @@ def units(content: NwbContent, section: Spikes | None, unit_filter: UnitFilter |
     if section is None:
         return Units()
     tables = _tables(content)
-    path = (section.table or "units").strip("/")
+    path = content.resolved(section.table or "units")
     if path not in tables and section.table is not None:
         raise content.missing("table of units for `spikes`", path, tables)
     cause = _why_empty(content, tables.get(path), path)

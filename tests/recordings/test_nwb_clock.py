@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from raydistill.errors import DataError
+from raydistill.errors import ConfigError, DataError
 from tests.recordings.conftest import electrical_series
 from tests.recordings.nwb_reading import BEHAVIOR, LFP, made, read, session_and_notes
 
@@ -163,6 +163,12 @@ def test_time_stamps_of_lfp_and_behavior_in_other_units(make_nwb):
 def test_unit_of_time_stamps_of_a_series_without_any_is_an_error(make_nwb):
     with pytest.raises(DataError, match="has a rate and no time stamps, so that `time_unit: ms` does not apply"):
         read(make_nwb(), "lfp.time_unit=ms")
+
+
+@pytest.mark.parametrize("key", ["lfp", "behavior"])
+def test_rate_that_would_be_ignored_is_an_error(make_nwb, key):
+    with pytest.raises(ConfigError, match=f"`{key}.rate_hz` describes a file of arrays"):
+        read(make_nwb(), f"{key}.rate_hz=100")
 
 
 def test_two_series_of_lfp_are_stored_side_by_side_each_on_its_clock(make_nwb):

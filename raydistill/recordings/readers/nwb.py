@@ -45,7 +45,7 @@ _KEYS = {
     "behavior": {"values", "names", "units", "transpose", "max_speed", "smooth_s", "derive", "columns", "circular"},
     "trials": {"table", "where"},
 }
-_CLOCK_KEYS = {"file", "offset_s", "time_scale", "time_unit", "rate_hz"}
+_CLOCK_KEYS = {"file", "offset_s", "time_scale", "time_unit"}
 
 
 def describe(entry: SessionEntry) -> NwbOptions:
@@ -72,7 +72,8 @@ def describe(entry: SessionEntry) -> NwbOptions:
     for name, keys in _KEYS.items():
         sections = getattr(options, name) or ()
         for section in sections if isinstance(sections, tuple) else (sections,):
-            wrong += [f"{name}.{key}" for key in _changed_fields(section) if key not in keys | _CLOCK_KEYS]
+            own = {"rate_hz"} if name == "spikes" or section.time_unit == "samples" else set()
+            wrong += [f"{name}.{key}" for key in _changed_fields(section) if key not in keys | own | _CLOCK_KEYS]
     if wrong:
         raise ConfigError(
             f"`{wrong[0]}` describes a file of arrays; an NWB file states it itself: give only the path of the series"

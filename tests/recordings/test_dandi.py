@@ -99,7 +99,8 @@ def test_churchland_session_of_the_example_is_stored_by_trials_none_of_which_cro
         "8 units from units, behavior position_x, position_y from processing/behavior/Position/Hand, 24 trials from "
         "intervals/trials; no LFP"
     )
-    assert (arrival.state, arrival.cause, arrival.notes) == ("stored", "", (taken,))
+    gaps = "1632 of 8153 bins (20.0%) are in gaps between pieces and were left out"
+    assert (arrival.state, arrival.cause, arrival.notes) == ("stored", "", (taken, gaps))
     store.publish()
     entry = store.entry("Jenkins_20090912")
     assert (entry.subject, entry.n_units, entry.n_segments) == ("Jenkins", 8, 24)

@@ -86,7 +86,7 @@ def open_content(path: Path | Remote) -> Iterator[NwbContent]:
                 # shapes that the readers check themselves.
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", BrokenLinkWarning)
-                io = pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=True)
+                io = pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=_has_extensions(file))
                 nwb, omitted, targets = _built(io)
                 objects = _by_path(nwb)
                 places = {id(item): path for path, item in objects.items()}
@@ -115,6 +115,12 @@ def _hdf5(path: Path | Remote):
             raise DataError(f"{path}: not a readable NWB file ({one_line(err)})") from err
         with file:
             yield file
+
+
+def _has_extensions(file) -> bool:
+    """Whether the file defines types beyond those of the NWB schema, of which pynwb uses its own definitions."""
+    specifications = file.get("specifications")
+    return specifications is None or not set(specifications) <= {"core", "hdmf-common", "hdmf-experimental"}
 
 
 def _built(io) -> tuple[Any, dict[str, str], dict[str, Any]]:

@@ -20,9 +20,22 @@ def spike_trains(rng):
 
 @pytest.fixture
 def make_nwb(tmp_path, spike_trains):
-    """Writes an NWB file of 60 s: 8 units, LFP of 3 channels at 250 Hz, position at 50 Hz."""
+    """Writes an NWB file of 60 s: 8 units, LFP of 3 channels at 250 Hz, position at 50 Hz.
 
-    def make(name="rec.nwb", *, trains=spike_trains, quality=None, lfp=None, series=None, epochs=(), subject="rat 1"):
+    `lfp=False` and `series={}` leave these out; `tweak` gets the file before it is written.
+    """
+
+    def make(
+        name="rec.nwb",
+        *,
+        trains=spike_trains,
+        quality=None,
+        lfp=None,
+        series=None,
+        epochs=(),
+        subject="rat 1",
+        tweak=lambda nwb: None,
+    ):
         import pynwb
         from pynwb.behavior import Position, SpatialSeries
         from pynwb.file import Subject
@@ -37,16 +50,20 @@ def make_nwb(tmp_path, spike_trains):
             nwb.add_unit_column("quality", "by hand")
         for i, times in enumerate(trains):
             nwb.add_unit(spike_times=times, **({} if quality is None else {"quality": quality[i]}))
-        _add_lfp(nwb, lfp or {})
+        add_electrodes(nwb)
+        if lfp is not False:
+            _add_lfp(nwb, lfp or {})
         if series is None:
             t = np.arange(3000) / 50
             series = {"position": {"data": np.stack([np.sin(t), t], 1), "rate": 50.0, "starting_time": 0.0}}
-        position = Position()
+        if series:
+            position = Position()
+            nwb.create_processing_module("behavior", "tracking").add(position)
         for key, values in series.items():
             position.add_spatial_series(SpatialSeries(name=key, unit="meters", reference_frame="box", **values))
-        nwb.create_processing_module("behavior", "tracking").add(position)
         for start, stop, tag in epochs:
             nwb.add_epoch(start, stop, [tag])
+        tweak(nwb)
         with pynwb.NWBHDF5IO(tmp_path / name, "w") as io:
             io.write(nwb)
         return tmp_path / name
@@ -54,19 +71,28 @@ def make_nwb(tmp_path, spike_trains):
     return make
 
 
-def _add_lfp(nwb, options):
-    from pynwb.ecephys import LFP, ElectricalSeries
-
-    device = nwb.create_device("probe")
-    group = nwb.create_electrode_group("g", "group", "CA1", device)
+def add_electrodes(nwb):
+    group = nwb.create_electrode_group("g", "group", "CA1", nwb.create_device("probe"))
     for _ in range(3):
         nwb.add_electrode(location="CA1", group=group)
-    noise = np.random.default_rng(0).normal(0, 100, (15000, 3)).astype(np.int16)
-    given = {"data": noise, "rate": 250.0, "starting_time": 0.0, "conversion": 1e-6} | options
+
+
+def _add_lfp(nwb, options):
+    from pynwb.ecephys import LFP
+
     lfp = LFP()
     nwb.create_processing_module("ecephys", "lfp").add(lfp)
+    lfp.add_electrical_series(electrical_series(nwb, "ElectricalSeries", **options))
+
+
+def electrical_series(nwb, name, **options):
+    """A series of 3 channels of 60 s at 250 Hz, in 1e-6 V."""
+    from pynwb.ecephys import ElectricalSeries
+
+    noise = np.random.default_rng(0).normal(0, 100, (15000, 3)).astype(np.int16)
+    given = {"data": noise, "rate": 250.0, "starting_time": 0.0, "conversion": 1e-6} | options
     region = nwb.create_electrode_table_region([0, 1, 2], "all")
-    lfp.add_electrical_series(ElectricalSeries(name="ElectricalSeries", electrodes=region, **given))
+    return ElectricalSeries(name=name, electrodes=region, **given)
 
 
 @pytest.fixture

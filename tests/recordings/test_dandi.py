@@ -1,7 +1,5 @@
 """Files as DANDI publishes them: cursor velocity that is there, velocity to be derived, trials with gaps between."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -13,10 +11,10 @@ from raydistill.recordings.preprocessing.session import to_session
 from raydistill.store.store import Store
 from tests.paths import EXAMPLES
 from tests.recordings.dandi_files import maze_trials, write_churchland, write_perich
-from tests.recordings.sources import changed
+from tests.recordings.nwb_reading import read
 
 BIN_S = 0.01
-HAND = ("defaults.behavior[0].values=processing/behavior/Position/Hand", "defaults.behavior.derive=velocity")
+HAND = ("defaults.behavior.values=processing/behavior/Position/Hand", "defaults.behavior.derive=velocity")
 
 
 def made(recording):
@@ -29,14 +27,8 @@ def session_of(path, *overrides):
     return made(recording)
 
 
-def raw_of(path, check=lambda raw: raw, **options):
-    (recording,) = plan_sources(path)
-    with open_raw(
-        path,
-        changed(recording.source, **{"behavior": None} | options),
-        1000 * BIN_S,
-    ) as raw:
-        return check(raw)
+def raw_of(path, *settings):
+    return read(path, "behavior=null", *settings)
 
 
 def centres(session):
@@ -103,7 +95,12 @@ def test_churchland_session_of_the_example_is_stored_by_trials_none_of_which_cro
     write_churchland(recording.path, trials, stray=4)
     store = Store(str(tmp_path / "store"))
     arrival = ingest_one(recording, store.uri, None)
-    assert (arrival.state, arrival.cause, arrival.notes) == ("stored", "", ())
+    taken = (
+        "8 units from units, behavior position_x, position_y from processing/behavior/Position/Hand, 24 trials from "
+        "intervals/trials; no LFP"
+    )
+    gaps = "1632 of 8153 bins (20.0%) are in gaps between pieces and were left out"
+    assert (arrival.state, arrival.cause, arrival.notes) == ("stored", "", (taken, gaps))
     store.publish()
     entry = store.entry("Jenkins_20090912")
     assert (entry.subject, entry.n_units, entry.n_segments) == ("Jenkins", 8, 24)
@@ -127,8 +124,7 @@ def test_perich_sessions_of_the_example_are_stored_with_trials(tmp_path):
 
 def test_churchland_units_of_one_array_are_selected_by_a_column_of_the_table(tmp_path):
     path = write_churchland(tmp_path / "J.nwb", maze_trials(3))
-    (recording,) = plan_sources(path, overrides=["defaults.unit_filter={column: electrode_group, keep: ['2']}"])
-    assert raw_of(path, unit_filter=recording.source.options.unit_filter).spikes.ids == (4, 5, 6, 7)
+    assert raw_of(path, "unit_filter={column: electrode_group, keep: ['2']}").spikes.ids == (4, 5, 6, 7)
 
 
 # Observed intervals
@@ -155,12 +151,10 @@ def test_gaps_of_more_than_a_bin_make_pieces(tmp_path, gap_s, pieces):
 def test_pieces_are_intervals_in_which_all_selected_units_were_observed(make_nwb_of_units):
     spans = [[(0, 20), (30, 60)], [(5, 25), (28, 50)], [(0, 10), (0, 60)]]
     path = make_nwb_of_units(spans, quality=["good", "good", "noise"])
+    assert raw_of(path, "unit_filter={keep: [good]}").pieces.tolist() == [[5, 20], [30, 50]]
     assert raw_of(path).pieces.tolist() == [[5, 20], [30, 50]]
-    assert raw_of(path, unit_filter=None).pieces.tolist() == [[5, 20], [30, 50]]
-    (recording,) = plan_sources(path)
-    first = replace(recording.source.options.unit_filter, keep=("noise",))
-    assert raw_of(path, unit_filter=first).pieces is None
-    assert raw_of(path, unit_filter=first).spikes.observed == (0, 60)
+    assert raw_of(path, "unit_filter={keep: [noise]}").pieces is None
+    assert raw_of(path, "unit_filter={keep: [noise]}").spikes.observed == (0, 60)
 
 
 def test_units_that_were_never_observed_at_once_are_an_error(make_nwb_of_units):

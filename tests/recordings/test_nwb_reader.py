@@ -1,39 +1,19 @@
 """NWB files: scale factors, clocks, choices among series, and what cannot be read."""
 
-from dataclasses import replace
-
 import h5py
 import numpy as np
 import pytest
 
-from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.preprocessing.session import to_session
 from tests.paths import EXAMPLES
-from tests.recordings.sources import changed
-
-
-def plan(path, **options):
-    """The recording of one NWB file, read with these options."""
-    (recording,) = plan_sources(path)
-    return replace(recording, source=changed(recording.source, **options))
-
-
-def read(path, check=lambda raw: raw, **options):
-    with open_raw(path, plan(path, **options).source, 10.0) as raw:
-        return check(raw)
-
-
-def made(path, **config):
-    recording = replace(plan(path), config=IngestConfig(**config))
-    with open_raw(path, recording.source, 10.0) as raw:
-        return to_session(recording, raw, {})[0]
+from tests.recordings.nwb_reading import BEHAVIOR, made, read
 
 
 def test_nwb_without_any_manifest_gives_a_session_of_all_it_holds(make_nwb, spike_trains):
-    session = made(make_nwb("sub-1_ses 2.nwb"), bin_width_ms=20)
+    session = made(make_nwb("sub-1_ses 2.nwb"))
     assert (session.name, session.subject, session.region) == ("sub-1_ses_2", "rat_1", "CA1")
     assert (session.n_bins, session.lfp.shape) == (3000, (3000, 3))
     assert session.spikes.sum() == sum(map(len, spike_trains))
@@ -42,13 +22,13 @@ def test_nwb_without_any_manifest_gives_a_session_of_all_it_holds(make_nwb, spik
 
 
 def test_nwb_without_a_subject_takes_the_name_of_the_session(make_nwb):
-    assert made(make_nwb("day3.nwb", subject=None), bin_width_ms=20).subject == "day3"
+    assert made(make_nwb("day3.nwb", subject=None)).subject == "day3"
 
 
 def test_lfp_is_data_times_both_conversions_plus_offset(make_nwb):
     data = np.arange(-7500, 7500, dtype=np.int16)[:, None] * np.array([1, 1, 1], dtype=np.int16)
     path = make_nwb(lfp={"data": data, "conversion": 0.01, "channel_conversion": [1.0, 0.5, 2.0], "offset": 3.0})
-    values = read(path, lambda raw: raw.lfp[0].read(100, 200))
+    values = read(path, check=lambda raw: raw.lfp[0].read(100, 200))
     assert np.allclose(values, data[100:200] * 0.01 * [1.0, 0.5, 2.0] + 3.0, rtol=1e-6)
 
 
@@ -61,32 +41,9 @@ def test_lfp_and_behavior_on_time_stamps_keep_their_clock(make_nwb):
     assert np.array_equal(raw.behavior[0].times, steps["timestamps"]) and raw.behavior[0].names == ("position",)
 
 
-def test_lfp_with_a_hole_in_its_time_stamps_is_refused(make_nwb):
-    stamps = np.arange(15000) / 250
-    stamps[9000:] += 0.4
-    path = make_nwb(lfp={"rate": None, "starting_time": None, "timestamps": stamps})
-    with pytest.raises(DataError, match=r"rec\.nwb: .*ElectricalSeries is not sampled uniformly.*split the file"):
-        read(path)
-
-
 def test_spatial_conversion_is_applied(make_nwb):
     path = make_nwb(series={"led": {"data": np.ones((100, 2)), "rate": 50.0, "starting_time": 1.0, "conversion": 0.25}})
-    assert np.all(read(path).behavior.values == 0.25)
-
-
-@pytest.mark.parametrize(
-    ("options", "kept"), [({}, (0, 2)), ({"unit_filter": None}, (0, 1, 2, 3))], ids=["default", "none"]
-)
-def test_units_are_selected_by_quality(make_nwb, spike_trains, options, kept):
-    path = make_nwb(trains=spike_trains[:4], quality=["good", "mua", "sorted", "noise"])
-    assert read(path, **options).spikes.ids == kept
-
-
-def test_units_none_of_the_wanted_quality_is_an_error_that_lists_what_there_is(make_nwb, spike_trains):
-    with pytest.raises(
-        DataError, match="no unit has quality sorted or good; values in the file: fair, poor; set `unit_filter"
-    ):
-        read(make_nwb(trains=spike_trains[:2], quality=["fair", "poor"]))
+    assert np.all(read(path).behavior[0].values == 0.25)
 
 
 def test_several_behavior_series_without_a_choice_is_an_error_that_lists_them(make_nwb):
@@ -99,21 +56,21 @@ def test_several_behavior_series_without_a_choice_is_an_error_that_lists_them(ma
         DataError, match=r"several .*processing/behavior/Position/led_1, processing/behavior/Position/led_2"
     ):
         read(path)
-    assert np.all(read(path, behavior="processing/behavior/Position/led_2").behavior.values == 1)
-    assert read(path, behavior=None).behavior is None
+    assert np.all(read(path, f"behavior={BEHAVIOR}/led_2").behavior[0].values == 1)
+    assert read(path, "behavior=null").behavior == ()
 
 
 def test_series_called_velocity_is_preferred(make_nwb):
     series = {k: {"data": np.zeros((100, 2)), "rate": 50.0, "starting_time": 0.0} for k in ("hand", "velocity")}
     series["velocity"]["data"] = np.ones((100, 2))
-    assert np.all(read(make_nwb(series=series)).behavior.values == 1)
+    assert np.all(read(make_nwb(series=series)).behavior[0].values == 1)
 
 
 @pytest.mark.parametrize("name", ["cursor_vel", "HandVelocity", "velocity_of_hand", "vel"])
 def test_series_that_says_velocity_is_preferred_and_gives_columns_of_that_name(make_nwb, name):
     names = ("hand", "level", "novel_maze", name)
     series = {k: {"data": np.full((100, 2), i), "rate": 50.0, "starting_time": 0.0} for i, k in enumerate(names)}
-    behavior = read(make_nwb(series=series)).behavior
+    behavior = read(make_nwb(series=series)).behavior[0]
     assert np.all(behavior.values == 3) and behavior.names == ("velocity_x", "velocity_y")
 
 
@@ -126,7 +83,7 @@ def test_several_velocities_without_a_choice_are_an_error(make_nwb):
 
 def test_series_that_is_not_there_is_an_error_with_the_nearest(make_nwb):
     with pytest.raises(DataError, match='did you mean "processing/behavior/Position/position"'):
-        read(make_nwb(), behavior="processing/behavior/Position/positon")
+        read(make_nwb(), f"behavior={BEHAVIOR}/positon")
 
 
 def test_interval_takes_a_part_and_several_matches_need_an_index(make_nwb, manifest):
@@ -146,7 +103,7 @@ def test_interval_takes_a_part_and_several_matches_need_an_index(make_nwb, manif
         session("{table: epochs, value: run}")
     with pytest.raises(DataError, match="matches no row"):
         session("{table: epochs, value: sleep}")
-    with pytest.raises(DataError, match='no interval table "epoch"; did you mean "epochs"'):
+    with pytest.raises(DataError, match='no table of intervals at "epoch"; did you mean "epochs"'):
         session("{table: epoch, value: run}")
 
 
@@ -164,12 +121,6 @@ def test_hdf5_file_that_is_no_nwb_is_an_error_naming_it(tmp_path):
         read(tmp_path / "other.nwb")
 
 
-def test_unsorted_spike_times_are_an_error_naming_unit_and_file(make_nwb, spike_trains):
-    path = make_nwb(trains=[spike_trains[0], spike_trains[1][::-1]])
-    with pytest.raises(DataError, match=r"rec\.nwb: unit 1: spike 1 .* is earlier than spike 0"):
-        made(path, bin_width_ms=20)
-
-
 def test_synthetic_recording_comes_back_with_its_spikes_lfp_and_velocity(tmp_path):
     from raydistill.config.synthetic import SyntheticConfig
     from raydistill.simulation.simulate import generate_session
@@ -177,7 +128,7 @@ def test_synthetic_recording_comes_back_with_its_spikes_lfp_and_velocity(tmp_pat
 
     truth = generate_session(SyntheticConfig(duration_s=20.0), 0)
     path = write_nwb(truth, tmp_path / "S1_01.nwb")
-    session = made(path, bin_width_ms=10)
+    session = made(path, "ingest.bin_width_ms=10")
     assert session.spikes.sum() == sum(map(len, truth.spike_times))
     assert session.lfp.shape == (session.n_bins, truth.lfp.shape[1])
     assert session.behavior_names == ("velocity_x", "velocity_y")
@@ -187,31 +138,11 @@ def test_synthetic_recording_comes_back_with_its_spikes_lfp_and_velocity(tmp_pat
 # Damage and oddities
 
 
-def test_units_table_without_spike_times_leaves_lfp_alone_or_nothing(make_nwb, spike_trains):
-    path = make_nwb(trains=spike_trains[:2], quality=["good", "good"])
-    with h5py.File(path, "a") as file:
-        del file["units/spike_times"], file["units/spike_times_index"]
-        file["units"].attrs["colnames"] = ["quality"]
-    session = made(path, bin_width_ms=20)
-    assert session.spikes is None and session.lfp.shape == (3000, 3)
-    with pytest.raises(DataError, match=r"rec\.nwb: the recording has neither spikes nor LFP"):
-        recording = replace(plan(path, lfp=None), config=IngestConfig())
-        with open_raw(path, recording.source, 10.0) as raw:
-            to_session(recording, raw, {})
-
-
-def test_units_without_a_spike_are_an_error_unless_a_rate_is_asked_for(make_nwb, spike_trains):
-    path = make_nwb(trains=[np.array([]), spike_trains[0], np.array([])])
-    with pytest.raises(DataError, match=r"rec\.nwb: unit 0 has no spike .*\(2 such units\); drop .*\[0, 2\]"):
-        made(path, bin_width_ms=20)
-    assert made(path, bin_width_ms=20, min_rate_hz=0.1).spikes.shape == (3000, 1)
-
-
 def test_behavior_samples_without_a_time_are_left_out(make_nwb):
     stamps = np.arange(3000) / 50
     data = np.stack([np.arange(3000.0), np.zeros(3000)], axis=1)
     data[100:103], stamps[100:103] = 1e6, np.nan
-    session = made(make_nwb(series={"walk": {"data": data, "timestamps": stamps}}), bin_width_ms=20)
+    session = made(make_nwb(series={"walk": {"data": data, "timestamps": stamps}}))
     assert np.nanmax(session.behavior) < 3000
     lost = np.isnan(session.behavior[:, 0])
     assert np.flatnonzero(lost).tolist() == [99, 100, 101, 102]
@@ -225,13 +156,6 @@ def test_behavior_and_time_stamps_of_different_length_are_an_error(make_nwb):
         read(path)
 
 
-def test_lfp_and_time_stamps_of_different_length_are_an_error(make_nwb):
-    path = make_nwb(lfp={"rate": None, "starting_time": None, "timestamps": np.arange(15000) / 250})
-    shorten(path, "processing/ecephys/LFP/ElectricalSeries/timestamps")
-    with pytest.raises(DataError, match=r"rec\.nwb: .*ElectricalSeries has 15000 samples but 14999 time stamps"):
-        read(path)
-
-
 def shorten(path, dataset):
     """Take the last value of a dataset away, as no library writes it."""
     with h5py.File(path, "a") as file:
@@ -241,34 +165,20 @@ def shorten(path, dataset):
         file[dataset].attrs.update(attributes)
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda t: np.where(np.arange(15000) == 700, np.nan, t), r"not sampled uniformly: time stamp 700 \(nan s\)"),
-        (lambda t: np.full(15000, np.nan), "has no ascending time stamps"),
-    ],
-    ids=["one NaN", "all NaN"],
-)
-def test_lfp_with_damaged_time_stamps_is_an_error(make_nwb, damage, message):
-    stamps = damage(np.arange(15000) / 250)
-    with pytest.raises(DataError, match=message):
-        read(make_nwb(lfp={"rate": None, "starting_time": None, "timestamps": stamps}))
-
-
 def test_conversion_that_is_nan_leaves_values_as_they_are_in_no_unit(make_nwb):
     walk = {"data": np.full((100, 2), 7.0), "rate": 50.0, "starting_time": 1.0, "conversion": np.nan}
-    behavior = read(make_nwb(series={"walk": walk})).behavior
+    behavior = read(make_nwb(series={"walk": walk})).behavior[0]
     assert np.all(behavior.values == 7.0) and behavior.units == ("", "")
 
 
 # Real recordings
 
 
-def test_open_field_lfp_is_in_volts_and_its_sorted_units_are_used(recordings):
+def test_open_field_lfp_is_in_volts_and_its_sorted_units_can_be_selected(recordings):
     path = recordings / "nwb" / "open_field_r1838.nwb"
     with pytest.raises(DataError, match=r"several series .*led_1, .*led_2"):
         read(path)
-    read(path, _check_open_field, behavior="processing/behavior/Position/led_1")
+    read(path, f"behavior={BEHAVIOR}/led_1", "unit_filter={keep: [sorted]}", check=_check_open_field)
 
 
 def _check_open_field(raw):

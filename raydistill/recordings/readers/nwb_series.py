@@ -1,153 +1,118 @@
-"""LFP and behavior of an NWB file: which series to use, its clock, its values in physical units.
+"""Which series of an NWB file is meant, and its values in physical units.
 
-A value in an ElectricalSeries is data x conversion x channel_conversion + offset (NWB schema); all other series
-have no channel_conversion. In some published files (DANDI 000070) the conversion is NaN: their values are used
-unchanged, in an unknown unit.
+A value is data x conversion + offset (NWB schema), in an ElectricalSeries also x channel_conversion. In some published
+files (DANDI 000070) the conversion is NaN: their values are used unchanged, in an unknown unit.
 """
 
-import re
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
-from raydistill.config.manifest import Behavior, Lfp
-from raydistill.errors import DataError, suggest
-from raydistill.recordings.raw import Signal, Trace, as_columns
-
-_SLICE = 1_000_000  # time stamps read at once
-# vel or velocity as a separate word: cursor_vel, HandVelocity, but not level or novel_maze.
-_VELOCITY = re.compile(r"(?:(?<![A-Za-z])v|V)el(?:ocity)?(?![a-z])")
+from raydistill.errors import DataError
+from raydistill.recordings.readers.nwb_file import NwbContent
 
 
-def lfp(nwb, sections: tuple[Lfp, ...] | None) -> tuple[Signal, ...]:
-    """The series that the sections name; None or `auto`: the only one in an LFP container, if there is one."""
-    from pynwb.ecephys import LFP
-
-    signals = []
-    for section in (Lfp(),) if sections is None else sections:
-        series = _chosen(nwb, section.values, "lfp", lambda s: isinstance(s.parent, LFP))
-        if series is not None:
-            signals.append(_signal(series))
-    return tuple(signals)
-
-
-def _signal(series) -> Signal:
-    data, path = series.data, _path(series)
-    if data.ndim > 2:
-        raise DataError(f"{path} has the shape {data.shape}; (samples, channels) is needed")
-    n_channels = 1 if data.ndim == 1 else data.shape[1]
-    gain = np.full(n_channels, _factor(series))
-    if getattr(series, "channel_conversion", None) is not None:
-        per_channel = np.asarray(series.channel_conversion[:], dtype=np.float64)
-        if len(per_channel) != n_channels:
-            raise DataError(f"{path} has {n_channels} channels but {len(per_channel)} values of channel_conversion")
-        gain = gain * per_channel
-    rate_hz, start_s = _clock(series)
-    read = partial(_scaled, data, gain, float(series.offset))
-    return Signal(read=read, n_samples=len(data), n_channels=n_channels, rate_hz=rate_hz, start_s=start_s)
-
-
-def _scaled(data, gain, offset, start, stop):
-    """(stop - start, C) float32 samples in the unit of the series."""
-    values = data[start:stop].reshape(stop - start, len(gain))
-    values = np.multiply(values, gain, dtype=np.float32, casting="unsafe")
-    return values + np.float32(offset) if offset else values
-
-
-def _clock(series) -> tuple[float, float]:
-    """Sampling rate and time of the first sample of a uniformly sampled series.
-
-    Raises:
-        DataError: a time stamp is more than 1 ms and more than half a sample off a uniform clock.
-    """
-    if series.timestamps is None:
-        return float(series.rate), float(series.starting_time)
-    stamps = series.timestamps
-    n = len(stamps)
-    if n != len(series.data):
-        raise DataError(f"{_path(series)} has {len(series.data)} samples but {n} time stamps")
-    if n < 2 or not stamps[n - 1] > stamps[0]:
-        raise DataError(f"{_path(series)} has no ascending time stamps")
-    start, step = float(stamps[0]), float(stamps[n - 1] - stamps[0]) / (n - 1)
-    for a in range(0, n, _SLICE):
-        part = np.asarray(stamps[a : a + _SLICE], dtype=np.float64)
-        off = np.abs(part - (start + step * np.arange(a, a + len(part))))
-        worst = int(np.argmax(~(off <= max(1e-3, step / 2))))
-        if not off[worst] <= max(1e-3, step / 2):
-            raise DataError(
-                f"{_path(series)} is not sampled uniformly: time stamp {a + worst} ({part[worst]:.4f} s) is "
-                f"{off[worst] * 1e3:.3g} ms off a clock of {1 / step:.6g} Hz; split the file at its gaps"
-            )
-    return 1 / step, start
-
-
-def behavior(nwb, sections: tuple[Behavior, ...] | None) -> tuple[Trace, ...]:
-    """The series that the sections name; None or `auto`: the only one, or the only velocity."""
-    preferred = (lambda s: s.name == "velocity", _is_velocity)
-    traces = []
-    for section in (Behavior(),) if sections is None else sections:
-        fits = lambda s: _path(s).startswith("processing/behavior/")  # noqa: E731
-        series = _chosen(nwb, section.values, "behavior", fits, preferred)
-        if series is None and sections is not None:
-            raise DataError("there is no series under processing/behavior; name another or set `behavior: null`")
-        if series is not None:
-            traces.append(_trace(series, section))
-    return tuple(traces)
-
-
-def _trace(series, section: Behavior) -> Trace:
-    values = as_columns(series.data[:], _path(series)) * _factor(series) + float(series.offset)
-    if series.timestamps is not None:
-        times = np.asarray(series.timestamps[:], dtype=np.float64)
-    else:
-        times = series.starting_time + np.arange(len(values)) / series.rate
-    if len(times) != len(values):
-        raise DataError(f"{_path(series)} has {len(values)} samples but {len(times)} time stamps")
-    names = _column_names(series, values.shape[1])
-    unit = str(series.unit) if np.isfinite(series.conversion) else ""
-    return Trace(times=times, values=values, names=names, units=(unit,) * len(names), processing=section)
-
-
-def _factor(series) -> float:
-    return float(series.conversion) if np.isfinite(series.conversion) else 1.0
-
-
-def _is_velocity(series) -> bool:
-    return any(_VELOCITY.search(name) for name in (series.name, series.parent.name))
-
-
-def _column_names(series, n: int) -> tuple[str, ...]:
-    """Names such as position_x or velocity_y, which are the same for all files whatever the series is called."""
-    from pynwb.behavior import Position
-
-    name = "velocity" if _is_velocity(series) else "position" if isinstance(series.parent, Position) else series.name
-    axes = [name] if n == 1 else [f"{name}_{a}" for a in "xyz"[:n]] if n <= 3 else [f"{name}_{i}" for i in range(n)]
-    return tuple(axes)
-
-
-def _path(series) -> str:
-    """Path of the series in the file, such as processing/behavior/Position/led_1."""
-    return series.data.name.strip("/").removesuffix("/data")
-
-
-def _chosen(nwb, choice, key: str, fits, preferred=()):
-    """The series at path `choice`; for `auto` the only one that `fits`, or the only one of a `preferred` kind."""
+def all_series(content: NwbContent) -> dict:
+    """Path -> series of the file."""
     import pynwb
 
-    if choice is None:
-        return None
-    series = {_path(o): o for o in nwb.objects.values() if isinstance(o, pynwb.TimeSeries) and hasattr(o.data, "name")}
-    if choice != "auto":
-        if choice.strip("/") not in series:
-            raise DataError(f'there is no series "{choice}" for `{key}`{suggest(choice.strip("/"), series)}')
-        return series[choice.strip("/")]
-    candidates = sorted(p for p in series if fits(series[p]))
+    return content.of_kind(pynwb.TimeSeries)
+
+
+def named_series(content: NwbContent, path: str, key: str):
+    """(path, series) that a manifest names as `key`. DataError: there is none at this path, or it cannot be read."""
+    series, path = all_series(content), content.resolved(path)
+    if path not in series:
+        raise content.missing(f"series for `{key}`", path, series)
+    return path, series[path]
+
+
+def only_series(candidates: dict, key: str, preferred: Sequence[Callable] = ()):
+    """(path, series) of the only candidate, or of the only one of a preferred kind; None if there is no candidate.
+
+    Raises:
+        DataError: there are several.
+    """
+    paths = sorted(candidates)
     for kind in preferred:
-        of_kind = [p for p in candidates if kind(series[p])]
-        candidates = of_kind if len(of_kind) == 1 else candidates
-    if len(candidates) > 1:
+        of_kind = [path for path in paths if kind(candidates[path])]
+        paths = of_kind if len(of_kind) == 1 else paths
+    if len(paths) > 1:
         raise DataError(
-            f"several series could be `{key}`: {', '.join(candidates)}; name one as `{key}: PATH` in a manifest, "
-            f"or with --set defaults.{key}=PATH"
+            f"several series could be `{key}`: {', '.join(paths)}; name one as `{key}: PATH` in a manifest, or several "
+            f"as a list, or one with --set defaults.{key}=PATH"
         )
-    return series[candidates[0]] if candidates else None
+    return (paths[0], candidates[paths[0]]) if paths else None
+
+
+@contextmanager
+def way_out(key: str, values: str) -> Iterator[None]:
+    """Let errors about a series that nobody asked for name the setting that leaves it out."""
+    try:
+        yield
+    except DataError as err:
+        if values != "auto":
+            raise
+        raise DataError(f"{err}; `{key}: null` leaves it out") from None
+
+
+def check_data(content: NwbContent, path: str) -> None:
+    """Raise DataError if the data of a series are a link to a file that is not there."""
+    place = f"{path}/data"
+    if place in content.omitted:
+        raise DataError(f"{place} {content.omitted[place]}")
+
+
+def shape_of(series, path: str, transpose: bool) -> tuple[int, int]:
+    """(samples, columns) of a series.
+
+    Raises:
+        DataError: its data are missing, empty, not real numbers or not a matrix, or lie the other way round than
+            `transpose` says.
+    """
+    shape = getattr(series.data, "shape", np.shape(series.data if series.data is not None else []))
+    if 0 in shape:
+        raise DataError(f"{path} has no data: its shape is {tuple(shape)}")
+    kind = _kind(series.data)
+    if kind:
+        raise DataError(f"{path} holds {kind}, not real numbers")
+    if len(shape) not in (1, 2):
+        raise DataError(f"{path} has the shape {tuple(shape)}; a vector or a (samples, columns) matrix is needed")
+    if len(shape) == 1:
+        return shape[0], 1
+    n, width = shape[::-1] if transpose else shape
+    stamps = None if series.timestamps is None else len(series.timestamps)
+    electrodes = getattr(series, "electrodes", None)
+    n_electrodes = None if electrodes is None else len(electrodes.data)
+    if (stamps != n and stamps == width) or (n_electrodes != width and n_electrodes == n) or (not stamps and width > n):
+        raise DataError(
+            f"{path} has the shape {tuple(shape)}, which lies the other way round: {width} columns of {n} samples; set "
+            f"`transpose: {str(not transpose).lower()}`"
+        )
+    return n, width
+
+
+def _kind(data) -> str:
+    """What data hold instead of real numbers; empty: they hold real numbers."""
+    dtype = getattr(data, "dtype", None)
+    if isinstance(dtype, list):  # how hdmf gives the fields of a compound type
+        return "compound values"
+    dtype = np.asarray(data[:1]).dtype if dtype is None else np.dtype(dtype)
+    words = {"O": "text or objects", "S": "text", "U": "text", "V": "compound values"}
+    return "" if dtype.kind in "buif" else words.get(dtype.kind, f"{dtype} values")
+
+
+def slice_of(series, path: str, start: int, stop: int, transpose: bool) -> np.ndarray:
+    """(stop - start, columns) values of some samples as the file holds them. DataError: the file is damaged."""
+    data = series.data
+    try:
+        part = np.asarray(data[:, start:stop].T if transpose and np.ndim(data) == 2 else data[start:stop])
+    except OSError as err:
+        raise DataError(f"{path}: samples {start} to {stop} cannot be read; the file is damaged ({err})") from err
+    return part.reshape(stop - start, -1)
+
+
+def factor(series) -> float:
+    """Factor from data to physical units; 1 if the file does not know it."""
+    return float(series.conversion) if np.isfinite(series.conversion) else 1.0

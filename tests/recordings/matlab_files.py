@@ -17,6 +17,7 @@ def write_matlab(path: Path, version: str, variables: dict[str, Any]) -> Path:
     if version == "5":
         savemat(path, {name: _version_5(value) for name, value in variables.items()})
         return path
+    path.unlink(missing_ok=True)
     with matlab73.new_file(path) as file:
         for name, value in variables.items():
             _version_73(file, file, name, value)

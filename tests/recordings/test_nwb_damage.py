@@ -136,20 +136,33 @@ def test_linked_data_and_time_stamps_are_those_of_the_other_series(make_nwb):
     assert np.array_equal(trace.times, 2 + np.arange(100) / 50)
 
 
-def test_chunk_of_lfp_that_is_damaged_is_an_error_naming_the_samples(make_nwb):
-    def damage(file):
-        data, attributes = file[f"{LFP}/data"][:], dict(file[f"{LFP}/data"].attrs)
-        del file[f"{LFP}/data"]
-        file.create_dataset(f"{LFP}/data", data=data, chunks=(1500, 3), compression="gzip").attrs.update(attributes)
-
-    path = edited(make_nwb(), damage)
+def spoil_a_chunk(path, dataset, chunk):
+    """Store a dataset compressed in chunks, and overwrite one of them in the file."""
+    with h5py.File(path, "a") as file:
+        data, attributes = file[dataset][:], dict(file[dataset].attrs)
+        del file[dataset]
+        stored = file.create_dataset(dataset, data=data, chunks=(500, *data.shape[1:]), compression="gzip")
+        stored.attrs.update(attributes)
     with h5py.File(path) as file:
-        chunk = file[f"{LFP}/data"].id.get_chunk_info(4)
+        place = file[dataset].id.get_chunk_info(chunk)
     with open(path, "r+b") as raw:
-        raw.seek(chunk.byte_offset)
-        raw.write(b"\\x00" * chunk.size)
+        raw.seek(place.byte_offset)
+        raw.write(bytes(place.size))
+
+
+def test_chunk_of_lfp_that_is_damaged_is_an_error_naming_the_samples(make_nwb):
+    path = make_nwb()
+    spoil_a_chunk(path, f"{LFP}/data", 4)
     with pytest.raises(DataError, match=rf"rec\.nwb: {LFP}: samples \d+ to \d+ cannot be read; the file is damaged"):
         made(path)
+
+
+def test_chunk_of_spike_times_that_is_damaged_is_an_error_of_one_line(make_nwb):
+    path = make_nwb()
+    spoil_a_chunk(path, "units/spike_times", 2)
+    with pytest.raises(DataError, match=r"rec\.nwb: a dataset cannot be read; the file is damaged \("):
+        read(path)
+    assert made(path, "spikes=null").lfp.shape == (3000, 3)
 
 
 def test_file_of_nwb_1_is_an_error_that_says_so(make_nwb):

@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials, UnitFilter
-from raydistill.errors import ConfigError, DataError
+from raydistill.errors import ConfigError, DataError, one_line
 from raydistill.recordings.raw import Raw
 from raydistill.recordings.readers.nwb_behavior import behavior
 from raydistill.recordings.readers.nwb_exported import exported, is_exported
@@ -111,10 +111,16 @@ def open_raw(path: Path | Remote, source: RecordingSource[NwbOptions], bin_width
     file_name = path if isinstance(path, Remote) else path.name
     with open_content(path) as content:
         try:
-            nwb, options = content.nwb, source.options
-            yield exported(nwb, options) if is_exported(nwb) else _raw(content, options, bin_width_ms / 1000)
+            yield _read(content, source.options, bin_width_ms / 1000)
         except DataError as err:
             raise DataError(f"{file_name}: {err}") from err
+
+
+def _read(content: NwbContent, options: NwbOptions, bin_s: float) -> Raw:
+    try:
+        return exported(content.nwb, options) if is_exported(content.nwb) else _raw(content, options, bin_s)
+    except (OSError, RuntimeError, UnicodeDecodeError) as err:  # what h5py raises for damaged datasets and texts
+        raise DataError(f"a dataset cannot be read; the file is damaged ({one_line(err)})") from err
 
 
 def _raw(content: NwbContent, options: NwbOptions, bin_s: float) -> Raw:

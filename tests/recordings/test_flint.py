@@ -12,6 +12,7 @@ from raydistill.errors import DataError
 from raydistill.recordings.readers.flint import SESSIONS, find, open_raw
 from raydistill.simulation.simulate import generate
 from raydistill.simulation.writers.flint import write_flint
+from raydistill.store.channels import channel_table
 
 CONFIG = SyntheticConfig(
     subjects=1,
@@ -64,6 +65,17 @@ def test_every_session_comes_out_as_it_went_in(number, tmp_path, recordings):
         assert raw.spikes.ids == tuple(range(6)) and raw.behavior[0].names == ("velocity_x", "velocity_y")
 
 
+def test_lfp_channels_are_the_entries_that_hold_them_and_units_are_on_the_array(tmp_path, recordings):
+    write_flint(recordings[:1], tmp_path, trial_s=2)
+    (entry,) = find(tmp_path)
+    with open_raw(entry.path, entry.source, 10.0) as raw:
+        lfp, units = raw.lfp[0].channels, raw.spikes.channels
+    channels = recordings[0].channels
+    assert (lfp.electrode, lfp.array) == (channels.electrode, channels.array) == (("1", "2", "3"), ("M1",) * 3)
+    assert lfp.region == ("M1",) * 3 and {*lfp.x_um, *lfp.y_um, *lfp.z_um} == {None}
+    assert units == channel_table(6, array=["M1"] * 6, region=["M1"] * 6)
+
+
 def test_lfp_read_in_slices_equals_lfp_read_at_once(tmp_path, recordings):
     write_flint(recordings[:1], tmp_path, trial_s=2, gap_s=0.5)
     (entry,) = find(tmp_path)
@@ -114,6 +126,15 @@ def test_odd_forms_of_the_published_files_are_read(tmp_path, recordings):
     assert np.all(np.diff(raw.behavior[0].times) > 0) and raw.behavior[0].values.shape == (600, 2)
     lfp = raw.lfp[0].read(5000, 9000)
     assert np.isnan(lfp[:, 2]).all() and np.isfinite(lfp[:, :2]).all()
+
+
+def test_electrodes_are_numbered_by_entry_where_some_entries_have_no_lfp(tmp_path, recordings):
+    path, subject, trials = tree(recordings, tmp_path)
+    for trial in trials.ravel():
+        trial["Neuron"]["LFP"][1, 0] = np.empty((0, 0))
+    savemat(path, {"Subject": subject})
+    (signal,) = read(path).lfp
+    assert signal.n_channels == 2 and signal.channels.electrode == ("1", "3")
 
 
 def test_the_clock_of_a_session_may_begin_anywhere(tmp_path, recordings):

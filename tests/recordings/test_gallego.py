@@ -14,7 +14,8 @@ from raydistill.recordings import matlab73
 from raydistill.recordings.preprocessing.bins import common_bins
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
 from raydistill.recordings.preprocessing.session import to_session
-from raydistill.recordings.readers.gallego import channel_major, find, open_raw, parsed_date
+from raydistill.recordings.readers.gallego import find, open_raw, parsed_date
+from raydistill.recordings.readers.gallego_guides import channel_major
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.gallego import BANDS, lfp_power, write_gallego
 from tests.recordings.sources import changed as changed_source

@@ -10,6 +10,7 @@ from raydistill.errors import ConfigError
 from raydistill.papers.crossmodal import CROSSMODAL, MAKIN_LFP, TABLE_2
 from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.readers import makin
 from raydistill.simulation.corpus import corpus_config, planned_sessions, write_corpus
 from raydistill.store.store import Store
 from tests.commands import raydistill
@@ -90,6 +91,33 @@ def test_written_sessions_hold_lfp_where_the_paper_has_it(entries):
     for name, (*_, per_electrode) in PICKED.items():
         electrodes = range(6, 9) if per_electrode else [0]
         assert entries[name].n_channels in [per_electrode * n for n in electrodes], name
+
+
+def test_written_sessions_know_the_arrays_of_their_electrodes_and_units(entries):
+    for name, entry in entries.items():
+        if entry.dataset not in ("makin", "flint", "gallego"):  # NeuroTask's files say nothing of electrodes
+            assert entry.unit_channels is entry.lfp_channels is None
+            continue
+        arrays = {"LeftS1Area2"} if entry.subject == "H" else set(entry.region.split(", "))
+        assert set(entry.unit_channels.array) == arrays and len(entry.unit_channels) == entry.n_units
+        assert (entry.lfp_channels is None) == (PICKED[name][3] == 0)
+        if entry.lfp_channels:
+            assert len(entry.lfp_channels) == entry.n_channels // entry.lfp_bands
+            numbers = [str(n + 1) for n in range(len(entry.lfp_channels))]
+            assert list(entry.lfp_channels.electrode) == numbers and set(entry.lfp_channels.array) == arrays
+
+
+def test_electrodes_of_loco_are_those_of_two_published_arrays(tmp_path):
+    """Of 192 channels, those from 97 on are of S1."""
+    sessions = [s for s in planned_sessions() if s.session == "MonkeyL_20170210_03"]
+    (path,) = write_corpus(tmp_path, corpus_config("tiny"), sessions)
+    (found,) = makin.find(path.parent)
+    with makin.open_raw(found.path, found.source, 10.0) as raw:
+        units, table = raw.spikes.ids, raw.spikes.channels
+    channels = [unit % 192 for unit in units]
+    assert table.array == tuple("S1" if channel >= 96 else "M1" for channel in channels)
+    assert table.electrode == tuple(str(channel % 96 + 1) for channel in channels)
+    assert {"M1", "S1"} == set(table.array) == set(table.region)
 
 
 def test_written_sessions_fill_every_fold_under_the_default_configurations(entries):

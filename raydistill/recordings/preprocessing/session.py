@@ -27,7 +27,7 @@ from raydistill.recordings.preprocessing.trials import (
     rows_of_pieces,
     trials_on_bins,
 )
-from raydistill.recordings.raw import Raw, Signal
+from raydistill.recordings.raw import Counts, Raw, Signal, SpikeTrains
 from raydistill.recordings.recording import Recording, as_name
 from raydistill.store.channels import ChannelTable, joined
 from raydistill.store.session import Session
@@ -70,7 +70,6 @@ def to_session(
     trial = trials_on_bins(raw, bins, recorded, config, notes)
     behavior = _behavior(raw, pieces, bins, recorded, config, notes)
     lfp, electrodes = _lfp(raw, pieces, bins, config, decimate, notes) if raw.lfp else (None, None)  # takes longest
-    unit_table = raw.spikes.channels if raw.spikes is not None else None
     session = Session(
         name=recording.name,
         subject=source.subject or as_name(raw.subject or recording.name),
@@ -89,10 +88,26 @@ def to_session(
         trial=trial,
         piece=piece,
         sources=sources,
-        unit_channels=None if unit_table is None or units is None else unit_table.rows(units.tolist()),
+        unit_channels=None if raw.spikes is None or units is None else _rows_of_units(raw.spikes, units),
         lfp_channels=electrodes,
     )
     return session, (_summary(session, raw), *notes)
+
+
+def _rows_of_units(spikes: SpikeTrains | Counts, units: np.ndarray) -> ChannelTable | None:
+    n_units = spikes.values.shape[1] if isinstance(spikes, Counts) else len(spikes.times)
+    return _rows(spikes.channels, units, n_units, "units")
+
+
+def _rows(table: ChannelTable | None, selected: np.ndarray, n: int, what: str) -> ChannelTable | None:
+    """The rows of the n units or electrodes that are stored.
+
+    Raises:
+        DataError: the table has another number of rows, so that a row would be that of another unit or electrode.
+    """
+    if table is not None and len(table) != n:
+        raise DataError(f"`channels` has {len(table)} rows but there are {n} {what}")
+    return None if table is None else table.rows(selected.tolist())
 
 
 def _summary(session: Session, raw: Raw) -> str:
@@ -135,7 +150,7 @@ def _lfp(
         if not len(channels):
             continue
         electrodes = np.unique(channels // signal.bands)
-        table = None if signal.channels is None else signal.channels.rows(electrodes.tolist())
+        table = _rows(signal.channels, electrodes, signal.n_channels // signal.bands, "LFP electrodes")
         tables.append((table, len(electrodes)))
         arrays = None if table is None else tuple(np.repeat(table.array, signal.bands).tolist())
         columns.append(_on_bins(replace(signal, number=number), pieces, bins, config, channels, arrays, decimate))

@@ -20,9 +20,11 @@ from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ, STEP_S, FlintTrial, session_trials
 from raydistill.recordings.recording import Layout, NoOptions, Recording, RecordingSource
 from raydistill.recordings.search import files_below
+from raydistill.store.channels import ChannelTable, channel_table
 
 SESSIONS = {"e1": 1, "e2": 2, "e3": 4, "e4": 3, "e5": 2}
 """Number of sessions in each of the published files."""
+_ARRAY = "M1"  # the array and the region
 _FILE = re.compile(r"flint_2012_(e[1-5])\.mat", re.IGNORECASE)
 
 
@@ -39,7 +41,7 @@ def find(folder: Path) -> list[Recording]:
                 subject="C",
                 dataset="flint",
                 task="CO",
-                region="M1",
+                region=_ARRAY,
             )
             name = f"MonkeyC_{experiment}_{part}"
             recordings.append(Recording(name=name, path=path, source=source, config=LAYOUT.config))
@@ -77,7 +79,9 @@ def _raw(trials: list[FlintTrial]) -> Raw:
     units = range(len(trials[0].spikes))
     return Raw(
         spikes=SpikeTrains(
-            times=tuple(np.sort(np.concatenate([t.spikes[u] for t in trials])) for u in units), ids=tuple(units)
+            times=tuple(np.sort(np.concatenate([t.spikes[u] for t in trials])) for u in units),
+            ids=tuple(units),
+            channels=_on_array(len(units)),  # the files do not state the electrodes of units
         ),
         lfp=_lfp(trials, bounds, start_s),
         behavior=(
@@ -92,7 +96,7 @@ def _raw(trials: list[FlintTrial]) -> Raw:
         trial_intervals=np.array([(t.time[0], t.time[-1] + STEP_S) for t in trials]),
         pieces=start_s + pieces / LFP_HZ,
         subject="C",
-        region="M1",
+        region=_ARRAY,
     )
 
 
@@ -125,8 +129,15 @@ def _lfp(trials: list[FlintTrial], bounds: np.ndarray, start_s: float) -> tuple[
         n_channels=len(channels),
         rate_hz=float(LFP_HZ),
         start_s=start_s,
+        # The first entries of `Neuron` hold one electrode each; the unit of an entry may be from another electrode.
+        channels=_on_array(len(channels), electrode=[n + 1 for n in channels]),
     )
     return (signal,)
+
+
+def _on_array(n: int, **columns: list[int]) -> ChannelTable:
+    """n rows of the one array, whose grid is unknown."""
+    return channel_table(n, array=[_ARRAY] * n, region=[_ARRAY] * n, **columns)
 
 
 def _read(per_trial, bounds: np.ndarray, start: int, stop: int) -> np.ndarray:

@@ -2,9 +2,7 @@
 
 The files hold spike counts and LFP power per bin of 30 or 10 ms, so all of a session is on one clock of bins, whose
 bin 0 starts at 0 s (docs/methods.md, Data and preprocessing). Trials follow one another in the order of time; the
-files do not hold the time between them. In some files the columns of LFP power are ordered by band, in others by
-electrode. The field `..._lfp_guide` gives the electrode and band of each column. With it, the columns are sorted by
-electrode and then by band, the local motor potential (coded as 0 to 0 Hz) first.
+files do not hold the time between them. gallego_guides.py gives the electrode of each column of counts and LFP power.
 
 Axes: T bins of a trial, n units, m columns of LFP power.
 """
@@ -23,6 +21,7 @@ from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError, suggest
 from raydistill.recordings.matlab73 import StructArray
 from raydistill.recordings.raw import Counts, Raw, Signal, Trace
+from raydistill.recordings.readers.gallego_guides import bands_of_all, lfp_guide, lfp_table, region_of, unit_table
 from raydistill.recordings.readers.trialdata import BIN_S, BinnedTrial, rebinned, selected_trials, trial_data
 from raydistill.recordings.recording import Layout, Recording, RecordingSource
 from raydistill.recordings.search import files_below
@@ -35,7 +34,6 @@ MONKEYS = {
 }
 """Name in the files -> subject, and the electrode array that the paper uses."""
 _ARRAYS = dict(MONKEYS.values())
-_REGIONS = {"LeftS1Area2": "area 2"}
 _FILE = re.compile(rf"({'|'.join(MONKEYS)})_CO_(\d{{8}}).*\.mat", re.IGNORECASE)
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%Y%d%m", "%m-%d-%Y", "%m/%d/%Y", "%d-%m-%Y", "%d/%m/%Y", "%d-%b-%Y")
 
@@ -65,7 +63,7 @@ def find(folder: Path) -> list[Recording]:
                 subject=subject,
                 dataset="gallego",
                 task="CO",
-                region=_REGIONS.get(array, array),
+                region=region_of(array),
             )
             name = f"Monkey{subject}_{_recorded_on(path, match[2]):%Y%m%d}"
             recordings.append(Recording(name=name, path=path, source=source, config=LAYOUT.config))
@@ -132,8 +130,10 @@ def _raw(data: StructArray, source: RecordingSource[GallegoOptions]) -> Raw:
     starts = np.cumsum([0, *(trial.n_bins for trial in trials)])
     n_bins = int(starts[-1])
     span = (0.0, n_bins * BIN_S)
+    counts = np.concatenate(_same_width([_counts(data, arrays, t) for t in trials], trials, "units"))
+    units, notes = unit_table(data, arrays, trials)
     return Raw(
-        spikes=Counts(values=np.concatenate(_same_width([_counts(data, arrays, t) for t in trials], trials, "units"))),
+        spikes=Counts(values=counts, channels=units),
         lfp=(_lfp(data, arrays, trials, starts),),
         behavior=(
             Trace(
@@ -147,7 +147,8 @@ def _raw(data: StructArray, source: RecordingSource[GallegoOptions]) -> Raw:
         trial_labels=np.repeat([trial.index for trial in trials], np.diff(starts)).astype(np.int32),
         n_bins=n_bins,
         subject=source.subject,
-        region=", ".join(_REGIONS.get(array, array) for array in arrays),
+        region=", ".join(region_of(array) for array in arrays),
+        notes=notes,
     )
 
 
@@ -184,7 +185,9 @@ def _velocity(data: StructArray, trial: BinnedTrial) -> np.ndarray:
 
 
 def _lfp(data: StructArray, arrays: tuple[str, ...], trials: list[BinnedTrial], starts: np.ndarray) -> Signal:
-    orders = {array: _orders(data, array, trials) for array in arrays}
+    guides = {array: lfp_guide(data, array, trials) for array in arrays}
+    orders = {array: guide.orders for array, guide in guides.items()}
+    bands = bands_of_all(guides)
 
     @lru_cache(maxsize=1)  # slices are shorter than trials and are read in order
     def power(number: int) -> np.ndarray:
@@ -200,7 +203,8 @@ def _lfp(data: StructArray, arrays: tuple[str, ...], trials: list[BinnedTrial], 
         rate_hz=1 / BIN_S,
         start_s=BIN_S / 2,
         span=(0.0, float(starts[-1]) * BIN_S),
-        bands=_bands(data, arrays, trials[0]),
+        bands=bands,
+        channels=lfp_table(guides, bands),
     )
 
 
@@ -208,53 +212,6 @@ def _read(power: Callable[[int], np.ndarray], starts: np.ndarray, start: int, st
     """(stop - start, columns) of samples [start, stop), which may span several trials."""
     trials = range(np.searchsorted(starts, start, "right") - 1, np.searchsorted(starts, stop))
     return np.concatenate([power(i)[max(0, start - starts[i]) : stop - starts[i]] for i in trials])
-
-
-def _bands(data: StructArray, arrays: tuple[str, ...], trial: BinnedTrial) -> int:
-    """Number of bands per electrode, which must be the same for all arrays, as patches of electrodes share a size."""
-    guides = [data.array(f"{array}_lfp_guide", trial.index) for array in arrays]
-    counts = {len(np.unique(guide[:, 1:], axis=0)) for guide in guides}
-    if len(counts) > 1:
-        raise DataError(f"the arrays {' and '.join(arrays)} have different bands; use only one of them")
-    return counts.pop()
-
-
-def _orders(data: StructArray, array: str, trials: list[BinnedTrial]) -> list[np.ndarray]:
-    """For each trial, the (m,) order that sorts its columns of LFP power by electrode.
-
-    Raises:
-        DataError: a guide does not fit its columns or the guides of other trials.
-    """
-    orders: list[np.ndarray] = []
-    reference = None
-    for trial in trials:
-        what = f"trial {trial.index + 1}: {array}_lfp_guide"
-        guide, m = data.array(f"{array}_lfp_guide", trial.index), data.shape(f"{array}_lfp", trial.index)[1]
-        if guide.shape != (m, 3):
-            raise DataError(f"{what} has the shape {guide.shape}, but {array}_lfp has {m} columns: ({m}, 3) is needed")
-        orders.append(channel_major(guide, what))
-        reference = guide[orders[0]] if reference is None else reference
-        if not np.array_equal(guide[orders[-1]], reference):
-            raise DataError(f"{what} names other electrodes or bands than that of trial {trials[0].index + 1}")
-    return orders
-
-
-def channel_major(guide: np.ndarray, what: str = "the guide") -> np.ndarray:
-    """(m,) order of columns: by electrode, then by band, the local motor potential (0 to 0 Hz) first.
-
-    Args:
-        guide: (m, 3) electrode, lower and upper edge of the band in Hz for each column.
-
-    Raises:
-        DataError: the electrodes do not all have the same bands, each once.
-    """
-    order = np.lexsort((guide[:, 2], guide[:, 1], guide[:, 0]))
-    electrodes, counts = np.unique(guide[:, 0], return_counts=True)
-    if len(set(counts)) == 1:
-        bands = guide[order, 1:].reshape(len(electrodes), counts[0], 2)  # (m, 2) -> (electrodes, bands, 2)
-        if np.all(bands == bands[0]) and len(np.unique(bands[0], axis=0)) == counts[0]:
-            return order
-    raise DataError(f"{what} must give each of {len(electrodes)} electrodes the same bands, each once")
 
 
 LAYOUT = Layout(

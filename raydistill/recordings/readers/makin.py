@@ -9,7 +9,7 @@ voltages on the same clock. k samples, n channels, u rows of units (docs/methods
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
 from raydistill.recordings import matlab73
 from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
+from raydistill.recordings.readers.makin_channels import broadband_channels, tables
 from raydistill.recordings.recording import Layout, Recording, RecordingSource
 from raydistill.recordings.search import files_below
 
@@ -71,13 +72,14 @@ def open_raw(path: Path, source: RecordingSource[MakinOptions], bin_width_ms: fl
         DataError: a file is missing, damaged, or not laid out as above.
     """
     with matlab73.open_hdf5(path) as file, _file_named(path), ExitStack() as stack:
-        lfp = None
+        lfp, lfp_channels = None, None
         for name in source.companions:
             companion = path.parent / name
             broadband = stack.enter_context(matlab73.open_hdf5(companion))
             with _file_named(companion):
                 lfp = _broadband(broadband)
-        yield _raw(file, lfp, first_row=0 if source.options.units == "hash+sorted" else 1)
+                lfp_channels = broadband_channels(broadband, lfp.n_channels)
+        yield _raw(file, lfp, lfp_channels, first_row=0 if source.options.units == "hash+sorted" else 1)
 
 
 @contextmanager
@@ -88,18 +90,22 @@ def _file_named(path: Path) -> Iterator[None]:
         raise DataError(f"{path.name}: {err}") from err
 
 
-def _raw(file, lfp, first_row) -> Raw:
+def _raw(file, lfp, lfp_channels, first_row) -> Raw:
     times = _clock(file)
     changes = times[_changes(_matrix(file, "target_pos", 2, len(times)))]
     velocity = np.gradient(_matrix(file, "cursor_pos", 2, len(times)), times, axis=0)
     names = _channel_names(file)
+    channels = tables(names, lfp_channels)
+    spikes = _spikes(file, names, times, first_row)
+    channel_of_unit = [unit % len(names) for unit in spikes.ids]
     return Raw(
-        spikes=_spikes(file, names, times, first_row),
-        lfp=() if lfp is None else (lfp,),
+        spikes=replace(spikes, channels=channels.spikes.rows(channel_of_unit)),
+        lfp=() if lfp is None else (replace(lfp, channels=channels.lfp),),
         behavior=(Trace(times=times, values=velocity, names=("velocity_x", "velocity_y"), units=("mm/s", "mm/s")),),
         trial_intervals=np.column_stack([changes[:-1], changes[1:]]),
         windows=((float(changes[0]), float(changes[-1])),),
-        region=", ".join(dict.fromkeys(name.split(" ")[0] for name in names)),
+        region=", ".join(dict.fromkeys(region for region in channels.spikes.region if region)),
+        notes=channels.notes,
     )
 
 

@@ -10,6 +10,7 @@ from raydistill.recordings.readers.gallego import find, open_raw
 from raydistill.recordings.readers.trialdata import trial_data
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.gallego import BANDS, lfp_power, write_gallego
+from raydistill.store.channels import channel_table
 from tests.recordings.sources import changed
 
 EDGES = np.arange(301) * 0.03  # three trials of 3 s
@@ -25,6 +26,11 @@ def recording():
 
 def rows_of(table, array):
     return np.flatnonzero(np.array(table.array) == array)
+
+
+def as_in_the_file(table):
+    """The simulated electrodes without their places; the files name the region by the array."""
+    return channel_table(len(table), electrode=table.electrode, array=table.array, region=table.array)
 
 
 @pytest.mark.parametrize("band_major", [False, True])
@@ -53,6 +59,9 @@ def test_arrays_are_read_apart_and_the_papers_by_default(recording, tmp_path):
             (signal,) = raw.lfp
             assert np.allclose(signal.read(0, 300), power[:, channels].reshape(300, -1), rtol=1e-5, atol=1e-5)
             assert np.array_equal(raw.spikes.values, counts[:, units])
+            assert signal.channels == as_in_the_file(recording.channels.rows(channels.tolist()))
+            assert raw.spikes.channels == as_in_the_file(recording.units.rows(units.tolist()))
+            assert raw.notes == ()
 
 
 def test_array_without_a_unit_has_no_columns_of_counts(recording, tmp_path):

@@ -119,7 +119,9 @@ def _summary(session: Session, raw: Raw) -> str:
         taken += [] if session.lfp is None else [f"{session.lfp.shape[1]} LFP channels"]
         taken += [f"behavior {', '.join(session.behavior_names)}"] if session.behavior_names else []
     absent = {"spikes": session.spikes is None, "LFP": session.lfp is None, "behavior": session.behavior is None}
-    return "; ".join([", ".join(taken), *(f"no {name}" for name, is_absent in absent.items() if is_absent)])
+    explained = {name for name in absent if any(note.startswith(f"no {name}:") for note in raw.notes)}
+    missing = [f"no {name}" for name, is_absent in absent.items() if is_absent and name not in explained]
+    return "; ".join([", ".join(taken), *missing])
 
 
 def _note_unused_time(raw: Raw, bins: Bins, notes: list[str]) -> None:

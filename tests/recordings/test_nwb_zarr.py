@@ -99,6 +99,13 @@ def test_zarr_file_that_is_damaged_is_refused_in_one_line(damage, zarr_folder, t
         pass
 
 
+def test_zarr_file_with_a_damaged_description_of_an_array_is_refused_in_one_line(zarr_folder, tmp_path):
+    (recording,) = plan_sources(zarr_folder)
+    (zarr_folder / "units/spike_times/.zarray").write_bytes(b"\xff{")
+    result = ingest_one(recording, str(tmp_path / "store"), None)
+    assert result.cause.startswith("rec.nwb.zarr: the description of an array or group in it is damaged (")
+
+
 def test_zarr_references_are_read_and_other_pickles_refused(zarr_folder):
     path = zarr_folder / "general/extracellular_ephys/electrodes/group"
     before = codec_registry.get("pickle")

@@ -1,6 +1,7 @@
 """Folders of spike sorters: which clusters become units, at which times and places, and what is told about the rest."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -137,14 +138,22 @@ def test_sorter_unit_filter_selects_labels(unit_filter, ids, sorted_folder, read
         (lambda f: os.truncate(f / "spike_times.npy", 5000), "spike_times.npy is damaged"),
         (lambda f: (f / "cluster_group.tsv").write_text("a\tgroup\n1\tgood\n"), "no number in its column `cluster_id`"),
         (lambda f: (f / "cluster_group.tsv").write_bytes(b"\xff\xfe\x00"), "cluster_group.tsv: cannot be read"),
-        (lambda f: np.save(f / "templates.npy", np.zeros(3)), r"templates.npy has the shape \(3,\)"),
-        (lambda f: np.save(f / "channel_positions.npy", np.zeros(4)), r"channel_positions.npy has the shape \(4,\)"),
     ],
 )
 def test_sorter_folder_that_is_damaged_is_refused(change, message, sorted_folder, read):
     change(sorted_folder)
     with pytest.raises(DataError, match=message):
         read()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("templates.npy", (3,)), ("channel_positions.npy", (4,)), ("spike_templates.npy", (3,))]
+)
+def test_sorter_folder_with_damaged_positions_gives_its_spikes_and_a_note(name, shape, sorted_folder, read):
+    np.save(sorted_folder / name, np.zeros(shape))
+    raw = read()
+    assert raw.spikes.ids == (2, 5, 9, 11) and raw.spikes.channels is None
+    assert raw.notes[-1].startswith(f"where the units were recorded is unknown: {name} has ")
 
 
 def test_sorter_params_are_never_executed(sorted_folder, read, tmp_path):
@@ -185,6 +194,25 @@ def test_sorter_unit_filter_names_the_columns_that_exist(sorted_folder, read):
         read("file: sorter_output, unit_filter: {keep: [good]}")
     with pytest.raises(DataError, match=r"no cluster is left of 5 \(2 good, 1 noise, 1 mua, 1 without a label\)"):
         read("file: sorter_output, unit_filter: {column: group, keep: [best]}")
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        (
+            30000 * 4_000_000,
+            r"the \d+ spikes of all units extend from .* which is 1\.11e\+03 hours: are they in seconds",
+        ),
+        (2**62, "hours: are they in seconds"),
+    ],
+)
+def test_sorter_folder_with_a_damaged_time_is_refused(last, message, sorted_folder, planned, tmp_path):
+    samples = np.load(sorted_folder / "spike_times.npy")
+    samples[-1] = last
+    np.save(sorted_folder / "spike_times.npy", samples)
+    result = ingest_one(planned("file: sorter_output"), str(tmp_path / "store"), None)
+    assert result.state == "failed"
+    assert re.search(message, result.cause)
 
 
 def test_session_of_a_sorter_folder_and_an_lfp_file_is_stored_and_read_again_after_curation(

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from raydistill.errors import DataError
+from raydistill.errors import DataError, one_line
 
 ENDING = ".zarr"
 _ALLOWED = {  # what arrays of texts and of references to other objects need
@@ -61,7 +61,11 @@ def zarr_reader(path: Path) -> Iterator[Callable[[], Any]]:
 
 
 def missing_chunks(path: Path) -> list[str]:
-    """One line for each array of which files are missing, as after a copy that was interrupted: they read as 0."""
+    """One line for each array of which files are missing, as after a copy that was interrupted: they read as 0.
+
+    Raises:
+        DataError: a file that describes an array or a group is damaged.
+    """
     import zarr
 
     lines: list[str] = []
@@ -72,7 +76,10 @@ def missing_chunks(path: Path) -> list[str]:
                 f"{missing} of the {node.nchunks} chunks of {name} are missing and read as 0; is the copy complete?"
             )
 
-    zarr.open_group(str(path), mode="r").visititems(check)
+    try:
+        zarr.open_group(str(path), mode="r").visititems(check)
+    except Exception as err:
+        raise DataError(f"the description of an array or group in it is damaged ({one_line(err)})") from err
     return lines
 
 

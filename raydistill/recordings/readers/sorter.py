@@ -19,6 +19,7 @@ from raydistill.recordings.readers.files_npy import load_npy
 from raydistill.recordings.readers.sorter_positions import POSITIONS, positions
 from raydistill.recordings.readers.sorter_tables import TABLES, Labels, read_labels, read_rate
 from raydistill.recordings.recording import Layout, RecordingSource
+from raydistill.store.channels import ChannelTable
 
 _TIMES, _CLUSTERS, _TEMPLATES = "spike_times.npy", "spike_clusters.npy", "spike_templates.npy"
 _READ = (_TIMES, _CLUSTERS, _TEMPLATES, *TABLES, "params.py", *POSITIONS)
@@ -106,12 +107,21 @@ def _raw(folder: Path, options: SorterOptions) -> Raw:
         spikes=SpikeTrains(
             times=tuple(samples[a:b] / rate_hz for a, b in zip(starts, stops, strict=True)),
             ids=tuple(used),
-            channels=positions(folder, used, labels),
+            channels=_positions(folder, used, labels, notes),
         ),
         windows=tuple(interval.seconds for interval in options.intervals),
         taken=(f"{len(used)} units from {folder.name} ({counts})",),
         notes=tuple(notes),
     )
+
+
+def _positions(folder: Path, used: list[int], labels: Labels, notes: list[str]) -> ChannelTable | None:
+    """Where the units were recorded; a damaged file of templates or channels is noted, as spikes do not need it."""
+    try:
+        return positions(folder, used, labels)
+    except DataError as err:
+        notes.append(f"where the units were recorded is unknown: {err}")
+        return None
 
 
 def _spikes(folder: Path) -> tuple[np.ndarray, np.ndarray]:

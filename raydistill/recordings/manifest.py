@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from raydistill.config.load import Where, build, complete, mapping, override, read_yaml
 from raydistill.config.manifest import Lfp, Manifest, SessionEntry, Spikes
+from raydistill.config.placeholders import check_filled_in
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, RaydistillError
 from raydistill.recordings.electrodes import read_channels
@@ -84,6 +85,7 @@ def _planned(
     for text in overrides:
         override(tree, text)
     where = Where(file)
+    check_filled_in(tree, where)
     items = tree.get("sessions")
     items = items if isinstance(items, list) else [items]
     if isinstance(tree.get("defaults"), dict):

@@ -36,7 +36,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """sha256 of a file's content, in hex."""
+    """sha256 of a file's content, in hex; of a folder, that of the names and contents of all files in it."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for inside in sorted(inside for inside in path.rglob("*") if inside.is_file()):
+            digest.update(f"{inside.relative_to(path).as_posix()}\0{sha256_of(inside)}\n".encode())
+        return digest.hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

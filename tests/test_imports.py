@@ -60,6 +60,10 @@ CONFINED = {
     "mlflow": ("tracking/",),
     "optuna": ("sweep/searching/",),
     "pynwb": ("recordings/", "simulation/", "decode/nwb_export.py"),
+    "hdmf_zarr": ("recordings/readers/nwb_zarr.py",),
+    "numcodecs": ("recordings/readers/nwb_zarr.py",),
+    "zarr": ("recordings/readers/nwb_zarr.py",),
+    "neo": ("recordings/readers/neo.py",),
     "matplotlib": ("evaluation/figures/",),
 }
 HEAVY = {"torch", "ray", "mlflow", "optuna", "scipy", "pandas"}

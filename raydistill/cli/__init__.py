@@ -13,7 +13,7 @@ from raydistill import __version__
 from raydistill.cli.machine import bench, doctor
 from raydistill.cli.models import decode, import_
 from raydistill.cli.output import say
-from raydistill.cli.recordings import export, ingest, inspect, sessions, synth
+from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
 from raydistill.cli.sweeps import plan, report, results, run, search, sweep, ui
 from raydistill.errors import RaydistillError
 
@@ -25,7 +25,7 @@ app = App(
 )
 for command in (
     *(sweep, plan, results, report, search, run),
-    *(synth, ingest, sessions, inspect, export),
+    *(synth, new_manifest, ingest, sessions, inspect, export),
     *(import_, decode, ui, bench, doctor),
 ):
     app.command(command)

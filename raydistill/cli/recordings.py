@@ -48,6 +48,41 @@ def synth(
         print(path, flush=True)
 
 
+def new_manifest(
+    files: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            help="HDF5, MATLAB, NPZ, NPY or NWB files, or folders of spike sorters; several can be one session.",
+            negative="",
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path | None, Parameter(help="The manifest to write, such as lab.yaml; by default it is printed.")
+    ] = None,
+):
+    """Look into files and write a manifest for `ingest`, with reasons for its guesses and questions to answer."""
+    from raydistill.errors import ConfigError
+
+    if not files:
+        raise ConfigError("name at least one file")
+    if out is not None:
+        check_ending("--out", out, ".yaml", ".yml")
+        if out.exists():
+            raise ConfigError(f"--out {out} exists; choose another name, or remove it first")
+    from raydistill.recordings.new_manifest.command import new_manifest as text_for
+
+    text = text_for(files, Path() if out is None else out.parent)
+    if out is None:
+        print(text, end="")
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open(out, "x", encoding="utf-8") as file:
+        file.write(text)
+    print(out)
+    say(f"{text.count('QUESTION:')} questions and {text.count('FILL_IN  #')} values to fill in; then ingest {out}")
+
+
 def ingest(
     source: Annotated[
         str, Parameter(help="A manifest (.yaml), an NWB file or its URI, or a folder to search for recordings.")

@@ -11,7 +11,7 @@ from raydistill.config.fingerprint import canonical
 from raydistill.config.load import Where, build, override
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, suggest
-from raydistill.recordings.layouts import LAYOUTS, folder_layouts
+from raydistill.recordings.layouts import LAYOUTS, folder_layouts, layout_of
 from raydistill.recordings.linked import linked_files
 from raydistill.recordings.manifest import check_describes_itself, describe_files, read_manifest
 from raydistill.recordings.recording import Layout, Recording
@@ -61,7 +61,7 @@ def plan(
         ConfigError, DataError: `source` holds nothing that can be read, or an argument is invalid.
     """
     place = located(Path(), str(source))
-    if not isinstance(place, Remote) and place.is_dir():
+    if not isinstance(place, Remote) and place.is_dir() and not _is_recording(place):
         if folder is not None:
             raise ConfigError(f"{place}: --folder applies to manifests only")
         return plan_folder(place, dataset, overrides)
@@ -73,6 +73,12 @@ def plan(
         raise ConfigError(f"{place}: --folder applies to manifests only")
     check_describes_itself(place)
     return PlannedIngest(recordings=describe_files([place], place, overrides))
+
+
+def _is_recording(folder: Path) -> bool:
+    """Whether a folder is itself a recording that needs no manifest."""
+    layout = layout_of(folder)
+    return layout is not None and layout.describes_itself
 
 
 def plan_folder(folder: Path, dataset: str | None = None, overrides: Sequence[str] = ()) -> PlannedIngest:

@@ -10,7 +10,7 @@ from raydistill.papers.crossmodal import MAKIN_LFP, PUBLISHED_NAMES, TABLE_2
 from raydistill.recordings.linked import linked_files
 from raydistill.recordings.recording import Recording
 from raydistill.recordings.refused import refused
-from raydistill.recordings.remote import Remote
+from raydistill.recordings.remote import Remote, is_there
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 
@@ -60,7 +60,7 @@ def _stored(store_uri: str) -> dict[str, Entry]:
 
 def _action(recording: Recording, stored: Entry | None, failures: dict[str, str]) -> str:
     if recording.name in failures:
-        missing = [path for path in recording.files if not path.is_file() and not _is_link(path)]
+        missing = [path for path in recording.files if not is_there(path) and not _is_link(path)]
         return f"fail: no file {missing[0].name}" if missing and len(missing[0].name) < 24 else "fail: see the message"
     if stored is None:
         return f"store, bins of {recording.config.bin_width_ms:g} ms"

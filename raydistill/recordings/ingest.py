@@ -28,7 +28,7 @@ from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.preprocessing.decimation import Decimate, Decimation, decimated
 from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.raw import Signal
-from raydistill.recordings.recording import Recording
+from raydistill.recordings.recording import Recording, files_of
 from raydistill.recordings.refused import refused
 from raydistill.recordings.remote import Remote
 from raydistill.store.catalogue import Entry
@@ -282,7 +282,16 @@ def recording_fingerprint(recording: Recording, contents: Sequence[Content]) -> 
     """
     source = dataclasses.asdict(recording.source)
     del source["companions"]  # their digests are used instead
+    if members := _members(recording.path, recording.source.companions):
+        source["members"] = members
     for addition, described in zip(recording.source.additions, source["additions"], strict=True):
-        described["path"] = recording.files.index(addition.path)  # which of the digests is that of its file
+        own = files_of(addition.path, addition.companions)
+        described["path"] = recording.files.index(own[0])  # which of the digests is that of its file
+        described["companions"] = _members(addition.path, addition.companions)
     identities = [content.identity for content in contents]
     return fingerprint([FORMAT_VERSION, recording.name, identities, source, recording.config])
+
+
+def _members(path: Path | Remote, companions: Sequence[str]) -> list[str]:
+    """The names, in a folder of which only some files are read, of these files."""
+    return [name.removeprefix(f"{path.name}/") for name in companions if name.startswith(f"{path.name}/")]

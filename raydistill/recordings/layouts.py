@@ -12,12 +12,12 @@ from pathlib import Path
 from raydistill.errors import DataError
 from raydistill.recordings.combine import combined, on_session_clock
 from raydistill.recordings.raw import Raw
-from raydistill.recordings.readers import arrays, flint, gallego, makin, neurotask, nwb
+from raydistill.recordings.readers import arrays, flint, gallego, makin, neo, neurotask, nwb, sorter
 from raydistill.recordings.recording import Layout, RecordingSource
-from raydistill.recordings.remote import Remote
+from raydistill.recordings.remote import Remote, is_there
 
 LAYOUTS: dict[str, Layout] = {
-    reader.LAYOUT.name: reader.LAYOUT for reader in (makin, flint, gallego, neurotask, nwb, arrays)
+    reader.LAYOUT.name: reader.LAYOUT for reader in (makin, flint, gallego, neurotask, nwb, sorter, neo, arrays)
 }
 """Name -> layout. Messages and docs list the layouts in this order."""
 
@@ -33,7 +33,10 @@ def layouts_by_ending() -> dict[str, Layout]:
 
 
 def layout_of(path: Path | Remote) -> Layout | None:
-    """The layout of a file that a manifest names; None: there is none for its suffix."""
+    """The layout of a file, by its suffix, or of a folder, by its content; None: there is none."""
+    if isinstance(path, Path) and path.is_dir():
+        fitting = (layout for layout in LAYOUTS.values() if layout.takes_folder and layout.takes_folder(path))
+        return next(fitting, None)
     return layouts_by_ending().get(path.suffix.lower())
 
 
@@ -51,7 +54,13 @@ def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) 
     with ExitStack() as files:
         raws = [files.enter_context(_opened(path, source, bin_width_ms))]
         for addition in source.additions:
-            part = replace(source, layout=addition.layout, options=addition.options, companions=(), additions=())
+            part = replace(
+                source,
+                layout=addition.layout,
+                options=addition.options,
+                companions=addition.companions,
+                additions=(),
+            )
             raw = files.enter_context(_opened(addition.path, part, bin_width_ms))
             try:
                 raws.append(on_session_clock(raw, addition.offset_s, addition.time_scale))
@@ -68,6 +77,6 @@ def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) 
 
 
 def _opened(path: Path | Remote, source: RecordingSource, bin_width_ms: float) -> AbstractContextManager[Raw]:
-    if not path.is_file():
+    if not is_there(path):
         raise DataError(f"{path}: no such file")
     return LAYOUTS[source.layout].open(path, source, bin_width_ms)

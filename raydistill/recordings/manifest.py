@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from raydistill.config.load import Where, build, complete, mapping, override, read_yaml
 from raydistill.config.manifest import Lfp, Manifest, SessionEntry, Spikes
+from raydistill.config.placeholders import check_filled_in
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, RaydistillError
 from raydistill.recordings.electrodes import read_channels
-from raydistill.recordings.layouts import layout_of, layouts_by_ending
+from raydistill.recordings.layouts import LAYOUTS, layout_of, layouts_by_ending
 from raydistill.recordings.parts import SignalsOfFile, parts_of
-from raydistill.recordings.recording import Addition, Layout, Recording, RecordingSource, as_name
+from raydistill.recordings.recording import Addition, Layout, Recording, RecordingSource, default_name
 from raydistill.recordings.remote import Remote, located
 from raydistill.recordings.unfetched import why_absent
 from raydistill.store.session import check_name
@@ -84,6 +85,7 @@ def _planned(
     for text in overrides:
         override(tree, text)
     where = Where(file)
+    check_filled_in(tree, where)
     items = tree.get("sessions")
     items = items if isinstance(items, list) else [items]
     if isinstance(tree.get("defaults"), dict):
@@ -117,7 +119,7 @@ def _recording(manifest: Manifest, entry: SessionEntry, folder: Path, place: Whe
     try:
         main, *others = parts_of(entry)
         paths = [located(folder, part.file or "") for part in (main, *others)]
-        name = entry.name if entry.name is not None else as_name(paths[0].stem)
+        name = entry.name if entry.name is not None else default_name(paths[0])
     except RaydistillError as err:
         raise place.error(str(err)) from None
     try:
@@ -133,12 +135,20 @@ def _recording(manifest: Manifest, entry: SessionEntry, folder: Path, place: Whe
     except DataError as err:
         raise place.error(str(err)) from None
     additions = [
-        Addition(path=path, layout=layout.name, options=own, offset_s=part.offset_s, time_scale=part.time_scale)
+        Addition(
+            path=path,
+            layout=layout.name,
+            options=own,
+            companions=_companions(path, layout),
+            offset_s=part.offset_s,
+            time_scale=part.time_scale,
+        )
         for part, path, layout, own in zip(others, paths[1:], layouts[1:], options[1:], strict=True)
     ]
     source = RecordingSource(
         layout=layouts[0].name,
         options=options[0],
+        companions=_companions(paths[0], layouts[0]),
         subject=entry.subject,
         dataset=entry.dataset,
         task=entry.task,
@@ -153,8 +163,28 @@ def _layout(path: Path | Remote) -> Layout:
     layout = layout_of(path)
     if layout is None or layout.describe is None:
         endings = ", ".join(layouts_by_ending())
-        raise ConfigError(f"`file` {path} ends in {path.suffix!r}; the suffix must be one of {endings}")
+        if isinstance(path, Path) and path.is_dir():
+            raise ConfigError(f"`file` {path} is a folder, but {_folders(path)}")
+        raise ConfigError(
+            f"`file` {path} ends in {path.suffix!r}; the suffix must be one of {endings}; folders must exist"
+        )
     return layout
+
+
+def _folders(path: Path) -> str:
+    """What to name instead of a folder that is no recording."""
+    below = [place for place in sorted(path.glob("*/")) if layout_of(place)]
+    if below:
+        return f"not one of a recording; did you mean {', '.join(str(place) for place in below[:3])}?"
+    kinds = ", ".join(layout.title for layout in LAYOUTS.values() if layout.takes_folder)
+    return f"not one of a recording; folders that can be read: {kinds}"
+
+
+def _companions(path: Path | Remote, layout: Layout) -> tuple[str, ...]:
+    """The further files that are read with a file, or in place of a folder."""
+    if isinstance(path, Remote) or layout.members is None:
+        return ()
+    return tuple(name for name in layout.members(path) if name != path.name)
 
 
 def _check_said(entry: SessionEntry, layouts: list[Layout]) -> None:
@@ -163,6 +193,8 @@ def _check_said(entry: SessionEntry, layouts: list[Layout]) -> None:
         return
     if entry.subject is None:
         raise ConfigError("give its `subject`, which a file of arrays does not contain")
+    if any(layout.finds_signals for layout in layouts):
+        return
     if entry.spikes in ("auto", None) and not entry.lfp_sections:
         raise ConfigError("give the path of `spikes` or `lfp`, or both")
 

@@ -29,6 +29,8 @@ class Addition:
     layout: str
     """A key of `layouts.LAYOUTS`."""
     options: Any
+    companions: tuple[str, ...] = ()
+    """Further files that are read with it, relative to its folder."""
     offset_s: float = 0.0
     """Seconds added to the times of these signals, after `time_scale`."""
     time_scale: float = 1.0
@@ -43,7 +45,8 @@ class RecordingSource(Generic[Options]):
     options: Options
     """The options of this layout that a user can set; each reader defines a dataclass for them."""
     companions: tuple[str, ...] = ()
-    """Further files of the recording, relative to the folder of its main file."""
+    """Further files of the recording, relative to the folder of its main file. If the main file is a folder, and these
+    are in it, no other files of that folder are read."""
     part: str | None = None
     """Which session of a file that holds several."""
     subject: str | None = None
@@ -70,11 +73,13 @@ class Recording:
 
     @property
     def files(self) -> list[Path | Remote]:
-        """The main file, its companions, and the files of the additions, each once."""
-        files: list[Path | Remote] = [self.path]
-        if isinstance(self.path, Path):
-            files += [self.path.parent / name for name in self.source.companions]
-        files += [addition.path for addition in self.source.additions]
+        """All that is read, each once: first the main file and its companions, then the files of the additions.
+
+        A folder of which only some files are read is represented by these, any other folder by itself.
+        """
+        files = files_of(self.path, self.source.companions)
+        for addition in self.source.additions:
+            files += files_of(addition.path, addition.companions)
         return list(dict.fromkeys(files))
 
     def absolute(self) -> "Recording":
@@ -82,6 +87,14 @@ class Recording:
         additions = tuple(dataclasses.replace(a, path=a.path.absolute()) for a in self.source.additions)
         source = dataclasses.replace(self.source, additions=additions)
         return dataclasses.replace(self, path=self.path.absolute(), source=source)
+
+
+def files_of(path: Path | Remote, companions: tuple[str, ...]) -> list[Path | Remote]:
+    """A file and its companions, or the files of a folder that are read, or the folder if all of them are."""
+    if not isinstance(path, Path):
+        return [path]
+    others: list[Path | Remote] = [path.parent / name for name in companions]
+    return others if any(name.startswith(f"{path.name}/") for name in companions) else [path, *others]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +128,21 @@ class Layout:
     with several files, each layout gets the signals in its own file, and None or () for the others."""
     describes_itself: bool = False
     """Its files state the subject and what they hold, so that the name of a file is enough."""
+    finds_signals: bool = False
+    """Its files state what they hold, though not the subject, so that a manifest need not describe the signals."""
+    takes_folder: Callable[[Path], bool] | None = None
+    """Whether a folder is one recording of this kind; None: only files are."""
+    members: Callable[[Path], tuple[str, ...]] | None = None
+    """The files that are read when a manifest names a file or folder, relative to the folder in which it is; None: that
+    file or folder as a whole."""
     has_bins: bool = False
     """Its files can hold arrays with one value per bin, so that `bin_width_ms` applies to them."""
+
+
+def default_name(path: Path | Remote) -> str:
+    """The name of a session from that of its file, without the suffix of the format."""
+    is_plain_folder = isinstance(path, Path) and path.is_dir() and path.suffix.lower() != ".zarr"
+    return as_name(path.name if is_plain_folder else path.stem.removesuffix(".nwb"))
 
 
 def as_name(text: str) -> str:

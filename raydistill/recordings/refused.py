@@ -40,7 +40,8 @@ def _equal(recordings: list[Recording]) -> dict[str, str]:
 
     Content is compared from its size on, so that hardly any file but those that are equal is read as a whole.
     """
-    groups = [[(r, r.path) for r in recordings if isinstance(r.path, Path) and r.path.is_file()]]
+    mains = [(r, r.files[0]) for r in recordings]
+    groups = [[(r, main) for r, main in mains if isinstance(main, Path)]]
     for key in (_what_is_read, _size, _ends, _sha256):
         groups = [group for each in groups for group in _grouped(each, key)]
     causes = {}
@@ -72,11 +73,16 @@ def _what_is_read(recording: Recording, path: Path) -> str:
 
 
 def _size(recording: Recording, path: Path) -> int:
+    """Of a folder, that of all files in it."""
+    if path.is_dir():
+        return sum(inside.stat().st_size for inside in path.rglob("*") if inside.is_file())
     return path.stat().st_size
 
 
 def _ends(recording: Recording, path: Path) -> bytes:
-    """Digest of the first and the last 64 KiB."""
+    """Digest of the first and the last 64 KiB of a file."""
+    if path.is_dir():
+        return b""
     with open(path, "rb") as file:
         head = file.read(_END_BYTES)
         file.seek(max(0, path.stat().st_size - _END_BYTES))

@@ -125,6 +125,11 @@ def located(folder: Path, file: str) -> Path | Remote:
     return Remote(file)
 
 
+def is_there(path: Path | Remote) -> bool:
+    """Whether there is such a file or folder. DataError: the server does not answer."""
+    return path.is_file() if isinstance(path, Remote) else path.exists()
+
+
 def _filesystem(scheme: str):
     """A filesystem of its own for each file, without retries, as `_with_retries` does them."""
     import fsspec

@@ -1,9 +1,10 @@
 """Folders searched for recordings: which files count, each once, and what could not be searched.
 
 Hidden files and folders (`.git/annex`, `.ipynb_checkpoints`, `._rec.nwb`) are left out. Linked folders are searched
-too, each folder once, and a link to a folder that contains the link is not followed. A file that is reached by several
-ways counts once, at its own place if that was searched. A link whose file is not there counts as a file, so that the
-recording is planned and fails with the cause (`unfetched.py`) and is not missing without a word.
+too, each folder once, and a link to a folder that contains the link is not followed. A folder in the Zarr format counts
+as one file. A file that is reached by several ways counts once, at its own place if that was searched. A link whose
+file is not there counts as a file, so that the recording is planned and fails with the cause (`unfetched.py`) and is
+not missing without a word.
 """
 
 import os
@@ -12,6 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+_FOLDER_THAT_IS_A_FILE = ".zarr"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,7 @@ def search(folder: Path, matches: Callable[[str], object]) -> Found:
     unsearched: list[str] = []
     places: dict[str, list[Path]] = {}  # the resolved path of a file -> all paths that lead to it
     for path in _walk(Path(folder), unsearched):
-        if matches(path.name) and (path.is_file() or _is_dangling(path)):
+        if matches(path.name) and (path.is_file() or path.is_dir() or _is_dangling(path)):
             places.setdefault(os.path.realpath(path), []).append(path)
     files: list[Path] = []
     repeated: list[tuple[Path, Path]] = []
@@ -77,7 +80,7 @@ def _walk(folder: Path, unsearched: list[str]) -> Iterator[Path]:
             continue
         unsearched += _not_installed(place)
         for path in (place / name for name in names):
-            if not os.path.isdir(path):
+            if not os.path.isdir(path) or path.suffix.lower() == _FOLDER_THAT_IS_A_FILE:
                 if _is_dangling(path) and not path.suffix:
                     unsearched.append(f"{path}: a link to {os.readlink(path)}, which is not there; mount or mend it")
                 yield path

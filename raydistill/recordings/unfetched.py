@@ -9,9 +9,12 @@ _LFS = b"version https://git-lfs"
 
 
 def why_absent(path: Path) -> str | None:
-    """Why the content of a file is not here, and how to get it; None: there is a file with content of its own."""
+    """Why the content of a file, or of a file in a folder, is not here, and how to get it; None: all of it is here."""
     if not os.path.exists(path):
         return _why_no_file(path)
+    if path.is_dir():
+        inside = ((file, why_absent(file)) for file in path.rglob("*") if not file.is_dir())
+        return next((f"{file.relative_to(path)}: {why}" for file, why in inside if why), None)
     if path.is_file() and path.stat().st_size <= _POINTER_BYTES:
         with open(path, "rb") as file:
             head = file.read(64)

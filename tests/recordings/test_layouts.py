@@ -57,16 +57,20 @@ def test_options_of_a_layout_are_all_optional(name):
 def test_layout_can_be_found_in_a_folder_or_described_by_a_manifest(name):
     layout = LAYOUTS[name]
     assert layout.find is not None or layout.describe is not None
-    assert bool(layout.endings) == (layout.describe is not None)
+    assert bool(layout.endings or layout.takes_folder) == (layout.describe is not None)
 
 
 def test_suffix_of_a_file_decides_its_layout():
     assert {ending: layout.name for ending, layout in layouts_by_ending().items()} == {
         ".nwb": "nwb",
+        ".zarr": "nwb",
         ".h5": "arrays",
         ".hdf5": "arrays",
         ".mat": "arrays",
         ".npz": "arrays",
+        ".npy": "arrays",
+        **dict.fromkeys((".nev", ".ns1", ".ns2", ".ns3", ".ns4", ".ns5", ".ns6"), "neo"),
+        **dict.fromkeys((".plx", ".smr", ".smrx", ".rhd", ".rhs"), "neo"),
     }
 
 

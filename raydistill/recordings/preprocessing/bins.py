@@ -9,6 +9,8 @@ from raydistill.errors import DataError
 from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 
 _ROUNDING = 1e-6  # of a bin: a time this close to the edge of a bin is on the edge
+_MOST_BINS = 100_000_000  # 11 days of bins of 10 ms: more of them mean a wrong unit of time, and do not fit in memory
+_FEWEST_HZ = 0.01  # of all units together: fewer spikes mean a wrong unit of time, or a damaged time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,19 @@ def covered(raw: Raw, width_s: float) -> tuple[float, float]:
     if not spans and isinstance(raw.spikes, SpikeTrains):
         ends = [t[[0, -1]] for t in raw.spikes.times if len(t)]
         spans["spikes"] = (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0.0, 0.0)
+        if not raw.windows:
+            _check_density(sum(map(len, raw.spikes.times)), *spans["spikes"])
     return _shared(spans, width_s)
+
+
+def _check_density(n_spikes: int, first: float, last: float) -> None:
+    """Raise DataError if spikes, which alone define the time of a recording, are spread over far too long a time."""
+    if n_spikes < _FEWEST_HZ * (last - first):
+        raise DataError(
+            f"the {n_spikes} spikes of all units extend from {first:.6g} to {last:.6g} s, which is "
+            f"{(last - first) / 3600:.3g} hours: are they in seconds? Set `time_unit` or `rate_hz` of `spikes`, or use "
+            "a part with `interval`"
+        )
 
 
 def extents(raw: Raw, width_s: float) -> dict[str, tuple[float, float]]:
@@ -85,12 +99,17 @@ def common_bins(raw: Raw, width_s: float) -> Bins:
     A file that is already binned keeps its bins; otherwise bin 0 starts at the first time that all modalities cover.
 
     Raises:
-        DataError: no bin is covered by all.
+        DataError: no bin is covered by all, or there are too many.
     """
     spans = {"recording": covered(raw, width_s)}
     if raw.windows:
         spans["interval"] = (min(start for start, _ in raw.windows), max(stop for _, stop in raw.windows))
     start, stop = _shared(spans, width_s)
+    if (stop - start) / width_s > _MOST_BINS:
+        raise DataError(
+            f"the recording extends from {start:.6g} to {stop:.6g} s, which is more than {_MOST_BINS} bins of "
+            f"{width_s * 1000:g} ms: are the times in seconds? Set the `time_unit`, or use a part with `interval`"
+        )
     if raw.n_bins is None:
         return Bins(origin_s=start, width_s=width_s, first=0, n=int((stop - start) / width_s + _ROUNDING))
     first = int(np.ceil(start / width_s - _ROUNDING))

@@ -1,10 +1,14 @@
 """What a manifest says of a file of arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials
 from raydistill.errors import ConfigError
+
+Section = TypeVar("Section", Lfp, Behavior)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +39,8 @@ def describe(entry: SessionEntry) -> ArrayOptions:
     if isinstance(spikes, str):
         spikes = None if spikes == "auto" else Spikes(counts=spikes)
     trials = Trials(labels=trials) if isinstance(trials, str) else trials
-    lfp, behavior = entry.lfp_sections or (), entry.behavior_sections or ()
+    lfp = tuple(_named(section, entry) for section in entry.lfp_sections or ())
+    behavior = tuple(_named(section, entry) for section in entry.behavior_sections or ())
     if spikes is not None:
         _check_spikes(spikes, trials)
     for name, sections, column in (("lfp", lfp, "channels"), ("behavior", behavior, "columns")):
@@ -57,6 +62,13 @@ def describe(entry: SessionEntry) -> ArrayOptions:
         intervals=entry.intervals,
         bin_width_ms=entry.bin_width_ms,
     )
+
+
+def _named(section: Section, entry: SessionEntry) -> Section:
+    """A section that names no array of a file that holds only one, with the name of that one."""
+    if section.values != "auto" or entry.file is None or not entry.file.lower().endswith(".npy"):
+        return section
+    return replace(section, values=Path(entry.file).stem)
 
 
 def _check_spikes(spikes: Spikes, trials: Trials | None) -> None:

@@ -1,4 +1,4 @@
-"""Plain arrays in HDF5, MATLAB and NPZ files, described by a manifest.
+"""Plain arrays in HDF5, MATLAB, NPZ and NPY files, described by a manifest.
 
 An array without a sampling rate and without time stamps has one value per bin of the file. Bin 0 of the file starts at
 0 s, and all such arrays must have the same length. Arrays that are stored trial by trial follow each other on a clock
@@ -163,7 +163,7 @@ def _trials(
 LAYOUT = Layout(
     name="arrays",
     title="arrays of your own",
-    files="`*.h5`, `*.hdf5`, `*.mat`, `*.npz`, described by a [manifest](bring-your-own-data.md)",
+    files="`*.h5`, `*.hdf5`, `*.mat`, `*.npz`, `*.npy`, described by a [manifest](bring-your-own-data.md)",
     sessions="`name` in the manifest, or the name of the file",
     open=open_raw,
     options=ArrayOptions,

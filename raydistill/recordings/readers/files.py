@@ -1,4 +1,4 @@
-"""HDF5, MATLAB and NPZ files as trees of variables (nodes.py)."""
+"""HDF5, MATLAB, NPZ and NPY files as trees of variables (nodes.py)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,11 @@ from raydistill.errors import DataError, one_line
 from raydistill.recordings import matlab73
 from raydistill.recordings.readers.files_hdf5 import H5Group, open_hdf5
 from raydistill.recordings.readers.files_mat import MatFile
+from raydistill.recordings.readers.files_npy import NpyFile
 from raydistill.recordings.readers.files_npz import NpzFile
 from raydistill.recordings.readers.nodes import Node, Variable, listed
 
-ENDINGS = (".h5", ".hdf5", ".mat", ".npz")
+ENDINGS = (".h5", ".hdf5", ".mat", ".npz", ".npy")
 """Suffixes of the files that `open_file` reads."""
 
 
@@ -24,6 +25,8 @@ def open_file(path: Path) -> Iterator[Node]:
     """
     try:
         root = _opened(path)
+    except DataError:
+        raise
     except Exception as err:  # the libraries report damage by exceptions of many kinds
         raise DataError(f"{path}: not a readable {path.suffix} file ({one_line(err)})") from err
     try:
@@ -44,9 +47,11 @@ def variables(path: Path) -> list[Variable]:
         return listed(root)
 
 
-def _opened(path: Path) -> MatFile | NpzFile | H5Group:
+def _opened(path: Path) -> MatFile | NpzFile | NpyFile | H5Group:
     if path.suffix.lower() == ".npz":
         return NpzFile(path)
+    if path.suffix.lower() == ".npy":
+        return NpyFile(path)
     if path.suffix.lower() == ".mat" and not matlab73.is_hdf5(path):
         return MatFile(path)
     return open_hdf5(path)

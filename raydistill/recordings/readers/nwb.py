@@ -19,7 +19,8 @@ from raydistill.recordings.readers.nwb_file import NwbContent, listed, open_cont
 from raydistill.recordings.readers.nwb_lfp import lfp
 from raydistill.recordings.readers.nwb_tables import invalid_time_note, trial_intervals, window
 from raydistill.recordings.readers.nwb_units import units
-from raydistill.recordings.recording import Layout, Recording, RecordingSource, as_name
+from raydistill.recordings.readers.nwb_zarr import ENDING, holds_nwb, is_zarr, missing_chunks
+from raydistill.recordings.recording import Layout, Recording, RecordingSource, default_name
 from raydistill.recordings.remote import Remote
 from raydistill.recordings.search import files_below
 
@@ -93,9 +94,10 @@ def _changed_fields(options) -> list[str]:
 
 def find(folder: Path) -> list[Recording]:
     """The NWB 2 files anywhere in a folder, one recording each; hidden files are skipped."""
-    files = files_below(folder, lambda name: name.lower().endswith(LAYOUT.endings))
+    named = files_below(folder, lambda name: name.lower().endswith(LAYOUT.endings))
+    files = [path for path in named if not path.is_dir() or holds_nwb(path)]
     source = RecordingSource(layout=LAYOUT.name, options=NwbOptions())
-    return [Recording(name=as_name(p.stem), path=p, source=source, config=LAYOUT.config) for p in files]
+    return [Recording(name=default_name(p), path=p, source=source, config=LAYOUT.config) for p in files]
 
 
 @contextmanager
@@ -111,7 +113,9 @@ def open_raw(path: Path | Remote, source: RecordingSource[NwbOptions], bin_width
     file_name = path if isinstance(path, Remote) else path.name
     with open_content(path) as content:
         try:
-            yield _read(content, source.options, bin_width_ms / 1000)
+            raw = _read(content, source.options, bin_width_ms / 1000)
+            lost = missing_chunks(path) if isinstance(path, Path) and is_zarr(path) else []
+            yield dataclasses.replace(raw, notes=(*raw.notes, *lost))
         except DataError as err:
             raise DataError(f"{file_name}: {err}") from err
 
@@ -161,11 +165,12 @@ def _unreadable(content: NwbContent, notes: Sequence[str], options: NwbOptions) 
 LAYOUT = Layout(
     name="nwb",
     title="any NWB 2 file",
-    files="`*.nwb`",
+    files="`*.nwb`, and folders `*.nwb.zarr`",
     find=find,
     open=open_raw,
     options=NwbOptions,
-    endings=(".nwb",),
+    endings=(".nwb", ENDING),
+    takes_folder=is_zarr,
     describe=describe,
     describes_itself=True,
 )

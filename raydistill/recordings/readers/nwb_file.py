@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
+from raydistill.recordings.readers.nwb_zarr import is_zarr, zarr_reader
 from raydistill.recordings.remote import Remote
 
 _MOST_OMITTED = 200  # a file with more unreadable objects is damaged as a whole
@@ -74,19 +75,18 @@ def open_content(path: Path | Remote) -> Iterator[NwbContent]:
     """Yield the content of an NWB 2 file, whose datasets can be read while the context is open.
 
     Raises:
-        DataError: the file is not HDF5 or not NWB 2.
+        DataError: the file is neither HDF5 nor Zarr, or not NWB 2.
     """
-    import pynwb
     from hdmf.backends.warnings import BrokenLinkWarning
 
-    with _hdf5(path) as file:
+    with _file(path) as (reader, file):
         try:
             with warnings.catch_warnings(record=True) as warned:
                 # The other warnings are about versions of the format, about values that pynwb fills in, and about
                 # shapes that the readers check themselves.
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", BrokenLinkWarning)
-                io = pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=_has_extensions(file))
+                io = reader()
                 nwb, omitted, targets = _built(io)
                 objects = _by_path(nwb)
                 places = {id(item): path for path, item in objects.items()}
@@ -102,6 +102,19 @@ def open_content(path: Path | Remote) -> Iterator[NwbContent]:
         with io, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield content
+
+
+@contextmanager
+def _file(path: Path | Remote):
+    """Yield a function that opens a file with pynwb, and the h5py.File; None in its place: it is a Zarr folder."""
+    import pynwb
+
+    if isinstance(path, Path) and is_zarr(path):
+        with zarr_reader(path) as reader:
+            yield reader, None
+        return
+    with _hdf5(path) as file:
+        yield lambda: pynwb.NWBHDF5IO(file=file, mode="r", load_namespaces=_has_extensions(file)), file
 
 
 @contextmanager
@@ -127,9 +140,7 @@ def _built(io) -> tuple[Any, dict[str, str], dict[str, Any]]:
     """The NWBFile; path -> cause of the objects left out so that it could be built; path of a link -> its object."""
     from hdmf.build import BuildManager
 
-    version = io.nwb_version[1]
-    if version is None or version[0] < 2:
-        raise DataError(f"its nwb_version is {io.nwb_version[0]}" if version else "it has no nwb_version")
+    _check_version(io)
     root = io.read_builder()
     _make_numbers_float(root)
     omitted: dict[str, str] = {}
@@ -145,6 +156,13 @@ def _built(io) -> tuple[Any, dict[str, str], dict[str, Any]]:
                 raise
             omitted[_path_of(broken)] = f"cannot be read ({_cause(err)})"
             _take_out(root, broken)
+
+
+def _check_version(io) -> None:
+    """Raise DataError unless the file follows version 2 of the format, as those in the Zarr format all do."""
+    text, version = getattr(io, "nwb_version", ("2", (2,)))
+    if version is None or version[0] < 2:
+        raise DataError(f"its nwb_version is {text}" if version else "it has no nwb_version")
 
 
 def _linked(group, manager) -> Iterator[tuple[str, Any]]:
@@ -231,6 +249,8 @@ def _broken_links(file, warned) -> dict[str, str]:
     import h5py
 
     broken: dict[str, str] = {}
+    if file is None:
+        return broken
     for warning in warned:
         place = str(warning.message).rpartition(" at ")[2].strip("/")
         try:

@@ -1,0 +1,115 @@
+"""NWB files in the Zarr format, which are folders, through the optional package hdmf-zarr."""
+
+import io
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from raydistill.errors import DataError, one_line
+
+ENDING = ".zarr"
+_ALLOWED = {  # what arrays of texts and of references to other objects need
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("hdmf_zarr.utils", "ZarrReference"),
+}
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether `path` is a folder in the Zarr format, by its name."""
+    return path.suffix.lower() == ENDING and path.is_dir()
+
+
+def holds_nwb(path: Path) -> bool:
+    """Whether `path` is a folder in the Zarr format whose attributes say that it is an NWB file."""
+    try:
+        return is_zarr(path) and b'"NWBFile"' in (path / ".zattrs").read_bytes()
+    except OSError:
+        return False
+
+
+@contextmanager
+def zarr_reader(path: Path) -> Iterator[Callable[[], Any]]:
+    """Yield a function that opens an NWB file with hdmf-zarr. Its values must be read inside the context.
+
+    hdmf-zarr writes references as pickles, which numcodecs refuses to read, because a pickle can run any program.
+    Inside the context they are read by a codec that refuses everything but references.
+
+    Raises:
+        DataError: hdmf-zarr is not installed.
+    """
+    try:
+        from hdmf_zarr.nwb import NWBZarrIO
+        from numcodecs.registry import codec_registry, register_codec
+    except ImportError:
+        raise DataError(
+            f"{path.name}: NWB files in the Zarr format need further packages: pip install 'raydistill[zarr]'"
+        ) from None
+    before = codec_registry.get("pickle")
+    register_codec(_references_only(), "pickle")
+    try:
+        yield partial(NWBZarrIO, str(path), mode="r")
+    finally:
+        codec_registry.pop("pickle")
+        if before is not None:
+            register_codec(before, "pickle")
+
+
+def missing_chunks(path: Path) -> list[str]:
+    """One line for each array of which files are missing, as after a copy that was interrupted: they read as 0.
+
+    Raises:
+        DataError: a file that describes an array or a group is damaged.
+    """
+    import zarr
+
+    lines: list[str] = []
+
+    def check(name: str, node) -> None:
+        if isinstance(node, zarr.Array) and (missing := node.nchunks - node.nchunks_initialized) > 0:
+            lines.append(
+                f"{missing} of the {node.nchunks} chunks of {name} are missing and read as 0; is the copy complete?"
+            )
+
+    try:
+        zarr.open_group(str(path), mode="r").visititems(check)
+    except Exception as err:
+        raise DataError(f"the description of an array or group in it is damaged ({one_line(err)})") from err
+    return lines
+
+
+def _references_only():
+    from numcodecs.abc import Codec
+    from numcodecs.compat import ensure_bytes
+
+    class ReferencesOnly(Codec):
+        """Decodes pickles that hold nothing but texts, numbers and references."""
+
+        codec_id = "pickle"
+
+        def __init__(self, protocol: int = 5):
+            self.protocol = protocol
+
+        def encode(self, buf):
+            raise NotImplementedError
+
+        def decode(self, buf, out=None):
+            values = _Unpickler(io.BytesIO(ensure_bytes(buf))).load()
+            if out is None:
+                return values
+            out[...] = values
+            return out
+
+    return ReferencesOnly
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str):
+        if (module, name) not in _ALLOWED:
+            raise DataError(f"a pickled object asks for {module}.{name}, which is never loaded")
+        return super().find_class(module, name)

@@ -1,0 +1,151 @@
+"""NWB files in the Zarr format: the same file gives the same session as in HDF5, and no pickle is run."""
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pynwb
+import pytest
+import zarr
+from hdmf_zarr.nwb import NWBZarrIO
+from numcodecs.registry import codec_registry
+
+from raydistill.errors import ConfigError, DataError
+from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.readers.nwb_zarr import zarr_reader
+from raydistill.store.store import Store
+
+
+@pytest.fixture
+def zarr_folder(make_nwb, tmp_path):
+    """rec.nwb and the same content as the folder other/rec.nwb.zarr."""
+    source, target = make_nwb(), tmp_path / "other" / "rec.nwb.zarr"
+    target.parent.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pynwb.NWBHDF5IO(source, "r") as read, NWBZarrIO(str(target), "w") as write:
+            write.export(src_io=read, write_args={"link_data": False})
+    return target
+
+
+def stored(source, tmp_path, name):
+    """The entry and the segments of the one session of a source, stored."""
+    (recording,) = plan_sources(source)
+    store = Store(str(tmp_path / name))
+    result = ingest_one(recording, store.uri, None)
+    assert result.state == "stored", result.cause
+    store.publish()
+    (entry,) = store.entries()
+    return entry, store.read(entry), result
+
+
+def test_zarr_file_gives_the_session_of_the_hdf5_file(zarr_folder, tmp_path):
+    expected, expected_segments, _ = stored(tmp_path / "rec.nwb", tmp_path, "a")
+    entry, segments, _ = stored(zarr_folder, tmp_path, "b")
+    assert (entry.session, entry.subject, entry.n_units, entry.n_channels) == ("rec", expected.subject, 8, 3)
+    assert entry.content == expected.content
+    assert entry.unit_channels == expected.unit_channels and entry.lfp_channels == expected.lfp_channels
+    for own, other in zip(segments, expected_segments, strict=True):
+        np.testing.assert_array_equal(own.spikes, other.spikes)
+        np.testing.assert_array_equal(own.lfp, other.lfp)
+        np.testing.assert_array_equal(own.behavior, other.behavior)
+
+
+def test_zarr_file_is_found_in_a_folder_and_named_by_a_manifest(zarr_folder, manifest):
+    zarr.open(str(zarr_folder.parent / "plain.zarr"), "w", shape=(3,), dtype="f4")[:] = 1
+    (found,) = plan_sources(zarr_folder.parent)
+    (named,) = plan_sources(manifest("sessions:\n  - {file: other/rec.nwb.zarr, lfp: null}\n"))
+    assert (found.name, found.path) == (named.name, named.path) == ("rec", zarr_folder)
+
+
+def test_zarr_file_is_read_again_when_a_chunk_has_changed(zarr_folder, tmp_path):
+    (recording,) = plan_sources(zarr_folder)
+    entry, _, _ = stored(zarr_folder, tmp_path, "a")
+    assert ingest_one(recording, str(tmp_path / "a"), entry.fingerprint).state == "skipped"
+    data = zarr.open(str(zarr_folder / "processing/behavior/Position/position/data"), "r+")
+    data[10, 0] = 77.0
+    assert ingest_one(recording, str(tmp_path / "a"), entry.fingerprint).state == "stored"
+
+
+def test_zarr_file_without_some_chunks_is_told(zarr_folder, tmp_path):
+    chunks = sorted(os.listdir(zarr_folder / "processing/behavior/Position/position/data"))
+    os.remove(zarr_folder / "processing/behavior/Position/position/data" / next(c for c in chunks if c[0] != "."))
+    _, _, result = stored(zarr_folder, tmp_path, "a")
+    (note,) = [note for note in result.notes if "chunks" in note]
+    assert "processing/behavior/Position/position/data are missing and read as 0; is the copy complete?" in note
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda f: (f / ".zmetadata").write_text("{"),
+        lambda f: [os.remove(f / name) for name in (".zmetadata", ".zgroup")],
+        lambda f: [os.remove(f / name) for name in (".zmetadata", "units/spike_times/.zarray")],
+    ],
+)
+def test_zarr_file_that_is_damaged_is_refused_in_one_line(damage, zarr_folder, tmp_path):
+    (recording,) = plan_sources(zarr_folder)
+    damage(zarr_folder)
+    with (
+        pytest.raises(DataError, match=r"rec\.nwb\.zarr: cannot be read as NWB 2 \("),
+        open_raw(recording.path, recording.source, 10.0),
+    ):
+        pass
+
+
+def test_zarr_file_with_a_damaged_description_of_an_array_is_refused_in_one_line(zarr_folder, tmp_path):
+    (recording,) = plan_sources(zarr_folder)
+    (zarr_folder / "units/spike_times/.zarray").write_bytes(b"\xff{")
+    result = ingest_one(recording, str(tmp_path / "store"), None)
+    assert result.cause.startswith("rec.nwb.zarr: the description of an array or group in it is damaged (")
+
+
+def test_zarr_references_are_read_and_other_pickles_refused(zarr_folder):
+    path = zarr_folder / "general/extracellular_ephys/electrodes/group"
+    before = codec_registry.get("pickle")
+    with warnings.catch_warnings(), zarr_reader(zarr_folder) as reader:
+        warnings.simplefilter("ignore")
+        nwb = reader().read()
+        assert [group.name for group in nwb.electrodes["group"][:]] == ["g", "g", "g"]
+        array = zarr.open(str(path), "r")
+        (path / "0").write_bytes(array.compressor.encode(pickle.dumps(os.getcwd)))
+        with pytest.raises(DataError, match=r"asks for posix\.getcwd, which is never loaded"):
+            array[:]
+    assert codec_registry.get("pickle") is before
+
+
+def test_zarr_file_without_the_package_names_what_to_install(zarr_folder):
+    code = f"""
+import sys
+sys.modules["hdmf_zarr"] = None
+from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.layouts import open_raw
+(recording,) = plan_sources({str(zarr_folder)!r})
+try:
+    open_raw(recording.path, recording.source, 10.0).__enter__()
+except Exception as err:
+    print(f"{{type(err).__name__}}: {{err}}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == (
+        "DataError: rec.nwb.zarr: NWB files in the Zarr format need further packages: pip install 'raydistill[zarr]'"
+    )
+
+
+def test_zarr_file_that_is_missing_is_refused(tmp_path):
+    with pytest.raises((ConfigError, DataError), match=r"none\.nwb\.zarr: no such file or folder"):
+        plan_sources(tmp_path / "none.nwb.zarr")
+
+
+def test_zarr_copy_has_the_same_fingerprint(zarr_folder, tmp_path):
+    entry, _, _ = stored(zarr_folder, tmp_path, "a")
+    copy = tmp_path / "copy" / "rec.nwb.zarr"
+    shutil.copytree(zarr_folder, copy)
+    (recording,) = plan_sources(copy)
+    assert ingest_one(recording, str(tmp_path / "a"), entry.fingerprint).state == "skipped"

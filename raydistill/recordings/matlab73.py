@@ -67,12 +67,13 @@ def dataset(file: "h5py.File", name: str) -> "h5py.Dataset":
     """
     import h5py
 
-    if name not in file:
-        datasets: list[str] = []
-        file.visit(lambda path: None if path.startswith("#") else datasets.append(path))
-        raise DataError(f'there is no "{name}"{suggest(name, datasets)}')
+    datasets: list[str] = []
     with damage_named(name):
-        node = file[name]
+        node = file[name] if name in file else None
+        if node is None:
+            file.visit(lambda path: None if path.startswith("#") else datasets.append(path))
+    if node is None:
+        raise DataError(f'there is no "{name}"{suggest(name, datasets)}')
     if not isinstance(node, h5py.Dataset):
         raise DataError(f"{name} is a group, not a dataset")
     return node
@@ -139,20 +140,22 @@ def unlike(what: str, values: Any, needed: str) -> DataError:
 
 
 class StructArray:
-    """A struct array, read field by field. Elements are counted from 0, but from 1 in messages, as in MATLAB."""
+    """A struct array, read field by field. Elements are counted from 0, but from 1 in messages, as in MATLAB.
+
+    `fields` are the names of its fields.
+    """
 
     def __init__(self, file: "h5py.File", name: str, element: str):
         """`element` is the word for an element in messages, such as "trial"."""
         self.file, self.name, self.element = file, name, element
-        self.group = file.get(name)
         self._references: dict[str, np.ndarray | None] = {}  # None: the field holds the value of the one element
+        with damage_named(name):
+            self.group = file.get(name)
+            names = list(file)
         if not hasattr(self.group, "keys"):
-            raise DataError(f'there is no struct array "{name}"; the file holds {", ".join(file) or "nothing"}')
-
-    @property
-    def fields(self) -> list[str]:
-        """Names of the fields."""
-        return list(self.group)
+            raise DataError(f'there is no struct array "{name}"; the file holds {", ".join(names) or "nothing"}')
+        with damage_named(name):
+            self.fields: tuple[str, ...] = tuple(self.group)
 
     def n_elements(self, field: str) -> int:
         """Number of elements, counted in one of the fields."""
@@ -191,8 +194,8 @@ class StructArray:
         return f"{self.element} {i + 1}: {field}"
 
     def _node(self, field: str, i: int) -> "h5py.Dataset":
-        if field not in self.group:
-            raise DataError(f'{self.name} has no field "{field}"{suggest(field, self.group)}')
+        if field not in self.fields:
+            raise DataError(f'{self.name} has no field "{field}"{suggest(field, self.fields)}')
         with damage_named(self._what(field, i)):
             node = self.group[field]
             if field not in self._references:

@@ -26,12 +26,13 @@ def trial_labels(root: Node, section: Trials) -> np.ndarray:
             f"{path} holds NaN in {unknown.sum()} of {len(labels)} bins; if NaN means outside of trials, set "
             f"`trials: {{labels: {path}, outside: nan}}`"
         )
-    labels = np.where(unknown, -1, labels)
-    if np.any(labels != np.round(labels)) or np.any(np.abs(labels.astype(np.float64)) > _LARGEST):
+    numbers = np.where(unknown, -1, labels.astype(np.float64))
+    if np.any(numbers != np.round(numbers)) or np.any(np.abs(numbers) > _LARGEST):
         raise DataError(f"{path} ({labels.dtype}) holds values that are not trial numbers (whole numbers)")
+    labels = numbers.astype(np.int32)
     if section.outside == "zero":
         labels = np.where(labels == 0, -1, labels)
-    return np.maximum(labels, -1).astype(np.int32)
+    return np.maximum(labels, -1)
 
 
 def labels_where_zero(section: Trials, traces: tuple[Trace, ...]) -> np.ndarray:

@@ -61,9 +61,9 @@ def _subject(path: Path, part: str | None) -> np.void:
 
 
 def _field(struct: np.ndarray | np.void, name: str, what: str):
-    names = struct.dtype.names
+    names = getattr(getattr(struct, "dtype", None), "names", None)
     if names is None:
-        raise DataError(f"{what} is not a struct but {struct.dtype} values")
+        raise DataError(f"{what} is not a struct but {getattr(struct, 'dtype', 'no')} values")
     if name not in names:
         raise DataError(f'{what} has no field "{name}"{suggest(name, names)}')
     return struct[name]

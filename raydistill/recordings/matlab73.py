@@ -69,7 +69,7 @@ def dataset(file: "h5py.File", name: str) -> "h5py.Dataset":
 
     datasets: list[str] = []
     with damage_named(name):
-        node = file[name] if name in file else None
+        node = file.get(name)
         if node is None:
             file.visit(lambda path: None if path.startswith("#") else datasets.append(path))
     if node is None:

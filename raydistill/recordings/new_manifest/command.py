@@ -14,6 +14,7 @@ from raydistill.recordings.new_manifest.nwb import nwb_content
 from raydistill.recordings.new_manifest.parts import FileContent, SessionGuess, session_of
 from raydistill.recordings.new_manifest.sorter import sorter_content
 from raydistill.recordings.new_manifest.text import Line, Section, comment, written
+from raydistill.recordings.readers import arrays as arrays_layout
 from raydistill.recordings.readers.sorter import is_sorter_folder
 from raydistill.recordings.recording import as_name, default_name
 
@@ -93,7 +94,7 @@ def _content(path: Path, name: str, one_file: bool) -> FileContent:
     except Exception as err:  # of odd files, which the libraries refuse by exceptions of many kinds
         raise DataError(f"{path}: cannot be read ({one_line(err)})") from err
     words = {re.sub(r"\d+", "#", look.path) for look in looks}
-    return FileContent(file=name, kind="arrays", looks=tuple(looks), words=frozenset(words))
+    return FileContent(file=name, kind=arrays_layout.LAYOUT.name, looks=tuple(looks), words=frozenset(words))
 
 
 def _head(session: Sequence[FileContent], by_name: dict[str, Path]) -> list[Line]:

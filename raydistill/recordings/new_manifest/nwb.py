@@ -13,6 +13,7 @@ from raydistill.recordings.new_manifest.names import BEHAVIOR, LFP, says
 from raydistill.recordings.new_manifest.parts import FileContent
 from raydistill.recordings.new_manifest.text import Line, Section, choice, number, option
 from raydistill.recordings.new_manifest.values import period_of
+from raydistill.recordings.readers import nwb as nwb_layout
 
 _DEPTH = 8
 _MOST = 5000
@@ -89,7 +90,7 @@ def _content(file: Any, name: str, one_file: bool) -> FileContent:
     unused += [f"{p}: a table of intervals ({', '.join(_columns(t))})" for p, t in tables.items() if p != trials]
     return FileContent(
         file=name,
-        kind="nwb",
+        kind=nwb_layout.LAYOUT.name,
         spikes=spikes,
         lfp=lfp,
         behavior=behavior,

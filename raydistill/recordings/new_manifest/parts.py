@@ -12,6 +12,7 @@ from raydistill.recordings.new_manifest.signals import behavior, lfp
 from raydistill.recordings.new_manifest.spikes import spikes
 from raydistill.recordings.new_manifest.text import Line, choice, placeholder
 from raydistill.recordings.new_manifest.trials import trials
+from raydistill.recordings.readers import arrays, nwb
 from raydistill.recordings.recording import as_name
 
 _MOST_UNUSED = 40
@@ -56,7 +57,7 @@ def session_of(contents: Sequence[FileContent]) -> SessionGuess:
         DataError: they hold no array of numbers.
     """
     looks = [look for content in contents for look in content.looks]
-    stating = [content for content in contents if content.kind != "arrays"]
+    stating = [content for content in contents if content.kind != arrays.LAYOUT.name]
     if not stating and not any((look.is_number or look.kind == "cell") and look.size > 1 for look in looks):
         raise DataError(f"{contents[0].file}: holds no array of numbers{_only(looks)}, so there is nothing to describe")
     found = Findings(looks=looks, one_file=len(contents) == 1)
@@ -75,7 +76,7 @@ def session_of(contents: Sequence[FileContent]) -> SessionGuess:
         made = trials(found)
         sections["trials"] = made[0] if made else None
         others += made[1:]
-    if sections["spikes"] is None and sections["lfp"] is None and not any(c.kind == "nwb" for c in stating):
+    if sections["spikes"] is None and sections["lfp"] is None and not any(c.kind == nwb.LAYOUT.name for c in stating):
         what = "the path of the spikes, or `spikes: {times: PATH}`, or `lfp` instead; see what the file holds below"
         sections["spikes"] = placeholder("spikes", what)
     lines = [*_subject(found, stating), *_bins(found)]

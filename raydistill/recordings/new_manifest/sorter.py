@@ -8,6 +8,7 @@ import numpy as np
 from raydistill.errors import DataError
 from raydistill.recordings.new_manifest.parts import FileContent
 from raydistill.recordings.new_manifest.text import Line, Section, choice, placeholder
+from raydistill.recordings.readers import sorter as sorter_layout
 from raydistill.recordings.readers.files_npy import load_npy
 from raydistill.recordings.readers.sorter_tables import read_labels, read_rate
 
@@ -34,7 +35,7 @@ def sorter_content(folder: Path, name: str, one_file: bool) -> FileContent:
     file = () if one_file else (Line(key="file", value=name),)
     return FileContent(
         file=name,
-        kind="sorter",
+        kind=sorter_layout.LAYOUT.name,
         spikes=Line(key="spikes", value=Section((*file, line)), guess="spike_times.npy, as sorters write it for Phy"),
         others=tuple(_filter(labels)),
         last_s=last / rate if rate else None,

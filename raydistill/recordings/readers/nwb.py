@@ -123,7 +123,7 @@ def open_raw(path: Path | Remote, source: RecordingSource[NwbOptions], bin_width
 def _read(content: NwbContent, options: NwbOptions, bin_s: float) -> Raw:
     try:
         return exported(content.nwb, options) if is_exported(content.nwb) else _raw(content, options, bin_s)
-    except (OSError, RuntimeError, UnicodeDecodeError) as err:  # what h5py raises for damaged datasets and texts
+    except (OSError, RuntimeError, UnicodeDecodeError, MemoryError) as err:  # as h5py and zarr report damage
         raise DataError(f"a dataset cannot be read; the file is damaged ({one_line(err)})") from err
 
 

@@ -16,9 +16,8 @@ from raydistill.recordings.readers import arrays, flint, gallego, makin, neo, ne
 from raydistill.recordings.recording import Layout, RecordingSource
 from raydistill.recordings.remote import Remote, is_there
 
-LAYOUTS: dict[str, Layout] = {
-    reader.LAYOUT.name: reader.LAYOUT for reader in (makin, flint, gallego, neurotask, nwb, sorter, neo, arrays)
-}
+_READERS = (makin, flint, gallego, neurotask, nwb, sorter, neo, arrays)
+LAYOUTS: dict[str, Layout] = {reader.LAYOUT.name: reader.LAYOUT for reader in _READERS}
 """Name -> layout. Messages and docs list the layouts in this order."""
 
 

@@ -155,3 +155,23 @@ def test_manifest_of_arrays_reads_spike_times_and_counts(ingested, tmp_path):
     assert first.lfp_channels.array == ("M1", "M1", "PMd", "PMd") and first.behavior_units == ("cm/s", "cm/s")
     assert (second.n_units, second.n_channels, second.subject) == (5, 3, "monkeyA")
     assert counts(store, "day2_hand").tolist() == binned["counts"].sum(axis=0).tolist()
+
+
+def test_python_example_of_the_page_stores_what_it_is_given(tmp_path, monkeypatch):
+    page = (ROOT / "docs" / "bring-your-own-data.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    stamps = np.arange(0, SECONDS, 0.02)
+    names = {
+        "spike_times": [TIMES[unit == UNITS] for unit in range(3)],
+        "lfp": np.random.default_rng(0).normal(size=(SECONDS * 1000, 4)),
+        "cursor": circle(stamps),
+        "times": stamps,
+        "trials": np.column_stack([np.arange(0.0, SECONDS, 10), np.arange(0.0, SECONDS, 10) + 5]),
+    }
+    monkeypatch.chdir(tmp_path)
+    exec(example, names)
+    store = Store("runs/store")
+    assert store.entries() == [names["entry"]] and names["entry"].n_channels == 4
+    position, times = behavior(store, "day1")
+    assert position == pytest.approx(circle(times), abs=1e-3)
+    assert counts(store, "day1").sum() == 3000

@@ -59,7 +59,7 @@ USES = {
     "A layout of recordings": """
 from pathlib import Path
 import numpy as np
-from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
 from raydistill.store.store import Store
 

@@ -60,9 +60,9 @@ CONFINED = {
     "mlflow": ("tracking/",),
     "optuna": ("sweep/searching/",),
     "pynwb": ("recordings/", "simulation/", "decode/nwb_export.py"),
-    "hdmf_zarr": ("recordings/readers/nwb_zarr.py",),
-    "numcodecs": ("recordings/readers/nwb_zarr.py",),
-    "zarr": ("recordings/readers/nwb_zarr.py",),
+    "hdmf_zarr": ("recordings/readers/nwb_parts/zarr.py",),
+    "numcodecs": ("recordings/readers/nwb_parts/zarr.py",),
+    "zarr": ("recordings/readers/nwb_parts/zarr.py",),
     "neo": ("recordings/readers/neo.py",),
     "matplotlib": ("evaluation/figures/",),
 }

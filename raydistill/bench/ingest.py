@@ -24,8 +24,8 @@ from raydistill.bench.machine import copy_gb_per_s, matmul_gflops, peak_mb, resi
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError, RaydistillError
 from raydistill.recordings.content import content_of
-from raydistill.recordings.discover import plan_folder
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.planning.discover import plan_folder
 from raydistill.recordings.recording import Recording
 from raydistill.simulation.simulate import simulate
 from raydistill.simulation.writers.makin import write_makin

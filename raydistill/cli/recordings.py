@@ -106,14 +106,14 @@ def ingest(
     set_: IngestOverrides = (),
 ):
     """Read recordings into a session store, in parallel. Recordings already stored and unchanged are skipped."""
-    from raydistill.recordings.discover import plan
+    from raydistill.recordings.planning.discover import plan
 
     planned = plan(source, folder, set_, dataset)
     for line in (*planned.notes, *planned.unsearched):
         say(line)
     if dry_run:
-        from raydistill.recordings.dry_run import dry_run as lines
-        from raydistill.recordings.dry_run import expected_failures
+        from raydistill.recordings.planning.dry_run import dry_run as lines
+        from raydistill.recordings.planning.dry_run import expected_failures
 
         failures = expected_failures(planned.recordings)
         print(*lines(planned.recordings, store, failures), sep="\n", flush=True)

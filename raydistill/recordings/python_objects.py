@@ -11,7 +11,7 @@ import numpy as np
 
 from raydistill.errors import ConfigError, DataError, one_line
 from raydistill.recordings.raw import Counts, Run, Signal, SpikeTrains, Trace, as_columns
-from raydistill.recordings.readers.stamps import stamped_clock
+from raydistill.recordings.readers.array_parts.stamps import stamped_clock
 from raydistill.store.channels import ChannelTable, channel_table
 
 _MICROVOLTS = 1e-6

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.files import sha256_of
+from raydistill.recordings.planning.unfetched import why_absent
 from raydistill.recordings.recording import Recording
-from raydistill.recordings.unfetched import why_absent
 
 _END_BYTES = 1 << 16
 

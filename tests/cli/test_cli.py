@@ -12,7 +12,7 @@ from raydistill.cli.sweeps import next_steps
 from raydistill.config.load import build_from
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError
-from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.config.search import load_search
 from tests.paths import SWEEPS

@@ -3,7 +3,7 @@
 import pytest
 
 from raydistill.errors import ConfigError
-from raydistill.recordings.manifest import read_manifest
+from raydistill.recordings.planning.manifest import read_manifest
 
 TEXT = """
 defaults:

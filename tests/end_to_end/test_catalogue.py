@@ -1,7 +1,7 @@
 """A part of the paper's first sweep: a session of each kind and two methods, from raw files to its two figures."""
 
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.simulation.corpus import corpus_config, planned_sessions, write_corpus
 from raydistill.store.store import Store
 from tests.commands import raydistill, read_json

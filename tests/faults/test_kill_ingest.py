@@ -3,8 +3,8 @@
 import os
 import signal
 
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.store.store import Store
 from tests.commands import raydistill, read_json, start, wait_until
 

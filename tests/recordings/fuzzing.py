@@ -26,8 +26,8 @@ import numpy as np
 from scipy.io import savemat
 
 from raydistill.errors import RaydistillError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.simulation.layouts import layout_config, write_layout
 from raydistill.store.store import Store
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.io import savemat
 from scipy.sparse import csc_array, issparse
 
-from raydistill.recordings import matlab73
+from raydistill.recordings.files import matlab73
 
 
 def write_matlab(path: Path, version: str, variables: dict[str, Any]) -> Path:

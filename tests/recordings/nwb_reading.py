@@ -1,7 +1,7 @@
 """What the NWB reader makes of a file, with settings as they are given on the command line."""
 
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.preprocessing.session import to_session
 
 BEHAVIOR = "processing/behavior/Position"

@@ -6,10 +6,10 @@ import pytest
 from scipy.sparse import csc_array
 
 from raydistill.errors import DataError
-from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.files.opening import variables
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.preprocessing.session import to_session
-from raydistill.recordings.readers.files import variables
 from tests.recordings.matlab_files import write_matlab
 
 FILES = 40  # per kind

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.preprocessing.session import to_session
 from tests.recordings.matlab_files import write_matlab
 

@@ -6,8 +6,8 @@ import pytest
 from scipy.io import savemat
 
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from tests.recordings.matlab_files import cell, write_matlab
 
 VERSIONS = pytest.mark.parametrize("version", ["5", "7.3"])

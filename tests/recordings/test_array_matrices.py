@@ -6,8 +6,8 @@ import pytest
 from scipy.sparse import coo_array, csc_array, csr_array, save_npz
 
 from raydistill.errors import DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.preprocessing.session import to_session
 from tests.recordings.matlab_files import write_matlab
 

@@ -6,8 +6,8 @@ import pytest
 from scipy.io import savemat
 
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.preprocessing.session import to_session
 
 ALL = "spikes: spikes, lfp: lfp, behavior: {values: behavior, names: [vx, vy]}, trials: trial"

@@ -7,8 +7,8 @@ import pytest
 from pynwb.behavior import CompassDirection, SpatialSeries
 from scipy.io import savemat
 
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.store.angles import angles
 from raydistill.store.session import bin_centres_s
 from raydistill.store.store import Store

@@ -6,9 +6,9 @@ import pytest
 from scipy.io import savemat
 
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.intervals import shared
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.preprocessing.session import to_session
 from raydistill.store.channels import channel_table
 

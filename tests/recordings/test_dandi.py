@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.preprocessing.session import to_session
 from raydistill.store.store import Store
 from tests.paths import EXAMPLES

@@ -8,8 +8,8 @@ import pytest
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.flint import write_flint
 from raydistill.simulation.writers.gallego import write_gallego

@@ -7,8 +7,8 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix, save_npz
 
 from raydistill.errors import DataError
-from raydistill.recordings import matlab73
-from raydistill.recordings.readers.files import variables
+from raydistill.recordings.files import matlab73
+from raydistill.recordings.files.opening import variables
 
 
 def listed(path):

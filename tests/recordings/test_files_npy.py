@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
-from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.files.nodes import find
+from raydistill.recordings.files.npy import NpyFile, load_npy
 from raydistill.recordings.layouts import open_raw
-from raydistill.recordings.readers.files_npy import NpyFile, load_npy
-from raydistill.recordings.readers.nodes import find
+from raydistill.recordings.planning.discover import plan_sources
 
 
 def test_numpy_file_is_mapped_and_not_read_as_a_whole(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
-from raydistill.recordings import matlab73
+from raydistill.recordings.files import matlab73
 from raydistill.recordings.preprocessing.bins import common_bins
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
 from raydistill.recordings.preprocessing.session import to_session

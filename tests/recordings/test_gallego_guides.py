@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
-from raydistill.recordings import matlab73
+from raydistill.recordings.files import matlab73
 from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.readers.gallego import find, open_raw
 from raydistill.simulation.writers.gallego import BANDS

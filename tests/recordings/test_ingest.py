@@ -11,8 +11,8 @@ from scipy.io import savemat
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import _decimated_in_tasks, ingest, ingest_one, ingest_with_ray
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.makin import write_makin
 from raydistill.store.store import Store

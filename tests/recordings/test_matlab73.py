@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
-from raydistill.recordings import matlab73
+from raydistill.recordings.files import matlab73
 
 ROWS = [
     {"values": np.arange(6.0).reshape(2, 3), "empty": np.empty((0, 4)), "name": "left", "size": 0.03},

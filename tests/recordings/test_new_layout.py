@@ -8,9 +8,9 @@ import pytest
 
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
 from raydistill.recordings.layouts import LAYOUTS
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.raw import Counts, Raw
 from raydistill.recordings.recording import Layout, Recording, RecordingSource
 from raydistill.store.store import Store

@@ -10,10 +10,10 @@ import pytest
 from raydistill.config.recordings import IngestConfig, LfpFilters, Splits
 from raydistill.decode.nwb_export import Reading, write_session_nwb
 from raydistill.errors import DataError
-from raydistill.recordings.discover import plan_sources
-from raydistill.recordings.dry_run import dry_run
 from raydistill.recordings.ingest import ingest_one
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
+from raydistill.recordings.planning.dry_run import dry_run
 from raydistill.store.catalogue import Entry
 from raydistill.store.channels import channel_table
 from raydistill.store.session import Session

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from raydistill.errors import DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.preprocessing.session import to_session
 from tests.paths import EXAMPLES
 from tests.recordings.nwb_reading import BEHAVIOR, made, read

@@ -15,10 +15,10 @@ from hdmf_zarr.nwb import NWBZarrIO
 from numcodecs.registry import codec_registry
 
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
 from raydistill.recordings.layouts import open_raw
-from raydistill.recordings.readers.nwb_zarr import zarr_reader
+from raydistill.recordings.planning.discover import plan_sources
+from raydistill.recordings.readers.nwb_parts.zarr import zarr_reader
 from raydistill.store.store import Store
 
 
@@ -124,7 +124,7 @@ def test_zarr_file_without_the_package_names_what_to_install(zarr_folder):
     code = f"""
 import sys
 sys.modules["hdmf_zarr"] = None
-from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.layouts import open_raw
 (recording,) = plan_sources({str(zarr_folder)!r})
 try:

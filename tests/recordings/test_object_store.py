@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from raydistill.feed.reading import read_through_ray
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.store.store import Store
 
 

@@ -6,8 +6,8 @@ import pytest
 from raydistill.config.manifest import Behavior
 from raydistill.config.recordings import IngestConfig, LfpFilters
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.python import add_session
 from raydistill.store.store import Store
 

@@ -10,8 +10,8 @@ import pytest
 
 from raydistill.errors import DataError
 from raydistill.recordings.content import Content
-from raydistill.recordings.discover import plan, plan_sources
 from raydistill.recordings.ingest import ingest, ingest_one, recording_fingerprint
+from raydistill.recordings.planning.discover import plan, plan_sources
 from raydistill.recordings.refused import refused
 from raydistill.store.store import Store
 from tests.commands import raydistill

@@ -12,8 +12,8 @@ from raydistill.cli import main
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings import remote
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest, ingest_one
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.remote import Remote
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.nwb import write_nwb

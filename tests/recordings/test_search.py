@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from raydistill.recordings.search import files_below, search
+from raydistill.recordings.planning.search import files_below, search
 
 
 @pytest.fixture

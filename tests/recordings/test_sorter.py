@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
 from raydistill.recordings.layouts import open_raw
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.store.store import Store
 
 RATE = 30000

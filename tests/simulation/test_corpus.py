@@ -8,8 +8,8 @@ import pytest
 
 from raydistill.errors import ConfigError
 from raydistill.papers.crossmodal import CROSSMODAL, MAKIN_LFP, TABLE_2
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.readers import makin
 from raydistill.simulation.corpus import corpus_config, planned_sessions, write_corpus
 from raydistill.store.store import Store

@@ -5,7 +5,7 @@ import pytest
 from raydistill.cli import main
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.discover import plan_sources
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.simulation.layouts import WRITERS, layout_config, write_layout
 from tests.commands import raydistill
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from raydistill.recordings.files.nodes import natural
 from raydistill.recordings.new_manifest.parts import FileContent
-from raydistill.recordings.readers.nodes import natural
 
 _ALIKE = 0.7
 """Files that share this part of their names of variables have the same content."""

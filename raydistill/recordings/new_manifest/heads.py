@@ -6,9 +6,9 @@ import zipfile
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.recordings.readers.files_mat import MatFile
-from raydistill.recordings.readers.files_npz import NpzFile
-from raydistill.recordings.readers.nodes import Node
+from raydistill.recordings.files.mat import MatFile
+from raydistill.recordings.files.nodes import Node
+from raydistill.recordings.files.npz import NpzFile
 
 _ALL = 2**20
 """Matrices of no more values are read as a whole."""

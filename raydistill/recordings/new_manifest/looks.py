@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError
+from raydistill.recordings.files.nodes import Cells, Node, natural
+from raydistill.recordings.files.opening import open_file
 from raydistill.recordings.new_manifest.heads import head
 from raydistill.recordings.new_manifest.values import Facts, facts
-from raydistill.recordings.readers.files import open_file
-from raydistill.recordings.readers.nodes import Cells, Node, natural
 
 _MOST_LOOKS = 2000
 _DEPTH = 8

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError
+from raydistill.recordings.files.npy import load_npy
 from raydistill.recordings.new_manifest.parts import FileContent
 from raydistill.recordings.new_manifest.text import Line, Section, choice, placeholder
 from raydistill.recordings.readers import sorter as sorter_layout
-from raydistill.recordings.readers.files_npy import load_npy
 from raydistill.recordings.readers.sorter_tables import read_labels, read_rate
 
 

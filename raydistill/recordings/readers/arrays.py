@@ -13,8 +13,10 @@ import numpy as np
 
 from raydistill.config.manifest import Trials
 from raydistill.errors import DataError
+from raydistill.recordings.files.nodes import Node, find
+from raydistill.recordings.files.opening import ENDINGS, open_file
 from raydistill.recordings.raw import Counts, Raw, Signal, SpikeTrains, Trace
-from raydistill.recordings.readers.array_labels import (
+from raydistill.recordings.readers.array_parts.labels import (
     chosen_trials,
     labels_where,
     labels_where_zero,
@@ -22,9 +24,9 @@ from raydistill.recordings.readers.array_labels import (
     trial_intervals,
     trial_labels,
 )
-from raydistill.recordings.readers.array_matrices import Described, Matrix, matrix
-from raydistill.recordings.readers.array_options import ArrayOptions, describe
-from raydistill.recordings.readers.array_signals import (
+from raydistill.recordings.readers.array_parts.matrices import Described, Matrix, matrix
+from raydistill.recordings.readers.array_parts.options import ArrayOptions, describe
+from raydistill.recordings.readers.array_parts.signals import (
     Binned,
     behavior_trace,
     bins_per_bin,
@@ -34,10 +36,8 @@ from raydistill.recordings.readers.array_signals import (
     lfp_signal,
     taken,
 )
-from raydistill.recordings.readers.array_spikes import counts_of, rebinned, spike_trains, trains_of_trials
-from raydistill.recordings.readers.array_trial_raw import trial_raw, trial_sections
-from raydistill.recordings.readers.files import ENDINGS, open_file
-from raydistill.recordings.readers.nodes import Node, find
+from raydistill.recordings.readers.array_parts.spikes import counts_of, rebinned, spike_trains, trains_of_trials
+from raydistill.recordings.readers.array_parts.trial_raw import trial_raw, trial_sections
 from raydistill.recordings.recording import Layout, RecordingSource
 
 

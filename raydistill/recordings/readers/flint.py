@@ -16,10 +16,10 @@ import numpy as np
 
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
+from raydistill.recordings.planning.search import files_below
 from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ, STEP_S, FlintTrial, session_trials
 from raydistill.recordings.recording import Layout, NoOptions, Recording, RecordingSource
-from raydistill.recordings.search import files_below
 from raydistill.store.channels import ChannelTable, channel_table
 
 SESSIONS = {"e1": 1, "e2": 2, "e3": 4, "e4": 3, "e5": 2}

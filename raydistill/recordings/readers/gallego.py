@@ -19,12 +19,12 @@ import numpy as np
 
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError, suggest
-from raydistill.recordings.matlab73 import StructArray
+from raydistill.recordings.files.matlab73 import StructArray
+from raydistill.recordings.planning.search import files_below
 from raydistill.recordings.raw import Counts, Raw, Signal, Trace
 from raydistill.recordings.readers.gallego_guides import bands_of_all, lfp_guide, lfp_table, region_of, unit_table
 from raydistill.recordings.readers.trialdata import BIN_S, BinnedTrial, rebinned, selected_trials, trial_data
 from raydistill.recordings.recording import Layout, Recording, RecordingSource
-from raydistill.recordings.search import files_below
 
 MONKEYS = {
     "Chewie": ("Ch", "M1"),

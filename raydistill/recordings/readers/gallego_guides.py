@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.recordings.matlab73 import StructArray
+from raydistill.recordings.files.matlab73 import StructArray
 from raydistill.recordings.readers.trialdata import BinnedTrial
 from raydistill.store.channels import ChannelTable, channel_table
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
-from raydistill.recordings import matlab73
+from raydistill.recordings.files import matlab73
+from raydistill.recordings.planning.search import files_below
 from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 from raydistill.recordings.readers.makin_channels import broadband_channels, tables
 from raydistill.recordings.recording import Layout, Recording, RecordingSource
-from raydistill.recordings.search import files_below
 
 SUBJECTS = {"indy": "I", "loco": "L"}
 """Name in the files -> subject."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.recordings import matlab73
+from raydistill.recordings.files import matlab73
 from raydistill.store.channels import ChannelTable, channel_table
 
 _NAME = re.compile(r"(.*\S)\s+0*(\d+)")

@@ -13,7 +13,7 @@ import numpy as np
 
 from raydistill.config.manifest import Lfp, UnitFilter
 from raydistill.errors import DataError, one_line, suggest
-from raydistill.recordings.electrodes import table_of
+from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import Run, Signal, SpikeTrains
 from raydistill.store.channels import channel_table
 

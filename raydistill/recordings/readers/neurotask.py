@@ -21,10 +21,10 @@ import numpy as np
 
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError, one_line, suggest
+from raydistill.recordings.planning.search import files_below
+from raydistill.recordings.planning.unfetched import why_absent
 from raydistill.recordings.raw import Counts, Raw, Trace
 from raydistill.recordings.recording import Layout, Recording, RecordingSource, as_name
-from raydistill.recordings.search import files_below
-from raydistill.recordings.unfetched import why_absent
 
 _FILE = re.compile(r"([2456])_(\d+(?:\.\d+)?)_[^_]+_(.+)\.parquet")
 _KEYS = ["datasetID", "animal", "session", "task"]

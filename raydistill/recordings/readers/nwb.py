@@ -1,7 +1,7 @@
 """NWB 2 files through pynwb, from a path or a URI: which of their parts to use, and all of them as one recording.
 
-nwb_file.py opens a file, nwb_units.py reads its spikes, nwb_lfp.py and nwb_behavior.py its series, nwb_tables.py its
-trials and intervals. Files stay open while they are read, and LFP is read in slices, never as a whole.
+The modules of nwb_parts read them: file.py opens a file, units.py reads its spikes, lfp.py and behavior.py its series,
+tables.py its trials and intervals. Files stay open while they are read, and LFP is read in slices, never as a whole.
 """
 
 import dataclasses
@@ -12,17 +12,17 @@ from pathlib import Path
 
 from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials, UnitFilter
 from raydistill.errors import ConfigError, DataError, one_line
+from raydistill.recordings.planning.search import files_below
 from raydistill.recordings.raw import Raw
-from raydistill.recordings.readers.nwb_behavior import behavior
-from raydistill.recordings.readers.nwb_exported import exported, is_exported
-from raydistill.recordings.readers.nwb_file import NwbContent, listed, open_content
-from raydistill.recordings.readers.nwb_lfp import lfp
-from raydistill.recordings.readers.nwb_tables import invalid_time_note, trial_intervals, window
-from raydistill.recordings.readers.nwb_units import units
-from raydistill.recordings.readers.nwb_zarr import ENDING, holds_nwb, is_zarr, missing_chunks
+from raydistill.recordings.readers.nwb_parts.behavior import behavior
+from raydistill.recordings.readers.nwb_parts.exported import exported, is_exported
+from raydistill.recordings.readers.nwb_parts.file import NwbContent, listed, open_content
+from raydistill.recordings.readers.nwb_parts.lfp import lfp
+from raydistill.recordings.readers.nwb_parts.tables import invalid_time_note, trial_intervals, window
+from raydistill.recordings.readers.nwb_parts.units import units
+from raydistill.recordings.readers.nwb_parts.zarr import ENDING, holds_nwb, is_zarr, missing_chunks
 from raydistill.recordings.recording import Layout, Recording, RecordingSource, default_name
 from raydistill.recordings.remote import Remote
-from raydistill.recordings.search import files_below
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

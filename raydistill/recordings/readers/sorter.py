@@ -14,8 +14,8 @@ import numpy as np
 
 from raydistill.config.manifest import Interval, SessionEntry, Spikes, UnitFilter
 from raydistill.errors import ConfigError, DataError, suggest
+from raydistill.recordings.files.npy import load_npy
 from raydistill.recordings.raw import Raw, SpikeTrains
-from raydistill.recordings.readers.files_npy import load_npy
 from raydistill.recordings.readers.sorter_positions import POSITIONS, positions
 from raydistill.recordings.readers.sorter_tables import TABLES, Labels, read_labels, read_rate
 from raydistill.recordings.recording import Layout, RecordingSource

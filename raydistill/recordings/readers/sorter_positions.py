@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.recordings.readers.files_npy import load_npy
+from raydistill.recordings.files.npy import load_npy
 from raydistill.recordings.readers.sorter_tables import Labels
 from raydistill.store.channels import ChannelTable, channel_table
 

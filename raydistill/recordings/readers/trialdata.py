@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.recordings import matlab73
-from raydistill.recordings.matlab73 import StructArray
+from raydistill.recordings.files import matlab73
+from raydistill.recordings.files.matlab73 import StructArray
 
 BIN_S = 0.03
 

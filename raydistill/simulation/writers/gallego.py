@@ -8,7 +8,7 @@ import numpy as np
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
-from raydistill.recordings import matlab73
+from raydistill.recordings.files import matlab73
 from raydistill.recordings.readers.gallego import LAYOUT, MONKEYS
 from raydistill.simulation.simulate import SyntheticRecording, generate, session_names
 from raydistill.simulation.writing import LayoutWriter, check_fits

@@ -13,7 +13,7 @@ import numpy as np
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
 from raydistill.files import renamed_when_whole
-from raydistill.recordings import matlab73
+from raydistill.recordings.files import matlab73
 from raydistill.recordings.readers.makin import LAYOUT, SUBJECTS
 from raydistill.simulation.simulate import SyntheticRecording, generate, session_names
 from raydistill.simulation.writing import LayoutWriter, check_arrays, check_fits

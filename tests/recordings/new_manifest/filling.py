@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
-from raydistill.recordings.discover import plan_sources
 from raydistill.recordings.ingest import ingest_one
 from raydistill.recordings.new_manifest.command import new_manifest
+from raydistill.recordings.planning.discover import plan_sources
 from raydistill.store.store import Store
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
-from raydistill.recordings import matlab73
+from raydistill.recordings.files import matlab73
 from raydistill.recordings.new_manifest.command import new_manifest
 from tests.recordings.new_manifest.filling import behavior, counts, guessed, stored
 

@@ -12,8 +12,8 @@ from scipy.io import savemat
 
 from raydistill.cli import main
 from raydistill.errors import ConfigError, DataError
-from raydistill.recordings.manifest import read_manifest
 from raydistill.recordings.new_manifest.command import new_manifest
+from raydistill.recordings.planning.manifest import read_manifest
 from tests.recordings import fuzzing
 from tests.recordings.own_nwb import write_nwb
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError, one_line
-from raydistill.recordings.readers.files_mat import in_memory
-from raydistill.recordings.readers.nodes import Node, check_readable, check_size
+from raydistill.recordings.files.mat import in_memory
+from raydistill.recordings.files.nodes import Node, check_readable, check_size
 
 _SPARSE = ("data", "format", "shape")  # the arrays of a matrix that scipy.sparse.save_npz wrote, besides its indices
 

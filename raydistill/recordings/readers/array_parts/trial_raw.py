@@ -6,19 +6,21 @@ import numpy as np
 
 from raydistill.config.manifest import Behavior, Lfp, Spikes
 from raydistill.errors import DataError
+from raydistill.recordings.files.nodes import Node, find
 from raydistill.recordings.raw import Counts, Raw, Signal, SpikeTrains, Trace
-from raydistill.recordings.readers.array_labels import chosen_trials, trial_intervals
-from raydistill.recordings.readers.array_matrices import Described, Section
-from raydistill.recordings.readers.array_options import ArrayOptions
-from raydistill.recordings.readers.array_signals import (
+from raydistill.recordings.readers.array_parts.labels import chosen_trials, trial_intervals
+from raydistill.recordings.readers.array_parts.lists import times_by_unit
+from raydistill.recordings.readers.array_parts.matrices import Described, Section
+from raydistill.recordings.readers.array_parts.options import ArrayOptions
+from raydistill.recordings.readers.array_parts.signals import (
     bins_per_bin,
     check_width,
     column_words,
     electrodes,
     taken,
 )
-from raydistill.recordings.readers.array_spikes import counts_of, rebinned, trains
-from raydistill.recordings.readers.array_trials import (
+from raydistill.recordings.readers.array_parts.spikes import counts_of, rebinned, trains
+from raydistill.recordings.readers.array_parts.trials import (
     TrialClock,
     TrialSignal,
     check_same_number,
@@ -30,8 +32,6 @@ from raydistill.recordings.readers.array_trials import (
     trial_trains,
     trial_values,
 )
-from raydistill.recordings.readers.array_values import times_by_unit
-from raydistill.recordings.readers.nodes import Node, find
 
 
 def trial_sections(root: Node, options: ArrayOptions) -> tuple[Section, ...]:

@@ -8,13 +8,13 @@ import numpy as np
 
 from raydistill.config.manifest import Behavior, Channel, Lfp, seconds_per_unit
 from raydistill.errors import DataError, suggest
-from raydistill.recordings.electrodes import table_of
+from raydistill.recordings.files.nodes import Node, find
+from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import Counts, Signal, SpikeTrains, Trace
-from raydistill.recordings.readers.array_matrices import Described, Matrix, matrix, scaled
-from raydistill.recordings.readers.array_options import ArrayOptions
-from raydistill.recordings.readers.array_values import vector
-from raydistill.recordings.readers.nodes import Node, find
-from raydistill.recordings.readers.stamps import stamped_clock
+from raydistill.recordings.readers.array_parts.lists import vector
+from raydistill.recordings.readers.array_parts.matrices import Described, Matrix, matrix, scaled
+from raydistill.recordings.readers.array_parts.options import ArrayOptions
+from raydistill.recordings.readers.array_parts.stamps import stamped_clock
 from raydistill.store.channels import ChannelTable
 
 

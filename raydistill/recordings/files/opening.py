@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raydistill.errors import DataError, one_line
-from raydistill.recordings import matlab73
-from raydistill.recordings.readers.files_hdf5 import H5Group, open_hdf5
-from raydistill.recordings.readers.files_mat import MatFile
-from raydistill.recordings.readers.files_npy import NpyFile
-from raydistill.recordings.readers.files_npz import NpzFile
-from raydistill.recordings.readers.nodes import Node, Variable, listed
+from raydistill.recordings.files import matlab73
+from raydistill.recordings.files.hdf5 import H5Group, open_hdf5
+from raydistill.recordings.files.mat import MatFile
+from raydistill.recordings.files.nodes import Node, Variable, listed
+from raydistill.recordings.files.npy import NpyFile
+from raydistill.recordings.files.npz import NpzFile
 
 ENDINGS = (".h5", ".hdf5", ".mat", ".npz", ".npy")
 """Suffixes of the files that `open_file` reads."""

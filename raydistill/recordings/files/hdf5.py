@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, one_line
-from raydistill.recordings import matlab73
-from raydistill.recordings.readers.files_mat import SparseMatrix, in_memory
-from raydistill.recordings.readers.nodes import Node, as_objects, check_readable, check_size
+from raydistill.recordings.files import matlab73
+from raydistill.recordings.files.mat import SparseMatrix, in_memory
+from raydistill.recordings.files.nodes import Node, as_objects, check_readable, check_size
 
 _HIDDEN = "#"  # groups in which MATLAB keeps the elements of cells
 

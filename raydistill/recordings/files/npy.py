@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError, one_line
-from raydistill.recordings.readers.files_mat import in_memory
-from raydistill.recordings.readers.nodes import Node
+from raydistill.recordings.files.mat import in_memory
+from raydistill.recordings.files.nodes import Node
 
 
 def load_npy(path: Path) -> np.ndarray:

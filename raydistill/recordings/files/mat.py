@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, one_line
-from raydistill.recordings.readers.nodes import Cells, Node, as_objects, check_readable, check_size
+from raydistill.recordings.files.nodes import Cells, Node, as_objects, check_readable, check_size
 
 _NUMBERS = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
-from raydistill.recordings.readers.nwb_zarr import is_zarr, zarr_reader
+from raydistill.recordings.readers.nwb_parts.zarr import is_zarr, zarr_reader
 from raydistill.recordings.remote import Remote
 
 _MOST_OMITTED = 200  # a file with more unreadable objects is damaged as a whole

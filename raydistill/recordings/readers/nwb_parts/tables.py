@@ -7,7 +7,7 @@ import numpy as np
 
 from raydistill.config.manifest import Interval, Trials, seconds_per_unit
 from raydistill.errors import DataError, suggest
-from raydistill.recordings.readers.nwb_file import NwbContent, listed
+from raydistill.recordings.readers.nwb_parts.file import NwbContent, listed
 
 
 def trial_intervals(content: NwbContent, section: Trials | None) -> tuple[np.ndarray | None, tuple[str, ...]]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from raydistill.config.manifest import Lfp
 from raydistill.errors import DataError
+from raydistill.recordings.files.nodes import Cells, Node
 from raydistill.recordings.raw import Run, Signal
-from raydistill.recordings.readers.array_matrices import Described, Matrix, oriented, scaled, trial_slices
-from raydistill.recordings.readers.array_values import is_vector
-from raydistill.recordings.readers.nodes import Cells, Node
+from raydistill.recordings.readers.array_parts.lists import is_vector
+from raydistill.recordings.readers.array_parts.matrices import Described, Matrix, oriented, scaled, trial_slices
 from raydistill.store.channels import ChannelTable
 
 _ROUNDING = 1e-6  # of a sample or bin

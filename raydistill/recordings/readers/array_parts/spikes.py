@@ -4,11 +4,11 @@ import numpy as np
 
 from raydistill.config.manifest import Spikes
 from raydistill.errors import DataError
-from raydistill.recordings.electrodes import table_of
+from raydistill.recordings.files.nodes import Node, check_readable, find, natural
+from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import Counts, SpikeTrains
-from raydistill.recordings.readers.array_matrices import Matrix
-from raydistill.recordings.readers.array_values import is_vector, times_by_unit, unit_times, vector, words
-from raydistill.recordings.readers.nodes import Node, check_readable, find, natural
+from raydistill.recordings.readers.array_parts.lists import is_vector, times_by_unit, unit_times, vector, words
+from raydistill.recordings.readers.array_parts.matrices import Matrix
 from raydistill.store.channels import ChannelTable
 
 _SLICE_VALUES = 2**23  # counts in memory at once, beside those of the session

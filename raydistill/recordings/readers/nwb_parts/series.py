@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.recordings.readers.nwb_file import NwbContent
+from raydistill.recordings.readers.nwb_parts.file import NwbContent
 
 
 def all_series(content: NwbContent) -> dict:

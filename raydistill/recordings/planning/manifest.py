@@ -14,12 +14,12 @@ from raydistill.config.manifest import Lfp, Manifest, SessionEntry, Spikes
 from raydistill.config.placeholders import check_filled_in
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, RaydistillError
-from raydistill.recordings.electrodes import read_channels
 from raydistill.recordings.layouts import LAYOUTS, layout_of, layouts_by_ending
-from raydistill.recordings.parts import SignalsOfFile, parts_of
+from raydistill.recordings.planning.electrodes import read_channels
+from raydistill.recordings.planning.parts import SignalsOfFile, parts_of
+from raydistill.recordings.planning.unfetched import why_absent
 from raydistill.recordings.recording import Addition, Layout, Recording, RecordingSource, default_name
 from raydistill.recordings.remote import Remote, located
-from raydistill.recordings.unfetched import why_absent
 from raydistill.store.session import check_name
 
 Section = TypeVar("Section", Spikes, Lfp)

@@ -8,8 +8,8 @@ import numpy as np
 
 from raydistill.config.manifest import Behavior, Lfp, Spikes
 from raydistill.errors import DataError
-from raydistill.recordings.readers.array_values import is_vector
-from raydistill.recordings.readers.nodes import Cells, Node
+from raydistill.recordings.files.nodes import Cells, Node
+from raydistill.recordings.readers.array_parts.lists import is_vector
 
 Section = Spikes | Lfp | Behavior
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from raydistill.config.manifest import Lfp
 from raydistill.errors import DataError
-from raydistill.recordings.electrodes import table_of
+from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import Signal
-from raydistill.recordings.readers.nwb_clock import uniform_clock
-from raydistill.recordings.readers.nwb_electrodes import channels_of_series
-from raydistill.recordings.readers.nwb_file import NwbContent, listed
-from raydistill.recordings.readers.nwb_series import (
+from raydistill.recordings.readers.nwb_parts.clock import uniform_clock
+from raydistill.recordings.readers.nwb_parts.electrodes import channels_of_series
+from raydistill.recordings.readers.nwb_parts.file import NwbContent, listed
+from raydistill.recordings.readers.nwb_parts.series import (
     all_series,
     check_data,
     factor,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.recordings.readers.nodes import Node, natural
+from raydistill.recordings.files.nodes import Node, natural
 
 
 def is_vector(node: Node) -> bool:

@@ -8,9 +8,9 @@ import numpy as np
 from raydistill.config.manifest import Behavior
 from raydistill.errors import DataError
 from raydistill.recordings.raw import Trace
-from raydistill.recordings.readers.nwb_clock import sample_times
-from raydistill.recordings.readers.nwb_file import NwbContent, listed
-from raydistill.recordings.readers.nwb_series import (
+from raydistill.recordings.readers.nwb_parts.clock import sample_times
+from raydistill.recordings.readers.nwb_parts.file import NwbContent, listed
+from raydistill.recordings.readers.nwb_parts.series import (
     all_series,
     check_data,
     factor,

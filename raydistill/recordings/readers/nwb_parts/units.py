@@ -10,12 +10,12 @@ import numpy as np
 
 from raydistill.config.manifest import Spikes, UnitFilter
 from raydistill.errors import DataError, suggest
-from raydistill.recordings.electrodes import table_of
 from raydistill.recordings.intervals import overlap
+from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import SpikeTrains
-from raydistill.recordings.readers.nwb_electrodes import electrode_rows
-from raydistill.recordings.readers.nwb_file import NwbContent, listed
-from raydistill.recordings.readers.nwb_tables import has_one_of, words
+from raydistill.recordings.readers.nwb_parts.electrodes import electrode_rows
+from raydistill.recordings.readers.nwb_parts.file import NwbContent, listed
+from raydistill.recordings.readers.nwb_parts.tables import has_one_of, words
 from raydistill.store.channels import ChannelTable, channel_table
 
 # Columns in which sorters and labs say how good a unit is, the most specific first.

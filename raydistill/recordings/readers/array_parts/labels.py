@@ -4,9 +4,9 @@ import numpy as np
 
 from raydistill.config.manifest import Trials, seconds_per_unit
 from raydistill.errors import DataError, suggest
+from raydistill.recordings.files.nodes import Node, find
 from raydistill.recordings.raw import Trace
-from raydistill.recordings.readers.array_values import vector, words
-from raydistill.recordings.readers.nodes import Node, find
+from raydistill.recordings.readers.array_parts.lists import vector, words
 
 _LARGEST = np.iinfo(np.int32).max
 

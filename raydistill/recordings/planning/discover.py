@@ -13,10 +13,10 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, suggest
 from raydistill.recordings.layouts import LAYOUTS, folder_layouts, layout_of
 from raydistill.recordings.linked import linked_files
-from raydistill.recordings.manifest import check_describes_itself, describe_files, read_manifest
+from raydistill.recordings.planning.manifest import check_describes_itself, describe_files, read_manifest
+from raydistill.recordings.planning.search import search
 from raydistill.recordings.recording import Layout, Recording
 from raydistill.recordings.remote import Remote, located
-from raydistill.recordings.search import search
 
 _MANIFEST_KEYS = ("ingest", "defaults")
 

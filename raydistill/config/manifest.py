@@ -178,9 +178,13 @@ class Behavior(FromFile):
                 raise ConfigError(f"`circular` must be a period above 0, but got {period}")
 
 
+WHICH_TRIALS = "give one of `labels`, `start_s` with `stop_s`, `start_where_zero`, or (NWB) `table`"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trials(FromFile):
-    """Trials: labels per bin, starts and stops, bins without movement, or the table of an NWB file."""
+    """Trials: labels per bin, starts and stops, bins without movement, or the table of an NWB file. Arrays that are
+    stored trial by trial need none of these, and may have a `where` alone."""
 
     labels: str | None = None
     """Path of a vector with the trial number of each bin. Each run of one number is one trial."""
@@ -202,8 +206,9 @@ class Trials(FromFile):
     the value, or a list of values."""
 
     def __post_init__(self):
-        if sum(map(bool, (self.labels, self.start_s, self.start_where_zero, self.table))) != 1:
-            raise ConfigError("give one of `labels`, `start_s` with `stop_s`, `start_where_zero`, or (NWB) `table`")
+        given = sum(map(bool, (self.labels, self.start_s, self.start_where_zero, self.table)))
+        if given > 1 or not (given or self.where):
+            raise ConfigError(WHICH_TRIALS)
         if bool(self.start_s) != bool(self.stop_s):
             raise ConfigError("give both `start_s` and `stop_s`")
         if self.one_based and self.time_unit != "samples":

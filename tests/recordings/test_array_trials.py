@@ -261,6 +261,23 @@ def test_trials_are_chosen_by_a_value_per_trial(tmp_path, raw, trials):
     assert "`where` leaves out 1 of 4 trials" in found.notes
 
 
+@pytest.mark.parametrize("where", ["trial/good: 1", "outcome: R"])
+def test_trials_are_chosen_without_their_times(where, tmp_path, raw, trials):
+    outcome = np.array([["R"], ["R"], ["F"], ["R"]], dtype=object)
+    write_matlab(tmp_path / "a.mat", "5", {"trial": trials, "outcome": outcome})
+    found, _ = raw("a.mat", f"bin_width_ms: 10, spikes: trial/spk, trials: {{where: {{{where}}}}}")
+    expected = np.concatenate([trials[k]["spk"] for k in (0, 1, 3)])
+    assert found.spikes.values.tolist() == expected.tolist()
+    assert np.unique(found.trial_labels).tolist() == [0, 1, 3]
+    assert "`where` leaves out 1 of 4 trials" in found.notes
+
+
+def test_where_alone_needs_arrays_that_are_stored_trial_by_trial(tmp_path, raw, trials):
+    write_matlab(tmp_path / "a.mat", "5", {"spk": trials[0]["spk"], "good": np.ones((4, 1))})
+    with pytest.raises(DataError, match="give one of `labels`, .*; only arrays that are stored trial by trial need no"):
+        raw("a.mat", "bin_width_ms: 10, spikes: spk, trials: {where: {good: 1}}")
+
+
 def test_empty_trials_are_left_out_and_told(tmp_path, raw, trials):
     trials[1]["spk"] = np.empty((0, 0))
     write_matlab(tmp_path / "a.mat", "5", {"trial": trials})

@@ -68,6 +68,8 @@ def to_session(
         check_seams(raw, raw.behavior, width_s, config.filters is not None, notes)
     units = None if raw.spikes is None else units_to_store(raw, raw.spikes, bins, recorded, config, notes)
     trial = trials_on_bins(raw, bins, recorded, config, notes)
+    if trial is not None and config.splits.by != "trials":
+        _note_bins_outside_trials(trial[recorded], notes)
     behavior = _behavior(raw, pieces, bins, recorded, config, notes)
     lfp, electrodes = _lfp(raw, pieces, bins, config, decimate, notes) if raw.lfp else (None, None)  # takes longest
     session = Session(
@@ -134,6 +136,16 @@ def _note_unused_time(raw: Raw, bins: Bins, notes: list[str]) -> None:
                 f"{unused:.1f} of {last - first:.1f} s ({unused / (last - first):.0%}) of {word} are unused, because "
                 f"other signals cover {start:.1f} to {stop:.1f} s only; is the rate of {word} right?"
             )
+
+
+def _note_bins_outside_trials(trial: np.ndarray, notes: list[str]) -> None:
+    """Note that bins outside of trials are used, which who names trials may not expect. `trial` are labels of bins."""
+    share = float(np.mean(trial < 0))
+    if share > 0:
+        notes.append(
+            f"{share:.1%} of the bins are outside of trials and are used all the same, because segments are cut by "
+            "time; `ingest: {splits: {by: trials}}` uses whole trials only"
+        )
 
 
 # LFP

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.config.manifest import Trials
+from raydistill.config.manifest import WHICH_TRIALS, Trials
 from raydistill.errors import DataError
 from raydistill.recordings.files.nodes import Node, find
 from raydistill.recordings.files.opening import ENDINGS, open_file
@@ -156,6 +156,8 @@ def _trials(
         return None, None
     if section.start_s:
         return None, trial_intervals(root, section)
+    if not (section.labels or section.start_where_zero):
+        raise DataError(f"`trials`: {WHICH_TRIALS}; only arrays that are stored trial by trial need none of them")
     labels = trial_labels(root, section) if section.labels else labels_where_zero(section, behavior)
     return labels_where(root, section, labels, notes) if section.where else labels, None
 

@@ -62,6 +62,8 @@ def describe(entry: SessionEntry) -> NwbOptions:
     elif isinstance(entry.spikes, str) and entry.spikes != "auto":
         spikes = Spikes(table=entry.spikes)
     trials = Trials(table=entry.trials) if isinstance(entry.trials, str) else entry.trials
+    if trials is not None and trials.table is None and trials == Trials(where=trials.where):
+        raise ConfigError("`trials` of an NWB file needs the name of its `table`, such as trials")
     options = NwbOptions(
         spikes=spikes,
         lfp=entry.lfp_sections,

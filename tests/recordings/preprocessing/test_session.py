@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raydistill.config.recordings import IngestConfig, LfpFilters
+from raydistill.config.recordings import IngestConfig, LfpFilters, Splits
 from raydistill.errors import DataError
 from raydistill.recordings.preprocessing.bins import common_bins
 from raydistill.recordings.preprocessing.session import to_session
@@ -109,6 +109,16 @@ def test_trial_intervals_label_the_bins_of_whole_trials_only():
     raw = replace(trains_raw(REGULAR), trial_intervals=np.array([[-3.0, 1.0], [2.0, 3.0], [3.0, 4.5], [19.0, 22.0]]))
     trial = session(raw, bin_width_ms=500)[0].trial
     assert trial.tolist() == [-1] * 4 + [1] * 2 + [2] * 3 + [-1] * 31
+
+
+def test_bins_outside_of_trials_that_are_used_are_told_unless_whole_trials_are_segments():
+    raw = replace(trains_raw(REGULAR), trial_intervals=np.array([[2.0, 3.0], [3.0, 7.0]]))
+    _, notes = session(raw, bin_width_ms=10)
+    assert notes[-1].startswith("75.0% of the bins are outside of trials and are used all the same")
+    _, notes = session(raw, bin_width_ms=10, splits=Splits(by="trials"))
+    assert notes == ()
+    _, notes = session(replace(raw, trial_intervals=np.array([[0.0, 12.0], [12.0, 20.0]])), bin_width_ms=10)
+    assert notes == ()
 
 
 def test_trial_intervals_that_overlap_are_refused():

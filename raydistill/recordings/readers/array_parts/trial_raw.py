@@ -120,11 +120,12 @@ def _listed_trials(root: Node, options: ArrayOptions, n: int, signals: Sequence[
     section = options.trials
     if section is None:
         return None
+    if not section.start_s and not section.labels and not section.start_where_zero:
+        return None  # a `where` alone
     path = signals[0].described.path
     if not section.start_s:
         raise DataError(
-            f"{path} is stored trial by trial, so that `trials` needs no `labels` or `start_where_zero`; give "
-            "`start_s` and `stop_s`, or leave it out"
+            f"{path} is stored trial by trial, so that `trials` needs no `labels` or `start_where_zero`; leave them out"
         )
     intervals = trial_intervals(root, section)
     if len(intervals) != n:

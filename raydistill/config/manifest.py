@@ -113,7 +113,8 @@ class Lfp(FromFile):
     scale: float = 1.0
     """Factor to physical units."""
     bands: int = 1
-    """Features per electrode, such as band powers. The features of one electrode are adjacent columns."""
+    """Features per electrode, such as band powers. The features of one electrode are adjacent columns. Features are
+    not filtered, unless `ingest.filters` is given."""
     axes: tuple[Axis, ...] = ()
     """Dimensions of a tensor, such as [trials, time, channels]."""
     transpose: bool = False

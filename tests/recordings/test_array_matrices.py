@@ -251,6 +251,19 @@ def test_channels_and_their_bands_are_given_to_the_signal(tmp_path, raw, manifes
         raw("a.npz", "lfp: {values: lfp, rate_hz: 100, channels: map.csv}")
 
 
+def test_features_are_not_filtered_unless_filters_are_given(tmp_path, manifest):
+    power = np.random.default_rng(0).uniform(1, 2, (6000, 6))
+    np.savez(tmp_path / "a.npz", power=power)
+    entry = "{file: a.npz, subject: m1, bin_width_ms: 10, lfp: {values: power, bands: 2}"
+    made = {}
+    for name, ingest in (("plain", ""), ("given", ", ingest: {filters: {common_average: false}}")):
+        (planned,) = plan_sources(manifest(f"sessions:\n  - {entry}{ingest}}}\n"))
+        with open_raw(planned.path, planned.source, 10.0) as found:
+            made[name] = to_session(planned, found, {})[0].lfp
+    assert np.array_equal(made["plain"], power.astype(np.float32))
+    assert abs(made["given"].mean()) < 0.01  # by the high-pass
+
+
 def test_bad_units_of_counts_keep_the_numbers_of_the_others(tmp_path, recording, counts):
     np.savez(tmp_path / "a.npz", c=counts)
     entry = "bin_width_ms: 10, spikes: {counts: c, channels: [{array: A, bad: true}, {array: B}, {array: C}]}"

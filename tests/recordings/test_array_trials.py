@@ -274,7 +274,9 @@ def test_trials_are_chosen_without_their_times(where, tmp_path, raw, trials):
 
 def test_where_alone_needs_arrays_that_are_stored_trial_by_trial(tmp_path, raw, trials):
     write_matlab(tmp_path / "a.mat", "5", {"spk": trials[0]["spk"], "good": np.ones((4, 1))})
-    with pytest.raises(DataError, match="give one of `labels`, .*; only arrays that are stored trial by trial need no"):
+    with pytest.raises(
+        DataError, match=r"give one of `labels`, .*; only arrays that are stored trial by trial need no"
+    ):
         raw("a.mat", "bin_width_ms: 10, spikes: spk, trials: {where: {good: 1}}")
 
 

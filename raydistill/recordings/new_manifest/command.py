@@ -8,6 +8,7 @@ from pathlib import Path
 
 from raydistill.config.placeholders import FILL_IN
 from raydistill.errors import ConfigError, DataError, one_line
+from raydistill.recordings.layouts import layout_of
 from raydistill.recordings.new_manifest.grouping import grouped
 from raydistill.recordings.new_manifest.looks import looks_of_file
 from raydistill.recordings.new_manifest.nwb import nwb_content
@@ -47,8 +48,8 @@ def new_manifest(files: Sequence[Path], folder: Path) -> str:
     else:
         sessions = grouping.sessions
     guesses = [session_of(session) for session in sessions]
-    heads = [_head(session, by_name) for session in sessions]
     relative = os.path.relpath(base, folder.absolute())
+    heads = [_head(session, by_name, "" if relative == "." else base.name) for session in sessions]
     return _text(files, relative, grouping.question, heads, guesses)
 
 
@@ -70,6 +71,12 @@ def _checked(path: Path) -> Path:
     if path.suffix.lower() == ".zarr":
         raise ConfigError(f"{path}: an NWB file in the Zarr format needs no manifest: run `raydistill ingest` on it")
     is_known = path.suffix.lower() in (*_ARRAYS, ".nwb") if path.is_file() else is_sorter_folder(path)
+    if not is_known and layout_of(path) is not None and path.suffix.lower() not in _ARRAYS:
+        raise ConfigError(
+            f"{path}: a raw file or folder of a recording system states what it holds; write "
+            f"`sessions: [{{file: {path.name}, subject: NAME}}]`, with the sections that new-manifest writes for files "
+            'of behavior and trials (docs/bring-your-own-data.md, "Raw formats of acquisition systems")'
+        )
     if not is_known:
         what = "a folder without spike_times.npy" if path.is_dir() else "of no known kind"
         raise ConfigError(
@@ -97,14 +104,16 @@ def _content(path: Path, name: str, one_file: bool) -> FileContent:
     return FileContent(file=name, kind=arrays_layout.LAYOUT.name, looks=tuple(looks), words=frozenset(words))
 
 
-def _head(session: Sequence[FileContent], by_name: dict[str, Path]) -> list[Line]:
-    """`file` or `name` of a session."""
+def _head(session: Sequence[FileContent], by_name: dict[str, Path], folder: str) -> list[Line]:
+    """`file` or `name` of a session. `folder` is the name of a folder of its own, or empty."""
     if len(session) == 1:
         file = session[0].file
         return [Line(key="name", value=default_name(by_name[file])), Line(key="file", value=file)]
     stems = [default_name(by_name[content.file]) for content in session]
     same = takewhile(lambda letters: len(set(letters)) == 1, zip(*stems, strict=False))
     common = "".join(letters[0] for letters in same).strip("._-")
+    if len(common) < 3 and folder:
+        return [Line(key="name", value=as_name(folder), guess="the name of their folder")]
     name = common if len(common) >= 3 else stems[0]
     return [Line(key="name", value=as_name(name), guess="from the names of its files")]
 

@@ -56,7 +56,8 @@ class Findings:
                 self.files.append(look.file)
                 if look.file != self.files[0]:
                     asks = f"does the clock of {look.file} start with that of {self.files[0]}? Otherwise how many "
-                    asks += "seconds are to be added, in each of its sections?"
+                    asks += "seconds are to be added, in each of its sections? If it runs faster or slower, give its "
+                    asks += "time_scale, too"
                     named.append(choice("offset_s", 0, asks))
         return Section((*named, *(line for line in lines if line is not None)))
 

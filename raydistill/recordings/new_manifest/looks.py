@@ -1,5 +1,6 @@
 """What a look into a file of arrays shows: its variables, and some of their values."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from raydistill.errors import DataError
 from raydistill.recordings.files.nodes import Cells, Node, natural
 from raydistill.recordings.files.opening import open_file
 from raydistill.recordings.new_manifest.heads import head
+from raydistill.recordings.new_manifest.names import BIN, RATE, words
 from raydistill.recordings.new_manifest.values import Facts, facts
 
 _MOST_LOOKS = 2000
@@ -109,6 +111,7 @@ def _look_below(root: Node, node: Node, file: str, depth: int, found: list[Look]
     members = dict(_members(node))
     numbered = _numbered(root, node, members, file)
     found += numbered.looks
+    found += _stated_rates(node, file)
     is_struct_array = _is_struct_array(node, members)
     for name, member in members.items():
         if name in numbered.names or len(found) >= _MOST_LOOKS:
@@ -119,6 +122,15 @@ def _look_below(root: Node, node: Node, file: str, depth: int, found: list[Look]
             _look_below(root, member, file, depth + 1, found)
         else:
             found.append(look_at(root, member, file, is_struct_array))
+
+
+def _stated_rates(node: Node, file: str) -> Iterator[Look]:
+    """Attributes of a file or group that state a rate or a width of bins, as if they were single numbers in it."""
+    for name, texts in (node.attributes() or {}).items():
+        if len(texts) == 1 and set(words(name)) & (RATE | BIN):
+            with contextlib.suppress(ValueError):
+                value = np.array(float(texts[0]))
+                yield Look(file=file, path=_below(node, name), kind="number", described="an attribute", values=value)
 
 
 def _below(node: Node, name: str) -> str:

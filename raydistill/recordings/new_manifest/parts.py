@@ -10,7 +10,7 @@ from raydistill.recordings.new_manifest.names import SUBJECT, says
 from raydistill.recordings.new_manifest.scalars import bin_width_line
 from raydistill.recordings.new_manifest.signals import behavior, lfp
 from raydistill.recordings.new_manifest.spikes import spikes
-from raydistill.recordings.new_manifest.text import Line, choice, placeholder
+from raydistill.recordings.new_manifest.text import Line, placeholder
 from raydistill.recordings.new_manifest.trials import trials
 from raydistill.recordings.readers import arrays, nwb
 from raydistill.recordings.recording import as_name
@@ -79,7 +79,8 @@ def session_of(contents: Sequence[FileContent]) -> SessionGuess:
     if sections["spikes"] is None and sections["lfp"] is None and not any(c.kind == nwb.LAYOUT.name for c in stating):
         what = "the path of the spikes, or `spikes: {times: PATH}`, or `lfp` instead; see what the file holds below"
         sections["spikes"] = placeholder("spikes", what)
-    lines = [*_subject(found, stating), *_bins(found)]
+    lines = [*_subject(found, stating), *([bin_width_line(found)] if found.needs_bins else [])]
+    lines += _settings(found, sections["lfp"], sections["trials"])
     lines += [line for line in sections.values() if line is not None]
     return SessionGuess(lines=(*lines, *others), unused=(*_unused(found), *(u for c in stating for u in c.unused)))
 
@@ -108,13 +109,30 @@ def _subject(found: Findings, stating: Sequence[FileContent]) -> list[Line]:
     return [placeholder("subject", "the name of the animal or person")]
 
 
-def _bins(found: Findings) -> list[Line]:
-    if not found.needs_bins:
-        return []
-    if not found.is_raster:
-        return [bin_width_line(found)]
-    asks = "no bin of the file holds more than one spike; shall bins of the session be wider?"
-    return [bin_width_line(found), choice("ingest", {"bin_width_ms": 10}, asks)]
+def _settings(found: Findings, lfp_line: Line | None, trials_line: Line | None) -> list[Line]:
+    """The line `ingest`: what defaults would do that not every lab wants."""
+    values: dict[str, object] = {}
+    asks = []
+    if found.needs_bins and found.is_raster:
+        values["bin_width_ms"] = 10
+        asks.append("no bin of the file holds more than one spike; shall bins of the session be wider?")
+    if found.in_trials or (trials_line is not None and trials_line.is_active):
+        values["splits"] = {"by": "trials"}
+        asks.append(
+            "shall only trials be used, each as a whole? By default the recording is cut by time, in 10-s parts"
+        )
+    if lfp_line is not None and "bands" not in _active_keys(lfp_line):
+        values["filters"] = {"common_average": False}
+        asks.append(
+            "by default a notch at 60 Hz and a band-pass of 0.05 to 50 Hz filter the LFP, and the mean of all channels "
+            "is subtracted. Shall the mean be kept? `filters: null` leaves the LFP as it is"
+        )
+    return [Line(key="ingest", value=values, questions=tuple(asks), is_active=False)] if values else []
+
+
+def _active_keys(line: Line) -> set[str]:
+    sections = line.value if isinstance(line.value, list) else [line.value]
+    return {inner.key for section in sections for inner in getattr(section, "lines", ()) if inner.is_active}
 
 
 def _unused(found: Findings) -> list[str]:

@@ -26,6 +26,7 @@ def rate_for(found: Findings, look: Look, vocabulary: set[str]) -> tuple[float |
     if not stated:
         return None, "", ()
     best, path, value = stated[0]
+    _use(found, path, "rate")
     others = sorted({f"{p} = {number(v)}" for _, p, v in stated[1:] if v != value})
     asks = f"is {path} the rate of {look.path}?" if best < 2 else ""
     asks += f" There are also {', '.join(others)}" if others and best < 3 else ""
@@ -46,6 +47,12 @@ def _rates(found: Findings, look: Look, vocabulary: set[str]) -> Iterator[tuple[
             continue
         beside = other.file == look.file and parent != "" and other.path.rpartition("/")[0] == parent
         yield 3 * bool(named) + 2 * beside + (other.file == look.file and not vocabulary & BEHAVIOR), other.path, value
+
+
+def _use(found: Findings, path: str, what: str) -> None:
+    for look in found.looks:
+        if look.path == path and look.scalar is not None:
+            found.use(look, what)
 
 
 def _positive(text: str) -> float | None:
@@ -72,6 +79,7 @@ def bin_width_line(found: Findings) -> Line:
     """The line `bin_width_ms`."""
     value, why = known_bin_width(found)
     if value is not None:
+        _use(found, why.rpartition(" is ")[0], "bins")
         return Line(key="bin_width_ms", value=value, guess=why, questions=("is this the width of the bins?",))
     for path, n, rate in found.sampled:
         ratio = n / found.bins if found.bins else 0
@@ -85,4 +93,10 @@ def bin_width_line(found: Findings) -> Line:
     if found.bins and found.duration_s:
         hint = f"{found.bins} bins in {found.duration_s:.6g} s ({found.duration_of}) would be about "
         hint += f"{1000 * found.duration_s / found.bins:.4g} ms"
+    rates = [look for look in found.left if look.scalar is not None and look.scalar > 0 and says(look.path, RATE)]
+    if rates and not hint:
+        told = [
+            f"{look.path} is {number(look.scalar or 0)}, that of {1000 / (look.scalar or 1):.6g} ms" for look in rates
+        ]
+        hint = f"a rate in Hz could be that of the bins: {'; '.join(told)}"
     return placeholder("bin_width_ms", "the width of the bins of these arrays in ms", hint)

@@ -1,6 +1,7 @@
 """Which variables are LFP and which behavior."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from raydistill.recordings.new_manifest.names import (
     column_names,
     own_words,
     says,
+    words,
 )
 from raydistill.recordings.new_manifest.text import Line, Section, choice, option, placeholder
 from raydistill.recordings.new_manifest.values import period_of
@@ -27,9 +29,12 @@ from raydistill.recordings.new_manifest.values import period_of
 _WIDEST_BEHAVIOR = 4
 """A matrix without a telling name and more columns is taken as LFP."""
 _MOST = 12
+_FEWEST = 10
+"""Fewer numbers, or numbers per trial, are no samples of a signal."""
 _POSITIONS = set(
     ["pos", "position", "positions", "x", "y", "z", "px", "py", "location", "led", "hand", "cursor", "wheel"]
 )
+_FACTORS = set(["unit", "units", "bit", "volts", "bitvolts", "conversion", "gain", "resolution", "scale", "lsb"])
 _VELOCITIES = set(["vel", "velocity", "velocities", "vx", "vy", "vz", "speed"])
 
 
@@ -86,12 +91,14 @@ def _is_signal(look: Look, found: Findings) -> bool:
         return False
     if look.kind == "cell":
         parts = look.elements
+        if _is_in_trials(look) and np.median([max(shape, default=1) for shape in look.shapes]) < _FEWEST:
+            return False  # a target or another fact of each trial
         if look.of == "matrices":
             return all(p.is_number for p in parts)
         if look.of != "vectors" or says(look.path, TIME | START | STOP):
             return False
         return not all(p.seen is not None and p.seen.is_ascending for p in parts)
-    if not look.is_number or look.size < 10 or look.dtype == "bool" or len(look.shape) > 3:
+    if not look.is_number or look.size < _FEWEST or look.dtype == "bool" or len(look.shape) > 3:
         return False
     if says(look.path, TRIAL | START | STOP) and not says(look.path, LFP | BEHAVIOR - {"x", "y", "z", "pos"}):
         return False
@@ -126,7 +133,7 @@ def _is_behavior_by_name(look: Look) -> bool:
 
 def _width(look: Look) -> int:
     if look.kind == "cell":
-        return trial_orientation(look, "")[1] if look.of == "matrices" else len(look.shapes)
+        return len(look.shapes) if _is_pattern(look) else trial_orientation(look, "")[1]
     return 1 if look.is_vector else min(look.shape)
 
 
@@ -194,8 +201,17 @@ def _lfp_section(found: Findings, look: Look) -> Section:
     elif found.bins and width > 1 and look.size // width == found.bins:
         bands = [choice("bands", 1, "does each electrode have several features, such as band powers? How many?")]
     high = max((abs(p.seen.high) for p in _parts(look) if p.seen is not None), default=0.0)
-    scale = [] if high < 0.1 else [option("scale", 1e-6, "if values are microvolts: makes them volts")]
+    microvolts = option("scale", 1e-6, "if values are microvolts: makes them volts")
+    scale = [] if high < 0.1 else [replace(microvolts, hint=_factors(look))]
     return found.section(look, *lines, *bands, *scale)
+
+
+def _factors(look: Look) -> str:
+    """What the files say about the unit of the values of LFP."""
+    stated = [f"{key} is {texts[0]}" for key, texts in look.attributes.items() if texts and set(words(key)) & _FACTORS]
+    is_whole = all(p.seen is not None and p.seen.is_integer for p in _parts(look))
+    said = ["whole numbers are often steps of a converter, whose scale is the volts of one step"] if is_whole else []
+    return "; ".join([*said, *stated])
 
 
 def _parts(look: Look) -> tuple[Look, ...]:
@@ -217,12 +233,13 @@ def _columns(look: Look, width: int) -> list[Line]:
     else:
         names = column_names(look.path, width)
         lines = [Line(key="names", value=names, guess="from the name of the variable", questions=_asks_names(width))]
-    periods = {name: period for name, period in zip(names, _periods(look, width), strict=True) if period}
+    of_columns = _periods(look, width)
+    periods = {name: period for name, period in zip(names, of_columns, strict=True) if period}
     units = next((k for k in ("units", "unit") if len(look.attributes.get(k, ())) == width), None)
     if units is not None:
         lines.append(Line(key="units_attribute", value=units, guess=f"it holds {', '.join(look.attributes[units])}"))
     else:
-        lines.append(option("units", ["cm"] * width, "for figures and exports"))
+        lines.append(option("units", [_unit(look, period) for period in of_columns], "for figures and exports"))
     if periods:
         lines.append(
             Line(
@@ -235,6 +252,13 @@ def _columns(look: Look, width: int) -> list[Line]:
     elif says(look.path, _POSITIONS) and not says(look.path, _VELOCITIES):
         lines.append(option("derive", "velocity", "to decode velocity instead of position"))
     return lines
+
+
+def _unit(look: Look, period: float | None) -> str:
+    """An example of a unit."""
+    if period is not None:
+        return "deg" if round(period) == 360 else "rad" if round(period, 2) == round(2 * np.pi, 2) else "cycles"
+    return "cm/s" if says(look.path, _VELOCITIES) else "cm"
 
 
 def _asks_names(width: int) -> tuple[str, ...]:

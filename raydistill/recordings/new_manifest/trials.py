@@ -10,6 +10,8 @@ from raydistill.recordings.new_manifest.names import START, STOP, TRIAL, own_wor
 from raydistill.recordings.new_manifest.text import Line, choice, number, placeholder
 from raydistill.recordings.new_manifest.time_units import clock_unit
 
+_GOOD = set(["good", "correct", "success", "successful", "rewarded"])
+
 
 def trials(found: Findings) -> list[Line]:
     """The section of trials, and what belongs to it; empty: nothing looks like trials."""
@@ -17,6 +19,9 @@ def trials(found: Findings) -> list[Line]:
     if labels is not None:
         return _labels_lines(found, labels)
     pair = _starts_and_stops(found.left)
+    if pair is None and found.in_trials and found.n_trials:
+        wheres = _where([look for look in found.left if _is_per_trial(look, found.n_trials)])
+        return [choice("trials", {line.key: line.value}, line.questions[0]) for line in wheres]
     if pair is None or (found.in_trials and pair[0].size != found.n_trials):
         return []
     return [_intervals(found, *pair)]
@@ -74,14 +79,18 @@ def _outside_zero(look: Look) -> Line:
 
 def _is_per_trial(look: Look, n: int) -> bool:
     seen = look.seen
+    if look.kind == "cell":
+        return look.size == n and look.of == "texts"
     return look.is_vector and look.size == n and seen is not None and seen.is_integer and seen.n_distinct <= 10
 
 
 def _where(looks: Sequence[Look]) -> list[Line]:
     if not looks:
         return []
-    good = next((look for look in looks if own_words(look.path) & {"good", "correct", "success", "rewarded"}), looks[0])
-    value = 1 if good.seen is not None and good.seen.high <= 1 else int(good.seen.high if good.seen else 1)
+    good = next((look for look in looks if own_words(look.path) & _GOOD), looks[0])
+    value: int | str = 1 if good.seen is not None and good.seen.high <= 1 else int(good.seen.high if good.seen else 1)
+    if good.kind == "cell":
+        value = good.elements[0].text
     asks = f"use only some trials? One value per trial: {several(looks)}"
     return [choice("where", {good.path: value}, asks)]
 

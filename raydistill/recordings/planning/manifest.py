@@ -222,6 +222,8 @@ def _with_channels(section: Section, folder: Path) -> Section:
 def _config(manifest: Manifest, entry: SessionEntry) -> IngestConfig:
     """The manifest's `ingest` section, overridden by that of the session, with the bin width of the file."""
     values = {**manifest.ingest, **entry.ingest}
+    if any(section.bands > 1 for section in entry.lfp_sections or ()):
+        values.setdefault("filters", None)  # features are no voltages
     if entry.bin_width_ms is not None:
         width = values.setdefault("bin_width_ms", entry.bin_width_ms)
         if width != entry.bin_width_ms:

@@ -236,5 +236,6 @@ def _behavior(
             "are its time stamps in seconds? Set its `time_unit`, or `max_lost` above "
             f"{config.max_lost:g} if they are right"
         )
-    notes += [note for trace, part in zip(traces, binned, strict=True) for note in (*trace.notes, *part.notes)]
+    own = [note for trace, part in zip(traces, binned, strict=True) for note in (*trace.notes, *part.notes)]
+    notes += dict.fromkeys(own)  # columns of one camera share their dropouts
     return binned

@@ -179,6 +179,49 @@ def test_struct_array_of_trials(version, tmp_path):
     assert counts(store, "a") == sum(row["spk"].sum(axis=0) for row in rows).tolist()
 
 
+def test_facts_of_trials_are_no_signals_and_select_trials(tmp_path):
+    rows = [
+        (RNG.poisson(1, (300, 3)), circle(np.arange(300) / 50).T, np.array([[9.0], [k]]), float(k % 2), "RF"[k % 2])
+        for k in range(24)
+    ]
+    names = ["spk", "cursorPos", "targetPos", "isSuccessful", "result"]
+    array = np.array(rows, dtype=[(name, object) for name in names])
+    savemat(tmp_path / "a.mat", {"R": array[None]})
+    session = guessed(tmp_path, "a.mat")
+    assert "lfp" not in session and session["behavior"]["values"] == "R/cursorPos"
+    text = new_manifest([tmp_path / "a.mat"], tmp_path)
+    assert "# ingest: {splits: {by: trials}}" in text and "One value per trial: R/isSuccessful, R/result" in text
+    use = lambda text: text.replace("# ingest:", "ingest:").replace("# trials:", "trials:")  # noqa: E731
+    store = stored(tmp_path, ["a.mat"], use, subject="m1", bin_width_ms=20)
+    assert {s.trial for s in store.read(store.entry("a"))} == set(range(1, 24, 2))
+    assert counts(store, "a") == sum(row[0].sum(axis=0) for row in rows[1::2]).tolist()
+
+
+def test_defaults_for_lfp_and_units_of_columns_are_told(tmp_path):
+    angle = np.mod(np.arange(12000) * 0.7, 360)
+    arrays = {"lfp": (1000 * LFP).astype(np.int16), "cursor_vel": circle(np.arange(12000) / 100), "head_dir": angle}
+    np.savez(tmp_path / "a.npz", **arrays)
+    text = new_manifest([tmp_path / "a.npz"], tmp_path)
+    assert "# ingest: {filters: {common_average: false}}" in text and "0.05 to 50 Hz" in text
+    assert "# units: [cm/s, cm/s]" in text and "# units: [deg]" in text
+    assert "# hint: whole numbers are often steps of a converter" in text
+
+
+def test_rate_of_a_group_is_that_of_its_lfp_and_other_rates_are_hints(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["lfp/data"], file["counts"], file["fs"] = LFP, COUNTS, 50.0
+        file["lfp"].attrs["sampling_rate"], file["lfp/data"].attrs["bitVolts"] = 500.0, 0.195
+    session = guessed(tmp_path, "a.h5")
+    assert session["lfp"] == {"values": "lfp/data", "rate_hz": 500}
+    text = new_manifest([tmp_path / "a.h5"], tmp_path)
+    assert "lfp/sampling_rate: an attribute" not in text  # it is used
+    assert "# hint: bitVolts is 0.195" in text
+    np.savez(tmp_path / "a.npz", counts=COUNTS, fs=50.0)
+    assert "# hint: a rate in Hz could be that of the bins: fs is 50, that of 20 ms" in new_manifest(
+        [tmp_path / "a.npz"], tmp_path
+    )
+
+
 def test_padded_tensors(tmp_path):
     spikes, hand = np.full((24, 350, 3), np.nan), np.full((24, 350, 2), np.nan)
     for k in range(24):

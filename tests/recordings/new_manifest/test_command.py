@@ -113,6 +113,14 @@ def test_missing_file_or_one_of_another_kind_is_an_error(name, message, tmp_path
         new_manifest([tmp_path / name], tmp_path)
 
 
+def test_raw_file_of_a_recording_system_is_told_what_to_write(tmp_path):
+    (tmp_path / "rec.ns2").write_bytes(b"")
+    with pytest.raises(
+        ConfigError, match=r"rec\.ns2: a raw file .* write `sessions: \[\{file: rec\.ns2, subject: NAME"
+    ):
+        new_manifest([tmp_path / "rec.ns2"], tmp_path)
+
+
 def test_folder_without_sorted_spikes_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match=r"a folder without spike_times.npy; give files that end in"):
         new_manifest([tmp_path], tmp_path)

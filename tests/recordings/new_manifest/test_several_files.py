@@ -63,6 +63,15 @@ def test_sorter_folder_with_a_file_of_lfp(tmp_path):
     assert (entry.n_units, entry.n_channels) == (2, 2) and abs(np.array(counts(store, "kilosort")) - 500).max() <= 2
 
 
+def test_session_of_unlike_names_is_called_after_its_folder(tmp_path):
+    day = tmp_path / "rat7_day1"
+    day.mkdir()
+    write_sorter(day / "kilosort")
+    np.save(day / "lfp.npy", RNG.normal(size=(SECONDS * 500, 2)))
+    (session,) = YAML(typ="safe").load(new_manifest([day / "kilosort", day / "lfp.npy"], tmp_path))["sessions"]
+    assert session["name"] == "rat7_day1"
+
+
 def test_sorter_folder_that_states_its_rate_needs_only_the_subject(tmp_path):
     write_sorter(tmp_path / "kilosort")
     (tmp_path / "kilosort" / "params.py").write_text("sample_rate = 30000.\n")

@@ -80,7 +80,8 @@ def add_session(
         unit_channels: where units were recorded, by columns of `store.channels.COLUMNS`, one value per unit.
         lfp_channels: the same of the LFP's electrodes.
         pieces: see `config.manifest.SessionEntry.pieces`.
-        config: preprocessing and splits; None: the defaults, with bins of `bin_width_ms` if that is given.
+        config: preprocessing and splits; None: the defaults, with bins of `bin_width_ms` if that is given, and without
+            filters if `lfp_bands` is above 1.
         overwrite: replace a session of this name that was made from something else.
         report: called with each line on what was taken and what was left out.
 
@@ -93,7 +94,7 @@ def add_session(
     """
     check_name(name)
     check_name(subject, "subject")
-    config = _config(config, bin_width_ms)
+    config = _config(config, bin_width_ms, lfp_bands)
     bin_s = None if bin_width_ms is None else bin_width_ms / 1000
     trains = None if spikes is None else spikes_of(spikes, bin_s)
     signal = None if lfp is None else lfp_of(lfp, lfp_rate_hz, lfp_start_s, bin_s, lfp_bands)
@@ -124,9 +125,10 @@ def add_session(
     return _stored(recording, raw, store if isinstance(store, Store) else Store(str(store)), overwrite, report)
 
 
-def _config(config: IngestConfig | None, bin_width_ms: float | None) -> IngestConfig:
+def _config(config: IngestConfig | None, bin_width_ms: float | None, lfp_bands: int) -> IngestConfig:
     if config is None:
-        return IngestConfig() if bin_width_ms is None else IngestConfig(bin_width_ms=bin_width_ms)
+        filters = IngestConfig().filters if lfp_bands == 1 else None
+        return IngestConfig(bin_width_ms=bin_width_ms or IngestConfig().bin_width_ms, filters=filters)
     if bin_width_ms is not None and bin_width_ms != config.bin_width_ms:
         raise ConfigError(
             f"the arrays have bins of `bin_width_ms` {bin_width_ms:g} but `config.bin_width_ms` is "

@@ -82,6 +82,17 @@ def test_session_without_a_configuration_has_the_bins_of_its_arrays(add, binned)
         add("b", spikes=binned["spikes"], bin_width_ms=100, config=IngestConfig())
 
 
+def test_session_of_features_is_not_filtered_unless_asked_and_that_is_told(add, store):
+    power = np.random.default_rng(0).uniform(1, 2, (6000, 4))
+    entry, _ = add(lfp=power, lfp_bands=2, bin_width_ms=10)
+    segment = store.read(entry)[0]
+    first = round(segment.start_s * 100)
+    found = entry.normalisation["lfp"].undo(segment.lfp)
+    assert found == pytest.approx(power[first : first + segment.n_bins], abs=1e-5)
+    _, lines = add("b", lfp=power, lfp_bands=2, bin_width_ms=10, config=IngestConfig())
+    assert any("features (`bands`) are filtered as voltages are" in line for line in lines)
+
+
 def test_session_is_stored_once_and_replaced_only_if_asked(add, store, spike_trains):
     entry, _ = add(spikes=spike_trains)
     again, lines = add(spikes=[times.copy() for times in spike_trains])

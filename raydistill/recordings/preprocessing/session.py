@@ -71,6 +71,10 @@ def to_session(
     if trial is not None and config.splits.by != "trials":
         _note_bins_outside_trials(trial[recorded], notes)
     behavior = _behavior(raw, pieces, bins, recorded, config, notes)
+    if config.filters is not None and any(signal.bands > 1 for signal in raw.lfp):
+        notes.append(
+            "features (`bands`) are filtered as voltages are; `ingest: {filters: null}` leaves them as they are"
+        )
     lfp, electrodes = _lfp(raw, pieces, bins, config, decimate, notes) if raw.lfp else (None, None)  # takes longest
     session = Session(
         name=recording.name,

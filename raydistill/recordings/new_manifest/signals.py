@@ -35,6 +35,7 @@ _POSITIONS = set(
     ["pos", "position", "positions", "x", "y", "z", "px", "py", "location", "led", "hand", "cursor", "wheel"]
 )
 _FACTORS = set(["unit", "units", "bit", "volts", "bitvolts", "conversion", "gain", "resolution", "scale", "lsb"])
+_VOLTS = {"mv": 1e-3, "millivolts": 1e-3, **dict.fromkeys(["uv", "µv", "μv", "microvolts"], 1e-6)}
 _VELOCITIES = set(["vel", "velocity", "velocities", "vx", "vy", "vz", "speed"])
 
 
@@ -107,6 +108,8 @@ def _is_signal(look: Look, found: Findings) -> bool:
         if says(look.path, TIME) and ascending:
             return False
         return look.size != found.n_trials and look.size not in _numbers_of_trials(found)
+    if len(look.shape) == 2 and max(look.shape) in _numbers_of_trials(found):
+        return False  # a row of facts for each trial, such as its target
     return sum(size >= 2 for size in look.shape) >= 2
 
 
@@ -203,6 +206,8 @@ def _lfp_section(found: Findings, look: Look) -> Section:
     high = max((abs(p.seen.high) for p in _parts(look) if p.seen is not None), default=0.0)
     microvolts = option("scale", 1e-6, "if values are microvolts: makes them volts")
     scale = [] if high < 0.1 else [replace(microvolts, hint=_factors(look))]
+    if (volts := _VOLTS.get(look.unit.strip().lower())) is not None:
+        scale = [Line(key="scale", value=volts, guess=f"its attribute states {look.unit}: makes them volts")]
     return found.section(look, *lines, *bands, *scale)
 
 

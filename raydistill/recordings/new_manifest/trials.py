@@ -79,8 +79,8 @@ def _outside_zero(look: Look) -> Line:
 
 def _is_per_trial(look: Look, n: int) -> bool:
     seen = look.seen
-    if look.kind == "cell":
-        return look.size == n and look.of == "texts"
+    if look.kind in ("cell", "text"):
+        return look.size == n and (look.kind == "text" or look.of == "texts")
     return look.is_vector and look.size == n and seen is not None and seen.is_integer and seen.n_distinct <= 10
 
 
@@ -89,8 +89,8 @@ def _where(looks: Sequence[Look]) -> list[Line]:
         return []
     good = next((look for look in looks if own_words(look.path) & _GOOD), looks[0])
     value: int | str = 1 if good.seen is not None and good.seen.high <= 1 else int(good.seen.high if good.seen else 1)
-    if good.kind == "cell":
-        value = good.elements[0].text
+    if good.kind in ("cell", "text"):
+        value = good.elements[0].text if good.elements else good.text.split(" ")[0]
     asks = f"use only some trials? One value per trial: {several(looks)}"
     return [choice("where", {good.path: value}, asks)]
 

@@ -197,6 +197,19 @@ def test_facts_of_trials_are_no_signals_and_select_trials(tmp_path):
     assert counts(store, "a") == sum(row[0].sum(axis=0) for row in rows[1::2]).tolist()
 
 
+def test_targets_of_trials_are_no_behavior_and_texts_per_trial_select_trials(tmp_path):
+    starts = np.arange(24) * 5.0
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["counts"], file["cursor"], file["trials/target_pos"] = COUNTS, circle(np.arange(6000) / 50), circle(starts)
+        file["trials/go"], file["trials/start"], file["trials/stop"] = starts + 0.5, starts, starts + 4
+        file["trials/choice"] = np.array([b"left", b"right"] * 12)
+        file["lfp"] = LFP
+        file["lfp"].attrs["unit"] = "mV"
+    session = guessed(tmp_path, "a.h5")
+    assert session["behavior"]["values"] == "cursor" and session["lfp"]["scale"] == 0.001
+    assert "# where: {trials/choice: left}" in new_manifest([tmp_path / "a.h5"], tmp_path)
+
+
 def test_defaults_for_lfp_and_units_of_columns_are_told(tmp_path):
     angle = np.mod(np.arange(12000) * 0.7, 360)
     arrays = {"lfp": (1000 * LFP).astype(np.int16), "cursor_vel": circle(np.arange(12000) / 100), "head_dir": angle}

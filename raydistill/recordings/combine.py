@@ -81,6 +81,7 @@ def combined(raws: Sequence[Raw]) -> Raw:
         behavior=sum((raw.behavior for raw in raws), ()),
         trial_labels=_first(raw.trial_labels for raw in raws),
         trial_intervals=_first(raw.trial_intervals for raw in raws),
+        trial_numbers=_first(raw.trial_numbers for raw in raws if raw.trial_intervals is not None),
         pieces=shared(pieces) if pieces else None,
         n_bins=n_bins.pop() if n_bins else None,
         is_end_to_end=raws[0].is_end_to_end,

@@ -117,6 +117,8 @@ class Raw:
     """(T,) trial label of each bin, for a file that is already binned."""
     trial_intervals: np.ndarray | None = None
     """(trials, 2) start and stop in seconds."""
+    trial_numbers: np.ndarray | None = None
+    """(trials,) the place of each of `trial_intervals` in its file, if some were left out; None: all are there."""
     pieces: np.ndarray | None = None
     """(pieces, 2) start and stop in seconds of each recorded interval; None: the recording has no gap.
 

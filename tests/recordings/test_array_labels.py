@@ -86,6 +86,7 @@ def test_starts_of_trials_in_a_struct_array_are_read(session):
         "{start_s: trial/on, stop_s: trial/off, where: {trial/good: [1], trial/kind: [reach]}}", trial=rows
     )
     assert np.flatnonzero(np.diff(made.trial) > 0).tolist() == [599 + 1200 * k for k in range(5)]
+    assert np.unique(made.trial).tolist() == [-1, 1, 3, 5, 7, 9]  # their places in the file
     assert "`where` leaves out 15 of 20 trials" in notes
 
 

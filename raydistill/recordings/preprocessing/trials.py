@@ -106,7 +106,8 @@ def trials_on_bins(
     whole = (start >= bins.start_s - bins.width_s) & (stop <= bins.stop_s + bins.width_s)
     trial = np.full(bins.n, -1, dtype=np.int32)
     first, last = np.searchsorted(bins.centres, start[whole]), np.searchsorted(bins.centres, stop[whole])
-    for number, a, b in zip(order[whole], first, last, strict=True):
+    numbers = order if raw.trial_numbers is None else raw.trial_numbers[order]
+    for number, a, b in zip(numbers[whole], first, last, strict=True):
         trial[a:b] = number
     trial[~recorded] = -1
     return trial

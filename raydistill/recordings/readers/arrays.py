@@ -75,14 +75,17 @@ def _raw(root: Node, options: ArrayOptions, width_s: float) -> Raw:
             if not signal.span and not signal.runs:
                 check_duration(signal, section, n_file_bins * bin_s, width_s)
     spikes = _spikes(root, options, counts, ratio, n_bins, intervals, notes)
+    numbers = None
     if options.trials is not None and intervals is not None:
-        intervals = intervals[chosen_trials(root, options.trials, len(intervals), notes)]
+        numbers = np.flatnonzero(chosen_trials(root, options.trials, len(intervals), notes))
+        intervals = intervals[numbers]
     return Raw(
         spikes=spikes,
         lfp=lfp,
         behavior=behavior,
         trial_labels=None if labels is None else rebinned_labels(labels, ratio),
         trial_intervals=intervals,
+        trial_numbers=numbers,
         n_bins=n_bins,
         windows=windows,
         taken=taken(spikes, options, lfp, behavior),

@@ -135,13 +135,14 @@ def _raw(content: NwbContent, options: NwbOptions, bin_s: float) -> Raw:
     found = units(content, options.spikes, options.unit_filter, bin_s)
     signals = lfp(content, options.lfp)
     traces = behavior(content, options.behavior)
-    trials, trials_taken = trial_intervals(content, options.trials)
+    trials, rows, trials_taken = trial_intervals(content, options.trials)
     notes = (*found.notes, *signals.notes, *traces.notes, *invalid_time_note(content))
     return Raw(
         spikes=found.spikes,
         lfp=signals.signals,
         behavior=traces.traces,
         trial_intervals=trials,
+        trial_numbers=rows,
         pieces=found.pieces,
         windows=tuple(window(content, interval) for interval in options.intervals),
         subject=nwb.subject.subject_id if nwb.subject else None,

@@ -10,14 +10,16 @@ from raydistill.errors import DataError, suggest
 from raydistill.recordings.readers.nwb_parts.file import NwbContent, listed
 
 
-def trial_intervals(content: NwbContent, section: Trials | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """(trials, 2) start and stop in seconds of the rows of a table that `where` selects, and what was taken.
+def trial_intervals(
+    content: NwbContent, section: Trials | None
+) -> tuple[np.ndarray | None, np.ndarray | None, tuple[str, ...]]:
+    """(trials, 2) start and stop in seconds of the rows of a table that `where` selects, their numbers, what was taken.
 
     Raises:
         DataError: there is no such table, column or row.
     """
     if section is None or section.table is None:
-        return None, ()
+        return None, None, ()
     path, table = interval_table(content, section.table)
     rows = np.arange(len(table))
     for column, values in section.where.items():
@@ -32,7 +34,7 @@ def trial_intervals(content: NwbContent, section: Trials | None) -> tuple[np.nda
     n = f"{len(rows)} of {len(table)}" if section.where else f"{len(table)}"
     selected = f" ({', '.join(section.where)})" if section.where else ""
     scale = seconds_per_unit(section.time_unit, section.rate_hz)
-    return _bounds(table, path)[rows] * scale, (f"{n} trials from {path}{selected}",)
+    return _bounds(table, path)[rows] * scale, rows, (f"{n} trials from {path}{selected}",)
 
 
 def window(content: NwbContent, interval: Interval) -> tuple[float, float]:

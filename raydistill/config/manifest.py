@@ -37,6 +37,17 @@ class FromFile:
         if rate_hz is not None and not rate_hz > 0:
             raise ConfigError(f"`rate_hz` must be above 0, but got {rate_hz}")
 
+    def _check_samples(self, times: str | None, rate_hz: float | None, start_s: float) -> None:
+        """Raise ConfigError for settings of a sampled signal that contradict each other, or would have no effect."""
+        if times and rate_hz and self.time_unit != "samples":
+            raise ConfigError("give `times` or `rate_hz`, not both")
+        if not times and self.time_unit != "s":
+            raise ConfigError(f"`time_unit: {self.time_unit}` is the unit of `times`, which are not given")
+        if start_s and (times or not rate_hz):
+            instead = "the time stamps say when samples were taken" if times else "without it, bin 0 begins at 0 s"
+            raise ConfigError(f"`start_s` applies to samples at `rate_hz`; {instead}; `offset_s` moves a clock")
+        self._check_clock(rate_hz)
+
 
 def seconds_per_unit(time_unit: TimeUnit, rate_hz: float | None = None) -> float:
     """Seconds per unit of a time stamp; `samples` are at `rate_hz`."""
@@ -89,6 +100,13 @@ class Spikes(FromFile):
             raise ConfigError("give either `counts` or `times`")
         if self.counts and (self.unit_ids or self.rate_hz):
             raise ConfigError("`unit_ids` and `rate_hz` belong to `times`, not to `counts`")
+        if self.counts and self.time_unit != "s":
+            raise ConfigError("`time_unit` belongs to `times`, not to `counts`, which have one row per bin")
+        if self.rate_hz and self.time_unit not in ("s", "samples"):
+            raise ConfigError(
+                f"with `rate_hz`, `times` are sample numbers, so that `time_unit: {self.time_unit}` contradicts it; "
+                "leave out one of them"
+            )
         self._check_clock(self.rate_hz)
 
     @property
@@ -124,9 +142,7 @@ class Lfp(FromFile):
     list."""
 
     def __post_init__(self):
-        if self.times and self.rate_hz and self.time_unit != "samples":
-            raise ConfigError("give `times` or `rate_hz`, not both")
-        self._check_clock(self.rate_hz)
+        self._check_samples(self.times, self.rate_hz, self.start_s)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,9 +183,7 @@ class Behavior(FromFile):
     """Names of the columns to keep, in this order; empty: all."""
 
     def __post_init__(self):
-        if self.times and self.rate_hz and self.time_unit != "samples":
-            raise ConfigError("give `times` or `rate_hz`, not both")
-        self._check_clock(self.rate_hz)
+        self._check_samples(self.times, self.rate_hz, self.start_s)
         for what in ("names", "units"):
             if getattr(self, what) and getattr(self, f"{what}_attribute"):
                 raise ConfigError(f"give `{what}` or `{what}_attribute`, not both")
@@ -214,6 +228,12 @@ class Trials(FromFile):
             raise ConfigError("give both `start_s` and `stop_s`")
         if self.one_based and self.time_unit != "samples":
             raise ConfigError("`one_based` applies to `time_unit: samples`")
+        if self.rate_hz and self.time_unit != "samples":
+            raise ConfigError("`rate_hz` applies to `time_unit: samples`, which is not set")
+        if self.time_unit != "s" and not self.start_s:
+            raise ConfigError(f"`time_unit: {self.time_unit}` is the unit of `start_s` and `stop_s`, which are not given")
+        if self.outside != "negative" and not self.labels:
+            raise ConfigError(f"`outside: {self.outside}` applies to `labels`, which are not given")
         self._check_clock(self.rate_hz)
 
 
@@ -235,6 +255,9 @@ class Interval:
     def __post_init__(self):
         if (self.table is None) == (self.start_s is None and self.stop_s is None):
             raise ConfigError("give either `start_s`/`stop_s` or a `table`")
+        start, stop = self.seconds
+        if not start < stop:
+            raise ConfigError(f"an interval must end after it starts, but got `start_s: {start:g}`, `stop_s: {stop:g}`")
 
     @property
     def seconds(self) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from raydistill.recordings.raw import Signal
 _DECIMATED_HZ = 500.0
 _BINS = 2.5  # fewest decimated samples per bin
 _SLICE_BYTES = 2 << 20  # of raw samples in float32
+_RATE_ROUNDING = 1e-6
 _HALF_TAPS = 4  # of the filter, in decimated samples
 _KAISER = 7.0  # its window: -70 dB
 
@@ -43,7 +44,8 @@ Decimate = Callable[[Signal, Decimation], Iterator[np.ndarray]]
 
 def planned(signal: Signal, first: int, stop: int, bin_hz: float, channels: np.ndarray, lfp_nan) -> Decimation:
     """The decimation of raw samples [first, stop), to 500 Hz or more and at least 2.5 samples per bin."""
-    factor = max(1, int(signal.rate_hz / max(_DECIMATED_HZ, _BINS * bin_hz)))
+    # A rate from time stamps is 999.9999 Hz as likely as 1000 Hz.
+    factor = max(1, int(signal.rate_hz / max(_DECIMATED_HZ, _BINS * bin_hz) * (1 + _RATE_ROUNDING)))
     frames = _SLICE_BYTES // (4 * signal.n_channels * factor)
     step = max(8 * _HALF_TAPS, frames - 2 * _HALF_TAPS)  # the first slice also reads those of the filter
     return Decimation(

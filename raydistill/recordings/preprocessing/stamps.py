@@ -10,7 +10,7 @@ from raydistill.recordings.raw import Trace
 
 _JITTER = 3  # median steps: a stamp that runs back further than this means that the clock was set back
 _TOGETHER = 0.1  # of the median step: time stamps closer than this count as one, stored twice
-_ROUNDING_S = 1e-9  # a stamp this close to the end of a piece is on it
+_ROUNDING_S = 1e-6  # a stamp this close to the end of a piece is on it; seconds since 1970 are rounded to 2e-7
 _USUAL = 0.9  # share of the steps that are at most as long as the usual one
 
 

@@ -278,3 +278,9 @@ def test_lfp_channel_lost_throughout_cannot_be_interpolated():
     dead = lambda t: np.stack([np.sin(t), np.full_like(t, np.nan)], 1)  # noqa: E731
     with pytest.raises(DataError, match=r"channel 1 has no valid sample; .*drop_channels: \[1\]"):
         filtered(signal(dead, 500.0, 30), bins(1000), IngestConfig(lfp_nan="interpolate"))
+
+
+@pytest.mark.parametrize("rate_hz", [1000.0, 999.9999999, 1000.0000001])
+def test_rate_from_time_stamps_is_decimated_as_the_exact_rate(rate_hz):
+    raw = signal(lambda t: t[:, None], rate_hz, 60)
+    assert planned(raw, 0, raw.n_samples, 100.0, np.array([0]), "error").factor == 2

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from raydistill.errors import DataError
 from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 
+_SHORT_S = 1.0  # less than this of an interval that is not recorded is not worth a note
 _ROUNDING = 1e-6  # of a bin: a time this close to the edge of a bin is on the edge
 _MOST_BINS = 100_000_000  # 11 days of bins of 10 ms: more of them mean a wrong unit of time, and do not fit in memory
 _FEWEST_HZ = 0.01  # of all units together: fewer spikes mean a wrong unit of time, or a damaged time
@@ -114,6 +116,39 @@ def common_bins(raw: Raw, width_s: float) -> Bins:
         return Bins(origin_s=start, width_s=width_s, first=0, n=int((stop - start) / width_s + _ROUNDING))
     first = int(np.ceil(start / width_s - _ROUNDING))
     return Bins(origin_s=0.0, width_s=width_s, first=first, n=int(stop / width_s + _ROUNDING) - first)
+
+
+def recorded_windows(raw: Raw, width_s: float, notes: list[str]) -> tuple[tuple[float, float], ...]:
+    """The parts of the time to use, in the order of time, cut to the time that all modalities cover.
+
+    Args:
+        notes: what is not recorded is added to it.
+
+    Raises:
+        DataError: two parts overlap, or one is outside the recording.
+    """
+    windows = sorted(raw.windows)
+    for (start, stop), (next_start, next_stop) in pairwise(windows):
+        if next_start < stop - _ROUNDING * width_s:
+            raise DataError(f"intervals {_told(start, stop)} and {_told(next_start, next_stop)} overlap")
+    if not windows:
+        return ()
+    first, last = covered(raw, width_s)
+    for start, stop in windows:
+        if not min(stop, last) - max(start, first) >= width_s * (1 - _ROUNDING):
+            raise DataError(
+                f"the interval {_told(start, stop)} is outside the recording ({_told(first, last)}); are both in "
+                "seconds?"
+            )
+        if any(_SHORT_S < unused < np.inf for unused in (first - start, stop - last)):
+            notes.append(
+                f"of the interval {_told(start, stop)}, only {_told(max(start, first), min(stop, last))} is recorded"
+            )
+    return tuple((max(start, first), min(stop, last)) for start, stop in windows)
+
+
+def _told(start: float, stop: float) -> str:
+    return f"{start:.6g} to {stop:.6g} s"
 
 
 def _shared(spans, width_s):

@@ -15,7 +15,7 @@ from raydistill.errors import DataError
 from raydistill.recordings.combine import part_of
 from raydistill.recordings.preprocessing.behavior import prepared
 from raydistill.recordings.preprocessing.behavior_bins import BinnedBehavior, behavior_on_bins
-from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered, extents
+from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered, extents, recorded_windows
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated
 from raydistill.recordings.preprocessing.exported import exported_session
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
@@ -56,13 +56,14 @@ def to_session(
     if raw.spikes is None and not raw.lfp:
         raise DataError(". ".join(["the recording has neither spikes nor LFP", *raw.notes]))
     width_s = config.bin_width_ms / 1000
+    notes = list(raw.notes)
+    raw = replace(raw, windows=recorded_windows(raw, width_s, notes))
     pieces = pieces_of(raw, source.pieces, width_s)
     bins = common_bins(raw, width_s)
     piece = piece_labels(pieces, bins)
     recorded = np.ones(bins.n, dtype=bool) if piece is None else piece >= 0
     if not recorded.any():
         raise DataError(f"no piece of the recording holds a whole bin of {config.bin_width_ms:g} ms")
-    notes = list(raw.notes)
     _note_unused_time(raw, bins, notes)
     if source.pieces == "auto" and pieces is None:
         check_seams(raw, raw.behavior, width_s, config.filters is not None, notes)

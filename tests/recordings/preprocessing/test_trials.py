@@ -171,3 +171,26 @@ def test_lfp_that_lasts_twice_as_long_as_the_rest_is_told():
         "240.0 of 480.0 s (50%) of lfp are unused, because other signals cover 0.0 to 240.0 s only; "
         "is the rate of lfp right?"
     ]
+
+
+def test_intervals_without_an_end_reach_the_end_of_the_recording(binned):
+    made, notes = session(replace(binned, trial_labels=None, windows=((-np.inf, 20.0), (30.0, np.inf))))
+    assert made.n_bins == TRIALS * BINS and not notes
+    assert made.piece.tolist() == [0] * 2000 + [-1] * 1000 + [1] * (TRIALS * BINS - 3000)
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        (((0.0, 20.0), (200.0, 300.0)), "the interval 200 to 300 s is outside the recording"),
+        (((0.0, 30.0), (20.0, 60.0)), "intervals 0 to 30 s and 20 to 60 s overlap"),
+    ],
+)
+def test_intervals_that_cannot_be_used_are_refused(binned, windows, message):
+    with pytest.raises(DataError, match=message):
+        session(replace(binned, windows=windows))
+
+
+def test_what_an_interval_asks_for_beyond_the_recording_is_told(binned):
+    made, notes = session(replace(binned, windows=((60.0, 400.0),)))
+    assert made.n_bins == 6000 and "of the interval 60 to 400 s, only 60 to 120 s is recorded" in notes

@@ -231,7 +231,9 @@ class Trials(FromFile):
         if self.rate_hz and self.time_unit != "samples":
             raise ConfigError("`rate_hz` applies to `time_unit: samples`, which is not set")
         if self.time_unit != "s" and not self.start_s:
-            raise ConfigError(f"`time_unit: {self.time_unit}` is the unit of `start_s` and `stop_s`, which are not given")
+            raise ConfigError(
+                f"`time_unit: {self.time_unit}` is the unit of `start_s` and `stop_s`, which are not given"
+            )
         if self.outside != "negative" and not self.labels:
             raise ConfigError(f"`outside: {self.outside}` applies to `labels`, which are not given")
         self._check_clock(self.rate_hz)

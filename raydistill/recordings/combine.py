@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from raydistill.errors import DataError
 from raydistill.recordings.intervals import shared
 from raydistill.recordings.raw import Raw, Run, Signal, SpikeTrains, Trace
+from raydistill.recordings.recording import Addition
+
+T = TypeVar("T")
 
 
 def on_session_clock(raw: Raw, offset_s: float, time_scale: float) -> Raw:
@@ -54,8 +58,12 @@ def on_session_clock(raw: Raw, offset_s: float, time_scale: float) -> Raw:
     )
 
 
-def combined(raws: Sequence[Raw]) -> Raw:
+def combined(raws: Sequence[Raw], additions: Sequence[Addition] = ()) -> Raw:
     """The signals of several files as one recording. The first file gives the interval to use.
+
+    Args:
+        additions: those of the second and further files, which say where their signals are among all; by default
+            signals are in the order of the files.
 
     Raises:
         DataError: two files state different numbers of bins, or bins and another bin width, or one was exported from a
@@ -77,8 +85,8 @@ def combined(raws: Sequence[Raw]) -> Raw:
     regions = dict.fromkeys(raw.region for raw in raws if raw.region)
     return Raw(
         spikes=_first(raw.spikes for raw in raws),
-        lfp=sum((raw.lfp for raw in raws), ()),
-        behavior=sum((raw.behavior for raw in raws), ()),
+        lfp=_placed([raw.lfp for raw in raws], [addition.lfp_places for addition in additions]),
+        behavior=_placed([raw.behavior for raw in raws], [addition.behavior_places for addition in additions]),
         trial_labels=_first(raw.trial_labels for raw in raws),
         trial_intervals=_first(raw.trial_intervals for raw in raws),
         trial_numbers=_first(raw.trial_numbers for raw in raws if raw.trial_intervals is not None),
@@ -140,6 +148,25 @@ def part_of(signal: Signal, start_s: float, stop_s: float) -> Signal:
 
 def _stop_s(run: Run, signal: Signal) -> float:
     return run.start_s + (run.stop - run.first) / signal.rate_hz
+
+
+def _placed(parts: Sequence[tuple[T, ...]], places: Sequence[tuple[int, ...]]) -> tuple[T, ...]:
+    """The signals of all files in the order of the manifest.
+
+    Args:
+        parts: the signals of each file.
+        places: the positions of those of the second and further files; those of the first fill the others.
+    """
+    main, *others = parts
+    at = {
+        place: signal
+        for part, own in zip(others, places, strict=False)
+        for place, signal in zip(own, part, strict=True)
+    }
+    if len(at) < sum(map(len, others)):
+        return sum(parts, ())
+    rest = iter(main)
+    return tuple(at[place] if place in at else next(rest) for place in range(len(at) + len(main)))
 
 
 def _first(values):

@@ -66,7 +66,7 @@ def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) 
             except DataError as err:
                 raise DataError(f"{addition.path.name}: {err}") from None
         try:
-            yield combined(raws)
+            yield combined(raws, source.additions)
             return
         except DataError as err:
             if not source.additions:

@@ -34,6 +34,10 @@ class Addition:
     offset_s: float = 0.0
     """Seconds added to the times of these signals, after `time_scale`."""
     time_scale: float = 1.0
+    lfp_places: tuple[int, ...] = ()
+    """Position of each series of LFP among those of the session, in the order in which the user lists them."""
+    behavior_places: tuple[int, ...] = ()
+    """Position of each trace of behavior among those of the session."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -201,3 +201,32 @@ def test_intervals_shared_by_all_sets_stay_apart_where_they_touch():
     trials = np.array([[0.0, 5.0], [5.0, 10.0], [12.0, 20.0]])
     runs = np.array([[1.0, 8.0], [9.0, 15.0]])
     assert shared([trials, runs]).tolist() == [[1, 5], [5, 8], [9, 10], [12, 15]]
+
+
+def test_signals_of_several_files_keep_the_order_of_the_manifest(session, spikes, tmp_path):
+    probe(tmp_path / "first.h5")
+    probe(tmp_path / "second.h5", channels=3)
+    stamps = np.arange(0, SECONDS, 0.02)
+    savemat(tmp_path / "spikes2.mat", {"t": np.arange(0.05, SECONDS, 0.1), "x": np.sin(stamps), "y": np.cos(stamps)})
+    savemat(tmp_path / "x.mat", {"x": np.sin(stamps)})
+    made, _ = session(
+        "{name: s, subject: m, file: second.h5, lfp: [{file: first.h5, values: lfp, rate_hz: 1000}, "
+        "{values: lfp, rate_hz: 1000, scale: 100}], spikes: {file: spikes2.mat, times: t}, "
+        "behavior: [{file: x.mat, values: x, rate_hz: 50}, {file: spikes2.mat, values: y, rate_hz: 50}]}",
+        "filters: null, bin_width_ms: 20, drop_channels: [0]",
+    )
+    assert made.behavior_names == ("x", "y")
+    assert np.diff(made.lfp, axis=0)[100:-100].mean(axis=0) == pytest.approx([0.2, 20, 20, 20], rel=1e-3)
+    assert made.lfp[1500, 0] == pytest.approx(10 * 1500.5 * 0.02 + 1, abs=0.01)  # channel 1 of the first file
+
+
+def test_interval_chooses_between_parts_of_another_file_whose_clock_was_set_back(session, spikes, tmp_path):
+    with h5py.File(tmp_path / "probe.h5", "w") as file:
+        stamps = np.concatenate([100 + np.arange(20000) / 1000, np.arange(60000) / 1000])
+        file["lfp"], file["t"] = stamps[:, None] * [1.0, 2.0], stamps - 5
+    made, _ = session(
+        f"{{name: s, subject: m, {SPIKES}, lfp: {{file: probe.h5, values: lfp, times: t, offset_s: 5}}, "
+        "interval: {start_s: 10, stop_s: 40}}"
+    )
+    seconds = 10 + (np.arange(1500) + 0.5) * 0.02
+    assert made.start_s == 10 and made.lfp[20:-20, 0] == pytest.approx(seconds[20:-20], abs=1e-3)

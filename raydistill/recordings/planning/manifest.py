@@ -142,6 +142,8 @@ def _recording(manifest: Manifest, entry: SessionEntry, folder: Path, place: Whe
             companions=_companions(path, layout),
             offset_s=part.offset_s,
             time_scale=part.time_scale,
+            lfp_places=part.lfp_places,
+            behavior_places=part.behavior_places,
         )
         for part, path, layout, own in zip(others, paths[1:], layouts[1:], options[1:], strict=True)
     ]

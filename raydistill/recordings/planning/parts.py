@@ -1,10 +1,11 @@
 """The signals of a manifest's session, by the file and the clock that they are on."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from raydistill.config.manifest import Behavior, FromFile, Lfp, SessionEntry, Spikes, Trials
+from raydistill.config.manifest import Behavior, FromFile, Interval, Lfp, SessionEntry, Spikes, Trials
 from raydistill.errors import ConfigError
 
 
@@ -17,6 +18,10 @@ class SignalsOfFile:
     """The session's entry with these signals only."""
     offset_s: float = 0.0
     time_scale: float = 1.0
+    lfp_places: tuple[int, ...] = ()
+    """Position of each series of LFP among those of the session."""
+    behavior_places: tuple[int, ...] = ()
+    """Position of each section of behavior among those of the session."""
 
 
 Section = TypeVar("Section", bound=FromFile)
@@ -60,6 +65,8 @@ def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
             file=clock[0],
             offset_s=clock[1],
             time_scale=clock[2],
+            lfp_places=_places(entry.lfp_sections, clock, entry),
+            behavior_places=_places(entry.behavior_sections, clock, entry),
             entry=replace(
                 entry,
                 file=clock[0],
@@ -67,7 +74,7 @@ def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
                 lfp=tuple(lfp[clock]),
                 behavior=tuple(behavior[clock]),
                 trials=trials.get(clock),
-                interval=None,
+                interval=_on_clock(entry.intervals, clock),
                 unit_filter=entry.unit_filter if clock in spikes else None,
             ),
         )
@@ -75,6 +82,22 @@ def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
         if clock != main
     ]
     return [first, *others]
+
+
+def _on_clock(intervals: tuple[Interval, ...], clock: Clock) -> tuple[Interval, ...] | None:
+    """The intervals on the clock of a further file, which may need them to know which of two equal stamps to use."""
+    if not intervals or any(interval.table for interval in intervals):
+        return None
+    _, offset_s, scale = clock
+
+    def moved(time: float | None) -> float | None:
+        return None if time is None else (time - offset_s) / scale
+
+    return tuple(replace(i, start_s=moved(i.start_s), stop_s=moved(i.stop_s)) for i in intervals)
+
+
+def _places(sections: Sequence[FromFile] | None, clock: Clock, entry: SessionEntry) -> tuple[int, ...]:
+    return tuple(i for i, section in enumerate(sections or ()) if _clock(section, entry) == clock)
 
 
 def _in_its_file(section: Section) -> Section:

@@ -41,8 +41,6 @@ class FromFile:
         """Raise ConfigError for settings of a sampled signal that contradict each other, or would have no effect."""
         if times and rate_hz and self.time_unit != "samples":
             raise ConfigError("give `times` or `rate_hz`, not both")
-        if not times and self.time_unit != "s":
-            raise ConfigError(f"`time_unit: {self.time_unit}` is the unit of `times`, which are not given")
         if start_s and (times or not rate_hz):
             instead = "the time stamps say when samples were taken" if times else "without it, bin 0 begins at 0 s"
             raise ConfigError(f"`start_s` applies to samples at `rate_hz`; {instead}; `offset_s` moves a clock")
@@ -230,7 +228,7 @@ class Trials(FromFile):
             raise ConfigError("`one_based` applies to `time_unit: samples`")
         if self.rate_hz and self.time_unit != "samples":
             raise ConfigError("`rate_hz` applies to `time_unit: samples`, which is not set")
-        if self.time_unit != "s" and not self.start_s:
+        if self.time_unit != "s" and not (self.start_s or self.table):
             raise ConfigError(
                 f"`time_unit: {self.time_unit}` is the unit of `start_s` and `stop_s`, which are not given"
             )

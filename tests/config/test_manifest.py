@@ -11,12 +11,10 @@ from raydistill.errors import ConfigError
     [
         (Spikes, {"times": "t", "rate_hz": 1000, "time_unit": "ms"}, "time_unit: ms"),
         (Spikes, {"counts": "c", "time_unit": "ms"}, "time_unit"),
-        (Lfp, {"values": "x", "rate_hz": 1000, "time_unit": "ms", "start_s": 5000}, "time_unit: ms"),
         (Lfp, {"values": "x", "times": "t", "start_s": 5}, "start_s"),
         (Lfp, {"values": "x", "start_s": 5}, "start_s"),
         (Behavior, {"values": "x", "times": "t", "start_s": 5}, "start_s"),
         (Behavior, {"values": "x", "start_s": 5}, "start_s"),
-        (Behavior, {"values": "x", "rate_hz": 50, "time_unit": "us"}, "time_unit: us"),
         (Trials, {"start_s": "a", "stop_s": "b", "rate_hz": 1000}, "time_unit: samples"),
         (Trials, {"start_s": "a", "stop_s": "b", "outside": "zero"}, "outside: zero"),
         (Trials, {"labels": "a", "time_unit": "ms"}, "time_unit: ms"),

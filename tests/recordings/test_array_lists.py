@@ -225,6 +225,14 @@ def test_units_marked_as_bad_are_left_out_and_keep_their_numbers(tmp_path, raw):
 
 
 @pytest.mark.parametrize(
+    "section", ["lfp: {values: x, rate_hz: 1000, time_unit: ms, start_s: 5000}", "behavior: {values: x, time_unit: us}"]
+)
+def test_unit_of_time_stamps_that_are_not_given_is_refused(section, manifest):
+    with pytest.raises(ConfigError, match="is the unit of its `times`, which are not given"):
+        plan_sources(manifest(f"sessions: [{{file: a.mat, subject: m1, spikes: {{times: t}}, {section}}}]"))
+
+
+@pytest.mark.parametrize(
     ("spikes", "message"),
     [
         ("{times: t, axes: [units, time]}", r"must be \[units, trials\], \[trials, units\] or \[trials\]"),
@@ -240,3 +248,20 @@ def test_settings_that_do_not_go_together_are_found_before_a_file_is_opened(spik
     text = f"sessions: [{{file: a.mat, subject: m1, bin_width_ms: 10, spikes: {spikes}}}]"
     with pytest.raises(ConfigError, match=rf"manifest\.yaml:1: .*{message}"):
         plan_sources(manifest(text))
+
+
+def test_times_relative_to_their_trial_are_recognised_when_that_is_not_said(tmp_path, raw):
+    rng = np.random.default_rng(0)
+    relative = cell([[np.sort(rng.uniform(0, 2, 20)) for _ in range(8)] for _ in range(3)])
+    starts = np.arange(8) * 3.0
+    absolute = cell([[relative[unit, k] + starts[k] for k in range(8)] for unit in range(3)])
+    contents = {"relative": relative, "absolute": absolute, "on": starts, "off": starts + 2}
+    write_matlab(tmp_path / "a.mat", "5", contents)
+    trials = "trials: {start_s: on, stop_s: off}"
+    with pytest.raises(DataError, match="set `times_from: trial` and give `trials`"):
+        raw("a.mat", f"spikes: {{times: relative, axes: [units, trials]}}, {trials}")
+    with pytest.raises(DataError, match="or is the order of `axes: \\[trials, units\\]` wrong"):
+        raw("a.mat", f"spikes: {{times: absolute, axes: [trials, units]}}, {trials}")
+    with pytest.raises(DataError, match="leave out `times_from: trial`"):
+        raw("a.mat", f"spikes: {{times: absolute, axes: [units, trials], times_from: trial}}, {trials}")
+    assert raw("a.mat", f"spikes: {{times: absolute, axes: [units, trials]}}, {trials}")

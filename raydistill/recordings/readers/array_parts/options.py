@@ -48,6 +48,11 @@ def describe(entry: SessionEntry) -> ArrayOptions:
             if section.values == "auto":
                 raise ConfigError(f"give the path of `{name}` as `{name}.values`")
             _check_axes(name, section, column)
+            if section.time_unit != "s" and not section.times:
+                raise ConfigError(
+                    f"`time_unit: {section.time_unit}` of `{name}` is the unit of its `times`, which are not given; "
+                    "`start_s` is in seconds"
+                )
     if trials is not None and trials.table:
         raise ConfigError("`trials.table` belongs to NWB files; give `labels`, or `start_s` and `stop_s`")
     if any(interval.table for interval in entry.intervals):

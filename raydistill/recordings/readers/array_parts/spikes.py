@@ -1,5 +1,7 @@
 """Spikes from arrays: counts per bin, brought to the bins of the session, and times of each unit."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from raydistill.config.manifest import Spikes
@@ -85,11 +87,43 @@ def trains_of_trials(root: Node, section: Spikes, trials: np.ndarray | None, not
                 "`stop_s`, or LFP, behavior or counts per trial in the same file"
             )
         starts = _starts(node, trials, len(starts))
+        _check_relative(node, by_unit, trials[:, 1] - trials[:, 0], section.seconds_per_unit)
+    else:
+        _check_apart(node, by_unit, section.seconds_per_unit, section.axes)
     times = []
     for unit in by_unit:
         parts = [np.asarray(t, dtype=np.float64) * section.seconds_per_unit for t in unit]
         times.append(np.sort(np.concatenate([part + s for part, s in zip(parts, starts, strict=True)])))
     return trains(times, section, notes)
+
+
+def _check_relative(node: Node, by_unit: list[list[np.ndarray]], lengths: np.ndarray, scale: float) -> None:
+    """Raise DataError if most spikes are after the end of their trial, so that they are not relative to its start."""
+    late = sum(int((unit[k] * scale > lengths[k]).sum()) for unit in by_unit for k in range(len(lengths)))
+    total = sum(len(times) for unit in by_unit for times in unit)
+    if late > total / 2:
+        raise DataError(
+            f"{late} of {total} spikes of {node.path} ({late / total:.1%}) are after the end of their trial; is their "
+            "`time_unit` right, and does the time in each trial begin at its start? If not, leave out "
+            "`times_from: trial`"
+        )
+
+
+def _check_apart(node: Node, by_unit: list[list[np.ndarray]], scale: float, axes: Sequence[str]) -> None:
+    """Raise DataError if the spikes of most trials are at the same time, so that they are relative to their trial."""
+    by_trial = [np.concatenate(times) for times in zip(*by_unit, strict=True)]
+    with np.errstate(invalid="ignore"):
+        spans = np.array([(times.min(), times.max()) for times in by_trial if len(times) > 1]).reshape(-1, 2) * scale
+    shared = np.minimum(spans[1:, 1], spans[:-1, 1]) - np.maximum(spans[1:, 0], spans[:-1, 0])
+    lasting = spans[:, 1] - spans[:, 0]
+    shorter = np.minimum(lasting[1:], lasting[:-1])
+    if len(shared) and np.mean(shared > shorter / 2) > 0.5:
+        (a, b), (c, d) = spans[:2]
+        raise DataError(
+            f"the spikes of one trial and the next in {node.path} are at the same time ({a:.3f} to {b:.3f} s, then "
+            f"{c:.3f} to {d:.3f} s): if they are relative to their trial, set `times_from: trial` and give `trials` "
+            f"with `start_s` and `stop_s`; or is the order of `axes: [{', '.join(axes)}]` wrong?"
+        )
 
 
 def _starts(node: Node, trials: np.ndarray, n: int) -> np.ndarray:

@@ -201,7 +201,7 @@ def test_sorter_unit_filter_names_the_columns_that_exist(sorted_folder, read):
     [
         (
             30000 * 4_000_000,
-            r"the \d+ spikes of all units extend from .* which is 1\.11e\+03 hours: are they in seconds",
+            r"the \d+ spikes of 4 units extend from .* which is 1\.11e\+03 hours: are they in seconds",
         ),
         (2**62, "hours: are they in seconds"),
     ],

@@ -12,7 +12,7 @@ from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 _SHORT_S = 1.0  # less than this of an interval that is not recorded is not worth a note
 _ROUNDING = 1e-6  # of a bin: a time this close to the edge of a bin is on the edge
 _MOST_BINS = 100_000_000  # 11 days of bins of 10 ms: more of them mean a wrong unit of time, and do not fit in memory
-_FEWEST_HZ = 0.01  # of all units together: fewer spikes mean a wrong unit of time, or a damaged time
+_FEWEST_HZ = 0.05  # mean rate of a unit: fewer spikes mean a wrong unit of time, or a damaged time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +67,25 @@ def covered(raw: Raw, width_s: float) -> tuple[float, float]:
         ends = [t[[0, -1]] for t in raw.spikes.times if len(t)]
         spans["spikes"] = (min(a for a, _ in ends), max(b for _, b in ends)) if ends else (0.0, 0.0)
         if not raw.windows:
-            _check_density(sum(map(len, raw.spikes.times)), *spans["spikes"])
+            _check_density(sum(map(len, raw.spikes.times)), len(raw.spikes.times), *spans["spikes"])
+        spans["spikes"] = _with_trials(*spans["spikes"], raw.trial_intervals)
     return _shared(spans, width_s)
 
 
-def _check_density(n_spikes: int, first: float, last: float) -> None:
+def _with_trials(start: float, stop: float, trials: np.ndarray | None) -> tuple[float, float]:
+    """The time from the first to the last spike, and the rest of the trials that are mostly in it."""
+    if trials is None:
+        return start, stop
+    first, last = trials[np.isfinite(trials).all(axis=1)].T
+    is_in = np.minimum(last, stop) - np.maximum(first, start) > (last - first) / 2
+    return min([start, *first[is_in]]), max([stop, *last[is_in]])
+
+
+def _check_density(n_spikes: int, n_units: int, first: float, last: float) -> None:
     """Raise DataError if spikes, which alone define the time of a recording, are spread over far too long a time."""
-    if n_spikes < _FEWEST_HZ * (last - first):
+    if n_spikes < _FEWEST_HZ * n_units * (last - first):
         raise DataError(
-            f"the {n_spikes} spikes of all units extend from {first:.6g} to {last:.6g} s, which is "
+            f"the {n_spikes} spikes of {n_units} units extend from {first:.6g} to {last:.6g} s, which is "
             f"{(last - first) / 3600:.3g} hours: are they in seconds? Set `time_unit` or `rate_hz` of `spikes`, or use "
             "a part with `interval`"
         )

@@ -62,8 +62,8 @@ def lfp_on_bins(
     filters, bin_hz = config.filters, 1 / bins.width_s
     if signal.rate_hz < bin_hz * (1 - 1e-6):
         raise DataError(
-            f"LFP is sampled at {signal.rate_hz:g} Hz, below the {bin_hz:g} bins per second; "
-            f"set `bin_width_ms` to {1000 / signal.rate_hz:g} or more"
+            f"LFP is sampled at {signal.rate_hz:g} Hz, below the {bin_hz:g} bins per second; is its `rate_hz`, or the "
+            f"`time_unit` of its time stamps, right? If so, set `bin_width_ms` to {1000 / signal.rate_hz:g} or more"
         )
     groups = _averaged_groups(filters, len(channels), arrays)
     whole = config.protocol == "released"

@@ -19,7 +19,7 @@ from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered,
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated
 from raydistill.recordings.preprocessing.exported import exported_session
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
-from raydistill.recordings.preprocessing.spikes import check_numbers, spikes_on_bins, units_to_store
+from raydistill.recordings.preprocessing.spikes import check_numbers, spikes_on_bins, units_to_store, without_dropped
 from raydistill.recordings.preprocessing.trials import (
     check_seams,
     piece_labels,
@@ -57,18 +57,21 @@ def to_session(
         raise DataError(". ".join(["the recording has neither spikes nor LFP", *raw.notes]))
     width_s = config.bin_width_ms / 1000
     notes = list(raw.notes)
+    raw = replace(raw, spikes=without_dropped(raw.spikes, config))
     raw = replace(raw, windows=recorded_windows(raw, width_s, notes))
     pieces = pieces_of(raw, source.pieces, width_s)
     bins = common_bins(raw, width_s)
     piece = piece_labels(pieces, bins)
     recorded = np.ones(bins.n, dtype=bool) if piece is None else piece >= 0
+    _note_unused_time(raw, bins, config, notes)
+    trial_notes: list[str] = []
+    trial = trials_on_bins(raw, bins, recorded, config, trial_notes)
     if not recorded.any():
         raise DataError(f"no piece of the recording holds a whole bin of {config.bin_width_ms:g} ms")
-    _note_unused_time(raw, bins, notes)
     if source.pieces == "auto" and pieces is None:
         check_seams(raw, raw.behavior, width_s, config.filters is not None, notes)
     units = None if raw.spikes is None else units_to_store(raw, raw.spikes, bins, recorded, config, notes)
-    trial = trials_on_bins(raw, bins, recorded, config, notes)
+    notes += trial_notes
     if trial is not None and config.splits.by != "trials":
         _note_bins_outside_trials(trial[recorded], notes)
     behavior = _behavior(raw, pieces, bins, recorded, config, notes)
@@ -131,11 +134,21 @@ def _summary(session: Session, raw: Raw) -> str:
     return "; ".join([", ".join(taken), *missing])
 
 
-def _note_unused_time(raw: Raw, bins: Bins, notes: list[str]) -> None:
-    """Note the signals that last longer than the time that all of them cover."""
+def _note_unused_time(raw: Raw, bins: Bins, config: IngestConfig, notes: list[str]) -> None:
+    """Note the signals that last longer than the time that all of them cover.
+
+    Raises:
+        DataError: most bins of a file that is already binned are unused.
+    """
     start, stop = covered(raw, bins.width_s)
     for word, (first, last) in extents(raw, bins.width_s).items():
         unused = max(0.0, start - first) + max(0.0, last - stop)
+        if word == "bins" and unused > config.max_lost * (last - first):
+            raise DataError(
+                f"{unused:.1f} of the {last - first:.1f} s that are binned ({unused / (last - first):.0%}) are outside "
+                f"the other signals ({start:.1f} to {stop:.1f} s); are their `rate_hz` and `time_unit` right? If so, "
+                f"set `max_lost` above {config.max_lost:g}"
+            )
         if unused > max(_SHORT_S, 0.01 * (last - first)):
             notes.append(
                 f"{unused:.1f} of {last - first:.1f} s ({unused / (last - first):.0%}) of {word} are unused, because "

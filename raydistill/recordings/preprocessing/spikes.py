@@ -1,5 +1,7 @@
 """Spikes: checks of their times, counts per bin, and the units to store."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from raydistill.config.recordings import IngestConfig
@@ -8,6 +10,7 @@ from raydistill.recordings.preprocessing.bins import Bins, covered
 from raydistill.recordings.raw import Counts, Raw, SpikeTrains
 
 _MAX_COUNT = 255
+_SILENT, _MANY = 0.05, 50  # share of the recording, and spikes expected in it, from which their absence is told
 
 
 def units_to_store(
@@ -26,7 +29,7 @@ def units_to_store(
         ids = np.array(spikes.ids, dtype=int)
         if not raw.windows:
             _note_outside(spikes, bins, notes)
-    check_numbers("drop_units", config.drop_units, ids, "unit")
+            _note_silence(spikes, bins, notes)
     selected = np.flatnonzero(~np.isin(ids, config.drop_units))
     rates = np.empty(len(selected))
     for column, unit in enumerate(selected.tolist()):
@@ -34,6 +37,32 @@ def units_to_store(
         _check_most(counts, int(ids[unit]), bins)
         rates[column] = counts.sum(where=recorded, dtype=np.float64) / (recorded.sum() * bins.width_s)
     return selected[_fast_enough(rates, ids[selected], bins, config, notes)]
+
+
+def without_dropped(spikes: SpikeTrains | Counts | None, config: IngestConfig) -> SpikeTrains | Counts | None:
+    """The spikes without the times of units to leave out, which say nothing about the time of the recording.
+
+    Raises:
+        DataError: a unit to leave out does not exist, or none is left.
+    """
+    if spikes is None:
+        return None
+    n = spikes.values.shape[1] if isinstance(spikes, Counts) else len(spikes.times)
+    ids = range(n) if spikes.ids is None else spikes.ids
+    check_numbers("drop_units", config.drop_units, ids, "unit")
+    kept = [i for i, unit in enumerate(ids) if unit not in config.drop_units]
+    if n and not kept:
+        raise DataError(f"`drop_units` leaves none of the {n} units")
+    if isinstance(spikes, Counts) or len(kept) == n:
+        return spikes
+    if spikes.channels is not None and len(spikes.channels) != n:
+        return spikes  # an error that to_session names
+    return replace(
+        spikes,
+        times=tuple(spikes.times[i] for i in kept),
+        ids=tuple(spikes.ids[i] for i in kept),
+        channels=None if spikes.channels is None else spikes.channels.rows(kept),
+    )
 
 
 def spikes_on_bins(spikes: SpikeTrains | Counts, units: np.ndarray, bins: Bins) -> np.ndarray:
@@ -127,6 +156,22 @@ def _note_outside(trains, bins, notes):
             f"{total} of {n} spikes ({total / n:.1%}) are outside {bins.start_s:.2f} to {bins.stop_s:.2f} s and were "
             "left out"
         )
+
+
+def _note_silence(trains: SpikeTrains, bins: Bins, notes: list[str]) -> None:
+    """Note a time at the start or end of the recording in which spikes are missing, as with a wrong rate of LFP."""
+    used = [times for times in trains.times if len(times)]
+    if not used:
+        return
+    first, last = min(times[0] for times in used), max(times[-1] for times in used)
+    expected = sum(map(len, used)) / max(last - first, bins.width_s)  # spikes per second
+    for start, stop in ((bins.start_s, first), (last, bins.stop_s)):
+        silent = stop - start
+        if silent > _SILENT * (bins.stop_s - bins.start_s) and silent * expected > _MANY:
+            notes.append(
+                f"no unit has a spike from {start:.2f} to {stop:.2f} s, {silent / (bins.stop_s - bins.start_s):.0%} of "
+                "the recording; are the rates and time units of all signals right? `interval` selects a part"
+            )
 
 
 def check_numbers(option: str, dropped, available, what: str) -> None:

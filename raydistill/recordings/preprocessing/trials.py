@@ -94,6 +94,11 @@ def trials_on_bins(
     timed = np.flatnonzero(np.isfinite(raw.trial_intervals).all(axis=1))
     if len(timed) < len(raw.trial_intervals):
         n = len(raw.trial_intervals) - len(timed)
+        if n > config.max_lost * len(raw.trial_intervals):
+            raise DataError(
+                f"{n} of {len(raw.trial_intervals)} trials have no start or stop (NaN); set `max_lost` above "
+                f"{config.max_lost:g} if this is right"
+            )
         notes.append(f"{n} of {len(raw.trial_intervals)} trials have no start or stop and were left out")
     order = timed[np.argsort(raw.trial_intervals[timed, 0])]
     start, stop = raw.trial_intervals[order].T
@@ -130,13 +135,17 @@ def _check_outside(start, stop, span, bins, config, notes) -> None:
 
 def _check_labels(labels: np.ndarray, notes: list[str]) -> None:
     """A label means one trial: a 0 that returns between others is an error, other labels that return are told."""
-    times = Counter(int(labels[a]) for a, _ in _runs(labels))
+    runs = [int(labels[a]) for a, _ in _runs(labels)]
+    if not runs:
+        raise DataError("all bins are outside of trials: no label is from 0 on; are they the right labels?")
+    times = Counter(runs)
     returning = [label for label, n in times.items() if n > 1]
-    if returning == [0] and len(times) > 1:
+    is_between = returning == [0] or 1 < times[0] >= (len(runs) - 1) / 2  # as a label between trials would
+    if is_between and len(times) > 1:
         raise DataError(
-            f"trial label 0 comes {times[0]} times, and the other {len(times) - 1} labels once: a run of one label is "
-            "a trial, and only negative labels are outside of trials; if 0 means the time between trials, set "
-            "`trials: {labels: PATH, outside: zero}`"
+            f"trial label 0 comes {times[0]} times, between {len(runs) - times[0]} runs of other labels: a run "
+            "of one label is a trial, and only negative labels are outside of trials; if 0 means the time between "
+            "trials, set `trials: {labels: PATH, outside: zero}`; if it is a trial, count from 1"
         )
     if returning:
         notes.append(

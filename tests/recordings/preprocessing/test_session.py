@@ -14,6 +14,7 @@ from raydistill.recordings.preprocessing.spikes import counts_of
 from raydistill.recordings.raw import Counts, Raw, SpikeTrains, Trace
 from raydistill.recordings.readers.arrays import ArrayOptions
 from raydistill.recordings.recording import Recording, RecordingSource
+from raydistill.store.channels import channel_table
 from tests.recordings.signals import bins, signal, trace
 
 NO_CAR = LfpFilters(common_average=False)
@@ -168,3 +169,38 @@ def test_pieces_are_filtered_separately_and_label_the_bins_that_they_contain():
     )
     alone, _ = session(clean, filters=NO_CAR)
     assert np.abs(made.lfp[:800] - alone.lfp).max() < 1e-6
+
+
+def test_dropped_unit_says_nothing_about_the_time_of_the_recording():
+    times = tuple(np.arange(0.05, 60, 0.1) + 0.001 * k for k in range(3))
+    strange = (np.array([30000.0, 70000.0]), *times)
+    trains = SpikeTrains(times=strange, ids=(0, 1, 2, 3), channels=channel_table(4, electrode=["a", "b", "c", "d"]))
+    made, _ = session(Raw(spikes=trains), drop_units=(0,))
+    assert made.n_bins == 5990 and made.spikes.sum() == pytest.approx(1800, abs=3)
+    assert made.unit_channels.electrode == ("b", "c", "d")
+    with pytest.raises(DataError, match="leaves none of the 4 units"):
+        session(Raw(spikes=trains), drop_units=(0, 1, 2, 3))
+
+
+def test_time_without_spikes_at_the_end_is_told_and_asks_for_the_rates():
+    times = np.sort(np.random.default_rng(0).uniform(0, 60, 1800))
+    behavior = trace(np.arange(0, 600, 0.2), np.zeros(3000))
+    _, notes = session(Raw(spikes=SpikeTrains(times=(times,), ids=(0,)), behavior=(behavior,)))
+    assert any("no unit has a spike from 59.9" in note and "to 600.00 s, 90%" in note for note in notes)
+
+
+def test_spikes_in_milliseconds_alone_are_refused():
+    times = np.sort(np.random.default_rng(0).uniform(0, 60_000, 1800))
+    with pytest.raises(DataError, match=r"16\.7 hours: are they in seconds"):
+        session(Raw(spikes=SpikeTrains(times=(times,), ids=(0,))))
+
+
+def test_bins_of_a_file_that_are_mostly_outside_of_behavior_are_refused():
+    raw = Raw(
+        spikes=Counts(values=np.ones((6000, 2), dtype=int)),
+        n_bins=6000,
+        behavior=(trace(np.arange(0, 6, 0.02), np.zeros(300)),),
+    )
+    with pytest.raises(DataError, match=r"54\.0 of the 60\.0 s that are binned"):
+        session(raw)
+    assert session(raw, max_lost=0.95)[0].n_bins == 600

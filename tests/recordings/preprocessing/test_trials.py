@@ -136,7 +136,7 @@ def test_label_zero_that_returns_between_trials_is_an_error_that_names_the_setti
     labels = np.zeros(TRIALS * BINS, dtype=int)
     for k in range(20):
         labels[k * 600 + 50 : k * 600 + 450] = k + 1
-    with pytest.raises(DataError, match=r"trial label 0 comes 21 times, .* 20 labels once.* outside: zero"):
+    with pytest.raises(DataError, match=r"trial label 0 comes 21 times, .* 20 runs of other labels.* outside: zero"):
         session(replace(binned, trial_labels=labels))
 
 
@@ -194,3 +194,37 @@ def test_intervals_that_cannot_be_used_are_refused(binned, windows, message):
 def test_what_an_interval_asks_for_beyond_the_recording_is_told(binned):
     made, notes = session(replace(binned, windows=((60.0, 400.0),)))
     assert made.n_bins == 6000 and "of the interval 60 to 400 s, only 60 to 120 s is recorded" in notes
+
+
+@pytest.mark.parametrize("labels", [[0, 1] * 12, [0, 1, 0, 2] * 6, [0, 5, 0, 6, 7, 0, 8, 9, 10, 11]])
+def test_label_0_that_returns_between_others_asks_what_it_means(binned, labels):
+    runs = np.resize(np.repeat(labels, 100), TRIALS * BINS)
+    runs[len(labels) * 100 :] = 99
+    with pytest.raises(DataError, match="outside: zero"):
+        session(replace(binned, trial_labels=runs))
+
+
+def test_labels_that_are_all_outside_of_trials_are_refused(binned):
+    with pytest.raises(DataError, match="all bins are outside of trials"):
+        session(replace(binned, trial_labels=np.full(TRIALS * BINS, -1)))
+
+
+def test_trials_that_nearly_all_lack_a_time_are_refused(binned):
+    intervals = np.full((TRIALS, 2), np.nan)
+    intervals[0] = 1, 4
+    with pytest.raises(DataError, match="23 of 24 trials have no start or stop"):
+        session(replace(binned, trial_labels=None, trial_intervals=intervals))
+
+
+def test_trials_outside_the_recording_ask_for_their_unit_although_they_are_its_pieces(binned):
+    starts = np.arange(TRIALS) * 5000.0 + 1000
+    with pytest.raises(DataError, match=r"all 24 trials .* are they in seconds"):
+        session(replace(binned, trial_labels=None, trial_intervals=np.column_stack([starts, starts + 4000])), "trials")
+
+
+def test_trials_before_the_first_and_after_the_last_spike_are_kept_whole():
+    times = np.arange(0.5, 59.6, 0.1)
+    intervals = np.column_stack([np.arange(0, 60, 5), np.arange(5, 65, 5)]).astype(float)
+    made, notes = session(Raw(spikes=SpikeTrains(times=(times,), ids=(0,)), trial_intervals=intervals))
+    assert (made.start_s, made.n_bins) == (0.0, 6000) and not notes
+    assert made.trial.tolist() == np.repeat(np.arange(12), 500).tolist()

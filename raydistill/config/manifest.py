@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isfinite
 from typing import Annotated, Any, Literal
 
 from raydistill.config.load import Overrides
@@ -32,10 +32,11 @@ class FromFile:
     def _check_clock(self, rate_hz: float | None) -> None:
         if self.time_unit == "samples" and not rate_hz:
             raise ConfigError("`time_unit: samples` needs the `rate_hz` of these samples")
-        if not self.time_scale > 0:
+        if not 0 < self.time_scale < inf:
             raise ConfigError(f"`time_scale` must be above 0, but got {self.time_scale}")
-        if rate_hz is not None and not rate_hz > 0:
+        if rate_hz is not None and not 0 < rate_hz < inf:
             raise ConfigError(f"`rate_hz` must be above 0, but got {rate_hz}")
+        _check_finite("offset_s", self.offset_s)
 
     def _check_samples(self, times: str | None, rate_hz: float | None, start_s: float) -> None:
         """Raise ConfigError for settings of a sampled signal that contradict each other, or would have no effect."""
@@ -44,7 +45,13 @@ class FromFile:
         if start_s and (times or not rate_hz):
             instead = "the time stamps say when samples were taken" if times else "without it, bin 0 begins at 0 s"
             raise ConfigError(f"`start_s` applies to samples at `rate_hz`; {instead}; `offset_s` moves a clock")
+        _check_finite("start_s", start_s)
         self._check_clock(rate_hz)
+
+
+def _check_finite(key: str, value: float) -> None:
+    if not isfinite(value):
+        raise ConfigError(f"`{key}` must be a number of seconds, but got {value}")
 
 
 def seconds_per_unit(time_unit: TimeUnit, rate_hz: float | None = None) -> float:
@@ -141,6 +148,10 @@ class Lfp(FromFile):
 
     def __post_init__(self):
         self._check_samples(self.times, self.rate_hz, self.start_s)
+        if not isfinite(self.scale) or not self.scale:
+            raise ConfigError(f"`scale` is a factor that is not 0, but got {self.scale}")
+        if self.bands < 1:
+            raise ConfigError(f"`bands` must be at least 1, but got {self.bands}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,6 +193,10 @@ class Behavior(FromFile):
 
     def __post_init__(self):
         self._check_samples(self.times, self.rate_hz, self.start_s)
+        if self.smooth_s is not None and not 0 <= self.smooth_s < inf:
+            raise ConfigError(f"`smooth_s` must be at least 0, but got {self.smooth_s}")
+        if self.max_speed is not None and not self.max_speed > 0:
+            raise ConfigError(f"`max_speed` must be above 0, but got {self.max_speed}")
         for what in ("names", "units"):
             if getattr(self, what) and getattr(self, f"{what}_attribute"):
                 raise ConfigError(f"give `{what}` or `{what}_attribute`, not both")
@@ -308,6 +323,10 @@ class SessionEntry:
     unit_filter: UnitFilter | None = None
     """NWB only: which units are used; null: all."""
     ingest: Annotated[dict[str, Any], Overrides(IngestConfig)] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.bin_width_ms is not None and not 0 < self.bin_width_ms < inf:
+            raise ConfigError(f"`bin_width_ms` must be above 0, but got {self.bin_width_ms}")
 
     @property
     def lfp_sections(self) -> tuple[Lfp, ...] | None:

@@ -1,6 +1,7 @@
 """How recordings become stored sessions: preprocessing, segments and folds."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from raydistill.errors import ConfigError
@@ -89,8 +90,10 @@ class IngestConfig:
     splits: Splits = field(default_factory=Splits)
 
     def __post_init__(self):
-        if not self.bin_width_ms > 0:
+        if not 0 < self.bin_width_ms < inf:
             raise ConfigError(f"`bin_width_ms` must be above 0, but got {self.bin_width_ms}")
+        if not 0 <= self.min_rate_hz < inf:
+            raise ConfigError(f"`min_rate_hz` must be at least 0, but got {self.min_rate_hz}")
         if not 0 <= self.max_lost <= 1:
             raise ConfigError(f"`max_lost` must be between 0 and 1, but got {self.max_lost}")
         if self.behavior_gap_s is not None and not self.behavior_gap_s >= 0:

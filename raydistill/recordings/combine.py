@@ -97,7 +97,7 @@ def combined(raws: Sequence[Raw], additions: Sequence[Addition] = ()) -> Raw:
         subject=_first(raw.subject for raw in raws),
         region=", ".join(regions),
         taken=sum((raw.taken for raw in raws), ()),
-        notes=sum((raw.notes for raw in raws), ()),
+        notes=tuple(dict.fromkeys(note for raw in raws for note in raw.notes)),
     )
 
 

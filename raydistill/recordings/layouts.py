@@ -13,7 +13,7 @@ from raydistill.errors import DataError
 from raydistill.recordings.combine import combined, on_session_clock
 from raydistill.recordings.raw import Raw
 from raydistill.recordings.readers import arrays, flint, gallego, makin, neo, neurotask, nwb, sorter
-from raydistill.recordings.recording import Layout, RecordingSource
+from raydistill.recordings.recording import Addition, Layout, RecordingSource
 from raydistill.recordings.remote import Remote, is_there
 
 _READERS = (makin, flint, gallego, neurotask, nwb, sorter, neo, arrays)
@@ -52,27 +52,27 @@ def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) 
     """
     with ExitStack() as files:
         raws = [files.enter_context(_opened(path, source, bin_width_ms))]
-        for addition in source.additions:
-            part = replace(
-                source,
-                layout=addition.layout,
-                options=addition.options,
-                companions=addition.companions,
-                additions=(),
-            )
-            raw = files.enter_context(_opened(addition.path, part, bin_width_ms))
-            try:
-                raws.append(on_session_clock(raw, addition.offset_s, addition.time_scale))
-            except DataError as err:
-                raise DataError(f"{addition.path.name}: {err}") from None
         try:
+            raws += [_added(files, source, addition, bin_width_ms) for addition in source.additions]
             yield combined(raws, source.additions)
             return
         except DataError as err:
             if not source.additions:
                 raise  # the reader adds the name of its file
             error = err
-    raise error  # an error of the whole, to which no reader shall add the name of its file
+    raise error  # an error of the whole or of another file, to which no reader shall add the name of its file
+
+
+def _added(files: ExitStack, source: RecordingSource, addition: Addition, bin_width_ms: float) -> Raw:
+    """The signals of a further file, on the clock of the session."""
+    part = replace(
+        source, layout=addition.layout, options=addition.options, companions=addition.companions, additions=()
+    )
+    raw = files.enter_context(_opened(addition.path, part, bin_width_ms))
+    try:
+        return on_session_clock(raw, addition.offset_s, addition.time_scale)
+    except DataError as err:
+        raise DataError(f"{addition.path.name}: {err}") from None
 
 
 def _opened(path: Path | Remote, source: RecordingSource, bin_width_ms: float) -> AbstractContextManager[Raw]:

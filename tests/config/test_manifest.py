@@ -1,8 +1,9 @@
-"""Settings of a manifest that contradict each other, or would have no effect, are refused."""
+"""Settings of a manifest that contradict each other, are no numbers, or would have no effect, are refused."""
 
 import pytest
 
-from raydistill.config.manifest import Behavior, Interval, Lfp, Spikes, Trials
+from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials
+from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError
 
 
@@ -18,11 +19,21 @@ from raydistill.errors import ConfigError
         (Trials, {"start_s": "a", "stop_s": "b", "rate_hz": 1000}, "time_unit: samples"),
         (Trials, {"start_s": "a", "stop_s": "b", "outside": "zero"}, "outside: zero"),
         (Trials, {"labels": "a", "time_unit": "ms"}, "time_unit: ms"),
+        (Lfp, {"values": "x", "scale": 0}, "scale"),
+        (Lfp, {"values": "x", "bands": 0}, "bands"),
+        (Lfp, {"values": "x", "rate_hz": float("inf")}, "rate_hz"),
+        (Lfp, {"values": "x", "rate_hz": 1000, "start_s": float("nan")}, "start_s"),
+        (Behavior, {"values": "x", "smooth_s": -1}, "smooth_s"),
+        (Behavior, {"values": "x", "max_speed": 0}, "max_speed"),
+        (Spikes, {"times": "t", "offset_s": float("nan")}, "offset_s"),
+        (Spikes, {"times": "t", "time_scale": float("inf")}, "time_scale"),
+        (SessionEntry, {"bin_width_ms": float("nan")}, "bin_width_ms"),
+        (IngestConfig, {"min_rate_hz": float("nan")}, "min_rate_hz"),
         (Interval, {"start_s": 30, "stop_s": 10}, "start_s: 30"),
         (Interval, {"start_s": float("nan"), "stop_s": 10}, "start_s: nan"),
     ],
 )
-def test_setting_without_effect_is_refused_by_name(section, settings, names):
+def test_setting_that_cannot_be_meant_is_refused_by_name(section, settings, names):
     with pytest.raises(ConfigError, match=names):
         section(**settings)
 

@@ -265,3 +265,10 @@ def test_times_relative_to_their_trial_are_recognised_when_that_is_not_said(tmp_
     with pytest.raises(DataError, match="leave out `times_from: trial`"):
         raw("a.mat", f"spikes: {{times: absolute, axes: [units, trials], times_from: trial}}, {trials}")
     assert raw("a.mat", f"spikes: {{times: absolute, axes: [units, trials]}}, {trials}")
+
+
+@pytest.mark.parametrize("names", [["0", "1", "2"], ["a", "b", "c"]])
+def test_stranger_among_names_that_no_pattern_can_tell_apart_is_named_without_one(names, tmp_path, raw):
+    np.savez(tmp_path / "g.npz", **{f"u/{name}": np.arange(5.0) for name in names}, **{"u/n": 3})
+    with pytest.raises(DataError, match=r"u/n is a single number.* their names must begin alike"):
+        raw("g.npz", "spikes: {times: u}")

@@ -329,3 +329,14 @@ def test_link_to_a_missing_file_is_an_error_naming_it(tmp_path, raw):
         file["lfp"] = h5py.ExternalLink("raw.h5", "data")
     with pytest.raises(DataError, match=r"lfp is a link to raw\.h5, which cannot be opened"):
         raw("a.h5", "lfp: {values: lfp, rate_hz: 1000}")
+
+
+def test_empty_matrix_is_an_error_naming_it(tmp_path, manifest):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["c"] = np.empty((0, 4))
+    (recording,) = plan_sources(manifest("sessions: [{file: a.h5, subject: m1, bin_width_ms: 10, spikes: c}]"))
+    with (
+        pytest.raises(DataError, match=r"a\.h5: c is an empty array"),
+        open_raw(tmp_path / "a.h5", recording.source, 10.0),
+    ):
+        pass

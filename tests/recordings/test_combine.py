@@ -230,3 +230,9 @@ def test_interval_chooses_between_parts_of_another_file_whose_clock_was_set_back
     )
     seconds = 10 + (np.arange(1500) + 0.5) * 0.02
     assert made.start_s == 10 and made.lfp[20:-20, 0] == pytest.approx(seconds[20:-20], abs=1e-3)
+
+
+def test_error_of_one_file_names_only_this_file(session, spikes, tmp_path):
+    probe(tmp_path / "probe.h5")
+    with pytest.raises(DataError, match=r'^probe\.h5: there is no variable "nothere"'):
+        session(f"{{name: s, subject: m, {SPIKES}, lfp: {{file: probe.h5, values: nothere, rate_hz: 1000}}}}")

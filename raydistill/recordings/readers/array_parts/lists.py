@@ -88,9 +88,15 @@ def _members(node: Node, needed: str) -> list[np.ndarray]:
             )
         is_number = member.kind == "number" and int(np.prod(member.shape)) == 1 and len(member.shape) != 1
         if is_number or not is_vector(member):
+            stem = _stem(node, name)
+            way_out = (
+                f'give a pattern with a *, such as "{node.path}/{stem}*"'
+                if stem
+                else "their names must begin alike, for a pattern with a * such as units/cell_*"
+            )
             raise DataError(
                 f"{member.path} is {member.described}, not a vector of {needed}; to take only some variables of "
-                f'{node.path}, give a pattern with a *, such as "{node.path}/{_stem(node, name)}*"'
+                f"{node.path}, {way_out}"
             )
         vectors.append(_times(member, needed))
     if not vectors:
@@ -99,9 +105,10 @@ def _members(node: Node, needed: str) -> list[np.ndarray]:
 
 
 def _stem(node: Node, stranger: str) -> str:
-    """What most other names begin with, up to their number."""
+    """What most other names begin with, up to their number; empty if there is no such word, or the stranger has it."""
     stems = [name.rstrip("0123456789") for name in node.names() if name != stranger]
-    return max(set(stems), key=stems.count) if stems else ""
+    most = max(sorted(set(stems)), key=stems.count, default="")
+    return most if stems.count(most) > 1 and not stranger.startswith(most) else ""
 
 
 def _element(element: Node, node: Node, needed: str) -> np.ndarray:

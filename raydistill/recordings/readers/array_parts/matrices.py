@@ -100,7 +100,8 @@ def oriented(node: Node, described: Described, is_row: bool = False) -> Matrix:
         raise DataError(
             f"{node.path} is {node.described}; a (samples, {described.columns}) matrix of real numbers is needed{parts}"
         )
-    if is_vector(node) and not is_row and node.shape:
+    is_empty_matrix = len(node.shape) == 2 and 0 in node.shape
+    if is_vector(node) and not is_row and node.shape and not is_empty_matrix:
         return _Slices(node, int(np.argmax(node.shape)), None)
     if len(node.shape) != 2:
         raise DataError(

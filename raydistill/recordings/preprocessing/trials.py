@@ -115,6 +115,10 @@ def trials_on_bins(
     for number, a, b in zip(numbers[whole], first, last, strict=True):
         trial[a:b] = number
     trial[~recorded] = -1
+    if in_gaps := int(np.sum(last > first) - len(np.unique(trial[trial >= 0]))):
+        notes.append(
+            f"{in_gaps} of {len(start)} trials are completely in gaps or between the intervals, and were left out"
+        )
     return trial
 
 

@@ -228,3 +228,16 @@ def test_trials_before_the_first_and_after_the_last_spike_are_kept_whole():
     made, notes = session(Raw(spikes=SpikeTrains(times=(times,), ids=(0,)), trial_intervals=intervals))
     assert (made.start_s, made.n_bins) == (0.0, 6000) and not notes
     assert made.trial.tolist() == np.repeat(np.arange(12), 500).tolist()
+
+
+def test_trials_in_gaps_are_told(binned):
+    starts = np.arange(TRIALS) * 5.0
+    raw = replace(
+        binned,
+        trial_labels=None,
+        trial_intervals=np.column_stack([starts, starts + 4]),
+        pieces=np.array([[0.0, 40.0], [52.0, 120.0]]),
+    )
+    made, notes = session(raw)
+    assert set(made.trial.tolist()) == {-1, *range(8), *range(10, TRIALS)}
+    assert any(note.startswith("2 of 24 trials are completely in gaps") for note in notes)

@@ -131,31 +131,39 @@ def include(tree: Any, path: str | Path) -> None:
     base = read_yaml(path)
     if "include" in base:
         raise ConfigError(f"{path}:{_line(base, 'include')}: an included file cannot include another")
-    _include(tree, base, str(path), sections=True)
+    _include(tree, base, str(path), depth=1)
 
 
 def complete(tree: Any, base: Any, file: str) -> None:
-    """Insert the keys of the mapping `base` that `tree` lacks, and do the same in its sections.
+    """Insert the keys of the mapping `base` that `tree` lacks, and do the same in its sections and theirs.
+
+    A section of `base` completes each section of a list in `tree`.
 
     Args:
         tree: a mapping that was read from YAML.
         base: one of the same file.
         file: its name, for messages.
     """
-    _include(tree, base, file, sections=True)
+    _include(tree, base, file, depth=2)
+    for key, value in base.items():
+        if isinstance(value, dict) and isinstance(tree[key], list):
+            for section in tree[key]:
+                if isinstance(section, dict):
+                    _include(section, value, file, depth=1)
 
 
-def _include(tree: Any, base: Any, file: str, sections: bool) -> None:
+def _include(tree: Any, base: Any, file: str, depth: int) -> None:
+    """`depth` is how many levels of sections of `base` are completed; deeper ones replace or are replaced."""
     tree.included = getattr(tree, "included", {})
     position = 0
     for key, value in base.items():
         if key in tree:
-            if sections and isinstance(value, dict) and isinstance(tree[key], dict):
-                _include(tree[key], value, file, sections=False)
+            if depth and isinstance(value, dict) and isinstance(tree[key], dict):
+                _include(tree[key], value, file, depth - 1)
             continue
         tree.insert(position, key, value)
         tree.included[key] = file, _line(base, key)
-        if sections and isinstance(value, dict):
+        if depth and isinstance(value, dict):
             section: Any = value  # ruamel's mappings take attributes, which `dict` does not
             section.included = {entry: (file, _line(value, entry)) for entry in value}
         position += 1

@@ -82,6 +82,28 @@ def test_session_values_win_over_defaults_and_null_leaves_out(manifest):
     assert second.config.drop_units == (3,) and second.config.filters is None and second.config.bin_width_ms == 20
 
 
+def test_section_of_defaults_completes_paths_lists_and_sections_within_sections(manifest):
+    first, second = plan_sources(
+        manifest(
+            "ingest: {filters: {notch_hz: 50}}\n"
+            "defaults: {subject: m1, spikes: s, bin_width_ms: 10, behavior: {rate_hz: 50, derive: velocity}, "
+            "ingest: {splits: {by: trials}}}\n"
+            "sessions:\n"
+            "  - {file: a.h5, behavior: x}\n"
+            "  - {file: b.h5, behavior: [{values: x}, {values: y, rate_hz: 20}], "
+            "ingest: {filters: {common_average: false}, splits: {test: 0.2}}}\n"
+        )
+    )
+    assert [(b.values, b.rate_hz, b.derive) for b in first.source.options.behavior] == [("x", 50, "velocity")]
+    assert [(b.values, b.rate_hz, b.derive) for b in second.source.options.behavior] == [
+        ("x", 50, "velocity"),
+        ("y", 20, "velocity"),
+    ]
+    assert (first.config.filters.notch_hz, first.config.splits.by) == (50, "trials")
+    assert (second.config.filters.notch_hz, second.config.filters.common_average) == (50, False)
+    assert (second.config.splits.by, second.config.splits.test) == ("trials", 0.2)
+
+
 def test_section_of_defaults_is_completed_by_that_of_a_session(manifest):
     (recording,) = plan_sources(
         manifest(

@@ -88,10 +88,9 @@ def _planned(
     check_filled_in(tree, where)
     items = tree.get("sessions")
     items = items if isinstance(items, list) else [items]
-    if isinstance(tree.get("defaults"), dict):
-        for item in items:
-            if isinstance(item, dict):
-                complete(item, tree["defaults"], file)
+    for item in items:
+        if isinstance(item, dict):
+            _complete(item, tree, file)
     manifest = build(Manifest, tree, where)
     if not manifest.sessions:
         raise where.error("`sessions` is empty: name at least one recording")
@@ -101,9 +100,21 @@ def _planned(
     entries = [build(SessionEntry, item, place) for item, place in zip(items, places, strict=True)]
     recordings = [_recording(manifest, entry, folder, at) for entry, at in zip(entries, places, strict=True)]
     settings = [[*_paths(tree.get("ingest") or {}), *_paths(item.get("ingest") or {})] for item in items]
-    recordings = [replace(r, chosen=tuple(paths)) for r, paths in zip(recordings, settings, strict=True)]
+    recordings = [replace(r, chosen=tuple(dict.fromkeys(paths))) for r, paths in zip(recordings, settings, strict=True)]
     _refuse_same_names(recordings, places)
     return recordings
+
+
+def _complete(item: dict, tree: dict, file: str) -> None:
+    """Complete a session with `defaults`, and its own `ingest` with that of all sessions."""
+    defaults = tree.get("defaults")
+    if isinstance(defaults, dict):
+        for key in ("lfp", "behavior"):
+            if isinstance(defaults.get(key), dict) and isinstance(item.get(key), str):
+                item[key] = mapping({"values": item[key]})
+        complete(item, defaults, file)
+    if isinstance(item.get("ingest"), dict) and isinstance(tree.get("ingest"), dict):
+        complete(item["ingest"], tree["ingest"], file)
 
 
 def _paths(section: dict, prefix: str = "") -> Iterator[str]:

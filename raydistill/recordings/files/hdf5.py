@@ -10,7 +10,7 @@ import numpy as np
 
 from raydistill.errors import DataError, one_line
 from raydistill.recordings.files import matlab73
-from raydistill.recordings.files.mat import SparseMatrix, in_memory
+from raydistill.recordings.files.mat import COMPLEX, SparseMatrix, in_memory
 from raydistill.recordings.files.nodes import Node, as_objects, check_readable, check_size
 
 _HIDDEN = "#"  # groups in which MATLAB keeps the elements of cells
@@ -251,6 +251,8 @@ def _dataset(dataset: Any, path: str, is_matlab: bool, matlab_class: str) -> Nod
         return _References(dataset, path, shape, is_matlab)
     if h5py.check_vlen_dtype(dtype) is not None:
         return _Ragged(dataset, path)
+    if is_matlab and dtype.names == ("real", "imag"):
+        return Node(path, "object", why=COMPLEX)
     if dtype.names is not None:
         return _Table(dataset, path)
     if dtype.kind not in "buif":

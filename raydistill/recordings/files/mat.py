@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, one_line
+from raydistill.recordings.files.mat_headers import Header, headers, is_version_4
 from raydistill.recordings.files.nodes import Cells, Node, as_objects, check_readable, check_size
 
+COMPLEX = "complex values; save its real and imaginary part as two arrays"
+"""Why an array of complex values cannot be read."""
+_PLAIN = "save it as a plain array or struct"
 _NUMBERS = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 
 
@@ -16,13 +20,10 @@ class MatFile(Node):
     """The variables of a file; a struct or cell array stays in memory, as several paths may lead into it."""
 
     def __init__(self, path: Path):
-        from scipy.io import whosmat
-
         super().__init__("", "group")
         self.file = path
         self.bytes = path.stat().st_size
-        with warnings.catch_warnings(action="ignore"):
-            self.contents = {name: (shape, kind) for name, shape, kind in whosmat(path)}
+        self.contents = _version_4(path) if is_version_4(path) else headers(path)
         self._kept: dict[str, Node] = {}
 
     def names(self) -> list[str]:
@@ -36,7 +37,12 @@ class MatFile(Node):
     def _member(self, name: str) -> Node:
         if name in self._kept:
             return self._kept[name]
-        shape, kind = self.contents[name]
+        header = self.contents[name]
+        shape, kind = header.shape, header.kind
+        if kind == "opaque":
+            return Node(name, "object", why=f"of MATLAB's class {header.matlab_class}; {_PLAIN}")
+        if header.is_complex:
+            return Node(name, "object", why=COMPLEX)
         if kind != "sparse":
             check_size(name, shape, 8 if kind in ("cell", "struct") else 1, self.bytes)
         if kind in _NUMBERS:
@@ -56,6 +62,13 @@ class MatFile(Node):
                 return loadmat(self.file, variable_names=[name], squeeze_me=False, chars_as_strings=True)[name]
         except Exception as err:  # scipy reports damage by exceptions of many kinds
             raise DataError(f"{name} is damaged ({one_line(err)})") from err
+
+
+def _version_4(path: Path) -> dict[str, Header]:
+    from scipy.io import whosmat
+
+    with warnings.catch_warnings(action="ignore"):
+        return {name: Header(shape=shape, kind=kind) for name, shape, kind in whosmat(path)}
 
 
 class _MatNumbers(Node):
@@ -144,7 +157,7 @@ def in_memory(path: str, value: Any) -> Node:
         return SparseMatrix(path, value)
     values = np.asarray(value) if isinstance(value, (np.ndarray, np.generic, int, float, str)) else None
     if values is None or isinstance(value, (MatlabFunction, MatlabOpaque)):
-        return _InMemory(path, value, "object", why="of a class of MATLAB; save it as a plain array or struct")
+        return _InMemory(path, value, "object", why=f"of a class of MATLAB; {_PLAIN}")
     if values.dtype.names is not None:
         is_struct = all(values.dtype[name].hasobject for name in values.dtype.names)
         shape = () if is_struct and values.size == 1 else values.shape

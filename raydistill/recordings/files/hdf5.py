@@ -12,7 +12,9 @@ from raydistill.errors import DataError, one_line
 from raydistill.recordings.files import matlab73
 from raydistill.recordings.files.mat import COMPLEX, SparseMatrix, in_memory
 from raydistill.recordings.files.nodes import Node, as_objects, check_readable, check_size
+from raydistill.recordings.files.plugins import load_plugins, what_is_wrong
 
+_INDEX = "_i_"
 _HIDDEN = "#"  # groups in which MATLAB keeps the elements of cells
 
 
@@ -20,6 +22,7 @@ def open_hdf5(path: Path) -> "H5Group":
     """The file as a group of its variables."""
     import h5py
 
+    load_plugins()
     return H5Group(h5py.File(path, "r"), "", path.suffix.lower() == ".mat")
 
 
@@ -33,7 +36,13 @@ class H5Group(Node):
     def names(self) -> list[str]:
         """As `Node.names`."""
         with matlab73.damage_named(self.path or "the file"):
-            return [name for name in self.group if not name.startswith(_HIDDEN)]
+            return [name for name in self.group if not name.startswith(_HIDDEN) and not self._is_index(name)]
+
+    def _is_index(self, name: str) -> bool:
+        """Whether PyTables, and so pandas, keeps the search index of a table under this name."""
+        if not name.startswith(_INDEX):
+            return False
+        return "TINDEX" in _attributes(self.group[name]).get("CLASS", ())
 
     def close(self) -> None:
         """Close the file."""
@@ -56,7 +65,7 @@ class H5Group(Node):
             target = getattr(link, "filename", None) or getattr(link, "path", None)
             if target:
                 raise DataError(f"{path} is a link to {target}, which cannot be opened ({one_line(err)})") from err
-            raise DataError(f"{path} is damaged ({one_line(err)})") from err
+            raise DataError(f"{path} {what_is_wrong(err)}") from err
         return node_of(node, path, self.is_matlab)
 
 
@@ -64,7 +73,7 @@ class _Dataset(Node):
     """A dataset of numbers."""
 
     def __init__(self, dataset: Any, path: str, shape: tuple[int, ...], is_matlab: bool):
-        super().__init__(path, "number", shape, str(dataset.dtype))
+        super().__init__(path, "number", shape, str(dataset.dtype.base))
         self.dataset, self.is_matlab = dataset, is_matlab
         self.is_empty = is_matlab and matlab73.is_empty(dataset)
         self._is_checked = False
@@ -82,7 +91,10 @@ class _Dataset(Node):
         if not key:
             check_readable(self.path, self.shape)
         if not self.is_matlab:
-            return np.asarray(matlab73.read(self.dataset, key, self.path))
+            n = len(self.dataset.shape)  # each value can be an array, whose dimensions h5py does not slice
+            values = np.asarray(matlab73.read(self.dataset, key[:n], self.path))
+            inner = (*key[n:], *(slice(None) for _ in self.shape[max(n, len(key)) :]))
+            return values[(..., *inner)]
         stored_key = (*(slice(None) for _ in self.shape[len(key) :]), *key[::-1])
         return np.asarray(matlab73.read(self.dataset, stored_key, self.path)).T
 
@@ -255,6 +267,8 @@ def _dataset(dataset: Any, path: str, is_matlab: bool, matlab_class: str) -> Nod
         return Node(path, "object", why=COMPLEX)
     if dtype.names is not None:
         return _Table(dataset, path)
+    if dtype.subdtype is not None and not is_matlab and dtype.base.kind in "buif":
+        return _Dataset(dataset, path, (*shape, *dtype.shape), is_matlab)
     if dtype.kind not in "buif":
         return Node(path, "object", why=f"{dtype} values")
     return _Dataset(dataset, path, shape, is_matlab)

@@ -15,6 +15,7 @@ import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
 from raydistill.files import renamed_when_whole
+from raydistill.recordings.files.plugins import load_plugins, what_is_wrong
 
 if TYPE_CHECKING:
     import h5py
@@ -44,6 +45,7 @@ def open_hdf5(path: Path) -> "h5py.File":
 
     if not path.is_file():
         raise DataError(f"there is no file {path}")
+    load_plugins()
     try:
         return h5py.File(path, "r")
     except OSError as err:
@@ -56,7 +58,7 @@ def damage_named(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError, AttributeError) as err:
-        raise DataError(f"{what} is damaged ({one_line(err)})") from err
+        raise DataError(f"{what} {what_is_wrong(err)}") from err
 
 
 def dataset(file: "h5py.File", name: str) -> "h5py.Dataset":

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, one_line
+from raydistill.recordings.files.plugins import load_plugins
 from raydistill.recordings.new_manifest.names import BEHAVIOR, LFP, says
 from raydistill.recordings.new_manifest.parts import FileContent
 from raydistill.recordings.new_manifest.text import Line, Section, choice, number, option
@@ -57,6 +58,7 @@ def nwb_content(path: Path, name: str, one_file: bool) -> FileContent:
     """
     import h5py
 
+    load_plugins()
     try:
         with h5py.File(path, "r") as file:
             return _content(file, name, one_file)

@@ -11,7 +11,8 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 
 from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials, UnitFilter
-from raydistill.errors import ConfigError, DataError, one_line
+from raydistill.errors import ConfigError, DataError
+from raydistill.recordings.files.plugins import what_is_wrong
 from raydistill.recordings.planning.search import files_below
 from raydistill.recordings.raw import Raw
 from raydistill.recordings.readers.nwb_parts.behavior import behavior
@@ -126,7 +127,7 @@ def _read(content: NwbContent, options: NwbOptions, bin_s: float) -> Raw:
     try:
         return exported(content.nwb, options) if is_exported(content.nwb) else _raw(content, options, bin_s)
     except (OSError, RuntimeError, UnicodeDecodeError, MemoryError) as err:  # as h5py and zarr report damage
-        raise DataError(f"a dataset cannot be read; the file is damaged ({one_line(err)})") from err
+        raise DataError(f"a dataset cannot be read; the file {what_is_wrong(err)}") from err
 
 
 def _raw(content: NwbContent, options: NwbOptions, bin_s: float) -> Raw:

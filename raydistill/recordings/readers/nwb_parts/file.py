@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
+from raydistill.recordings.files.plugins import load_plugins
 from raydistill.recordings.readers.nwb_parts.zarr import is_zarr, zarr_reader
 from raydistill.recordings.remote import Remote
 
@@ -122,6 +123,7 @@ def _hdf5(path: Path | Remote):
     import h5py
 
     with path.opened() if isinstance(path, Remote) else nullcontext(path) as place:
+        load_plugins()
         try:
             file = h5py.File(place, "r")
         except Exception as err:

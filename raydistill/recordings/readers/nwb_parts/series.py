@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from raydistill.errors import DataError
+from raydistill.recordings.files.plugins import what_is_wrong
 from raydistill.recordings.readers.nwb_parts.file import NwbContent
 
 
@@ -109,7 +110,7 @@ def slice_of(series, path: str, start: int, stop: int, transpose: bool) -> np.nd
     try:
         part = np.asarray(data[:, start:stop].T if transpose and np.ndim(data) == 2 else data[start:stop])
     except OSError as err:
-        raise DataError(f"{path}: samples {start} to {stop} cannot be read; the file is damaged ({err})") from err
+        raise DataError(f"{path}: samples {start} to {stop} cannot be read; the file {what_is_wrong(err)}") from err
     return part.reshape(stop - start, -1)
 
 

@@ -6,6 +6,8 @@ import pytest
 from scipy.io import savemat
 
 from raydistill.errors import ConfigError, DataError
+from raydistill.recordings.files.nodes import find
+from raydistill.recordings.files.opening import open_file
 from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.planning.discover import plan_sources
 from tests.recordings.matlab_files import cell, write_matlab
@@ -272,3 +274,17 @@ def test_stranger_among_names_that_no_pattern_can_tell_apart_is_named_without_on
     np.savez(tmp_path / "g.npz", **{f"u/{name}": np.arange(5.0) for name in names}, **{"u/n": 3})
     with pytest.raises(DataError, match=r"u/n is a single number.* their names must begin alike"):
         raw("g.npz", "spikes: {times: u}")
+
+
+@pytest.mark.parametrize("version", ["5", "7.3"])
+def test_element_of_a_cell_array_is_named_by_its_number_in_braces(version, tmp_path):
+    runs = [{"trial": [np.full((30, 2), 10.0 * k + t) for t in range(4)]} for k in range(3)]
+    path = write_matlab(tmp_path / "a.mat", version, {"runs": cell([runs])})
+    with open_file(path) as root:
+        trials = find(root, "runs{2}/trial")
+        assert [e.read()[0, 0] for e in trials.elements().ravel()] == [10.0, 11.0, 12.0, 13.0]
+        assert find(root, "runs{3}/trial{4}").read()[0, 0] == 23.0
+        with pytest.raises(DataError, match="runs has the elements 1 to 3, not 4"):
+            find(root, "runs{4}/trial")
+        with pytest.raises(DataError, match=r"runs\{1\}/trial\{1\} is .*takes an element of a cell array"):
+            find(root, "runs{1}/trial{1}{1}")

@@ -157,7 +157,8 @@ def as_objects(parts: list[Node], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def find(root: Node, path: str) -> Node:
-    """The node at a path of names with `/` between them. A name with `*` stands for all that match it, as a `cell`.
+    """The node at a path of names with `/` between them. A name with `*` stands for all that match it, as a `cell`, and
+    `cells{2}` is the second element of a cell array, as in MATLAB.
 
     Raises:
         DataError: there is none.
@@ -168,12 +169,26 @@ def find(root: Node, path: str) -> Node:
     if "*" not in path:
         node = root
         for name in names:
-            node = node.member(name)
+            node = _at(node, name)
         return node
     parts = list(_matching(root, names))
     if not parts:
         raise DataError(f"no variable matches {path}; the file holds {_some(root.names())}")
     return Cells(path, parts, (len(parts),), is_pattern=True)
+
+
+def _at(node: Node, name: str) -> Node:
+    """The member of this name, or an element of it."""
+    element = re.fullmatch(r"(.+)\{(\d+)\}", name)
+    if element is None or name in node.names():
+        return node.member(name)
+    cells, i = _at(node, element[1]), int(element[2])
+    if cells.kind != "cell":
+        raise DataError(f"{cells.path} is {cells.described}; {{{i}}} takes an element of a cell array")
+    elements = cells.elements().ravel(order="F")
+    if not 1 <= i <= len(elements):
+        raise DataError(f"{cells.path} has the elements 1 to {len(elements)}, not {i}")
+    return elements[i - 1]
 
 
 def _matching(node: Node, names: list[str]) -> Iterator[Node]:
@@ -182,7 +197,7 @@ def _matching(node: Node, names: list[str]) -> Iterator[Node]:
         return
     name, *rest = names
     if "*" not in name:
-        yield from _matching(node.member(name), rest)
+        yield from _matching(_at(node, name), rest)
         return
     pattern = re.compile(".*".join(map(re.escape, name.split("*"))))
     for match in sorted(filter(pattern.fullmatch, node.names()), key=natural):

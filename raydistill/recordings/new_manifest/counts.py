@@ -3,14 +3,27 @@
 from raydistill.recordings.new_manifest.axes import orientation, tensor_axes, trial_orientation
 from raydistill.recordings.new_manifest.findings import Findings
 from raydistill.recordings.new_manifest.looks import Look
-from raydistill.recordings.new_manifest.names import BEHAVIOR, IDS, LFP, SPIKES, TIME, TRIAL, says
+from raydistill.recordings.new_manifest.names import (
+    BEHAVIOR,
+    IDS,
+    LETTERS,
+    LFP,
+    SPIKES,
+    TIME,
+    TRIAL,
+    is_description,
+    says,
+)
 from raydistill.recordings.new_manifest.text import Line
 from raydistill.recordings.new_manifest.values import is_counts
 
 
 def is_counts_array(look: Look) -> bool:
     """Whether it holds small whole numbers from 0 in the shape of a matrix, or a matrix per trial."""
-    if says(look.path, BEHAVIOR | LFP | TRIAL | TIME | IDS - SPIKES) and not says(look.path, SPIKES):
+    if is_description(look.path):
+        return False
+    behavior = BEHAVIOR - LETTERS if look.is_wide else BEHAVIOR
+    if says(look.path, behavior | LFP | TRIAL | TIME | IDS - SPIKES) and not says(look.path, SPIKES):
         return False
     if look.kind == "cell":
         parts = look.elements

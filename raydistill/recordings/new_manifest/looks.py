@@ -66,6 +66,11 @@ class Look:
         return self.is_number and len(self.shape) == 2 and min(self.shape) >= 2
 
     @property
+    def is_wide(self) -> bool:
+        """Whether it is a matrix of more columns than coordinates have."""
+        return self.is_matrix and min(self.shape) > 4
+
+    @property
     def scalar(self) -> float | None:
         """The value of a single number."""
         return (

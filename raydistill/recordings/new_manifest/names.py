@@ -104,6 +104,10 @@ BEHAVIOR = set(
         "led",
     ]
 )
+DESCRIPTIONS = set(["grad", "elec", "opto", "cfg", "hdr"])
+"""Structs in which FieldTrip keeps where sensors are and what was done, next to the signals."""
+LETTERS = set(["x", "y", "z"])
+"""Of coordinates; of a matrix with many columns they say nothing, as data are often called X and Y."""
 TRIAL = set(["trial", "trials", "tr", "trialnum", "trialnumber", "trialid", "triallabel", "triallabels"])
 TIME = set(
     [
@@ -148,6 +152,7 @@ IDS = set(
 RATE = set(
     [
         "fs",
+        "fsample",
         "sfreq",
         "srate",
         "sr",
@@ -189,6 +194,11 @@ def own_words(path: str) -> set[str]:
 def all_words(path: str) -> set[str]:
     """The words in all parts of a path."""
     return {word for part in path.split("/") for word in (*words(part), "".join(words(part)))}
+
+
+def is_description(path: str) -> bool:
+    """Whether a path leads into a struct that describes sensors, and holds no signals."""
+    return bool({part.lower() for part in path.split("/")[:-1]} & DESCRIPTIONS)
 
 
 def says(path: str, vocabulary: set[str]) -> bool:

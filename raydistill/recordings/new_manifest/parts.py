@@ -60,6 +60,10 @@ def session_of(contents: Sequence[FileContent]) -> SessionGuess:
     stating = [content for content in contents if content.kind != arrays.LAYOUT.name]
     if not stating and not any((look.is_number or look.kind == "cell") and look.size > 1 for look in looks):
         raise DataError(f"{contents[0].file}: holds no array of numbers{_only(looks)}, so there is nothing to describe")
+    if not looks and not any(c.spikes or c.lfp or c.behavior or c.trials for c in contents):
+        seen = "; ".join(text for content in contents for text in content.unused[:3])
+        only = f", only {seen}" if seen else ""
+        raise DataError(f"{contents[0].file}: holds no spikes, LFP or behavior{only}, so there is nothing to describe")
     found = Findings(looks=looks, one_file=len(contents) == 1)
     for content in stating:
         if content.spikes or content.lfp or content.behavior or content.trials:
@@ -143,5 +147,6 @@ def _unused(found: Findings) -> list[str]:
         seen = f", {look.seen.range}" if look.seen is not None and look.size > 1 else ""
         value = f" ({look.scalar:.6g})" if look.scalar is not None else f' "{look.text[:40]}"' if look.text else ""
         place = "" if found.one_file else f"{look.file}: "
-        lines.append(f"{place}{look.path}: {look.described or look.kind}{value}{seen}")
+        inside = f", first {look.elements[0].described}" if look.elements and look.elements[0].described else ""
+        lines.append(f"{place}{look.path}: {look.described or look.kind}{inside}{value}{seen}")
     return [*lines, *([f"and {len(left) - _MOST_UNUSED} more"] if len(left) > _MOST_UNUSED else [])]

@@ -12,6 +12,7 @@ from raydistill.recordings.new_manifest.looks import Look
 from raydistill.recordings.new_manifest.names import (
     BANDS,
     BEHAVIOR,
+    LETTERS,
     LFP,
     START,
     STOP,
@@ -19,6 +20,7 @@ from raydistill.recordings.new_manifest.names import (
     TRIAL,
     all_words,
     column_names,
+    is_description,
     own_words,
     says,
     words,
@@ -90,6 +92,8 @@ def _is_signal(look: Look, found: Findings) -> bool:
     """Whether it holds many numbers that can be samples."""
     if found.in_trials is not None and found.in_trials != _is_in_trials(look):
         return False
+    if is_description(look.path):
+        return False
     if look.kind == "cell":
         parts = look.elements
         if _is_in_trials(look) and np.median([max(shape, default=1) for shape in look.shapes]) < _FEWEST:
@@ -131,7 +135,8 @@ def _is_lfp_by_name(look: Look) -> bool:
 
 
 def _is_behavior_by_name(look: Look) -> bool:
-    return bool(own_words(look.path) & BEHAVIOR) or bool(all_words(look.path) & BEHAVIOR - set(["x", "y", "z", "t"]))
+    vocabulary = BEHAVIOR - LETTERS if look.is_wide else BEHAVIOR
+    return bool(own_words(look.path) & vocabulary) or bool(all_words(look.path) & BEHAVIOR - LETTERS)
 
 
 def _width(look: Look) -> int:

@@ -11,6 +11,7 @@ from raydistill.recordings.new_manifest.looks import Look
 from raydistill.recordings.new_manifest.names import (
     BEHAVIOR,
     IDS,
+    LETTERS,
     LFP,
     SPIKES,
     START,
@@ -46,6 +47,8 @@ def spikes(found: Findings) -> Line | None:
 
 def _strength(look: Look) -> int:
     named, behind = own_words(look.path), all_words(look.path)
+    if look.is_wide:
+        named = named - LETTERS
     return 2 * bool(named & SPIKES) + bool(behind & SPIKES) - 3 * bool(named & (BEHAVIOR | LFP))
 
 

@@ -308,3 +308,29 @@ def test_every_guess_has_its_reason_and_every_open_value_its_description(tmp_pat
             assert "FILL_IN  # the " in line
     assert sum("# QUESTION: is dat behavior?" in line for line in lines) == 1
     assert all(len(line) <= 120 for line in lines)
+
+
+def test_data_called_x_and_y_are_told_apart_by_their_values(tmp_path):
+    write(tmp_path / "a.mat", {"X": np.cumsum(RNG.normal(size=(6000, 4)), 0), "Y": RNG.poisson(1, (6000, 30))})
+    session = guessed(tmp_path, "a.mat")
+    assert session["spikes"] == {"counts": "Y"} and session["behavior"]["values"] == "X"
+
+
+def test_signals_of_fieldtrip_are_taken_and_the_description_of_its_sensors_is_not(tmp_path):
+    trials = np.empty((1, 5), dtype=object)
+    for k in range(5):
+        trials[0, k] = RNG.normal(size=(6, 300))
+    sensors = {"tra": (RNG.random((50, 60)) < 0.3).astype(float), "coilpos": RNG.normal(size=(60, 3))}
+    savemat(tmp_path / "a.mat", {"data": {"trial": trials, "fsample": 508.63, "grad": sensors}})
+    session = guessed(tmp_path, "a.mat")
+    assert session["lfp"] == {"values": "data/trial", "transpose": True, "rate_hz": 508.63}
+    assert "spikes" not in session and "behavior" not in session
+
+
+def test_first_element_of_an_unused_cell_array_is_described(tmp_path):
+    cells = np.empty((1, 2), dtype=object)
+    cells[0, 0] = cells[0, 1] = {"trial": np.ones((3, 3)), "label": "a"}
+    savemat(tmp_path / "a.mat", {"runs": cells})
+    assert "runs: a 1 x 2 cell array, first a struct with the fields trial, label" in new_manifest(
+        [tmp_path / "a.mat"], tmp_path
+    )

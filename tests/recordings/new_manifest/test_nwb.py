@@ -1,5 +1,7 @@
 """Manifests for NWB files."""
 
+import datetime
+
 import h5py
 import numpy as np
 import pytest
@@ -69,3 +71,16 @@ def test_nwb_file_of_version_1_is_refused(tmp_path):
         file.attrs["nwb_version"] = "NWB-1.0.6"
     with pytest.raises(DataError, match=r"old.nwb: not NWB 2, as its nwb_version is NWB-1.0.6"):
         new_manifest([tmp_path / "old.nwb"], tmp_path)
+
+
+def test_file_without_signals_is_an_error_that_says_what_it_holds(tmp_path):
+    from pynwb import NWBHDF5IO, NWBFile
+    from pynwb.image import ImageSeries
+
+    nwb = NWBFile("s", "i", datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
+    images = ImageSeries(name="video", data=np.ones((3, 4, 4)), unit="a.u.", rate=1.0)
+    nwb.add_acquisition(images)
+    with NWBHDF5IO(str(tmp_path / "a.nwb"), "w") as io:
+        io.write(nwb)
+    with pytest.raises(DataError, match=r"a.nwb: holds no spikes, LFP or behavior, only acquisition/video: ImageSer"):
+        new_manifest([tmp_path / "a.nwb"], tmp_path)

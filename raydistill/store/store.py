@@ -257,6 +257,11 @@ def _statistics(session: Session, name: str, cuts: list[Cut]) -> Normalisation:
         mean = sum(np.nansum(x, axis=0) for x in segments()) / n
         std = np.sqrt(sum(np.nansum((x - mean) ** 2, axis=0) for x in segments()) / n)
     dead = np.flatnonzero(~(std > (0 if name == "lfp" else 1e-12 * np.maximum(1.0, np.abs(mean)))))
+    if len(dead) and len(dead) == len(std) and name == "lfp":
+        raise DataError(
+            f"session {session.name}: all {len(dead)} LFP channels are constant over the train segments, so this is no "
+            "LFP; leave it out with `lfp: null`, or name another variable"
+        )
     if len(dead) and name == "lfp":
         raise DataError(
             f"session {session.name}: LFP channel {dead[0]} is constant over the train segments; "

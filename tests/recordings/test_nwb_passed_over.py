@@ -205,3 +205,12 @@ def test_series_in_a_linked_file_is_found_by_the_name_of_the_link_and_of_its_own
     assert "set `lfp: acquisition/raw`" in read(path).notes[0]
     for name in ("acquisition/raw", "acquisition/probe7"):
         assert read(path, f"lfp={name}").lfp[0].n_channels == 3
+
+
+def test_spectrogram_is_not_proposed_as_lfp(make_nwb):
+    def tweak(nwb):
+        add_series("acquisition", "lfp_spectrogram", data=np.ones((1800, 3, 4)))(nwb)
+        add_series("acquisition", "lfp_envelope", data=np.ones((1800, 3)))(nwb)
+
+    (note,) = lines(make_nwb(lfp=False, tweak=tweak))[1:]
+    assert "lfp_envelope" in note and "spectrogram" not in note

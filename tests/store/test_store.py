@@ -182,3 +182,5 @@ def test_store_constant_channel_is_refused_by_number(store):
     lfp[:, 3] = 1.5
     with pytest.raises(DataError, match=r"channel 3 is constant.*drop_channels: \[3\]"):
         store.write(make_session(lfp=lfp), CONFIG, "f" * 64)
+    with pytest.raises(DataError, match=r"all 5 LFP channels are constant.*`lfp: null`"):
+        store.write(make_session(lfp=np.ones((2000, 5))), CONFIG, "f" * 64)

@@ -78,7 +78,8 @@ def _passed_over(content: NwbContent, found) -> list[str]:
         for path, series in content.of_kind(ElectricalSeries).items()
         if not isinstance(series, SpikeEventSeries) and not isinstance(series.parent, LFP)
     ]
-    others += [path for path, series in all_series(content).items() if path not in others and _is_called_lfp(path)]
+    called = [(path, s) for path, s in all_series(content).items() if path not in others and _is_called_lfp(path)]
+    others += [path for path, s in called if np.ndim(s.data) <= 2]  # a spectrogram cannot be taken
     others = sorted(path for path in others if found is None or path != found[0])
     unreadable = [f"{path} {cause}" for path, cause in content.omitted.items() if _is_lfp_path(path)]
     if found is not None:

@@ -60,3 +60,14 @@ def test_search_index_of_a_table_is_not_among_the_variables(tmp_path):
         file["_i_table"].attrs["CLASS"] = np.bytes_("TINDEX")
         file["_i_own/values"] = np.arange(40.0)
     assert [v.path for v in variables(tmp_path / "a.h5")] == ["_i_own", "_i_own/values", "table"]
+
+
+def test_attribute_of_a_type_that_numpy_lacks_does_not_hide_the_others(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["lfp"] = np.arange(40.0)
+        file["lfp"].attrs["unit"] = "V"
+        wide = h5py.h5t.STD_U64BE.copy()
+        wide.set_size(16)
+        h5py.h5a.create(file["lfp"].id, b"made_at", wide, h5py.h5s.create_simple((1,)))
+    with open_file(tmp_path / "a.h5") as root:
+        assert root.member("lfp").attributes() == {"unit": ("V",)}

@@ -3,6 +3,7 @@
 matlab73.py says how MATLAB stores its arrays. `is_matlab` nodes are shown as MATLAB shows them, not as they are stored.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -281,8 +282,14 @@ def _loaded(path: str, values: np.ndarray) -> Node:
 
 
 def _attributes(node: Any) -> dict[str, tuple[str, ...]]:
+    """Those that can be read; some programs write types that numpy lacks, which must not hide the data."""
+    found = {}
     with matlab73.damage_named(node.name):
-        return {name: tuple(_decoded(word) for word in np.ravel(value)) for name, value in node.attrs.items()}
+        names = list(node.attrs)
+    for name in names:
+        with contextlib.suppress(DataError), matlab73.damage_named(name):
+            found[name] = tuple(_decoded(word) for word in np.ravel(node.attrs[name]))
+    return found
 
 
 def _decoded(word: Any) -> str:

@@ -63,7 +63,8 @@ def behavior_on_bins(
     1 s at most), and than one bin.
 
     Args:
-        gap_s: dropouts up to this many seconds are interpolated; None: none is.
+        gap_s: dropouts up to this many seconds are interpolated; None: none is. Before the first and after the last
+            valid sample, there is nothing to interpolate to.
         pieces: (pieces, 2) start and stop in seconds of each recorded interval; nothing is interpolated between them.
 
     Raises:
@@ -117,7 +118,6 @@ def _column_on_bins(
         return np.full(bins.n, np.nan), np.zeros(bins.n, dtype=bool)
     # Seconds for which the first and the last valid sample hold: none where lost samples come before or after.
     holds = np.array([valid[0] == 0, valid[-1] == len(values) - 1]) * limits.step_s * (1 + 1e-6)
-    fills = np.maximum(holds, limits.filled_s if limits.filled_s > limits.dropout_s else 0.0)
     times, values = times[valid], values[valid]
     # The n + 1 stretches before, between and after n valid samples: from `begins` to `ends`.
     begins, ends = np.append(bins.start_s, times), np.append(times, bins.stop_s)
@@ -127,12 +127,12 @@ def _column_on_bins(
     beyond = np.maximum(times[0] - bins.centres, 0), np.maximum(bins.centres - times[-1], 0)
     on_sample = np.abs(ends[at] - bins.centres) <= _AT_CENTRE * bins.width_s
     on_sample[at == len(times)] = False
-    lost = (is_lost[at] | (beyond[0] > fills[0]) | (beyond[1] > fills[1])) & ~on_sample
-    filled = (is_dropout[at] | (beyond[0] > holds[0]) | (beyond[1] > holds[1])) & ~on_sample & ~lost
+    lost = (is_lost[at] | (beyond[0] > holds[0]) | (beyond[1] > holds[1])) & ~on_sample
+    filled = is_dropout[at] & ~on_sample & ~lost
     for places, found in ((lost, dropouts.lost), (filled, dropouts.filled)):
         stretches = np.unique(at[places])
         found.update(zip(begins[stretches].tolist(), ends[stretches].tolist(), strict=True))
-    known = times[0] - fills[0], times[-1] + fills[1]
+    known = times[0] - holds[0], times[-1] + holds[1]
     line = _continued(times, values, is_lost, holds)
     return np.where(lost, np.nan, _line_on_bins(times, line, bins, is_lost, known)), filled
 

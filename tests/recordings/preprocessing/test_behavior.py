@@ -88,3 +88,10 @@ def test_velocity_of_a_lone_sample_between_gaps_is_lost():
     times = np.concatenate([np.arange(0, 5, 0.02), [6.0], np.arange(7, 12, 0.02)])
     made = prepared(trace(times, times), Behavior(derive="velocity"))
     assert np.flatnonzero(np.isnan(made.values[:, 0])).tolist() == [250]
+
+
+def test_velocity_ends_with_each_trial_of_few_samples():
+    trial = np.repeat(np.arange(50), 8)
+    times = 1.4 * trial + np.tile(np.arange(8) / 20, 50)
+    made = prepared(trace(times, 3 * times + 50 * trial), Behavior(derive="velocity"))
+    assert made.values == pytest.approx(3)

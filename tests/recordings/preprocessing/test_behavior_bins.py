@@ -95,11 +95,12 @@ def test_behavior_at_two_alternating_steps_is_no_row_of_dropouts():
     assert np.allclose(made.values[:, 0], clock.centres, atol=1e-5) and made.notes == ()
 
 
-def test_lost_samples_at_both_ends_are_left_out_and_told():
+@pytest.mark.parametrize("gap_s", [None, 0.5, 3.0])
+def test_lost_samples_at_both_ends_are_left_out_and_told(gap_s):
     times = np.arange(1000) / 50
     values = np.where((times < 1) | (times > 18.99), np.nan, times)
     clock = bins(2000, width_s=0.01)
-    made = behavior_on_bins(prepared(trace(times, values), Behavior()), clock, None)
+    made = behavior_on_bins(prepared(trace(times, values), Behavior()), clock, gap_s)
     assert np.array_equal(np.isnan(made.values[:, 0]), (clock.centres < 1) | (clock.centres > 18.98))
     assert made.notes[0].startswith("behavior: 2 dropouts (longest 1.02 s), 202 of 2000 bins (10.1%) left out")
 

@@ -63,3 +63,8 @@ def test_clock_that_was_set_back_is_used_where_one_time_means_one_moment():
 def test_usual_step_is_that_of_the_clock_whatever_was_lost(rng):
     kept = np.sort(rng.choice(10_000, 9_300, replace=False)) / 50
     assert usual_step(kept) == pytest.approx(0.02)
+
+
+def test_usual_step_is_that_within_trials_of_few_samples():
+    trials = 2.4 * np.arange(50)[:, None] + np.arange(8) / 20
+    assert usual_step(trials.ravel()) == pytest.approx(0.05)

@@ -116,7 +116,8 @@ class Store:
     def write(self, session: Session, config: IngestConfig, fingerprint: str) -> Entry:
         """Split, cut, normalise and store one session, and replace an older one of the same name.
 
-        The marker is written last. Raises DataError if the session cannot be split or a channel is constant.
+        The marker is written last. Raises DataError if the session cannot be split, a channel is constant, or the file of
+        an exported session was changed.
 
         Args:
             config: of the splits; an exported session keeps its own segments and normalisation instead.
@@ -134,12 +135,19 @@ class Store:
                 self.folder.write_with(path, partial(_write_segments, rows, group))
                 numbers, bins = zip(*((i, c.stop - c.start) for i, c in group), strict=True)
                 parts.append(Part(path=path, split=split, numbers=numbers, n_bins=bins))
-        self.folder.write(f"{base}/split.json", json.dumps(plan.split_file).encode())
         entry = dataclasses.replace(
             _entry(session, plan.config, plan.cuts, plan.normalisation, parts, fingerprint, digest.hexdigest()),
             split_hash=plan.split_file["hash"],
             **plan.about,
         )
+        if session.exported is not None and _is_changed(entry, session.exported.entry):
+            for part in parts:
+                self.folder.delete(part.path)
+            raise DataError(
+                f"session {entry.session}: its values, folds or electrodes are not those that raydistill exported: the "
+                "file was changed, or another version wrote it; export it again, or ingest the original recording"
+            )
+        self.folder.write(f"{base}/split.json", json.dumps(plan.split_file).encode())
         self.folder.write(f"{base}/session.json", entry_to_json(entry).encode())
         current = {p.path for p in parts} | {f"{base}/session.json", f"{base}/split.json"}
         for name in self.folder.names(base):
@@ -215,6 +223,12 @@ def _as_exported(session: Session, exported: Exported) -> _Plan:
             **{name: getattr(exported.entry, name) for name in ("outliers", "recorded_bins", "gap_bins", "unused")},
         },
     )
+
+
+def _is_changed(entry: Entry, exported: Entry) -> bool:
+    """Whether a session that was exported, and is stored as a whole, has another content than then."""
+    is_whole = all(getattr(entry, name) == getattr(exported, name) for name in ("n_units", "n_channels", "behavior"))
+    return is_whole and entry.content != exported.content
 
 
 def _signals(session: Session) -> list[str]:

@@ -261,6 +261,41 @@ def test_export_with_a_changed_table_or_series_is_refused(stored, ingested, tmp_
     assert "no longer as raydistill exported it" in ingested(path)
 
 
+def change_counts(file):
+    file["processing/ecephys/spike_counts/data"][10, 0] += 1
+
+
+def double_lfp(file):
+    file["processing/ecephys/lfp/data"][...] *= 2
+
+
+def move_behavior(file):
+    file["processing/behavior/BehavioralTimeSeries/velocity_x/data"][...] += 1
+
+
+def swap_folds(file):
+    splits = file["intervals/segments/split"]
+    splits[...] = np.roll(splits[...], 1)
+
+
+def scale_lfp(file):
+    file["processing/ecephys/lfp/data"].attrs["conversion"] = 1e-6
+
+
+@pytest.mark.parametrize("change", [change_counts, double_lfp, move_behavior, swap_folds, scale_lfp])
+def test_export_with_changed_values_or_folds_is_refused_and_leaves_the_store_alone(stored, ingested, tmp_path, change):
+    home, entry = stored(**TABLES)
+    path = export(home, entry, tmp_path / "S1_01.nwb")
+    again_home, again, _ = ingested(path)
+    names = again_home.folder.names("segments/session=S1_01")
+    with h5py.File(path, "r+") as file:
+        change(file)
+    cause = ingested(path)
+    assert "not those that raydistill exported" in cause or "no longer as raydistill exported it" in cause
+    assert again_home.folder.names("segments/session=S1_01") == names
+    assert_equal(home, entry, again_home, again_home.entry("S1_01"))
+
+
 def test_export_joined_with_another_file_is_refused(stored, make_nwb, tmp_path):
     home, entry = stored()
     export(home, entry, tmp_path / "x.nwb")

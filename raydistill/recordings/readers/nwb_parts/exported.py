@@ -95,16 +95,16 @@ def _session(nwb, description: Exported, left_out: set[str]) -> Session:
     entry, bounds, ecephys = description.entry, description.bounds, nwb.processing["ecephys"]
     values: dict[str, Any] = {name: getattr(entry, name) for name in _SHARED}
     if entry.n_units and "spikes" not in left_out:
-        values["spikes"] = _on_bins(ecephys["spike_counts"].data, bounds, entry.n_units, 0, np.uint8)
+        values["spikes"] = _on_bins(ecephys["spike_counts"], bounds, entry.n_units, 0, np.uint8)
         values["unit_channels"] = _channels(nwb, "unit_electrodes")
     if entry.n_channels and "lfp" not in left_out:
         # In double precision, so that z-scoring gives the values of the store.
-        values["lfp"] = _on_bins(ecephys["lfp"].data, bounds, entry.n_channels, 0, np.float64)
+        values["lfp"] = _on_bins(ecephys["lfp"], bounds, entry.n_channels, 0, np.float64)
         values["lfp_bands"] = entry.lfp_bands
         values["lfp_channels"] = _channels(nwb, "lfp_electrodes")
     if entry.behavior and "behavior" not in left_out:
         series, names = nwb.processing["behavior"]["BehavioralTimeSeries"], series_names(entry.behavior)
-        columns = [_on_bins(series[names[name]].data, bounds, 1, np.nan, np.float32) for name in entry.behavior]
+        columns = [_on_bins(series[names[name]], bounds, 1, np.nan, np.float32) for name in entry.behavior]
         values |= {"behavior": np.hstack(columns), "behavior_names": entry.behavior}
         values |= {name: getattr(entry, name) for name in _OF_BEHAVIOR}
     if not {"spikes", "lfp"} & values.keys():
@@ -145,8 +145,11 @@ def _channels(nwb, name: str) -> ChannelTable | None:
     return channel_table(len(rows), **{name: [values[row] for row in rows] for name, values in known.items()})
 
 
-def _on_bins(data, bounds, n_columns: int, between: float, dtype) -> np.ndarray:
-    """(T, columns) values of the segments, which follow each other in `data`; bins between segments hold `between`."""
+def _on_bins(series, bounds, n_columns: int, between: float, dtype) -> np.ndarray:
+    """(T, columns) values of the segments, which follow each other in a series; bins between them hold `between`."""
+    data = series.data
+    if (series.conversion, series.offset) != (1.0, 0.0):
+        raise ValueError(f"{series.name} has the conversion {series.conversion:g} and the offset {series.offset:g}")
     if len(data) != sum(stop - start for start, stop in bounds) or data.shape[1:] not in ((n_columns,), ()):
         raise ValueError(f"a series has the shape {data.shape}, which is not that of the segments")
     values = np.full((bounds[-1][1], n_columns), between, dtype=dtype)

@@ -116,8 +116,8 @@ class Store:
     def write(self, session: Session, config: IngestConfig, fingerprint: str) -> Entry:
         """Split, cut, normalise and store one session, and replace an older one of the same name.
 
-        The marker is written last. Raises DataError if the session cannot be split, a channel is constant, or the file of
-        an exported session was changed.
+        The marker is written last. Raises DataError if the session cannot be split, a channel is constant, or what was
+        exported has been changed.
 
         Args:
             config: of the splits; an exported session keeps its own segments and normalisation instead.

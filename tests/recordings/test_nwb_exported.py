@@ -286,7 +286,7 @@ def scale_lfp(file):
 def test_export_with_changed_values_or_folds_is_refused_and_leaves_the_store_alone(stored, ingested, tmp_path, change):
     home, entry = stored(**TABLES)
     path = export(home, entry, tmp_path / "S1_01.nwb")
-    again_home, again, _ = ingested(path)
+    again_home, *_ = ingested(path)
     names = again_home.folder.names("segments/session=S1_01")
     with h5py.File(path, "r+") as file:
         change(file)

@@ -63,6 +63,13 @@ def test_spike_times_in_milliseconds_are_an_error_and_right_with_time_unit(make_
     assert session.spikes.sum() == sum(map(len, spike_trains)) and session.n_bins == 3000
 
 
+def test_spike_times_in_minutes_are_an_error_that_asks_for_the_unit(make_nwb, spike_trains):
+    path = make_nwb(trains=[times / 60 for times in spike_trains])
+    with pytest.raises(DataError, match=r"extend from 0.00 to 1.00 s only, of 0.00 to 60.00 s \(98% .* in seconds,"):
+        made(path)
+    assert made(path, "ingest.max_lost=1").spikes.sum() == sum(map(len, spike_trains))
+
+
 def test_spike_times_in_samples_need_their_rate(make_nwb, spike_trains):
     path = make_nwb(trains=[np.round(30000 * times) for times in spike_trains])
     spikes = read(path, "spikes={time_unit: samples, rate_hz: 30000}").spikes

@@ -19,7 +19,13 @@ from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered,
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated
 from raydistill.recordings.preprocessing.exported import exported_session
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
-from raydistill.recordings.preprocessing.spikes import check_numbers, spikes_on_bins, units_to_store, without_dropped
+from raydistill.recordings.preprocessing.spikes import (
+    check_extent,
+    check_numbers,
+    spikes_on_bins,
+    units_to_store,
+    without_dropped,
+)
 from raydistill.recordings.preprocessing.trials import (
     check_seams,
     piece_labels,
@@ -75,6 +81,8 @@ def to_session(
     if trial is not None and config.splits.by != "trials":
         _note_bins_outside_trials(trial[recorded], notes)
     behavior = _behavior(raw, pieces, bins, recorded, config, notes)
+    if isinstance(raw.spikes, SpikeTrains):
+        check_extent(raw.spikes, bins, config)
     if config.filters is not None and any(signal.bands > 1 for signal in raw.lfp):
         notes.append(
             "features (`bands`) are filtered as voltages are; `ingest: {filters: null}` leaves them as they are"

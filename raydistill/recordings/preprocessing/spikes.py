@@ -174,6 +174,23 @@ def _note_silence(trains: SpikeTrains, bins: Bins, notes: list[str]) -> None:
             )
 
 
+def check_extent(trains: SpikeTrains, bins: Bins, config: IngestConfig) -> None:
+    """Raise DataError if no unit has a spike in most of the recording, as if their times were in minutes."""
+    used = [t[(t >= bins.start_s) & (t <= bins.stop_s)] for t in trains.times]
+    used = [times for times in used if len(times)]
+    if sum(map(len, used)) < 2 * _MANY:
+        return
+    first, last = min(times[0] for times in used), max(times[-1] for times in used)
+    silent = 1 - (last - first) / (bins.stop_s - bins.start_s)
+    if silent > config.max_lost:
+        raise DataError(
+            f"the spikes of all units extend from {first:.2f} to {last:.2f} s only, of {bins.start_s:.2f} to "
+            f"{bins.stop_s:.2f} s ({silent:.0%} without a spike): are they in seconds, as the other signals? Set "
+            "`time_unit` or `rate_hz` of `spikes`, use a part with `interval`, or set `max_lost` above "
+            f"{config.max_lost:g} if they are right"
+        )
+
+
 def check_numbers(option: str, dropped, available, what: str) -> None:
     """Raise DataError if a unit or channel to leave out does not exist."""
     unknown = [i for i in dropped if i not in available]

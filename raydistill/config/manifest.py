@@ -285,8 +285,13 @@ class UnitFilter:
     """Which rows of an NWB file's units table are used. If the table has no such column, all rows are used."""
 
     column: str = "quality"
-    keep: tuple[str, ...] = ("sorted", "good")
+    keep: tuple[bool | float | str, ...] = ("sorted", "good")
     """Values of the column; units with others are left out."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """`keep` as text."""
+        return tuple(f"{value:g}" if isinstance(value, float) else str(value) for value in self.keep)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -52,6 +52,13 @@ def test_positions_on_the_probe_are_used_where_those_in_the_brain_are_unknown(ma
         ("good", [True, False, True]),
         ("valid_data", [1.0, 0.0, np.nan]),
         ("quality", ["good", "bad", "fair"]),
+        ("bad", ["good", "bad", "good"]),
+        ("good_channel", ["yes", "no", "yes"]),
+        ("bad_electrode", [0.0, 1.0, 0.0]),
+        ("noisy", [False, True, False]),
+        ("include", [True, False, True]),
+        ("channel_status", ["ok", "Noise", "out"]),
+        ("channel_label", ["good", "dead", "good"]),
     ],
 )
 def test_channels_that_the_file_marks_as_bad_are_left_out_and_told(make_nwb, name, values):

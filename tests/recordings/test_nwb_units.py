@@ -24,6 +24,34 @@ def test_units_of_every_quality_are_taken_and_counted_in_a_note(mixed):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "keep", "rows"),
+    [
+        ("is_good", [True, False, True], "True", (0, 2)),
+        ("accept", [0, 1, 1], "1", (1, 2)),
+        ("isolation", ["SUA", "MUA", "SUA"], "SUA", (0, 2)),
+        ("decision", ["reject", "accept", "reject"], "accept", (1,)),
+        ("cluster_quality", [3.0, 2.0, 3.0], "3.0", (0, 2)),
+    ],
+)
+def test_units_that_differ_in_another_column_of_quality_are_told_and_can_be_selected(
+    make_nwb, spike_trains, name, values, keep, rows
+):
+    path = make_nwb(trains=spike_trains[:3], tweak=lambda nwb: nwb.add_unit_column(name, "by hand", data=values))
+    (note,) = read(path).notes
+    setting = f"{{column: {name}, keep: [{keep}]}}"
+    assert f"`unit_filter: {setting}` selects" in note
+    raw = read(path, f"unit_filter={setting}")
+    assert raw.spikes.ids == rows and f"{3 - len(rows)} of 3 units left out: {name} is" in raw.notes[0]
+
+
+def test_units_that_each_have_a_label_of_their_own_give_no_note(make_nwb, spike_trains):
+    path = make_nwb(
+        trains=spike_trains[:3], tweak=lambda n: n.add_unit_column("label", "by hand", data=["4", "7", "9"])
+    )
+    assert read(path).notes == ()
+
+
 def test_units_of_one_quality_give_no_note(make_nwb, spike_trains):
     assert read(make_nwb(trains=spike_trains[:2], quality=["good", "good"])).notes == ()
 

@@ -104,7 +104,7 @@ def _selected(annotations: list[dict[str, str]], unit_filter: UnitFilter | None)
     if unit_filter is not None and column not in known:
         raise DataError(f'`unit_filter`: units have no annotation "{column}"{suggest(column, known)}')
     labels = [annotations[unit].get(column, "") for unit in units]
-    used = [u for u in units if (labels[u] != _NOISE if unit_filter is None else labels[u] in unit_filter.keep)]
+    used = [u for u in units if (labels[u] != _NOISE if unit_filter is None else labels[u] in unit_filter.words)]
     counts = Counter(labels)
     listed = ", ".join(f"{n} {label or 'without a label'}" for label, n in counts.most_common())
     if not used:

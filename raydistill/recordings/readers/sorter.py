@@ -194,7 +194,7 @@ def _selected(clusters: list[int], labels: Labels, unit_filter: UnitFilter | Non
             )
         column = labels[unit_filter.column]
         label_of = {cluster: column.get(cluster, _NO_LABEL) for cluster in clusters}
-        used = [cluster for cluster in clusters if label_of[cluster] in unit_filter.keep]
+        used = [cluster for cluster in clusters if label_of[cluster] in unit_filter.words]
     kinds = Counter(label_of[cluster] for cluster in clusters)
     if not used:
         counts = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common())

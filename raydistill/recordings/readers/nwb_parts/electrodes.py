@@ -1,14 +1,18 @@
 """Where channels and units of an NWB file were recorded: rows of its table of electrodes."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from raydistill.store.channels import ChannelTable, channel_table
 
-_BAD = ("bad", "bad_channel", "bad_channels", "is_bad", "is_bad_channel")
-_GOOD = ("good", "good_channel", "is_good", "is_good_channel", "valid_data")
-_QUALITY = ("quality", "channel_quality", "status")
+# Columns of the table of electrodes, without the words channel, electrode and is, and what their values say.
+_BAD = ("bad", "noisy", "dead", "broken", "faulty", "excluded", "exclude", "artifact")
+_GOOD = ("good", "valid", "valid_data", "include", "included", "use", "usable", "working")
+_QUALITY = ("quality", "status", "label", "condition")
+_TRUE, _FALSE = ("true", "1", "1.0", "yes", "y", "t"), ("false", "0", "0.0", "no", "n", "f")
+_BAD_WORDS = ("bad", "noise", "noisy", "dead", "broken", "faulty", "excluded", "artifact")
 # The position in the brain, or else on the probe, both in micrometres (NWB schema).
 _POSITIONS = (("x", "y", "z"), ("rel_x", "rel_y", "rel_z"))
 
@@ -54,14 +58,11 @@ def bad_electrodes(table) -> np.ndarray:
     """(electrodes,) whether the table marks each as bad, in whatever column it does so."""
     bad = np.zeros(len(table), dtype=bool)
     for name in table.colnames:
-        key = name.lower()
+        key = re.sub(r"(^|_)(is|channels?|electrodes?)(?=_|$)", "", name.lower()).strip("_")
         if key not in _BAD + _GOOD + _QUALITY or np.ndim(table[name].data) != 1:
             continue
-        words = [str(value).strip().lower() for value in table[name][:]]
-        if key in _QUALITY:
-            bad |= [word == "bad" for word in words]
-        else:
-            bad |= [word in (("true", "1", "1.0") if key in _BAD else ("false", "0", "0.0")) for word in words]
+        saying_bad = _BAD_WORDS + (_TRUE if key in _BAD else _FALSE if key in _GOOD else ())
+        bad |= [str(value).strip().lower() in saying_bad for value in table[name][:]]
     return bad
 
 

@@ -19,7 +19,13 @@ from raydistill.recordings.readers.nwb_parts.tables import has_one_of, words
 from raydistill.store.channels import ChannelTable, channel_table
 
 # Columns in which sorters and labs say how good a unit is, the most specific first.
-_QUALITY = ("quality", "unit_quality", "sorting_quality", "kslabel", "ks_label", "label", "cluster_group", "group")
+_QUALITY = (
+    *("quality", "unit_quality", "sorting_quality", "cluster_quality", "qc", "default_qc", "kslabel", "ks_label"),
+    *("curation", "decision", "accept", "accepted", "is_accepted", "good", "is_good", "is_good_unit", "good_unit"),
+    *("is_single_unit", "single_unit", "is_sua", "is_mua", "isolation", "unit_type", "unit_class", "sorting_label"),
+    *("label", "cluster_group", "group"),
+)
+_BEST = ("good", "sorted", "true", "1", "1.0", "pass", "accept", "accepted", "sua", "single", "single unit")
 _MOST_VALUES = 12  # a column with more different values does not say quality
 
 
@@ -119,7 +125,7 @@ def _filtered_rows(table, path: str, unit_filter: UnitFilter | None) -> tuple[li
     rows = list(range(len(table)))
     if unit_filter is None:
         return rows, _quality_note(table)
-    column, keep = unit_filter.column, unit_filter.keep
+    column, keep = unit_filter.column, unit_filter.words
     if column not in table.colnames:
         advice = suggest(column, table.colnames)
         return rows, [f'`unit_filter` leaves no unit out, because {path} has no column "{column}"{advice}']
@@ -145,13 +151,18 @@ def _quality_note(table) -> list[str]:
         if name is None or np.ndim(table[name].data) != 1 or len(table[name].data) != len(table):
             continue
         counts = Counter(str(word) for cell in table[name][:] for word in words(cell))
-        if 1 < len(counts) <= _MOST_VALUES:
+        if 1 < len(counts) <= _MOST_VALUES and (len(counts) < len(table) or _best_of(counts)):
             shown = ", ".join(f"{n} {value or '(empty)'}" for value, n in counts.most_common())
-            best = next((value for value in counts if value.lower() in ("good", "sorted")), counts.most_common(1)[0][0])
+            best = _best_of(counts) or counts.most_common(1)[0][0]
             return [
                 f"units of every {name} are taken: {shown}; `unit_filter: {{column: {name}, keep: [{best}]}}` selects"
             ]
     return []
+
+
+def _best_of(values) -> str | None:
+    """The value that says that a unit is good; None: no value does."""
+    return next((value for word in _BEST for value in values if value.strip().lower() == word), None)
 
 
 def _spike_times(table, path: str, rows: list[int]) -> list[np.ndarray]:

@@ -96,6 +96,39 @@ def test_behavior_with_options_but_nowhere_to_be_found_is_an_error_that_names_wh
         read(file, "behavior.derive=velocity")
 
 
+def add_licks(nwb):
+    from pynwb import TimeSeries
+    from pynwb.behavior import BehavioralEvents
+
+    times = np.sort(np.random.default_rng(0).uniform(0, 60, 40))
+    licks = TimeSeries(name="licks", data=np.ones(40), timestamps=times, unit="n")
+    module = nwb.processing.get("behavior") or nwb.create_processing_module("behavior", "b")
+    module.add(BehavioralEvents(time_series=licks))
+
+
+def test_events_beside_samples_are_told_and_the_samples_are_taken(make_nwb):
+    taken, note = lines(make_nwb(tweak=add_licks))
+    assert f"behavior position_x, position_y from {BEHAVIOR}/position" in taken
+    events = "processing/behavior/BehavioralEvents/licks"
+    assert note == f"seen but not taken as behavior: {events}; `behavior: PATH` takes one"
+
+
+def test_events_alone_are_no_behavior_and_told(make_nwb):
+    path = make_nwb(series={}, tweak=add_licks)
+    assert lines(path)[1:] == ("no behavior: processing/behavior/BehavioralEvents/licks holds events, not samples",)
+
+
+def test_powers_of_lfp_by_band_are_told_with_their_shape(make_nwb):
+    def tweak(nwb):
+        from pynwb.misc import DecompositionSeries
+
+        powers = DecompositionSeries(name="lfp_power", data=np.ones((600, 3, 5)), metric="power", unit="V2", rate=10.0)
+        nwb.create_processing_module("ecephys", "e").add(powers)
+
+    note = "no LFP: processing/ecephys/lfp_power has the shape (600, 3, 5), which is no (samples, channels) matrix"
+    assert lines(make_nwb(lfp=False, tweak=tweak))[1:] == (note,)
+
+
 def test_intervals_in_behavior_are_not_taken_as_samples(make_nwb):
     from pynwb.behavior import BehavioralEpochs
     from pynwb.misc import IntervalSeries

@@ -65,7 +65,11 @@ def _found(content: NwbContent, section: Behavior):
     """(path, series) of a section; None: there is no candidate."""
     if section.values != "auto":
         return named_series(content, section.values, "behavior")
-    candidates = {path: series for path, series in _samples(content).items() if path.startswith(_PLACE)}
+    candidates = {
+        path: series
+        for path, series in _samples(content).items()
+        if path.startswith(_PLACE) and not _holds_events(series)
+    }
     return only_series(candidates, "behavior", (lambda s: s.name == "velocity", _is_velocity))
 
 
@@ -89,6 +93,13 @@ def _samples(content: NwbContent) -> dict:
     return {path: series for path, series in all_series(content).items() if not isinstance(series, others)}
 
 
+def _holds_events(series) -> bool:
+    """Whether a container says that its series are events, such as licks, which no line connects."""
+    from pynwb.behavior import BehavioralEvents
+
+    return isinstance(series.parent, BehavioralEvents)
+
+
 def _passed_over(content: NwbContent, found) -> list[str]:
     """A note about series that could be behavior and were not taken."""
     others = sorted(
@@ -104,8 +115,14 @@ def _passed_over(content: NwbContent, found) -> list[str]:
     unreadable = [f"{path} {cause}" for path, cause in content.omitted.items() if path.startswith(_PLACE.strip("/"))]
     if not others:
         return [f"no behavior: {listed(unreadable)}"] if unreadable else []
-    where = "is" if len(others) == 1 else "are"
-    causes = [*unreadable, f"{listed(others)} {where} not under {_PLACE.strip('/')}; set `behavior: {others[0]}`"]
+    events = [path for path in others if _holds_events(content.objects[path])]
+    series = [path for path in others if path not in events]
+    causes = list(unreadable)
+    if events:
+        causes.append(f"{listed(events)} {'holds' if len(events) == 1 else 'hold'} events, not samples")
+    if series:
+        where = "is" if len(series) == 1 else "are"
+        causes.append(f"{listed(series)} {where} not under {_PLACE.strip('/')}; set `behavior: {series[0]}`")
     return [f"no behavior: {', '.join(causes)}"]
 
 

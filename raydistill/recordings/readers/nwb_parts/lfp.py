@@ -82,6 +82,11 @@ def _passed_over(content: NwbContent, found) -> list[str]:
     others += [path for path, s in called if np.ndim(s.data) <= 2]  # a spectrogram cannot be taken
     others = sorted(path for path in others if found is None or path != found[0])
     unreadable = [f"{path} {cause}" for path, cause in content.omitted.items() if _is_lfp_path(path)]
+    unreadable += [
+        f"{path} has the shape {s.data.shape}, which is no (samples, channels) matrix"
+        for path, s in called
+        if np.ndim(s.data) > 2
+    ]
     if found is not None:
         return [f"seen but not taken as LFP: {listed(others)}; `lfp: PATH` takes one"] if others else []
     if not others:

@@ -205,3 +205,22 @@ def test_units_left_out_by_a_filter_are_left_out_of_the_table(make_nwb):
 
     session = made(make_nwb(trains=[], tweak=tweak), "unit_filter={keep: [good]}", "ingest.drop_units=[1]")
     assert session.unit_channels.electrode == ("2",)
+
+
+def test_unit_observed_for_less_time_than_the_others_is_named(make_nwb, spike_trains):
+    def tweak(nwb):
+        observed = [[[0.0, 60.0]], [[0.0, 60.0]], [[0.0, 10.0], [50.0, 60.0]]]
+        for times, spans in zip(spike_trains[:3], observed, strict=True):
+            inside = np.any([(times >= a) & (times < b) for a, b in spans], axis=0)
+            nwb.add_unit(spike_times=times[inside], obs_intervals=spans, is_long=len(spans) == 1)
+
+    def add(nwb):
+        nwb.add_unit_column("is_long", "observed all the time")
+        tweak(nwb)
+
+    path = make_nwb(trains=[], tweak=add)
+    raw = read(path)
+    assert raw.pieces.tolist() == [[0, 10], [50, 60]]
+    assert "at the same time in 20.0 of 60.0 s (obs_intervals; unit 2 in 20.0 s), and no other" in raw.notes[0]
+    raw = read(path, "unit_filter={column: is_long, keep: [true]}")
+    assert raw.pieces is None and raw.notes == ("1 of 3 units left out: is_long is False",)

@@ -23,6 +23,8 @@ _ANGLE_WORDS = {
     *("orientation", "phase", "phi", "psi", "rotation", "theta", "yaw"),
 }
 _NEAR = 0.8, 1.05  # of a period: a step between them is one around the end of the period
+_GAP = 5  # median steps in time
+_LAPS, _OTHER_STEPS = 3, 0.2  # fewest laps that are pointed out, and the longest step within one, of the range
 
 
 def periods_of(
@@ -105,25 +107,44 @@ def circular_notes(trace: Trace, periods: Sequence[float | None], used: Collecti
     """Notes on used columns that look circular and are not set so, and on those that turn too fast to follow."""
     notes: list[str] = []
     for name, unit, values, period in zip(trace.names, trace.units, trace.values.T, periods, strict=True):
-        values = values[np.isfinite(values)]
+        valid = np.isfinite(values)
+        times, values = trace.times[valid], values[valid]
         steps = np.abs(np.diff(values))
         if len(steps) and name in used:
-            notes += _overlooked(name, unit, values, steps) if period is None else _doubtful(name, steps, period)
+            notes += _overlooked(name, unit, times, values) if period is None else _doubtful(name, steps, period)
     return tuple(notes)
 
 
-def _overlooked(name: str, unit: str, values: np.ndarray, steps: np.ndarray) -> list[str]:
+def _overlooked(name: str, unit: str, times: np.ndarray, values: np.ndarray) -> list[str]:
+    steps = np.abs(np.diff(values))
     period = _PERIOD_OF_UNIT.get(unit.strip().lower())
     setting = "true" if period else ""
     if period is None and _ANGLE_WORDS & {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}:
         extent = float(np.ptp(values))
         fits = [p for p in (1.0, 2 * np.pi, 360.0) if _NEAR[0] * p < extent < _NEAR[1] * p]
         period, setting = (fits[0], f"{{{name}: {fits[0]:.7g}}}") if fits else (None, "")
-    if period is None or not (jumps := int(np.sum((steps > _NEAR[0] * period) & (steps < _NEAR[1] * period)))):
+    if period is None:
+        return _laps(name, times, values)
+    if not (jumps := int(np.sum((steps > _NEAR[0] * period) & (steps < _NEAR[1] * period)))):
         return []
     return [
         f'behavior column "{name}" jumps {jumps} times by about {period:.4g}, as an angle does at the end of its '
         f"period; `circular: {setting}` in the section `behavior` treats it as one"
+    ]
+
+
+def _laps(name: str, times: np.ndarray, values: np.ndarray) -> list[str]:
+    """A note if values run through their range and jump back to where they began, as on a circular track."""
+    extent, steps, seconds = np.ptp(values), np.diff(values), np.diff(times)
+    steps = steps[seconds <= _GAP * np.median(seconds)]  # a jump between trials is no lap
+    jumps = steps[np.abs(steps) > _NEAR[0] * extent]
+    others = np.abs(steps[np.abs(steps) <= _NEAR[0] * extent])
+    one_way = max(np.sum(jumps > 0), np.sum(jumps < 0)) >= 0.8 * len(jumps)
+    if len(jumps) < _LAPS or not one_way or not others.any() or others.max() > _OTHER_STEPS * extent:
+        return []
+    return [
+        f'behavior column "{name}" jumps {len(jumps)} times across its range of {extent:.4g}, as a position does after '
+        f"each lap; `circular: {{{name}: PERIOD}}` in the section `behavior` treats it as one"
     ]
 
 

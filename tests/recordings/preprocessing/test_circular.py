@@ -1,5 +1,6 @@
 """Angles, phases and laps across the end of their period, against directions that are known at every time."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -132,9 +133,9 @@ def test_jumps_of_more_than_a_period_are_doubted():
         (turning(TURN, 1.0, name="x"), "`circular: true`"),
         (turning(360.0, 57.0, units="", name="head_direction"), "`circular: {head_direction: 360}`"),
         (turning(TURN, 1.0, units="", name="thetaPhase"), "`circular: {thetaPhase: 6.283185}`"),
-        (turning(290.0, 57.0, units="cm", name="position_x"), None),
+        (turning(290.0, 57.0, units="cm", name="position_x"), "`circular: {position_x: PERIOD}`"),
         (turning(360.0, 1.0, units="degrees", name="hd"), None),
-        (turning(360.0, 57.0, units="", name="ahead"), None),
+        (turning(360.0, 57.0, units="", name="ahead"), "`circular: {ahead: PERIOD}`"),
     ],
     ids=["unit", "name", "camel-case", "laps", "no-jump", "not-a-word"],
 )
@@ -142,7 +143,7 @@ def test_columns_that_jump_like_angles_are_pointed_out(tr, setting):
     notes = prepared(tr, Behavior()).notes
     assert len(notes) == (setting is not None)
     if setting:
-        assert setting in notes[0] and "jumps 1" in notes[0]
+        assert setting in notes[0] and re.search(r"jumps (1\d|23) times", notes[0])
 
 
 @pytest.mark.parametrize(
@@ -175,3 +176,30 @@ def test_two_columns_of_one_name_are_refused():
     both = trace(np.arange(10.0), np.zeros((10, 2)), names=("hd", "hd_cos"), units="degrees")
     with pytest.raises(DataError, match='two columns "hd_cos"'):
         behavior_on_bins(prepared(both, Behavior(circular={"hd": 360.0})), bins(5, 1.0), None)
+
+
+def test_position_that_jumps_back_after_each_lap_is_pointed_out_and_velocity_is_right_with_its_period():
+    laps = turning(200.0, 37.0, units="cm", name="track")
+    (note,) = prepared(laps, Behavior()).notes
+    assert "jumps 22 times across its range of 200," in note and "`circular: {track: PERIOD}`" in note
+    made = prepared(laps, Behavior(circular={"track": 200.0}, derive="velocity"))
+    assert np.allclose(made.values, 37.0) and made.notes == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.where(np.arange(6000) % 100 < 50, 0.0, 1.0),
+        100 * np.sin(np.arange(6000) / 300),
+        np.random.default_rng(0).normal(size=6000),
+        np.zeros(6000),
+    ],
+    ids=["states", "back and forth", "noise", "still"],
+)
+def test_position_without_laps_gives_no_note(values):
+    assert prepared(trace(np.arange(6000) / 50, values), Behavior()).notes == ()
+
+
+def test_position_that_begins_again_in_each_trial_gives_no_note():
+    runs = trace((10 * np.arange(12)[:, None] + np.arange(350) / 50).ravel(), np.tile(np.linspace(0, 200, 350), 12))
+    assert prepared(runs, Behavior()).notes == ()

@@ -26,6 +26,7 @@ _QUALITY = (
     *("label", "cluster_group", "group"),
 )
 _BEST = ("good", "sorted", "true", "1", "1.0", "pass", "accept", "accepted", "sua", "single", "single unit")
+_SHORT_S, _SHORT = 1.0, 0.01  # seconds, and a share, in which not all units were observed that are worth a note
 _MOST_VALUES = 12  # a column with more different values does not say quality
 
 
@@ -65,7 +66,8 @@ def units(content: NwbContent, section: Spikes | None, unit_filter: UnitFilter |
     rows, notes = _filtered_rows(table, path, unit_filter)
     scale = section.seconds_per_unit
     times = tuple(times * scale for times in _spike_times(table, path, rows))
-    observed = _observed(table, path, rows, scale, bin_s)
+    observed, cut_short = _observed(table, path, rows, scale, bin_s)
+    notes += cut_short
     spikes = SpikeTrains(
         times=times,
         ids=tuple(rows),
@@ -216,21 +218,34 @@ def _channels(table, path: str, rows: list[int], section: Spikes) -> ChannelTabl
     return None if channels.says_nothing else channels
 
 
-def _observed(table, path: str, rows: list[int], scale: float, bin_s: float) -> np.ndarray:
-    """(intervals, 2) seconds in which every unit was observed, more than a bin apart; empty if the file states none."""
+def _observed(table, path: str, rows: list[int], scale: float, bin_s: float) -> tuple[np.ndarray, list[str]]:
+    """(intervals, 2) seconds in which every unit was observed, more than a bin apart; empty if the file states none.
+
+    Also a note if some units were observed for less time than others, because the rest of the time is left out.
+    """
     if "obs_intervals" not in table.colnames:
-        return np.empty((0, 2))
-    stated = [overlap(spans, 1) for spans in (_stated(table, path, row) * scale for row in rows) if len(spans)]
-    if not stated:
-        return np.empty((0, 2))
-    shared = overlap(np.concatenate(stated), len(stated))
+        return np.empty((0, 2)), []
+    by_unit = {row: overlap(spans, 1) for row in rows if len(spans := _stated(table, path, row) * scale)}
+    if not by_unit:
+        return np.empty((0, 2)), []
+    stated = np.concatenate(list(by_unit.values()))
+    shared = overlap(stated, len(by_unit))
     shared = shared[shared[:, 1] > shared[:, 0]]
     if not len(shared):
         raise DataError(
             "its units were never observed all at the same time (obs_intervals); select some with `unit_filter`"
         )
     apart = shared[1:, 0] - shared[:-1, 1] > bin_s
-    return np.column_stack([shared[np.r_[True, apart], 0], shared[np.r_[apart, True], 1]])
+    shared = np.column_stack([shared[np.r_[True, apart], 0], shared[np.r_[apart, True], 1]])
+    seconds = {row: np.diff(spans).sum() for row, spans in by_unit.items()}
+    total, together = np.diff(overlap(stated, 1)).sum(), np.diff(shared).sum()
+    if total - together <= max(_SHORT_S, _SHORT * total):
+        return shared, []
+    shortest = min(seconds, key=seconds.__getitem__)
+    return shared, [
+        f"all units were observed at the same time in {together:.1f} of {total:.1f} s (obs_intervals; unit {shortest} "
+        f"in {seconds[shortest]:.1f} s), and no other time is used; `unit_filter` can leave units out"
+    ]
 
 
 def _stated(table, path: str, unit: int) -> np.ndarray:

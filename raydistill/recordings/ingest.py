@@ -29,7 +29,7 @@ from raydistill.recordings.preprocessing.decimation import Decimate, Decimation,
 from raydistill.recordings.preprocessing.session import to_session
 from raydistill.recordings.raw import Signal
 from raydistill.recordings.recording import Recording, files_of
-from raydistill.recordings.refused import refused
+from raydistill.recordings.refused import overlapping, refused
 from raydistill.recordings.remote import Remote
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Session
@@ -121,7 +121,10 @@ def _results(
     local = {r.name: [file for file in r.files if isinstance(file, Path)] for r in recordings if r.name not in causes}
     sizes = {name: sum(file.stat().st_size for file in files) for name, files in local.items()}
     present = sorted((r for r in recordings if r.name in sizes), key=lambda r: (-sizes[r.name], r.name))
-    yield from _in_parallel(present, store_uri, stored, workers)
+    notes = overlapping(present)
+    for result in _in_parallel(present, store_uri, stored, workers):
+        is_told = result.state == "stored" and result.name in notes
+        yield dataclasses.replace(result, notes=(*result.notes, notes[result.name])) if is_told else result
 
 
 def _in_parallel(

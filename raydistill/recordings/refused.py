@@ -5,6 +5,7 @@ One recording under two names would be trained on as one session and tested on a
 
 import contextlib
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TypeAlias
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.files import sha256_of
+from raydistill.recordings.layouts import LAYOUTS
 from raydistill.recordings.planning.unfetched import why_absent
 from raydistill.recordings.recording import Recording
 
@@ -53,6 +55,35 @@ def _equal(recordings: list[Recording]) -> dict[str, str]:
                 "a manifest which part (`interval`) is which session"
             )
     return causes
+
+
+def overlapping(recordings: list[Recording]) -> dict[str, str]:
+    """Session -> a note, for those that use a time of a file that another one of these uses as well.
+
+    Files of arrays are left aside, because they may hold several sessions under different names.
+    """
+    by_file = defaultdict(list)
+    for recording in (r for r in recordings if LAYOUTS[r.source.layout].describes_itself):
+        by_file[os.path.realpath(str(recording.path)), recording.source.part].append(recording)
+    notes = {}
+    for group in by_file.values():
+        for recording in group:
+            others = [o.name for o in group if o is not recording and _share_time(o, recording)]
+            if others:
+                notes[recording.name] = (
+                    f"session {', '.join(others)} uses a part of the same time of its file; do not train on one and "
+                    "test on the other"
+                )
+    return notes
+
+
+def _share_time(one: Recording, other: Recording) -> bool:
+    """Whether two recordings of a file use some of the same time. Rows of tables are not known before they are read."""
+    first, second = (getattr(r.source.options, "intervals", ()) for r in (one, other))
+    if not first or not second:
+        return True
+    known = [[i.seconds for i in intervals if i.table is None] for intervals in (first, second)]
+    return any(max(a[0], b[0]) < min(a[1], b[1]) for a in known[0] for b in known[1])
 
 
 _Named: TypeAlias = tuple[Recording, Path]  # a recording and its main file

@@ -160,6 +160,12 @@ def test_time_stamps_of_lfp_and_behavior_in_other_units(make_nwb):
     assert np.allclose(raw.behavior[0].times, 1 + np.arange(100) / 2)
 
 
+def test_lfp_in_milliseconds_asks_for_the_unit(make_nwb):
+    path = make_nwb(lfp={"timestamps": 4.0 * np.arange(15000), "rate": None, "starting_time": None})
+    with pytest.raises(DataError, match=r"sampled at 0\.25 Hz, .* .*`time_unit` of its time stamps"):
+        made(path)
+
+
 def test_unit_of_time_stamps_of_a_series_without_any_is_an_error(make_nwb):
     with pytest.raises(DataError, match="has a rate and no time stamps, so that `time_unit: ms` does not apply"):
         read(make_nwb(), "lfp.time_unit=ms")

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from raydistill.errors import DataError
+from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.planning.discover import plan_sources
 from raydistill.recordings.preprocessing.session import to_session
@@ -105,6 +105,16 @@ def test_interval_takes_a_part_and_several_matches_need_an_index(make_nwb, manif
         session("{table: epochs, value: sleep}")
     with pytest.raises(DataError, match='no table of intervals at "epoch"; did you mean "epochs"'):
         session("{table: epoch, value: run}")
+
+
+def test_two_files_of_one_name_in_a_folder_are_refused_with_both_ways_out(make_nwb, tmp_path):
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        make_nwb(f"{place}/rec.nwb")
+    with pytest.raises(
+        ConfigError, match=r"named rec: .*a/rec\.nwb and .*b/rec\.nwb; move one of them .* in a manifest"
+    ):
+        plan_sources(tmp_path)
 
 
 def test_file_that_is_cut_off_is_an_error_naming_it(make_nwb):

@@ -39,6 +39,12 @@ def test_trials_are_selected_by_columns_as_numbers_booleans_or_text(path, where,
     assert raw.taken[-1].startswith(f"{len(rows)} of 6 trials from intervals/trials (")
 
 
+def test_selected_trials_are_labelled_by_their_rows(path):
+    session = made(path, "trials={table: trials, where: {is_good: [false]}}")
+    times = session.start_s + (np.arange(session.n_bins) + 0.5) * session.bin_width_ms / 1000
+    assert {k: times[session.trial == k].min() // 9 for k in set(session.trial) - {-1}} == {1: 1, 3: 3, 5: 5}
+
+
 def test_trials_without_a_selection_are_all_rows(path):
     raw = read(path, "trials=trials")
     assert len(raw.trial_intervals) == 6 and raw.taken[-1] == "6 trials from intervals/trials"

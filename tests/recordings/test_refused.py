@@ -12,7 +12,7 @@ from raydistill.errors import DataError
 from raydistill.recordings.content import Content
 from raydistill.recordings.ingest import ingest, ingest_one, recording_fingerprint
 from raydistill.recordings.planning.discover import plan, plan_sources
-from raydistill.recordings.refused import refused
+from raydistill.recordings.refused import overlapping, refused
 from raydistill.store.store import Store
 from tests.commands import raydistill
 
@@ -275,3 +275,31 @@ def test_session_of_several_files_is_known_again_when_moved_and_not_when_its_fil
         text.replace("lfp.h5", "x").replace("more.h5", "l.h5").replace("x", "more.h5")
     )
     assert ingest(plan_sources("m.yaml"), store).stored == ("s",)
+
+
+@pytest.mark.parametrize(
+    ("second", "is_told"),
+    [
+        ("interval: {start_s: 30}", False),
+        ("interval: {start_s: 29}", True),
+        ("interval: [{start_s: 40}, {start_s: 2, stop_s: 9}]", True),
+        ("lfp: null", True),
+    ],
+)
+def test_sessions_that_use_the_same_time_of_a_file_are_told(make_nwb, tmp_path, second, is_told):
+    make_nwb()
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        f"sessions:\n- {{file: rec.nwb, name: A, interval: {{stop_s: 30}}}}\n- {{file: rec.nwb, name: B, {second}}}\n"
+    )
+    recordings = plan_sources(manifest)
+    assert refused(recordings) == {}
+    assert set(overlapping(recordings)) == ({"A", "B"} if is_told else set())
+
+
+def test_ingest_tells_of_sessions_that_use_the_same_time_of_a_file(make_nwb, tmp_path):
+    make_nwb()
+    (tmp_path / "m.yaml").write_text("sessions: [{file: rec.nwb, name: A}, {file: rec.nwb, name: B, lfp: null}]")
+    done = raydistill("ingest", "m.yaml", "--store", "store", "--set", PARENTS, cwd=tmp_path)
+    for name in "BA":
+        assert f"session {name} uses a part of the same time of its file; do not train on one and test" in done.stderr

@@ -22,6 +22,9 @@ from raydistill.recordings.recording import Addition, Layout, Recording, Recordi
 from raydistill.recordings.remote import Remote, located
 from raydistill.store.session import check_name
 
+_OWN_NAMES = (
+    "move one of them out of the folder if they are the same recording, or else give each its `name` in a manifest"
+)
 Section = TypeVar("Section", Spikes, Lfp)
 
 
@@ -257,6 +260,6 @@ def _refuse_same_names(recordings: list[Recording], places: list[Where]) -> None
             line = f" (line {other_place.line})" if other_place.line else ""
             raise place.error(
                 f"two sessions are named {recording.name}: {other.path}{line} and {recording.path}; "
-                "give one of them another `name`"
+                f"{'give one of them another `name`' if place.line else _OWN_NAMES}"
             )
         by_name[recording.name] = recording, place

@@ -102,16 +102,16 @@ def trials_on_bins(
         notes.append(f"{n} of {len(raw.trial_intervals)} trials have no start or stop and were left out")
     order = timed[np.argsort(raw.trial_intervals[timed, 0])]
     start, stop = raw.trial_intervals[order].T
+    numbers = order if raw.trial_numbers is None else raw.trial_numbers[order]
     if not np.all(stop > start):
-        raise DataError(f"trial {order[np.argmin(stop > start)]} does not end after it starts")
+        raise DataError(f"trial {numbers[np.argmin(stop > start)]} does not end after it starts")
     if np.any(start[1:] < stop[:-1] - bins.width_s):
         at = int(np.argmax(start[1:] < stop[:-1] - bins.width_s))
-        raise DataError(f"trials {order[at]} and {order[at + 1]} overlap by {stop[at] - start[at + 1]:.3f} s")
+        raise DataError(f"trials {numbers[at]} and {numbers[at + 1]} overlap by {stop[at] - start[at + 1]:.3f} s")
     _check_outside(start, stop, covered(raw, bins.width_s), bins, config, notes)
     whole = (start >= bins.start_s - bins.width_s) & (stop <= bins.stop_s + bins.width_s)
     trial = np.full(bins.n, -1, dtype=np.int32)
     first, last = np.searchsorted(bins.centres, start[whole]), np.searchsorted(bins.centres, stop[whole])
-    numbers = order if raw.trial_numbers is None else raw.trial_numbers[order]
     for number, a, b in zip(numbers[whole], first, last, strict=True):
         trial[a:b] = number
     trial[~recorded] = -1

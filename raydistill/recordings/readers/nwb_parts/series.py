@@ -41,8 +41,8 @@ def only_series(candidates: dict, key: str, preferred: Sequence[Callable] = ()):
         paths = of_kind if len(of_kind) == 1 else paths
     if len(paths) > 1:
         raise DataError(
-            f"several series could be `{key}`: {', '.join(paths)}; name one as `{key}: PATH` in a manifest, or several "
-            f"as a list, or one with --set defaults.{key}=PATH"
+            f"several series could be `{key}`: {', '.join(paths)}; name one as `{key}: PATH` in a manifest, or "
+            f"several as `{key}: [{{values: PATH}}, {{values: PATH}}]`, or one with --set defaults.{key}=PATH"
         )
     return (paths[0], candidates[paths[0]]) if paths else None
 

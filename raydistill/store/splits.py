@@ -117,10 +117,20 @@ def cut(spans: list[SplitSpan], session: Session, config: IngestConfig) -> list[
         cuts = _keep_guard(cuts, ceil(_fraction(splits.guard_s) * 1000 / _fraction(session.bin_width_ms)))
     if empty := {TRAIN, VALID, TEST} - {c.split for c in cuts}:
         raise DataError(
-            f"session {session.name}: no segment of {splits.segment_s:g} s is left in {' and '.join(sorted(empty))}; "
-            "set shorter `splits.segment_s` or `splits.guard_s`"
+            f"session {session.name}: no segment of {splits.segment_s:g} s is left in {' and '.join(sorted(empty))}"
+            f"{_of_pieces(session)}; set shorter `splits.segment_s` or `splits.guard_s`"
         )
     return cuts
+
+
+def _of_pieces(session: Session) -> str:
+    """How many pieces gaps leave, and how long they are, in a few words; empty if there is no gap."""
+    if session.piece is None:
+        return ""
+    seconds = [(stop - start) * session.bin_width_ms / 1000 for start, stop in _runs(session.piece)]
+    return f": gaps (in clocks, observed intervals, `interval` or trials) leave {len(seconds)} pieces of " + (
+        f"{min(seconds):.3g} to {max(seconds):.3g} s"
+    )
 
 
 def cut_completely(spans: list[SplitSpan], session: Session, config: IngestConfig) -> list[Cut]:

@@ -75,6 +75,15 @@ def test_lfp_whose_clock_differs_between_runs_is_cut_where_it_is_off(make_nwb):
         assert np.abs(own - stamps[run.first : run.stop]).max() < 5e-3
 
 
+def test_lfp_whose_clock_drifts_is_cut_and_told(make_nwb):
+    stamps = UNIFORM + 0.05 * (UNIFORM / 60) ** 2
+    path = make_nwb(lfp=stamped(stamps))
+    session, notes = session_and_notes(path)
+    note = next(note for note in notes if "drift" in note)
+    assert "drift from a clock of 249.79" in note and "by more than 2 ms: it is cut at 1" in note
+    assert len(set(session.piece)) > 5
+
+
 def test_time_stamps_rounded_to_milliseconds_are_one_clock(make_nwb):
     raw = read(make_nwb(lfp=stamped(np.round(np.arange(15000) / 625, 3)), series={}))
     assert raw.lfp[0].runs == () and raw.lfp[0].rate_hz == pytest.approx(625, rel=1e-4)

@@ -178,3 +178,12 @@ def test_module_that_pynwb_refuses_is_told_in_a_few_words(make_nwb):
     (note,) = read(edited(make_nwb(), link_twice)).notes
     assert note.startswith("no behavior: processing/behavior cannot be read (Cannot add Position 'Position' to dict")
     assert "0x" not in note and "<class" not in note and len(note) < 260
+
+
+@pytest.mark.parametrize("name", ["identifier", "session_start_time", "timestamps_reference_time", "file_create_date"])
+def test_file_without_what_every_file_must_have_names_it(make_nwb, name):
+    path = make_nwb()
+    with h5py.File(path, "r+") as file:
+        del file[name]
+    with pytest.raises(DataError, match=f"it has no {name}, which every NWB file must have"):
+        read(path)

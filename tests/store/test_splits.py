@@ -198,6 +198,12 @@ def test_cut_guard_that_leaves_a_fold_empty_is_refused():
         segments(session(3000), by="blocks", guard_s=60)
 
 
+def test_cut_pieces_too_short_for_a_segment_are_named_with_their_length():
+    piece = np.where(np.arange(3000) % 50 < 45, np.arange(3000) // 50, -1).astype(np.int32)
+    with pytest.raises(DataError, match=r"no segment of 5 s is left in .*: gaps .* leave 60 pieces of 4\.5 to 4\.5 s"):
+        segments(session(3000, bin_width_ms=100.0, piece=piece), parent_s=5, segment_s=5)
+
+
 @pytest.mark.parametrize("by", ["time", "blocks", "trials"])
 def test_cut_short_session_is_refused(by):
     with pytest.raises(DataError, match=r"short|too few"):

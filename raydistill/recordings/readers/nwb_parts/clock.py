@@ -208,6 +208,12 @@ def _gaps(path: str, stamps: _Stamps, anchors: list[tuple[int, float]], runs: tu
     at, time = anchors[1]
     lost = sum(b.start_s - a.start_s - (a.stop - a.first) * step for a, b in pairwise(runs))
     n = len(anchors) - 1
+    if all(abs(time - stamps.at(number - 1) - step) <= _tolerance(step) for number, time in anchors[1:]):
+        return (
+            f"{path} has time stamps that drift from a clock of {1 / step:.6g} Hz by more than "
+            f"{1000 * _tolerance(step):.3g} ms: it is cut at {n} place{'s' * (n > 1)}, first at {time:.4f} s, which no "
+            "filter or segment crosses"
+        )
     return (
         f"{path} has {n} gap{'s' * (n > 1)} of {lost:.1f} s in all in its time stamps{', first' * (n > 1)}: time stamp "
         f"{at} at {time:.4f} s follows {stamps.at(at - 1):.4f} s; no filter or segment crosses a gap"

@@ -20,6 +20,9 @@ from raydistill.recordings.files.plugins import load_plugins
 from raydistill.recordings.readers.nwb_parts.zarr import is_zarr, zarr_reader
 from raydistill.recordings.remote import Remote
 
+_REQUIRED = (  # without them pynwb builds nothing
+    *("identifier", "session_description", "session_start_time", "timestamps_reference_time", "file_create_date"),
+)
 _MOST_OMITTED = 200  # a file with more unreadable objects is damaged as a whole
 _MOST_LISTED = 4
 _LONGEST = 160  # characters of an explanation by pynwb
@@ -144,6 +147,8 @@ def _built(io) -> tuple[Any, dict[str, str], dict[str, Any]]:
 
     _check_version(io)
     root = io.read_builder()
+    if absent := [name for name in _REQUIRED if name not in root.datasets]:
+        raise DataError(f"it has no {' and no '.join(absent)}, which every NWB file must have; add it with h5py")
     _make_numbers_float(root)
     omitted: dict[str, str] = {}
     while True:

@@ -12,19 +12,19 @@ _JITTER = 3  # median steps: a stamp that runs back further than this means that
 _TOGETHER = 0.1  # of the median step: time stamps closer than this count as one, stored twice
 _ROUNDING_S = 1e-6  # a stamp this close to the end of a piece is on it; seconds since 1970 are rounded to 2e-7
 _USUAL = 0.9  # share of the steps that are at most as long as the usual one
-_GAP = 5  # median steps: a longer step is a gap, even if more than one in ten is, as in short trials
+_GAP, _MOST = 5, 0.75  # times the step that this share does not exceed: a longer one is a gap, as between short trials
 
 
 def usual_step(times: np.ndarray) -> float:
     """The step in seconds that nine of ten steps do not exceed: that of a regular clock, whatever it lost.
 
-    Steps of more than 5 median steps do not count.
+    Steps of more than 5 times that which three of four do not exceed are gaps, and do not count.
 
     Args:
         times: (K,) ascending seconds, K at least 2.
     """
     steps = np.diff(times)
-    return float(np.quantile(steps[steps <= _GAP * np.median(steps)], _USUAL, method="lower"))
+    return float(np.quantile(steps[steps <= _GAP * np.quantile(steps, _MOST)], _USUAL, method="lower"))
 
 
 def ascending(trace: Trace, windows: Sequence[tuple[float, float]] = ()) -> tuple[Trace, tuple[str, ...]]:

@@ -68,3 +68,8 @@ def test_usual_step_is_that_of_the_clock_whatever_was_lost(rng):
 def test_usual_step_is_that_within_trials_of_few_samples():
     trials = 2.4 * np.arange(50)[:, None] + np.arange(8) / 20
     assert usual_step(trials.ravel()) == pytest.approx(0.05)
+
+
+def test_usual_step_of_samples_that_come_in_pairs_is_that_from_pair_to_pair():
+    pairs = 0.04 * np.arange(500)[:, None] + np.array([0, 0.002])
+    assert usual_step(pairs.ravel()) == pytest.approx(0.038)

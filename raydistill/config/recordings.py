@@ -77,7 +77,8 @@ class IngestConfig:
     """What to do with LFP channels that the recording marks as bad."""
     max_lost: float = 0.5
     """Largest share of the spikes, of the bins with behavior, or of the trials that may be outside of the recording or
-    missing. More is an error, because it usually means a wrong time unit."""
+    missing, and of the time that may be without any spike at its ends. More is an error, because it usually means a
+    wrong time unit."""
     filters: LfpFilters | None = field(default_factory=LfpFilters)
     """None leaves the LFP unfiltered (it is already filtered, or holds features such as band power)."""
     lfp_nan: Literal["error", "interpolate"] = "error"

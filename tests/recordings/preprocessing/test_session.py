@@ -185,7 +185,12 @@ def test_dropped_unit_says_nothing_about_the_time_of_the_recording():
 def test_time_without_spikes_at_the_end_is_told_and_asks_for_the_rates():
     times = np.sort(np.random.default_rng(0).uniform(0, 60, 1800))
     behavior = trace(np.arange(0, 600, 0.2), np.zeros(3000))
-    _, notes = session(Raw(spikes=SpikeTrains(times=(times,), ids=(0,)), behavior=(behavior,)))
+    raw = Raw(spikes=SpikeTrains(times=(times,), ids=(0,)), behavior=(behavior,))
+    with pytest.raises(
+        DataError, match=r"from 0\.0\d to 59\.9\d s only, of 0\.00 to 600\.00 s \(90% without a spike\)"
+    ):
+        session(raw)
+    _, notes = session(raw, max_lost=0.95)
     assert any("no unit has a spike from 59.9" in note and "to 600.00 s, 90%" in note for note in notes)
 
 

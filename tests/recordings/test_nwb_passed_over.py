@@ -246,4 +246,5 @@ def test_spectrogram_is_not_proposed_as_lfp(make_nwb):
         add_series("acquisition", "lfp_envelope", data=np.ones((1800, 3)))(nwb)
 
     (note,) = lines(make_nwb(lfp=False, tweak=tweak))[1:]
-    assert "lfp_envelope" in note and "spectrogram" not in note
+    assert "acquisition/lfp_spectrogram has the shape (1800, 3, 4), which is no (samples, channels) matrix" in note
+    assert note.endswith("acquisition/lfp_envelope is not in an LFP container; set `lfp: acquisition/lfp_envelope`")

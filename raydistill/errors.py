@@ -7,9 +7,20 @@ fault of the program and is shown with its traceback.
 import re
 from collections.abc import Iterable
 
+_LONGEST = 1000  # characters of a message
+
 
 class RaydistillError(Exception):
-    """Base class of all errors that are caused by the input and not by a fault of the program."""
+    """Base class of all errors that are caused by the input and not by a fault of the program.
+
+    A message stays one line of a readable length, whatever names and values of the user it quotes.
+    """
+
+    def __init__(self, message: str):
+        text = " ".join(message.splitlines())
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 3 :]}"
+        super().__init__(text)
 
 
 class ConfigError(RaydistillError):

@@ -52,6 +52,8 @@ class Splits:
             raise ConfigError(
                 f"`valid` and `test` must be above 0 with a sum below 1, but got ({self.valid=}, {self.test=})"
             )
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"`seed` must be between 0 and {2**32 - 1}, but got {self.seed}")
         if self.guard_s < 0:
             raise ConfigError(f"`guard_s` must be at least 0, but got {self.guard_s}")
 

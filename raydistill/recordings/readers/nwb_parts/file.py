@@ -23,6 +23,8 @@ from raydistill.recordings.remote import Remote
 _MOST_OMITTED = 200  # a file with more unreadable objects is damaged as a whole
 _MOST_LISTED = 4
 _LONGEST = 160  # characters of an explanation by pynwb
+# Explanations by Python itself, when an object surprised pynwb.
+_PYTHON = re.compile(r"NoneType|has no attribute|unhashable|unsupported operand|subscriptable|not iterable|PathLike")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +220,8 @@ def _cause(err: BaseException) -> str:
     """Why an object could not be constructed, without the contents of the file that hdmf adds."""
     inner = err.__cause__ if len(err.args) == 2 and err.__cause__ is not None else err
     text = one_line(inner) if isinstance(inner, Exception) else type(inner).__name__
+    if _PYTHON.search(text):
+        return "a part of it is missing, or is not of the type that the format asks for"
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>| at (?:0x)?[0-9a-f]{9,}", r"\1", text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 

@@ -23,6 +23,12 @@ class LfpFilters:
     common_average: bool | Literal["array"] = True
     """Subtract the mean over the channels of a series at every sample; `array`: over the channels of each array."""
 
+    def __post_init__(self):
+        for name in ("notch_hz", "highpass_hz", "lowpass_hz"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"`{name}` must be above 0, or null to leave this filter out, but got {value:g}")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splits:

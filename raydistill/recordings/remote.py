@@ -127,7 +127,7 @@ def located(folder: Path, file: str) -> Path | Remote:
 
 def is_there(path: Path | Remote) -> bool:
     """Whether there is such a file or folder. DataError: the server does not answer."""
-    return path.is_file() if isinstance(path, Remote) else path.exists()
+    return path.is_file() if isinstance(path, Remote) else os.path.exists(path)
 
 
 def _filesystem(scheme: str):

@@ -123,10 +123,12 @@ def _head(session: Sequence[FileContent], by_name: dict[str, Path], folder: str)
 def _named_apart(heads: Sequence[list[Line]], sessions: Sequence[Sequence[FileContent]]) -> list[list[Line]]:
     """The heads, of which those with the name of another have the path of their first file as their name."""
     names = [head[0].value for head in heads]
+    paths = [Path(files[0].file) for files in sessions]
+    bare = [path.with_suffix("") for path in paths]
     out = []
-    for (first, *others), files in zip(heads, sessions, strict=True):
+    for (first, *others), path in zip(heads, bare if len(set(bare)) == len(bare) else paths, strict=True):
         if names.count(first.value) > 1:
-            name = as_name(files[0].file.replace("/", "_"))
+            name = as_name("_".join(path.parts))
             first = replace(first, value=name, guess="from its path, because several files have the same name")
         out.append([first, *others])
     return out

@@ -145,6 +145,8 @@ def _recording(manifest: Manifest, entry: SessionEntry, folder: Path, place: Whe
         raise place.error(f"session {name}: {err}") from None
     except DataError as err:
         raise place.error(str(err)) from None
+    except OSError as err:  # such as a name that is too long for the file system
+        raise place.error(f"session {name}: its files cannot be looked up ({err.strerror})") from None
     additions = [
         Addition(
             path=path,

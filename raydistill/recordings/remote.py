@@ -6,6 +6,7 @@ cause given by the server, whatever error HDF5 raises for the missing block.
 """
 
 import gc
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

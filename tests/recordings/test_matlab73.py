@@ -92,7 +92,7 @@ def test_array_that_was_never_written_and_text_without_characters_are_refused(tm
         data = struct_array(file)
         with pytest.raises(DataError, match="trial 2: values holds 1000000 x 1000000 values, more than"):
             data.array("values", 1)
-        with pytest.raises(DataError, match="a text is damaged .its characters have codes that do not exist"):
+        with pytest.raises(DataError, match=r"a text is damaged .its characters have codes that do not exist"):
             data.text("name", 1)
 
 

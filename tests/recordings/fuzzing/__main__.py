@@ -18,10 +18,11 @@ def main(n: int, kinds: list[str]) -> int:
             states = Counter(result["state"] for result in results)
             drafted = sum(result["drafted"] for result in results)
             wrong = [result for result in results if result["fault"]]
-            peak, slowest = max(r["mb"] for r in results), max(r["seconds"] for r in results)
+            peak, slowest = max(r["mb"] for r in results), max(results, key=lambda result: result["seconds"])
             print(
                 f"{kind}: {n} files, {states['stored']} stored, {states['failed']} refused, {drafted} manifests, "
-                f"{len(wrong)} faults, peak {peak:.0f} MB, slowest {slowest:.1f} s",
+                f"{len(wrong)} faults, peak {peak:.0f} MB, slowest {slowest['seconds']:.1f} s "
+                f"(seed {slowest['seed']})",
                 flush=True,
             )
             faults += len(wrong)

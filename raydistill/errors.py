@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterable
 
 _LONGEST = 1000  # characters of a message
+_PYTHON = re.compile(
+    r"NoneType|has no attribute|unhashable|unsupported operand|subscriptable|not iterable|PathLike|could not broadcast"
+)
 
 
 class RaydistillError(Exception):
@@ -65,8 +68,20 @@ def suggest(word: str, allowed: Iterable[object]) -> str:
 
 
 def one_line(err: Exception) -> str:
-    """The first line of an exception's message, or the name of its type if the message is empty."""
-    return (str(err).strip().splitlines() or [type(err).__name__])[0]
+    """The first line of an exception's message, or the name of its type if the message is empty.
+
+    Objects of Python without a text of their own, such as `<ast.Name object at 0x7f6e>`, become "...".
+    """
+    return re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>", "...", (str(err).strip().splitlines() or [type(err).__name__])[0])
+
+
+def of_library(err: Exception) -> str:
+    """`one_line` of an exception by which a library that reads files shows that it was surprised by one.
+
+    Words that speak of the library's own program, such as "'NoneType' object has no attribute 'data'", are replaced.
+    """
+    text = one_line(err)
+    return "a part of it is missing, or is not of the type that its format asks for" if _PYTHON.search(text) else text
 
 
 def without_password(text: str) -> str:

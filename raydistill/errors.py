@@ -7,9 +7,23 @@ fault of the program and is shown with its traceback.
 import re
 from collections.abc import Iterable
 
+_LONGEST = 1000  # characters of a message
+_PYTHON = re.compile(
+    r"NoneType|has no attribute|unhashable|unsupported operand|subscriptable|not iterable|PathLike|could not broadcast"
+)
+
 
 class RaydistillError(Exception):
-    """Base class of all errors that are caused by the input and not by a fault of the program."""
+    """Base class of all errors that are caused by the input and not by a fault of the program.
+
+    A message stays one line of a readable length, whatever names and values of the user it quotes.
+    """
+
+    def __init__(self, message: str):
+        text = " ".join(message.splitlines())
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 3 :]}"
+        super().__init__(text)
 
 
 class ConfigError(RaydistillError):
@@ -54,8 +68,20 @@ def suggest(word: str, allowed: Iterable[object]) -> str:
 
 
 def one_line(err: Exception) -> str:
-    """The first line of an exception's message, or the name of its type if the message is empty."""
-    return (str(err).strip().splitlines() or [type(err).__name__])[0]
+    """The first line of an exception's message, or the name of its type if the message is empty.
+
+    Objects of Python without a text of their own, such as `<ast.Name object at 0x7f6e>`, become "...".
+    """
+    return re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>", "...", (str(err).strip().splitlines() or [type(err).__name__])[0])
+
+
+def of_library(err: Exception) -> str:
+    """`one_line` of an exception by which a library that reads files shows that it was surprised by one.
+
+    Words that speak of the library's own program, such as "'NoneType' object has no attribute 'data'", are replaced.
+    """
+    text = one_line(err)
+    return "a part of it is missing, or is not of the type that its format asks for" if _PYTHON.search(text) else text
 
 
 def without_password(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from raydistill.errors import ConfigError, RaydistillError, suggest
 
 MAX_BYTES = 1_000_000
+_LONGEST_VALUE = 200  # characters of a value in a message
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -77,8 +78,10 @@ def read_yaml(path: str | Path) -> Any:
         raise ConfigError(f"{path}:{line}: not valid YAML: {err.problem}") from None
     except YAMLError as err:
         raise ConfigError(f"{path}: not valid YAML: {str(err).splitlines()[0]}") from None
+    if tree is None:
+        raise ConfigError(f"{path}: the file is empty; expected a mapping of `key: value` lines")
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected a mapping of `key: value` lines, got {type(tree).__name__}")
+        raise ConfigError(f"{path}: expected a mapping of `key: value` lines, got {_shortened(tree)}")
     return tree
 
 
@@ -270,6 +273,8 @@ def _convert_union(kinds: Sequence[Any], value: Any, where: Where) -> Any:
 
 def _convert_scalar(kind: Any, value: Any, where: Where) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not abs(value) < 1e308:  # also true of nan
+            raise where.error(f"`{where.path}` must be a finite number, got {_shortened(value)}")
         return float(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         return int(value)
@@ -279,7 +284,12 @@ def _convert_scalar(kind: Any, value: Any, where: Where) -> Any:
         return str(value)
     if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)  # a name such as 20160622 needs no quotes
-    raise where.error(f"`{where.path}` must be {_a(kind)}, got {value!r}")
+    raise where.error(f"`{where.path}` must be {_a(kind)}, got {_shortened(value)}")
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _a(kind: Any) -> str:

@@ -23,6 +23,12 @@ class LfpFilters:
     common_average: bool | Literal["array"] = True
     """Subtract the mean over the channels of a series at every sample; `array`: over the channels of each array."""
 
+    def __post_init__(self):
+        for name in ("notch_hz", "highpass_hz", "lowpass_hz"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"`{name}` must be above 0, or null to leave this filter out, but got {value:g}")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splits:
@@ -52,6 +58,8 @@ class Splits:
             raise ConfigError(
                 f"`valid` and `test` must be above 0 with a sum below 1, but got ({self.valid=}, {self.test=})"
             )
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"`seed` must be between 0 and {2**32 - 1}, but got {self.seed}")
         if self.guard_s < 0:
             raise ConfigError(f"`guard_s` must be at least 0, but got {self.guard_s}")
 

@@ -6,6 +6,7 @@ cause given by the server, whatever error HDF5 raises for the missing block.
 """
 
 import gc
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,7 +128,7 @@ def located(folder: Path, file: str) -> Path | Remote:
 
 def is_there(path: Path | Remote) -> bool:
     """Whether there is such a file or folder. DataError: the server does not answer."""
-    return path.is_file() if isinstance(path, Remote) else path.exists()
+    return path.is_file() if isinstance(path, Remote) else os.path.exists(path)
 
 
 def _filesystem(scheme: str):

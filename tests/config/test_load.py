@@ -71,7 +71,10 @@ def test_load_whole_file_gives_typed_values(tmp_path):
         ("name: a\nmodel: {name: huge}\n", "sweep.yaml:2: `model.name` must be one of small, large; got 'huge'"),
         ("name: a\nmodel: {states: 1.5}\n", "sweep.yaml:2: `model.states` must be a whole number, got 1.5"),
         ("name: a\nmodel: 3\n", "sweep.yaml:2: `model` must be a mapping of Small or Large values, got 3"),
-        ("- a\n- b\n", "expected a mapping"),
+        ("- a\n- b\n", "expected a mapping of `key: value` lines, got ['a', 'b']"),
+        ("", "sweep.yaml: the file is empty; expected a mapping"),
+        ("name: a\ntraining: {rate: .nan}\n", "sweep.yaml:2: `training.rate` must be a finite number, got nan"),
+        ("name: a\ntraining: {rate: -.inf}\n", "sweep.yaml:2: `training.rate` must be a finite number, got -inf"),
         ("name: !!python/object:os.system {}\n", "sweep.yaml"),
     ],
 )

@@ -44,6 +44,14 @@ def counts(rng):
 # How a matrix lies
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0), (0,)])
+def test_empty_matrix_is_refused_as_empty(shape, tmp_path, raw):
+    np.savez(tmp_path / "a.npz", c=np.empty(shape))
+    for entry in ("spikes: c", "spikes: {counts: c, transpose: true}", "lfp: c"):
+        with pytest.raises(DataError, match=r"a\.npz: c is an empty array"):
+            raw("a.npz", f"bin_width_ms: 10, {entry}")
+
+
 @VERSIONS
 def test_counts_with_far_more_units_than_bins_name_transpose(version, tmp_path, raw, counts):
     write_matlab(tmp_path / "a.mat", version, {"c": counts.T, "right": counts})

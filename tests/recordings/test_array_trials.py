@@ -280,8 +280,9 @@ def test_where_alone_needs_arrays_that_are_stored_trial_by_trial(tmp_path, raw, 
         raw("a.mat", "bin_width_ms: 10, spikes: spk, trials: {where: {good: 1}}")
 
 
-def test_empty_trials_are_left_out_and_told(tmp_path, raw, trials):
-    trials[1]["spk"] = np.empty((0, 0))
+@pytest.mark.parametrize("shape", [(0, 0), (0, 3)])
+def test_empty_trials_are_left_out_and_told(shape, tmp_path, raw, trials):
+    trials[1]["spk"] = np.empty(shape)
     write_matlab(tmp_path / "a.mat", "5", {"trial": trials})
     found, _ = raw("a.mat", "bin_width_ms: 10, spikes: trial/spk")
     assert np.array_equal(found.spikes.values, joined([trials[0], *trials[2:]], "spk"))

@@ -142,10 +142,16 @@ def test_files_with_different_numbers_of_bins_are_an_error(session, tmp_path):
         ("{name: s, subject: m, spikes: c}", r"yaml:3: a session lacks `file`: give it for the session, or for each"),
         ("{name: s, subject: m, lfp: {values: c}}", "yaml:3: a session lacks `file`"),
         ("{name: s, subject: m, lfp: {file: a.h5, values: x, offset_s: 1}}", "one signal must be on the clock"),
+        (f"{{file: {'x' * 3000}, subject: m, spikes: c}}", r"cannot be looked up: .*x \(File name too long"),
+        ("{file: a.h5, subject: m, spikes: c, ingest: {filters: {lowpass_hz: -1}}}", "`lowpass_hz` must be above 0"),
+        ("{file: a.h5, subject: m, spikes: c, ingest: {splits: {seed: -1}}}", "`seed` must be between 0 and"),
         ("{file: a.h5, subject: m, lfp: {values: x, time_scale: 0}}", "`time_scale` must be above 0"),
         ("{file: a.h5, subject: m, spikes: {times: x, time_unit: samples}}", "needs the `rate_hz` of these samples"),
         ("{file: a.h5, subject: m, spikes: {times: x, time_unit: min}}", "must be one of s, ms, us, samples"),
-        ("{file: a.h5, subject: m, lfp: {values: x, channels: no.csv}}", r"no\.csv: cannot be read as a CSV file"),
+        (
+            "{file: a.h5, subject: m, lfp: {values: x, channels: no.csv}}",
+            r"no\.csv: cannot be read .*\(No such file or",
+        ),
     ],
 )
 def test_manifest_whose_files_or_clocks_are_unclear_is_refused(session, entry, message):
@@ -175,6 +181,31 @@ def test_electrodes_of_a_csv_file_are_stored_with_the_channels_that_remain(sessi
     expected = channel_table(2, electrode=["11", "12"], array=["B", "B"], x_um=[0.0, None])
     assert made.lfp_channels == expected and made.lfp.shape[1] == 2
     assert any("1 LFP channels are marked as bad and were left out: 1" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("electrode,x_um\n1,2\n2,3,4\n", r"map\.csv:3: the row has more cells than there are columns \(2\)"),
+        ("electrode,x_um,x_um\n1,2,3\n", r'map\.csv: the column "x_um" is there twice'),
+        ("electrode,x_um\n1,nan\n", r"map\.csv:2: `x_um` must be a finite number, got nan"),
+        ("", r"map\.csv: the file lists no channel"),
+    ],
+)
+def test_electrodes_of_a_csv_file_that_is_unclear_are_refused(text, message, session, tmp_path):
+    (tmp_path / "map.csv").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        session("{file: a.h5, subject: m, lfp: {values: x, channels: map.csv}}")
+
+
+def test_damage_to_one_of_several_files_names_that_file_alone(session, spikes, tmp_path):
+    probe(tmp_path / "probe.h5")
+    (tmp_path / "track.npz").write_bytes(b"text")
+    with pytest.raises(DataError, match=rf"^{tmp_path / 'track.npz'}: not a readable \.npz file"):
+        session(
+            f"{{name: s, subject: m, {SPIKES}, lfp: {{file: probe.h5, values: lfp, rate_hz: 1000}}, "
+            "behavior: {file: track.npz, values: x, times: t}}"
+        )
 
 
 def test_common_average_per_array_leaves_the_other_array_alone(session, tmp_path):

@@ -83,6 +83,19 @@ def test_errors_name_the_element_and_field(tmp_path):
         struct_array(file).array("values", 1)
 
 
+def test_array_that_was_never_written_and_text_without_characters_are_refused(tmp_path):
+    with h5py.File(written(tmp_path / "a.mat"), "r+") as file:
+        huge = file.create_dataset("#refs#/huge", (10**6, 10**6), "f8", chunks=(1000, 1000))
+        codes = file.create_dataset("#refs#/codes", data=np.array([[1e9], [np.nan]]))
+        file["data/values"][1, 0], file["data/name"][1, 0] = huge.ref, codes.ref
+    with matlab73.open_hdf5(tmp_path / "a.mat") as file:
+        data = struct_array(file)
+        with pytest.raises(DataError, match="trial 2: values holds 1000000 x 1000000 values, more than"):
+            data.array("values", 1)
+        with pytest.raises(DataError, match=r"a text is damaged .its characters have codes that do not exist"):
+            data.text("name", 1)
+
+
 def test_file_that_is_not_hdf5_is_refused(tmp_path):
     (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(1000))
     assert not matlab73.is_hdf5(tmp_path / "a.mat")

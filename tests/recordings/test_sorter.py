@@ -156,6 +156,28 @@ def test_sorter_folder_with_damaged_positions_gives_its_spikes_and_a_note(name, 
     assert raw.notes[-1].startswith(f"where the units were recorded is unknown: {name} has ")
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "why"),
+    [
+        ("channel_map.npy", np.zeros(4, complex), "channel_map.npy holds complex128 values, not real numbers"),
+        ("channel_map.npy", np.array([0, 1, 2.5, 3]), "channel_map.npy must hold whole numbers"),
+        ("templates_ind.npy", np.zeros((2, 2)), "templates_ind.npy has the shape (2, 2); (templates, channels)"),
+    ],
+)
+def test_sorter_positions_of_another_type_or_shape_are_left_out_with_a_note(name, values, why, sorted_folder, read):
+    np.save(sorted_folder / name, values)
+    raw = read()
+    assert raw.spikes.channels is None
+    assert raw.notes[-1].startswith(f"where the units were recorded is unknown: {why}")
+
+
+def test_sorter_template_that_does_not_exist_gives_no_position(sorted_folder, read):
+    templates = np.load(sorted_folder / "spike_templates.npy").astype(np.int64)
+    templates[templates == 0] = -1  # of cluster 2; read as an index it would be the last template
+    np.save(sorted_folder / "spike_templates.npy", templates)
+    assert read().spikes.channels.electrode == ("", "1", "3", "7")
+
+
 def test_sorter_params_are_never_executed(sorted_folder, read, tmp_path):
     (sorted_folder / "params.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')\nsample_rate = 30000.\n")
     assert len(read().spikes.ids) == 4

@@ -6,6 +6,7 @@ shape, with the attribute `MATLAB_empty`. A struct array of one element holds th
 header of 512 bytes comes before the HDF5 signature.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,13 @@ import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
 from raydistill.files import renamed_when_whole
+from raydistill.recordings.files.nodes import check_readable, check_size
 from raydistill.recordings.files.plugins import load_plugins, what_is_wrong
 
 if TYPE_CHECKING:
     import h5py
+
+_FEW_VALUES = 100_000  # of a dataset that is read without a check of its size
 
 _HEADER_BYTES = 512
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -82,9 +86,27 @@ def dataset(file: "h5py.File", name: str) -> "h5py.Dataset":
 
 
 def read(node: "h5py.Dataset", key: Any, what: str) -> Any:
-    """node[key], as stored."""
+    """node[key], as stored.
+
+    Raises:
+        DataError: the values are damaged, were never written, or are too many to be read at once.
+    """
     with damage_named(what):
+        if key == ():
+            _check_whole(node.id, what)
         return node[key]
+
+
+def _check_whole(node: "h5py.h5d.DatasetID", what: str) -> None:
+    """Raise DataError if a dataset declares more values than the file can hold, or than can be read at once."""
+    from h5py import h5d
+
+    if math.prod(node.shape) <= _FEW_VALUES:
+        return
+    check_readable(what, node.shape)
+    settings = node.get_create_plist()
+    if settings.get_layout() != h5d.VIRTUAL and not settings.get_external_count():
+        check_size(what, node.shape, node.dtype.itemsize, node.get_storage_size())
 
 
 def is_empty(node: "h5py.Dataset") -> bool:
@@ -106,8 +128,15 @@ def shape(node: "h5py.Dataset", what: str) -> tuple[int, ...]:
 
 
 def text(codes: np.ndarray) -> str:
-    """The string behind an array of character codes, as MATLAB shows it."""
-    return "".join(chr(int(code)) for code in codes.ravel(order="F"))
+    """The string behind an array of character codes, as MATLAB shows it.
+
+    Raises:
+        DataError: some are no codes of characters.
+    """
+    with damage_named("a text"):
+        if codes.size and not (codes.min() >= 0 and codes.max() < 0x110000):
+            raise ValueError("its characters have codes that do not exist")
+        return "".join(chr(int(code)) for code in codes.ravel(order="F"))
 
 
 def cells(file: "h5py.File", name: str) -> np.ndarray:
@@ -131,6 +160,7 @@ def cell(file: "h5py.File", reference, what: str) -> np.ndarray:
 
     with damage_named(what):
         node = h5r.dereference(reference, file.id)
+        _check_whole(node, what)
         values = np.zeros(node.shape, node.dtype)
         node.read(h5s.ALL, h5s.ALL, values)
     return values

@@ -49,7 +49,7 @@ def _turn(value: bool) -> str:
 
 def trial_orientation(look: Look, columns: str) -> tuple[tuple[int, ...], int, Line | None]:
     """Samples of each trial, columns, and the line `transpose`, of a list with a matrix per trial."""
-    shapes = [shape if len(shape) == 2 else (*shape, 1)[:2] for shape in look.shapes if 0 not in shape]
+    shapes = [shape if len(shape) == 2 else (*shape, 1, 1)[:2] for shape in look.shapes if 0 not in shape]
     heights, widths = [shape[0] for shape in shapes], [shape[1] for shape in shapes]
     same_height, same_width = len(set(heights)) == 1, len(set(widths)) == 1
     clear = same_height != same_width

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def new_manifest(files: Sequence[Path], folder: Path) -> str:
     guesses = [session_of(session) for session in sessions]
     relative = os.path.relpath(base, folder.absolute())
     heads = [_head(session, by_name, "" if relative == "." else base.name) for session in sessions]
+    heads = _named_apart(heads, sessions)
     return _text(files, relative, grouping.question, heads, guesses)
 
 
@@ -116,6 +118,20 @@ def _head(session: Sequence[FileContent], by_name: dict[str, Path], folder: str)
         return [Line(key="name", value=as_name(folder), guess="the name of their folder")]
     name = common if len(common) >= 3 else stems[0]
     return [Line(key="name", value=as_name(name), guess="from the names of its files")]
+
+
+def _named_apart(heads: Sequence[list[Line]], sessions: Sequence[Sequence[FileContent]]) -> list[list[Line]]:
+    """The heads, of which those with the name of another have the path of their first file as their name."""
+    names = [head[0].value for head in heads]
+    paths = [Path(files[0].file) for files in sessions]
+    bare = [path.with_suffix("") for path in paths]
+    out = []
+    for (first, *others), path in zip(heads, bare if len(set(bare)) == len(bare) else paths, strict=True):
+        if names.count(first.value) > 1:
+            name = as_name("_".join(path.parts))
+            first = replace(first, value=name, guess="from its path, because several files have the same name")
+        out.append([first, *others])
+    return out
 
 
 def _text(

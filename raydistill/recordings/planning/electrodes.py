@@ -22,11 +22,17 @@ def read_channels(path: Path) -> tuple[Channel, ...]:
     names = [field.name for field in fields(Channel)]
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as err:
-        raise ConfigError(f"{path}: cannot be read as a CSV file of channels ({err})") from None
+        why = err.strerror if isinstance(err, OSError) else err
+        raise ConfigError(f"{path}: cannot be read as a CSV file of channels ({why})") from None
+    if twice := [column for column in columns if columns.count(column) > 1]:
+        raise ConfigError(f'{path}: the column "{twice[0]}" is there twice; keep one of them')
     channels = []
     for line, row in enumerate(rows, start=2):
+        if None in row:  # where DictReader keeps what has no column
+            raise ConfigError(f"{path}:{line}: the row has more cells than there are columns ({len(columns)})")
         unknown = [key for key in row if key not in names]
         if unknown:
             raise ConfigError(

@@ -101,7 +101,12 @@ def _planned(
         folder = folder / (manifest.folder or "")
     places = [where.down(tree, "sessions").down(items, i) for i in range(len(items))]
     entries = [build(SessionEntry, item, place) for item, place in zip(items, places, strict=True)]
-    recordings = [_recording(manifest, entry, folder, at) for entry, at in zip(entries, places, strict=True)]
+    try:
+        recordings = [_recording(manifest, entry, folder, at) for entry, at in zip(entries, places, strict=True)]
+    except OSError as err:  # such as a name that is too long for the file system
+        raise where.error(
+            f"a file or folder that it names cannot be looked up: {err.filename} ({err.strerror})"
+        ) from None
     settings = [[*_paths(tree.get("ingest") or {}), *_paths(item.get("ingest") or {})] for item in items]
     recordings = [replace(r, chosen=tuple(dict.fromkeys(paths))) for r, paths in zip(recordings, settings, strict=True)]
     _refuse_same_names(recordings, places)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raydistill.config.manifest import Interval, Lfp, SessionEntry, Spikes, UnitFilter
-from raydistill.errors import ConfigError, DataError, one_line
+from raydistill.errors import ConfigError, DataError, of_library, one_line
 from raydistill.recordings.raw import Raw
 from raydistill.recordings.readers.neo_signals import lfp_of, pieces_of, units_of
 from raydistill.recordings.recording import Layout, RecordingSource
@@ -117,7 +117,7 @@ def open_raw(path: Path, source: RecordingSource[NeoOptions], bin_width_ms: floa
         except DataError as err:
             raise DataError(f"{path.name}: {err}") from err
         except Exception as err:
-            raise DataError(f"{path.name}: neo cannot read its signals ({one_line(err)})") from err
+            raise DataError(f"{path.name}: neo cannot read its signals ({of_library(err)})") from err
     told = dict.fromkeys(f"neo: {one_line(w.message)}" for w in warned if w.category is UserWarning)  # type: ignore[arg-type]
     yield Raw(
         spikes=spikes,
@@ -148,7 +148,7 @@ def _opened(path: Path) -> Any:
         rawio = reader(**{place: str(path)}, **options)
         rawio.parse_header()
     except Exception as err:
-        raise DataError(f"{path}: neo cannot read it as {name.removesuffix('RawIO')} ({one_line(err)})") from err  # type: ignore[union-attr]
+        raise DataError(f"{path}: neo cannot read it as {name.removesuffix('RawIO')} ({of_library(err)})") from err  # type: ignore[union-attr]
     return rawio
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.config.manifest import Lfp, UnitFilter
-from raydistill.errors import DataError, one_line, suggest
+from raydistill.errors import DataError, of_library, suggest
 from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import Run, Signal, SpikeTrains
 from raydistill.store.channels import channel_table
@@ -242,7 +242,7 @@ def _read(rawio: Any, number: int, firsts: np.ndarray, gain: np.ndarray, offset:
         except Exception as err:
             name = _name(rawio.header["signal_streams"][number])
             raise DataError(
-                f"{rawio.source_name()}: samples of stream {name} cannot be read ({one_line(err)})"
+                f"{rawio.source_name()}: samples of stream {name} cannot be read ({of_library(err)})"
             ) from err
         parts.append(np.multiply(raw, gain, dtype=np.float32, casting="unsafe") + offset.astype(np.float32))
     return np.concatenate(parts)

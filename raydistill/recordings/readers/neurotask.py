@@ -108,7 +108,8 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (ArrowException, OSError) as err:
-        raise DataError(f"{path}: damaged, or not a Parquet file ({one_line(err)})") from err
+        cause = re.sub(r"\w+Exception: ", "", one_line(err))
+        raise DataError(f"{path}: damaged, or not a Parquet file ({cause})") from err
     except DataError as err:
         raise DataError(f"{path.name}: {err}") from err
 

@@ -10,6 +10,7 @@ from raydistill.recordings.readers.sorter_tables import Labels
 from raydistill.store.channels import ChannelTable, channel_table
 
 POSITIONS = ("templates.npy", "templates_ind.npy", "channel_map.npy", "channel_positions.npy", "channel_shanks.npy")
+_WHOLE = ("templates_ind.npy", "channel_map.npy", "channel_shanks.npy")
 
 
 def positions(folder: Path, clusters: list[int], labels: Labels) -> ChannelTable | None:
@@ -22,7 +23,7 @@ def positions(folder: Path, clusters: list[int], labels: Labels) -> ChannelTable
     Raises:
         DataError: a file is damaged.
     """
-    arrays = {name: load_npy(folder / name) for name in POSITIONS if (folder / name).is_file()}
+    arrays = {name: _numbers(folder / name, name in _WHOLE) for name in POSITIONS if (folder / name).is_file()}
     peaks = _peak_rows(folder, clusters, arrays)
     mapped = np.ravel(arrays["channel_map.npy"]).tolist() if "channel_map.npy" in arrays else None
     places, shanks = arrays.get("channel_positions.npy"), arrays.get("channel_shanks.npy")
@@ -47,6 +48,16 @@ def positions(folder: Path, clusters: list[int], labels: Labels) -> ChannelTable
     return channel_table(len(clusters), **columns)
 
 
+def _numbers(path: Path, is_whole: bool) -> np.ndarray:
+    """The numbers in a file. Raises DataError if they are no real numbers, or not whole if they must be."""
+    values = load_npy(path)
+    if values.dtype.kind not in "uif":
+        raise DataError(f"{path.name} holds {values.dtype} values, not real numbers")
+    if is_whole and values.dtype.kind == "f" and not np.all(np.isfinite(values) & (values == np.round(values))):
+        raise DataError(f"{path.name} must hold whole numbers")
+    return values
+
+
 def _number(labels: Labels, column: str, cluster: int) -> float | None:
     try:
         return float(labels[column][cluster])
@@ -61,12 +72,16 @@ def _peak_rows(folder: Path, clusters: list[int], arrays: dict[str, np.ndarray])
         return {}
     if templates.ndim != 3:
         raise DataError(f"templates.npy has the shape {templates.shape}; (templates, samples, channels) is needed")
+    sparse = arrays.get("templates_ind.npy")  # the channels of each template, if it lists only some
+    if sparse is not None and sparse.shape != (templates.shape[0], templates.shape[2]):
+        raise DataError(f"templates_ind.npy has the shape {sparse.shape}; (templates, channels) is needed")
     rows: dict[int, int] = {}
     for cluster, template in _main_templates(folder, clusters).items():
-        if template < len(templates):
+        if 0 <= template < len(templates) and np.isfinite(templates[template]).all():
             peak = int(np.argmax(np.ptp(templates[template], axis=0)))
-            sparse = arrays.get("templates_ind.npy")  # the channels of each template, if it lists only some
-            rows[cluster] = peak if sparse is None else int(sparse[template, peak])
+            row = peak if sparse is None else int(sparse[template, peak])
+            if row >= 0:  # the channels of a sparse template may be filled up with -1
+                rows[cluster] = row
     return rows
 
 
@@ -74,7 +89,7 @@ def _main_templates(folder: Path, clusters: list[int]) -> dict[int, int]:
     """Cluster -> template of most of its spikes. Curation merges and splits clusters, but not templates."""
     if not (folder / "spike_templates.npy").is_file() or not (folder / "spike_clusters.npy").is_file():
         return {cluster: cluster for cluster in clusters}
-    owners, templates = (np.ravel(load_npy(folder / f"spike_{name}.npy")) for name in ("clusters", "templates"))
+    owners, templates = (np.ravel(_numbers(folder / f"spike_{name}.npy", True)) for name in ("clusters", "templates"))
     if len(owners) != len(templates):
         raise DataError(f"spike_templates.npy has {len(templates)} entries but there are {len(owners)} spikes")
     pairs, counts = np.unique(np.stack([owners, templates], axis=1).astype(np.int64), axis=0, return_counts=True)

@@ -122,6 +122,14 @@ def test_complete_recordings_of_different_kinds_are_sessions_of_their_own(tmp_pa
     assert len(stored(tmp_path, ["a.npz", "rec.nwb"], subject="m1", bin_width_ms=20).entries()) == 2
 
 
+def test_files_of_one_name_in_two_folders_are_two_sessions(tmp_path):
+    for day in ("day1", "day2"):
+        (tmp_path / day).mkdir()
+        np.savez(tmp_path / day / "rec.npz", counts=RNG.poisson(1, (3000, 4)))
+    store = stored(tmp_path, ["day1/rec.npz", "day2/rec.npz"], subject="m1", bin_width_ms=20)
+    assert [entry.session for entry in store.entries()] == ["day1_rec", "day2_rec"]
+
+
 def test_units_of_an_nwb_file_with_lfp_of_another(tmp_path):
     write_nwb(tmp_path / "rec.nwb", SECONDS)
     with h5py.File(tmp_path / "rec.nwb", "r+") as file:

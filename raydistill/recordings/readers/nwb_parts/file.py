@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from raydistill.errors import DataError, one_line, suggest
+from raydistill.errors import DataError, of_library, one_line, suggest
 from raydistill.recordings.files.plugins import load_plugins
 from raydistill.recordings.readers.nwb_parts.zarr import is_zarr, zarr_reader
 from raydistill.recordings.remote import Remote
@@ -222,7 +222,7 @@ def _take_out(group, broken) -> None:
 def _cause(err: BaseException) -> str:
     """Why an object could not be constructed, without the contents of the file that hdmf adds."""
     inner = err.__cause__ if len(err.args) == 2 and err.__cause__ is not None else err
-    text = one_line(inner) if isinstance(inner, Exception) else type(inner).__name__
+    text = of_library(inner) if isinstance(inner, Exception) else type(inner).__name__
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>| at (?:0x)?[0-9a-f]{9,}", r"\1", text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 

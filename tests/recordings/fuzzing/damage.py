@@ -58,7 +58,7 @@ def damage_one(folder: Path, rng: np.random.Generator) -> str:
 def odd_arrays(rng: np.random.Generator, arrays: dict) -> dict:
     """Arrays of which some have another type, shape or content, or are missing."""
     values = dict(arrays)
-    for name in rng.choice(sorted(values), size=rng.integers(1, 4), replace=False):
+    for name in rng.choice(sorted(values), size=min(rng.integers(1, 4), len(values)), replace=False):
         values[name] = odd_array(rng, values[name])
         if rng.random() < 0.15:
             del values[name]

@@ -230,7 +230,7 @@ def odd_table(path: Path, rng: np.random.Generator) -> str:
                 [None] * n,
                 ["text"] * n,
                 [[1.0, 2.0]] * n,
-                np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n) * 10 ** rng.integers(-3, 300)),
+                np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n) * 10.0 ** rng.integers(-3, 300)),
             )[draw - 4]
             table = table.set_column(i, name, pa.array(odd))
     pq.write_table(table, path)

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 _LONGEST = 1000  # characters of a message
 _PYTHON = re.compile(
-    r"NoneType|has no attribute|unhashable|unsupported operand|subscriptable|not iterable|PathLike|could not broadcast"
+    r"NoneType|has no attribute|unhashable|unsupported operand|not supported between|subscriptable|not iterable|"
+    r"PathLike|could not broadcast"
 )
 
 

@@ -232,6 +232,7 @@ def test_counts_survive_batches_and_row_groups_that_end_inside_a_bin(written, re
         (changed("datasetID", 3, 4), "`datasetID` is 4, but the name of the file has 5"),
         (changed("session", 3, None), "rows without a value in `session`"),
         (lambda t: put(t, "Neuron1", pa.array(["1"] * len(t))), "Neuron1 holds string values"),
+        (lambda t: put(t, "trial_id", pa.array([[1]] * len(t))), "trial_id holds list.*values, not numbers"),
         (lambda t: put(t, "cursor_vel_x", pa.array(["1"] * len(t))), "cursor_vel_x holds string values"),
         (lambda t: t.drop_columns(["cursor_vel_x", "cursor_vel_y"]), 'no column "cursor_vel_x".*cursor_pos_x'),
         (lambda t: t.drop_columns("trial_id"), 'no column "trial_id"'),

@@ -1,5 +1,6 @@
 """NWB files in the Zarr format: the same file gives the same session as in HDF5, and no pickle is run."""
 
+import json
 import os
 import pickle
 import shutil
@@ -104,6 +105,27 @@ def test_zarr_file_with_a_damaged_description_of_an_array_is_refused_in_one_line
     (zarr_folder / "units/spike_times/.zarray").write_bytes(b"\xff{")
     result = ingest_one(recording, str(tmp_path / "store"), None)
     assert result.cause.startswith("rec.nwb.zarr: the description of an array or group in it is damaged (")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("shape", [-1]), ("shape", "text"), ("chunks", [[]]), ("chunks", [0]), ("order", ""), ("order", [])],
+)
+@pytest.mark.parametrize("is_consolidated", [True, False])
+def test_zarr_array_that_is_described_as_none_can_be_is_refused(is_consolidated, key, value, zarr_folder, tmp_path):
+    (recording,) = plan_sources(zarr_folder)
+    name = "units/spike_times/.zarray"
+    if is_consolidated:
+        tree = json.loads((zarr_folder / ".zmetadata").read_text())
+        tree["metadata"][name][key] = value
+        (zarr_folder / ".zmetadata").write_text(json.dumps(tree))
+    else:
+        (zarr_folder / ".zmetadata").unlink()
+        tree = json.loads((zarr_folder / name).read_text())
+        (zarr_folder / name).write_text(json.dumps(tree | {key: value}))
+    result = ingest_one(recording, str(tmp_path / "store"), None)
+    assert result.cause.startswith(f"rec.nwb.zarr: the description of an array in it is damaged: {name} says shape=")
+    assert f"{key}={value!r}" in result.cause
 
 
 def test_zarr_references_are_read_and_other_pickles_refused(zarr_folder):

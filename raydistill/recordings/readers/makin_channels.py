@@ -60,7 +60,9 @@ def broadband_channels(file, n: int) -> BroadbandChannels:
 
 
 def _names(file, n) -> tuple[str, ...] | None:
-    if _NAMES not in file:
+    with matlab73.damage_named(_NAMES):
+        has_names = _NAMES in file
+    if not has_names:
         return None
     node = matlab73.dataset(file, _NAMES)
     if node.size != n or node.dtype.kind not in "SO":
@@ -76,7 +78,9 @@ def _names(file, n) -> tuple[str, ...] | None:
 
 def _places(file, n) -> np.ndarray | None:
     """(n, 3) micrometres; the file may hold them transposed, as it may the broadband."""
-    if _MAP not in file:
+    with matlab73.damage_named(_MAP):
+        has_map = _MAP in file
+    if not has_map:
         return None
     node = matlab73.dataset(file, _MAP)
     if node.dtype.kind not in "iuf" or node.shape not in ((n, 3), (3, n)):

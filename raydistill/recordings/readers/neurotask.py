@@ -156,6 +156,7 @@ def _check_columns(schema, names):
 
 
 def _raw(path, source, bin_width_ms) -> Raw:
+    import pyarrow as pa
     import pyarrow.dataset as ds
 
     rows_per_bin = _rows_per_bin(path, bin_width_ms)
@@ -166,6 +167,9 @@ def _raw(path, source, bin_width_ms) -> Raw:
     of_session = reduce(and_, (ds.field(k) == value for k, value in key.items()), ds.field("trial_id").is_valid())
     selection = of_session & ds.field("result").isin(list(results)) if results else of_session
 
+    kind = file.schema.field("trial_id").type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise DataError(f"trial_id holds {kind} values, not numbers")
     ids = file.to_table(columns=["trial_id"], filter=selection).column(0).to_numpy()
     if not len(ids):
         available = file.to_table(columns=["result"], filter=of_session).column(0).unique().to_pylist()

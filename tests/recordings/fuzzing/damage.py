@@ -58,7 +58,7 @@ def damage_one(folder: Path, rng: np.random.Generator) -> str:
 def odd_arrays(rng: np.random.Generator, arrays: dict) -> dict:
     """Arrays of which some have another type, shape or content, or are missing."""
     values = dict(arrays)
-    for name in rng.choice(sorted(values), size=rng.integers(1, 4), replace=False):
+    for name in rng.choice(sorted(values), size=min(rng.integers(1, 4), len(values)), replace=False):
         values[name] = odd_array(rng, values[name])
         if rng.random() < 0.15:
             del values[name]
@@ -230,7 +230,7 @@ def odd_table(path: Path, rng: np.random.Generator) -> str:
                 [None] * n,
                 ["text"] * n,
                 [[1.0, 2.0]] * n,
-                np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n) * 10 ** rng.integers(-3, 300)),
+                np.where(rng.random(n) < 0.1, np.nan, rng.normal(size=n) * 10.0 ** rng.integers(-3, 300)),
             )[draw - 4]
             table = table.set_column(i, name, pa.array(odd))
     pq.write_table(table, path)

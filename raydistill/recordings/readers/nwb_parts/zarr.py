@@ -1,6 +1,7 @@
 """NWB files in the Zarr format, which are folders, through the optional package hdmf-zarr."""
 
 import io
+import json
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from raydistill.errors import DataError, one_line
+from raydistill.errors import DataError, of_library
 
 ENDING = ".zarr"
+_DESCRIBED = ("shape", "chunks", "order")  # of an array
 _ALLOWED = {  # what arrays of texts and of references to other objects need
     ("numpy._core.multiarray", "_reconstruct"),
     ("numpy.core.multiarray", "_reconstruct"),
@@ -41,7 +43,7 @@ def zarr_reader(path: Path) -> Iterator[Callable[[], Any]]:
     Inside the context they are read by a codec that refuses everything but references.
 
     Raises:
-        DataError: hdmf-zarr is not installed.
+        DataError: hdmf-zarr is not installed, or the description of an array is damaged.
     """
     try:
         from hdmf_zarr.nwb import NWBZarrIO
@@ -50,6 +52,7 @@ def zarr_reader(path: Path) -> Iterator[Callable[[], Any]]:
         raise DataError(
             f"{path.name}: NWB files in the Zarr format need further packages: pip install 'raydistill[zarr]'"
         ) from None
+    _check_descriptions(path)
     before = codec_registry.get("pickle")
     register_codec(_references_only(), "pickle")
     try:
@@ -58,6 +61,28 @@ def zarr_reader(path: Path) -> Iterator[Callable[[], Any]]:
         codec_registry.pop("pickle")
         if before is not None:
             register_codec(before, "pickle")
+
+
+def _check_descriptions(path: Path) -> None:
+    """Raise DataError if an array is said to have a shape that none can have. zarr would notice when it is read."""
+    try:
+        if (path / ".zmetadata").exists():  # what is then read in place of the description of each array
+            described = json.loads((path / ".zmetadata").read_bytes())["metadata"]
+        else:
+            described = {str(file.relative_to(path)): json.loads(file.read_bytes()) for file in path.rglob(".zarray")}
+        arrays = {name: values for name, values in described.items() if name.endswith(".zarray")}
+    except Exception:
+        return  # what reads it next says what is wrong
+    for name, values in arrays.items():
+        shape, chunks, order = (values.get(key) if isinstance(values, dict) else None for key in _DESCRIBED)
+        if not (_are_sizes(shape, 0) and _are_sizes(chunks, 1) and len(shape) == len(chunks) and order in ("C", "F")):
+            raise DataError(
+                f"{path.name}: the description of an array in it is damaged: {name} says {shape=}, {chunks=}, {order=}"
+            )
+
+
+def _are_sizes(values: Any, smallest: int) -> bool:
+    return isinstance(values, list) and all(type(value) is int and value >= smallest for value in values)
 
 
 def missing_chunks(path: Path) -> list[str]:
@@ -79,7 +104,7 @@ def missing_chunks(path: Path) -> list[str]:
     try:
         zarr.open_group(str(path), mode="r").visititems(check)
     except Exception as err:
-        raise DataError(f"the description of an array or group in it is damaged ({one_line(err)})") from err
+        raise DataError(f"the description of an array or group in it is damaged ({of_library(err)})") from err
     return lines
 
 

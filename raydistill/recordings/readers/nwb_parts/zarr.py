@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from raydistill.errors import DataError, of_library
 
@@ -81,7 +81,7 @@ def _check_descriptions(path: Path) -> None:
             )
 
 
-def _are_sizes(values: Any, smallest: int) -> bool:
+def _are_sizes(values: Any, smallest: int) -> TypeGuard[list[int]]:
     return isinstance(values, list) and all(type(value) is int and value >= smallest for value in values)
 
 

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.io import loadmat, savemat
 
+_HUGE = 1 << 30  # more values than a sound file has
+
 
 def damage(path: Path, rng: np.random.Generator) -> str:
     """Damage a file in place, and return how."""
@@ -166,6 +168,8 @@ def _odd_object(file: h5py.File, name: str, rng: np.random.Generator) -> str:
         del file[name]
         file[name] = odd_array(rng, np.arange(9.0))
         return "is an array"
+    if node.size is not None and node.size > _HUGE:
+        return "declared huge before"
     attributes, value = dict(node.attrs), node[()]
     del file[name]
     if draw < 0.6:

@@ -56,7 +56,7 @@ def draw_folds(session: Session, config: IngestConfig) -> list[SplitSpan]:
     if splits.by == "trials":
         if session.trial is None:
             raise DataError(f"session {name}: `splits.by: trials` needs trials, but the recording has none")
-        bounds = _runs(session.trial)
+        bounds = label_runs(session.trial)
         folds = _draw(name, len(bounds), config, "trials", "give more trials, or split by time: `splits: {by: time}`")
         trials = [int(session.trial[start]) for start, _ in bounds]
         return [
@@ -127,7 +127,7 @@ def _of_pieces(session: Session) -> str:
     """How many pieces gaps leave, and how long they are, in a few words; empty if there is no gap."""
     if session.piece is None:
         return ""
-    seconds = [(stop - start) * session.bin_width_ms / 1000 for start, stop in _runs(session.piece)]
+    seconds = [(stop - start) * session.bin_width_ms / 1000 for start, stop in label_runs(session.piece)]
     return f": gaps (in clocks, observed intervals, `interval` or trials) leave {len(seconds)} pieces of " + (
         f"{min(seconds):.3g} to {max(seconds):.3g} s"
     )
@@ -162,11 +162,15 @@ def _fraction(value: float) -> Fraction:
     return Fraction(float(value)).limit_denominator(10**9)
 
 
-def _runs(label: np.ndarray) -> list[tuple[int, int]]:
-    """[start, stop) of each run of one label, from label 0 on; a label that occurs again later is another run."""
+def label_runs(label: np.ndarray) -> list[tuple[int, int]]:
+    """[start, stop) of each run of one label, from label 0 on; a label that occurs again later is another run.
+
+    Args:
+        label: (T,) whole numbers; negative: in no run.
+    """
     edges = np.flatnonzero(np.diff(label)) + 1  # (runs - 1,)
     bounds = [0, *edges.tolist(), len(label)]
-    return [(a, b) for a, b in pairwise(bounds) if label[a] >= 0]
+    return [(a, b) for a, b in pairwise(bounds) if len(label) and label[a] >= 0]
 
 
 def _segments(start: int, stop: int, length: Fraction, at_most: int) -> list[tuple[int, int]]:
@@ -196,7 +200,7 @@ def _parents(n_bins: int, piece: np.ndarray | None, parent: Fraction) -> list[tu
         n = ceil((n_bins + 1) / parent) - 1  # the last border is the last that is at most `n_bins`
         return list(pairwise(floor(k * parent) for k in range(n + 1)))
     bounds: list[tuple[int, int]] = []
-    for start, stop in _runs(piece):
+    for start, stop in label_runs(piece):
         last_start = stop - start - ceil(parent / 2)
         n = ceil((last_start + 1) / parent)  # 0 or less if the piece is shorter than half a parent
         starts = [start + floor(k * parent) for k in range(n)]

@@ -14,6 +14,7 @@ from raydistill.recordings.combine import run_intervals
 from raydistill.recordings.intervals import shared
 from raydistill.recordings.preprocessing.bins import Bins, covered
 from raydistill.recordings.raw import Raw, Trace
+from raydistill.store.splits import label_runs
 
 _JUMP = 10  # times the largest step within trials: behavior that moves so far between two trials was not recorded so
 _SEAMS = 3  # fewest borders between trials from which a conclusion is drawn
@@ -48,7 +49,7 @@ def pieces_of(raw: Raw, pieces: Literal["auto", "trials", "none"], width_s: floa
 def trial_bounds(raw: Raw, width_s: float) -> np.ndarray:
     """(trials, 2) start and stop in seconds, in the order of time; trials without a start or stop are left out."""
     if raw.trial_labels is not None:
-        return np.array([(a * width_s, b * width_s) for a, b in _runs(raw.trial_labels)]).reshape(-1, 2)
+        return np.array([(a * width_s, b * width_s) for a, b in label_runs(raw.trial_labels)]).reshape(-1, 2)
     if raw.trial_intervals is None:
         return np.empty((0, 2))
     timed = raw.trial_intervals[np.isfinite(raw.trial_intervals).all(axis=1)]
@@ -139,7 +140,7 @@ def _check_outside(start, stop, span, bins, config, notes) -> None:
 
 def _check_labels(labels: np.ndarray, notes: list[str]) -> None:
     """A label means one trial: a 0 that returns between others is an error, other labels that return are told."""
-    runs = [int(labels[a]) for a, _ in _runs(labels)]
+    runs = [int(labels[a]) for a, _ in label_runs(labels)]
     if not runs:
         raise DataError("all bins are outside of trials: no label is from 0 on; are they the right labels?")
     times = Counter(runs)
@@ -198,9 +199,3 @@ def check_seams(raw: Raw, traces: tuple[Trace, ...], width_s: float, has_filters
             "trials follow each other without a gap: if they were cut out and laid end to end, set `pieces: trials`, "
             "so that LFP filters end with each"
         )
-
-
-def _runs(label: np.ndarray) -> list[tuple[int, int]]:
-    """[start, stop) of each run of one label from 0 on."""
-    edges = np.flatnonzero(np.diff(label)) + 1
-    return [(a, b) for a, b in pairwise([0, *edges.tolist(), len(label)]) if len(label) and label[a] >= 0]

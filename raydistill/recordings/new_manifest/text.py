@@ -135,7 +135,8 @@ def scalar(value: Any) -> str:
         return number(value)
     if _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    # YAML refuses some characters that JSON allows, such as the control character 0x7f, but takes them escaped.
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(value, ensure_ascii=False))
 
 
 def number(value: float) -> str:

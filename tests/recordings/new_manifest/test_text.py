@@ -29,6 +29,8 @@ def load(text):
         " a",
         "~",
         "\\n",
+        "\x7f",
+        "a\uffff b\u2028",
     ],
 )
 def test_text_is_read_back_as_it_was_alone_and_in_lists_and_mappings(value):

@@ -69,7 +69,8 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
     sessions = np.array([p[0] for p in pairs], dtype=str)
     scores_a, scores_b = np.array([p[2:] for p in pairs], dtype=np.float64).reshape(-1, 2).T  # (n,) each
     difference = scores_a - scores_b
-    means = np.array([difference[sessions == name].mean() for name in np.unique(sessions)])
+    starts = np.flatnonzero(sessions[1:] != sessions[:-1]) + 1  # the pairs are sorted by session
+    means = np.array([of_session.mean() for of_session in np.split(difference, starts) if len(of_session)])
     test, by_session = wilcoxon_greater(scores_a, scores_b), wilcoxon_greater(means, np.zeros(len(means)))
     ci_low, ci_high = cluster_bootstrap(difference, sessions, seed)
     return Comparison(

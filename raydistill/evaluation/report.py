@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 
 from raydistill.evaluation.alignment import Alignment
-from raydistill.evaluation.results import Results, method_table, session_means, verdict
+from raydistill.evaluation.results import MANY_SUBJECTS, Results, method_table, session_means, verdict
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 PROTOCOLS = {
@@ -127,25 +127,27 @@ def _page(results: Results, context: ReportContext) -> dict:
 
 
 def _panel(results: Results, panel: Panel) -> dict:
-    """The table of means of one panel; a cell is (mean R², the published one or None)."""
+    """The table of means of one panel: a row per method, or, with many subjects, a column per method."""
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
+    titles, columns, cells = [row.method for row in rows], [*subjects, ALL, "SD", "n"], []
+    for row in rows:
+        means = [
+            {
+                "value": row.by_subject.get(name, row.mean if name == ALL else None),
+                "paper": panel.printed(row.method, name),
+            }
+            for name in (*subjects, ALL)
+        ]
+        spread = [{"value": row.sd, "paper": None}, {"value": row.n, "paper": None, "digits": 0}]
+        cells.append([cell | {"baseline": row.baseline} for cell in (*means, *spread)])
+    if is_transposed := len(subjects) > MANY_SUBJECTS:
+        titles, columns, cells = columns, titles, [list(column) for column in zip(*cells, strict=True)]
     return {
         "figure": panel.figure,
-        "subjects": subjects,
-        "rows": [
-            {
-                "method": row.method,
-                "baseline": row.baseline,
-                "cells": [
-                    (row.by_subject.get(name, row.mean if name == ALL else None), panel.printed(row.method, name))
-                    for name in (*subjects, ALL)
-                ],
-                "sd": row.sd,
-                "n": row.n,
-            }
-            for row in rows
-        ],
+        "corner": "subject" if is_transposed else "method",
+        "columns": columns,
+        "rows": list(zip(titles, cells, strict=True)),
     }
 
 

@@ -15,6 +15,8 @@ from raydistill.papers.targets import ALL, WHOLE, Panel
 
 ALPHA = 0.05
 """Level of significance."""
+MANY_SUBJECTS = 8
+"""With more subjects, the table of means has a row per subject and not a column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +112,11 @@ def method_table(results: Results, panel: Panel = WHOLE) -> list[MethodMeans]:
     """
     rows: list[MethodMeans] = []
     for scores, baseline in ((results.scores, False), (results.baselines, True)):
-        of_panel = [s for s in scores if panel.shows(s.session)]
-        rows += [_method_means(of_panel, method, baseline) for method in unique(s.method for s in of_panel)]
+        by_method = defaultdict(list)
+        for s in scores:
+            if panel.shows(s.session):
+                by_method[s.method].append(s)
+        rows += [_method_means(method, of_method, baseline) for method, of_method in by_method.items()]
     return rows
 
 
@@ -141,19 +146,18 @@ def to_csv(results: Results) -> str:
     return text.getvalue()
 
 
-def _method_means(scores: Sequence[Score], method: str, baseline: bool) -> MethodMeans:
-    finite = [s for s in scores if s.method == method and np.isfinite(s.r2)]
-    subject = {s.session: s.subject for s in finite}
-    by_session = {name: np.mean([s.r2 for s in finite if s.session == name]) for name in subject}
-    by_subject = {
-        name: float(np.mean([by_session[session] for session in subject if subject[session] == name]))
-        for name in unique(subject.values())
-    }
-    values = list(by_session.values())
+def _method_means(method: str, scores: Sequence[Score], baseline: bool) -> MethodMeans:
+    finite = [s for s in scores if np.isfinite(s.r2)]
+    of_session, of_subject = defaultdict(list), defaultdict(list)
+    for s in finite:
+        of_session[s.subject, s.session].append(s.r2)
+    values = [np.mean(r2) for r2 in of_session.values()]
+    for (subject, _), mean in zip(of_session, values, strict=True):
+        of_subject[subject].append(mean)
     return MethodMeans(
         method=method,
         baseline=baseline,
-        by_subject=by_subject,
+        by_subject={subject: float(np.mean(means)) for subject, means in of_subject.items()},
         mean=float(np.mean(values)) if values else float("nan"),
         sd=float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
         n=len(finite),

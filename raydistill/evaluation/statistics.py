@@ -13,6 +13,7 @@ import numpy as np
 
 EXACT_UP_TO = 50
 """Number of non-zero differences up to which the null distribution is computed exactly."""
+_DRAWN_AT_ONCE = 4_000_000  # clusters of a bootstrap that are in memory, 8 bytes each, three times
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,10 @@ def cluster_bootstrap(
     if len(names) < 2:
         return float("nan"), float("nan")
     total, count = np.bincount(member, weights=differences), np.bincount(member)
-    drawn = np.random.default_rng(seed).integers(len(names), size=(draws, len(names)))
-    means = total[drawn].sum(axis=1) / count[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    rng, means = np.random.default_rng(seed), []
+    at_once = max(1, _DRAWN_AT_ONCE // len(names))
+    for first in range(0, draws, at_once):
+        drawn = rng.integers(len(names), size=(min(at_once, draws - first), len(names)))  # (draws, clusters)
+        means.append(total[drawn].sum(axis=1) / count[drawn].sum(axis=1))
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raydistill.evaluation.results import Results, method_table, paper_rows, session_means, verdict
+from raydistill.evaluation.results import MANY_SUBJECTS, Results, method_table, paper_rows, session_means, verdict
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 
@@ -58,13 +58,18 @@ def _mean_and_spread(cell: tuple[float, float | None] | None) -> str:
 def _subject_table(results: Results, panel: Panel) -> Table:
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
-    table = Table("method", box=None, pad_edge=False)
-    for name in (*subjects, ALL, "SD over sessions", "n"):
-        table.add_column(Text(name), justify="right")
+    titles, columns, cells = [row.method for row in rows], [*subjects, ALL, "SD over sessions", "n"], []
     for row in rows:
         values = {name: row.by_subject.get(name, float("nan")) for name in subjects} | {ALL: row.mean}
-        cells = [_with_printed(value, panel.printed(row.method, name)) for name, value in values.items()]
-        table.add_row(Text(row.method), *cells, "–" if np.isnan(row.sd) else _short(row.sd), str(row.n))
+        means = [_with_printed(value, panel.printed(row.method, name)) for name, value in values.items()]
+        cells.append([*means, "–" if np.isnan(row.sd) else _short(row.sd), str(row.n)])
+    if is_transposed := len(subjects) > MANY_SUBJECTS:
+        titles, columns, cells = columns, titles, [list(column) for column in zip(*cells, strict=True)]
+    table = Table("subject" if is_transposed else "method", box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(Text(name), justify="right")
+    for title, of_row in zip(titles, cells, strict=True):
+        table.add_row(Text(title), *of_row)
     return table
 
 

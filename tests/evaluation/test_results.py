@@ -1,5 +1,7 @@
 import io
 import json
+import time
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -107,3 +109,37 @@ def test_render_prints_every_r2_with_its_own_digits(r2, printed):
     render(Results(protocol="corrected", scores=(score,)), Console(file=text, width=120))
     row = next(line for line in text.getvalue().splitlines() if line.startswith("S1 "))
     assert row.endswith(printed)
+
+
+def _results_of_many(subjects: int, sessions: int) -> Results:
+    scores = tuple(
+        Score(method, f"S{i:03d}_{n}", f"S{i:03d}", 0, base + 0.001 * i, "")
+        for method, base in (("Distilled LFP", 0.5), ("MS-LFP", 0.2))
+        for i in range(subjects)
+        for n in range(sessions)
+    )
+    panels = (Panel(pairs=(("Distilled LFP", "MS-LFP"),)),)
+    return Results(protocol="corrected", scores=scores, panels=panels, comparisons=compare_all(panels, scores))
+
+
+def test_means_of_fifty_subjects_are_shown_with_a_row_per_subject():
+    out = io.StringIO()
+    render(_results_of_many(50, 1), Console(file=out, width=80))
+    lines = out.getvalue().splitlines()
+    start = next(i for i, line in enumerate(lines) if "mean over sessions, by subject" in line)
+    assert lines[start + 1].split() == ["subject", "Distilled", "LFP", "MS-LFP"]
+    assert lines[start + 2].split() == ["S000", ".500", ".200"]
+    assert lines[start + 51].split() == ["S049", ".549", ".249"]
+    assert lines[start + 54].split() == ["n", "50", "50"]
+
+
+def test_results_of_five_thousand_sessions_take_seconds_and_little_memory():
+    started = time.process_time()
+    tracemalloc.start()
+    results = _results_of_many(50, 100)
+    table, _ = method_table(results), results.to_json()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert table[0].mean == pytest.approx(0.5245) and results.comparisons[0].test.n == 5000
+    assert time.process_time() - started < 20  # a loop over all pairs of scores takes minutes
+    assert peak < 300e6

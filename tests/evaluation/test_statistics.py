@@ -186,3 +186,11 @@ def test_compare_all_corrects_over_the_comparisons():
     found = compare_all([Panel(pairs=(("a", "c"), ("b", "c"), ("a", "missing")))], scores)
     assert [c.p_holm for c in found[:2]] == pytest.approx(holm([c.test.p for c in found[:2]]))
     assert np.isnan(found[2].p_holm)
+
+
+def test_cluster_bootstrap_in_parts_gives_the_interval_of_one_draw(monkeypatch):
+    rng = np.random.default_rng(3)
+    differences, clusters = rng.normal(size=90), np.repeat(np.arange(30), 3)
+    whole = cluster_bootstrap(differences, clusters, seed=5)
+    monkeypatch.setattr("raydistill.evaluation.statistics._DRAWN_AT_ONCE", 1000)
+    assert cluster_bootstrap(differences, clusters, seed=5) == whole

@@ -1,5 +1,6 @@
 """The scored segments of a sweep's methods, for the similarity of latents and the figures of latents and behavior."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,7 +86,9 @@ def typical_session(scores: Sequence[Score], panel: Panel = WHOLE) -> str | None
     finite = [s for s in scores if panel.shows(s.session) and np.isfinite(s.r2)]
     if not finite:
         return None
-    methods = {session: {s.method for s in finite if s.session == session} for session in {s.session for s in finite}}
+    methods: dict[str, set[str]] = defaultdict(set)
+    for s in finite:
+        methods[s.session].add(s.method)
     most = max(map(len, methods.values()))
     candidates = [s for s in finite if s.method == finite[0].method and len(methods[s.session]) == most]
     candidates = candidates or [s for s in finite if len(methods[s.session]) == most]

@@ -17,6 +17,7 @@ from raydistill.store.exported import Exported
 
 _BINS_AT_ONCE = 1 << 13
 
+
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """A preprocessed recording in physical units, before it is cut into segments.

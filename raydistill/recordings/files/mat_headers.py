@@ -100,10 +100,10 @@ def _header(order: str, head: bytes) -> tuple[str, Header]:
     first, at = _part(order, head, 0)
     flags = struct.unpack_from(order + "I", first)[0]
     if flags & 0xFF == OPAQUE:
-        name, at = _part(order, head, at)
+        encoded, at = _part(order, head, at)
         _, at = _part(order, head, at)
         matlab_class, _ = _part(order, head, at)
-        return name.decode("latin1"), Header(kind="opaque", matlab_class=matlab_class.decode("latin1"))
+        return encoded.decode("latin1"), Header(kind="opaque", matlab_class=matlab_class.decode("latin1"))
     sizes, at = _part(order, head, at)
     encoded, at = _part(order, head, at)
     name = encoded.decode("latin1") or "__function_workspace__"

@@ -130,16 +130,17 @@ def _panel(results: Results, panel: Panel) -> dict:
     """The table of means of one panel: a row per method, or, with many subjects, a column per method."""
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
-    titles, columns, cells = [row.method for row in rows], [*subjects, ALL, "SD", "n"], []
+    titles, columns = [row.method for row in rows], [*subjects, ALL, "SD", "n"]
+    cells: list[list[dict]] = []
     for row in rows:
-        means = [
+        means: list[dict] = [
             {
                 "value": row.by_subject.get(name, row.mean if name == ALL else None),
                 "paper": panel.printed(row.method, name),
             }
             for name in (*subjects, ALL)
         ]
-        spread = [{"value": row.sd, "paper": None}, {"value": row.n, "paper": None, "digits": 0}]
+        spread: list[dict] = [{"value": row.sd, "paper": None}, {"value": row.n, "paper": None, "digits": 0}]
         cells.append([cell | {"baseline": row.baseline} for cell in (*means, *spread)])
     if is_transposed := len(subjects) > MANY_SUBJECTS:
         titles, columns, cells = columns, titles, [list(column) for column in zip(*cells, strict=True)]

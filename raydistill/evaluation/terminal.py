@@ -58,7 +58,8 @@ def _mean_and_spread(cell: tuple[float, float | None] | None) -> str:
 def _subject_table(results: Results, panel: Panel) -> Table:
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
-    titles, columns, cells = [row.method for row in rows], [*subjects, ALL, "SD over sessions", "n"], []
+    titles, columns = [row.method for row in rows], [*subjects, ALL, "SD over sessions", "n"]
+    cells: list[list[str]] = []
     for row in rows:
         values = {name: row.by_subject.get(name, float("nan")) for name in subjects} | {ALL: row.mean}
         means = [_with_printed(value, panel.printed(row.method, name)) for name, value in values.items()]

@@ -5,7 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from raydistill.config.load import dump_yaml, override
+from raydistill.config.load import override
+from raydistill.config.yaml_files import dump_yaml
 from raydistill.sweep.config.reading import read_sweep
 from raydistill.sweep.config.search import SearchConfig, Value
 

@@ -86,5 +86,11 @@ def of_library(err: Exception) -> str:
 
 
 def without_password(text: str) -> str:
-    """`text` with the user name and password removed from every address in it."""
-    return re.sub(r"//[^/?#\s]*@", "//", text)
+    """`text` with the user name and password, and parameters that may be a token, removed from every address in it."""
+    text = re.sub(r"//(?:[^/?#\s]*|[^/?#\s:]*:(?!\d{1,5}/)[^?#\s]*)@", "//", text)
+    return re.sub(
+        r"(?<=[?&#;])([\w.-]*(?:token|secret|passw|pwd|sig|key|credential|auth)[\w.-]*=)[^&#\s]*",
+        r"\1...",
+        text,
+        flags=re.I,
+    )

@@ -18,7 +18,7 @@ ALLOWED = {
     "errors": "",
     "cluster": "",
     "config": "errors",
-    "files": "errors",
+    "files": "config errors",
     "papers": "errors",
     "store": "files config papers errors",
     "recordings": "store files config cluster papers errors",

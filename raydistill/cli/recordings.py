@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import Address, AsJson, IngestOverrides, Overwrite, SessionName, StoreUri, SynthOverrides
+from raydistill.cli.options import (
+    ABOVE_ZERO,
+    Address,
+    AsJson,
+    IngestOverrides,
+    Overwrite,
+    SessionName,
+    StoreUri,
+    SynthOverrides,
+)
 from raydistill.cli.output import console, say
 from raydistill.config.names import PICTURES, check_ending
 from raydistill.recordings.layouts import folder_layouts
@@ -100,7 +109,9 @@ def ingest(
         Parameter(help="List the recordings found, what is missing and what would be done; read none.", negative=""),
     ] = False,
     workers: Annotated[
-        int | None, Parameter(help="Maximum number of recordings read at the same time; by default one per CPU core.")
+        int | None,
+        Parameter(help="Maximum number of recordings read at the same time; by default one per CPU core."),
+        ABOVE_ZERO,
     ] = None,
     address: Address = None,
     set_: IngestOverrides = (),

@@ -1,5 +1,6 @@
 """From a sweep file and the files that it includes to its configuration."""
 
+import os
 from pathlib import Path
 
 from raydistill.config.load import include, load, read_yaml
@@ -30,6 +31,7 @@ def _include_shared(tree, path: Path) -> None:
     shared = tree.get("include") or []
     for file in shared if isinstance(shared, list) else [shared]:
         include(tree, path.parent / str(file))
+    _resolve_store(tree, path)
     jobs = tree.get("jobs")
     if not isinstance(jobs, dict):
         return
@@ -43,6 +45,14 @@ def _include_shared(tree, path: Path) -> None:
     for name in included:
         if name not in needed:
             del jobs[name]
+
+
+def _resolve_store(tree, path: Path) -> None:
+    """Turn a relative `store`, which is relative to the file that names it, into a path from the working folder."""
+    store = tree.get("store")
+    if isinstance(store, str) and store and "://" not in store:
+        file = getattr(tree, "included", {}).get("store", (path, None))[0]
+        tree["store"] = os.path.normpath(Path(file).parent / store)
 
 
 def _names_in(tree) -> list[str]:

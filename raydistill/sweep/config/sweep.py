@@ -94,10 +94,10 @@ class SweepConfig:
 
     name: str
     include: Annotated[tuple[str, ...], MAY_BE_EMPTY] = ()
-    """Files in the same folder that supply defaults. Values of this file take precedence, then those of the file that
-    is listed first. Of the jobs in these files, only those that this sweep needs are used."""
+    """Files that supply defaults, relative to this one. Values of this file take precedence, then those of the
+    file. Of the jobs in these files, only those that this sweep needs are used."""
     store: str | None = None
-    """Folder or URI of the session store."""
+    """Folder, relative to the file that names it, or URI of the session store."""
     recordings: Recordings | None = None
     """Instead of a store: synthetic recordings that the sweep generates."""
     preset: Literal["paper", "small", "tiny"] = "paper"

@@ -12,7 +12,7 @@ from raydistill.errors import ConfigError
 
 _USER_AND_PASSWORD = re.compile(r"\w://[^/?#@\s]*:(?!\d{1,5}(?:[/?#]|$))[^@\s]*@")
 """`//user:password@`; a password may have slashes, but digits up to a slash are a port."""
-_USER_ALONE = re.compile(r"^\s*(?:https?|s3a?|ftps?)://[^/?#@\s]+@", re.IGNORECASE)
+_USER_ALONE = re.compile(r"\b(?:https?|s3a?|ftps?)://[^/?#@\s]+@", re.IGNORECASE)
 """A token in place of a user. Elsewhere a name before `@` is no secret, such as ssh://git@host or gs://anonymous@."""
 _PARAMETER = re.compile(
     r"[?&#;](?:[\w.-]*(?:token|secret|passw|pwd|signature|credential|api[-_]?key|access[-_]?key)[\w.-]*|sig|key|auth)=[^&]",

@@ -82,21 +82,28 @@ def parse_yaml(text: str, name: str) -> Any:
 
 def _limited_parser(name: str) -> type:
     """A parser that stops at a limit while it reads, as reading the rest could take hours."""
-    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, NodeEvent
     from ruamel.yaml.parser import RoundTripParser
 
+    around: list[str | None] = []  # anchors of the mappings and lists around a value
+
     class LimitedParser(RoundTripParser):
-        depth = 0
         n_values = 0
 
         def get_event(self) -> Any:
             event = super().get_event()
             at = f"{name}:{event.start_mark.line + 1}"
-            self.depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             self.n_values += isinstance(event, NodeEvent)
+            if isinstance(event, CollectionStartEvent):
+                around.append(event.anchor)
+            elif isinstance(event, CollectionEndEvent):
+                around.pop()
+            elif isinstance(event, AliasEvent) and event.anchor in around:
+                raise ConfigError(f"{at}: the alias *{event.anchor} stands within itself")
             if getattr(event, "ctag", None) is not None:
-                raise ConfigError(f"{at}: a tag ({str(event.ctag)[:40]}) is never read; write the value without it")
-            if self.depth > MAX_DEPTH:
+                tag = str(event.ctag).replace("tag:yaml.org,2002:", "!!")[:60]
+                raise ConfigError(f"{at}: a tag ({tag}) is never read; write the value without it")
+            if len(around) > MAX_DEPTH:
                 raise ConfigError(f"{at}: nested deeper than {MAX_DEPTH} levels, which no configuration is")
             if self.n_values > MAX_VALUES:
                 raise ConfigError(f"{at}: more than {MAX_VALUES:,} values, which no configuration has")
@@ -107,17 +114,14 @@ def _limited_parser(name: str) -> type:
 
 def _check_values(tree: Any, name: str) -> None:
     """Check every value of a text, and their number after aliases are resolved."""
-    sizes: dict[int, int] = {}  # id of a mapping or list -> number of its values; 0 while it is being counted
+    sizes: dict[int, int] = {}  # id of a mapping or list -> number of its values
 
     def size_of(node: Any, line: int | None) -> int:
         at = f"{name}{f':{line}' if line else ''}"
         if not isinstance(node, dict | list):
             _check_scalar(node, at)
             return 1
-        if sizes.setdefault(id(node), -1) == 0:
-            raise ConfigError(f"{at}: an alias that contains itself")
-        if sizes[id(node)] < 0:
-            sizes[id(node)] = 0
+        if id(node) not in sizes:
             total = 1
             for key, value in _items(node):
                 place = line_of(node, key) or line

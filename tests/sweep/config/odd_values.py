@@ -1,4 +1,4 @@
-"""Configuration files with one value replaced by one that nobody means, for tests that none of them ends in a traceback.
+"""Configuration files with a value replaced by one that nobody means, for tests that none ends in a traceback.
 
 `python -m tests.sweep.config.odd_values 5000` counts how many of 5000 are refused, and prints every other error.
 """

@@ -12,16 +12,20 @@ _PYTHON = re.compile(
     r"NoneType|has no attribute|unhashable|unsupported operand|not supported between|subscriptable|not iterable|"
     r"PathLike|could not broadcast"
 )
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)  # also those that reverse text
 
 
 class RaydistillError(Exception):
     """Base class of all errors that are caused by the input and not by a fault of the program.
 
-    A message stays one line of a readable length, whatever names and values of the user it quotes.
+    A message stays one line of a readable length without control characters, whatever names and values of a file it
+    quotes.
     """
 
     def __init__(self, message: str):
-        text = " ".join(message.splitlines())
+        text = _CONTROL.sub("?", " ".join(message.splitlines()))
         if len(text) > _LONGEST:
             text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 3 :]}"
         super().__init__(text)

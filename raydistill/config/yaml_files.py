@@ -65,6 +65,8 @@ def parse_yaml(text: str, name: str) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 
+    for number, line in enumerate(text.splitlines(), start=1):  # comments, too: the page shows those on top
+        check_no_secret(line, f"{name}:{number}")
     yaml = YAML(typ="rt")
     yaml.Parser = _limited_parser(name)
     try:

@@ -18,7 +18,7 @@ def render(results: Results, console: Console) -> None:
     for panel in results.panels:
         figure = f"{panel.figure}: " if panel.figure else ""
         printed = any(row["figure"] == panel.figure for row in paper_rows(results))
-        console.print(f"\n{figure}mean over sessions, by subject{_in_brackets(printed)}")
+        console.print(Text(f"\n{figure}mean over sessions, by subject{_in_brackets(printed)}"))
         console.print(_subject_table(results, panel))
         console.print()
         for comparison in results.comparisons:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from raydistill.config.engine import EngineConfig
 from raydistill.config.load import MAY_BE_EMPTY, Overrides
-from raydistill.config.names import check_name
+from raydistill.config.names import check_label, check_name
 from raydistill.config.numbers import Count, Limits, Seed, check_limits
 from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig
 from raydistill.config.plain import from_plain
@@ -200,6 +200,12 @@ class SweepConfig:
         if (self.store is None) == (self.recordings is None):
             raise ConfigError("give either `store` (or --set store=DIR) or `recordings`, not both")
         check_limits(self)
+        for method in self.methods:
+            check_label(method, "method")
+        for figure in self.answers:
+            check_label(figure, "figure")
+        if not self.jobs:
+            raise ConfigError("name at least one job", at=("jobs",))
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"each seed is given once, but got {list(self.seeds)}", at=("seeds",))
         _check_exists(self.paper, PAPERS, "paper")

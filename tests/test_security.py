@@ -6,6 +6,7 @@ escaping in tests/evaluation/test_report.py.
 """
 
 import ast
+import functools
 import json
 import os
 import re
@@ -45,7 +46,7 @@ SECRET = "Pl4ntedS3cret"
 PACKAGE = ROOT / "raydistill"
 RUNS_CODE = {
     *("eval", "exec", "compile", "__import__", "os.system", "os.popen", "marshal.loads", "runpy.run_path"),
-    *("pickle.load", "pickle.loads", "torch.jit.load", "torch.export.load", "shutil.unpack_archive", "yaml.load"),
+    *("pickle.load", "pickle.loads", "torch.jit.load", "torch.export.load", "shutil.unpack_archive"),
     *("torch.package.PackageImporter", "joblib.load", "dill.load", "cloudpickle.loads", "pandas.read_pickle"),
 }
 UNPACKS = {"extractall", "extract"}
@@ -61,12 +62,15 @@ class Malicious:
         return (open, (self.canary, "w"))
 
 
+@functools.cache
 def calls():
     """(place, dotted name, call) of every call in the package."""
-    for file in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call):
-                yield f"{file.relative_to(ROOT)}:{node.lineno}", ast.unparse(node.func), node
+    return [
+        (f"{file.relative_to(ROOT)}:{node.lineno}", ast.unparse(node.func), node)
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def _constant(call, keyword):

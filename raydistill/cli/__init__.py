@@ -15,6 +15,7 @@ from raydistill.cli.models import decode, import_
 from raydistill.cli.output import say
 from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
 from raydistill.cli.sweeps import plan, report, results, run, search, sweep, ui
+from raydistill.cluster.isolation import leave_working_folder
 from raydistill.errors import RaydistillError
 
 app = App(
@@ -37,6 +38,8 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: arguments without the program's name; None: those of the process.
     """
+    if argv is None:
+        leave_working_folder()
     try:
         code = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
     except UnusedCliTokensError as err:

@@ -26,7 +26,7 @@ ALLOWED = {
     "feed": "store files config errors",
     "models": "feed store files config errors",
     "objectives": "models feed store config errors",
-    "training": "objectives models feed store files config errors",
+    "training": "objectives models feed store files config cluster errors",
     "evaluation/decoders": "store errors",
     "evaluation/baselines": "evaluation/decoders store errors",
     "evaluation": "evaluation/baselines evaluation/decoders models feed store files config papers errors",

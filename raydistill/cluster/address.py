@@ -1,5 +1,6 @@
 """Checks of a cluster's address before Ray tries it, because Ray would warn for a minute before it gives up."""
 
+import os
 import socket
 from urllib.parse import urlsplit
 
@@ -19,13 +20,30 @@ def check_address(address: str) -> None:
     if address == "auto":
         return
     host, port = _host_and_port(address)
+    if problem := _problem(host, port):
+        raise RaydistillError(
+            f"--address {address}: no Ray cluster can be reached there ({problem}); start one with `ray start --head`, "
+            "or leave out --address for a local Ray"
+        )
+
+
+def _problem(host: str, port: int) -> str:
     try:
         socket.create_connection((host, port), timeout=_WAIT_S).close()
     except OSError as err:
-        raise RaydistillError(
-            f"--address {address}: no Ray cluster can be reached there ({err.strerror or err}); start one with `ray "
-            "start --head`, or leave out --address for a local Ray"
-        ) from None
+        return err.strerror or str(err)
+    if os.environ.get("RAY_USE_TLS", "0") != "0":
+        return ""
+    import grpc  # which Ray speaks; any other server does not answer its greeting
+
+    channel = grpc.insecure_channel(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    try:
+        grpc.channel_ready_future(channel).result(timeout=_WAIT_S)
+    except grpc.FutureTimeoutError:
+        return "something listens there, but it is not Ray"
+    finally:
+        channel.close()
+    return ""
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

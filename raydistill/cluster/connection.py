@@ -30,12 +30,10 @@ _KEEP_MEMORY = {
 }
 
 
-# A local Ray serves this machine alone. Ray asks this variable on macOS and Windows whether to listen on all interfaces.
+# A local Ray serves this machine alone. By this variable, meant for macOS and Windows, Ray listens on loopback only.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # Workers of a training find each other through the interface of the machine's name, unless one is named here.
 _LOOPBACK_OF_WORKERS = {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}
-# The head process of a local Ray never comes back. By default every process would wait a minute for it.
-_END_WITH_HEAD = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
 
 
 @contextlib.contextmanager
@@ -84,7 +82,7 @@ def _start(cpus: int, folder: Path) -> None:
     # A local Ray is never preempted. Without the watcher, a training starts one process less.
     for name, value in (_KEEP_MEMORY | {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}).items():
         os.environ.setdefault(name, value)
-    with _on_loopback(), _environment(SAFE_PATH | _LOOPBACK | _LOOPBACK_OF_WORKERS | _END_WITH_HEAD):
+    with _on_loopback(), _environment(SAFE_PATH | _LOOPBACK | _LOOPBACK_OF_WORKERS):
         # One CPU more than the machine has, because Ray Data needs a free CPU while training workers hold the others.
         ray.init(address="local", num_cpus=cpus, include_dashboard=False, _temp_dir=str(folder), **_options())
     _hide_token()

@@ -28,7 +28,10 @@ def ray_folder() -> Iterator[Path]:
     script = Path(__file__).with_name("guard.py")
     # -I: the guard imports nothing from the working folder. In its own session it does not receive Ctrl-C.
     guard = subprocess.Popen(
-        [sys.executable, "-I", script, private], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-I", script, private],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
     assert guard.stdin is not None
     try:

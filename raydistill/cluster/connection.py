@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raydistill.cluster.address import check_address
-from raydistill.cluster.cores import cores
+from raydistill.cluster.cpus import cores
 from raydistill.cluster.folder import ray_folder
 from raydistill.cluster.isolation import SAFE_PATH, job_config
 from raydistill.errors import RaydistillError, one_line

@@ -62,8 +62,8 @@ def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> No
     )
     raise ConfigError(
         f"`workers: {fewest}`: {job.name} could never start, because each worker needs {need_of_worker(use_gpu)} "
-        f"of its own, and one CPU must be left for reading, but {has}; set `workers: [1, {fewest}]` for as many as there is "
-        "room for (any number gives the same result up to rounding)",
+        f"of its own, and one CPU must be left for reading, but {has}; set `workers: [1, {fewest}]` for as many as "
+        "there is room for (any number gives the same result up to rounding)",
         at=at,
     )
 

@@ -24,7 +24,7 @@ _PATIENCE_S = 20.0
 @contextlib.contextmanager
 def ray_folder() -> Iterator[Path]:
     """A new folder in one of mode 0700; both are removed at the end or when this process dies."""
-    private = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_place()))
+    private = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place_for_ray()))
     script = Path(__file__).with_name("guard.py")
     # -I: the guard imports nothing from the working folder. In its own session it does not receive Ctrl-C.
     guard = subprocess.Popen(
@@ -42,7 +42,7 @@ def ray_folder() -> Iterator[Path]:
             guard.wait(_PATIENCE_S)
 
 
-def _place() -> str:
+def place_for_ray() -> str:
     """Where temporary files belong, or /tmp if the path of Ray's sockets would be too long there."""
     place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     longest = Path(place).absolute() / f"{PREFIX}12345678" / "r" / _SOCKET

@@ -22,7 +22,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Node:
+class Machine:
     """A machine, or a type of machines that the cluster may start."""
 
     cpus: float
@@ -45,8 +45,8 @@ class Node:
 class Room:
     """The nodes of a cluster, and the types of nodes that it starts on demand."""
 
-    nodes: tuple[Node, ...]
-    types: tuple[Node, ...] = ()
+    nodes: tuple[Machine, ...]
+    types: tuple[Machine, ...] = ()
 
     def now(self, need: Need) -> int:
         """How many pieces of work the present nodes hold, if they do nothing else."""
@@ -67,7 +67,7 @@ def room() -> Room:
     import ray
 
     nodes = [
-        Node(
+        Machine(
             cpus=node["Resources"].get("CPU", 0.0),
             gpus=node["Resources"].get("GPU", 0.0),
             pool=(node.get("Labels") or {}).get(POOL, ""),
@@ -78,14 +78,14 @@ def room() -> Room:
     return Room(tuple(nodes), _types())
 
 
-def _types() -> tuple[Node, ...]:
+def _types() -> tuple[Machine, ...]:
     """The types of nodes that the cluster's autoscaler may start; Ray does not tell their labels."""
     from ray._private.state import state
 
     config = state.get_cluster_config()
     groups = config.node_group_configs if config else ()
     return tuple(
-        Node(
+        Machine(
             cpus=group.resources.get("CPU", 0),
             gpus=group.resources.get("GPU", 0),
             most=sys.maxsize if group.max_count < 0 else group.max_count,

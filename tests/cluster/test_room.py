@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from raydistill.cluster.room import Need, Node, Room, room
+from raydistill.cluster.room import Machine, Need, Room, room
 
 
 def test_node_holds_work_until_its_scarcest_part_is_full():
-    node = Node(cpus=8, gpus=1)
+    node = Machine(cpus=8, gpus=1)
     assert node.holds(Need(1)) == 8
     assert node.holds(Need(3)) == 2
     assert node.holds(Need(1, 0.25)) == 4
@@ -19,20 +19,20 @@ def test_node_holds_work_until_its_scarcest_part_is_full():
 
 def test_node_of_another_pool_holds_nothing():
     need = Need(1, not_in="sessions")
-    assert [Node(4, pool=pool).holds(need) for pool in ("sessions", "pretraining", "")] == [0, 4, 4]
+    assert [Machine(4, pool=pool).holds(need) for pool in ("sessions", "pretraining", "")] == [0, 4, 4]
 
 
 def test_work_that_does_not_fit_one_node_does_not_fit_two():
-    assert Room((Node(2), Node(2))).now(Need(3)) == 0
-    assert Room((Node(2), Node(2))).now(Need(1)) == 4
+    assert Room((Machine(2), Machine(2))).now(Need(3)) == 0
+    assert Room((Machine(2), Machine(2))).now(Need(1)) == 4
 
 
 def test_cluster_that_can_grow_has_room_later():
-    growing = Room((Node(0),), (Node(4, 1, most=3),))
+    growing = Room((Machine(0),), (Machine(4, 1, most=3),))
     need = Need(1, 0.5)
     assert (growing.now(need), growing.grown(need)) == (0, 6)
     assert growing.grown(Need(5)) == 0
-    assert Room((Node(0),), (Node(4, most=sys.maxsize),)).grown(Need(1)) > 1000
+    assert Room((Machine(0),), (Machine(4, most=sys.maxsize),)).grown(Need(1)) > 1000
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_need_reads_as_words(need, text):
 
 
 def test_room_of_a_local_ray_is_its_one_node(local_ray):
-    assert room() == Room((Node(cpus=6),))
+    assert room() == Room((Machine(cpus=6),))
 
 
 def test_room_of_a_cluster_counts_the_types_of_nodes_that_it_may_start(local_ray):
@@ -60,6 +60,6 @@ def test_room_of_a_cluster_counts_the_types_of_nodes_that_it_may_start(local_ray
     namespace = _raylet.GCS_AUTOSCALER_STATE_NAMESPACE.encode()
     _internal_kv_put(key, ClusterConfig(node_group_configs=groups).SerializeToString(), namespace=namespace)
     try:
-        assert room().types == (Node(cpus=4, gpus=1, most=12),)
+        assert room().types == (Machine(cpus=4, gpus=1, most=12),)
     finally:
         _internal_kv_del(key, namespace=namespace)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from raydistill.cluster import room as rooms
-from raydistill.cluster.room import Need, Node, Room
+from raydistill.cluster.room import Machine, Need, Room
 from raydistill.errors import ConfigError
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import lines_named, load_sweep
@@ -13,7 +13,7 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.room import check_room, told_while_waiting
 from tests.commands import SWEEP
 
-GROWING = Room((Node(0),), (Node(4, 1, most=2),))
+GROWING = Room((Machine(0),), (Machine(4, 1, most=2),))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_cuda_without_a_gpu_is_refused(local_ray, checked):
 
 
 def test_two_workers_on_one_gpu_are_refused_and_one_or_two_are_not(checked):
-    one_gpu = Room((Node(17, 1),))
+    one_gpu = Room((Machine(17, 1),))
     with pytest.raises(ConfigError, match=r"`workers: 2`.*needs 1 CPU and 1 GPU"):
         checked(device="cuda", there_is=one_gpu)
     checked("jobs.ms_spike.workers=[1, 2]", device="cuda", there_is=one_gpu)
@@ -79,7 +79,7 @@ def test_waiting_for_a_node_is_told_until_there_is_room(monkeypatch):
     monkeypatch.setattr("raydistill.sweep.running.room.room", lambda: present[0])
     with told_while_waiting("jobs on one session", Need(1, 0.25), 1, lines.append, every_s=0.05):
         time.sleep(0.3)
-        present[0] = Room((Node(4, 1),))
+        present[0] = Room((Machine(4, 1),))
         time.sleep(0.2)
         told = len(lines)
         time.sleep(0.3)

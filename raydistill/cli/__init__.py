@@ -15,6 +15,7 @@ from raydistill.cli.models import decode, import_
 from raydistill.cli.output import say
 from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
 from raydistill.cli.sweeps import plan, report, results, run, search, sweep, ui
+from raydistill.cluster.isolation import leave_working_folder
 from raydistill.config.secrets import check_no_secret
 from raydistill.errors import RaydistillError
 
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: arguments without the program's name; None: those of the process.
     """
+    if argv is None:
+        leave_working_folder()
     try:
         for argument in sys.argv[1:] if argv is None else argv:
             check_no_secret(argument, "the command line")

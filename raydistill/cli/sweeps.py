@@ -46,7 +46,7 @@ def sweep(
     set_: Overrides = (),
 ):
     """Run the jobs of a sweep that are not done, then compare the methods. Run it again to continue after a stop."""
-    from raydistill.sweep.config.reading import load_sweep
+    from raydistill.sweep.config.reading import lines_named, load_sweep
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.terminal import render
@@ -69,7 +69,7 @@ def sweep(
             fail_fast=fail_fast,
             max_hours=max_hours,
         )
-        with SweepProgress(opened.runs) as progress:
+        with lines_named(file, set_), SweepProgress(opened.runs) as progress:
             results = run_sweep(opened, progress, options)
     render(results, console())
     print("", *next_steps(file, opened.folder, runs, set_), sep="\n", file=sys.stderr)
@@ -179,6 +179,7 @@ def search(
     from raydistill.sweep.config.search import load_search
 
     config = load_search(file, set_)
+    from raydistill.sweep.config.reading import lines_named
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.running.options import RunOptions
     from raydistill.sweep.running.progress import SweepProgress
@@ -186,7 +187,7 @@ def search(
     from raydistill.sweep.searching.result import render
 
     folder = RunsFolder(runs)
-    with SweepProgress(folder) as progress:
+    with lines_named(file.parent / config.sweep), SweepProgress(folder) as progress:
         result = run_search(config, file, folder, progress, RunOptions(address=address, device=device))
     if json_:
         print(json.dumps(result.to_json(), indent=1))

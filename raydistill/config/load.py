@@ -149,9 +149,14 @@ def build(cls: type[T], tree: Any, where: Where) -> T:
     try:
         return cls(**values)
     except RaydistillError as err:
-        for key in getattr(err, "at", ()):
-            where, tree = where.down(tree, key), tree[key] if isinstance(tree, dict) and key in tree else None
-        raise where.error(f"{where.path + ': ' if where.path else ''}{err}") from None
+        raise located(err, tree, where) from None
+
+
+def located(err: RaydistillError, tree: Any, where: Where) -> ConfigError:
+    """The error with the file and line of the value in the mapping `tree` that it is about, see `ConfigError.at`."""
+    for key in getattr(err, "at", ()):
+        where, tree = where.down(tree, key), tree[key] if isinstance(tree, dict) and key in tree else None
+    return where.error(f"{where.path + ': ' if where.path else ''}{err}")
 
 
 def _fields(classes: Sequence[Any], tree: Any, where: Where) -> dict[str, Any]:

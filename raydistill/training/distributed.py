@@ -14,6 +14,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from raydistill.cluster.room import Need, Room, room
 from raydistill.errors import RaydistillError, TrainingError
 from raydistill.feed.feed import Feed
 from raydistill.feed.masking import Draw
@@ -134,14 +135,22 @@ def _in_a_thread(function: Callable[[], object]) -> Future:
     return future
 
 
+def need_of_worker(use_gpu: bool) -> Need:
+    """What one worker occupies. cluster.yaml keeps the nodes of the pool `sessions` for jobs on one session."""
+    return Need(1, 1 if use_gpu else 0, not_in="sessions")
+
+
+def most_workers(there_is: Room, use_gpu: bool) -> int:
+    """As many workers as there can ever be; the tasks that read for them need a CPU too."""
+    return min(there_is.grown(need_of_worker(use_gpu)), there_is.grown(Need(1)) - 1)
+
+
 def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
     """As many workers as one machine has room for, or the range in which a cluster may grow and shrink.
 
     Raises:
         TrainingError: there is room for fewer than the fewest; Ray Train would wait forever for the others.
     """
-    import ray
-
     fewest, most = training.workers
     shards = len(training.task.share().shards()["train"].shards)
     if shards < fewest:
@@ -149,17 +158,16 @@ def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
             f"the training data has only {shards} shards, too few for {fewest} workers; "
             f"set `workers: {shards}` or fewer"
         )
-    most = min(most, shards)
-    if len(ray.nodes()) > 1:
-        return most if fewest == most else (fewest, most)
-    cpus = int(ray.cluster_resources().get("CPU", 0))
-    if cpus <= fewest:
+    there_is = room()
+    possible = most_workers(there_is, training.use_gpu)
+    if possible < fewest:
         raise TrainingError(
-            f"{fewest} workers and their reading tasks need {fewest + 1} CPUs, but Ray has {cpus}; "
-            "lower `workers` of the pretraining"
+            f"{fewest} workers and their reading tasks need {fewest} x {need_of_worker(training.use_gpu)} and one CPU "
+            f"more, but Ray has {there_is}; lower `workers` of the pretraining"
         )
-    room = int(ray.cluster_resources().get("GPU", 0)) if training.use_gpu else cpus - 1
-    return max(fewest, min(most, room))
+    most = min(most, shards, possible)
+    several_machines = len(there_is.nodes) > 1 or there_is.types
+    return (fewest, most) if several_machines and fewest < most else most
 
 
 def _work(config: dict) -> None:

@@ -1,9 +1,11 @@
 """From a sweep file and the files that it includes to its configuration."""
 
+import contextlib
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from raydistill.config.load import include, load, read_yaml
+from raydistill.config.load import Where, include, load, located, override, read_yaml
 from raydistill.errors import ConfigError
 from raydistill.sweep.config.sweep import SweepConfig
 
@@ -15,6 +17,21 @@ def load_sweep(path, overrides=()) -> SweepConfig:
         ConfigError: a file cannot be read, or a key or value is invalid.
     """
     return load(SweepConfig, path, overrides, _include_shared)
+
+
+@contextlib.contextmanager
+def lines_named(path: Path, overrides: Iterable[str] = ()) -> Iterator[None]:
+    """Put the file and line into a ConfigError that is raised later than `load_sweep`, about a value of the sweep."""
+    try:
+        yield
+    except ConfigError as err:
+        if not err.at:
+            raise
+        tree = read_yaml(path)
+        _include_shared(tree, path)
+        for text in overrides:
+            override(tree, text)
+        raise located(err, tree, Where(str(path))) from None
 
 
 def read_sweep(path: Path):

@@ -10,6 +10,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from raydistill.cluster import cores
+from raydistill.cluster.isolation import keep_secrets_from_trials
 from raydistill.errors import RaydistillError
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.execute import JobContext, run_session_job
@@ -66,6 +67,7 @@ def run_tune(
         samples: the largest number of configurations that the dealer may suggest.
         scheduler: of Ray Tune, which may stop trials early.
     """
+    keep_secrets_from_trials()
     gpu = {"GPU": resources.gpu} if context.device == "cuda" else {}
     # cluster.yaml reserves labelled nodes for pretraining; a node without that label is suitable for any job.
     group = tune.PlacementGroupFactory(
@@ -99,7 +101,7 @@ def jobs_at_once(context: JobContext, resources: Resources) -> int:
     """The number of jobs that run at the same time on this machine."""
     slots = cores() // resources.cpus
     if context.device == "cuda":
-        slots = min(slots, int(ray.cluster_resources()["GPU"] / resources.gpu))
+        slots = min(slots, int(ray.cluster_resources().get("GPU", 0) / resources.gpu))
     return max(1, slots)
 
 

@@ -19,7 +19,9 @@ from raydistill.sweep.running.meter import Meter
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.queue import Queue
+from raydistill.sweep.running.room import check_room, need_of_session_job, told_while_waiting
 from raydistill.tracking.tracker import Tracker
+from raydistill.training.distributed import need_of_worker
 
 LOG_EVERY_S = 2.0
 """Between two updates of a running pretraining in MLflow."""
@@ -47,8 +49,10 @@ def run_jobs(run: SweepRun, plan: Plan) -> Cost:
     Ray must be running.
 
     Raises:
+        ConfigError: Ray has too little room for one of the jobs.
         KeyboardInterrupt: Ctrl-C, or the time limit of the options is reached.
     """
+    check_room(run.sweep.config, [p.job for p in plan.todo], run.context.device, local=not run.options.address)
     jobs = _Jobs(run, plan)
     at_once = 1 if run.options.fail_fast else None  # pretrainings that share their workers cannot be held back
     # A pretraining may learn from jobs on one session, and these may start from other pretrainings.
@@ -57,7 +61,8 @@ def run_jobs(run: SweepRun, plan: Plan) -> Cost:
             jobs.pretrain(ready)
         if not jobs.queue.exhausted:
             run.progress.stage("jobs on one session")
-            with jobs.meter.fanning_out():
+            need = need_of_session_job(run.sweep.config, run.context.device)
+            with jobs.meter.fanning_out(), told_while_waiting("jobs on one session", need, 1, run.progress.line):
                 fan_out(jobs.queue, run.context, run.resources, jobs.succeed, jobs.fail)
         jobs.deadline.stop()
     return jobs.meter.cost()
@@ -82,15 +87,17 @@ class _Jobs:
             mirror.update(left)
             self.deadline.stop()
 
-        for job, err in run_pretrainings(jobs, self.run.context, watch):
-            left.remove(job)
-            if err:
-                self.runs.write_log(job.key, log_text(err))
-                self.fail(job, cause(err))
-            else:
-                self.succeed(job)
-            if left:
-                self.run.progress.start(left[0])
+        need, fewest = need_of_worker(self.run.context.device == "cuda"), jobs[0].workers[0]
+        with told_while_waiting(jobs[0].name, need, fewest, self.run.progress.line):
+            for job, err in run_pretrainings(jobs, self.run.context, watch):
+                left.remove(job)
+                if err:
+                    self.runs.write_log(job.key, log_text(err))
+                    self.fail(job, cause(err))
+                else:
+                    self.succeed(job)
+                if left:
+                    self.run.progress.start(left[0])
 
     def succeed(self, job: Job) -> None:
         self.queue.succeed(job.key)

@@ -21,6 +21,7 @@ from raydistill.sweep.running.jobs import SweepRun, run_jobs
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
+from raydistill.sweep.running.room import check_room_of_trials
 from raydistill.sweep.searching.result import SearchResult, TriedValues, as_yaml, last_name, short
 from raydistill.sweep.searching.study import best_values, ended, importances, n_trials, open_study, try_first
 from raydistill.sweep.searching.trials import SearchRun, run_trials
@@ -90,6 +91,8 @@ def _run_jobs_of_sweep(search_run: SearchRun, sources: bool) -> None:
 
 def _run_trials(study: optuna.Study, search_run: SearchRun) -> None:
     search, run = search_run.search, search_run.run
+    if len(ended(study)) < n_trials(search):
+        check_room_of_trials(run.sweep.config, run.context.device, local=not run.options.address)
     try_first(study, search, _default_values(search_run))
     for trial in ended(study):
         run.tracker.job(_tracked(search, trial))

@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from raydistill.interrupts import kept
+from raydistill.ray_processes import HeadWatch, end_left_over, marked
+
 # Ray reads these when it is imported or when its processes start.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+# A thread that still works when Ray is shut down must not start another one.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 # Ray Train's controller checks its workers every 2 s by default, and a run ends only at the next check.
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
@@ -39,19 +44,33 @@ def connected(address: str | None = None, cpus: int | None = None) -> Iterator[N
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address:
-        ray.init(address=address, runtime_env={"env_vars": _KEEP_MEMORY}, **quiet)
-    else:
+        with kept():  # Ray sets its own handler of SIGTERM
+            ray.init(address=address, runtime_env={"env_vars": _KEEP_MEMORY}, **quiet)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+        return
+    with marked():
         # A local Ray is never preempted. Without the watcher, a training starts one process less.
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
         for name, value in _KEEP_MEMORY.items():
             os.environ.setdefault(name, value)
         # One CPU more than the machine has, because Ray Data needs a free CPU while training workers hold the others.
-        ray.init(address="local", num_cpus=cpus or cores() + 1, include_dashboard=False, **quiet)
-        _hide_token()
-    try:
-        yield
-    finally:
-        ray.shutdown()
+        try:
+            with kept():
+                ray.init(address="local", num_cpus=cpus or cores() + 1, include_dashboard=False, **quiet)
+            _hide_token()
+            watch = HeadWatch()
+            try:
+                yield
+            finally:
+                watch.end()
+                if not watch.lost:  # without its head, Ray would wait for it and then abort the process
+                    ray.shutdown()
+        except KeyboardInterrupt:
+            end_left_over(wait_s=3)
+            raise
 
 
 def cores() -> int:

@@ -1,25 +1,28 @@
-"""Events that end a command before its time: Ctrl-C, the signals of schedulers and terminals, the time limit, a lost Ray.
+"""Events that end a command before its time: Ctrl-C, the signals of schedulers and terminals, a time limit, a lost Ray.
 
 Each of them is raised in the main thread as `Interrupted`, so that every command ends in the same way: what is running
-is stopped, what is finished is kept. Other threads do the work that no exception may interrupt, such as Ray Tune's.
+is stopped, what is finished is kept. Libraries that no exception may interrupt, such as Ray Tune, run in other threads.
 """
 
 import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
-
-import psutil
 
 SIGNALS = {
     signal.SIGINT: "interrupted",
     signal.SIGTERM: "ended by SIGTERM",
-    signal.SIGHUP: "ended by SIGHUP, the terminal was closed",
+    signal.SIGHUP: "ended by SIGHUP, which a closed terminal sends",
 }
 """The signals that end a command, and what is printed."""
+TOGETHER_S = 0.5
+"""Signals that come within this time count as one: a terminal or a scheduler may send several."""
+_WAKE = signal.SIGURG  # ignored by default, and used by no library here
 
-_received: list[signal.Signals] = []
+_first: list[float] = []
+"""Time of the first signal."""
 _thrown: list["Interrupted"] = []
 
 
@@ -35,23 +38,28 @@ class Interrupted(KeyboardInterrupt):
         self.code = code
 
 
-def install() -> None:
-    """Let the signals raise Interrupted in this thread, the main one; a signal that is ignored, as by nohup, stays so.
+@contextlib.contextmanager
+def handled() -> Iterator[None]:
+    """Let the signals raise Interrupted in the main thread; a signal that is ignored, as by nohup, stays ignored.
 
     A second signal ends this process and those that it started at once.
     """
-    for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _handle)
+    _first.clear()
+    with kept():
+        if threading.current_thread() is threading.main_thread():
+            for number in (*SIGNALS, _WAKE):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, _handle)
+        yield
 
 
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
-    """Keep the handlers of the signals where a library sets its own, and let its SystemExit be an interrupt."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    """Put back the handlers of the signals at the end, where a library sets its own."""
+    before = {number: signal.getsignal(number) for number in (*SIGNALS, _WAKE)}
     try:
         yield
-    except SystemExit as err:  # Ray's handler of SIGTERM
+    except SystemExit as err:  # by Ray's handler of SIGTERM
         if err.code != signal.SIGTERM:
             raise
         raise Interrupted(SIGNALS[signal.SIGTERM], 128 + signal.SIGTERM) from None
@@ -66,11 +74,15 @@ def throw(err: Interrupted) -> None:
     _thrown.append(err)
     ident = threading.main_thread().ident
     assert ident is not None
-    signal.pthread_kill(ident, signal.SIGTERM)  # a signal also ends a system call that waits
+    signal.pthread_kill(ident, _WAKE)  # a signal also ends a system call that waits
 
 
 def end_at_once(code: int) -> None:
     """End this process and all that it started, without any clean-up."""
+    import psutil
+
+    with contextlib.suppress(OSError), open("/dev/tty", "w") as terminal:
+        terminal.write("\x1b[?25h\n")  # show the cursor, which a live table hides
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             process.kill()
@@ -80,7 +92,11 @@ def end_at_once(code: int) -> None:
 def _handle(number: int, frame: object) -> None:
     if _thrown:
         raise _thrown.pop()
-    if _received:
-        end_at_once(128 + number)
-    _received.append(signal.Signals(number))
+    if number == _WAKE:
+        return
+    if _first:
+        if time.monotonic() - _first[0] > TOGETHER_S:
+            end_at_once(128 + number)
+        return
+    _first.append(time.monotonic())
     raise Interrupted(SIGNALS[signal.Signals(number)], 128 + number)

@@ -16,7 +16,9 @@ PACKAGE = ROOT / "raydistill"
 ALLOWED = {
     "__init__": "models",
     "errors": "",
-    "cluster": "",
+    "interrupts": "",
+    "ray_processes": "interrupts",
+    "cluster": "ray_processes interrupts",
     "config": "errors",
     "files": "errors",
     "papers": "errors",
@@ -36,18 +38,19 @@ ALLOWED = {
     "sweep/planning": "sweep/config evaluation/baselines models feed simulation papers store files config errors",
     "sweep/answering": "sweep/planning sweep/config training evaluation tracking papers store files config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "
-    "objectives models feed store files config cluster errors",
+    "interrupts objectives models feed store files config cluster errors",
     "sweep/searching": "sweep/running sweep/answering sweep/planning sweep/config evaluation tracking models store "
     "files config cluster errors",
     "bench": "sweep training evaluation simulation recordings objectives models feed store files config cluster errors",
     "doctor": "models errors",
-    "cli": "bench decode doctor sweep evaluation tracking simulation recordings models store config errors",
+    "cli": "bench decode doctor sweep evaluation tracking simulation recordings models store config interrupts errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {
     "ray": (
         "bench/workers.py",
         "cluster.py",
+        "ray_processes.py",
         "recordings/ingest.py",
         "feed/reading.py",
         "training/distributed.py",

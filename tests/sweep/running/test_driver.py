@@ -13,6 +13,7 @@ from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning import plan as planning
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import Selection
+from raydistill.sweep.running.deadline import Deadline
 from raydistill.sweep.running.driver import run_single_job, run_sweep
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
@@ -51,7 +52,7 @@ def test_sweep_with_fail_fast_starts_nothing_after_the_first_failure(copy):
 
 def test_sweep_stopped_by_its_time_limit_continues_later(copy):
     with pytest.raises(KeyboardInterrupt, match=r"the limit of 0 hours \(--max-hours\) is reached"):
-        run(copy, SHORTER, selection=Selection(("SS-LFP",)), max_hours=0.0)
+        run(copy, SHORTER, selection=Selection(("SS-LFP",)), deadline=Deadline.after(0.0))
     run(copy, SHORTER, selection=Selection(("SS-LFP",)))
     assert set(states(copy, SHORTER).values()) == {"done"}
 

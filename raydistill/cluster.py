@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raydistill.interrupts import kept
-from raydistill.ray_processes import HeadWatch, end_left_over, marked
+from raydistill.ray_processes import supervised
 
 # Ray reads these when it is imported or when its processes start.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -51,26 +51,18 @@ def connected(address: str | None = None, cpus: int | None = None) -> Iterator[N
         finally:
             ray.shutdown()
         return
-    with marked():
-        # A local Ray is never preempted. Without the watcher, a training starts one process less.
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-        for name, value in _KEEP_MEMORY.items():
-            os.environ.setdefault(name, value)
+    # A local Ray is never preempted. Without the watcher, a training starts one process less.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    for name, value in _KEEP_MEMORY.items():
+        os.environ.setdefault(name, value)
+
+    def start() -> None:
         # One CPU more than the machine has, because Ray Data needs a free CPU while training workers hold the others.
-        try:
-            with kept():
-                ray.init(address="local", num_cpus=cpus or cores() + 1, include_dashboard=False, **quiet)
-            _hide_token()
-            watch = HeadWatch()
-            try:
-                yield
-            finally:
-                watch.end()
-                if not watch.lost:  # without its head, Ray would wait for it and then abort the process
-                    ray.shutdown()
-        except KeyboardInterrupt:
-            end_left_over(wait_s=3)
-            raise
+        ray.init(address="local", num_cpus=cpus or cores() + 1, include_dashboard=False, **quiet)
+        _hide_token()
+
+    with supervised(start, ray.shutdown):
+        yield
 
 
 def cores() -> int:

@@ -3,15 +3,12 @@
 import contextlib
 import os
 import threading
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psutil
 
-from raydistill.interrupts import Interrupted, end_at_once, throw
+from raydistill.interrupts import Interrupted, end_at_once, kept, throw
 
-MARK = "RAYDISTILL_DRIVER"
-"""Environment variable that all processes of one driver's Ray inherit."""
 HEAD = {"gcs_server": "GCS server", "raylet": "raylet"}
 """The processes without which Ray cannot work."""
 CHECK_S = 0.5
@@ -20,13 +17,36 @@ UNWIND_S = 30.0
 
 
 @contextlib.contextmanager
-def marked() -> Iterator[None]:
-    """Mark the processes that are started from now on, so that `end_left_over` finds them."""
-    os.environ[MARK] = uuid.uuid4().hex
+def supervised(start: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    """A local Ray, of which no process is left after an interrupt, and whose lost head is an interrupt.
+
+    Args:
+        start: starts Ray.
+        stop: stops it.
+    """
+    watch = None
     try:
-        yield
-    finally:
-        os.environ.pop(MARK, None)
+        with kept():  # Ray sets its own handler of SIGTERM
+            _start(start)
+        watch = HeadWatch()
+        try:
+            yield
+        finally:
+            watch.over.set()
+            if not watch.lost:  # without its head, Ray would wait for it and then abort this process
+                stop()
+    except KeyboardInterrupt:
+        end_left_over(watch.logs if watch else None, wait_s=3)
+        raise
+
+
+def _start(start: Callable[[], None]) -> None:
+    try:
+        start()
+    except Exception as err:
+        raise Interrupted(
+            f"Ray could not be started ({next(iter(str(err).splitlines()), type(err).__name__)})", code=1
+        ) from err
 
 
 class HeadWatch:
@@ -35,22 +55,21 @@ class HeadWatch:
     Without it, the driver would wait for a minute, and Ray would then abort it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         from ray._private import worker
 
         node = worker._global_node
         assert node, "a local Ray was started"
         processes = node.all_processes
-        self.processes = {name: processes[name][0].process for name in HEAD if name in processes}
-        self.lost = ""
+        self.processes: dict = {name: processes[name][0].process for name in HEAD if name in processes}
+        self.lost: str = ""
         """Name of the process that has ended, "" while all of them run."""
-        self.over = threading.Event()
+        self.logs: str = node.get_logs_dir_path()
+        """Folder of the files to which all processes of this Ray print."""
+        self.over: threading.Event = threading.Event()
+        """Set when Ray is about to be stopped."""
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
-
-    def end(self) -> None:
-        """Stop watching, because Ray is about to be shut down or the driver ends."""
-        self.over.set()
 
     def _watch(self) -> None:
         while not self.over.wait(CHECK_S):
@@ -58,25 +77,30 @@ class HeadWatch:
                 self.lost = HEAD[ended[0]]
                 throw(Interrupted(f"the {self.lost} of Ray has ended (was it killed, or is memory short?)", code=1))
                 if not self.over.wait(UNWIND_S):
-                    end_left_over(wait_s=0)
+                    end_left_over(self.logs, wait_s=0)
                     end_at_once(1)
                 return
 
 
-def end_left_over(wait_s: float) -> None:
-    """Kill the processes of this driver's Ray that have not ended by themselves after `wait_s` seconds."""
-    _, alive = psutil.wait_procs(_marked(os.environ.get(MARK)), timeout=wait_s)
+def end_left_over(logs: str | None, wait_s: float) -> None:
+    """Kill the processes of this driver that have not ended by themselves after `wait_s` seconds.
+
+    Args:
+        logs: folder to which the processes of its Ray print, by which those are found whose parent has ended.
+    """
+    below = psutil.Process().children(recursive=True)
+    others = (process for process in psutil.process_iter() if logs and process not in below)
+    processes = below + [process for process in others if _output_of(process.pid).startswith(f"{logs}/")]
+    _, alive = psutil.wait_procs(processes, timeout=wait_s)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, timeout=3)
 
 
-def _marked(mark: str | None) -> list[psutil.Process]:
-    """The other processes of this user with this mark in their environment."""
-    found = []
-    for process in psutil.process_iter() if mark else ():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
-                found.append(process)
-    return found
+def _output_of(pid: int) -> str:
+    """The file to which a process of this user prints; "" if it has ended, or belongs to another user."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/1")
+    except OSError:
+        return ""

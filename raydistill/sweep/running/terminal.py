@@ -1,7 +1,6 @@
 """Keeping the terminal for the lines that are meant for the user: everything else goes to a log file.
 
-Ray, MLflow and the C++ code under them write warnings, tracebacks and abort messages to stderr, dozens of lines for one
-event.
+Ray, MLflow and the C++ code under them write warnings, tracebacks and abort messages, dozens of lines for one event.
 """
 
 import contextlib
@@ -16,9 +15,9 @@ STDERR = 2
 
 @contextlib.contextmanager
 def reserved(log: Path) -> Iterator[TextIO]:
-    """Let stderr of this process and of those that it starts go to a log file; yields a stream to the terminal.
+    """Let what this process prints, and those that it starts, go to a log file; yields a stream to the terminal.
 
-    If the log cannot be written, everything still goes to the terminal.
+    The terminal is where stderr went before. If the log cannot be written, everything still goes there.
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -27,16 +26,16 @@ def reserved(log: Path) -> Iterator[TextIO]:
         yield sys.stderr
         return
     sys.stderr.flush()
-    before, python_before = os.dup(STDERR), sys.stderr
+    before, streams = os.dup(STDERR), (sys.stdout, sys.stderr)
     # In tests, sys.stderr is not the stream of the process.
     is_of_process = sys.stderr is sys.__stderr__
-    terminal = open(os.dup(before), "w", buffering=1) if is_of_process else python_before  # noqa: SIM115
+    terminal = open(os.dup(before), "w", buffering=1) if is_of_process else sys.stderr  # noqa: SIM115
     os.dup2(file.fileno(), STDERR)
-    sys.stderr = file
+    sys.stdout = sys.stderr = file  # threads of Ray print to both
     try:
         yield terminal
     finally:
-        sys.stderr = python_before
+        sys.stdout, sys.stderr = streams
         os.dup2(before, STDERR)
         os.close(before)
         with contextlib.suppress(OSError):

@@ -24,6 +24,8 @@ _WAKE = signal.SIGURG  # ignored by default, and used by no library here
 _first: list[float] = []
 """Time of the first signal."""
 _thrown: list["Interrupted"] = []
+_raised: list["Interrupted"] = []
+"""Those that were raised: C++ code of Ray that is interrupted raises a KeyboardInterrupt of its own instead."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -45,12 +47,18 @@ def handled() -> Iterator[None]:
     A second signal ends this process and those that it started at once.
     """
     _first.clear()
+    _raised.clear()
     with kept():
         if threading.current_thread() is threading.main_thread():
             for number in (*SIGNALS, _WAKE):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     signal.signal(number, _handle)
-        yield
+        try:
+            yield
+        except KeyboardInterrupt as err:
+            if _raised and not isinstance(err, Interrupted):
+                raise _raised[0] from err
+            raise
 
 
 @contextlib.contextmanager
@@ -91,12 +99,14 @@ def end_at_once(code: int) -> None:
 
 def _handle(number: int, frame: object) -> None:
     if _thrown:
-        raise _thrown.pop()
-    if number == _WAKE:
+        _raised.append(_thrown.pop())
+    elif number == _WAKE:
         return
-    if _first:
-        if time.monotonic() - _first[0] > TOGETHER_S:
-            end_at_once(128 + number)
+    elif not _first:
+        _first.append(time.monotonic())
+        _raised.append(Interrupted(SIGNALS[signal.Signals(number)], 128 + number))
+    elif time.monotonic() - _first[0] > TOGETHER_S:
+        end_at_once(128 + number)
+    else:
         return
-    _first.append(time.monotonic())
-    raise Interrupted(SIGNALS[signal.Signals(number)], 128 + number)
+    raise _raised[-1]

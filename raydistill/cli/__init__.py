@@ -40,15 +40,14 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: arguments without the program's name; None: those of the process.
     """
-    with handled():
-        code = _run(argv)
-    sys.exit(code)
+    sys.exit(_run(argv))
 
 
 def _run(argv: list[str] | None) -> int:
     """Run a command, and print what ended it before its time; returns the exit code."""
     try:
-        return app(argv, exit_on_error=False, print_error=False, result_action="return_value") or 0
+        with handled():
+            return app(argv, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except UnusedCliTokensError as err:
         unexpected = " ".join(err.unused_tokens or ())
         say(f"raydistill: unexpected argument{'s' if len(err.unused_tokens or ()) > 1 else ''}: {unexpected}")

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import ray
 
-from raydistill.errors import TimeLimitReached
+from raydistill.errors import RaydistillError, TimeLimitReached
 from raydistill.sweep.answering.collect import tracked
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.job import DONE, Job
+from raydistill.sweep.planning.job_folder import MARKER
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.running.bookkeeping import Bookkeeping
 from raydistill.sweep.running.deadline import GRACE_S
@@ -27,6 +28,8 @@ from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.queue import Queue
 from raydistill.tracking.tracker import Tracker
 
+LATE_S = 30.0
+"""How long files that another machine has written may take to be seen here."""
 LOG_EVERY_S = 2.0
 """Between two updates of a running pretraining in MLflow."""
 
@@ -68,6 +71,7 @@ def run_jobs(run: SweepRun, plan: Plan) -> Cost:
                 fan_out(jobs.queue, run.context, run.resources, jobs.tell, jobs.watch)
         jobs.watch()
     jobs.bookkeeping.finish()
+    jobs.wait_for_files()
     if jobs.queue.waiting:
         run.options.deadline.check()
     return jobs.meter.cost()
@@ -112,6 +116,21 @@ class _Jobs:
             if left:
                 self.run.progress.start(left[0])
 
+    def wait_for_files(self) -> None:
+        """Wait until this machine sees that the jobs are complete, which on a shared disk may take some seconds.
+
+        Raises:
+            RaydistillError: it does not.
+        """
+        end = time.monotonic() + LATE_S
+        while late := [key for key in self.queue.done if not (self.runs.job_folder(key) / MARKER).exists()]:
+            if time.monotonic() > end:
+                raise RaydistillError(
+                    f"{len(late)} jobs have ended, but {self.runs.job_folder(late[0]) / MARKER} is not seen on this "
+                    "machine; check that all machines share this disk, then run the same command again"
+                )
+            time.sleep(0.2)
+
     def tell(self, event: Ended | Lost) -> None:
         """Something has happened to a job on one session."""
         match event:
@@ -127,7 +146,8 @@ class _Jobs:
         """A job is done."""
         self.meter.add(job, metrics["seconds"])
         self.run.progress.succeed(job, metrics)
-        self._write("rates.json", update_rates, self.runs, job, self.work[job.key], metrics["seconds"])
+        update = functools.partial(update_rates, self.runs, job, self.work[job.key], metrics["seconds"])
+        self.bookkeeping.write("rates.json", update, is_needed=False)
         self._write("a job's MLflow run", self._track, job, metrics)
 
     def fail(self, stopped: Sequence[tuple[Job, str]]) -> None:

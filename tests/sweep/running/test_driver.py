@@ -59,11 +59,11 @@ def test_sweep_stopped_by_its_time_limit_continues_later(copy):
 
 
 def test_trainings_stopped_by_the_time_limit_end_with_the_same_weights(copy, finished_sweep, tmp_path):
-    longer = ("jobs.ms_spike.training.epochs=60", "jobs.teacher.training.epochs=60", "training.patience=1000")
+    longer = ("jobs.ms_spike.training.epochs=40", "jobs.teacher.training.epochs=40", "training.patience=1000")
     part, stopped_at = Selection(("MS-Spike",), "S1_*"), set()
     for number in range(20):  # on a busy machine, the first limits pass before the training starts
         try:
-            run(copy, longer, selection=part, deadline=Deadline.after(4 * 1.4**number / 3600))
+            run(copy, longer, selection=part, deadline=Deadline.after(5 * 1.5**number / 3600))
             break
         except KeyboardInterrupt as limit:
             assert "(--max-hours) is reached" in str(limit)

@@ -7,9 +7,11 @@ is stopped, what is finished is kept. Libraries that no exception may interrupt,
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import TextIO
 
 SIGNALS = {
     signal.SIGINT: "interrupted",
@@ -21,6 +23,8 @@ TOGETHER_S = 0.5
 """Signals that come within this time count as one: a terminal or a scheduler may send several."""
 _WAKE = signal.SIGURG  # ignored by default, and used by no library here
 
+terminals: list[TextIO] = []
+"""Streams to the terminal, the last of which is used while stderr goes elsewhere."""
 _first: list[float] = []
 """Time of the first signal."""
 _thrown: list["Interrupted"] = []
@@ -85,10 +89,12 @@ def throw(err: Interrupted) -> None:
     signal.pthread_kill(ident, _WAKE)  # a signal also ends a system call that waits
 
 
-def end_at_once(code: int) -> None:
-    """End this process and all that it started, without any clean-up."""
+def end_at_once(code: int, message: str) -> None:
+    """Print a line, then end this process and all that it started, without any clean-up."""
     import psutil
 
+    with contextlib.suppress(OSError, ValueError):
+        print(f"raydistill: {message}", file=terminals[-1] if terminals else sys.stderr, flush=True)
     with contextlib.suppress(OSError), open("/dev/tty", "w") as terminal:
         terminal.write("\x1b[?25h\n")  # show the cursor, which a live table hides
     for process in psutil.Process().children(recursive=True):
@@ -106,7 +112,7 @@ def _handle(number: int, frame: object) -> None:
         _first.append(time.monotonic())
         _raised.append(Interrupted(SIGNALS[signal.Signals(number)], 128 + number))
     elif time.monotonic() - _first[0] > TOGETHER_S:
-        end_at_once(128 + number)
+        end_at_once(128 + number, "ended at once; finished work is kept")
     else:
         return
     raise _raised[-1]

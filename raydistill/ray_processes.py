@@ -12,7 +12,7 @@ from raydistill.interrupts import Interrupted, end_at_once, kept, throw
 HEAD = {"gcs_server": "GCS server", "raylet": "raylet"}
 """The processes without which Ray cannot work."""
 CHECK_S = 0.5
-UNWIND_S = 30.0
+UNWIND_S = 20.0
 """Seconds in which the driver must end after the head was lost; then it is ended."""
 
 
@@ -75,10 +75,11 @@ class HeadWatch:
         while not self.over.wait(CHECK_S):
             if ended := [name for name, process in self.processes.items() if process.poll() is not None]:
                 self.lost = HEAD[ended[0]]
-                throw(Interrupted(f"the {self.lost} of Ray has ended (was it killed, or is memory short?)", code=1))
+                message = f"the {self.lost} of Ray has ended (was it killed, or is memory short?)"
+                throw(Interrupted(message, code=1))
                 if not self.over.wait(UNWIND_S):
                     end_left_over(self.logs, wait_s=0)
-                    end_at_once(1)
+                    end_at_once(1, f"{message}; finished work is kept; run the same command again to continue")
                 return
 
 

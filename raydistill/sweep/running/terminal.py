@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from raydistill.interrupts import terminals
+
 STDERR = 2
 
 
@@ -32,9 +34,11 @@ def reserved(log: Path) -> Iterator[TextIO]:
     terminal = open(os.dup(before), "w", buffering=1) if is_of_process else sys.stderr  # noqa: SIM115
     os.dup2(file.fileno(), STDERR)
     sys.stdout = sys.stderr = file  # threads of Ray print to both
+    terminals.append(terminal)
     try:
         yield terminal
     finally:
+        terminals.remove(terminal)
         sys.stdout, sys.stderr = streams
         os.dup2(before, STDERR)
         os.close(before)

@@ -61,6 +61,13 @@ class TrainingError(RaydistillError):
         self.everywhere = everywhere
 
 
+class TimeLimitReached(Exception):
+    """A training has saved a checkpoint and stopped, because the time limit that the user gave has passed.
+
+    It is no error: the same command continues the training from that checkpoint.
+    """
+
+
 def suggest(word: str, allowed: Iterable[object]) -> str:
     """`; did you mean "x"?` with the nearest allowed word, or the list of allowed words if none is near."""
     import difflib

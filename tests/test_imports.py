@@ -16,7 +16,8 @@ PACKAGE = ROOT / "raydistill"
 ALLOWED = {
     "__init__": "models",
     "errors": "",
-    "cluster": "errors",
+    "interrupts": "",
+    "cluster": "errors interrupts",
     "config": "errors",
     "files": "config errors",
     "papers": "errors",
@@ -36,12 +37,13 @@ ALLOWED = {
     "sweep/planning": "sweep/config evaluation/baselines models feed simulation papers store files config errors",
     "sweep/answering": "sweep/planning sweep/config training evaluation tracking papers store files config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "
-    "objectives models feed store files config cluster errors",
+    "interrupts objectives models feed store files config cluster errors",
     "sweep/searching": "sweep/running sweep/answering sweep/planning sweep/config evaluation tracking models store "
     "files config cluster errors",
     "bench": "sweep training evaluation simulation recordings objectives models feed store files config cluster errors",
     "doctor": "models cluster errors",
-    "cli": "bench decode doctor sweep evaluation tracking simulation recordings models store config cluster errors",
+    "cli": "bench decode doctor sweep evaluation tracking simulation recordings models store config cluster interrupts "
+    "errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {

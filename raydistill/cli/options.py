@@ -53,6 +53,10 @@ Sessions = Annotated[
     str,
     Parameter(help="Only sessions whose names match this pattern, such as MonkeyI_*.", validator=_check_not_empty),
 ]
+MaxHours = Annotated[
+    float | None,
+    Parameter(help="Stop after this many hours; trainings save a checkpoint, from which the same command continues."),
+]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
 
 Overwrite = Annotated[

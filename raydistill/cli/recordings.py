@@ -114,9 +114,15 @@ def ingest(
         ABOVE_ZERO,
     ] = None,
     address: Address = None,
+    max_hours: Annotated[
+        float | None, Parameter(help="Stop after this many hours; recordings that are stored by then are kept.")
+    ] = None,
     set_: IngestOverrides = (),
 ):
     """Read recordings into a session store, in parallel. Recordings already stored and unchanged are skipped."""
+    from raydistill.sweep.running.deadline import Deadline
+
+    deadline = Deadline.after(max_hours)
     from raydistill.recordings.planning.discover import plan
 
     planned = plan(source, folder, set_, dataset)
@@ -134,7 +140,16 @@ def ingest(
     from raydistill.recordings.ingest import ingest_with_ray
     from raydistill.recordings.progress import progress_reporter
 
-    with progress_reporter(len(planned.recordings)) as report:
+    with progress_reporter(len(planned.recordings)) as show:
+        left = len(planned.recordings)
+
+        def report(result) -> None:
+            nonlocal left
+            show(result)
+            left -= 1
+            if left:
+                deadline.check()
+
         result = ingest_with_ray(planned.recordings, store, workers=workers, address=address, report=report)
     say(f"{len(result.stored)} stored, {len(result.skipped)} unchanged, {len(result.failed)} failed; store {store}")
     return _ingest_code(len(result.stored) + len(result.skipped), len(result.failed) + len(planned.unsearched))

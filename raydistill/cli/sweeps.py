@@ -14,6 +14,7 @@ from raydistill.cli.options import (
     Address,
     AsJson,
     Device,
+    MaxHours,
     Only,
     Overrides,
     Runs,
@@ -40,12 +41,13 @@ def sweep(
             negative="--keep-going",
         ),
     ] = False,
-    max_hours: Annotated[
-        float | None, Parameter(help="Stop after this many hours, as if by Ctrl-C (finished jobs are kept).")
-    ] = None,
+    max_hours: MaxHours = None,
     set_: Overrides = (),
 ):
     """Run the jobs of a sweep that are not done, then compare the methods. Run it again to continue after a stop."""
+    from raydistill.sweep.running.deadline import Deadline
+
+    deadline = Deadline.after(max_hours)
     from raydistill.sweep.config.reading import lines_named, load_sweep
 
     config = load_sweep(file, set_)
@@ -67,7 +69,7 @@ def sweep(
             device=device,
             selection=Selection(only, sessions),
             fail_fast=fail_fast,
-            max_hours=max_hours,
+            deadline=deadline,
         )
         with lines_named(file, set_), SweepProgress(opened.runs) as progress:
             results = run_sweep(opened, progress, options)
@@ -201,14 +203,18 @@ def run(
     runs: Runs = RUNS,
     address: Address = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: use the CPU.")] = "auto",
+    max_hours: MaxHours = None,
 ):
     """Run one job of an earlier sweep in the foreground, for example to see why it failed. KEY may be a prefix."""
+    from raydistill.sweep.running.deadline import Deadline
+
+    deadline = Deadline.after(max_hours)
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.running.driver import run_single_job
     from raydistill.sweep.running.options import RunOptions
 
     folder = RunsFolder(runs)
-    job = run_single_job(folder, key, RunOptions(address=address, device=device))
+    job = run_single_job(folder, key, RunOptions(address=address, device=device, deadline=deadline))
     say(f"{job.name} is done: {folder.job_folder(job.key)}")
 
 

@@ -12,11 +12,15 @@ from raydistill.cluster.address import check_address
 from raydistill.cluster.cpus import cores
 from raydistill.cluster.folder import ray_folder
 from raydistill.cluster.isolation import SAFE_PATH, job_config
+from raydistill.cluster.processes import supervised
 from raydistill.errors import RaydistillError, one_line
+from raydistill.interrupts import kept
 
 # Ray reads these when it is imported or when its processes start.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+# A thread that still works when Ray is shut down must not start another one.
+os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 # Ray Train's controller checks its workers every 2 s by default, and a run ends only at the next check.
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
 
@@ -55,10 +59,12 @@ def connected(address: str | None = None, cpus: int | None = None) -> Iterator[N
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     with contextlib.ExitStack() as stack:
         if address:
-            _join(address)
+            with kept():  # Ray sets its own handler of SIGTERM
+                _join(address)
+            stack.callback(ray.shutdown)
         else:
-            _start(cpus or cores() + 1, stack.enter_context(ray_folder()))
-        stack.callback(ray.shutdown)
+            folder = stack.enter_context(ray_folder())
+            stack.enter_context(supervised(lambda: _start(cpus or cores() + 1, folder), ray.shutdown))
         yield
 
 

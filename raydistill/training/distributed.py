@@ -8,6 +8,7 @@ import itertools
 import json
 import shutil
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raydistill.cluster.room import Need, Room, room
-from raydistill.errors import RaydistillError, TrainingError
+from raydistill.errors import RaydistillError, TimeLimitReached, TrainingError
 from raydistill.feed.feed import Feed
 from raydistill.feed.masking import Draw
 from raydistill.feed.placement import Share
@@ -59,7 +60,7 @@ def train_on_workers(
         watch: called a few times per second, for example to read the history in a folder.
     Yields:
         Each training when it ends, with its outcome (see `AssembledTraining.run`) or with the error that ended it; the
-        others continue.
+        others continue. After the time limit of the trainings, TimeLimitReached for each that is not finished.
     """
     counted = []
     for training in trainings:
@@ -70,6 +71,9 @@ def train_on_workers(
     for workers, group in itertools.groupby(counted, key=lambda pair: pair[0]):
         together = deque(training for _, training in group)
         while together:  # an error that ends Ray Train ends one training of them at most
+            if _time_is_over(together[0]):
+                yield together.popleft(), TimeLimitReached("not started")
+                continue
             yield from _train_together(together, workers, scratch, watch)
     shutil.rmtree(scratch, ignore_errors=True)
 
@@ -98,7 +102,7 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
             failure_config=FailureConfig(max_failures=sum(training.max_failures for training in together)),
         ),
     )
-    fit, outcomes = _in_a_thread(trainer.fit), deque(outcome for _, outcome in trainings)
+    fit, outcomes = in_a_thread(trainer.fit), deque(outcome for _, outcome in trainings)
     all_of_them, running = len(together), True
     while running:
         running = bool(wait([fit], timeout=CHECK_S).not_done)
@@ -112,12 +116,18 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
         )
 
 
-def _read_outcome(file: Path) -> dict | TrainingError:
+def _time_is_over(training: DistributedTraining) -> bool:
+    return training.task.stop_at is not None and time.time() >= training.task.stop_at
+
+
+def _read_outcome(file: Path) -> dict | Exception:
     outcome = json.loads(file.read_text())
+    if "stopped" in outcome:
+        return TimeLimitReached(outcome["stopped"])
     return TrainingError(outcome["error"]) if "error" in outcome else outcome["reached"]
 
 
-def _in_a_thread(function: Callable[[], object]) -> Future:
+def in_a_thread(function: Callable[[], object]) -> Future:
     """Run `function` in another thread, so that Ctrl-C is a KeyboardInterrupt in the main thread.
 
     In the main thread Ray Train would install its own signal handler, end the process without a message, and leave
@@ -185,6 +195,10 @@ def _work(config: dict) -> None:
     for training, outcome in (trainings[number] for number in broadcast_from_rank_zero(unfinished)):
         try:
             reached = _train_as_worker(training.task)
+        except TimeLimitReached as stopped:  # on all workers at the same step
+            if get_context().get_world_rank() == 0:
+                write_json(outcome, {"stopped": str(stopped)})
+            return
         except RaydistillError as err:
             write_json(outcome, {"error": str(err)})
             if not (isinstance(err, TrainingError) and err.everywhere):

@@ -37,19 +37,28 @@ class JobContext:
     """Absolute path or URI of the store."""
     device: str = "cpu"
     """cpu or cuda."""
+    stop_at: float | None = None
+    """Unix time after which trainings save a checkpoint and stop."""
 
 
-def run_session_job(job: Job, context: JobContext) -> None:
-    """Run a job on one session in this process, unless its folder is complete and current."""
-    if context.runs.is_current(job):
-        return
-    match job.spec:
-        case TrainingSpec():
-            advance_job(job, context, job.spec.epochs)
-        case EvaluationSpec():
-            _evaluate(job, job.spec, context)
-        case BaselineSpec():
-            _score_baseline(job, job.spec, context)
+def run_session_job(job: Job, context: JobContext) -> dict:
+    """Run a job on one session in this process, unless its folder is complete and current.
+
+    Returns:
+        The metrics of the job.
+    Raises:
+        TimeLimitReached: its training was stopped at a checkpoint.
+        Exception: the error of the job.
+    """
+    if not context.runs.is_current(job):
+        match job.spec:
+            case TrainingSpec():
+                advance_job(job, context, job.spec.epochs)
+            case EvaluationSpec():
+                _evaluate(job, job.spec, context)
+            case BaselineSpec():
+                _score_baseline(job, job.spec, context)
+    return context.runs.metrics(job.key)
 
 
 def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, ...] = ()) -> dict:
@@ -81,13 +90,14 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
 
 def run_pretrainings(
     jobs: Sequence[Job], context: JobContext, watch: Callable[[], None] = lambda: None
-) -> Iterator[tuple[Job, Exception | None]]:
+) -> Iterator[tuple[Job, dict | Exception]]:
     """Run pretrainings on Ray Train workers, one after another; jobs that are complete are skipped.
 
     Args:
         watch: called a few times per second while they train.
     Yields:
-        Each job when it ends, with the error that ended it or None; mostly in the order given.
+        Each job when it ends, with its metrics or the error that ended it; mostly in the order given. A job that was
+        stopped at a checkpoint has the error TimeLimitReached.
     """
     started, by_folder = time.time(), {}
     for job in jobs:
@@ -95,19 +105,21 @@ def run_pretrainings(
             if not context.runs.is_current(job):
                 by_folder[context.runs.job_folder(job.key)] = job, _distributed(job, context)
                 continue
+            metrics = context.runs.metrics(job.key)
         except Exception as err:
             yield job, err
         else:
-            yield job, None
+            yield job, metrics
     trainings = [training for _, training in by_folder.values()]
     for training, outcome in train_on_workers(trainings, context.runs.scratch, watch):
         folder = training.task.folder
         job, _ = by_folder[folder]
-        if isinstance(outcome, Exception):
-            yield job, outcome
-        else:
-            _complete(folder, outcome, started, context)
-            yield job, None
+        if not isinstance(outcome, Exception):
+            try:
+                outcome = _complete(folder, outcome, started, context)
+            except OSError as err:  # the disk is full
+                outcome = err
+        yield job, outcome
         started = time.time()
 
 
@@ -126,6 +138,7 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
         folder=folder,
         weights=folder_of(spec.weights) if spec.weights else None,
         teachers={session: folder_of(key) for session, key in (spec.teachers or {}).items()},
+        stop_at=context.stop_at,
     )
 
 
@@ -192,11 +205,12 @@ def _open_folder(job: Job, context: JobContext) -> Path:
     return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
 
 
-def _complete(folder: Path, metrics: dict, started: float, context: JobContext) -> None:
-    """Write the metrics of a job, then mark its folder as complete."""
-    run_time = {"seconds": round(time.time() - started, 3), "device": context.device}
-    write_json(folder / "metrics.json", metrics | run_time)
+def _complete(folder: Path, metrics: dict, started: float, context: JobContext) -> dict:
+    """Write the metrics of a job, then mark its folder as complete; returns the metrics."""
+    metrics = metrics | {"seconds": round(time.time() - started, 3), "device": context.device}
+    write_json(folder / "metrics.json", metrics)
     mark_complete(folder)
+    return metrics
 
 
 def _entries(store: Store, job: Job) -> list[Entry]:

@@ -172,6 +172,9 @@ def search(
     runs: Runs = RUNS,
     address: Address = None,
     device: Device = "auto",
+    max_hours: Annotated[
+        float | None, Parameter(help="Stop after this many hours, as if by Ctrl-C (finished jobs are kept).")
+    ] = None,
     set_: SearchOverrides = (),
     json_: AsJson = False,
 ):
@@ -187,11 +190,12 @@ def search(
 
     folder = RunsFolder(runs)
     with SweepProgress(folder) as progress:
-        result = run_search(config, file, folder, progress, RunOptions(address=address, device=device))
+        result = run_search(config, folder, progress, RunOptions(address=address, device=device, max_hours=max_hours))
     if json_:
         print(json.dumps(result.to_json(), indent=1))
     else:
         render(result, console())
+    return 1 if result.failed else 0
 
 
 def run(

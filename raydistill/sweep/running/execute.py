@@ -58,15 +58,16 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     Args:
         columns: behavior to decode with a pretraining, which names none; by default all columns of each session.
     Returns:
-        `valid_r2` and `r2` of the best epoch so far, with all other metrics; of a pretraining only these two, as means
-        over its sessions.
+        `valid_r2` and `r2` of the best epoch so far, `epoch`, the number of epochs so far, and all other metrics; of a
+        pretraining only these three, with R² as means over its sessions. A job that had trained for more epochs already
+        is scored as it is: then `epoch` is greater than `epochs`.
     """
     started, store = time.time(), Store(context.store)
     entries, current = _entries(store, job), context.runs.is_current(job)
     if current and not job.is_pretraining:
         return context.runs.metrics(job.key)
-    folder = context.runs.job_folder(job.key) if current else _open_folder(job, context)
-    outcome = {} if current else _train_here(job, context, entries, folder, epochs)
+    folder = context.runs.job_folder(job.key) if current else open_folder(job, context)
+    outcome = context.runs.metrics(job.key) if current else _train_here(job, context, entries, folder, epochs)
     model = load_model(folder)
     if job.is_pretraining:
         scores = _mean_scores(model, store, entries, columns)
@@ -74,9 +75,9 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
         score = score_model(model, store, entries[0], job.training_spec.behavior)
         write_segments(score.segments, folder)
         scores = score.metrics()
-    if outcome and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
+    if not current and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
         _complete(folder, outcome if job.is_pretraining else scores | outcome, started, context)
-    return scores
+    return scores | {"epoch": outcome["epoch"]}
 
 
 def run_pretrainings(
@@ -142,7 +143,7 @@ def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
 
 
 def _distributed(job: Job, context: JobContext) -> DistributedTraining:
-    folder, entries = _open_folder(job, context), _entries(Store(context.store), job)
+    folder, entries = open_folder(job, context), _entries(Store(context.store), job)
     return DistributedTraining(
         task=training_task(job, context, entries, folder), workers=job.workers, use_gpu=context.device == "cuda"
     )
@@ -171,7 +172,7 @@ def _mean_scores(model: Model, store: Store, entries: list[Entry], columns: tupl
 
 def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
     """Decode one session with the model of another job."""
-    started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
+    started, folder, store = time.time(), open_folder(job, context), Store(context.store)
     (entry,) = _entries(store, job)
     model = load_model(context.runs.job_folder(spec.trained))
     if spec.embeddings_of:
@@ -182,13 +183,14 @@ def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
 
 
 def _score_baseline(job: Job, spec: BaselineSpec, context: JobContext) -> None:
-    started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
+    started, folder, store = time.time(), open_folder(job, context), Store(context.store)
     (entry,) = _entries(store, job)
     score = score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior)
     _complete(folder, metrics_of(score), started, context)
 
 
-def _open_folder(job: Job, context: JobContext) -> Path:
+def open_folder(job: Job, context: JobContext) -> Path:
+    """Create or reopen the folder of a job that is about to run, see `RunsFolder.open_job`."""
     return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
 
 

@@ -18,7 +18,7 @@ from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
 from raydistill.sweep.searching.conclude import conclude
-from raydistill.sweep.searching.points import DRAWS, Points
+from raydistill.sweep.searching.points import RANDOM_DRAWS, Points
 from raydistill.sweep.searching.result import SearchResult, in_words
 from raydistill.sweep.searching.searched import SearchedJob
 from raydistill.sweep.searching.study import CAUSE, VALUES, ended, open_study, take_over
@@ -67,8 +67,8 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
             raise
         if points.gave_up and not points.full:
             progress.line(
-                f"the search ends early: {DRAWS} suggestions in a row were known points or invalid values; conditions "
-                "(`when`) in the space avoid invalid ones"
+                f"the search ends early: {RANDOM_DRAWS} random points in a row were known or had invalid values; "
+                "conditions (`when`) in the space avoid invalid ones"
             )
         return conclude(points, search_run, folder)
 

@@ -4,7 +4,7 @@ No point is tried twice. One that Optuna suggests again gets the result that it 
 one whose values contradict each other is pruned, with the reason.
 """
 
-import itertools
+import contextlib
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -21,9 +21,11 @@ from raydistill.sweep.searching import study as stored
 from raydistill.sweep.searching.halving import continues
 from raydistill.sweep.searching.searched import SearchedJob
 
-DRAWS, DRAWS_OF_SMALL_SPACE = 200, 20
-"""How many suggestions in a row may be known or invalid before the search ends, or, if the space has at most MAX_GRID
-points, before the remaining ones are listed."""
+DRAWS = 10
+"""How many suggestions of Optuna in a row may be known or invalid. Then the points of a space with at most MAX_GRID of
+them are listed, and those of a larger one drawn at random."""
+RANDOM_DRAWS = 1000
+"""How many random points in a row may be known or invalid before the search ends."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,16 +114,31 @@ class Points:
             if values in self.space and (point := self._offer(values)):
                 self._waiting += waiting[i + 1 :]
                 return point
-        candidates = itertools.chain(self._draws(), ((values, None) for values in self._unseen()))
-        return next((point for values, trial in candidates if (point := self._offer(values, trial))), None)
+        for values, trial in self._suggested():
+            if point := self._offer(values, trial):
+                return point
+        rest = self._unseen() if self._small else self._random()
+        return next((point for values in rest if (point := self._offer(values))), None)
 
-    def _draws(self) -> Iterator[tuple[Values, Trial]]:
-        if self.config.sampler == "grid" or self.gave_up or self.exhausted:
+    def _suggested(self) -> Iterator[tuple[Values, Trial]]:
+        """Points that Optuna suggests; none for a grid, or if no point is left."""
+        if self.config.sampler != "grid" and not self.gave_up and not self.exhausted:
+            for _ in range(DRAWS):
+                trial = self.study.ask()
+                yield stored.drawn(trial, self.space), trial
+
+    def _random(self) -> Iterator[Values]:
+        """Valid points of a large space, drawn without storing the invalid ones among them."""
+        if self.gave_up:
             return
-        for _ in range(DRAWS_OF_SMALL_SPACE if self._small else DRAWS):
-            trial = self.study.ask()
-            yield stored.drawn(trial, self.space), trial
-        self.gave_up = not self._small
+        sampler = optuna.samplers.RandomSampler(seed=self.config.seed + len(self.study.trials))
+        draws = optuna.create_study(sampler=sampler)
+        for _ in range(RANDOM_DRAWS):
+            values = stored.drawn(draws.ask(), self.space)
+            with contextlib.suppress(RaydistillError):
+                self.searched.jobs(values)
+                yield values
+        self.gave_up = True
 
     def _unseen(self) -> Iterator[Values]:
         """The points of a space with at most MAX_GRID of them that are neither known, running nor invalid."""

@@ -126,10 +126,11 @@ def render(result: SearchResult, console) -> None:
 
 
 def _lines(result: SearchResult) -> list[str]:
-    counts = [f"{result.trials} different points tried", f"{result.stopped} of them stopped early"]
-    counts += [f"{len(result.failed)} failed", f"{len(result.invalid)} pruned because their values are invalid"]
-    counts += [f"{result.repeated} repeated suggestions"]
-    lines = [", ".join(counts)]
+    lines = [
+        f"{result.trials + len(result.failed)} different points tried: {result.trials - result.stopped} complete, "
+        f"{result.stopped} stopped early, {len(result.failed)} failed; "
+        f"{len(result.invalid)} pruned because their values are invalid; {result.repeated} repeated suggestions"
+    ]
     if result.exhausted:
         lines.append("the space is exhausted: every point has been tried")
     if result.taken_over:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import OptunaError
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
-from raydistill.errors import RaydistillError
+from raydistill.errors import DataError, RaydistillError, one_line
 from raydistill.sweep.config.search import Search
 from raydistill.sweep.config.space import Dimension, Range, Space, Value, Values
 from raydistill.sweep.searching.searched import SearchedJob
@@ -37,20 +39,34 @@ TAKEN_FROM = "taken_from"
 
 
 def open_study(searched: SearchedJob, folder: Path) -> optuna.Study:
-    """The study of a search's space, job and data, in the search's folder; created if there is none."""
+    """The study of a search's space, job and data, in the search's folder; created if there is none.
+
+    Raises:
+        DataError: the database in the folder cannot be read.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     folder.mkdir(parents=True, exist_ok=True)
     config = searched.search.config
-    study = optuna.create_study(
-        study_name=f"{config.name}-{searched.fingerprint()[:16]}",
-        storage=f"sqlite:///{folder.absolute() / 'optuna.db'}",
-        directions=[DIRECTIONS[name] for name in config.objectives],
-        load_if_exists=True,
-    )
+    try:
+        study = optuna.create_study(
+            study_name=f"{config.name}-{searched.fingerprint()[:16]}",
+            storage=_storage(folder),
+            directions=[DIRECTIONS[name] for name in config.objectives],
+            load_if_exists=True,
+        )
+    except (OptunaError, SQLAlchemyError) as err:
+        raise DataError(
+            f"{folder / 'optuna.db'}: cannot be used as a database of trials ({one_line(err)}); move it away: a new "
+            "search finds the trainings that are done"
+        ) from None
     # The seed depends on the number of trials: a sampler that is created again must not repeat its draws.
     sampler = optuna.samplers.TPESampler if config.sampler == "tpe" else optuna.samplers.RandomSampler
     study.sampler = sampler(seed=config.seed + len(study.trials))
     return study
+
+
+def _storage(folder: Path) -> str:
+    return f"sqlite:///{folder.absolute() / 'optuna.db'}"
 
 
 def interrupted(study: optuna.Study) -> list[Values]:
@@ -136,7 +152,7 @@ def take_over(study: optuna.Study, searched: SearchedJob, folder: Path) -> tuple
 
 def _of_other_studies(study: optuna.Study, search: Search, folder: Path) -> Iterator[tuple[str, FrozenTrial]]:
     """(name of the study, trial) of every trial of another study that ran to its last epoch."""
-    storage = f"sqlite:///{folder.absolute() / 'optuna.db'}"
+    storage = _storage(folder)
     for name in optuna.get_all_study_names(storage):
         if name.rpartition("-")[0] == search.name and name != study.study_name:
             other = optuna.load_study(study_name=name, storage=storage)

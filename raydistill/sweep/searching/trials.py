@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 
+from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from raydistill.errors import DataError, one_line
 from raydistill.sweep.config.search import Search
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.execute import JobContext, advance_job
@@ -44,6 +46,11 @@ def run_trials(points: Points, search_run: SearchRun, on_end: Callable[[FrozenTr
     dealer, run = _PointsInTurn(points, search_run, on_end), search_run.run
     samples = search_run.search.config.trials + 1  # the sweep's own values may be outside of the space
     run_tune(_trial, dealer, samples, run.context, run.resources, _AtRungs(dealer))
+    if isinstance(dealer.error, OptunaError | OSError):
+        raise DataError(
+            f"the study of {search_run.search.name} cannot be written ({one_line(dealer.error)}); free disk space and "
+            "run the same command again; finished work is kept"
+        ) from dealer.error
     if dealer.error:
         raise dealer.error
     if points.running or points.has_next():  # Ray Tune returns after Ctrl-C instead of raising

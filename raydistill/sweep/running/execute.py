@@ -66,7 +66,7 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     entries, current = _entries(store, job), context.runs.is_current(job)
     if current and not job.is_pretraining:
         return context.runs.metrics(job.key)
-    folder = context.runs.job_folder(job.key) if current else open_folder(job, context)
+    folder = context.runs.job_folder(job.key) if current else _open_folder(job, context)
     outcome = context.runs.metrics(job.key) if current else _train_here(job, context, entries, folder, epochs)
     model = load_model(folder)
     if job.is_pretraining:
@@ -143,7 +143,7 @@ def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
 
 
 def _distributed(job: Job, context: JobContext) -> DistributedTraining:
-    folder, entries = open_folder(job, context), _entries(Store(context.store), job)
+    folder, entries = _open_folder(job, context), _entries(Store(context.store), job)
     return DistributedTraining(
         task=training_task(job, context, entries, folder), workers=job.workers, use_gpu=context.device == "cuda"
     )
@@ -172,7 +172,7 @@ def _mean_scores(model: Model, store: Store, entries: list[Entry], columns: tupl
 
 def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
     """Decode one session with the model of another job."""
-    started, folder, store = time.time(), open_folder(job, context), Store(context.store)
+    started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
     (entry,) = _entries(store, job)
     model = load_model(context.runs.job_folder(spec.trained))
     if spec.embeddings_of:
@@ -183,14 +183,13 @@ def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
 
 
 def _score_baseline(job: Job, spec: BaselineSpec, context: JobContext) -> None:
-    started, folder, store = time.time(), open_folder(job, context), Store(context.store)
+    started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
     (entry,) = _entries(store, job)
     score = score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior)
     _complete(folder, metrics_of(score), started, context)
 
 
-def open_folder(job: Job, context: JobContext) -> Path:
-    """Create or reopen the folder of a job that is about to run, see `RunsFolder.open_job`."""
+def _open_folder(job: Job, context: JobContext) -> Path:
     return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
 
 

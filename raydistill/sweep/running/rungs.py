@@ -6,11 +6,12 @@ training that is resumed has the same weights, to the last bit, as one that was 
 """
 
 import json
-from pathlib import Path
 
 from raydistill.files import write_json
 from raydistill.sweep.planning.job import Job
-from raydistill.sweep.running.execute import JobContext, advance_job, open_folder
+from raydistill.sweep.planning.job_folder import digests_at_start, weights_digest
+from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.running.execute import JobContext, advance_job
 
 RUNGS = "rungs.json"
 
@@ -23,25 +24,28 @@ def valid_r2_at(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     Returns:
         None if the job has trained for more epochs already and its score at this one was not kept.
     """
-    current = context.runs.is_current(job)
-    folder = context.runs.job_folder(job.key) if current else open_folder(job, context)
-    kept = _kept(folder)
+    runs, kept = context.runs, _kept(job, context.runs)
     for line in kept:
         if line["epoch"] == epochs and tuple(line["columns"]) == columns:
             return line["valid_r2"]
-    if current and context.runs.metrics(job.key)["epoch"] > epochs:
+    if runs.is_current(job) and runs.metrics(job.key)["epoch"] > epochs:
         return None
     scores = advance_job(job, context, epochs, columns)
     if scores["epoch"] > epochs:
         return None
-    if not context.runs.is_done(job.key):
+    if not runs.is_done(job.key):
         line = {"epoch": epochs, "columns": list(columns), "valid_r2": scores["valid_r2"]}
-        write_json(folder / RUNGS, [*kept, line])
+        write_json(runs.job_folder(job.key) / RUNGS, [*kept, line])
     return scores["valid_r2"]
 
 
-def _kept(folder: Path) -> list[dict]:
+def _kept(job: Job, runs: RunsFolder) -> list[dict]:
+    """The scores in the folder of a job, unless it started from other weights than those that its sources have now."""
+    folder = runs.job_folder(job.key)
+    if digests_at_start(folder) != {key: weights_digest(runs.job_folder(key)) for key in job.depends_on}:
+        return []
     try:
-        return json.loads((folder / RUNGS).read_text())
-    except (OSError, ValueError):
+        lines = json.loads((folder / RUNGS).read_text())
+        return [{name: line[name] for name in ("epoch", "columns", "valid_r2")} for line in lines]
+    except (OSError, ValueError, KeyError, TypeError):
         return []

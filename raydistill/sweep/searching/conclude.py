@@ -11,8 +11,9 @@ from raydistill.evaluation.figures.search import importance_bars, parallel_coord
 from raydistill.files import write_atomically, write_json
 from raydistill.sweep.config.space import Values
 from raydistill.sweep.running.execute import advance_job
+from raydistill.sweep.searching.candidates import as_text
 from raydistill.sweep.searching.points import Points
-from raydistill.sweep.searching.result import FailedValues, FrontPoint, SearchResult, TriedValues, as_yaml
+from raydistill.sweep.searching.result import FrontPoint, SearchResult, TriedValues, UnscoredValues, as_yaml
 from raydistill.sweep.searching.study import (
     CAUSE,
     REASON,
@@ -63,17 +64,17 @@ def conclude(points: Points, search_run: SearchRun, folder: Path) -> SearchResul
     return result
 
 
-def _failed(points: Points) -> list[FailedValues]:
+def _failed(points: Points) -> list[UnscoredValues]:
     """The points that failed in this run."""
     failed = [trial for trial in points.results.values() if CAUSE in trial.user_attrs]
-    return [FailedValues(values=t.user_attrs[VALUES], cause=t.user_attrs[CAUSE]) for t in failed]
+    return [UnscoredValues(values=t.user_attrs[VALUES], cause=t.user_attrs[CAUSE]) for t in failed]
 
 
-def _invalid(points: Points) -> list[FailedValues]:
+def _invalid(points: Points) -> list[UnscoredValues]:
     """The suggested points whose values contradict each other, each once."""
-    trials = [t for t in points.study.get_trials(deepcopy=False) if REASON in t.user_attrs]
-    invalid = {str(t.user_attrs[VALUES]): (t.user_attrs[VALUES], t.user_attrs[REASON]) for t in trials}
-    return [FailedValues(values=values, cause=reason) for values, reason in invalid.values()]
+    pruned = [t.user_attrs[VALUES] for t in points.study.get_trials(deepcopy=False) if REASON in t.user_attrs]
+    by_text = {as_text(values): values for values in pruned}
+    return [UnscoredValues(values=v, cause=points.invalid[t]) for t, v in by_text.items() if t in points.invalid]
 
 
 def front(trials: list[FrozenTrial]) -> list[FrontPoint]:

@@ -17,8 +17,9 @@ from raydistill.sweep.running.jobs import SweepRun, run_jobs
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
+from raydistill.sweep.searching.candidates import RANDOM_DRAWS
 from raydistill.sweep.searching.conclude import conclude
-from raydistill.sweep.searching.points import RANDOM_DRAWS, Points
+from raydistill.sweep.searching.points import Points
 from raydistill.sweep.searching.result import SearchResult, in_words
 from raydistill.sweep.searching.searched import SearchedJob
 from raydistill.sweep.searching.study import CAUSE, VALUES, ended, open_study, take_over

@@ -4,28 +4,19 @@ No point is tried twice. One that Optuna suggests again gets the result that it 
 one whose values contradict each other is pruned, with the reason.
 """
 
-import contextlib
-import json
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from raydistill.errors import RaydistillError, one_line
-from raydistill.sweep.config.search import MAX_GRID
 from raydistill.sweep.config.space import Values
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.searching import study as stored
+from raydistill.sweep.searching.candidates import Candidates, as_text
 from raydistill.sweep.searching.halving import continues
 from raydistill.sweep.searching.searched import SearchedJob
-
-DRAWS = 10
-"""How many suggestions of Optuna in a row may be known or invalid. Then the points of a space with at most MAX_GRID of
-them are listed, and those of a larger one drawn at random."""
-RANDOM_DRAWS = 1000
-"""How many random points in a row may be known or invalid before the search ends."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,13 +48,10 @@ class Points:
         """Identity -> the trial that ended, or failed in this run."""
         self.invalid: dict[str, str] = {}
         """Values as text -> reason."""
-        self.gave_up = False
-        self._identity_of: dict[str, str] = {_text(t.user_attrs[stored.VALUES]): i for i, t in self.results.items()}
+        self._identity_of: dict[str, str] = {as_text(t.user_attrs[stored.VALUES]): i for i, t in self.results.items()}
         self._waiting = self._to_try_again()
         self._next: Point | None = None
-        self._small = self.space.finite and self.space.count(MAX_GRID + 1) <= MAX_GRID
-        self._left = list(self.space.points()) if self._small else []
-        random.Random(self.config.seed).shuffle(self._left)
+        self._candidates = Candidates(study, searched, lambda text: text in self._identity_of or text in self.invalid)
         for trial in study.get_trials(deepcopy=False):
             if stored.REASON in trial.user_attrs:
                 self._jobs(trial.user_attrs[stored.VALUES])  # it may have become valid
@@ -72,7 +60,8 @@ class Points:
         """The points that a kill interrupted, then those that failed in an earlier run."""
         trials = self.study.get_trials(states=(TrialState.FAIL,))
         failed = [t.user_attrs[stored.VALUES] for t in trials if stored.CAUSE in t.user_attrs]
-        return list({_text(values): values for values in [*stored.interrupted(self.study), *failed]}.values())
+        values = {as_text(values): values for values in [*stored.interrupted(self.study), *failed]}
+        return [point for text, point in values.items() if text not in self._identity_of]
 
     @property
     def full(self) -> bool:
@@ -84,7 +73,12 @@ class Points:
     @property
     def exhausted(self) -> bool:
         """Whether every point of the space has been tried or is invalid."""
-        return self._small and not self._waiting and next(self._unseen(), None) is None
+        return self._candidates.exhausted and not self._waiting
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the search ends because no new valid point of a large space was found."""
+        return self._candidates.gave_up
 
     @property
     def finished(self) -> bool:
@@ -114,48 +108,19 @@ class Points:
             if values in self.space and (point := self._offer(values)):
                 self._waiting += waiting[i + 1 :]
                 return point
-        for values, trial in self._suggested():
+        for values, trial in self._candidates.suggested():
             if point := self._offer(values, trial):
                 return point
-        rest = self._unseen() if self._small else self._random()
-        return next((point for values in rest if (point := self._offer(values))), None)
-
-    def _suggested(self) -> Iterator[tuple[Values, Trial]]:
-        """Points that Optuna suggests; none for a grid, or if no point is left."""
-        if self.config.sampler != "grid" and not self.gave_up and not self.exhausted:
-            for _ in range(DRAWS):
-                trial = self.study.ask()
-                yield stored.drawn(trial, self.space), trial
-
-    def _random(self) -> Iterator[Values]:
-        """Valid points of a large space, drawn without storing the invalid ones among them."""
-        if self.gave_up:
-            return
-        sampler = optuna.samplers.RandomSampler(seed=self.config.seed + len(self.study.trials))
-        draws = optuna.create_study(sampler=sampler)
-        for _ in range(RANDOM_DRAWS):
-            values = stored.drawn(draws.ask(), self.space)
-            with contextlib.suppress(RaydistillError):
-                self.searched.jobs(values)
-                yield values
-        self.gave_up = True
-
-    def _unseen(self) -> Iterator[Values]:
-        """The points of a space with at most MAX_GRID of them that are neither known, running nor invalid."""
-        while self._left:
-            if (text := _text(self._left[-1])) in self._identity_of or text in self.invalid:
-                self._left.pop()
-            else:
-                yield self._left[-1]
+        return next((point for values in self._candidates.others() if (point := self._offer(values))), None)
 
     def _jobs(self, values: Values) -> list[Job]:
         """The jobs of a point; none if its values are invalid."""
-        if _text(values) in self.invalid:
+        if as_text(values) in self.invalid:
             return []
         try:
             return self.searched.jobs(values)
         except RaydistillError as err:
-            self.invalid[_text(values)] = one_line(err)
+            self.invalid[as_text(values)] = one_line(err)
             return []
 
     def _offer(self, values: Values, trial: Trial | None = None) -> Point | None:
@@ -164,7 +129,7 @@ class Points:
         Args:
             trial: in which Optuna suggested it.
         """
-        text = _text(values)
+        text = as_text(values)
         jobs = [] if text in self._identity_of and self._identity_of[text] in self.results else self._jobs(values)
         if text in self.invalid:
             trial = trial or stored.trial_of(self.study, self.space, values)
@@ -189,7 +154,7 @@ class Points:
         trial = trial or stored.trial_of(self.study, self.space, values)
         trial.set_user_attr(stored.VALUES, values)
         trial.set_user_attr(stored.IDENTITY, identity)
-        self._identity_of[_text(values)] = identity
+        self._identity_of[as_text(values)] = identity
         self.running[identity] = Point(trial=trial, values=values, jobs=jobs, identity=identity)
         return self.running[identity]
 
@@ -243,7 +208,3 @@ class Points:
         trial = self.study.get_trials(deepcopy=False)[point.trial.number]
         self.results[point.identity] = trial
         return trial
-
-
-def _text(values: Values) -> str:
-    return json.dumps(values, sort_keys=True)

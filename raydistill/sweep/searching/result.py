@@ -37,7 +37,7 @@ class FrontPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailedValues:
+class UnscoredValues:
     """A point that failed in this run, and the cause; or invalid values, and the reason."""
 
     values: Values
@@ -58,8 +58,8 @@ class SearchResult:
     """Number of trials of earlier studies of the search that have the same jobs."""
     exhausted: bool
     """Whether the search ended because every point of its space has been tried."""
-    failed: tuple[FailedValues, ...]
-    invalid: tuple[FailedValues, ...]
+    failed: tuple[UnscoredValues, ...]
+    invalid: tuple[UnscoredValues, ...]
     """Points whose values contradict each other; they were pruned."""
     default: TriedValues | None
     """The values of the sweep; None if they failed."""

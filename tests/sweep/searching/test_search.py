@@ -18,7 +18,7 @@ from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.searching.driver import run_search
 from raydistill.sweep.searching.study import REPEATS
-from tests.commands import raydistill, read_json, start, wait_until
+from tests.commands import read_json, start, wait_until
 
 SEARCH = """name: search_ss_lfp
 sweep: sweep.yaml
@@ -140,14 +140,3 @@ def test_search_gives_the_same_values_and_scores_when_each_trial_starts_from_fin
     for trial in trials_of(tmp_path / "again"):
         earlier = next(t for t in trials_of(folder) if t.params == trial.params)
         assert trial.intermediate_values.items() <= earlier.intermediate_values.items() or earlier.state != trial.state
-
-
-def test_failed_cell_of_a_grid_is_told_with_its_cause_and_tried_again(finished_sweep, tmp_path):
-    shutil.copytree(finished_sweep, tmp_path / "copy")
-    grid = "name: grid\nsweep: sweep.yaml\njob: ss_lfp\nsampler: grid\nhalving: null\n"
-    (tmp_path / "copy" / "search.yaml").write_text(grid + "space: {training.learning_rate: [0.003, 1e30]}\n")
-    for _ in range(2):
-        done = raydistill("search", "search.yaml", cwd=tmp_path / "copy", check=1)
-        assert "the loss or its gradient is not finite" in done.stdout and "1 failed" in done.stdout
-        assert "the space is exhausted" in done.stdout
-        assert done.stderr.count("failed: ") == 1 and "Traceback" not in done.stderr

@@ -42,7 +42,7 @@ class Points:
         self.study, self.searched, self.expired = study, searched, expired
         self.config, self.space = searched.search.config, searched.search.space
         self.reference = searched.search.own_values
-        self.reference_identity = searched.identity(searched.jobs({}))
+        self.reference_identity = searched.identity(searched.own_jobs)
         self.running: dict[str, Point] = {}
         self.results: dict[str, FrozenTrial] = {t.user_attrs[stored.IDENTITY]: t for t in stored.ended(study)}
         """Identity -> the trial that ended, or failed in this run."""
@@ -100,7 +100,7 @@ class Points:
         if self.expired():
             return None
         if not {self.reference_identity} & (self.results.keys() | self.running.keys()):
-            return self._start(self.reference, self.searched.jobs({}), self.reference_identity, None)
+            return self._start(self.reference, self.searched.own_jobs, self.reference_identity, None)
         if self.full:
             return None
         waiting, self._waiting = self._waiting, []

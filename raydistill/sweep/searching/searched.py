@@ -1,5 +1,6 @@
 """The searched job: the jobs of a point on all sessions and seeds, and the identity that their keys give the point."""
 
+import functools
 from dataclasses import dataclass
 
 from raydistill.config.fingerprint import canonical, fingerprint
@@ -30,6 +31,11 @@ class SearchedJob:
         jobs = expand(narrowed(self.search.sweep_with(values), line), self.entries)
         return [job for job in jobs if job.line == line]
 
+    @functools.cached_property
+    def own_jobs(self) -> list[Job]:
+        """The jobs with the sweep's own values."""
+        return self.jobs({})
+
     def identity(self, jobs: list[Job]) -> str:
         """The identity of a point: equal for points whose scores are equal because their jobs are."""
         columns = self.search.sweep.behavior if jobs[0].is_pretraining else ()  # a pretraining's key names none
@@ -44,7 +50,7 @@ class SearchedJob:
         """The identity of the study: its space and sampler, the job with the sweep's own values, and its data."""
         config = self.search.config
         sampling = [config.sampler, config.seed, config.objectives, canonical(config.halving)]
-        return fingerprint([canonical(self.search.space), sampling, self.identity(self.jobs({}))])
+        return fingerprint([canonical(self.search.space), sampling, self.identity(self.own_jobs)])
 
     def sources(self) -> list[str]:
         """Keys of the jobs that any point starts or learns from."""

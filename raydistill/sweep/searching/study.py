@@ -142,8 +142,10 @@ def take_over(study: optuna.Study, searched: SearchedJob, folder: Path) -> tuple
     for name, trial in _of_other_studies(study, searched.search, folder):
         count += 1
         identity = trial.user_attrs[IDENTITY]
+        if identity in known:
+            continue
         values = _point_of(identity, trial.user_attrs[VALUES], searched)
-        if values is not None and identity not in known:
+        if values is not None:
             known.add(identity)
             study.add_trial(_copy(trial, values, name, searched.search))
             taken += 1

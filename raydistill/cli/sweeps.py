@@ -174,10 +174,14 @@ def search(
     runs: Runs = RUNS,
     address: Address = None,
     device: Device = "auto",
+    max_hours: MaxHours = None,
     set_: SearchOverrides = (),
     json_: AsJson = False,
 ):
     """Search for better values of one job by its R² on the validation folds. Run it again to continue after a stop."""
+    from raydistill.sweep.running.deadline import Deadline
+
+    deadline = Deadline.after(max_hours)
     from raydistill.sweep.config.search import load_search
 
     config = load_search(file, set_)
@@ -189,12 +193,14 @@ def search(
     from raydistill.sweep.searching.result import render
 
     folder = RunsFolder(runs)
-    with lines_named(file.parent / config.sweep), SweepProgress(folder) as progress:
-        result = run_search(config, file, folder, progress, RunOptions(address=address, device=device))
+    options = RunOptions(address=address, device=device, deadline=deadline)
+    with lines_named(file.parent / config.config.sweep), SweepProgress(folder) as progress:
+        result = run_search(config, folder, progress, options)
     if json_:
         print(json.dumps(result.to_json(), indent=1))
     else:
         render(result, console())
+    return 1 if result.failed else 0
 
 
 def run(

@@ -253,6 +253,7 @@ def _convert_union(kinds: Sequence[Any], value: Any, where: Where) -> Any:
     kinds = [k for k in kinds if k is not type(None)]
     if isinstance(value, dict):  # only the alternatives that are mappings, so that their messages are shown
         kinds = [k for k in kinds if dataclasses.is_dataclass(k) or typing.get_origin(k) is dict] or kinds
+        kinds.sort(key=lambda kind: _foreign_keys(kind, value))  # errors are those of the most similar alternative
     if isinstance(value, list):
         kinds = [k for k in kinds if typing.get_origin(k) is tuple] or kinds
     errors = []
@@ -262,6 +263,12 @@ def _convert_union(kinds: Sequence[Any], value: Any, where: Where) -> Any:
         except ConfigError as err:
             errors.append(err)
     raise next((err for err in errors if isinstance(err, _OutOfRange)), errors[0])
+
+
+def _foreign_keys(kind: Any, value: dict) -> int:
+    """Number of keys of a mapping that are no fields of a dataclass; 0 for another type."""
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else None
+    return 0 if fields is None else len(value.keys() - {_yaml_name(f) for f in fields})
 
 
 def _convert_scalar(kind: Any, value: Any, where: Where) -> Any:

@@ -67,15 +67,16 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     Args:
         columns: behavior to decode with a pretraining, which names none; by default all columns of each session.
     Returns:
-        `valid_r2` and `r2` of the best epoch so far, with all other metrics; of a pretraining only these two, as means
-        over its sessions.
+        `valid_r2` and `r2` of the best epoch so far, `epoch`, the number of epochs so far, and all other metrics; of a
+        pretraining only these three, with R² as means over its sessions. A job that had trained for more epochs already
+        is scored as it is: then `epoch` is greater than `epochs`.
     """
     started, store = time.time(), Store(context.store)
     entries, current = _entries(store, job), context.runs.is_current(job)
     if current and not job.is_pretraining:
         return context.runs.metrics(job.key)
     folder = context.runs.job_folder(job.key) if current else _open_folder(job, context)
-    outcome = {} if current else _train_here(job, context, entries, folder, epochs)
+    outcome = context.runs.metrics(job.key) if current else _train_here(job, context, entries, folder, epochs)
     model = load_model(folder)
     if job.is_pretraining:
         scores = _mean_scores(model, store, entries, columns)
@@ -83,9 +84,9 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
         score = score_model(model, store, entries[0], job.training_spec.behavior)
         write_segments(score.segments, folder)
         scores = score.metrics()
-    if outcome and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
+    if not current and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
         _complete(folder, outcome if job.is_pretraining else scores | outcome, started, context)
-    return scores
+    return scores | {"epoch": outcome["epoch"]}
 
 
 def run_pretrainings(

@@ -26,7 +26,7 @@ class Recipe:
     """Upper limit; `patience` may end a training earlier."""
     batch: Count = 32
     """Segments per global batch, for any number of workers."""
-    learning_rate: Annotated[float, Limits(above=0, most=100)] = 6.25e-4
+    learning_rate: Annotated[float, Limits(above=0)] = 6.25e-4
     """Peak of the schedule."""
     warmup_epochs: CountOrZero = 30
     warmup_start: Fraction = 0.3

@@ -22,7 +22,10 @@ from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.config import CrossModalSettings
 
 NOT_CONFIGURATION = {"Limits", "Where", "Needs", "Overrides", "StreamState"}
-WITHOUT = {("Range", name) for name in ("low", "high", "step")} | {("SearchConfig", "space")}
+WITHOUT = {("Range", name) for name in ("low", "high", "step", "when")} | {
+    ("Choices", "when"),
+    ("SearchConfig", "space"),
+}
 """Values of a search, whose range is that of the setting that is searched."""
 WITHOUT |= {("Halving", "first"), ("Halving", "part"), ("SearchConfig", "trials"), ("SearchConfig", "seed")}
 """Checked in `__post_init__`, or any number will do."""

@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -219,7 +220,7 @@ def tracking_server(tmp_path):
             assert time.monotonic() < deadline and server.poll() is None
             time.sleep(0.3)
     yield port
-    os.killpg(server.pid, 15)
+    os.killpg(server.pid, signal.SIGKILL)
     server.wait(30)
 
 

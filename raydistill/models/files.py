@@ -11,31 +11,39 @@ from safetensors.torch import load_file, save
 from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import CheckpointError, suggest
 from raydistill.files import write_atomically, write_json
+from raydistill.marker import damage_of
 from raydistill.models.families import FAMILIES, build_model
 from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
+from raydistill.ownership import check_owner
 
 WEIGHTS, SPEC = "model.safetensors", "model.json"
 
 
 def save_model(model: Model, folder: Path) -> None:
     """Write model.safetensors and model.json into `folder`; each file is complete or absent."""
+    check_owner(folder)
     write_atomically(folder / WEIGHTS, save({n: w.detach().contiguous().cpu() for n, w in model.state_dict().items()}))
     write_json(folder / SPEC, spec_to_json(model.spec))
 
 
 def load_model(folder: Path) -> Model:
-    """The model in `folder`, on the CPU, in evaluation mode. Raises CheckpointError if a file is missing or corrupt."""
+    """The model in `folder`, on the CPU, in evaluation mode. Raises CheckpointError if a file is missing or corrupt.
+
+    In the folder of a job, the files must be those that the job wrote, to the last bit.
+    """
     path = folder / SPEC
     if not path.exists():
         raise CheckpointError(
             f"{folder}: there is no {SPEC} in this folder; give that of a training (RUNS/jobs/KEY) or of import"
         )
+    if problem := damage_of(folder, SPEC, WEIGHTS):
+        raise CheckpointError(f"{folder}: {problem}; run the sweep of this job again, which makes it new")
     try:
         model = build_model(spec_from_json(json.loads(path.read_text())))
         path = folder / WEIGHTS
         model.load_state_dict(load_file(path))
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as err:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, RecursionError, SafetensorError) as err:
         cause = " ".join(str(err).split())[:200]  # torch writes one line per weight
         raise CheckpointError(
             f"{path} is missing or corrupt ({cause}); delete its folder and run its job again"

@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from raydistill.config.engine import EngineConfig
 from raydistill.errors import TrainingError, one_line
 from raydistill.files import write_json
+from raydistill.ownership import check_owner
 
 Weights = dict[str, torch.Tensor]
 
@@ -139,6 +140,7 @@ def _write(folder: Path, keep: int, progress: dict, model: Weights, best: Weight
         for path in temporary.iterdir():
             _flush(path)
         write_json(temporary / "progress.json", progress | {"best_loss": str(progress["best_loss"])})
+        check_owner(folder.parent)
         shutil.rmtree(final, ignore_errors=True)
         os.rename(temporary, final)
     finally:

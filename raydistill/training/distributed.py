@@ -21,6 +21,7 @@ from raydistill.feed.placement import Share
 from raydistill.feed.reading import Reader, read_directly, read_through_ray
 from raydistill.files import write_json
 from raydistill.objectives import Objective, StudentAndTeacher
+from raydistill.ownership import LostFolderError
 from raydistill.store.store import Store
 from raydistill.training.assemble import TrainingTask, assemble
 from raydistill.training.loop import World, prepare
@@ -177,6 +178,8 @@ def _work(config: dict) -> None:
     for training, outcome in (trainings[number] for number in broadcast_from_rank_zero(unfinished)):
         try:
             reached = _train_as_worker(training.task)
+        except LostFolderError:
+            raise  # the workers that took over give the outcome
         except RaydistillError as err:
             write_json(outcome, {"error": str(err)})
             if not (isinstance(err, TrainingError) and err.everywhere):

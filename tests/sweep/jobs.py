@@ -15,7 +15,7 @@ def make_job(key, *depends_on, session="s", name=None, **changes):
         objective=MaskedAutoencoding(mask_ratio=0.6),
         training=Recipe(),
         sessions={},
-        seed=0,
+        seed=changes.get("seed", 0),
         teachers={source: source for source in depends_on} or None,
     )
     fields = {"kind": "train", "session": session, "seed": 0} | changes

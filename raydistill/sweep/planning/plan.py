@@ -56,16 +56,37 @@ class Plan:
         return [p for p in self.planned if p.state != DONE]
 
     def refreshed(self, runs: RunsFolder) -> "Plan":
-        """The same jobs with their present states and estimates."""
+        """The same jobs with their present states and estimates.
+
+        A finished job from which another one will start is read to the last byte, because its weights will be used.
+        """
+        damaged: dict[str, str] = {}
+        while True:
+            planned = self._with_states(runs, damaged)
+            read = {key for p in planned.values() if p.state != DONE for key in p.job.depends_on}
+            done = sorted(key for key in read if planned[key].state == DONE)
+            found = {key: problem for key in done if (problem := runs.problem_of(key))}
+            if not found:
+                return dataclasses.replace(self, planned=tuple(planned.values()))
+            damaged |= found
+
+    def _with_states(self, runs: RunsFolder, damaged: Mapping[str, str]) -> dict[str, Planned]:
+        """Key -> the job with its present state.
+
+        Args:
+            damaged: key -> problem of jobs that look finished and are not.
+        """
         keys_before, rates = runs.last_keys(self.sweep), runs.rates()
         planned: dict[str, Planned] = {}
         for p in self.planned:
             state, reason = runs.state(p.job, keys_before.get(p.job.name))
-            if state == DONE and (problem := _problem_with_sources(p.job, planned, runs)):
+            if p.job.key in damaged:
+                state, reason = MISSING, f"{damaged[p.job.key]}; the job will be run again"
+            elif state == DONE and (problem := _problem_with_sources(p.job, planned, runs)):
                 state, reason = MISSING, problem
             estimated_s = round(p.work * pace(p.job, rates), 1)
             planned[p.job.key] = dataclasses.replace(p, state=state, reason=reason, estimated_s=estimated_s)
-        return dataclasses.replace(self, planned=tuple(planned.values()))
+        return planned
 
     def closure(self, keys: Iterable[str]) -> "Plan":
         """The part of the plan with these jobs and all jobs that they start from, directly or not."""

@@ -12,8 +12,9 @@ from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 from raydistill import __version__
 from raydistill.cli.machine import bench, doctor
 from raydistill.cli.models import decode, import_
-from raydistill.cli.output import say
+from raydistill.cli.output import close_stdout, say
 from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
+from raydistill.cli.runs import archive, gc, note, verify
 from raydistill.cli.sweeps import plan, report, results, run, search, sweep, ui
 from raydistill.errors import RaydistillError
 
@@ -25,6 +26,7 @@ app = App(
 )
 for command in (
     *(sweep, plan, results, report, search, run),
+    *(verify, gc, archive, note),
     *(synth, new_manifest, ingest, sessions, inspect, export),
     *(import_, decode, ui, bench, doctor),
 ):
@@ -39,6 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     try:
         code = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except UnusedCliTokensError as err:
         unexpected = " ".join(err.unused_tokens or ())
         say(f"raydistill: unexpected argument{'s' if len(err.unused_tokens or ()) > 1 else ''}: {unexpected}")
@@ -46,6 +49,9 @@ def main(argv: list[str] | None = None) -> None:
     except (RaydistillError, CycloptsError) as err:
         say(f"raydistill: {err}")
         sys.exit(2)
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has read enough
+        close_stdout()
+        sys.exit(0)
     except OSError as err:  # no permission, no space, no such folder
         say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; finished work is kept")
         sys.exit(2)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from raydistill.models.spec import ModelSpec
 from raydistill.ownership import check_owner
 
 WEIGHTS, SPEC = "model.safetensors", "model.json"
+DEFAULT_JOBS = Path("runs/jobs")
+"""Where a key without a folder is looked up."""
+_KEY, _SHORT_KEY = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{4,64}")
 
 
 def save_model(model: Model, folder: Path) -> None:
@@ -28,10 +32,17 @@ def save_model(model: Model, folder: Path) -> None:
 
 
 def load_model(folder: Path) -> Model:
-    """The model in `folder`, on the CPU, in evaluation mode. Raises CheckpointError if a file is missing or corrupt.
+    """The model in `folder`, on the CPU, in evaluation mode.
 
     In the folder of a job, the files must be those that the job wrote, to the last bit.
+
+    Args:
+        folder: of a model; of a job (RUNS/jobs/KEY) the beginning of the key is enough, and a key without a folder is
+            that of a job in the folder runs.
+    Raises:
+        CheckpointError: there is no such folder, the key is the beginning of several, or a file is missing or corrupt.
     """
+    folder = _of_short_key(folder)
     path = folder / SPEC
     if not path.exists():
         raise CheckpointError(
@@ -49,6 +60,22 @@ def load_model(folder: Path) -> Model:
             f"{path} is missing or corrupt ({cause}); delete its folder and run its job again"
         ) from None
     return model.eval()
+
+
+def _of_short_key(folder: Path) -> Path:
+    """The folder itself if it exists; otherwise that of the job whose key begins with its name."""
+    if folder.exists() or not _SHORT_KEY.fullmatch(folder.name):
+        return folder
+    jobs = DEFAULT_JOBS if folder.parent == Path() else folder.parent
+    found = sorted(path for path in jobs.glob(f"{folder.name}*") if _KEY.fullmatch(path.name))
+    if len(found) > 1:
+        raise CheckpointError(f'"{folder.name}" is the beginning of {len(found)} keys in {jobs}; give more digits')
+    if not found:
+        raise CheckpointError(
+            f"{jobs}: no key of a job begins with {folder.name}; `raydistill plan SWEEP` lists the keys of a sweep; "
+            "for another runs folder, give RUNS/jobs/KEY"
+        )
+    return found[0]
 
 
 def spec_to_json(spec: ModelSpec) -> dict:

@@ -1,13 +1,14 @@
 """The plan of a sweep: its jobs, each with its state in the runs folder. Planning starts nothing."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig, pairs
+from raydistill.sweep.planning.changes import Memberships
 from raydistill.sweep.planning.estimate import pace, work
 from raydistill.sweep.planning.expand import expand, select
 from raydistill.sweep.planning.job import DONE, MISSING, STATES, Job, parameters
@@ -44,6 +45,8 @@ class Plan:
     """Remarks for readers of the results, such as how many of the paper's sessions the store lacks."""
     panels: tuple[Panel, ...] = (WHOLE,)
     """The figures that the sweep answers, with their sessions and comparisons."""
+    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Line of `jobs` -> its group of sessions."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -77,9 +80,10 @@ class Plan:
             damaged: key -> problem of jobs that look finished and are not.
         """
         keys_before, rates = runs.last_keys(self.sweep), runs.rates()
+        memberships = Memberships.of(self.groups, keys_before, [job.name for job in self.jobs])
         planned: dict[str, Planned] = {}
         for p in self.planned:
-            state, reason = runs.state(p.job, keys_before.get(p.job.name))
+            state, reason = runs.state(p.job, keys_before.get(p.job.name), memberships)
             if p.job.key in damaged:
                 state, reason = MISSING, f"{damaged[p.job.key]}; the job will be run again"
             elif state == DONE and (problem := _problem_with_sources(p.job, planned, runs)):
@@ -110,8 +114,11 @@ class Plan:
         return {"jobs": jobs, "counts": {s: sum(p.state == s for p in self.planned) for s in STATES}}
 
 
-def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder) -> Plan:
+def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str = "") -> Plan:
     """The jobs of a sweep over these sessions, with their states.
+
+    Args:
+        name: of a variant of the sweep; by default that of the file.
 
     Raises:
         ConfigError: the sweep does not fit the sessions.
@@ -128,13 +135,15 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder) -> Plan:
         for job in jobs
     )
     read = {job.session for job in jobs}
-    return Plan(
-        sweep=sweep.name,
+    unstated = Plan(
+        sweep=name or sweep.name,
         protocol=" and ".join(sorted({e.protocol for e in entries if e.session in read})),
         planned=planned,
         notes=_missing_of_paper(sweep, entries),
         panels=_panels(sweep, entries),
-    ).refreshed(runs)
+        groups={line: config.group for line, config in sweep.jobs.items()},
+    )
+    return unstated.refreshed(runs)
 
 
 def merged(plans: list[Plan]) -> Plan:
@@ -150,14 +159,18 @@ def merged(plans: list[Plan]) -> Plan:
     )
 
 
-def lines(plan: Plan) -> list[str]:
-    """One line per job, then the notes, the counts and the expected time of the jobs to run."""
+def lines(plan: Plan, code: Sequence[str] = ()) -> list[str]:
+    """One line per job, then the notes, the counts and the expected time of the jobs to run.
+
+    Args:
+        code: lines about the code that made the finished jobs.
+    """
     width = max((len(p.job.name) for p in plan.planned), default=0)
     table = [f"{'job':<{width}}  {'state':<7}  {'key':<12}  reason"]
     table += [f"{p.job.name:<{width}}  {p.state:<7}  {p.job.key[:12]}  {p.reason}".rstrip() for p in plan.planned]
     counts = ", ".join(f"{n} {state}" for state, n in plan.to_json()["counts"].items() if n)
     seconds = sum(p.estimated_s for p in plan.todo)
-    return [*table, *plan.notes, f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run"]
+    return [*table, *plan.notes, *code, f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run"]
 
 
 def _problem_with_sources(job: Job, planned: Mapping[str, Planned], runs: RunsFolder) -> str:

@@ -22,6 +22,7 @@ from raydistill.errors import DataError, RaydistillError
 from raydistill.files import read_mapping, write_json
 from raydistill.marker import MARKER
 from raydistill.ownership import claim, release
+from raydistill.sweep.planning.changes import Memberships, difference
 from raydistill.sweep.planning.job import DONE, FAILED, MISSING, STALE, Job
 from raydistill.sweep.planning.job_folder import (
     FAILURE,
@@ -108,11 +109,12 @@ class RunsFolder:
         at_start, now = digests_at_start(self.job_folder(job.key)) or {}, self._source_digests(job)
         return next((key for key in job.depends_on if at_start.get(key, "unknown") != now[key]), None)
 
-    def state(self, job: Job, key_before: str | None = None) -> tuple[str, str]:
+    def state(self, job: Job, key_before: str | None = None, memberships: Memberships | None = None) -> tuple[str, str]:
         """State of a job and the reason for it.
 
         Args:
             key_before: of the job with the same name when the sweep was last run.
+            memberships: the groups of the sweep's sessions, for the reason why the job is not the same as then.
         """
         folder = self.job_folder(job.key)
         if folder.exists():
@@ -125,7 +127,8 @@ class RunsFolder:
                 return MISSING, f"continues after {checkpoint}"
         if key_before and key_before != job.key and self.is_done(key_before):
             before = (read_mapping(self.job_folder(key_before) / JOB) or {}).get("spec")
-            return STALE, _first_difference(before if isinstance(before, dict) else {}, spec_to_json(job.spec))
+            before = before if isinstance(before, dict) else {}
+            return STALE, difference(before, spec_to_json(job.spec), job.line, memberships or Memberships())
         return MISSING, "not run yet"
 
     def job_json(self, key: str) -> dict:
@@ -231,13 +234,21 @@ class RunsFolder:
     # ---- Sweeps ----
 
     def last_keys(self, sweep: str) -> dict[str, str]:
-        """Job name -> key when the sweep was last run; empty if it never was, or the file is damaged."""
-        keys = read_mapping(self.path / "sweeps" / f"{_within(sweep, 'sweep')}.json") or {}
-        return {name: key for name, key in keys.items() if isinstance(key, str) and _NAME.fullmatch(key)}
+        """Job name -> key when the sweep was last run; empty if it never was, or the file is damaged.
+
+        For a variant that was never run, these are the keys of the file as it is, with which it shares its jobs.
+        """
+        keys = None
+        for name in dict.fromkeys((sweep, sweep.partition("+")[0])):
+            keys = keys or read_mapping(self._keys_file(name))
+        return {name: key for name, key in (keys or {}).items() if isinstance(key, str) and _NAME.fullmatch(key)}
+
+    def _keys_file(self, sweep: str) -> Path:
+        return self.path / "sweeps" / f"{_within(sweep, 'sweep')}.json"
 
     def write_keys(self, sweep: str, jobs: list[Job]) -> None:
         """Store the keys of a sweep's jobs, so that a later plan can explain which of them changed."""
-        write_json(self.path / "sweeps" / f"{_within(sweep, 'sweep')}.json", {job.name: job.key for job in jobs})
+        write_json(self._keys_file(sweep), {job.name: job.key for job in jobs})
 
     # ---- Rates ----
 
@@ -262,21 +273,3 @@ def _is_rate(rate: Any) -> bool:
     """Whether a rate has positive finite numbers, from which times can be estimated."""
     values = [rate.get(name) for name in ("work", "seconds")] if isinstance(rate, dict) else [None]
     return all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and v > 0 for v in values)
-
-
-def _first_difference(old: dict, new: dict, path: str = "") -> str:
-    """The first setting in which two specifications differ, in words."""
-    if not path and "name" not in old:
-        return "run by an earlier version of raydistill, whose jobs had other specifications"
-    for name in sorted(old.keys() | new.keys()):
-        a, b = old.get(name), new.get(name)
-        setting = f"{path}.{name}" if path else name
-        if a != b:
-            if isinstance(a, dict) and isinstance(b, dict):
-                return _first_difference(a, b, setting)
-            if name in ("weights", "trained") or path == "teachers":
-                return "a job that it starts from has changed"
-            if path == "sessions":
-                return f"session {name} has changed"
-            return f"{setting} {a} -> {b}"
-    return ""

@@ -16,6 +16,7 @@ from raydistill.sweep.answering.conclude import conclude
 from raydistill.sweep.answering.cost import in_words
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.planning.job import DONE, Job
+from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import narrow
@@ -40,7 +41,7 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
         if sweep.lacks_recordings:
             stack.enter_context(connected(options.address))
             make_recordings(sweep, progress)
-            sweep = OpenSweep(sweep.config, runs)  # with the sessions that now exist
+            sweep = sweep.reopened()  # with the sessions that now exist
         whole = sweep.plan()
         selected = narrow(whole, options.selection)
         progress.plan(selected)
@@ -100,7 +101,8 @@ def device_of(options: RunOptions) -> str:
 def _open_tracker(sweep: OpenSweep, plan: Plan) -> Tracker:
     tracker = Tracker(sweep.runs.path, sweep.name)
     params = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
-    tracker.parent(sweep_fingerprint(plan), params, {"protocol": plan.protocol})
+    note = read_notes(sweep.runs).of_sweep(sweep.name)
+    tracker.parent(sweep_fingerprint(plan), params, {"protocol": plan.protocol} | note.to_tags())
     return tracker
 
 

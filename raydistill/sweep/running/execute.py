@@ -58,6 +58,7 @@ def _releasing(run: Callable[Concatenate[Job, JobContext, P], T]) -> Callable[Co
     return run_and_release
 
 
+@_releasing
 def run_session_job(job: Job, context: JobContext) -> None:
     """Run a job on one session in this process, unless its folder is complete and current."""
     if context.runs.is_current(job):
@@ -190,7 +191,6 @@ def _mean_scores(model: Model, store: Store, entries: list[Entry], columns: tupl
     return {name: mean(of_session[name] for of_session in metrics) for name in ("valid_r2", "r2")}
 
 
-@_releasing
 def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
     """Decode one session with the model of another job."""
     started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
@@ -203,7 +203,6 @@ def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
     _complete(folder, score.metrics(), started, context)
 
 
-@_releasing
 def _score_baseline(job: Job, spec: BaselineSpec, context: JobContext) -> None:
     started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
     (entry,) = _entries(store, job)

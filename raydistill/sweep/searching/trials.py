@@ -20,6 +20,7 @@ from ray.tune.search import Searcher
 from raydistill.sweep.config.search import Halving, SearchConfig, Value, sweep_with
 from raydistill.sweep.planning.expand import expand
 from raydistill.sweep.planning.job import Job, parameters
+from raydistill.sweep.planning.unused import note_tried
 from raydistill.sweep.running.execute import advance_job
 from raydistill.sweep.running.failures import cause
 from raydistill.sweep.running.fanout import Dealer, prepare_process, run_tune
@@ -99,6 +100,7 @@ class _Suggestions(Dealer):
         self.running[trial_id] = trial
         # The jobs are planned here, because a worker on another machine may lack the sweep file.
         jobs, run = self.search_run.jobs(trial.params), self.search_run.run
+        note_tried(run.sweep.runs, self.search.name, jobs)
         return {
             "jobs": [job.to_json() for job in jobs],
             "parameters": self.search_run.parameters(jobs),

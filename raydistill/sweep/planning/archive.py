@@ -35,7 +35,7 @@ def archive(plan: Plan, runs: RunsFolder, to: RunsFolder, store: Path | None = N
                 copied.append(job)
         if store is not None:
             _copy_store(store, to.path / store.relative_to(runs.path.absolute()))
-        to.write_keys(plan.sweep, plan.jobs)
+        to.write_keys(plan.sweep, plan.jobs, plan.contents)
         if runs.sweep_folder(plan.sweep).is_dir():
             # Links are copied as links, so that nothing from outside of the runs folder gets into the archive.
             shutil.copytree(

@@ -1,7 +1,7 @@
 """Why a job has another key than at the last run of its sweep, in words."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 LISTED = 3
@@ -10,20 +10,28 @@ SIGNALS = {"lfp": "LFP"}
 """Signals whose name in a message is another one."""
 
 
+Contents = Mapping[str, Mapping[str, str]]
+"""Session -> signal -> sha256 of what a job can read of it."""
+
+
 @dataclass(frozen=True)
-class Memberships:
-    """The groups of a sweep in which each session was at the last run, and in which it is now."""
+class SessionChanges:
+    """The sessions of a sweep at its last run and now: in which groups they are, and what they hold."""
 
     groups: Mapping[str, str] = field(default_factory=dict)
     """Line of `jobs` -> its group of sessions."""
     before: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Session -> groups, of the jobs on one session at the last run."""
     now: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    contents_before: Contents = field(default_factory=dict)
+    contents_now: Contents = field(default_factory=dict)
 
     @classmethod
-    def of(cls, groups: Mapping[str, str], names_before: Iterable[str], names_now: Iterable[str]) -> "Memberships":
-        """From the names of the jobs, such as teacher/S1_02/seed0."""
-        return cls(groups, _groups_by_session(groups, names_before), _groups_by_session(groups, names_now))
+    def of(
+        cls, groups: Mapping[str, str], names: tuple[Iterable[str], Iterable[str]], contents: tuple[Contents, Contents]
+    ) -> "SessionChanges":
+        """From the names of the jobs, such as teacher/S1_02/seed0, and the contents, each at the last run and now."""
+        return cls(groups, *(_groups_by_session(groups, of_run) for of_run in names), *contents)
 
     def joined(self, session: str, line: str) -> str:
         """What happened to a session that is new in the jobs of a line."""
@@ -38,6 +46,14 @@ class Memberships:
         group = self.groups.get(line, "the sessions")
         return f"{session} left {group}" + (f" and joined {' and '.join(sorted(joined))}" if joined else "")
 
+    def changed(self, session: str, reads: Sequence[str]) -> str:
+        """The signals of a session that changed, of those that a job reads."""
+        old, new = self.contents_before.get(session, {}), self.contents_now.get(session, {})
+        known = [signal for signal in reads if signal in old and signal in new and old[signal] != new[signal]]
+        names = [SIGNALS.get(signal, signal) for signal in known or reads or ["values"]]
+        # If the contents at the last run are not known, one of the signals has changed, or several.
+        return f"{(' and ' if known else ' or ').join(names)} of {session} changed"
+
 
 def _groups_by_session(groups: Mapping[str, str], names: Iterable[str]) -> dict[str, frozenset[str]]:
     by_session = defaultdict(set)
@@ -49,7 +65,7 @@ def _groups_by_session(groups: Mapping[str, str], names: Iterable[str]) -> dict[
     return {session: frozenset(of_session) for session, of_session in by_session.items()}
 
 
-def difference(before: dict, now: dict, line: str, memberships: Memberships) -> str:
+def difference(before: dict, now: dict, line: str, sessions: SessionChanges) -> str:
     """The differences of two specifications as JSON data, in words.
 
     Args:
@@ -59,27 +75,19 @@ def difference(before: dict, now: dict, line: str, memberships: Memberships) -> 
     """
     if "name" not in before:
         return "run by an earlier version of raydistill, whose jobs had other specifications"
-    listed = [*_sessions(before, now, line, memberships), *dict.fromkeys(_settings(before, now))]
+    listed = [*_sessions(before, now, line, sessions), *dict.fromkeys(_settings(before, now))]
     more = f" and {len(listed) - LISTED} more changes" if len(listed) > LISTED else ""
     return "; ".join(listed[:LISTED]) + more
 
 
-def _sessions(before: dict, now: dict, line: str, memberships: Memberships) -> list[str]:
+def _sessions(before: dict, now: dict, line: str, sessions: SessionChanges) -> list[str]:
     new: dict = now["sessions"]
     old = before.get("sessions")
     old = old if isinstance(old, dict) else {}
-    joined = [memberships.joined(session, line) for session in sorted(new.keys() - old.keys())]
-    left = [memberships.left(session, line) for session in sorted(old.keys() - new.keys())]
+    joined = [sessions.joined(session, line) for session in sorted(new.keys() - old.keys())]
+    left = [sessions.left(session, line) for session in sorted(old.keys() - new.keys())]
     both = sorted(session for session in new.keys() & old.keys() if new[session] != old[session])
-    return [*joined, *left, *(f"{_changed_signals(old[s], new[s], now)} of {s} changed" for s in both)]
-
-
-def _changed_signals(old: object, new: object, spec: dict) -> str:
-    """What differs in a session, of what the job reads of it."""
-    if isinstance(old, dict) and isinstance(new, dict):  # one hash per signal
-        return ", ".join(SIGNALS.get(s, s) for s in sorted(old.keys() | new.keys()) if old.get(s) != new.get(s))
-    reads = spec.get("reads") or ["values"]
-    return " or ".join(SIGNALS.get(signal, signal) for signal in reads)
+    return [*joined, *left, *(sessions.changed(session, now.get("reads") or []) for session in both)]
 
 
 def _settings(old: dict, new: dict, path: str = "") -> list[str]:

@@ -8,7 +8,7 @@ from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig, pairs
-from raydistill.sweep.planning.changes import Memberships
+from raydistill.sweep.planning.changes import Contents, SessionChanges
 from raydistill.sweep.planning.estimate import pace, work
 from raydistill.sweep.planning.expand import expand, select
 from raydistill.sweep.planning.job import DONE, MISSING, STATES, Job, parameters
@@ -47,6 +47,8 @@ class Plan:
     """The figures that the sweep answers, with their sessions and comparisons."""
     groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Line of `jobs` -> its group of sessions."""
+    contents: Contents = dataclasses.field(default_factory=dict)
+    """Session -> signal -> sha256, for the words about what has changed."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -80,10 +82,14 @@ class Plan:
             damaged: key -> problem of jobs that look finished and are not.
         """
         keys_before, rates = runs.last_keys(self.sweep), runs.rates()
-        memberships = Memberships.of(self.groups, keys_before, [job.name for job in self.jobs])
+        sessions = SessionChanges.of(
+            self.groups,
+            (keys_before, [job.name for job in self.jobs]),
+            (runs.last_contents(self.sweep), self.contents),
+        )
         planned: dict[str, Planned] = {}
         for p in self.planned:
-            state, reason = runs.state(p.job, keys_before.get(p.job.name), memberships)
+            state, reason = runs.state(p.job, keys_before.get(p.job.name), sessions)
             if p.job.key in damaged:
                 state, reason = MISSING, f"{damaged[p.job.key]}; the job will be run again"
             elif state == DONE and (problem := _problem_with_sources(p.job, planned, runs)):
@@ -135,6 +141,7 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str =
         for job in jobs
     )
     read = {job.session for job in jobs}
+    used = {session for job in jobs for session in job.spec.sessions}
     unstated = Plan(
         sweep=name or sweep.name,
         protocol=" and ".join(sorted({e.protocol for e in entries if e.session in read})),
@@ -142,6 +149,7 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str =
         notes=_missing_of_paper(sweep, entries),
         panels=_panels(sweep, entries),
         groups={line: config.group for line, config in sweep.jobs.items()},
+        contents={e.session: getattr(e, "contents", {}) for e in entries if e.session in used},
     )
     return unstated.refreshed(runs)
 

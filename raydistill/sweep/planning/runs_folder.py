@@ -22,7 +22,7 @@ from raydistill.errors import DataError, RaydistillError
 from raydistill.files import read_mapping, write_json
 from raydistill.marker import MARKER
 from raydistill.ownership import claim, release
-from raydistill.sweep.planning.changes import Memberships, difference
+from raydistill.sweep.planning.changes import Contents, SessionChanges, difference
 from raydistill.sweep.planning.job import DONE, FAILED, MISSING, STALE, Job
 from raydistill.sweep.planning.job_folder import (
     FAILURE,
@@ -40,6 +40,8 @@ from raydistill.sweep.planning.spec import job_key, spec_to_json
 
 Rates = dict[str, dict[str, float]]
 """Kind of job -> its `work` and `seconds`, summed over the finished jobs."""
+CONTENTS = "contents.json"
+"""In the folder of a sweep: what its sessions held when it was last run."""
 ASIDE = "aside-"
 """How the name of a job folder begins that was replaced."""
 KEY = re.compile(r"[0-9a-f]{64}")
@@ -109,12 +111,12 @@ class RunsFolder:
         at_start, now = digests_at_start(self.job_folder(job.key)) or {}, self._source_digests(job)
         return next((key for key in job.depends_on if at_start.get(key, "unknown") != now[key]), None)
 
-    def state(self, job: Job, key_before: str | None = None, memberships: Memberships | None = None) -> tuple[str, str]:
+    def state(self, job: Job, key_before: str | None = None, sessions: SessionChanges | None = None) -> tuple[str, str]:
         """State of a job and the reason for it.
 
         Args:
             key_before: of the job with the same name when the sweep was last run.
-            memberships: the groups of the sweep's sessions, for the reason why the job is not the same as then.
+            sessions: what happened to the sweep's sessions since then, for the reason why the job is not the same.
         """
         folder = self.job_folder(job.key)
         if folder.exists():
@@ -128,7 +130,7 @@ class RunsFolder:
         if key_before and key_before != job.key and self.is_done(key_before):
             before = (read_mapping(self.job_folder(key_before) / JOB) or {}).get("spec")
             before = before if isinstance(before, dict) else {}
-            return STALE, difference(before, spec_to_json(job.spec), job.line, memberships or Memberships())
+            return STALE, difference(before, spec_to_json(job.spec), job.line, sessions or SessionChanges())
         return MISSING, "not run yet"
 
     def job_json(self, key: str) -> dict:
@@ -222,8 +224,10 @@ class RunsFolder:
         write_json(self.job_folder(job.key) / FAILURE, {"cause": cause, "job": job.name})
 
     def write_log(self, key: str, text: str) -> None:
-        """Write the traceback of a failed job."""
+        """Write the traceback of a failed job; the folder of a finished one stays as it is."""
         file = self.log_file(key)
+        if (file.parent / MARKER).exists():  # by another process, to which the failed one had lost the job
+            return
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
@@ -246,9 +250,22 @@ class RunsFolder:
     def _keys_file(self, sweep: str) -> Path:
         return self.path / "sweeps" / f"{_within(sweep, 'sweep')}.json"
 
-    def write_keys(self, sweep: str, jobs: list[Job]) -> None:
-        """Store the keys of a sweep's jobs, so that a later plan can explain which of them changed."""
+    def write_keys(self, sweep: str, jobs: list[Job], contents: Contents | None = None) -> None:
+        """Store the keys of a sweep's jobs, so that a later plan can explain which of them changed.
+
+        Args:
+            contents: session -> signal -> sha256 of what the jobs read, for the same purpose.
+        """
         write_json(self._keys_file(sweep), {job.name: job.key for job in jobs})
+        if contents:
+            write_json(self.sweep_folder(sweep) / CONTENTS, contents)
+
+    def last_contents(self, sweep: str) -> Contents:
+        """Session -> signal -> sha256 when the sweep was last run; empty if it never was, or the file is damaged."""
+        contents = None
+        for name in dict.fromkeys((sweep, sweep.partition("+")[0])):
+            contents = contents or read_mapping(self.sweep_folder(name) / CONTENTS)
+        return {session: signals for session, signals in (contents or {}).items() if isinstance(signals, dict)}
 
     # ---- Rates ----
 

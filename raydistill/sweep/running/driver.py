@@ -45,7 +45,7 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
         whole = sweep.plan()
         selected = narrow(whole, options.selection)
         progress.plan(selected)
-        runs.write_keys(sweep.name, whole.jobs)
+        runs.write_keys(sweep.name, whole.jobs, whole.contents)
         tracker = _open_tracker(sweep, whole)
         _track_finished(selected, runs, tracker)
         cost = None

@@ -4,7 +4,7 @@ import pytest
 
 from raydistill.config.load import Where, build
 from raydistill.sweep.config.sweep import SweepConfig
-from raydistill.sweep.planning.changes import Memberships, difference
+from raydistill.sweep.planning.changes import SessionChanges, difference
 from raydistill.sweep.planning.job_folder import mark_complete
 from raydistill.sweep.planning.plan import plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -46,13 +46,28 @@ def test_session_that_is_gone_left(tmp_path):
 )
 def test_changed_session_is_named_with_the_signals_that_the_job_reads(reads, words):
     spec = {"name": "training", "reads": reads, "sessions": {"a_2": "1"}}
-    assert difference(spec, spec | {"sessions": {"a_2": "2"}}, "ss", Memberships()) == f"{words} of a_2 changed"
+    assert difference(spec, spec | {"sessions": {"a_2": "2"}}, "ss", SessionChanges()) == f"{words} of a_2 changed"
 
 
-def test_changed_signal_is_named_alone_if_there_is_a_hash_of_each():
-    before = {"name": "training", "sessions": {"a": {"spikes": "1", "lfp": "2", "split": "3"}}}
-    now = {"name": "training", "sessions": {"a": {"spikes": "1", "lfp": "9", "split": "3"}}}
-    assert difference(before, now, "ms", Memberships()) == "LFP of a changed"
+def test_changed_signal_is_named_alone_if_the_contents_at_the_last_run_are_known(tmp_path):
+    runs, old = RunsFolder(tmp_path), {"a": {"spikes": "1", "lfp": "2", "behavior": "3"}}
+    runs.write_keys("s", [], old)
+    spec = {"name": "training", "reads": ["lfp", "behavior"], "sessions": {"a": "1"}}
+    for change, words in (
+        ({"lfp": "9"}, "LFP of a changed"),
+        ({"lfp": "9", "behavior": "9"}, "LFP and behavior of a changed"),
+        ({"spikes": "9", "lfp": "9"}, "LFP of a changed"),
+    ):
+        sessions = SessionChanges.of({}, ([], []), (runs.last_contents("s"), {"a": old["a"] | change}))
+        assert difference(spec, spec | {"sessions": {"a": "2"}}, "ss", sessions) == words
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 3}'])
+def test_damaged_contents_of_the_last_run_are_left_out(tmp_path, content):
+    runs = RunsFolder(tmp_path)
+    runs.write_keys("s", [], {"a": {"lfp": "2"}})
+    (runs.sweep_folder("s") / "contents.json").write_text(content)
+    assert runs.last_contents("s") == {}
 
 
 def test_several_changes_are_listed_and_the_rest_is_counted(tmp_path):
@@ -68,4 +83,4 @@ def test_several_changes_are_listed_and_the_rest_is_counted(tmp_path):
 @pytest.mark.parametrize("before", [{}, {"name": "training", "sessions": 3}, {"name": "x", "model": 4}])
 def test_damaged_specification_of_the_earlier_job_gives_words(before):
     now = {"name": "training", "sessions": {"a": "1"}, "model": {"width": 3, "inputs": {"name": "lfp"}}}
-    assert difference(before, now, "ms", Memberships())
+    assert difference(before, now, "ms", SessionChanges())

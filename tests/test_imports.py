@@ -28,7 +28,7 @@ ALLOWED = {
     "feed": "store files config errors",
     "models": "feed store marker ownership files config errors",
     "objectives": "models feed store config errors",
-    "training": "objectives models feed store ownership files config errors",
+    "training": "objectives models feed store marker ownership files config errors",
     "evaluation/decoders": "store errors",
     "evaluation/baselines": "evaluation/decoders store errors",
     "evaluation": "evaluation/baselines evaluation/decoders models feed store ownership files config papers errors",

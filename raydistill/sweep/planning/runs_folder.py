@@ -205,7 +205,9 @@ class RunsFolder:
         if folder.is_symlink():
             raise DataError(f"{folder} is a link; a job is only run in a folder of its own: delete the link")
         claim(folder)
-        if (folder / MARKER).exists() or digests_at_start(folder) not in (None, sources):
+        at_start, has_begun = digests_at_start(folder), (folder / "checkpoints").exists()
+        # If job.json is lost, nobody knows from which weights the checkpoints were trained.
+        if (folder / MARKER).exists() or (at_start != sources and (at_start is not None or has_begun)):
             self.set_aside(job.key)
             claim(folder)
         write_json(folder / JOB, job.to_json() | {"started_from": sources} | details)

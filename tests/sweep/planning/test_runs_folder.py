@@ -170,6 +170,15 @@ def test_training_that_began_from_other_weights_does_not_continue(runs):
     assert not checkpoint.exists()
 
 
+@pytest.mark.parametrize("content", [None, "", "{", "[]"])
+def test_training_whose_job_file_is_lost_does_not_continue(runs, content):
+    """Nobody knows from which weights its checkpoints were trained."""
+    folder = runs.open_job(make_job("a"), {})
+    (folder / "checkpoints" / "epoch-000001-step-000000").mkdir(parents=True)
+    (folder / "job.json").unlink() if content is None else (folder / "job.json").write_text(content)
+    assert runs.open_job(make_job("a"), {}) == folder and not (folder / "checkpoints").exists()
+
+
 def test_state_follows_the_job_from_its_start_to_its_end(runs):
     job = make_job("a")
     assert runs.state(job) == (MISSING, "not run yet")

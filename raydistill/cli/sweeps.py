@@ -86,7 +86,8 @@ def sweep(
             results = run_sweep(opened, progress, options)
     render(results, console())
     print("", *next_steps(file, opened.folder, runs, set_), sep="\n", file=sys.stderr)
-    return 1 if results.failed else 0
+    all_asked_for = not only and sessions == "*"  # then a missing job is one that was damaged while the sweep ran
+    return 1 if results.failed or (all_asked_for and results.missing) else 0
 
 
 def _set_aside_other_code(opened: "OpenSweep", selection: "Selection") -> None:

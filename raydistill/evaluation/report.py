@@ -143,7 +143,7 @@ def _panel(results: Results, panel: Panel) -> dict:
             }
             for name in (*subjects, ALL)
         ]
-        spread = [{"value": row.sd, "paper": None}, {"value": row.n, "paper": None, "digits": 0}]
+        spread: list[dict] = [{"value": row.sd, "paper": None}, {"value": row.n, "paper": None, "digits": 0}]
         cells.append([cell | {"baseline": row.baseline} for cell in (*means, *spread)])
     if is_transposed := len(subjects) > MANY_SUBJECTS:
         titles, columns, cells = columns, titles, [list(column) for column in zip(*cells, strict=True)]

@@ -31,7 +31,8 @@ class SessionChanges:
         cls, groups: Mapping[str, str], names: tuple[Iterable[str], Iterable[str]], contents: tuple[Contents, Contents]
     ) -> "SessionChanges":
         """From the names of the jobs, such as teacher/S1_02/seed0, and the contents, each at the last run and now."""
-        return cls(groups, *(_groups_by_session(groups, of_run) for of_run in names), *contents)
+        before, now = (_groups_by_session(groups, of_run) for of_run in names)
+        return cls(groups, before, now, *contents)
 
     def joined(self, session: str, line: str) -> str:
         """What happened to a session that is new in the jobs of a line."""

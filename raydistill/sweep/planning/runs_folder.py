@@ -1,6 +1,7 @@
 """The runs folder: which jobs are finished, and why the others are not.
 
 runs/jobs/<key>/           one job (`job_folder.py` lists its files)
+runs/aside/<key>/          the folder of a job that was damaged or outdated, after the job was run again
 runs/sweeps/<name>/        results and figures of a sweep
 runs/sweeps/<name>.json    job name -> key when the sweep was last run
 runs/search/<name>/        trials and results of a search
@@ -42,8 +43,6 @@ Rates = dict[str, dict[str, float]]
 """Kind of job -> its `work` and `seconds`, summed over the finished jobs."""
 CONTENTS = "contents.json"
 """In the folder of a sweep: what its sessions held when it was last run."""
-ASIDE = "aside-"
-"""How the name of a job folder begins that was replaced."""
 KEY = re.compile(r"[0-9a-f]{64}")
 """The key of a job: sha256 of its specification."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._+=,-]{0,199}")
@@ -73,6 +72,10 @@ class RunsFolder:
     def job_folder(self, key: str) -> Path:
         """The folder of a job."""
         return self.path / "jobs" / _within(key, "job")
+
+    def aside_folder(self, key: str) -> Path:
+        """Where the folder of a job is moved that was damaged or outdated and is run again."""
+        return self.path / "aside" / _within(key, "job")
 
     def sweep_folder(self, name: str) -> Path:
         """The folder of a sweep's results and figures."""
@@ -214,11 +217,13 @@ class RunsFolder:
         return folder
 
     def set_aside(self, key: str) -> None:
-        """Rename the folder of a job, which then counts as not run; an earlier one with that name is deleted."""
-        folder = self.job_folder(key)
-        aside = folder.with_name(f"{ASIDE}{folder.name}")
+        """Move the folder of a job away; the job then counts as not run. What was moved there before is deleted."""
+        folder, aside = self.job_folder(key), self.aside_folder(key)
         release(folder)
+        if aside.parent.is_symlink():
+            raise DataError(f"{aside.parent} is a link, and nothing is moved or deleted behind it: delete the link")
         shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
         folder.rename(aside)
 
     def write_failure(self, job: Job, cause: str) -> None:

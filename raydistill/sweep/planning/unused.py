@@ -12,7 +12,7 @@ from raydistill.files import read_mapping
 from raydistill.marker import MARKER
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.job_folder import JOB, digests_at_start
-from raydistill.sweep.planning.runs_folder import ASIDE, KEY, RunsFolder
+from raydistill.sweep.planning.runs_folder import KEY, RunsFolder
 from raydistill.sweep.planning.verify import job_folders
 
 TRIED, RESULT = "jobs.txt", "best.yaml"
@@ -41,15 +41,15 @@ def unused(runs: RunsFolder) -> Iterator[Unused]:
 
     While `unknown` finds something, every job is kept.
     """
-    for folder in sorted((runs.path / "jobs").glob(f"{ASIDE}*")):
-        if folder.is_dir() and not folder.is_symlink():
+    for folder in sorted((runs.path / "aside").glob("*")):
+        if _may_be_deleted(folder):
             yield Unused(folder, "was replaced, because it was damaged or outdated", _size(folder))
     searches = [keys for keys in _of_searches(runs).values() if keys is not None]
     of_sweeps = _with_sources(runs, _of_sweeps(runs))
     tried, ended = (set().union(*keys) for keys in zip(*searches, strict=True)) if searches else (set(), set())
     needed, known = of_sweeps | _with_sources(runs, tried), not unknown(runs)
     for folder in job_folders(runs):
-        if folder.is_symlink():
+        if not _may_be_deleted(folder):
             continue
         if folder.name not in needed and known:
             yield Unused(folder, f"{_name(folder)}: no sweep or search of this folder names the job", _size(folder))
@@ -57,6 +57,11 @@ def unused(runs: RunsFolder) -> Iterator[Unused]:
             checkpoints = folder / "checkpoints"
             if checkpoints.is_dir() and not checkpoints.is_symlink():
                 yield Unused(checkpoints, f"{_name(folder)}: its trial was stopped early", _size(checkpoints))
+
+
+def _may_be_deleted(folder: Path) -> bool:
+    """Whether a folder is one of a job: what else is there, or behind a link, belongs to somebody else."""
+    return folder.is_dir() and not folder.is_symlink() and KEY.fullmatch(folder.name) is not None
 
 
 def unknown(runs: RunsFolder) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from raydistill.files import read_mapping
 from raydistill.marker import MARKER
 from raydistill.sweep.planning.job_folder import JOB, digests_at_start, weights_digest
-from raydistill.sweep.planning.runs_folder import ASIDE, KEY, RunsFolder
+from raydistill.sweep.planning.runs_folder import KEY, RunsFolder
 
 DOCUMENTS = ("rates.json", "notes.json", "sweeps/*.json", "sweeps/*/*.json")
 
@@ -43,6 +43,6 @@ def problems_of_documents(runs: RunsFolder) -> Iterator[str]:
 
 
 def job_folders(runs: RunsFolder) -> list[Path]:
-    """The folders of all jobs, sorted by key, without those that were set aside."""
+    """The folders of all jobs, sorted by key."""
     folders = sorted((runs.path / "jobs").glob("*"))
-    return [folder for folder in folders if folder.is_dir() and not folder.name.startswith((ASIDE, "."))]
+    return [folder for folder in folders if folder.is_dir() and not folder.name.startswith(".")]

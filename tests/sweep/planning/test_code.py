@@ -50,7 +50,7 @@ def test_jobs_of_other_code_are_set_aside_and_the_others_stay(tmp_path):
         **{"same": "done", "moved": "done"},
         **dict.fromkeys(("other", "newer", "later", "begun"), "missing"),
     }
-    assert read_mapping(runs.job_folder("aside-other") / "job.json")["provenance"] == OTHER
+    assert read_mapping(runs.aside_folder("other") / "job.json")["provenance"] == OTHER
     assert set_aside_other_code(plan, runs) == []
 
 

@@ -93,6 +93,16 @@ def test_names_are_held_to_the_runs_folder(runs, name):
             place(name)
 
 
+def test_nothing_is_moved_or_deleted_behind_a_link(runs, tmp_path_factory):
+    victim = tmp_path_factory.mktemp("victim")
+    (victim / "a").mkdir()
+    mark_complete(runs.open_job(make_job("a"), {}))
+    (runs.path / "aside").symlink_to(victim)
+    with pytest.raises(DataError, match="is a link"):
+        runs.open_job(make_job("a"), {})
+    assert (victim / "a").exists()
+
+
 def test_job_folder_that_is_a_link_is_not_written_to(runs, tmp_path_factory):
     job, victim = make_job("a"), tmp_path_factory.mktemp("victim")
     (victim / "checkpoints").mkdir()
@@ -155,7 +165,7 @@ def test_job_is_current_only_while_the_weights_that_it_started_from_are_the_same
     finished(runs, teacher, b"second")
     assert runs.open_job(student, {}) == folder
     assert not (folder / "model.safetensors").exists(), "nothing that was trained from other weights may be reused"
-    assert (folder.with_name("aside-student") / "model.safetensors").read_bytes() == b"learned from the first"
+    assert (runs.aside_folder("student") / "model.safetensors").read_bytes() == b"learned from the first"
 
 
 def test_training_that_began_from_other_weights_does_not_continue(runs):

@@ -25,12 +25,25 @@ def test_jobs_that_no_sweep_names_are_unused_and_their_sources_are_not(runs):
     runs.set_aside(other.key)
     third = finished_job(runs, 3)
     found = {item.path.name: item for item in unused(runs)}
-    assert set(found) == {f"aside-{other.key}", third.key}
+    assert set(found) == {other.key, third.key} and found[other.key].path == runs.aside_folder(other.key)
     assert found[third.key].reason == "line/s/seed3: no sweep or search of this folder names the job"
     assert found[third.key].size == sum(p.stat().st_size for p in runs.job_folder(third.key).iterdir())
     for item in found.values():
         delete(item)
     assert {p.name for p in (runs.path / "jobs").iterdir()} == {teacher.key, student.key}
+
+
+def test_folders_that_are_not_of_jobs_are_never_unused(runs, tmp_path):
+    (tmp_path / "home" / "thesis").mkdir(parents=True)
+    (tmp_path / "home" / ("a" * 64)).mkdir()
+    runs.path.mkdir()
+    (runs.path / "jobs").symlink_to(tmp_path / "home")
+    (runs.path / "aside").symlink_to(tmp_path / "home")
+    assert reasons(runs).keys() == {"a" * 64}
+    (runs.path / "jobs").unlink()
+    (runs.path / "jobs").mkdir()
+    (runs.path / "jobs" / ("b" * 64)).symlink_to(tmp_path / "home")
+    assert "b" * 64 not in reasons(runs)
 
 
 def test_nothing_counts_as_unused_while_a_list_of_jobs_is_damaged_or_missing(runs):

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
+from raydistill.cluster import cores
+from raydistill.cluster.folder import place_for_ray
 from raydistill.errors import without_password
 
 GIB = 2**30
-ROOMY = {"memory": 4 * GIB, "disk": 5 * GIB}
+ROOMY = {"memory": 4 * GIB, "disk": 5 * GIB, "ray": 1 * GIB}
 """Bytes below which a small sweep still runs, but Ray (0.8 GB), its workers and their checkpoints have little room."""
 HEAD_WIDTH = 32
 """Head width for which the attention is shown: that of the `paper` preset."""
@@ -44,6 +46,7 @@ def examine(runs: Path = Path("runs")) -> list[Check]:
         *_cores_and_memory(),
         _compiler(),
         _ray_auth(),
+        _ray_folder(),
         _runs_folder(Path(runs)),
         _tracking(Path(runs)),
     ]
@@ -108,17 +111,7 @@ def _attention(device: str) -> str:
 def _cores_and_memory() -> list[Check]:
     if not util.find_spec("psutil"):
         return []  # already reported by _packages()
-    return [_cores(usable_cores(), os.cpu_count() or 1), _memory()]
-
-
-def usable_cores() -> int:
-    """Number of CPU cores on which this process may run."""
-    import psutil
-
-    process = psutil.Process()
-    if hasattr(process, "cpu_affinity"):  # not on macOS, which does not bind processes to cores
-        return len(process.cpu_affinity())
-    return os.cpu_count() or 1
+    return [_cores(cores(), os.cpu_count() or 1), _memory()]
 
 
 def _cores(usable: int, all_cores: int) -> Check:
@@ -165,6 +158,23 @@ def _ray_auth() -> Check:
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         return Check("ray auth", "warn", f"other users can read the token in {file}: run `chmod 600 {file}`")
     return Check("ray auth", "ok", f"token in {file}")
+
+
+def _ray_folder() -> Check:
+    """Where a local Ray lives, and that it is reached from this machine alone."""
+    place = Path(place_for_ray())
+    detail = (
+        f"in a private folder of {place}, on the loopback interface only; with --address, as the cluster was set up"
+    )
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        return Check("local ray", "missing", f"cannot write to {place}: {error.strerror}; set RAY_TMPDIR to a folder")
+    free = shutil.disk_usage(place).free
+    if free < ROOMY["ray"]:
+        return Check("local ray", "warn", f"{free / GIB:.1f} GiB free in {place}; set RAY_TMPDIR to a folder with more")
+    return Check("local ray", "ok", detail)
 
 
 def _runs_folder(runs: Path) -> Check:

@@ -12,16 +12,20 @@ _PYTHON = re.compile(
     r"NoneType|has no attribute|unhashable|unsupported operand|not supported between|subscriptable|not iterable|"
     r"PathLike|could not broadcast"
 )
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)  # also those that reverse text
 
 
 class RaydistillError(Exception):
     """Base class of all errors that are caused by the input and not by a fault of the program.
 
-    A message stays one line of a readable length, whatever names and values of the user it quotes.
+    A message stays one line of a readable length without control characters, whatever names and values of a file it
+    quotes.
     """
 
     def __init__(self, message: str):
-        text = " ".join(message.splitlines())
+        text = _CONTROL.sub("?", " ".join(message.splitlines()))
         if len(text) > _LONGEST:
             text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 3 :]}"
         super().__init__(text)
@@ -57,6 +61,13 @@ class TrainingError(RaydistillError):
         self.everywhere = everywhere
 
 
+class TimeLimitReached(Exception):
+    """A training has saved a checkpoint and stopped, because the time limit that the user gave has passed.
+
+    It is no error: the same command continues the training from that checkpoint.
+    """
+
+
 def suggest(word: str, allowed: Iterable[object]) -> str:
     """`; did you mean "x"?` with the nearest allowed word, or the list of allowed words if none is near."""
     import difflib
@@ -86,5 +97,11 @@ def of_library(err: Exception) -> str:
 
 
 def without_password(text: str) -> str:
-    """`text` with the user name and password removed from every address in it."""
-    return re.sub(r"//[^/?#\s]*@", "//", text)
+    """`text` with the user name and password, and parameters that may be a token, removed from every address in it."""
+    text = re.sub(r"//(?:[^/?#\s]*|[^/?#\s:]*:(?!\d{1,5}/)[^?#\s]*)@", "//", text)
+    return re.sub(
+        r"(?<=[?&#;])([\w.-]*(?:token|secret|passw|pwd|sig|key|credential|auth)[\w.-]*=)[^&#\s]*",
+        r"\1...",
+        text,
+        flags=re.I,
+    )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from raydistill.config.secrets import check_no_secret
 from raydistill.errors import DataError
 
 
@@ -105,6 +106,7 @@ class Folder:
         from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
         self.uri = str(uri)
+        check_no_secret(self.uri, "the store")
         try:
             if "://" in self.uri:
                 filesystem, base = FileSystem.from_uri(self.uri)

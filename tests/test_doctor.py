@@ -9,7 +9,7 @@ from importlib import metadata
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from raydistill.doctor import _cores, _package, examine, usable_cores
+from raydistill.doctor import _cores, _package, examine
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def test_examination_of_this_machine_covers_each_subject_once(tmp_path):
     names = [check.name for check in results]
     assert len(names) == len(set(names))
     assert {"python", "torch", "ray", "mlflow", "device", "attention", "cores", "memory"} <= set(names)
-    assert {"compiler", "ray auth", "runs", "tracking"} <= set(names)
+    assert {"compiler", "ray auth", "local ray", "runs", "tracking"} <= set(names)
     assert all(check.detail and "\n" not in check.detail for check in results)
 
 
@@ -50,20 +50,6 @@ def test_attention_is_reported_as_it_will_be_computed(tmp_path):
     for lengths, equal in (("equal lengths", True), ("ragged", False)):
         choice = choose_kernel(device, dtype, equal, 32)
         assert f"{lengths}: {choice.name}, because {choice.reason}" in detail
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not bind processes to cores")
-def test_usable_cores_are_those_that_the_process_may_run_on():
-    assert usable_cores() == len(os.sched_getaffinity(0))
-    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
-    code += "from raydistill.doctor import usable_cores; print(usable_cores())"
-    process = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert process.stdout.strip() == "1"
-
-
-def test_usable_cores_on_a_system_without_affinity_are_all(monkeypatch):
-    monkeypatch.delattr("psutil.Process.cpu_affinity", raising=False)
-    assert usable_cores() == os.cpu_count()
 
 
 def test_one_usable_core_is_warned_of():
@@ -120,6 +106,18 @@ def test_ray_auth_token_of_the_owner_alone_is_ok_and_not_shown(tmp_path):
 def test_ray_auth_token_path_to_nothing_is_warned_of(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "nowhere"))
     assert checks(tmp_path)["ray auth"].state == "warn"
+
+
+def test_local_ray_is_reported_with_its_folder_and_interface(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/var/tmp")
+    check = checks(tmp_path)["local ray"]
+    assert check.state != "missing" and "/var/tmp" in check.detail
+
+
+def test_folder_of_a_local_ray_that_cannot_be_written_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/proc")
+    check = checks(tmp_path)["local ray"]
+    assert check.state == "missing" and "RAY_TMPDIR" in check.detail
 
 
 def test_runs_folder_yet_to_be_made_is_ok_and_stays_unmade(tmp_path):

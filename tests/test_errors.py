@@ -12,6 +12,9 @@ from raydistill.errors import DataError, of_library, one_line, without_password
         ("postgresql://me:s@cr@t@host/db", "postgresql://host/db"),
         ("cannot reach https://me:secret@host or https://token@other", "cannot reach https://host or https://other"),
         ("https://host/a@b", "https://host/a@b"),
+        ("https://host:80/a@b", "https://host:80/a@b"),
+        ("s3://KEY:s/e/cret@bucket/a", "s3://bucket/a"),
+        ("https://host/a?x=1&X-Amz-Signature=s#t", "https://host/a?x=1&X-Amz-Signature=...#t"),
         ("sqlite:////runs/mlflow.db", "sqlite:////runs/mlflow.db"),
     ],
 )

@@ -16,11 +16,12 @@ PACKAGE = ROOT / "raydistill"
 ALLOWED = {
     "__init__": "models",
     "errors": "",
-    "cluster": "",
+    "interrupts": "",
+    "cluster": "errors interrupts",
     "config": "errors",
-    "files": "errors",
-    "marker": "files errors",
-    "ownership": "files errors",
+    "files": "config errors",
+    "marker": "files config errors",
+    "ownership": "files config errors",
     "papers": "errors",
     "store": "files config papers errors",
     "recordings": "store files config cluster papers errors",
@@ -28,7 +29,7 @@ ALLOWED = {
     "feed": "store files config errors",
     "models": "feed store marker ownership files config errors",
     "objectives": "models feed store config errors",
-    "training": "objectives models feed store marker ownership files config errors",
+    "training": "objectives models feed store marker ownership files config cluster errors",
     "evaluation/decoders": "store errors",
     "evaluation/baselines": "evaluation/decoders store errors",
     "evaluation": "evaluation/baselines evaluation/decoders models feed store ownership files config papers errors",
@@ -39,18 +40,19 @@ ALLOWED = {
     "config errors",
     "sweep/answering": "sweep/planning sweep/config training evaluation tracking papers store files config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "
-    "objectives models feed store ownership files config cluster errors",
+    "interrupts objectives models feed store ownership files config cluster errors",
     "sweep/searching": "sweep/running sweep/answering sweep/planning sweep/config evaluation tracking models store "
     "files config cluster errors",
     "bench": "sweep training evaluation simulation recordings objectives models feed store files config cluster errors",
-    "doctor": "models errors",
-    "cli": "bench decode doctor sweep evaluation tracking simulation recordings models store config errors",
+    "doctor": "models cluster errors",
+    "cli": "bench decode doctor sweep evaluation tracking simulation recordings models store config cluster interrupts "
+    "errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {
     "ray": (
         "bench/workers.py",
-        "cluster.py",
+        "cluster/",
         "recordings/ingest.py",
         "feed/reading.py",
         "training/distributed.py",

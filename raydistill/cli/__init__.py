@@ -1,9 +1,11 @@
 """The command line: parse, call, print. Results are written to stdout, progress and messages to stderr.
 
-Exit codes: 0 success; 1 some jobs or recordings failed and the others finished; 2 invalid input; 130 interrupted,
-finished work is kept.
+Exit codes: 0 success; 1 some jobs or recordings failed and the others finished, or Ray was lost; 2 invalid input;
+130 interrupted or out of time, 143 ended by SIGTERM, 129 by SIGHUP: finished work is kept.
 """
 
+import contextlib
+import os
 import sys
 
 from cyclopts import App
@@ -16,7 +18,10 @@ from raydistill.cli.output import close_stdout, say
 from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
 from raydistill.cli.runs import archive, gc, note, verify
 from raydistill.cli.sweeps import plan, report, results, run, search, sweep, ui
+from raydistill.cluster.isolation import leave_working_folder
+from raydistill.config.secrets import check_no_secret
 from raydistill.errors import RaydistillError
+from raydistill.interrupts import handled
 
 app = App(
     name="raydistill",
@@ -39,23 +44,43 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: arguments without the program's name; None: those of the process.
     """
+    if argv is None:
+        leave_working_folder()
+    sys.exit(_run(argv))
+
+
+def _run(argv: list[str] | None) -> int:
+    """Run a command, and print what ended it before its time; returns the exit code."""
     try:
-        code = app(argv, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
+        for argument in sys.argv[1:] if argv is None else argv:
+            check_no_secret(argument, "the command line")
+        with handled():
+            code = app(argv, exit_on_error=False, print_error=False, result_action="return_value") or 0
+            sys.stdout.flush()
+            return code
     except UnusedCliTokensError as err:
         unexpected = " ".join(err.unused_tokens or ())
         say(f"raydistill: unexpected argument{'s' if len(err.unused_tokens or ()) > 1 else ''}: {unexpected}")
-        sys.exit(2)
     except (RaydistillError, CycloptsError) as err:
         say(f"raydistill: {err}")
-        sys.exit(2)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has read enough
         close_stdout()
-        sys.exit(0)
+        return 0
     except OSError as err:  # no permission, no space, no such folder
         say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; finished work is kept")
-        sys.exit(2)
     except KeyboardInterrupt as err:
-        say(f"raydistill: {str(err) or 'interrupted'}; finished work is kept; run the same command again to continue")
-        sys.exit(130)
-    sys.exit(code or 0)
+        code = getattr(err, "code", 130)
+        ended = str(err) or "interrupted"
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            say(f"raydistill: {ended}; finished work is kept; run the same command again to continue")
+        if argv is None and "ray" in sys.modules:  # threads of Ray may still wait for what has ended
+            _flush()
+            os._exit(code)
+        return code
+    return 2
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()

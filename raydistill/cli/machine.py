@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from raydistill.bench.choose import Benchmark
-from raydistill.cli.options import RUNS, AsJson, Runs
+from raydistill.cli.options import ABOVE_ZERO, RUNS, AsJson, Runs
 from raydistill.cli.output import say
 
 
@@ -14,10 +14,14 @@ def bench(
     what: Annotated[Benchmark, Parameter(help="The part to benchmark.")],
     *,
     minutes: Annotated[
-        float | None, Parameter(help="ingest: length of the recording that is written and ingested (default 1).")
+        float | None,
+        Parameter(help="ingest: length of the recording that is written and ingested (default 1)."),
+        ABOVE_ZERO,
     ] = None,
-    segments: Annotated[int | None, Parameter(help="train: segments per batch (default 8).")] = None,
-    bins: Annotated[int | None, Parameter(help="train: bins per segment, of two patches each (default 500).")] = None,
+    segments: Annotated[int | None, Parameter(help="train: segments per batch (default 8)."), ABOVE_ZERO] = None,
+    bins: Annotated[
+        int | None, Parameter(help="train: bins per segment, of two patches each (default 500)."), ABOVE_ZERO
+    ] = None,
     precision: Annotated[
         Literal["auto", "fp32", "bf16"] | None,
         Parameter(help="train: auto (the default) is bf16 where the device multiplies in it, else fp32."),
@@ -32,6 +36,7 @@ def bench(
     sessions: Annotated[
         int | None,
         Parameter(help="load, stream-vs-memory, workers, sweep: number of random sessions in the store."),
+        ABOVE_ZERO,
     ] = None,
     json_: AsJson = False,
 ):

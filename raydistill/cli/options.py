@@ -6,6 +6,20 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 
+def _check_above_zero(kind, value) -> None:
+    if value is not None and not 0 < value < float("inf"):
+        raise ValueError("it must be above 0.")
+
+
+def _check_not_empty(kind, value) -> None:
+    if not all(value if isinstance(value, tuple) else [value]):
+        raise ValueError("it must not be empty; leave it out for all.")
+
+
+ABOVE_ZERO = Parameter(validator=_check_above_zero)
+"""A number or count of which none makes no sense."""
+
+
 def _set(example: str) -> Parameter:
     """The option --set of one command, with an example that is valid for it."""
     text = f"Override one setting, for example --set {example}; can be repeated."
@@ -29,10 +43,20 @@ IngestOverrides = Annotated[tuple[str, ...], _set("ingest.bin_width_ms=20")]
 Only = Annotated[
     tuple[str, ...],
     Parameter(
-        help="Only this method, and the jobs that it starts from; may be repeated.", negative="", show_default=False
+        help="Only this method, and the jobs that it starts from; may be repeated.",
+        negative="",
+        show_default=False,
+        validator=_check_not_empty,
     ),
 ]
-Sessions = Annotated[str, Parameter(help="Only sessions whose names match this pattern, such as MonkeyI_*.")]
+Sessions = Annotated[
+    str,
+    Parameter(help="Only sessions whose names match this pattern, such as MonkeyI_*.", validator=_check_not_empty),
+]
+MaxHours = Annotated[
+    float | None,
+    Parameter(help="Stop after this many hours; trainings save a checkpoint, from which the same command continues."),
+]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
 
 Overwrite = Annotated[

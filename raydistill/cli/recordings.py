@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import Address, AsJson, IngestOverrides, Overwrite, SessionName, StoreUri, SynthOverrides
+from raydistill.cli.options import (
+    ABOVE_ZERO,
+    Address,
+    AsJson,
+    IngestOverrides,
+    Overwrite,
+    SessionName,
+    StoreUri,
+    SynthOverrides,
+)
 from raydistill.cli.output import console, say
 from raydistill.config.names import PICTURES, check_ending
 from raydistill.recordings.layouts import folder_layouts
@@ -100,12 +109,20 @@ def ingest(
         Parameter(help="List the recordings found, what is missing and what would be done; read none.", negative=""),
     ] = False,
     workers: Annotated[
-        int | None, Parameter(help="Maximum number of recordings read at the same time; by default one per CPU core.")
+        int | None,
+        Parameter(help="Maximum number of recordings read at the same time; by default one per CPU core."),
+        ABOVE_ZERO,
     ] = None,
     address: Address = None,
+    max_hours: Annotated[
+        float | None, Parameter(help="Stop after this many hours; recordings that are stored by then are kept.")
+    ] = None,
     set_: IngestOverrides = (),
 ):
     """Read recordings into a session store, in parallel. Recordings already stored and unchanged are skipped."""
+    from raydistill.sweep.running.deadline import Deadline
+
+    deadline = Deadline.after(max_hours)
     from raydistill.recordings.planning.discover import plan
 
     planned = plan(source, folder, set_, dataset)
@@ -123,7 +140,16 @@ def ingest(
     from raydistill.recordings.ingest import ingest_with_ray
     from raydistill.recordings.progress import progress_reporter
 
-    with progress_reporter(len(planned.recordings)) as report:
+    with progress_reporter(len(planned.recordings)) as show:
+        left = len(planned.recordings)
+
+        def report(result) -> None:
+            nonlocal left
+            show(result)
+            left -= 1
+            if left:
+                deadline.check()
+
         result = ingest_with_ray(planned.recordings, store, workers=workers, address=address, report=report)
     say(f"{len(result.stored)} stored, {len(result.skipped)} unchanged, {len(result.failed)} failed; store {store}")
     return _ingest_code(len(result.stored) + len(result.skipped), len(result.failed) + len(planned.unsearched))

@@ -14,6 +14,7 @@ from raydistill.cli.options import (
     Address,
     AsJson,
     Device,
+    MaxHours,
     Only,
     Overrides,
     Runs,
@@ -45,9 +46,7 @@ def sweep(
             negative="--keep-going",
         ),
     ] = False,
-    max_hours: Annotated[
-        float | None, Parameter(help="Stop after this many hours, as if by Ctrl-C (finished jobs are kept).")
-    ] = None,
+    max_hours: MaxHours = None,
     set_: Overrides = (),
     remake_if_code_changed: Annotated[
         bool,
@@ -57,7 +56,10 @@ def sweep(
     ] = False,
 ):
     """Run the jobs of a sweep that are not done, then compare the methods. Run it again to continue after a stop."""
-    from raydistill.sweep.config.reading import load_sweep
+    from raydistill.sweep.running.deadline import Deadline
+
+    deadline = Deadline.after(max_hours)
+    from raydistill.sweep.config.reading import lines_named, load_sweep
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.terminal import render
@@ -80,9 +82,9 @@ def sweep(
             device=device,
             selection=selection,
             fail_fast=fail_fast,
-            max_hours=max_hours,
+            deadline=deadline,
         )
-        with SweepProgress(opened.runs) as progress:
+        with lines_named(file, set_), SweepProgress(opened.runs) as progress:
             results = run_sweep(opened, progress, options)
     render(results, console())
     print("", *next_steps(file, opened.folder, runs, set_), sep="\n", file=sys.stderr)
@@ -206,13 +208,18 @@ def search(
     runs: Runs = RUNS,
     address: Address = None,
     device: Device = "auto",
+    max_hours: MaxHours = None,
     set_: SearchOverrides = (),
     json_: AsJson = False,
 ):
     """Search for better values of one job by its R² on the validation folds. Run it again to continue after a stop."""
+    from raydistill.sweep.running.deadline import Deadline
+
+    deadline = Deadline.after(max_hours)
     from raydistill.sweep.config.search import load_search
 
     config = load_search(file, set_)
+    from raydistill.sweep.config.reading import lines_named
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.running.options import RunOptions
     from raydistill.sweep.running.progress import SweepProgress
@@ -220,12 +227,14 @@ def search(
     from raydistill.sweep.searching.result import render
 
     folder = RunsFolder(runs)
-    with SweepProgress(folder) as progress:
-        result = run_search(config, file, folder, progress, RunOptions(address=address, device=device))
+    options = RunOptions(address=address, device=device, deadline=deadline)
+    with lines_named(file.parent / config.config.sweep), SweepProgress(folder) as progress:
+        result = run_search(config, folder, progress, options)
     if json_:
         print(json.dumps(result.to_json(), indent=1))
     else:
         render(result, console())
+    return 1 if result.failed else 0
 
 
 def run(
@@ -234,8 +243,12 @@ def run(
     runs: Runs = RUNS,
     address: Address = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: use the CPU.")] = "auto",
+    max_hours: MaxHours = None,
 ):
     """Run one job of an earlier sweep in the foreground, for example to see why it failed. KEY may be a prefix."""
+    from raydistill.sweep.running.deadline import Deadline
+
+    deadline = Deadline.after(max_hours)
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.running.driver import run_single_job
     from raydistill.sweep.running.options import RunOptions
@@ -243,7 +256,7 @@ def run(
     folder = RunsFolder(runs)
     job, store = folder.find_job(key)
     say(f"{job.name} reads the store {without_password(store)}, which its job.json names")
-    job = run_single_job(folder, key, RunOptions(address=address, device=device))
+    job = run_single_job(folder, key, RunOptions(address=address, device=device, deadline=deadline))
     say(f"{job.name} is done: {folder.job_folder(job.key)}")
 
 

@@ -7,7 +7,7 @@ Training).
 from dataclasses import dataclass
 from typing import Literal
 
-from raydistill.errors import ConfigError
+from raydistill.config.numbers import Count, Positive, check_limits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,23 +17,20 @@ class EngineConfig:
     memory: Literal["auto", "device", "host", "stream"] = "auto"
     """Where a worker keeps its segments: on the device, in host memory, or nowhere (`stream` reads them again every
     epoch). auto: the first of these that fits its budget."""
-    device_gb: float | None = None
+    device_gb: Positive | None = None
     """Budget per worker on the device, in GB; by default a third of its memory, as model and activations need the
     rest."""
-    host_gb: float = 8.0
+    host_gb: Positive = 8.0
     """Budget per worker in host memory, in GB."""
     reading: Literal["auto", "ray_data", "worker"] = "auto"
     """What decodes the files of a pretraining: tasks of Ray Data on any free core, or the worker itself. auto: Ray Data
     if the data of a worker are large enough for this to be faster."""
-    micro_batch: int | None = None
+    micro_batch: Count | None = None
     """Segments per forward pass of a worker; gradients are summed to the global batch. By default all at once."""
-    checkpoint_every: float = 5.0
+    checkpoint_every: Positive = 5.0
     """Epochs between checkpoints; 0.25 saves four times per epoch."""
-    checkpoint_keep: int = 2
+    checkpoint_keep: Count = 2
     """Number of newest checkpoints that are kept."""
 
     def __post_init__(self):
-        for name in ("device_gb", "host_gb", "micro_batch", "checkpoint_every", "checkpoint_keep"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"`{name}` must be above 0, but got {value}")
+        check_limits(self)

@@ -1,28 +1,31 @@
 """YAML files as typed configuration, with the file and line in every error.
 
 A configuration is a frozen dataclass. Unknown keys are refused with the nearest known one, values are
-checked against the field's type, and nothing in a file is ever evaluated: no tags, no interpolation.
+checked against the field's type and range (config/numbers.py), and nothing in a file is ever evaluated: no tags, no
+interpolation. An empty list or text is refused, because it would often mean everything where nothing is meant; a field
+`Annotated[..., MAY_BE_EMPTY]`, or a text whose default is empty, accepts it.
 Fields annotated `Annotated[dict[str, Any], Overrides(Cls)]` hold only the values that a file gives for `Cls`; a preset
 supplies the others.
 """
 
 import dataclasses
-import io
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from raydistill.config.numbers import Limits
+from raydistill.config.secrets import check_no_secret
+from raydistill.config.yaml_files import line_of, mapping, parse_yaml, read_yaml, shortened
 from raydistill.errors import ConfigError, RaydistillError, suggest
-
-MAX_BYTES = 1_000_000
-_LONGEST_VALUE = 200  # characters of a value in a message
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
+MAY_BE_EMPTY = "may be empty"
+"""Marks a list or text whose empty value means none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Overrides:
 
     of: Any
     """A dataclass or a union of dataclasses."""
+
+
+class _OutOfRange(ConfigError):
+    """A number of the right type, whose message is shown rather than that of the other types of a union."""
 
 
 def load(
@@ -59,48 +66,6 @@ def load(
     return build(cls, tree, Where(str(path)))
 
 
-def read_yaml(path: str | Path) -> Any:
-    """The file as mappings and lists that know their lines (YAML 1.2: 1e-3 is a number, on is a word)."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    path = Path(path)
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes, which no configuration is")
-        tree = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as err:
-        raise ConfigError(f"{path}: cannot be read as a YAML file ({err})") from None
-    except MarkedYAMLError as err:
-        line = err.problem_mark.line + 1 if err.problem_mark else 0
-        raise ConfigError(f"{path}:{line}: not valid YAML: {err.problem}") from None
-    except YAMLError as err:
-        raise ConfigError(f"{path}: not valid YAML: {str(err).splitlines()[0]}") from None
-    if tree is None:
-        raise ConfigError(f"{path}: the file is empty; expected a mapping of `key: value` lines")
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected a mapping of `key: value` lines, got {_shortened(tree)}")
-    return tree
-
-
-def mapping(values: dict[str, Any]) -> Any:
-    """A mapping like one that was read from YAML."""
-    from ruamel.yaml.comments import CommentedMap
-
-    return CommentedMap(values)
-
-
-def dump_yaml(tree: Any) -> str:
-    """Plain mappings, lists and values as YAML text."""
-    from ruamel.yaml import YAML
-
-    text = io.StringIO()
-    YAML().dump(tree, text)
-    return text.getvalue()
-
-
 @dataclasses.dataclass(frozen=True)
 class Where:
     """Location of a value for messages: file, line and dotted path."""
@@ -114,16 +79,11 @@ class Where:
         path = f"{self.path}.{key}" if self.path else str(key)
         if key in getattr(tree, "included", ()):
             return Where(tree.included[key][0], path, tree.included[key][1])
-        return Where(self.file, path, _line(tree, key) or self.line)
+        return Where(self.file, path, line_of(tree, key) or self.line)
 
     def error(self, text: str) -> ConfigError:
         """An error at this location."""
         return ConfigError(f"{self.file}{f':{self.line}' if self.line else ''}: {text}")
-
-
-def _line(tree: Any, key: Any) -> int | None:
-    marks = getattr(tree, "lc", None)
-    return marks.data[key][0] + 1 if marks is not None and marks.data and key in marks.data else None
 
 
 def include(tree: Any, path: str | Path) -> None:
@@ -133,7 +93,7 @@ def include(tree: Any, path: str | Path) -> None:
     """
     base = read_yaml(path)
     if "include" in base:
-        raise ConfigError(f"{path}:{_line(base, 'include')}: an included file cannot include another")
+        raise ConfigError(f"{path}:{line_of(base, 'include')}: an included file cannot include another")
     _include(tree, base, str(path), depth=1)
 
 
@@ -165,10 +125,10 @@ def _include(tree: Any, base: Any, file: str, depth: int) -> None:
                 _include(tree[key], value, file, depth - 1)
             continue
         tree.insert(position, key, value)
-        tree.included[key] = file, _line(base, key)
+        tree.included[key] = file, line_of(base, key)
         if depth and isinstance(value, dict):
             section: Any = value  # ruamel's mappings take attributes, which `dict` does not
-            section.included = {entry: (file, _line(value, entry)) for entry in value}
+            section.included = {entry: (file, line_of(value, entry)) for entry in value}
         position += 1
 
 
@@ -189,24 +149,33 @@ def build(cls: type[T], tree: Any, where: Where) -> T:
     try:
         return cls(**values)
     except RaydistillError as err:
-        for key in getattr(err, "at", ()):
-            where, tree = where.down(tree, key), tree[key] if isinstance(tree, dict) and key in tree else None
-        raise where.error(f"{where.path + ': ' if where.path else ''}{err}") from None
+        raise located(err, tree, where) from None
+
+
+def located(err: RaydistillError, tree: Any, where: Where) -> ConfigError:
+    """The error with the file and line of the value in the mapping `tree` that it is about, see `ConfigError.at`."""
+    for key in getattr(err, "at", ()):
+        where, tree = where.down(tree, key), tree[key] if isinstance(tree, dict) and key in tree else None
+    return where.error(f"{where.path + ': ' if where.path else ''}{err}")
 
 
 def _fields(classes: Sequence[Any], tree: Any, where: Where) -> dict[str, Any]:
     """Values of a mapping by field name; each key must be a field of at least one of the dataclasses."""
     if not isinstance(tree, dict):
         kinds = " or ".join(cls.__name__ for cls in classes)
-        raise where.error(f"`{where.path}` must be a mapping of {kinds} values, got {tree!r}")
+        raise where.error(f"`{where.path}` must be a mapping of {kinds} values, got {shortened(tree)}")
     names = {_yaml_name(f): f.name for cls in classes for f in dataclasses.fields(cls)}
     hints = [typing.get_type_hints(cls, include_extras=True) for cls in classes]
+    empty_by_default = {f.name for cls in classes for f in dataclasses.fields(cls) if f.default == ""}
     values = {}
     for key, value in tree.items():
         place = where.down(tree, key)
         if key not in names:
             section = f" in `{where.path}`" if where.path else ""
             raise place.error(f'unknown key "{key}"{section}{suggest(str(key), names)}')
+        if isinstance(value, str) and not value and names[key] in empty_by_default:
+            values[names[key]] = ""
+            continue
         kinds_of_field = [hint[names[key]] for hint in hints if names[key] in hint]
         values[names[key]] = convert(_either(kinds_of_field), value, place)
     return values
@@ -228,25 +197,49 @@ def convert(kind: Any, value: Any, where: Where) -> Any:
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
-    if origin is typing.Annotated and isinstance(args[1], Overrides):
-        return _fields(typing.get_args(args[1].of) or (args[1].of,), value, where)
+    if origin is typing.Annotated:
+        return _convert_annotated(args[0], args[1], value, where)
     if origin in (typing.Union, types.UnionType):
         return _convert_union(args, value, where)
     if origin is typing.Literal:
         if value not in args:
             allowed = ", ".join(map(str, args))
-            raise where.error(f"`{where.path}` must be one of {allowed}; got {value!r}{_near(value, args)}")
+            raise where.error(f"`{where.path}` must be one of {allowed}; got {shortened(value)}{_near(value, args)}")
         return value
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return build(kind, value, where)
     if origin is dict:
         if not isinstance(value, dict):
-            raise where.error(f"`{where.path}` must be a mapping, got {value!r}")
-        return {str(k): convert(args[1], v, where.down(value, k)) for k, v in value.items()}
+            raise where.error(f"`{where.path}` must be a mapping, got {shortened(value)}")
+        return {_key(k, value, where): convert(args[1], v, where.down(value, k)) for k, v in value.items()}
     if origin is tuple:
         items = value if isinstance(value, list) else [value]
+        if not items:
+            raise where.error(f"`{where.path}` must not be an empty list; name at least one, or leave it out")
         return tuple(convert(args[0], item, where.down(value, i)) for i, item in enumerate(items))
     return _convert_scalar(kind, value, where)
+
+
+def _convert_annotated(kind: Any, mark: Any, value: Any, where: Where) -> Any:
+    """`value` as a type with a mark: `Overrides`, `Limits` or MAY_BE_EMPTY."""
+    if isinstance(mark, Overrides):
+        return _fields(typing.get_args(mark.of) or (mark.of,), value, where)
+    if mark == MAY_BE_EMPTY and isinstance(value, str | list) and not value:
+        return "" if isinstance(value, str) else ()
+    converted = convert(kind, value, where)
+    if isinstance(mark, Limits) and not mark.allow(converted):
+        text = where.error(f"`{where.path}` must be {mark.broken_by(converted)}, but got {shortened(value)}")
+        raise _OutOfRange(str(text))
+    return converted
+
+
+def _key(key: Any, tree: Any, where: Where) -> str:
+    """A key of a mapping from names."""
+    if key is None or key == "" or isinstance(key, bool):
+        raise where.down(tree, key).error(f"`{where.path}` has the key {key!r}; give it a name, in quotes if need be")
+    if not isinstance(key, str) and str(key) in tree:
+        raise where.down(tree, key).error(f"`{where.path}` has the key {key} twice, with and without quotes")
+    return str(key)
 
 
 def _near(value: Any, allowed: Iterable[Any]) -> str:
@@ -260,6 +253,7 @@ def _convert_union(kinds: Sequence[Any], value: Any, where: Where) -> Any:
     kinds = [k for k in kinds if k is not type(None)]
     if isinstance(value, dict):  # only the alternatives that are mappings, so that their messages are shown
         kinds = [k for k in kinds if dataclasses.is_dataclass(k) or typing.get_origin(k) is dict] or kinds
+        kinds.sort(key=lambda kind: _foreign_keys(kind, value))  # errors are those of the most similar alternative
     if isinstance(value, list):
         kinds = [k for k in kinds if typing.get_origin(k) is tuple] or kinds
     errors = []
@@ -268,28 +262,31 @@ def _convert_union(kinds: Sequence[Any], value: Any, where: Where) -> Any:
             return convert(kind, value, where)
         except ConfigError as err:
             errors.append(err)
-    raise errors[0]
+    raise next((err for err in errors if isinstance(err, _OutOfRange)), errors[0])
+
+
+def _foreign_keys(kind: Any, value: dict) -> int:
+    """Number of keys of a mapping that are no fields of a dataclass; 0 for another type."""
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else None
+    return 0 if fields is None else len(value.keys() - {_yaml_name(f) for f in fields})
 
 
 def _convert_scalar(kind: Any, value: Any, where: Where) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not abs(value) < 1e308:  # also true of nan
-            raise where.error(f"`{where.path}` must be a finite number, got {_shortened(value)}")
+            raise where.error(f"`{where.path}` must be a finite number, got {shortened(value)}")
         return float(value)
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     if kind is bool and isinstance(value, bool):
         return value
     if kind is str and isinstance(value, str):
+        if not value:
+            raise where.error(f"`{where.path}` must not be empty; leave it out for its default")
         return str(value)
     if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)  # a name such as 20160622 needs no quotes
-    raise where.error(f"`{where.path}` must be {_a(kind)}, got {_shortened(value)}")
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+    raise where.error(f"`{where.path}` must be {_a(kind)}, got {shortened(value)}")
 
 
 def _a(kind: Any) -> str:
@@ -298,16 +295,11 @@ def _a(kind: Any) -> str:
 
 def override(tree: Any, text: str) -> None:
     """Apply one `--set a.b=value` in place. The value is read as YAML; the path may name keys that the file lacks."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
+    check_no_secret(text, "--set")
     path, equals, raw = text.partition("=")
     if not equals or not path.strip():
         raise ConfigError(f'--set takes `path=value`, such as training.epochs=5; got "{text}"')
-    try:
-        value = YAML(typ="rt").load(raw)
-    except YAMLError:
-        raise ConfigError(f"--set {path}: {raw!r} is not a YAML value") from None
+    value = parse_yaml(raw, f"--set {path.strip()}")
     *parents, last = path.strip().split(".")
     node = tree
     for key in parents:

@@ -2,14 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import inf
 from typing import Annotated, Any, Literal
 
-from raydistill.config.load import Overrides
-from raydistill.config.recordings import IngestConfig
+from raydistill.config.load import MAY_BE_EMPTY, Overrides
+from raydistill.config.numbers import (
+    AnyNumber,
+    Count,
+    CountOrZero,
+    Duration,
+    Factor,
+    Hertz,
+    Micrometres,
+    Positive,
+    Seconds,
+    check_limits,
+)
+from raydistill.config.recordings import BinWidth, IngestConfig
 from raydistill.errors import ConfigError
 
 TimeUnit = Literal["s", "ms", "us", "samples"]
+CellValue = bool | AnyNumber | Annotated[str, MAY_BE_EMPTY]
+"""A value in a column of a table."""
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 Axis = Literal["trials", "time", "units", "channels", "columns"]
@@ -22,21 +36,17 @@ class FromFile:
 
     file: str | None = None
     """The file of this signal, if it is not the `file` of the session."""
-    offset_s: float = 0.0
+    offset_s: Seconds = 0.0
     """Seconds added to the times of this signal, after `time_scale`."""
-    time_scale: float = 1.0
+    time_scale: Positive = 1.0
     """Seconds of the session per second of this signal's clock, for clocks of different speed."""
     time_unit: TimeUnit = "s"
     """Unit of the time stamps; `samples` needs `rate_hz`."""
 
     def _check_clock(self, rate_hz: float | None) -> None:
+        check_limits(self)
         if self.time_unit == "samples" and not rate_hz:
             raise ConfigError("`time_unit: samples` needs the `rate_hz` of these samples")
-        if not 0 < self.time_scale < inf:
-            raise ConfigError(f"`time_scale` must be above 0, but got {self.time_scale}")
-        if rate_hz is not None and not 0 < rate_hz < inf:
-            raise ConfigError(f"`rate_hz` must be above 0, but got {rate_hz}")
-        _check_finite("offset_s", self.offset_s)
 
     def _check_samples(self, times: str | None, rate_hz: float | None, start_s: float) -> None:
         """Raise ConfigError for settings of a sampled signal that contradict each other, or would have no effect."""
@@ -45,13 +55,7 @@ class FromFile:
         if start_s and (times or not rate_hz):
             instead = "the time stamps say when samples were taken" if times else "without it, bin 0 begins at 0 s"
             raise ConfigError(f"`start_s` applies to samples at `rate_hz`; {instead}; `offset_s` moves a clock")
-        _check_finite("start_s", start_s)
         self._check_clock(rate_hz)
-
-
-def _check_finite(key: str, value: float) -> None:
-    if not isfinite(value):
-        raise ConfigError(f"`{key}` must be a number of seconds, but got {value}")
 
 
 def seconds_per_unit(time_unit: TimeUnit, rate_hz: float | None = None) -> float:
@@ -67,10 +71,10 @@ class Channel:
     array: str = ""
     """Array, probe or shank."""
     region: str = ""
-    x_um: float | None = None
+    x_um: Micrometres | None = None
     """Position in micrometres."""
-    y_um: float | None = None
-    z_um: float | None = None
+    y_um: Micrometres | None = None
+    z_um: Micrometres | None = None
     bad: bool = False
     """Leave the channel or unit out."""
 
@@ -88,7 +92,7 @@ class Spikes(FromFile):
     """Path of a vector with the unit of each entry of `times`."""
     table: str | None = None
     """NWB: path of the table of units, if it is not `units`."""
-    rate_hz: float | None = None
+    rate_hz: Hertz | None = None
     """If given, `times` are sample numbers at this rate; otherwise they are in `time_unit`."""
     times_from: Literal["recording", "trial"] = "recording"
     """What spike times that are given per trial are relative to."""
@@ -129,13 +133,13 @@ class Lfp(FromFile):
     for any characters: one variable per channel."""
     times: str | None = None
     """Path of a vector with the time stamp of each sample in `time_unit`; it may have gaps."""
-    rate_hz: float | None = None
+    rate_hz: Hertz | None = None
     """Sampling rate; if it and `times` are missing, there is one sample per bin."""
-    start_s: float = 0.0
+    start_s: Seconds = 0.0
     """Time of the first sample in seconds."""
-    scale: float = 1.0
+    scale: Factor = 1.0
     """Factor to physical units."""
-    bands: int = 1
+    bands: Count = 1
     """Features per electrode, such as band powers. The features of one electrode are adjacent columns. Features are
     not filtered, unless `ingest.filters` is given."""
     axes: tuple[Axis, ...] = ()
@@ -148,10 +152,6 @@ class Lfp(FromFile):
 
     def __post_init__(self):
         self._check_samples(self.times, self.rate_hz, self.start_s)
-        if not isfinite(self.scale) or not self.scale:
-            raise ConfigError(f"`scale` is a factor that is not 0, but got {self.scale}")
-        if self.bands < 1:
-            raise ConfigError(f"`bands` must be at least 1, but got {self.bands}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,22 +169,22 @@ class Behavior(FromFile):
     """HDF5 attribute of the matrix that holds the units."""
     times: str | None = None
     """Path of a vector with the time stamp of each sample in `time_unit`."""
-    rate_hz: float | None = None
+    rate_hz: Hertz | None = None
     """Sampling rate; if both it and `times` are missing, there is one sample per bin."""
-    start_s: float = 0.0
+    start_s: Seconds = 0.0
     """Time of the first sample in seconds, if `rate_hz` is given."""
     axes: tuple[Axis, ...] = ()
     """Dimensions of a tensor, such as [trials, time, columns]."""
     transpose: bool = False
     """Set this if the matrix is stored as (columns, samples)."""
-    max_speed: float | None = None
+    max_speed: Positive | None = None
     """A sample that could be reached only faster than this (behavior unit per second) counts as lost tracking."""
-    smooth_s: float | None = None
+    smooth_s: Duration | None = None
     """Standard deviation in seconds of the Gaussian that smooths the samples between gaps, before anything is derived
     from them."""
     derive: Literal["velocity"] | None = None
     """Differentiate every column. The result replaces the column, unless `columns` asks for both."""
-    circular: bool | float | dict[str, float] = False
+    circular: bool | Positive | dict[str, Positive] = False
     """Which columns return to where they began, such as angles: true, all, with the period of their unit (radians,
     degrees or cycles); a number, all, with this period in their unit; or a mapping from column to period. A circular
     column `hd` is stored as its cosine and sine, `hd_cos` and `hd_sin`."""
@@ -193,17 +193,9 @@ class Behavior(FromFile):
 
     def __post_init__(self):
         self._check_samples(self.times, self.rate_hz, self.start_s)
-        if self.smooth_s is not None and not 0 <= self.smooth_s < inf:
-            raise ConfigError(f"`smooth_s` must be at least 0, but got {self.smooth_s}")
-        if self.max_speed is not None and not self.max_speed > 0:
-            raise ConfigError(f"`max_speed` must be above 0, but got {self.max_speed}")
         for what in ("names", "units"):
             if getattr(self, what) and getattr(self, f"{what}_attribute"):
                 raise ConfigError(f"give `{what}` or `{what}_attribute`, not both")
-        periods = self.circular.values() if isinstance(self.circular, dict) else [self.circular]
-        for period in periods:
-            if not isinstance(period, bool) and not 0 < period < inf:
-                raise ConfigError(f"`circular` must be a period above 0, but got {period}")
 
 
 WHICH_TRIALS = "give one of `labels`, `start_s` with `stop_s`, `start_where_zero`, or (NWB) `table`"
@@ -221,7 +213,7 @@ class Trials(FromFile):
     start_s: str | None = None
     """Path of a vector with the start of each trial in `time_unit`; needs `stop_s` as well."""
     stop_s: str | None = None
-    rate_hz: float | None = None
+    rate_hz: Hertz | None = None
     """With `time_unit: samples`, the rate of these samples."""
     one_based: bool = False
     """Samples are counted from 1 and the stop is the last sample of the trial, as in MATLAB."""
@@ -229,7 +221,7 @@ class Trials(FromFile):
     """A trial starts at each bin in which these behavior columns are exactly 0."""
     table: str | None = None
     """NWB: name of the interval table."""
-    where: dict[str, tuple[bool | float | str, ...]] = field(default_factory=dict)
+    where: dict[str, tuple[CellValue, ...]] = field(default_factory=dict)
     """Use only trials with these values: path of a vector with one value per trial, or column of the NWB table ->
     the value, or a list of values."""
 
@@ -256,18 +248,19 @@ class Trials(FromFile):
 class Interval:
     """The part of a recording to use: from `start_s` to `stop_s`, or a row of an interval table (NWB)."""
 
-    start_s: float | None = None
-    stop_s: float | None = None
+    start_s: Seconds | None = None
+    stop_s: Seconds | None = None
     table: str | None = None
     """Name of the table, such as epochs."""
     column: str = "tags"
     """Column of the table in which `value` is searched."""
-    value: str | None = None
+    value: Annotated[str, MAY_BE_EMPTY] | None = None
     """Use the row whose `column` holds this value."""
-    index: int | None = None
+    index: CountOrZero | None = None
     """Which of several such rows to use, from 0."""
 
     def __post_init__(self):
+        check_limits(self)
         if (self.table is None) == (self.start_s is None and self.stop_s is None):
             raise ConfigError("give either `start_s`/`stop_s` or a `table`")
         start, stop = self.seconds
@@ -285,7 +278,7 @@ class UnitFilter:
     """Which rows of an NWB file's units table are used. If the table has no such column, all rows are used."""
 
     column: str = "quality"
-    keep: tuple[bool | float | str, ...] = ("sorted", "good")
+    keep: tuple[CellValue, ...] = ("sorted", "good")
     """Values of the column; units with others are left out."""
 
     @property
@@ -308,7 +301,7 @@ class SessionEntry:
     dataset: str = ""
     task: str = ""
     region: str = ""
-    bin_width_ms: float | None = None
+    bin_width_ms: BinWidth | None = None
     """Set this if the arrays of this file are already binned at this width."""
     spikes: str | Spikes | None = "auto"
     """A string is the path of a counts matrix, or of an NWB table of units."""
@@ -330,8 +323,7 @@ class SessionEntry:
     ingest: Annotated[dict[str, Any], Overrides(IngestConfig)] = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.bin_width_ms is not None and not 0 < self.bin_width_ms < inf:
-            raise ConfigError(f"`bin_width_ms` must be above 0, but got {self.bin_width_ms}")
+        check_limits(self)
 
     @property
     def lfp_sections(self) -> tuple[Lfp, ...] | None:

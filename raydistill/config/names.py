@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from raydistill.errors import DataError, RaydistillError
+from raydistill.errors import ConfigError, DataError, RaydistillError
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -18,6 +18,20 @@ def check_name(name: str, what: str = "session") -> str:
             "and do not begin with a dot"
         )
     return name
+
+
+def check_label(label: str, what: str) -> str:
+    """Return the name of a method or figure, which may have spaces and any letters, or raise ConfigError.
+
+    Labels are written to tables, pages, terminals and CSV files, so control characters are refused, and beginnings that
+    spreadsheets take for a formula.
+    """
+    if not 1 <= len(label) <= 80 or not label.isprintable() or label[0] in "=+-@ " or label[-1] == " ":
+        raise ConfigError(
+            f"{what} name {label[:80]!r} is not allowed: use 1 to 80 printable characters, and do not begin with a "
+            "space or one of = + - @, which spreadsheets take for a formula"
+        )
+    return label
 
 
 def check_ending(option: str, file: Path, *allowed: str) -> None:

@@ -7,8 +7,7 @@ What a loss computes is in raydistill/objectives.py. To add an objective, write 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from raydistill.config.numbers import check_at_least
-from raydistill.errors import ConfigError
+from raydistill.config.numbers import CountOrZero, InnerFraction, Weight, check_limits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,10 +30,10 @@ class MaskedAutoencoding:
 
     needs: ClassVar[Needs] = Needs(predictor=True)
     name: Literal["masked_autoencoding"] = "masked_autoencoding"
-    mask_ratio: float
+    mask_ratio: InnerFraction
 
     def __post_init__(self):
-        _check_mask_ratio(self.mask_ratio)
+        check_limits(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,10 +50,10 @@ class MaskedAutoencodingWithBehavior:
 
     needs: ClassVar[Needs] = Needs(predictor=True, behavior=True)
     name: Literal["masked_autoencoding_with_behavior"] = "masked_autoencoding_with_behavior"
-    mask_ratio: float
+    mask_ratio: InnerFraction
 
     def __post_init__(self):
-        _check_mask_ratio(self.mask_ratio)
+        check_limits(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,14 +62,13 @@ class Distillation:
 
     needs: ClassVar[Needs] = Needs(readout=True, teacher=True)
     name: Literal["distillation"] = "distillation"
-    alignment: float
+    alignment: Weight
     """Weight of the cosine term."""
-    unfreeze_epoch: int | None = None
+    unfreeze_epoch: CountOrZero | None = None
     """Epoch from which the teacher is trained too; None: never."""
 
     def __post_init__(self):
-        _check_unfreeze_epoch(self.unfreeze_epoch)
-        check_at_least(0, alignment=self.alignment)
+        check_limits(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,12 +77,11 @@ class DistillationWithBehavior:
 
     needs: ClassVar[Needs] = Needs(behavior=True, teacher=True)
     name: Literal["distillation_with_behavior"] = "distillation_with_behavior"
-    alignment: float
-    unfreeze_epoch: int | None = None
+    alignment: Weight
+    unfreeze_epoch: CountOrZero | None = None
 
     def __post_init__(self):
-        _check_unfreeze_epoch(self.unfreeze_epoch)
-        check_at_least(0, alignment=self.alignment)
+        check_limits(self)
 
 
 ObjectiveConfig = (
@@ -114,13 +111,3 @@ def default_objective(verb: str, supervision: str) -> str:
         "joint": "masked_autoencoding_with_behavior",
         "full": "behavior_regression",
     }[supervision]
-
-
-def _check_mask_ratio(ratio: float) -> None:
-    if not 0 < ratio < 1:
-        raise ConfigError(f"`mask_ratio` must be between 0 and 1, but got {ratio}")
-
-
-def _check_unfreeze_epoch(epoch: int | None) -> None:
-    if epoch is not None and epoch < 0:
-        raise ConfigError(f"`unfreeze_epoch` must be at least 0, but got {epoch}")

@@ -7,12 +7,13 @@
 
 import dataclasses
 import functools
-import math
+import sys
 import types
 import typing
 from typing import Any, TypeVar, overload
 
-from raydistill.errors import suggest
+from raydistill.config.numbers import check_limits
+from raydistill.errors import RaydistillError, suggest
 
 T = TypeVar("T")
 TAG = "name"
@@ -77,7 +78,7 @@ def _restore(kind: Any, tree: Any, path: str) -> Any:
         return {key: _restore(args[1], item, _at(path, key)) for key, item in tree.items()}
     if kind is float:
         is_number = isinstance(tree, int | float) and not isinstance(tree, bool)
-        return _finite(float(tree), path) if is_number else _refuse(path, "a number", tree)
+        return _finite(tree, path) if is_number else _refuse(path, "a number", tree)
     if kind in (bool, int, str, types.NoneType):
         return tree if type(tree) is kind else _refuse(path, WORDS[kind], tree)
     raise TypeError(f"{_name(path)}: fields of type {kind} cannot be restored from JSON")
@@ -120,7 +121,13 @@ def _restore_dataclass(kind: Any, tree: Any, path: str) -> Any:
     for name, f in fields.items():
         if name not in tree and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             raise ValueError(f'{_prefix(path)}the key "{name}" is missing')
-    return kind(**{key: _restore(_hints(kind)[key], item, _at(path, key)) for key, item in tree.items()})
+    values = {key: _restore(_hints(kind)[key], item, _at(path, key)) for key, item in tree.items()}
+    try:
+        restored = kind(**values)
+        check_limits(restored)
+    except RaydistillError as err:
+        raise ValueError(f"{_prefix(path)}{err}") from None
+    return restored
 
 
 def _restore_tuple(kinds: tuple[Any, ...], tree: Any, path: str) -> tuple:
@@ -139,7 +146,8 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _finite(value: float, path: str) -> float:
-    return value if math.isfinite(value) else _refuse(path, "a finite number", value)
+    is_finite = abs(value) <= sys.float_info.max  # false of nan, too
+    return float(value) if is_finite else _refuse(path, "a finite number", value)
 
 
 def _refuse(path: str, allowed: str, value: Any) -> typing.NoReturn:

@@ -1,10 +1,18 @@
 """Recipes of a training, and the presets that supply their values (docs/methods.md, Training)."""
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Annotated, Literal
 
-from raydistill.config.numbers import check_above, check_at_least
-from raydistill.errors import ConfigError
+from raydistill.config.numbers import (
+    Count,
+    CountOrZero,
+    Fraction,
+    InnerFraction,
+    Limits,
+    Positive,
+    Weight,
+    check_limits,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,51 +22,40 @@ class Recipe:
     The defaults are those of the cross-modal paper for a single session.
     """
 
-    epochs: int = 400
+    epochs: Count = 400
     """Upper limit; `patience` may end a training earlier."""
-    batch: int = 32
+    batch: Count = 32
     """Segments per global batch, for any number of workers."""
-    learning_rate: float = 6.25e-4
+    learning_rate: Annotated[float, Limits(above=0, most=100)] = 6.25e-4
     """Peak of the schedule."""
-    warmup_epochs: int = 30
-    warmup_start: float = 0.3
+    warmup_epochs: CountOrZero = 30
+    warmup_start: Fraction = 0.3
     """The learning rate starts at this fraction of its peak and increases linearly over `warmup_epochs`."""
-    decay: float = 0.995
+    decay: Annotated[float, Limits(above=0, most=2)] = 0.995
     """Factor on the learning rate per epoch after the warm-up."""
-    weight_decay: float = 0.1
-    weight_decay_end: float = 0.4
-    weight_decay_epochs: int = 1000
+    weight_decay: Weight = 0.1
+    weight_decay_end: Weight = 0.4
+    weight_decay_epochs: Count = 1000
     """Weight decay follows half a cosine from `weight_decay` to `weight_decay_end` over this many epochs."""
-    patience: int = 50
+    patience: Count = 50
     """Epochs without a better validation loss before training stops; the best epoch's weights are kept."""
-    clip: float | None = 1.0
+    clip: Positive | None = 1.0
     """Largest norm of the gradient; null: gradients are not clipped."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """bf16 is mixed precision where the hardware multiplies in bfloat16, and fp32 elsewhere."""
 
     def __post_init__(self):
-        check_at_least(1, epochs=self.epochs, batch=self.batch, patience=self.patience)
-        check_at_least(1, weight_decay_epochs=self.weight_decay_epochs)
-        check_at_least(0, warmup_epochs=self.warmup_epochs, warmup_start=self.warmup_start)
-        check_at_least(0, weight_decay=self.weight_decay, weight_decay_end=self.weight_decay_end)
-        check_above(0, learning_rate=self.learning_rate, decay=self.decay, clip=self.clip)
+        check_limits(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig(Recipe):
     """What `training:` of a sweep may set: the recipe, and the settings of the usual objectives."""
 
-    mask_ratio: float = 0.6
+    mask_ratio: InnerFraction = 0.6
     """Fraction of the tokens that masked autoencoding masks."""
-    alignment: float = 5.0
+    alignment: Weight = 5.0
     """Weight of the cosine term of Eq. 1."""
-
-    def __post_init__(self):
-        # `slots=True` replaces the class, so that `super()` without arguments would not find it.
-        Recipe.__post_init__(self)
-        if not 0 < self.mask_ratio < 1:
-            raise ConfigError(f"`mask_ratio` must be between 0 and 1, but got {self.mask_ratio}")
-        check_at_least(0, alignment=self.alignment)
 
     @property
     def recipe(self) -> Recipe:

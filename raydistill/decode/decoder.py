@@ -13,6 +13,7 @@ import torch
 
 from raydistill.errors import DataError, suggest
 from raydistill.evaluation.session_scores import SessionScore, behavior_of, score_model
+from raydistill.models.columns import check_columns, normalisation_of, signals_of
 from raydistill.models.files import load_model
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import encode
@@ -159,16 +160,17 @@ def _load(folder: Path, store: Store, session: str, embeddings_of: str | None) -
     """The model, reading the session as `embeddings_of`, and the session's entry in the store."""
     model, entry = load_model(folder), store.entry(session)
     columns = {"spikes": entry.n_units, "lfp": entry.n_channels}
-    for modality in ("spikes", "lfp") if model.spec.modality == "multimodal" else (model.spec.modality,):
+    for modality in signals_of(model.spec):
         if not columns[modality]:
             raise DataError(f"the model reads {modality}, which session {session} does not have")
     if embeddings_of is not None:
-        trained = model.spec.provenance.get("normalisation", {}).get(embeddings_of, {}).get("lfp")
-        if trained and columns["lfp"] != (channels := len(trained["mean"])):
-            raise DataError(
-                f"session {session} has {columns['lfp']} channels, but {embeddings_of}, which the model was trained "
-                f"on, has {channels}; a frozen model identifies channels by number, so both need the same channels"
-            )
+        if "lfp" in signals_of(model.spec):
+            trained = normalisation_of(model.spec, embeddings_of).get("lfp")
+            if trained and columns["lfp"] != (channels := len(trained.mean)):
+                raise DataError(
+                    f"session {session} has {columns['lfp']} channels, but {embeddings_of}, which the model was "
+                    f"trained on, has {channels}; a model identifies channels by number, so both need the same"
+                )
         model.use_embeddings_of(session, embeddings_of)
     elif session not in model.spec.sessions:
         sessions = ", ".join(sorted(model.spec.sessions))
@@ -176,4 +178,6 @@ def _load(folder: Path, store: Store, session: str, embeddings_of: str | None) -
             f"the model was not trained on session {session}; give `--as` one of the sessions whose embeddings it "
             f"should use: {sessions}"
         )
+    else:
+        check_columns(model.spec, session, columns, f"session {session} of the store")
     return model, entry

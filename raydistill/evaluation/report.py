@@ -134,9 +134,10 @@ def _panel(results: Results, panel: Panel) -> dict:
     """The table of means of one panel: a row per method, or, with many subjects, a column per method."""
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
-    titles, columns, cells = [row.method for row in rows], [*subjects, ALL, "SD", "n"], []
+    titles, columns = [row.method for row in rows], [*subjects, ALL, "SD", "n"]
+    cells: list[list[dict]] = []
     for row in rows:
-        means = [
+        means: list[dict] = [
             {
                 "value": row.by_subject.get(name, row.mean if name == ALL else None),
                 "paper": panel.printed(row.method, name),

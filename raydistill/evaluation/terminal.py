@@ -26,7 +26,7 @@ def render(results: Results, console: Console) -> None:
     for panel in results.panels:
         figure = f"{panel.figure}: " if panel.figure else ""
         printed = any(row["figure"] == panel.figure for row in paper_rows(results))
-        console.print(f"\n{figure}mean over sessions, by subject{_in_brackets(printed)}")
+        console.print(Text(f"\n{figure}mean over sessions, by subject{_in_brackets(printed)}"))
         console.print(_subject_table(results, panel))
         console.print()
         for comparison in results.comparisons:
@@ -68,7 +68,8 @@ def _mean_and_spread(cell: tuple[float, float | None] | None) -> str:
 def _subject_table(results: Results, panel: Panel) -> Table:
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
-    titles, columns, cells = [row.method for row in rows], [*subjects, ALL, "SD over sessions", "n"], []
+    titles, columns = [row.method for row in rows], [*subjects, ALL, "SD over sessions", "n"]
+    cells: list[list[str]] = []
     for row in rows:
         values = {name: row.by_subject.get(name, float("nan")) for name in subjects} | {ALL: row.mean}
         means = [_with_printed(value, panel.printed(row.method, name)) for name, value in values.items()]

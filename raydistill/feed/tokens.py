@@ -62,7 +62,7 @@ class Inputs:
         """Cut the (T, C) signals of a segment into patches (docs/methods.md, Tokens).
 
         Raises:
-            DataError: the segment lacks a signal.
+            DataError: the segment lacks a signal, or has another number of units than its session.
         """
         signals = self._signals(segment)
         n_bins = len(signals[0])
@@ -99,6 +99,8 @@ class Inputs:
         counts, lfp = _present(segment, "spikes"), _present(segment, "lfp")
         norm = self.spikes_norm[segment.session]
         mean, std = (np.asarray(values, dtype=np.float32) for values in (norm.mean, norm.std))
+        if counts.shape[1] != len(mean):  # numpy would repeat a single one
+            raise DataError(f"session {segment.session} has {len(mean)} units, but a segment has {counts.shape[1]}")
         spikes: np.ndarray = {"recorded": counts, "mean": mean, "silence": np.zeros_like(mean)}[self.spikes_as]
         zscored = np.broadcast_to((spikes - mean) / std, counts.shape).astype(np.float32)
         return [zscored, lfp] if len(self.widths) == 2 else [np.concatenate([zscored, lfp], axis=1)]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from raydistill.feed.placement import TeacherEncoder
 from raydistill.feed.tokens import Inputs, pack
+from raydistill.models.columns import check_columns
 from raydistill.models.inputs import inputs_of
 from raydistill.models.model import Model
 from raydistill.store.catalogue import Entry
@@ -23,12 +24,23 @@ def encode(model: Model, segments: Sequence[Segment], inputs: Inputs, device: st
     """The latents (T, D) of each segment, with nothing masked: float32 in host memory, computed on `device`.
 
     The model is moved to `device` and set to evaluation mode.
+
+    Raises:
+        DataError: a segment has other units or channels than its session when the model was trained.
     """
     model.to(device).eval()
     for start in range(0, len(segments), BATCH):
+        for segment in segments[start : start + BATCH]:
+            check_columns(model.spec, segment.session, _columns(segment), f"segment {segment.number}")
         batch = pack([inputs.tokenize(s) for s in segments[start : start + BATCH]]).to(device)
         latents = model.latents(batch).float().cpu()
         yield from latents.split(list(batch.bins))  # (sum of T, D) -> (T, D) of each segment
+
+
+def _columns(segment: Segment) -> dict[str, int]:
+    """Signal -> number of its columns, 0 for a signal that the segment lacks."""
+    signals = {"spikes": segment.spikes, "lfp": segment.lfp}
+    return {name: 0 if values is None else values.shape[1] for name, values in signals.items()}
 
 
 def frozen(teachers: Mapping[str, Model], entries: list[Entry], device: str = "cpu") -> TeacherEncoder:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+MOST_PATCHES = 65536
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
@@ -20,6 +22,18 @@ class ModelSpec:
     """Behavior columns that the model predicts; empty for a model that is trained without behavior."""
     provenance: dict = field(default_factory=dict)
     """Job, data, protocol and versions from which the model comes; for the record only."""
+
+    def __post_init__(self):
+        """Check what a damaged or foreign model.json may hold; raises ValueError."""
+        counts = self.sessions.values() if isinstance(self.sessions, dict) else [None]
+        if not all(type(n) is int and 0 < n <= MOST_PATCHES for n in (*counts, self.bands)):
+            raise ValueError(
+                f"`sessions` must map names to patches per bin, and `bands` be a number, each from 1 to {MOST_PATCHES}"
+            )
+        if not all(isinstance(name, str) for name in (*self.sessions, *self.behavior)):
+            raise ValueError("names in `sessions` and `behavior` must be texts")
+        if not isinstance(self.provenance, dict):
+            raise ValueError(f"`provenance` must be a mapping, got {type(self.provenance).__name__}")
 
     @property
     def modality(self) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from raydistill.config.secrets import check_no_secret
 from raydistill.errors import ConfigError, DataError, without_password
 
 SCHEMES = ("http", "https", "s3")
@@ -117,10 +118,11 @@ class _Missing(DataError):
 
 
 def located(folder: Path, file: str) -> Path | Remote:
-    """The file at a URI, or of a name relative to `folder`. ConfigError: the scheme of the URI is not supported."""
+    """The file at a URI, or of a name relative to `folder`. ConfigError: a URI of another scheme, or with a secret."""
     scheme, separator, _ = file.partition("://")
     if not separator:
         return folder / file
+    check_no_secret(file, "a recording")
     if scheme not in SCHEMES:
         raise ConfigError(f"{file}: {scheme}:// is not supported; use one of {', '.join(SCHEMES)}")
     return Remote(file)

@@ -15,6 +15,8 @@ from raydistill.errors import DataError
 from raydistill.store.channels import ChannelTable
 from raydistill.store.exported import Exported
 
+_BINS_AT_ONCE = 1 << 13
+
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
@@ -97,8 +99,10 @@ class Session:
         if self.lfp is not None:
             if self.lfp.ndim != 2 or not np.issubdtype(self.lfp.dtype, np.floating):
                 raise DataError(f"session {self.name}: lfp must be (bins, channels) float32, got {_form(self.lfp)}")
-            bad = np.argwhere(~np.isfinite(self.lfp))
-            if len(bad):
+            # In parts, as a mask of all values of a long recording would take a quarter of their memory.
+            parts = (self.lfp[a : a + _BINS_AT_ONCE] for a in range(0, len(self.lfp), _BINS_AT_ONCE))
+            if not all(np.isfinite(part).all() for part in parts):
+                bad = np.argwhere(~np.isfinite(self.lfp))
                 t, c = bad[0]
                 raise DataError(
                     f"session {self.name}: LFP channel {c} is not finite at bin {t} ({len(bad)} such values); "

@@ -49,6 +49,8 @@ class TrainingTask:
     """Folder of the model that this one starts from."""
     teachers: dict[str, Path] = field(default_factory=dict)
     """Of a distillation: session -> folder of its teacher."""
+    stop_at: float | None = None
+    """Unix time after which the training stops at a checkpoint, see `Training`."""
 
     @property
     def trains_teacher(self) -> bool:
@@ -147,5 +149,6 @@ def assemble(
         wrap=lambda module: wrap(module, objective, feed),
         device=device,
         until=until,
+        stop_at=task.stop_at,
     )
     return AssembledTraining(training, model, placement)

@@ -178,7 +178,7 @@ def resume(folder: Path, model: torch.nn.Module, optimizer) -> tuple[TrainingSta
             moments = torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu")
             fields = json.loads((path / "progress.json").read_text())
             state = TrainingState(**(fields | {"best_loss": float(fields["best_loss"])}))
-        except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, TypeError, KeyError):
+        except Exception:  # damage, or a pickle that asks for code, which raises errors of many kinds
             with contextlib.suppress(OSError):  # another worker may have renamed it already
                 path.rename(path.with_name(f"corrupt-{path.name}"))
             continue

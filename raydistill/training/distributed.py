@@ -8,13 +8,15 @@ import itertools
 import json
 import shutil
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
-from raydistill.errors import RaydistillError, TrainingError
+from raydistill.cluster.room import Need, Room, room
+from raydistill.errors import RaydistillError, TimeLimitReached, TrainingError
 from raydistill.feed.feed import Feed
 from raydistill.feed.masking import Draw
 from raydistill.feed.placement import Share
@@ -59,7 +61,7 @@ def train_on_workers(
         watch: called a few times per second, for example to read the history in a folder.
     Yields:
         Each training when it ends, with its outcome (see `AssembledTraining.run`) or with the error that ended it; the
-        others continue.
+        others continue. After the time limit of the trainings, TimeLimitReached for each that is not finished.
     """
     counted = []
     for training in trainings:
@@ -70,6 +72,9 @@ def train_on_workers(
     for workers, group in itertools.groupby(counted, key=lambda pair: pair[0]):
         together = deque(training for _, training in group)
         while together:  # an error that ends Ray Train ends one training of them at most
+            if _time_is_over(together[0]):
+                yield together.popleft(), TimeLimitReached("not started")
+                continue
             yield from _train_together(together, workers, scratch, watch)
     shutil.rmtree(scratch, ignore_errors=True)
 
@@ -98,7 +103,7 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
             failure_config=FailureConfig(max_failures=sum(training.max_failures for training in together)),
         ),
     )
-    fit, outcomes = _in_a_thread(trainer.fit), deque(outcome for _, outcome in trainings)
+    fit, outcomes = in_a_thread(trainer.fit), deque(outcome for _, outcome in trainings)
     all_of_them, running = len(together), True
     while running:
         running = bool(wait([fit], timeout=CHECK_S).not_done)
@@ -112,12 +117,18 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
         )
 
 
-def _read_outcome(file: Path) -> dict | TrainingError:
+def _time_is_over(training: DistributedTraining) -> bool:
+    return training.task.stop_at is not None and time.time() >= training.task.stop_at
+
+
+def _read_outcome(file: Path) -> dict | Exception:
     outcome = json.loads(file.read_text())
+    if "stopped" in outcome:
+        return TimeLimitReached(outcome["stopped"])
     return TrainingError(outcome["error"]) if "error" in outcome else outcome["reached"]
 
 
-def _in_a_thread(function: Callable[[], object]) -> Future:
+def in_a_thread(function: Callable[[], object]) -> Future:
     """Run `function` in another thread, so that Ctrl-C is a KeyboardInterrupt in the main thread.
 
     In the main thread Ray Train would install its own signal handler, end the process without a message, and leave
@@ -135,14 +146,22 @@ def _in_a_thread(function: Callable[[], object]) -> Future:
     return future
 
 
+def need_of_worker(use_gpu: bool) -> Need:
+    """What one worker occupies. cluster.yaml keeps the nodes of the pool `sessions` for jobs on one session."""
+    return Need(1, 1 if use_gpu else 0, not_in="sessions")
+
+
+def most_workers(there_is: Room, use_gpu: bool) -> int:
+    """As many workers as there can ever be; the tasks that read for them need a CPU too."""
+    return min(there_is.grown(need_of_worker(use_gpu)), there_is.grown(Need(1)) - 1)
+
+
 def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
     """As many workers as one machine has room for, or the range in which a cluster may grow and shrink.
 
     Raises:
         TrainingError: there is room for fewer than the fewest; Ray Train would wait forever for the others.
     """
-    import ray
-
     fewest, most = training.workers
     shards = len(training.task.share().shards()["train"].shards)
     if shards < fewest:
@@ -150,17 +169,16 @@ def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
             f"the training data has only {shards} shards, too few for {fewest} workers; "
             f"set `workers: {shards}` or fewer"
         )
-    most = min(most, shards)
-    if len(ray.nodes()) > 1:
-        return most if fewest == most else (fewest, most)
-    cpus = int(ray.cluster_resources().get("CPU", 0))
-    if cpus <= fewest:
+    there_is = room()
+    possible = most_workers(there_is, training.use_gpu)
+    if possible < fewest:
         raise TrainingError(
-            f"{fewest} workers and their reading tasks need {fewest + 1} CPUs, but Ray has {cpus}; "
-            "lower `workers` of the pretraining"
+            f"{fewest} workers and their reading tasks need {fewest} x {need_of_worker(training.use_gpu)} and one CPU "
+            f"more, but Ray has {there_is}; lower `workers` of the pretraining"
         )
-    room = int(ray.cluster_resources().get("GPU", 0)) if training.use_gpu else cpus - 1
-    return max(fewest, min(most, room))
+    most = min(most, shards, possible)
+    several_machines = len(there_is.nodes) > 1 or there_is.types
+    return (fewest, most) if several_machines and fewest < most else most
 
 
 def _work(config: dict) -> None:
@@ -180,6 +198,10 @@ def _work(config: dict) -> None:
             reached = _train_as_worker(training.task)
         except LostFolderError:
             raise  # the workers that took over give the outcome
+        except TimeLimitReached as stopped:  # on all workers at the same step
+            if get_context().get_world_rank() == 0:
+                write_json(outcome, {"stopped": str(stopped)})
+            return
         except RaydistillError as err:
             write_json(outcome, {"error": str(err)})
             if not (isinstance(err, TrainingError) and err.everywhere):

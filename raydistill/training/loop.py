@@ -8,7 +8,7 @@ micro-batches and the number of workers change its losses only by floating-point
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from raydistill.config.engine import EngineConfig
 from raydistill.config.training import Recipe
+from raydistill.errors import TimeLimitReached
 from raydistill.feed.feed import Feed, FeedBatch
 from raydistill.feed.masking import Draw
 from raydistill.feed.noise import token_noise
@@ -78,6 +79,8 @@ class Training:
     device: str = "cpu"
     until: int | None = None
     """Stop after this epoch; a later call continues from there. None: stop at the end of the recipe."""
+    stop_at: float | None = None
+    """Unix time after which the training saves a checkpoint and stops before its next step."""
 
     @property
     def last(self) -> int:
@@ -92,6 +95,7 @@ def train(training: Training) -> TrainingState:
         The state at the end.
     Raises:
         TrainingError: the loss is not finite, memory or disk is full, or a fold is empty.
+        TimeLimitReached: the time is over; a later call continues from the checkpoint that was saved.
     """
     model, recipe, folder = training.model.to(training.device), training.recipe, training.folder
     optimizer, leads = build_optimizer(model, recipe), training.world.rank == 0
@@ -101,26 +105,51 @@ def train(training: Training) -> TrainingState:
         cut_history(folder, state.epoch)
     forward = training.wrap(Pass(model, training.objective))
 
+    stopping = _time_is_over(training)
     with guarded(training), Saver(folder / "checkpoints", training.engine, training.feed.steps) as saver:
-        while state.epoch < training.last and state.epochs_since_best < recipe.patience:
+        while not stopping and not _is_finished(training, state):
             epoch, clock = state.epoch, Clock(saver)
             rate = set_schedule(optimizer, recipe, epoch)
-            for totals in _steps(training, forward, optimizer, state, clock):
-                if leads and state.step < training.feed.steps and saver.due(state):
-                    state.sums = totals.sums()
-                    saver.save(state, model, best, optimizer)
+            with contextlib.closing(_steps(training, forward, optimizer, state, clock)) as steps:
+                for totals in steps:
+                    within_epoch = state.step < training.feed.steps
+                    stopping = within_epoch and _time_is_over(training)
+                    if leads and within_epoch and (stopping or saver.due(state)):
+                        state.sums = totals.sums()
+                        saver.save(state, model, best, optimizer)
+                    if stopping:
+                        break
+            if stopping:
+                break
             losses = {f"train_{name}": value for name, value in totals.means().items()}
             clock.trained()
             valid = validate(training)
             if state.finish_epoch(valid["loss"]):
                 best = copied(model.state_dict())
+            stopping = _time_is_over(training)
             if leads:
                 losses |= {f"valid_{name}": value for name, value in valid.items()}
                 append_history(folder, {"epoch": epoch, "learning_rate": rate} | losses, clock.line(epoch))
-                if saver.due(state) or state.epoch == training.last < recipe.epochs:
+                if stopping or saver.due(state) or state.epoch == training.last < recipe.epochs:
                     saver.save(state, model, best, optimizer)
+    if stopping and not _is_finished(training, state):
+        raise TimeLimitReached(f"stopped after epoch {state.epoch} and {state.step} steps")
     model.load_state_dict(best)
     return state
+
+
+def _is_finished(training: Training, state: TrainingState) -> bool:
+    return state.epoch >= training.last or state.epochs_since_best >= training.recipe.patience
+
+
+def _time_is_over(training: Training) -> bool:
+    """Whether the time limit has passed for any worker; all workers get the same answer and stop at the same step."""
+    if training.stop_at is None:
+        return False
+    is_over = time.time() >= training.stop_at
+    if training.world.size == 1:
+        return is_over
+    return bool(training.world.total(torch.tensor(float(is_over), device=training.device)) > 0)
 
 
 @dataclass(frozen=True)
@@ -134,7 +163,7 @@ class PreparedBatch:
     """Whether the batch is a placeholder, which does not enter the loss (`FeedBatch.idle`)."""
 
 
-def _steps(training: Training, forward, optimizer, state: TrainingState, clock: "Clock") -> Iterable[Totals]:
+def _steps(training: Training, forward, optimizer, state: TrainingState, clock: "Clock") -> Generator[Totals]:
     """Run the remaining steps of an epoch; yields the totals of the epoch so far after each step."""
     feed, epoch, world = training.feed, state.epoch, training.world
     weights = training.objective.weights

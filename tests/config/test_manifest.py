@@ -30,7 +30,7 @@ from raydistill.errors import ConfigError
         (SessionEntry, {"bin_width_ms": float("nan")}, "bin_width_ms"),
         (IngestConfig, {"min_rate_hz": float("nan")}, "min_rate_hz"),
         (Interval, {"start_s": 30, "stop_s": 10}, "start_s: 30"),
-        (Interval, {"start_s": float("nan"), "stop_s": 10}, "start_s: nan"),
+        (Interval, {"start_s": float("nan"), "stop_s": 10}, "`start_s` must be a finite number"),
     ],
 )
 def test_setting_that_cannot_be_meant_is_refused_by_name(section, settings, names):

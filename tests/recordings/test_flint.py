@@ -1,5 +1,6 @@
 """Flint's files: what the writer puts in comes out, at true times; every odd form; every error in one line."""
 
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -210,12 +211,22 @@ def test_a_damaged_file_is_found_and_fails_when_it_is_opened(tmp_path, recording
     for path in paths:
         path.write_bytes(path.read_bytes()[:60_000])
     assert [f.name for f in find(tmp_path)] == ["MonkeyC_e1_1", "MonkeyC_e2_1", "MonkeyC_e2_2"]
-    with pytest.raises(DataError, match=r"Flint_2012_e1\.mat: not a readable MATLAB 5 file"):
+    with pytest.raises(DataError, match=r"Flint_2012_e1\.mat: Subject is damaged \(it is cut off\)"):
         read(paths[0])
     paths[0].write_bytes(b"")
     assert find(tmp_path)[0].name == "MonkeyC_e1_1"
     with pytest.raises(DataError, match="not a readable MATLAB 5 file"):
         read(paths[0])
+
+
+def test_a_damaged_number_of_sessions_is_not_believed(tmp_path, recordings):
+    (path,) = write_flint(recordings[:1], tmp_path, trial_s=2)
+    whole = path.read_bytes()
+    at = whole.index(struct.pack("<IIii", 5, 8, 1, 1))  # the shape of Subject
+    path.write_bytes(whole[: at + 12] + struct.pack("<i", 131073) + whole[at + 16 :])
+    assert [f.name for f in find(tmp_path)] == ["MonkeyC_e1_1"]
+    with pytest.raises(DataError, match="Subject is damaged"):
+        read(path)
 
 
 def test_recordings_of_other_rates_are_refused(tmp_path, recordings):

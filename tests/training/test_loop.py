@@ -1,13 +1,15 @@
 """The loop: exact on resume, fair in validation, clear when it cannot go on."""
 
 import dataclasses
+import itertools
 import json
 
 import pytest
 import torch
 
 from raydistill.config.engine import EngineConfig
-from raydistill.errors import TrainingError
+from raydistill.errors import TimeLimitReached, TrainingError
+from raydistill.training import loop
 from raydistill.training.history import append_history, read_history
 from raydistill.training.loop import train, validate
 from tests.test_marker import flip
@@ -65,6 +67,26 @@ def test_training_up_to_an_epoch_continues_to_the_same_bits(tmp_path):
         stopped = dataclasses.replace(make_training(tmp_path / "parts"), until=until)
         assert train(stopped).epoch == (until or RECIPE.epochs)
     assert_same_bits(weights(whole), weights(stopped))
+
+
+@pytest.mark.parametrize("checks", [0, 2, 4, 7])
+def test_training_stopped_by_its_time_limit_saves_where_it_is_and_continues_to_the_same_bits(
+    tmp_path, monkeypatch, checks
+):
+    whole = make_training(tmp_path / "whole")
+    train(whole)
+    clock = itertools.count()  # one tick per look at the time, of which there is one per step and one per epoch
+    monkeypatch.setattr(loop.time, "time", lambda: float(next(clock)))
+    stopped = dataclasses.replace(make_training(tmp_path / "stopped"), stop_at=float(checks))
+    with pytest.raises(TimeLimitReached):
+        train(stopped)
+    monkeypatch.undo()
+    saved = [path.name for path in (stopped.folder / "checkpoints").glob("epoch-*")]
+    assert bool(saved) == bool(checks)
+    resumed = make_training(stopped.folder)
+    train(resumed)
+    assert_same_bits(weights(whole), weights(resumed))
+    assert (whole.folder / "history.jsonl").read_bytes() == (resumed.folder / "history.jsonl").read_bytes()
 
 
 def test_training_saves_within_an_epoch_and_continues_from_there(tmp_path):

@@ -20,7 +20,7 @@ def parallel_coordinates(trials: Sequence[SearchTrial], path: Path) -> dict[str,
     Args:
         path: without extension; here and below.
     """
-    names = list(trials[0][0])
+    names = list(dict.fromkeys(name for values, _, _ in trials for name in values))
     axes = [*names, "valid_r2"]
     rows = [[*(values[name] for name in names), valid_r2] for values, valid_r2, _ in trials]
     scales = [_Scale(column) for column in zip(*rows, strict=True)]
@@ -93,3 +93,25 @@ def importance_bars(shares: Mapping[str, float], path: Path) -> dict[str, Path]:
     ax.barh(names, widths, color=COLORS[0], height=0.6)
     ax.set_xlabel("importance for validation R²")
     return save(figure, path, ["value", "share"], [[name, share] for name, share in reversed(ordered)])
+
+
+@styled
+def pareto_front(
+    points: Sequence[tuple[int, float]], front: Sequence[tuple[int, float]], path: Path
+) -> dict[str, Path]:
+    """Validation R² over the number of parameters, with the Pareto front: no point has fewer and scores higher.
+
+    Args:
+        points: (parameters, validation R²) of every complete trial.
+        front: those on the front, from the fewest parameters to the most.
+    """
+    figure = Figure(figsize=(ONE_COLUMN, 2.2))
+    ax = figure.subplots()
+    (all_parameters, all_scores), (parameters, scores) = zip(*points, strict=True), zip(*front, strict=True)
+    ax.scatter(all_parameters, all_scores, color=GREY, s=8)
+    ax.plot(parameters, scores, color=COLORS[0], marker="o", ms=3, lw=1.2, drawstyle="steps-post")
+    ax.set_xscale("log")
+    ax.set_xlabel("parameters")
+    ax.set_ylabel("validation R²")
+    table = [[*point, point in front] for point in points]
+    return save(figure, path, ["parameters", "valid_r2", "on_front"], table)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from raydistill.config.numbers import Size
 from raydistill.models.layers.parameters import linear_parameters, transformer_parameters
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ class TransformerBackbone:
 
     reads: ClassVar[Literal["tokens", "bins"]] = "tokens"
     name: Literal["transformer"] = "transformer"
-    layers: int
-    heads: int
-    mlp_ratio: int
+    layers: Size
+    heads: Size
+    mlp_ratio: Size
     causal: bool
 
     @classmethod
@@ -58,7 +59,7 @@ class LstmBackbone:
 
     reads: ClassVar[Literal["tokens", "bins"]] = "bins"
     name: Literal["lstm"] = "lstm"
-    hidden: int
+    hidden: Size
     """Hidden units of each direction."""
     causal: bool
 
@@ -89,7 +90,7 @@ class CnnBackbone:
 
     reads: ClassVar[Literal["tokens", "bins"]] = "bins"
     name: Literal["cnn"] = "cnn"
-    hidden: int
+    hidden: Size
     """Channels within each block."""
     causal: bool
 

@@ -6,31 +6,36 @@ predictor. The key of a job depends on the `CrossModalConfig`, not on unused set
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from raydistill.config.numbers import check_at_least
+from raydistill.config.numbers import Limits, Size, check_limits
 from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.backbones import BACKBONES, Backbone, BackboneName, TransformerBackbone
+
+Dropout = Annotated[float, Limits(least=0, below=1)]
+Deviation = Annotated[float, Limits(least=0, most=1000)]
+SpikeCount = Annotated[int, Limits(least=1, most=255)]
+"""Counts are stored as uint8."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CrossModalSettings:
     """Sizes of tokenizer, encoder and predictor. The defaults are those of the cross-modal paper (A.3)."""
 
-    width: int = 256
-    layers: int = 10
+    width: Size = 256
+    layers: Size = 10
     """Layers of the transformer. An LSTM or CNN has about as many parameters as this transformer."""
-    heads: int = 8
-    mlp_ratio: int = 4
-    dropout: float = 0.1
-    spikes_patch: int = 64
+    heads: Size = 8
+    mlp_ratio: Size = 4
+    dropout: Dropout = 0.1
+    spikes_patch: Size = 64
     """Units in one token."""
-    lfp_patch: int = 32
+    lfp_patch: Size = 32
     """LFP electrodes in one token, with all their bands."""
-    max_count: int = 5
+    max_count: SpikeCount = 5
     """Spike counts above this value are set to it before they are embedded and reconstructed."""
-    conv_kernel: int = 3
-    conv_dilation: int = 1
+    conv_kernel: Size = 3
+    conv_dilation: Size = 1
     conv_axis: Literal["time", "tokens"] = "time"
     """`time` convolves each patch along time; `tokens` convolves along the row of tokens, as the released code does."""
     multimodal: Literal["paired", "flat"] = "paired"
@@ -40,26 +45,19 @@ class CrossModalSettings:
     """transformer reads every token; lstm and cnn read the mean over the patches of each bin."""
     causal: bool = False
     """Whether the latents of a bin depend on this and earlier bins only."""
-    space_std: float = 1.0
+    space_std: Deviation = 1.0
     """Standard deviation of the normal distribution from which the space embeddings of a new session are drawn."""
-    predictor_width: int = 192
-    predictor_layers: int = 4
-    predictor_heads: int = 8
+    predictor_width: Size = 192
+    predictor_layers: Size = 4
+    predictor_heads: Size = 8
 
     def __post_init__(self):
-        check_at_least(1, width=self.width, layers=self.layers, heads=self.heads, mlp_ratio=self.mlp_ratio)
-        check_at_least(1, spikes_patch=self.spikes_patch, lfp_patch=self.lfp_patch, max_count=self.max_count)
-        check_at_least(1, conv_kernel=self.conv_kernel, conv_dilation=self.conv_dilation)
-        check_at_least(1, predictor_width=self.predictor_width, predictor_layers=self.predictor_layers)
-        check_at_least(1, predictor_heads=self.predictor_heads)
-        check_at_least(0, space_std=self.space_std)
+        check_limits(self)
         for width, heads in ((self.width, self.heads), (self.predictor_width, self.predictor_heads)):
             if width % (2 * heads):
                 raise ConfigError(
                     f"a width must be a multiple of twice its heads (rotary pairs), but got ({width=}, {heads=})"
                 )
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"`dropout` must be at least 0 and below 1, but got {self.dropout}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +65,8 @@ class SpikesInput:
     """Tokens of `patch` units, with counts clamped at `max_count`."""
 
     name: Literal["spikes"] = "spikes"
-    patch: int
-    max_count: int
+    patch: Size
+    max_count: SpikeCount
 
     def widths(self, bands: int) -> tuple[int, ...]:
         """(1,) slots of a patch: units."""
@@ -80,7 +78,7 @@ class LfpInput:
     """Tokens of `patch` electrodes with all their bands."""
 
     name: Literal["lfp"] = "lfp"
-    patch: int
+    patch: Size
 
     def widths(self, bands: int) -> tuple[int, ...]:
         """(1,) slots of a patch: channels, with this many LFP features per electrode."""
@@ -92,8 +90,8 @@ class MultimodalInput:
     """Tokens of both signals."""
 
     name: Literal["multimodal"] = "multimodal"
-    spikes_patch: int
-    lfp_patch: int
+    spikes_patch: Size
+    lfp_patch: Size
     pairing: Literal["paired", "flat"]
 
     def widths(self, bands: int) -> tuple[int, ...]:
@@ -128,8 +126,8 @@ class ConvEmbedding:
     """A dilated causal convolution over patches."""
 
     name: Literal["conv"] = "conv"
-    kernel: int
-    dilation: int
+    kernel: Size
+    dilation: Size
     axis: Literal["time", "tokens"]
 
 
@@ -137,10 +135,10 @@ class ConvEmbedding:
 class PredictorConfig:
     """Reconstructs masked patches from the latents of visible ones."""
 
-    width: int
-    layers: int
-    heads: int
-    mlp_ratio: int
+    width: Size
+    layers: Size
+    heads: Size
+    mlp_ratio: Size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,9 +148,9 @@ class CrossModalConfig:
     inputs: SpikesInput | LfpInput | MultimodalInput
     embedding: CountEmbedding | LinearEmbedding | MlpEmbedding | ConvEmbedding
     backbone: Backbone
-    width: int
-    dropout: float
-    space_std: float
+    width: Size
+    dropout: Dropout
+    space_std: Deviation
     predictor: PredictorConfig | None = None
     readout: bool = False
     """Whether a linear map reconstructs the LFP from every token, as in a distilled student."""

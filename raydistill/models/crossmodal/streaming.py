@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from raydistill.errors import DataError
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.tokenizer import CausalConvPatch, Tokenizer
 from raydistill.models.model import check_one_bin
@@ -24,6 +25,8 @@ class StreamState:
     """(earlier bins * P, S) input of earlier bins that a convolutional value embedding reads; None if it reads none."""
     backbone: Any
     """State of the backbone: keys and values, hidden states, or past inputs."""
+    layout: tuple[Any, ...] | None = None
+    """Session and number of units or channels of the earlier bins; None before the first bin."""
 
 
 def step(
@@ -38,15 +41,23 @@ def step(
         The new state, and (1, D) latents.
     Raises:
         ValueError: the batch holds more than one bin.
+        DataError: the bin is of another session than the earlier ones, or has other units or channels.
     """
     check_one_bin(batch)
+    layout = batch.sessions[0], batch.slots.sum(0).tolist()  # per signal
+    if state.layout not in (None, layout):
+        (session, columns), (earlier, before) = layout, state.layout or layout
+        raise DataError(
+            f"a bin of {session} with {columns} columns follows bins of {earlier} with {before}; a state belongs to "
+            "one session with the same units and channels"
+        )
     tokens = tokenizer(*_with_past(state.values, batch))  # (P, D)
     if reads_bins:
         backbone, latents = encoder.step(state.backbone, tokens.mean(0, keepdim=True), state.time)
     else:
         backbone, tokens = encoder.step(state.backbone, tokens, state.time)
         latents = tokens.mean(0, keepdim=True)
-    return StreamState(state.time + 1, _past_values(tokenizer, state.values, batch), backbone), latents
+    return StreamState(state.time + 1, _past_values(tokenizer, state.values, batch), backbone, layout), latents
 
 
 def _with_past(values: Tensor | None, batch: Batch) -> tuple[Batch, Tensor]:

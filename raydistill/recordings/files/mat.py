@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, one_line
-from raydistill.recordings.files.mat_headers import Header, headers, is_version_4
+from raydistill.recordings.files.mat_headers import STORED, Header, headers, is_version_4
+from raydistill.recordings.files.mat_structure import check_whole
 from raydistill.recordings.files.nodes import Cells, Node, as_objects, check_readable, check_size
 
 COMPLEX = "complex values; save its real and imaginary part as two arrays"
@@ -54,14 +55,28 @@ class MatFile(Node):
         return node
 
     def load(self, name: str) -> Any:
-        """The value of a variable, from the file."""
+        """The value of a variable, from the file.
+
+        Raises:
+            DataError: it is damaged.
+        """
         from scipy.io import loadmat
 
         try:
+            self._check(name)
             with warnings.catch_warnings(action="ignore"):
                 return loadmat(self.file, variable_names=[name], squeeze_me=False, chars_as_strings=True)[name]
         except Exception as err:  # scipy reports damage by exceptions of many kinds
             raise DataError(f"{name} is damaged ({one_line(err)})") from err
+
+    def _check(self, name: str) -> None:
+        """Raise an exception if scipy's C code cannot read a variable: it crashes if it is damaged."""
+        header = self.contents[name]
+        if header.stored is not None:  # nothing but numbers, which need no other check
+            if header.stored not in STORED:
+                raise ValueError(f"there are values of type {header.stored}")
+        elif header.at:  # not of version 4
+            check_whole(self.file, header.at)
 
 
 def _version_4(path: Path) -> dict[str, Header]:

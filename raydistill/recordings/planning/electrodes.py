@@ -20,6 +20,8 @@ def read_channels(path: Path) -> tuple[Channel, ...]:
         ConfigError: the file cannot be read, has an unknown column, or a cell is not as its column needs it.
     """
     names = [field.name for field in fields(Channel)]
+    if Path(path).exists() and not Path(path).is_file():  # a pipe or a device might never end
+        raise ConfigError(f"{path}: cannot be read as a CSV file of channels (it is not a regular file)")
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)

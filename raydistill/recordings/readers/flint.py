@@ -10,12 +10,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
+from raydistill.recordings.files.mat_headers import headers
 from raydistill.recordings.planning.search import files_below
 from raydistill.recordings.raw import Raw, Signal, SpikeTrains, Trace
 from raydistill.recordings.readers.flint_trials import LFP_HZ, RATE_HZ, STEP_S, FlintTrial, session_trials
@@ -24,6 +26,7 @@ from raydistill.store.channels import ChannelTable, channel_table
 
 SESSIONS = {"e1": 1, "e2": 2, "e3": 4, "e4": 3, "e5": 2}
 """Number of sessions in each of the published files."""
+_MOST_SESSIONS = 100  # in a file; more of them mean a damaged one
 _ARRAY = "M1"  # the array and the region
 _FILE = re.compile(r"flint_2012_(e[1-5])\.mat", re.IGNORECASE)
 
@@ -50,12 +53,11 @@ def find(folder: Path) -> list[Recording]:
 
 def _session_count(path: Path, experiment: str) -> int:
     """The count in the head of the file. A damaged file, which fails when it is opened, counts as the published one."""
-    from scipy.io import whosmat
-
     try:
-        return int(np.prod({name: shape for name, shape, _ in whosmat(path)}["Subject"]))
+        count = prod(headers(path)["Subject"].shape)
     except Exception:
         return SESSIONS[experiment]
+    return count if count <= _MOST_SESSIONS else SESSIONS[experiment]
 
 
 @contextmanager

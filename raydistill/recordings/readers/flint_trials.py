@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
+from raydistill.recordings.files.mat import MatFile
 from raydistill.recordings.raw import as_columns
 
 RATE_HZ = 100
@@ -45,15 +46,13 @@ def session_trials(path: Path, part: str | None) -> list[FlintTrial]:
 
 
 def _subject(path: Path, part: str | None) -> np.void:
-    from scipy.io import loadmat
-
     try:
-        tree = loadmat(path, variable_names=["Subject"], appendmat=False)
-    except Exception as err:
+        file = MatFile(path)
+    except Exception as err:  # a damaged file is reported by exceptions of many kinds
         raise DataError(f"not a readable MATLAB 5 file ({one_line(err)})") from err
-    if "Subject" not in tree:
+    if "Subject" not in file.names():
         raise DataError('there is no variable "Subject"')
-    subjects = tree["Subject"].ravel()
+    subjects = np.ravel(file.load("Subject"))
     number = int(part) if part and part.isdecimal() else 1 if part is None else 0
     if not 1 <= number <= len(subjects):
         raise DataError(f"`part` must be the number of a session from 1 to {len(subjects)}, but got {part!r}")

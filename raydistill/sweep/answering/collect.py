@@ -73,10 +73,13 @@ def _flat(tree: dict, prefix: str = "") -> dict:
     return flat
 
 
-def tracked(job: Job, runs: RunsFolder, protocol: str, done: bool) -> TrackedJob:
-    """The record of a job for MLflow: parameters, tags to search by, curves and final metrics."""
+def tracked(job: Job, runs: RunsFolder, protocol: str, metrics: dict) -> TrackedJob:
+    """The record of a job for MLflow: parameters, tags to search by, curves and final metrics.
+
+    Args:
+        metrics: of the job if it is done; otherwise empty.
+    """
     folder = runs.job_folder(job.key)
-    metrics = runs.metrics(job.key) if done else {}
     plain = spec_to_json(job.spec)
     params = _flat({name: plain[name] for name in LOGGED if name in plain})
     tags = {"stage": job.kind, "method": job.method, "session": job.session, "subject": job.subject, "seed": job.seed}

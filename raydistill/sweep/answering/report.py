@@ -8,7 +8,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from raydistill.config.fingerprint import fingerprint
-from raydistill.config.load import dump_yaml, override
+from raydistill.config.load import override
+from raydistill.config.yaml_files import dump_yaml
 from raydistill.errors import RaydistillError
 from raydistill.evaluation.report import JobCost, Picture, ReportContext, html
 from raydistill.files import read_mapping, write_atomically

@@ -1,7 +1,7 @@
 """Checks of a job that involve several of its parts, or other jobs."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig, default_objective
@@ -9,14 +9,11 @@ from raydistill.errors import ConfigError
 from raydistill.sweep.config.job import JobConfig
 
 
-def check_job(
-    job: JobConfig, objective: ObjectiveConfig | None, seeds: Sequence[int], model_of: Callable[[str], Any], name: str
-) -> None:
+def check_job(job: JobConfig, objective: ObjectiveConfig | None, model_of: Callable[[str], Any], name: str) -> None:
     """Check a job together with the jobs that it starts or learns from.
 
     Args:
         objective: its objective, with all settings of the file applied; None for a fitted model.
-        seeds: its seeds.
         model_of: name of a job -> configuration of its model.
         name: its name.
     Raises:
@@ -26,8 +23,6 @@ def check_job(
     _check_unfreezing(job, getattr(objective, "unfreeze_epoch", None))
     if job.workers != 1 and not job.is_pretraining:
         raise ConfigError("`workers` belongs to a pretraining; a job on `each` session has one", at=("workers",))
-    if min(job.seed, *seeds) < 0:
-        raise ConfigError(f"seeds must be at least 0, but got {min(job.seed, *seeds)}")
     if job.source:
         _check_weights(model_of(name), model_of(job.source), job.source)
     if job.distill:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from raydistill.config.engine import EngineConfig
 from raydistill.config.load import Overrides
+from raydistill.config.numbers import AnyNumber, Count, CountOrZero, Limits, Seed, check_limits
 from raydistill.config.objectives import OBJECTIVES, default_objective
 from raydistill.config.training import TrainingConfig
 from raydistill.errors import ConfigError, suggest
@@ -35,23 +36,23 @@ class JobConfig:
     supervision: Literal["none", "joint", "full"] = "none"
     """none: training without behavior. joint: masked autoencoding plus behavior regression. full: behavior regression
     alone, or, for a distillation, behavior regression in place of reconstruction (paper, Eq. 3)."""
-    unfreeze_epoch: int | None = None
+    unfreeze_epoch: CountOrZero | None = None
     """For a distillation: the epoch from which the teacher is trained too (paper, Table 4); by default it never is."""
     family: str = DEFAULT_FAMILY
     """Family of the model, a key of `FAMILIES`."""
-    objective: str | dict[str, int | float | str | bool] | None = None
+    objective: str | dict[str, Annotated[int, Limits()] | AnyNumber | str | bool] | None = None
     """Name of the objective, or a mapping with its `name` and settings; by default it follows from the verb and from
     `supervision`."""
     on: str | None = None
     """Group of sessions on which one model is trained."""
     each: str | None = None
     """Group of sessions on each of which a model is trained."""
-    workers: int | tuple[int, ...] = 1
+    workers: Count | tuple[Count, ...] = 1
     """Number of Ray Train workers of a pretraining, or [fewest, most]: as many as the cluster has free when they start.
     The number does not change the batches."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of a pretraining."""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[Seed, ...] = ()
     """Seeds of a job on `each` session; by default those of the sweep."""
     embedding: Literal["count", "linear", "conv", "mlp"] | None = None
     """Value embedding. By default that of the job from whose weights this one starts; otherwise count for spikes, conv
@@ -101,6 +102,7 @@ class JobConfig:
         return FAMILIES[self.family].fit is not None
 
     def __post_init__(self):
+        check_limits(self)
         verbs = [verb for verb in VERBS if getattr(self, verb)]
         if len(verbs) != 1:
             raise ConfigError(f"a job is exactly one of {', '.join(VERBS)}; got {' and '.join(verbs) or 'none'}")
@@ -126,11 +128,13 @@ class JobConfig:
         if (self.on is None) == (self.each is None) or self.is_pretraining not in groups:
             raise ConfigError(f"`{self.verb}` takes its sessions from {allowed.get(self.verb, '`each: GROUP`')}")
         counts = (self.workers,) if isinstance(self.workers, int) else self.workers
-        if len(counts) not in (1, 2) or not 1 <= counts[0] <= counts[-1]:
+        if len(counts) not in (1, 2) or counts[0] > counts[-1]:
             got = self.workers if isinstance(self.workers, int) else list(self.workers)
-            raise ConfigError(f"`workers` must be a number of at least 1, or [fewest, most], but got {got}")
+            raise ConfigError(f"`workers` must be a number, or [fewest, most], but got {got}")
         if not self.distill and (self.start or self.unfreeze_epoch is not None):
             raise ConfigError("`start` and `unfreeze_epoch` apply only to `distill`")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"each seed is given once, but got {list(self.seeds)}", at=("seeds",))
         if self.seeds and self.is_pretraining:
             raise ConfigError("`seeds` apply to a job on `each` session; a pretraining has one `seed`")
         if self.supervision == "joint" and not (self.finetune or self.train):

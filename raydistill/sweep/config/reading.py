@@ -1,8 +1,11 @@
 """From a sweep file and the files that it includes to its configuration."""
 
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from raydistill.config.load import include, load, read_yaml
+from raydistill.config.load import Where, include, load, located, override, read_yaml
 from raydistill.errors import ConfigError
 from raydistill.sweep.config.sweep import SweepConfig
 
@@ -14,6 +17,21 @@ def load_sweep(path, overrides=()) -> SweepConfig:
         ConfigError: a file cannot be read, or a key or value is invalid.
     """
     return load(SweepConfig, path, overrides, _include_shared)
+
+
+@contextlib.contextmanager
+def lines_named(path: Path, overrides: Iterable[str] = ()) -> Iterator[None]:
+    """Put the file and line into a ConfigError that is raised later than `load_sweep`, about a value of the sweep."""
+    try:
+        yield
+    except ConfigError as err:
+        if not err.at:
+            raise
+        tree = read_yaml(path)
+        _include_shared(tree, path)
+        for text in overrides:
+            override(tree, text)
+        raise located(err, tree, Where(str(path))) from None
 
 
 def read_sweep(path: Path):
@@ -30,6 +48,7 @@ def _include_shared(tree, path: Path) -> None:
     shared = tree.get("include") or []
     for file in shared if isinstance(shared, list) else [shared]:
         include(tree, path.parent / str(file))
+    _resolve_store(tree, path)
     jobs = tree.get("jobs")
     if not isinstance(jobs, dict):
         return
@@ -43,6 +62,14 @@ def _include_shared(tree, path: Path) -> None:
     for name in included:
         if name not in needed:
             del jobs[name]
+
+
+def _resolve_store(tree, path: Path) -> None:
+    """Turn a relative `store`, which is relative to the file that names it, into a path from the working folder."""
+    store = tree.get("store")
+    if isinstance(store, str) and store and "://" not in store:
+        file = getattr(tree, "included", {}).get("store", (path, None))[0]
+        tree["store"] = os.path.normpath(Path(file).parent / store)
 
 
 def _names_in(tree) -> list[str]:

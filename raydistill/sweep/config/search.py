@@ -1,41 +1,24 @@
 """A search file: for which job of which sweep better values are searched, in which space, and by how many trials."""
 
+import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from raydistill.config.load import load
+from raydistill.config.load import Where, build, convert, override, read_yaml
 from raydistill.config.names import check_name
-from raydistill.errors import ConfigError, RaydistillError, suggest
-from raydistill.sweep.config.reading import load_sweep
+from raydistill.errors import ConfigError, suggest
+from raydistill.sweep.config.reading import read_sweep
+from raydistill.sweep.config.searched_job import number_type, own_value, sweep_with, type_of
+from raydistill.sweep.config.space import Choices, Dimension, Range, Space, Value, Values, ordered
 from raydistill.sweep.config.sweep import SweepConfig
 
-Value = int | float | str | bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Range:
-    """Numbers from `low` to `high`, both included."""
-
-    low: int | float
-    high: int | float
-    log: bool = False
-    """Whether values are sampled evenly on a logarithmic scale."""
-    step: int | float | None = None
-    """Distance between two values; by default any value of the range may be sampled."""
-
-    def __post_init__(self):
-        if self.low >= self.high or (self.log and (self.low <= 0 or self.step is not None)):
-            raise ConfigError(
-                "a range needs `low` below `high`; with `log` it needs `low` above 0 and no `step`, but got "
-                f"{self.low} to {self.high}"
-            )
-
-    @property
-    def whole(self) -> bool:
-        """Whether the values are whole numbers."""
-        return all(isinstance(value, int) for value in (self.low, self.high, self.step or 1))
+MAX_GRID = 10_000
+"""Largest number of points of a grid."""
+FROM_COMMAND_LINE = ("store",)
+"""Keys of the sweep that `--set` of a search may give."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,9 +52,11 @@ class SearchConfig:
     """File name of the sweep, which is in the same folder as the search file."""
     job: str
     """Name of the job in the sweep."""
-    space: dict[str, Range | tuple[Value, ...]]
-    """Value of the job, such as training.learning_rate -> the range or the list of choices to search."""
+    space: dict[str, Range | Choices | tuple[Value, ...]]
+    """Value of the job, such as training.learning_rate -> the range or the choices to search. A list is short for
+    `{choices: [...]}`."""
     trials: int = 20
+    """Number of different points that are tried."""
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     seed: int = 0
     objectives: tuple[Literal["valid_r2", "parameters"], ...] = ("valid_r2",)
@@ -84,41 +69,126 @@ class SearchConfig:
         check_name(self.name, "search")
         if not self.space or self.trials < 1:
             raise ConfigError("a search needs `trials` of at least 1, and at least one value in `space`")
+        if self.seed < 0:
+            raise ConfigError(f"`seed` must be at least 0, but got {self.seed}", at=("seed",))
         if "valid_r2" not in self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise ConfigError("`objectives` must be [valid_r2] or [valid_r2, parameters]", at=("objectives",))
-        if self.sampler == "grid" and any(isinstance(v, Range) and v.step is None for v in self.space.values()):
-            raise ConfigError("`sampler: grid` needs lists of choices, or ranges with a `step`", at=("space",))
 
 
-def load_search(path, overrides=()) -> SearchConfig:
-    """Read a search file, and check that the sweep is valid with the lowest and highest value or each choice.
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A search file and its sweep, as they were when they were read: a later edit of the files changes nothing."""
 
-    Raises:
-        ConfigError: the file is invalid, a value of its space makes the sweep invalid, or the sweep lacks the job.
-    """
-    search = load(SearchConfig, path, overrides, _refuse_sweeps)
-    sweep = sweep_with(search, path, {})
-    if search.job not in sweep.jobs:
-        raise ConfigError(f'{path}: job: {search.sweep} has no job "{search.job}"{suggest(search.job, sweep.jobs)}')
-    for name, choices in search.space.items():
-        for value in (choices.low, choices.high) if isinstance(choices, Range) else choices:
-            try:
-                sweep_with(search, path, {name: value})
-            except RaydistillError as err:
-                raise ConfigError(f"{path}: space.{name}: {value}: {err}") from None
-    return search
+    config: SearchConfig
+    space: Space
+    """The space, with values of the types that the job's settings have."""
+    sweep: SweepConfig
+    job_in_file: dict[str, Any]
+    """The searched job as the sweep file has it, as JSON data."""
+
+    @property
+    def name(self) -> str:
+        """Name of the search."""
+        return self.config.name
+
+    @property
+    def all_own_values(self) -> Values:
+        """The sweep's own value of every dimension."""
+        job = self.sweep.jobs[self.config.job]
+        return {name: own_value(self.sweep, job, name) for name in self.space.dimensions}
+
+    @property
+    def own_values(self) -> Values:
+        """The point of the sweep's own values, which need not be in the space: only dimensions that exist in it."""
+        own = self.all_own_values
+        return self.space.chosen(lambda name, dimension: own[name])
+
+    def sweep_with(self, values: Values) -> SweepConfig:
+        """The sweep with these values for the searched job. Raises ConfigError if they contradict each other."""
+        return sweep_with(self.sweep, self.config.job, values)
 
 
-def _refuse_sweeps(tree, path: Path) -> None:
-    if "jobs" in tree and "space" not in tree:
-        raise ConfigError(f"{path}: this is a sweep, not a search; run it with `raydistill sweep {path}`")
+def load_search(path: str | Path, overrides: Iterable[str] = ()) -> Search:
+    """Read a search file and its sweep.
 
-
-def sweep_with(search: SearchConfig, path, values: dict[str, Value]) -> SweepConfig:
-    """The sweep of a search, with these values for its job.
+    Values of the space get the type of the job's setting. Whether they can be combined shows when they are tried.
 
     Args:
-        path: of the search file.
+        overrides: "a.b=value" strings; `store=` overrides the sweep, all others the search.
+    Raises:
+        ConfigError: a file is invalid, the sweep lacks the job, or the job lacks a setting of the space or cannot have
+            one of its values.
     """
-    overrides = [f"jobs.{search.job}.{name}={json.dumps(value)}" for name, value in values.items()]
-    return load_sweep(Path(path).parent / search.sweep, overrides)
+    path, tree, overrides = Path(path), read_yaml(path), list(overrides)
+    if "jobs" in tree and "space" not in tree:
+        raise ConfigError(f"{path}: this is a sweep, not a search; run it with `raydistill sweep {path}`")
+    of_sweep = [text for text in overrides if text.partition("=")[0].strip() in FROM_COMMAND_LINE]
+    for text in overrides:
+        if text not in of_sweep:
+            override(tree, text)
+    config = build(SearchConfig, tree, Where(str(path)))
+    sweep, job_in_file = _read_sweep(path.parent / config.sweep, config.job, of_sweep, path)
+    place = Where(str(path)).down(tree, "space")
+    typed = {
+        name: _typed(dimension, name, sweep, config.job, place.down(tree["space"], name))
+        for name, dimension in config.space.items()
+    }
+    try:
+        space = ordered(typed)
+    except ConfigError as err:
+        at = place.down(tree["space"], err.at[0]) if err.at else place
+        raise at.error(f"{at.path}: {err}") from None
+    _check_grid(config, space, place)
+    return Search(config=config, space=space, sweep=sweep, job_in_file=job_in_file)
+
+
+def _read_sweep(path: Path, job: str, overrides: list[str], search: Path) -> tuple[SweepConfig, dict[str, Any]]:
+    tree = read_sweep(path)
+    for text in overrides:
+        override(tree, text)
+    sweep = build(SweepConfig, tree, Where(str(path)))
+    if job not in sweep.jobs:
+        raise ConfigError(f'{search}: job: {path.name} has no job "{job}"{suggest(job, sweep.jobs)}')
+    return sweep, json.loads(json.dumps(tree["jobs"][job]))
+
+
+def _typed(dimension: Dimension | tuple[Value, ...], name: str, sweep: SweepConfig, line: str, at: Where) -> Dimension:
+    """The dimension with values of the type that the setting of the job has.
+
+    Raises:
+        ConfigError: the job has no such setting, or a value has another type.
+    """
+    job = sweep.jobs[line]
+    try:
+        kind = type_of(job, name)
+        when = {
+            other: tuple(convert(type_of(job, other), value, at) for value in allowed)
+            for other, allowed in (dimension.when if not isinstance(dimension, tuple) else {}).items()
+        }
+        if not isinstance(dimension, Range):
+            choices = dimension if isinstance(dimension, tuple) else dimension.choices
+            return Choices(choices=tuple(convert(kind, value, at) for value in choices), when=when)
+    except ConfigError as err:
+        raise err if str(err).startswith(at.file) else at.error(f"{at.path}: {err}") from None
+    number = number_type(kind)
+    if number is None:
+        raise at.error(f"`{at.path}` is no number; give a list of choices instead of a range")
+    for key in ("low", "high", "step"):
+        value = getattr(dimension, key)
+        if number is int and value is not None and not value.is_integer():
+            raise at.error(f"`{at.path}` is a whole number, so `{key}` must be one, too; got {value:g}")
+    step = None if dimension.step is None else number(dimension.step)
+    low, high = number(dimension.low), number(dimension.high)
+    return dataclasses.replace(dimension, low=low, high=high, step=step, when=when)
+
+
+def _check_grid(config: SearchConfig, space: Space, place: Where) -> None:
+    if config.sampler != "grid":
+        return
+    if not space.finite:
+        raise place.error("`sampler: grid` needs lists of choices, or ranges of whole numbers or with a `step`")
+    if space.count(MAX_GRID + 1) > MAX_GRID:
+        raise place.error(
+            f"the grid has more than {MAX_GRID:,} points; take larger steps, or `sampler: random`, which tries "
+            "`trials` different points of a space of any size"
+        )

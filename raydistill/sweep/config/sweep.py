@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from raydistill.config.engine import EngineConfig
-from raydistill.config.load import Overrides
-from raydistill.config.names import check_name
+from raydistill.config.load import MAY_BE_EMPTY, Overrides
+from raydistill.config.names import check_label, check_name
+from raydistill.config.numbers import Count, Limits, Seed, check_limits
 from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig
 from raydistill.config.plain import from_plain
 from raydistill.config.recordings import IngestConfig
@@ -92,16 +93,16 @@ class SweepConfig:
     """A sweep: which models are trained on which sessions, and how they are compared."""
 
     name: str
-    include: tuple[str, ...] = ()
-    """Files in the same folder that supply defaults. Values of this file take precedence, then those of the file that
-    is listed first. Of the jobs in these files, only those that this sweep needs are used."""
+    include: Annotated[tuple[str, ...], MAY_BE_EMPTY] = ()
+    """Files that supply defaults, relative to this one. Values of this file take precedence, then those of the
+    file. Of the jobs in these files, only those that this sweep needs are used."""
     store: str | None = None
-    """Folder or URI of the session store."""
+    """Folder, relative to the file that names it, or URI of the session store."""
     recordings: Recordings | None = None
     """Instead of a store: synthetic recordings that the sweep generates."""
     preset: Literal["paper", "small", "tiny"] = "paper"
     """Sizes of models, and recipes."""
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[Seed, ...] = (0, 1, 2)
     """Seeds of every job on `each` session of a group."""
     behavior: tuple[str, ...] = ()
     """Behavior columns to decode; by default all."""
@@ -111,11 +112,13 @@ class SweepConfig:
     """Job -> what it trains."""
     methods: dict[str, tuple[str | MethodConfig, ...]]
     """Method -> the job whose models it decodes, or several jobs on different sessions."""
-    baselines: tuple[str, ...] = tuple(name for name, baseline in BASELINES.items() if baseline.default)
+    baselines: Annotated[tuple[str, ...], MAY_BE_EMPTY] = tuple(
+        name for name, baseline in BASELINES.items() if baseline.default
+    )
     """Baseline decoders; each is scored on the sessions that have the signals it needs."""
-    compare: tuple[str, ...] = ()
+    compare: Annotated[tuple[str, ...], MAY_BE_EMPTY] = ()
     """`A > B`: does method A decode better than method B?"""
-    align: tuple[str, ...] = ()
+    align: Annotated[tuple[str, ...], MAY_BE_EMPTY] = ()
     """`A ~ B`: how similar are the latents of methods A and B on the scored segments? A's are the queries, B's the
     keys of the retrieval."""
     paper: str = "crossmodal"
@@ -131,9 +134,9 @@ class SweepConfig:
     """Values of the recipe of jobs on one session that differ from those of the preset."""
     engine: Annotated[dict[str, Any], Overrides(EngineConfig)] = field(default_factory=dict)
     """Execution settings of trainings; they never enter a job's key."""
-    cpus_per_job: int = 1
+    cpus_per_job: Count = 1
     """Threads of a job on one session."""
-    gpu_per_job: float = 0.25
+    gpu_per_job: Annotated[float, Limits(above=0, most=1)] = 0.25
     """Share of a GPU, and of its memory, for a job on one session, if the cluster has GPUs."""
 
     def settings_of(self, job: JobConfig) -> Any:
@@ -196,13 +199,15 @@ class SweepConfig:
         check_name(self.name, "sweep")
         if (self.store is None) == (self.recordings is None):
             raise ConfigError("give either `store` (or --set store=DIR) or `recordings`, not both")
-        if self.cpus_per_job < 1 or not 0 < self.gpu_per_job <= 1:
-            raise ConfigError(
-                "`cpus_per_job` must be at least 1, and `gpu_per_job` above 0 and at most 1, but got "
-                f"{self.cpus_per_job} and {self.gpu_per_job}"
-            )
-        if not self.seeds:
-            raise ConfigError("give at least one seed", at=("seeds",))
+        check_limits(self)
+        for method in self.methods:
+            check_label(method, "method")
+        for figure in self.answers:
+            check_label(figure, "figure")
+        if not self.jobs:
+            raise ConfigError("name at least one job", at=("jobs",))
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"each seed is given once, but got {list(self.seeds)}", at=("seeds",))
         _check_exists(self.paper, PAPERS, "paper")
         for i, baseline in enumerate(self.baselines):
             _check_exists(baseline, BASELINES, "baselines", i)
@@ -290,7 +295,7 @@ class SweepConfig:
             objective = self.objective_of(job)
             self.model_of(name)
             self.engine_of(job)
-            check_job(job, objective, self.seeds_of(job), self.model_of, name)
+            check_job(job, objective, self.model_of, name)
         except ConfigError as err:
             raise ConfigError(str(err), at=("jobs", name, *err.at)) from None
         trains_teacher = getattr(objective, "unfreeze_epoch", None) is not None

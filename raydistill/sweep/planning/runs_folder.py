@@ -7,6 +7,7 @@ runs/sweeps/<name>.json    job name -> key when the sweep was last run
 runs/search/<name>/        trials and results of a search
 runs/rates.json            work and seconds of the jobs that were run in this folder
 runs/ray/                  scratch space of Ray
+runs/ray.log               what Ray and other libraries wrote to stderr
 
 No process keeps any other state: a command that was killed continues from what this folder holds.
 """

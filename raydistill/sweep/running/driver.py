@@ -5,11 +5,12 @@ stopped.
 """
 
 import contextlib
+from collections.abc import Iterator
 
 import ray
 
 from raydistill.cluster import connected
-from raydistill.errors import RaydistillError
+from raydistill.errors import RaydistillError, TimeLimitReached
 from raydistill.evaluation.results import Results
 from raydistill.sweep.answering.collect import sweep_fingerprint, tracked
 from raydistill.sweep.answering.conclude import conclude
@@ -44,20 +45,18 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
             sweep = sweep.reopened()  # with the sessions that now exist
         whole = sweep.plan()
         selected = narrow(whole, options.selection)
+        if selected.todo:
+            options.deadline.check()
         progress.plan(selected)
         runs.write_keys(sweep.name, whole.jobs, whole.contents)
-        tracker = _open_tracker(sweep, whole)
+        tracker = stack.enter_context(_open_tracker(sweep, whole))
         _track_finished(selected, runs, tracker)
         cost = None
         if selected.todo:
             stack.enter_context(connected(options.address))
-            context = JobContext(runs.absolute(), sweep.store, device_of(options))
+            context = JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
             run = SweepRun(sweep=sweep, options=options, context=context, tracker=tracker, progress=progress)
-            try:
-                cost = run_jobs(run, selected)
-            except KeyboardInterrupt:
-                tracker.interrupted()
-                raise
+            cost = run_jobs(run, selected)
             progress.stage(in_words(cost))
         whole = sweep.plan()
         results = sweep.collect(whole)
@@ -74,20 +73,25 @@ def run_single_job(runs: RunsFolder, key: str, options: RunOptions) -> Job:
     Raises:
         RaydistillError: the key does not match exactly one job that was started, or a job that this one starts from is
             not done.
+        KeyboardInterrupt: the command is interrupted, or the time limit of the options is reached.
         Exception: the error of the job.
     """
     job, store = runs.find_job(key)
     if missing := [source for source in job.depends_on if not runs.is_done(source)]:
         raise RaydistillError(f"{job.name} starts from job {missing[0][:12]}, which is not done; run that job first")
-    context = JobContext(runs.absolute(), store, device_of(options))
+    context = JobContext(runs.absolute(), store, device_of(options), options.deadline.stop_at)
     with runs.exclusive_lock():
-        if job.is_pretraining:
-            with connected(options.address):
-                for _, err in run_pretrainings([job], context):
-                    if err:
-                        raise err
-        else:
-            run_session_job(job, context)
+        try:
+            if job.is_pretraining:
+                with connected(options.address):
+                    for _, outcome in run_pretrainings([job], context):
+                        if isinstance(outcome, Exception):
+                            raise outcome
+            else:
+                run_session_job(job, context)
+        except TimeLimitReached:
+            options.deadline.check()
+            raise
     return job
 
 
@@ -98,16 +102,22 @@ def device_of(options: RunOptions) -> str:
     return "cuda" if ray.is_initialized() and ray.cluster_resources().get("GPU") else "cpu"
 
 
-def _open_tracker(sweep: OpenSweep, plan: Plan) -> Tracker:
+@contextlib.contextmanager
+def _open_tracker(sweep: OpenSweep, plan: Plan) -> Iterator[Tracker]:
+    """The tracker, which marks the sweep's run as stopped if an exception or an interrupt ends the sweep."""
     tracker = Tracker(sweep.runs.path, sweep.name)
     params = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
     note = read_notes(sweep.runs).of_sweep(sweep.name)
     tracker.parent(sweep_fingerprint(plan), params, {"protocol": plan.protocol} | note.to_tags())
-    return tracker
+    try:
+        yield tracker
+    except BaseException:
+        tracker.interrupted()
+        raise
 
 
 def _track_finished(plan: Plan, runs: RunsFolder, tracker: Tracker) -> None:
     """Log the jobs that are done already, from a sweep that was killed or from another sweep."""
     for p in plan.planned:
         if p.state == DONE:
-            tracker.job(tracked(p.job, runs, plan.protocol, done=True))
+            tracker.job(tracked(p.job, runs, plan.protocol, runs.metrics(p.job.key)))

@@ -43,6 +43,8 @@ class JobContext:
     """Absolute path or URI of the store."""
     device: str = "cpu"
     """cpu or cuda."""
+    stop_at: float | None = None
+    """Unix time after which trainings save a checkpoint and stop."""
 
 
 def _releasing(run: Callable[Concatenate[Job, JobContext, P], T]) -> Callable[Concatenate[Job, JobContext, P], T]:
@@ -59,17 +61,24 @@ def _releasing(run: Callable[Concatenate[Job, JobContext, P], T]) -> Callable[Co
 
 
 @_releasing
-def run_session_job(job: Job, context: JobContext) -> None:
-    """Run a job on one session in this process, unless its folder is complete and current."""
-    if context.runs.is_current(job):
-        return
-    match job.spec:
-        case TrainingSpec():
-            advance_job(job, context, job.spec.epochs)
-        case EvaluationSpec():
-            _evaluate(job, job.spec, context)
-        case BaselineSpec():
-            _score_baseline(job, job.spec, context)
+def run_session_job(job: Job, context: JobContext) -> dict:
+    """Run a job on one session in this process, unless its folder is complete and current.
+
+    Returns:
+        The metrics of the job.
+    Raises:
+        TimeLimitReached: its training was stopped at a checkpoint.
+        Exception: the error of the job.
+    """
+    if not context.runs.is_current(job):
+        match job.spec:
+            case TrainingSpec():
+                advance_job(job, context, job.spec.epochs)
+            case EvaluationSpec():
+                _evaluate(job, job.spec, context)
+            case BaselineSpec():
+                _score_baseline(job, job.spec, context)
+    return context.runs.metrics(job.key)
 
 
 @_releasing
@@ -79,15 +88,16 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     Args:
         columns: behavior to decode with a pretraining, which names none; by default all columns of each session.
     Returns:
-        `valid_r2` and `r2` of the best epoch so far, with all other metrics; of a pretraining only these two, as means
-        over its sessions.
+        `valid_r2` and `r2` of the best epoch so far, `epoch`, the number of epochs so far, and all other metrics; of a
+        pretraining only these three, with R² as means over its sessions. A job that had trained for more epochs already
+        is scored as it is: then `epoch` is greater than `epochs`.
     """
     started, store = time.time(), Store(context.store)
     entries, current = _entries(store, job), context.runs.is_current(job)
     if current and not job.is_pretraining:
         return context.runs.metrics(job.key)
     folder = context.runs.job_folder(job.key) if current else _open_folder(job, context)
-    outcome = {} if current else _train_here(job, context, entries, folder, epochs)
+    outcome = context.runs.metrics(job.key) if current else _train_here(job, context, entries, folder, epochs)
     model = load_model(folder)
     if job.is_pretraining:
         scores = _mean_scores(model, store, entries, columns)
@@ -95,20 +105,21 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
         score = score_model(model, store, entries[0], job.training_spec.behavior)
         write_segments(score.segments, folder)
         scores = score.metrics()
-    if outcome and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
+    if not current and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
         _complete(folder, outcome if job.is_pretraining else scores | outcome, started, context)
-    return scores
+    return scores | {"epoch": outcome["epoch"]}
 
 
 def run_pretrainings(
     jobs: Sequence[Job], context: JobContext, watch: Callable[[], None] = lambda: None
-) -> Iterator[tuple[Job, Exception | None]]:
+) -> Iterator[tuple[Job, dict | Exception]]:
     """Run pretrainings on Ray Train workers, one after another; jobs that are complete are skipped.
 
     Args:
         watch: called a few times per second while they train.
     Yields:
-        Each job when it ends, with the error that ended it or None; mostly in the order given.
+        Each job when it ends, with its metrics or the error that ended it; mostly in the order given. A job that was
+        stopped at a checkpoint has the error TimeLimitReached.
     """
     started, by_folder = time.time(), {}
     for job in jobs:
@@ -116,19 +127,21 @@ def run_pretrainings(
             if not context.runs.is_current(job):
                 by_folder[context.runs.job_folder(job.key)] = job, _distributed(job, context)
                 continue
+            metrics = context.runs.metrics(job.key)
         except Exception as err:
             yield job, err
         else:
-            yield job, None
+            yield job, metrics
     trainings = [training for _, training in by_folder.values()]
     for training, outcome in train_on_workers(trainings, context.runs.scratch, watch):
         folder = training.task.folder
         job, _ = by_folder[folder]
-        if isinstance(outcome, Exception):
-            yield job, outcome
-        else:
-            _complete(folder, outcome, started, context)
-            yield job, None
+        if not isinstance(outcome, Exception):
+            try:
+                outcome = _complete(folder, outcome, started, context)
+            except OSError as err:  # the disk is full
+                outcome = err
+        yield job, outcome
         started = time.time()
 
 
@@ -147,6 +160,7 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
         folder=folder,
         weights=folder_of(spec.weights) if spec.weights else None,
         teachers={session: folder_of(key) for session, key in (spec.teachers or {}).items()},
+        stop_at=context.stop_at,
     )
 
 
@@ -214,15 +228,16 @@ def _open_folder(job: Job, context: JobContext) -> Path:
     return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
 
 
-def _complete(folder: Path, metrics: dict, started: float, context: JobContext) -> None:
-    """Write the metrics of a job, mark its folder as complete, and release it."""
+def _complete(folder: Path, metrics: dict, started: float, context: JobContext) -> dict:
+    """Write the metrics of a job, mark its folder as complete, and release it; returns the metrics."""
     if not is_owner(folder):  # the workers of a pretraining had it
         claim(folder)
-    run_time = {"seconds": round(time.time() - started, 3), "device": context.device}
+    metrics = metrics | {"seconds": round(time.time() - started, 3), "device": context.device}
     check_owner(folder)
-    write_json(folder / "metrics.json", metrics | run_time)
+    write_json(folder / "metrics.json", metrics)
     mark_complete(folder)
     release(folder)
+    return metrics
 
 
 def _entries(store: Store, job: Job) -> list[Entry]:

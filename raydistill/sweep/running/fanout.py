@@ -1,8 +1,14 @@
 """The fan-out: jobs on one session through one Ray Tune run, in worker processes that are reused from job to job."""
 
+import contextlib
+import json
 import shutil
+import threading
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import wait
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import ray
 import torch
@@ -10,14 +16,18 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from raydistill.cluster import cores
-from raydistill.errors import RaydistillError
+from raydistill.cluster.isolation import keep_secrets_from_trials
+from raydistill.errors import RaydistillError, TimeLimitReached, one_line
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.execute import JobContext, run_session_job
 from raydistill.sweep.running.failures import cause, log_text
 from raydistill.sweep.running.queue import Queue
+from raydistill.training.distributed import in_a_thread
 
 MAX_LOST_WORKERS = 3
 """How many times a job is started again after its process died, because the job need not be the cause."""
+CHECK_S = 0.2
+"""Seconds between two looks at what has happened in Ray Tune's thread."""
 
 
 @dataclass(frozen=True)
@@ -30,25 +40,53 @@ class Resources:
     """Share of a GPU and of its memory; used if jobs run on GPUs."""
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A job that has ended, as it reported itself; nothing need be read from its folder."""
+
+    job: Job
+    metrics: dict
+    """Of a job that is done; empty for one that failed."""
+    stopped: tuple[tuple[Job, str], ...] = ()
+    """If it failed: the job and those that depend on it, each with its cause."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A job whose worker process has ended, so that it is started again in another one."""
+
+    job: Job
+    times: int
+    """How often this has happened to the job."""
+
+
 def fan_out(
     queue: Queue,
     context: JobContext,
     resources: Resources,
-    succeed: Callable[[Job], None],
-    fail: Callable[[Job, str], None],
+    tell: Callable[[Ended | Lost], None],
+    watch: Callable[[], None],
 ) -> None:
     """Run the jobs on one session until no more of them can start.
 
     Args:
-        succeed: called with every job that is done.
-        fail: called with every job that failed, and the cause.
+        tell: called in this thread with everything that happens to a job.
+        watch: called in this thread a few times per second.
     Raises:
-        KeyboardInterrupt: Ctrl-C, after the running jobs have been stopped.
+        RaydistillError: Ray Tune ended before the jobs.
+        BaseException: what `tell` or `watch` raises, for example KeyboardInterrupt.
     """
-    dealer = _JobsInOrder(queue, context, resources, succeed, fail)
-    run_tune(_trial, dealer, len(queue.waiting), context, resources)
-    if not queue.exhausted:  # Tune returns after Ctrl-C instead of raising
-        raise KeyboardInterrupt
+    events: SimpleQueue[Ended | Lost] = SimpleQueue()
+    dealer = _JobsInOrder(queue, context, resources, events.put)
+
+    def deliver() -> None:
+        while not events.empty():
+            tell(events.get())
+        watch()
+
+    run_tune(_trial, dealer, len(queue.waiting), context, resources, watch=deliver)
+    if not queue.exhausted:
+        raise RaydistillError(f"Ray Tune ended with {len(queue.running)} jobs running; run the same command again")
 
 
 def run_tune(
@@ -58,14 +96,24 @@ def run_tune(
     context: JobContext,
     resources: Resources,
     scheduler=None,
+    watch: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the configurations that `dealer` suggests as trials of one Ray Tune run, in processes that are reused.
 
+    Ray Tune runs in another thread, in which no signal is raised. An exception there would be swallowed or repeated;
+    the first exception of the dealer therefore ends the run, and is raised here.
+
     Args:
         trial: called in a worker process with each configuration.
+        dealer: called in Ray Tune's thread.
         samples: the largest number of configurations that the dealer may suggest.
         scheduler: of Ray Tune, which may stop trials early.
+        watch: called in this thread a few times per second, and once at the end.
+    Raises:
+        RaydistillError: Ray Tune failed.
+        BaseException: what the dealer or `watch` raises.
     """
+    keep_secrets_from_trials()
     gpu = {"GPU": resources.gpu} if context.device == "cuda" else {}
     # cluster.yaml reserves labelled nodes for pretraining; a node without that label is suitable for any job.
     group = tune.PlacementGroupFactory(
@@ -74,10 +122,11 @@ def run_tune(
     one_machine = len(ray.nodes()) == 1
     scratch = context.runs.scratch
     shutil.rmtree(scratch, ignore_errors=True)
+    guard = _Guard(dealer)
     tuner = tune.Tuner(
         tune.with_resources(trial, group),
         tune_config=tune.TuneConfig(
-            search_alg=dealer,
+            search_alg=guard,
             scheduler=scheduler,
             num_samples=samples,
             # On a cluster, jobs wait for resources in Tune, because the autoscaler reacts to waiting jobs.
@@ -89,9 +138,21 @@ def run_tune(
             storage_path=str(scratch),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=MAX_LOST_WORKERS),
+            stop=_Stop(guard.stopped),
+            callbacks=[_OnLostWorker(dealer)],
         ),
     )
-    tuner.fit()
+    fit = in_a_thread(tuner.fit)
+    try:
+        while wait([fit], timeout=CHECK_S).not_done:
+            watch()
+        watch()
+    finally:
+        guard.stopped.set()
+    if guard.error:
+        raise guard.error
+    if isinstance(error := fit.exception(), Exception):
+        raise RaydistillError(f"Ray Tune failed ({one_line(error)}); finished work is kept; run the same command again")
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -99,7 +160,7 @@ def jobs_at_once(context: JobContext, resources: Resources) -> int:
     """The number of jobs that run at the same time on this machine."""
     slots = cores() // resources.cpus
     if context.device == "cuda":
-        slots = min(slots, int(ray.cluster_resources()["GPU"] / resources.gpu))
+        slots = min(slots, int(ray.cluster_resources().get("GPU", 0) / resources.gpu))
     return max(1, slots)
 
 
@@ -114,15 +175,73 @@ class Dealer(Searcher):
 
     restore = save
 
+    def on_worker_lost(self, trial_id: str) -> None:
+        """Called when the process of a trial has ended and the trial is started again."""
+
+
+class _Guard(Dealer):
+    """Passes everything to a dealer; after its first exception, the run stops and the dealer is not called again."""
+
+    def __init__(self, dealer: Dealer):
+        super().__init__(metric=dealer.metric, mode=dealer.mode)
+        self.dealer = dealer
+        self.stopped = threading.Event()
+        """Set to stop the run."""
+        self.error: Exception | None = None
+
+    def suggest(self, trial_id):
+        return Searcher.FINISHED if self.stopped.is_set() else self._try(self.dealer.suggest, trial_id)
+
+    def on_trial_result(self, trial_id, result):
+        self._try(self.dealer.on_trial_result, trial_id, result)
+
+    def on_trial_complete(self, trial_id, result=None, error=False):
+        self._try(self.dealer.on_trial_complete, trial_id, result, error)
+
+    def _try(self, method, *given):
+        if not self.stopped.is_set():
+            try:
+                return method(*given)
+            except Exception as err:
+                self.error = err
+                self.stopped.set()
+        return Searcher.FINISHED
+
+
+class _Stop(tune.Stopper):
+    """Ends the run when an event is set."""
+
+    def __init__(self, event: threading.Event):
+        self.event = event
+
+    def __call__(self, trial_id, result):
+        return False
+
+    def stop_all(self):
+        return self.event.is_set()
+
+    def __getstate__(self):
+        return {}  # see Dealer
+
+
+class _OnLostWorker(tune.Callback):
+    """Tells the dealer of trials that are started again."""
+
+    def __init__(self, dealer: Dealer):
+        self.dealer = dealer
+
+    def on_trial_recover(self, iteration, trials, trial, **_):
+        self.dealer.on_worker_lost(trial.trial_id)
+
 
 class _JobsInOrder(Dealer):
     """Suggests each job as soon as it is ready, so that no stage of the sweep waits for another."""
 
-    def __init__(self, queue: Queue, context: JobContext, resources: Resources, succeed, fail):
+    def __init__(self, queue: Queue, context: JobContext, resources: Resources, tell: Callable[[Ended | Lost], None]):
         super().__init__(metric="finished", mode="max")
-        self.queue, self.context, self.resources = queue, context, resources
-        self.succeed, self.fail = succeed, fail
+        self.queue, self.context, self.resources, self.tell = queue, context, resources, tell
         self.trials: dict[str, Job] = {}
+        self.lost: Counter[str] = Counter()
 
     def suggest(self, trial_id):
         job = self.queue.next()
@@ -134,11 +253,22 @@ class _JobsInOrder(Dealer):
     def on_trial_complete(self, trial_id, result=None, error=False):
         job = self.trials.pop(trial_id)
         if error or result is None:
-            self.fail(job, f"its worker process was lost {MAX_LOST_WORKERS + 1} times; is there enough memory?")
+            self._fail(job, f"its worker process was lost {MAX_LOST_WORKERS + 1} times; is there enough memory?")
+        elif result["stopped"]:
+            self.queue.put_back(job.key)
         elif result["cause"]:
-            self.fail(job, result["cause"])
+            self._fail(job, result["cause"])
         else:
-            self.succeed(job)
+            self.queue.succeed(job.key)
+            self.tell(Ended(job, json.loads(result["metrics"])))
+
+    def on_worker_lost(self, trial_id):
+        job = self.trials[trial_id]
+        self.lost[job.key] += 1
+        self.tell(Lost(job, self.lost[job.key]))
+
+    def _fail(self, job: Job, job_cause: str) -> None:
+        self.tell(Ended(job, {}, tuple(self.queue.fail(job.key, job_cause))))
 
 
 def _trial(config: dict) -> None:
@@ -146,7 +276,7 @@ def _trial(config: dict) -> None:
     job, context = Job.from_json(config["job"]), config["context"]
     prepare_process(context, config["resources"])
     # A failure is reported as a result, because an exception would end the process, which other jobs reuse.
-    tune.report({"finished": 1, "cause": _try(job, context)})
+    tune.report({"finished": 1, "stopped": False, "cause": "", "metrics": ""} | _try(job, context))
 
 
 def prepare_process(context: JobContext, resources: Resources) -> None:
@@ -156,15 +286,21 @@ def prepare_process(context: JobContext, resources: Resources) -> None:
         torch.cuda.set_per_process_memory_fraction(resources.gpu)
 
 
-def _try(job: Job, context: JobContext) -> str:
-    """Run a job, and try it once more after an error that may be temporary; returns the cause of its failure or ""."""
+def _try(job: Job, context: JobContext) -> dict:
+    """Run a job, and try it once more after an error that may be temporary; returns what its trial reports."""
     for is_last in (False, True):
         try:
-            run_session_job(job, context)
+            return {"metrics": json.dumps(run_session_job(job, context))}
+        except TimeLimitReached:
+            return {"stopped": True}
         except Exception as err:
             if is_last or isinstance(err, RaydistillError):
-                context.runs.write_log(job.key, log_text(err))
-                return cause(err)
-        else:
-            return ""
+                return {"cause": _recorded(err, job, context)}
     raise AssertionError
+
+
+def _recorded(err: Exception, job: Job, context: JobContext) -> str:
+    """Write the traceback of a failed job to its log if possible; returns the cause in one line."""
+    with contextlib.suppress(OSError):  # the disk may be full, which may be the cause too
+        context.runs.write_log(job.key, log_text(err))
+    return cause(err)

@@ -1,26 +1,37 @@
 """Running the jobs of a plan: pretrainings on Ray Train, jobs on one session through Ray Tune, everything tracked."""
 
+import contextlib
+import functools
 import itertools
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import ray
 
+from raydistill.errors import RaydistillError, TimeLimitReached
 from raydistill.sweep.answering.collect import tracked
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.job import DONE, Job
+from raydistill.sweep.planning.job_folder import MARKER
 from raydistill.sweep.planning.plan import Plan
+from raydistill.sweep.running.bookkeeping import Bookkeeping
+from raydistill.sweep.running.deadline import GRACE_S
 from raydistill.sweep.running.execute import JobContext, run_pretrainings
 from raydistill.sweep.running.failures import advice, cause, log_text
-from raydistill.sweep.running.fanout import Resources, fan_out, jobs_at_once
+from raydistill.sweep.running.fanout import Ended, Lost, Resources, fan_out, jobs_at_once
 from raydistill.sweep.running.meter import Meter
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.queue import Queue
+from raydistill.sweep.running.room import check_room, need_of_session_job, told_while_waiting
 from raydistill.tracking.tracker import Tracker
+from raydistill.training.distributed import need_of_worker
 
+LATE_S = 30.0
+"""How long files that another machine has written may take to be seen here."""
 LOG_EVERY_S = 2.0
 """Between two updates of a running pretraining in MLflow."""
 
@@ -47,8 +58,11 @@ def run_jobs(run: SweepRun, plan: Plan) -> Cost:
     Ray must be running.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, or the time limit of the options is reached.
+        ConfigError: Ray has too little room for one of the jobs.
+        RaydistillError: the records of some jobs cannot be written.
+        KeyboardInterrupt: the command is interrupted, or the time limit of the options is reached.
     """
+    check_room(run.sweep.config, [p.job for p in plan.todo], run.context.device, local=not run.options.address)
     jobs = _Jobs(run, plan)
     at_once = 1 if run.options.fail_fast else None  # pretrainings that share their workers cannot be held back
     # A pretraining may learn from jobs on one session, and these may start from other pretrainings.
@@ -57,9 +71,14 @@ def run_jobs(run: SweepRun, plan: Plan) -> Cost:
             jobs.pretrain(ready)
         if not jobs.queue.exhausted:
             run.progress.stage("jobs on one session")
-            with jobs.meter.fanning_out():
-                fan_out(jobs.queue, run.context, run.resources, jobs.succeed, jobs.fail)
-        jobs.deadline.stop()
+            need = need_of_session_job(run.sweep.config, run.context.device)
+            with jobs.meter.fanning_out(), told_while_waiting("jobs on one session", need, 1, run.progress.line):
+                fan_out(jobs.queue, run.context, run.resources, jobs.tell, jobs.watch)
+        jobs.watch()
+    jobs.bookkeeping.finish()
+    jobs.wait_for_files()
+    if jobs.queue.waiting:
+        run.options.deadline.check()
     return jobs.meter.cost()
 
 
@@ -69,9 +88,16 @@ class _Jobs:
     def __init__(self, run: SweepRun, plan: Plan):
         self.run, self.runs, self.protocol = run, run.context.runs, plan.protocol
         self.work = {p.job.key: p.work for p in plan.planned}
-        self.queue = Queue([p.job for p in plan.todo], {p.job.key for p in plan.planned if p.state == DONE})
-        self.deadline = _Deadline(run.options.max_hours, self.queue)
+        done = {p.job.key for p in plan.planned if p.state == DONE}
+        self.queue = Queue([p.job for p in plan.todo], done, run.options.fail_fast)
         self.meter = Meter(jobs_at_once(run.context, run.resources), several_machines=len(ray.nodes()) > 1)
+        self.bookkeeping = Bookkeeping(run.progress.line)
+
+    def watch(self) -> None:
+        """Let no job start after the time limit; raise Interrupted if one that runs has not stopped by itself."""
+        if self.run.options.deadline.is_reached:
+            self.queue.close()
+        self.run.options.deadline.check(GRACE_S)
 
     def pretrain(self, jobs: list[Job]) -> None:
         """Run pretrainings, one after another on the same workers."""
@@ -80,52 +106,72 @@ class _Jobs:
 
         def watch() -> None:
             mirror.update(left)
-            self.deadline.stop()
+            self.watch()
 
-        for job, err in run_pretrainings(jobs, self.run.context, watch):
-            left.remove(job)
-            if err:
-                self.runs.write_log(job.key, log_text(err))
-                self.fail(job, cause(err))
-            else:
-                self.succeed(job)
-            if left:
-                self.run.progress.start(left[0])
+        need, fewest = need_of_worker(self.run.context.device == "cuda"), jobs[0].workers[0]
+        with told_while_waiting(jobs[0].name, need, fewest, self.run.progress.line):
+            for job, outcome in run_pretrainings(jobs, self.run.context, watch):
+                left.remove(job)
+                if isinstance(outcome, TimeLimitReached):
+                    self.queue.put_back(job.key)
+                elif isinstance(outcome, Exception):
+                    self._write("the log of a failed job", self.runs.write_log, job.key, log_text(outcome))
+                    self.fail(self.queue.fail(job.key, cause(outcome)))
+                else:
+                    self.queue.succeed(job.key)
+                    self.succeed(job, outcome)
+                if left:
+                    self.run.progress.start(left[0])
 
-    def succeed(self, job: Job) -> None:
-        self.queue.succeed(job.key)
-        metrics = self.runs.metrics(job.key)
-        update_rates(self.runs, job, self.work[job.key], metrics["seconds"])
+    def wait_for_files(self) -> None:
+        """Wait until this machine sees that the jobs are complete, which on a shared disk may take some seconds.
+
+        Raises:
+            RaydistillError: it does not.
+        """
+        end = time.monotonic() + LATE_S
+        while late := [key for key in self.queue.done if not (self.runs.job_folder(key) / MARKER).exists()]:
+            if time.monotonic() > end:
+                raise RaydistillError(
+                    f"{len(late)} jobs have ended, but {self.runs.job_folder(late[0]) / MARKER} is not seen on this "
+                    "machine; check that all machines share this disk, then run the same command again"
+                )
+            time.sleep(0.2)
+
+    def tell(self, event: Ended | Lost) -> None:
+        """Something has happened to a job on one session."""
+        match event:
+            case Lost(job, times):
+                self.run.progress.line(f"lost    {job.name:<32} its worker process ended; started again ({times})")
+            case Ended(job, metrics, stopped):
+                if stopped:
+                    self.fail(stopped)
+                else:
+                    self.succeed(job, metrics)
+
+    def succeed(self, job: Job, metrics: dict) -> None:
+        """A job is done."""
         self.meter.add(job, metrics["seconds"])
         self.run.progress.succeed(job, metrics)
-        self.run.tracker.job(tracked(job, self.runs, self.protocol, done=True))
-        self.deadline.close_queue()
+        update = functools.partial(update_rates, self.runs, job, self.work[job.key], metrics["seconds"])
+        self.bookkeeping.write("rates.json", update, is_needed=False)
+        self._write("a job's MLflow run", self._track, job, metrics)
 
-    def fail(self, job: Job, job_cause: str) -> None:
-        for stopped, reason in self.queue.fail(job.key, job_cause):
-            self.runs.write_failure(stopped, reason)
-            self.run.progress.fail(stopped, reason, advice(self.runs, stopped) if stopped is job else "")
-            self.run.tracker.failed(tracked(stopped, self.runs, self.protocol, done=False), reason)
-        if self.run.options.fail_fast:
-            self.queue.close()
+    def fail(self, stopped: Sequence[tuple[Job, str]]) -> None:
+        """A job has failed, the first of `stopped`, and with it those that depend on it, each for its own reason."""
+        for number, (job, reason) in enumerate(stopped):
+            self._write("a job's failure.json", self.runs.write_failure, job, reason)
+            self.run.progress.fail(job, reason, advice(self.runs, job) if number == 0 else "")
+            self._write("a job's MLflow run", self._track_failed, job, reason)
 
+    def _write(self, what: str, function: Callable[..., object], *arguments: object) -> None:
+        self.bookkeeping.write(what, functools.partial(function, *arguments))
 
-class _Deadline:
-    """The time limit that the user gave: after it no job starts, and a pretraining, which takes long, is stopped."""
+    def _track(self, job: Job, metrics: dict) -> None:
+        self.run.tracker.job(tracked(job, self.runs, self.protocol, metrics))
 
-    def __init__(self, hours: float | None, queue: Queue):
-        self.hours, self.queue = hours, queue
-        self.end = time.monotonic() + hours * 3600 if hours is not None else float("inf")
-
-    def close_queue(self) -> None:
-        """Close the queue if the time is over, so that no more jobs start."""
-        if time.monotonic() >= self.end:
-            self.queue.close()
-
-    def stop(self) -> None:
-        """Raise KeyboardInterrupt if the time is over."""
-        if time.monotonic() >= self.end:
-            raise KeyboardInterrupt(f"the limit of {self.hours:g} hours (--max-hours) is reached")
+    def _track_failed(self, job: Job, reason: str) -> None:
+        self.run.tracker.failed(tracked(job, self.runs, self.protocol, {}), reason)
 
 
 class _Mirror:
@@ -138,5 +184,6 @@ class _Mirror:
     def update(self, left: list[Job]) -> None:
         """`left`: the pretrainings that have not ended; the first of them is running."""
         if left and time.monotonic() >= self.due:
-            self.run.tracker.running(tracked(left[0], self.run.context.runs, self.protocol, done=False))
+            with contextlib.suppress(OSError, ValueError):  # a file that is not whole yet; the next update reads it
+                self.run.tracker.running(tracked(left[0], self.run.context.runs, self.protocol, {}))
             self.due = time.monotonic() + LOG_EVERY_S

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from raydistill.sweep.planning.selection import Selection
+from raydistill.sweep.running.deadline import Deadline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,5 +18,5 @@ class RunOptions:
     selection: Selection = field(default_factory=Selection)
     fail_fast: bool = False
     """Whether the first failure ends the sweep; otherwise it stops only the jobs that depend on the failed one."""
-    max_hours: float | None = None
-    """Stop after this many hours, as if by Ctrl-C."""
+    deadline: Deadline = field(default_factory=Deadline)
+    """When jobs stop at a checkpoint, so that the same command continues later."""

@@ -1,5 +1,6 @@
 """The progress of a sweep on stderr: a live table on a terminal, otherwise one line per job that ends."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,10 @@ from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.running.terminal import reserved
 
+LOG = "ray.log"
+"""The file of the runs folder that gets what Ray and other libraries write to stderr."""
 PRIOR_WEIGHT = 0.2
 """Weight of the estimate made before the run, as a share of the whole work, relative to the measured pace."""
 
@@ -35,6 +39,7 @@ class SweepProgress:
         at_once: int | None = None,
     ):
         self.runs, self.clock, self.at_once = runs, clock, at_once or cores()
+        self.own_terminal = console is None
         self.console = console or Console(stderr=True)
         self.current_stage = ""
         self.total: Counter[str] = Counter()
@@ -47,16 +52,29 @@ class SweepProgress:
         """Key -> estimated seconds, of the jobs to run."""
         self.estimated_s, self.ended_s = 0.0, 0.0
         """Sum of the estimates: of all jobs to run, and of those that have ended."""
-        self.live = Live(get_renderable=self._table, console=self.console, refresh_per_second=2, transient=True)
+        self.live = Live(
+            get_renderable=self._table,
+            console=self.console,
+            refresh_per_second=2,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.open = contextlib.ExitStack()
 
     def __enter__(self) -> "SweepProgress":
-        if self.console.is_terminal:
-            self.live.start()
+        with self.open as entered:
+            if self.own_terminal:
+                self.console.file = entered.enter_context(reserved(self.runs.path / LOG))
+            if self.console.is_terminal:
+                entered.enter_context(self.live)
+            self.open = entered.pop_all()
         return self
 
     def __exit__(self, *_) -> None:
-        if self.console.is_terminal:
-            self.live.stop()
+        self.open.close()
+        if self.own_terminal:
+            self.console = Console(stderr=True)
 
     def stage(self, text: str) -> None:
         """Show what the sweep is doing now; on a terminal, the next stage replaces it."""
@@ -65,8 +83,9 @@ class SweepProgress:
             self.line(text)
 
     def line(self, text: str) -> None:
-        """Print a line that stays on the terminal."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        """Print a line that stays on the terminal; if the terminal is closed, the run goes on without it."""
+        with contextlib.suppress(OSError):
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def plan(self, plan: Plan) -> None:
         """Show the number of jobs to run and the expected time, and start counting."""

@@ -12,9 +12,11 @@ class Queue:
     Args:
         jobs: to run, each after the jobs that it depends on.
         done: keys of the jobs that are done already.
+        fail_fast: whether the first failure closes the queue.
     """
 
-    def __init__(self, jobs: list[Job], done: set[str]):
+    def __init__(self, jobs: list[Job], done: set[str], fail_fast: bool = False):
+        self.fail_fast = fail_fast
         self.waiting = {job.key: job for job in jobs}
         self.done = set(done)
         self.running: dict[str, Job] = {}
@@ -54,10 +56,15 @@ class Queue:
         self.done.add(key)
         return job
 
+    def put_back(self, key: str) -> None:
+        """Let a running job wait again, because it was stopped before its end."""
+        self.waiting[key] = self.running.pop(key)
+
     def fail(self, key: str, cause: str) -> list[tuple[Job, str]]:
         """Mark a job as failed; returns it and all jobs that can no longer run, each with its cause."""
         job = self.running.pop(key, None) or self.waiting.pop(key)
         self.failed[key] = cause
+        self.closed |= self.fail_fast
         stopped = [(job, cause)]
         for dependent in [j for j in self.waiting.values() if key in j.depends_on]:
             if dependent.key in self.waiting:  # it may have been stopped already, as a dependent of another job

@@ -1,144 +1,160 @@
-"""The trials of a search: Optuna suggests values of one job, Ray Tune trains the job with them on its sessions.
+"""The trials of a search in Ray Tune: each trains the jobs of one point, from rung to rung.
 
-The trainings of a trial are jobs like those of a sweep, in the same runs folder: a finished one counts as done for
-every sweep with the same values, and one that was killed continues from its checkpoint. The trials themselves are in
-an Optuna database in the search's folder. With `halving`, trials are compared after some epochs, at so-called rungs,
-and the worse ones are stopped.
+The trainings are jobs like those of a sweep, in the same runs folder: a finished one counts as done for every sweep
+with the same values, and one that was killed continues from its checkpoint. Which point is tried next, and which
+continues at a rung, is decided by `Points`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean
 
-import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.exceptions import OptunaError
+from optuna.trial import FrozenTrial
 from ray import tune
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from raydistill.sweep.config.search import Halving, SearchConfig, Value, sweep_with
-from raydistill.sweep.planning.expand import expand
-from raydistill.sweep.planning.job import Job, parameters
+from raydistill.errors import DataError, TimeLimitReached, one_line
+from raydistill.sweep.config.search import Search
+from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.unused import note_tried
-from raydistill.sweep.running.execute import advance_job
-from raydistill.sweep.running.failures import cause
-from raydistill.sweep.running.fanout import Dealer, prepare_process, run_tune
+from raydistill.sweep.running.deadline import GRACE_S
+from raydistill.sweep.running.execute import JobContext, advance_job
+from raydistill.sweep.running.failures import cause, log_text
+from raydistill.sweep.running.fanout import MAX_LOST_WORKERS, Dealer, prepare_process, run_tune
 from raydistill.sweep.running.jobs import SweepRun
-from raydistill.sweep.searching.study import distributions, ended, n_trials
-
-NO_LIMIT = 1_000_000  # epochs; a trial ends by itself
-WORST_R2 = -1e6  # reported for a failed trial, so that the scheduler stops it
+from raydistill.sweep.running.rungs import valid_r2_at
+from raydistill.sweep.searching.points import Point, Points
 
 
 @dataclass(frozen=True)
 class SearchRun:
     """A search that is being run."""
 
-    search: SearchConfig
-    path: Path
-    """Path of the search file."""
+    search: Search
     run: SweepRun
     """The sweep with the searched job."""
 
-    def jobs(self, values: Mapping[str, Value]) -> list[Job]:
-        """The searched job with these values, on each of its sessions and with each seed."""
-        jobs = expand(sweep_with(self.search, self.path, dict(values)), self.run.sweep.entries)
-        return [job for job in jobs if job.line == self.search.job]
 
-    def parameters(self, jobs: list[Job]) -> int:
-        """Number of parameters of the largest model; the models differ only in the embeddings of their sessions."""
-        entries = {e.session: e for e in self.run.sweep.entries}
-        return max(parameters(job, [entries[s] for s in job.spec.sessions]) for job in jobs)
-
-
-def run_trials(study: optuna.Study, search_run: SearchRun, on_end: Callable[[FrozenTrial], None]) -> None:
-    """Run the trials that have not ended.
+def run_trials(points: Points, search_run: SearchRun, on_end: Callable[[FrozenTrial], None]) -> None:
+    """Try points until none is left.
 
     Args:
         on_end: called with every trial that has ended.
     Raises:
-        KeyboardInterrupt: Ctrl-C.
+        KeyboardInterrupt: the command is interrupted, or the time limit is reached.
     """
-    left = n_trials(search_run.search) - len(ended(study))
-    if left <= 0:
-        return
-    dealer, run = _Suggestions(study, search_run, left, on_end), search_run.run
-    run_tune(_trial, dealer, left, run.context, run.resources, _scheduler(search_run.search.halving))
-    if dealer.running or dealer.suggested < left:  # Tune returns after Ctrl-C instead of raising
-        raise KeyboardInterrupt
-
-
-def _scheduler(halving: Halving | None) -> TrialScheduler:
-    if halving is None:
-        return FIFOScheduler()
-    return AsyncHyperBandScheduler(
-        time_attr="epoch",
-        metric="valid_r2",
-        mode="max",
-        max_t=NO_LIMIT,
-        grace_period=halving.first,
-        reduction_factor=halving.part,
+    dealer, run = _PointsInTurn(points, search_run, on_end), search_run.run
+    samples = search_run.search.config.trials + 1  # the sweep's own values may be outside of the space
+    deadline = run.options.deadline
+    run_tune(
+        _trial, dealer, samples, run.context, run.resources, _AtRungs(dealer), watch=lambda: deadline.check(GRACE_S)
     )
+    if isinstance(dealer.error, OptunaError | OSError):
+        raise DataError(
+            f"the study of {search_run.search.name} cannot be written ({one_line(dealer.error)}); free disk space and "
+            "run the same command again; finished work is kept"
+        ) from dealer.error
+    if dealer.error:
+        raise dealer.error
+    if points.running or points.has_next():
+        deadline.check()
+        raise DataError(
+            f"{search_run.search.name}: Ray Tune ended with {len(points.running)} trials running; run the same command "
+            "again"
+        )
 
 
-class _Suggestions(Dealer):
-    """Optuna's study as a search algorithm of Ray Tune."""
+class _PointsInTurn(Dealer):
+    """The points of a study as a search algorithm of Ray Tune, which would swallow an error that is raised in it."""
 
-    def __init__(self, study: optuna.Study, search_run: SearchRun, left: int, on_end: Callable[[FrozenTrial], None]):
+    def __init__(self, points: Points, search_run: SearchRun, on_end: Callable[[FrozenTrial], None]):
         super().__init__(metric="valid_r2", mode="max")
-        self.study, self.search_run, self.search = study, search_run, search_run.search
-        self.left, self.on_end = left, on_end
-        self.suggested = 0
-        self.running: dict[str, optuna.Trial] = {}
+        self.points, self.search_run, self.on_end = points, search_run, on_end
+        self.trials: dict[str, Point] = {}
+        self.error: Exception | None = None
+        """The first error of the study's own bookkeeping, after which no trial starts."""
 
     def suggest(self, trial_id):
-        if self.suggested >= self.left:
-            return Searcher.FINISHED
-        self.suggested += 1
-        trial = self.study.ask(distributions(self.search))
-        self.running[trial_id] = trial
+        point = self._guarded(self.points.next)
+        if point is None:
+            return None if self.trials and not self.error else Searcher.FINISHED
+        self.trials[trial_id] = point
+        run, config = self.search_run.run, self.search_run.search.config
         # The jobs are planned here, because a worker on another machine may lack the sweep file.
-        jobs, run = self.search_run.jobs(trial.params), self.search_run.run
-        note_tried(run.sweep.runs, self.search.name, jobs)
+        note_tried(run.sweep.runs, self.search_run.search.name, point.jobs)
         return {
-            "jobs": [job.to_json() for job in jobs],
-            "parameters": self.search_run.parameters(jobs),
-            "behavior": run.sweep.config.behavior,
-            "halving": self.search.halving,
+            "jobs": [job.to_json() for job in point.jobs],
+            "behavior": self.search_run.search.sweep.behavior,
+            "halving": config.halving,
             "context": run.context,
             "resources": run.resources,
         }
 
-    def on_trial_result(self, trial_id, result):
-        if len(self.search.objectives) == 1 and not result["cause"]:
-            self.running[trial_id].report(result["valid_r2"], result["epoch"])
+    def continues(self, trial_id: str, result: dict) -> bool:
+        """Store a score at a rung; returns whether the trial continues."""
+        if self.error or result["cause"] or result["complete"] or result["stopped"]:
+            return not self.error
+        report = self.points.report
+        return bool(self._guarded(lambda: report(self.trials[trial_id], result["epoch"], result["valid_r2"])))
 
     def on_trial_complete(self, trial_id, result=None, error=False):
-        trial = self.running.pop(trial_id)
+        point = self.trials.pop(trial_id)
+        if self.error or (result and result["stopped"]):  # the next run of the search continues it
+            return
+        lost = f"its worker process was lost {MAX_LOST_WORKERS + 1} times; is there enough memory?"
         if error or result is None or result["cause"]:
-            trial.set_user_attr("cause", result["cause"] if result else "its worker process was lost")
-            self.study.tell(trial, state=TrialState.FAIL)
+            self._guarded(lambda: self.on_end(self.points.fail(point, result["cause"] if result else lost)))
         else:
-            for name in ("valid_r2", "epoch", "parameters"):
-                trial.set_user_attr(name, result[name])
-            if result["complete"]:
-                self.study.tell(trial, [result[name] for name in self.search.objectives])
-            else:
-                self.study.tell(trial, state=TrialState.PRUNED)
-        self.on_end(self.study.trials[trial.number])
+            outcome = {name: result[name] for name in ("valid_r2", "epoch", "complete")}
+            self._guarded(lambda: self.on_end(self.points.end(point, **outcome)))
+
+    def _guarded(self, step: Callable):
+        try:
+            return step() if self.error is None else None
+        except Exception as err:
+            self.error = err
+            return None
+
+
+class _AtRungs(FIFOScheduler):
+    """Stops the trials that do not continue at a rung."""
+
+    def __init__(self, dealer: _PointsInTurn):
+        super().__init__()
+        self.dealer = dealer
+
+    def on_trial_result(self, tune_controller, trial, result):
+        goes_on = self.dealer.continues(trial.trial_id, result)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
 
 def _trial(config: dict) -> None:
-    """One trial in a worker process of Ray Tune: trains its jobs from rung to rung until the scheduler stops it."""
-    jobs, context, halving = [Job.from_json(job) for job in config["jobs"]], config["context"], config["halving"]
+    """One trial in a worker process of Ray Tune: trains its jobs from rung to rung until the search stops it."""
+    jobs, context, columns = [Job.from_json(job) for job in config["jobs"]], config["context"], config["behavior"]
     prepare_process(context, config["resources"])
-    epochs = jobs[0].training_spec.epochs
-    common = {"parameters": config["parameters"], "cause": ""}
+    epochs, common = jobs[0].training_spec.epochs, {"cause": "", "complete": False, "stopped": False}
+    rungs = config["halving"].rungs(epochs)[:-1] if config["halving"] else []
     try:
-        for epoch in halving.rungs(epochs) if halving else [epochs]:
-            r2 = mean(advance_job(job, context, epoch, config["behavior"])["valid_r2"] for job in jobs)
-            tune.report(common | {"valid_r2": r2, "epoch": epoch, "complete": epoch == epochs})
+        for epoch in rungs:
+            scores = [_logged(valid_r2_at, job, context, epoch, columns) for job in jobs]
+            if None not in scores:  # the score of a job that is done already may not have been kept
+                tune.report(common | {"valid_r2": mean(scores), "epoch": epoch})
+        metrics = [_logged(advance_job, job, context, epochs, columns) for job in jobs]
+        tune.report(common | {"valid_r2": mean(m["valid_r2"] for m in metrics), "epoch": epochs, "complete": True})
+    except TimeLimitReached:
+        tune.report(common | {"valid_r2": 0.0, "epoch": epochs, "stopped": True})
     except Exception as err:  # reported as a result, because an exception would end the process that trials reuse
-        failed = {"valid_r2": WORST_R2, "epoch": NO_LIMIT, "complete": False, "cause": cause(err)}
-        tune.report(common | failed)
+        tune.report(common | {"valid_r2": 0.0, "epoch": epochs, "cause": cause(err)})
+
+
+def _logged(train: Callable, job: Job, context: JobContext, epochs: int, columns: tuple[str, ...]):
+    """The result of `train`; the traceback of an error is written to the log of the job."""
+    try:
+        return train(job, context, epochs, columns)
+    except TimeLimitReached:
+        raise
+    except Exception as err:
+        context.runs.write_log(job.key, log_text(err))
+        raise

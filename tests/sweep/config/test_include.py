@@ -36,7 +36,7 @@ def load(tmp_path):
 
 def test_included_values_hold_unless_the_sweep_has_its_own(load):
     sweep = load()
-    assert (sweep.store, sweep.preset, sweep.seeds) == ("runs/store", "tiny", (3,))
+    assert (sweep.preset, sweep.seeds) == ("tiny", (3,))
     assert load(overrides=("preset=small", "jobs.ms.workers=2")).jobs["ms"].workers == 2
 
 
@@ -69,3 +69,18 @@ def test_mistake_is_reported_with_its_file_and_line(load, own, shared, message):
     with pytest.raises(RaydistillError) as caught:
         load(own, shared)
     assert message in str(caught.value)
+
+
+def test_store_is_relative_to_the_file_that_names_it_and_an_override_to_the_working_folder(load, tmp_path):
+    assert load().store == str(tmp_path / "parts" / "runs" / "store")
+    assert load(shared=SHARED.replace("runs/store", "../../x")).store == str(tmp_path.parent / "x")
+    assert load(own=OWN + "store: other\n").store == str(tmp_path / "other")
+    assert load(own=OWN + "store: s3://bucket/store\n").store == "s3://bucket/store"
+    assert load(own=OWN + "store: /data/store\n").store == "/data/store"
+    assert load(overrides=("store=elsewhere",)).store == "elsewhere"
+
+
+def test_store_from_a_sweep_named_relative_to_the_working_folder_stays_relative(load, tmp_path, monkeypatch):
+    load()
+    monkeypatch.chdir(tmp_path)
+    assert load_sweep("s.yaml").store == "parts/runs/store"

@@ -1,6 +1,7 @@
 """Sweeps that are run in part: to the first failure, for some hours, for one method; and how often they are planned."""
 
 import io
+import os
 import shutil
 
 import pytest
@@ -13,6 +14,7 @@ from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning import plan as planning
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import Selection
+from raydistill.sweep.running.deadline import Deadline
 from raydistill.sweep.running.driver import run_single_job, run_sweep
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
@@ -51,9 +53,51 @@ def test_sweep_with_fail_fast_starts_nothing_after_the_first_failure(copy):
 
 def test_sweep_stopped_by_its_time_limit_continues_later(copy):
     with pytest.raises(KeyboardInterrupt, match=r"the limit of 0 hours \(--max-hours\) is reached"):
-        run(copy, SHORTER, selection=Selection(("SS-LFP",)), max_hours=0.0)
+        run(copy, SHORTER, selection=Selection(("SS-LFP",)), deadline=Deadline.after(0.0))
     run(copy, SHORTER, selection=Selection(("SS-LFP",)))
     assert set(states(copy, SHORTER).values()) == {"done"}
+
+
+def test_trainings_stopped_by_the_time_limit_end_with_the_same_weights(copy, finished_sweep, tmp_path):
+    longer = ("jobs.ms_spike.training.epochs=40", "jobs.teacher.training.epochs=40", "training.patience=1000")
+    part, stopped_at = Selection(("MS-Spike",), "S1_*"), set()
+    for number in range(20):  # on a busy machine, the first limits pass before the training starts
+        try:
+            run(copy, longer, selection=part, deadline=Deadline.after(5 * 1.5**number / 3600))
+            break
+        except KeyboardInterrupt as limit:
+            assert "(--max-hours) is reached" in str(limit)
+            plan = opened(copy, longer).plan()
+            stopped_at |= {(p.job.name, p.reason) for p in plan.todo if p.reason.startswith("continues after")}
+    assert stopped_at
+
+    whole = tmp_path / "whole"
+    shutil.copytree(finished_sweep, whole)
+    run(whole, longer, selection=part)
+    for planned in opened(whole, longer).plan().planned:
+        if planned.job.trains and planned.state == "done":
+            for file in ("model.safetensors", "history.jsonl"):
+                job = f"runs/jobs/{planned.job.key}/{file}"
+                assert (copy / job).read_bytes() == (whole / job).read_bytes(), (planned.job.name, file)
+
+
+def test_sweep_whose_records_cannot_be_written_runs_to_its_end_and_says_so_once(copy):
+    rates = copy / "runs" / "rates.json"
+    rates.unlink()
+    rates.mkdir()  # a file cannot replace it
+    results, printed = run(copy, SHORTER, selection=Selection(("SS-LFP",)))
+    assert not results.failed and set(states(copy, SHORTER).values()) == {"done"}
+    assert printed.count("cannot write") == 1 and "cannot write rates.json ([Errno 21]" in printed
+    assert printed.count("done    ss_lfp/") == 2
+
+
+def test_sweep_that_cannot_record_a_failure_ends_with_an_error(copy):
+    keys = {job.name: job.key for job in opened(copy, HOPELESS).plan().jobs}
+    for session in ("S1_02", "S2_02"):
+        job = copy / "runs" / "jobs" / keys[f"teacher/{session}/seed0"]
+        (job / f".failure.json.{os.getpid()}.tmp").mkdir(parents=True)  # a file cannot be written under this name
+    with pytest.raises(RaydistillError, match=r"2 records could not be written \(a job's failure.json: .*Errno 21"):
+        run(copy, HOPELESS, selection=Selection(("MS-Spike",)))
 
 
 def test_only_the_selected_sessions_are_run(copy):

@@ -1,6 +1,5 @@
 """A search: its trials on disk, its best values as a file for a sweep to include, and a search that was killed."""
 
-import dataclasses
 import io
 import os
 import shutil
@@ -13,12 +12,12 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from raydistill.config.load import read_yaml
-from raydistill.sweep.config.search import Range, SearchConfig, load_search
+from raydistill.sweep.config.search import load_search
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.searching.driver import run_search
-from raydistill.sweep.searching.study import distributions, ended, n_trials, open_study, try_first
+from raydistill.sweep.searching.study import REPEATS
 from tests.commands import read_json, start, wait_until
 
 SEARCH = """name: search_ss_lfp
@@ -47,12 +46,14 @@ def search(folder):
     config = load_search(folder / "search.yaml")
     runs = RunsFolder(folder / "runs")
     with SweepProgress(runs, Console(file=io.StringIO())) as progress:
-        return run_search(config, folder / "search.yaml", runs, progress, RunOptions()).to_json()
+        return run_search(config, runs, progress, RunOptions()).to_json()
 
 
 def trials_of(folder):
+    """The trials of the only study of the search."""
     storage = f"sqlite:///{folder / 'runs' / 'search' / 'search_ss_lfp' / 'optuna.db'}"
-    return optuna.load_study(study_name="search_ss_lfp", storage=storage).trials
+    (name,) = optuna.get_all_study_names(storage)
+    return [t for t in optuna.load_study(study_name=name, storage=storage).trials if REPEATS not in t.user_attrs]
 
 
 def test_search_result_is_at_least_as_good_on_validation_as_the_default_values(searched):
@@ -105,6 +106,10 @@ def test_search_of_a_pretraining_can_minimise_parameters_too(finished_sweep, tmp
     whole = [t for t in trials_of(tmp_path / "copy") if t.state == TrialState.COMPLETE]
     assert all(t.values == [t.user_attrs["valid_r2"], t.user_attrs["parameters"]] for t in whole)
     assert len({t.user_attrs["parameters"] for t in trials_of(tmp_path / "copy")}) == 2  # of one layer and of two
+    front = [(point["parameters"], point["valid_r2"]) for point in result["front"]]
+    assert front == sorted(front) and front[-1][1] == result["best"]["valid_r2"]
+    assert set(front) <= {(t.user_attrs["parameters"], t.user_attrs["valid_r2"]) for t in whole}
+    assert (tmp_path / "copy" / "runs" / "search" / "search_ss_lfp" / "pareto_front.png").stat().st_size > 100
 
 
 def test_search_killed_during_trials_repeats_the_interrupted_ones(finished_sweep, tmp_path):
@@ -121,25 +126,17 @@ def test_search_killed_during_trials_repeats_the_interrupted_ones(finished_sweep
     result = read_json("search", "search.yaml", cwd=folder)
     after = trials_of(folder)
     whole = {t.number: t.params for t in after if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
-    assert len(whole) == 5 and before.items() <= whole.items() and result["failed"] == 0
+    assert len(whole) == 5 and before.items() <= whole.items() and not result["failed"]
     # The kill may have come before all values of a trial were drawn.
     assert all(any(params.items() <= values.items() for values in whole.values()) for params in cut_off)
 
 
-def test_grid_tries_every_combination_once(tmp_path):
-    space = {"model.layers": (1, 2), "training.epochs": Range(low=4, high=8, step=2)}
-    search = SearchConfig(name="g", sweep="s.yaml", job="j", sampler="grid", space=space, trials=6)
-    study = open_study(search, tmp_path)
-    for _ in range(6):
-        study.tell(study.ask(distributions(search)), 0.0)
-    tried = {tuple(sorted(t.params.items())) for t in ended(study)}
-    assert len(tried) == 6 == n_trials(search) == n_trials(dataclasses.replace(search, trials=99))
-
-
-def test_values_outside_the_space_are_not_tried_first(tmp_path):
-    search = SearchConfig(name="s", sweep="s.yaml", job="j", space={"model.layers": Range(low=1, high=3)})
-    study = open_study(search, tmp_path)
-    try_first(study, search, {"model.layers": 9})
-    assert not study.trials
-    try_first(study, search, {"model.layers": 2})
-    assert study.ask(distributions(search)).params == {"model.layers": 2}
+def test_search_gives_the_same_values_and_scores_when_each_trial_starts_from_finished_jobs(searched, tmp_path):
+    folder, result = searched
+    shutil.copytree(folder, tmp_path / "again")
+    shutil.rmtree(tmp_path / "again" / "runs" / "search")
+    again = search(tmp_path / "again")  # every job is done or paused at a rung, where its score was kept
+    assert again["trials"] == 5 and again["default"] == result["default"]
+    for trial in trials_of(tmp_path / "again"):
+        earlier = next(t for t in trials_of(folder) if t.params == trial.params)
+        assert trial.intermediate_values.items() <= earlier.intermediate_values.items() or earlier.state != trial.state

@@ -1,0 +1,49 @@
+"""The folder of a local Ray: sockets, logs and spilled objects, which only its owner can read, and only while it runs.
+
+Ray would use /tmp/ray, which every user of the machine can read, and would leave it behind. A second process removes
+the folder when this one has ended, however it ended, and kills what was left of Ray: two agents of a Ray whose driver
+was killed would wait for a minute.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+PREFIX = "rd-"
+_LONGEST_SOCKET = 107
+"""Bytes of the path of a socket, on Linux."""
+_SOCKET = "session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""Ray's longest path in the folder."""
+_PATIENCE_S = 20.0
+
+
+@contextlib.contextmanager
+def ray_folder() -> Iterator[Path]:
+    """A new folder in one of mode 0700; both are removed at the end or when this process dies."""
+    private = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place_for_ray()))
+    script = Path(__file__).with_name("guard.py")
+    # -I: the guard imports nothing from the working folder. In its own session it does not receive Ctrl-C.
+    guard = subprocess.Popen(
+        [sys.executable, "-I", script, private],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert guard.stdin is not None
+    try:
+        yield private / "r"  # Ray would open `private` itself to every user
+    finally:
+        guard.stdin.close()  # as the end of this process does
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            guard.wait(_PATIENCE_S)
+
+
+def place_for_ray() -> str:
+    """Where temporary files belong, or /tmp if the path of Ray's sockets would be too long there."""
+    place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    longest = Path(place).absolute() / f"{PREFIX}12345678" / "r" / _SOCKET
+    return place if len(os.fsencode(longest)) <= _LONGEST_SOCKET else "/tmp"

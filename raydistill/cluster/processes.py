@@ -1,0 +1,107 @@
+"""The processes of a local Ray: a watch on its head, and the end of those that are left over."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+import psutil
+
+from raydistill.interrupts import Interrupted, end_at_once, kept, throw
+
+HEAD = {"gcs_server": "GCS server", "raylet": "raylet"}
+"""The processes without which Ray cannot work."""
+CHECK_S = 0.5
+UNWIND_S = 20.0
+"""Seconds in which the driver must end after the head was lost; then it is ended."""
+
+
+@contextlib.contextmanager
+def supervised(start: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    """A local Ray, of which no process is left after an interrupt, and whose lost head is an interrupt.
+
+    Args:
+        start: starts Ray.
+        stop: stops it.
+    """
+    watch = None
+    try:
+        with kept():  # Ray sets its own handler of SIGTERM
+            _start(start)
+        watch = HeadWatch()
+        try:
+            yield
+        finally:
+            watch.over.set()
+            if not watch.lost:  # without its head, Ray would wait for it and then abort this process
+                stop()
+    except KeyboardInterrupt:
+        end_left_over(watch.logs if watch else None, wait_s=3)
+        raise
+
+
+def _start(start: Callable[[], None]) -> None:
+    try:
+        start()
+    except Exception as err:
+        raise Interrupted(
+            f"Ray could not be started ({next(iter(str(err).splitlines()), type(err).__name__)})", code=1
+        ) from err
+
+
+class HeadWatch:
+    """Interrupts the main thread when a process of the local Ray's head has ended.
+
+    Without it, the driver would wait for a minute, and Ray would then abort it.
+    """
+
+    def __init__(self) -> None:
+        from ray._private import worker
+
+        node = worker._global_node
+        assert node, "a local Ray was started"
+        processes = node.all_processes
+        self.processes: dict = {name: processes[name][0].process for name in HEAD if name in processes}
+        self.lost: str = ""
+        """Name of the process that has ended, "" while all of them run."""
+        self.logs: str = node.get_logs_dir_path()
+        """Folder of the files to which all processes of this Ray print."""
+        self.over: threading.Event = threading.Event()
+        """Set when Ray is about to be stopped."""
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+
+    def _watch(self) -> None:
+        while not self.over.wait(CHECK_S):
+            if ended := [name for name, process in self.processes.items() if process.poll() is not None]:
+                self.lost = HEAD[ended[0]]
+                message = f"the {self.lost} of Ray has ended (was it killed, or is memory short?)"
+                throw(Interrupted(message, code=1))
+                if not self.over.wait(UNWIND_S):
+                    end_left_over(self.logs, wait_s=0)
+                    end_at_once(1, f"{message}; finished work is kept; run the same command again to continue")
+                return
+
+
+def end_left_over(logs: str | None, wait_s: float) -> None:
+    """Kill the processes of this driver that have not ended by themselves after `wait_s` seconds.
+
+    Args:
+        logs: folder to which the processes of its Ray print, by which those are found whose parent has ended.
+    """
+    below = psutil.Process().children(recursive=True)
+    others = (process for process in psutil.process_iter() if logs and process not in below)
+    processes = below + [process for process in others if _output_of(process.pid).startswith(f"{logs}/")]
+    _, alive = psutil.wait_procs(processes, timeout=wait_s)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=3)
+
+
+def _output_of(pid: int) -> str:
+    """The file to which a process of this user prints; "" if it has ended, or belongs to another user."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/1")
+    except OSError:
+        return ""

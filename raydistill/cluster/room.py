@@ -1,0 +1,95 @@
+"""The machines of a Ray cluster: how many pieces of work they have room for, now and when the cluster has grown."""
+
+import sys
+from dataclasses import dataclass
+
+POOL = "pool"
+"""Label of nodes that are kept for one kind of work (cluster.yaml)."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one piece of work occupies on one node."""
+
+    cpus: float
+    gpus: float = 0.0
+    not_in: str = ""
+    """Pool whose nodes it may not use."""
+
+    def __str__(self) -> str:
+        gpus = f" and {self.gpus:g} GPU{'s' * (self.gpus > 1)}" if self.gpus else ""
+        return f"{self.cpus:g} CPU{'s' * (self.cpus > 1)}{gpus}"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine, or a type of machines that the cluster may start."""
+
+    cpus: float
+    gpus: float = 0.0
+    pool: str = ""
+    """"" if it has no label, or if its label is unknown."""
+    most: int = 1
+    """How many of this type there may be."""
+
+    def holds(self, need: Need) -> int:
+        """How many pieces of work run at the same time on one node."""
+        if need.not_in and self.pool == need.not_in:
+            return 0
+        parts = [(self.cpus, need.cpus), (self.gpus, need.gpus)]
+        # 4 shares of 0.25 are 1 GPU, 10 of 0.1 too, whatever rounding says.
+        return min((int(has / takes + 1e-9) for has, takes in parts if takes), default=sys.maxsize)
+
+
+@dataclass(frozen=True)
+class Room:
+    """The nodes of a cluster, and the types of nodes that it starts on demand."""
+
+    nodes: tuple[Machine, ...]
+    types: tuple[Machine, ...] = ()
+
+    def now(self, need: Need) -> int:
+        """How many pieces of work the present nodes hold, if they do nothing else."""
+        return sum(node.holds(need) for node in self.nodes)
+
+    def grown(self, need: Need) -> int:
+        """How many pieces of work the cluster holds when it has all nodes that it may start."""
+        return max(self.now(need), sum(node.holds(need) * node.most for node in self.types))
+
+    def __str__(self) -> str:
+        listed = "; ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in self.nodes) or "no node"
+        can_start = "; ".join(f"{node.most} x ({node.cpus:g} CPUs and {node.gpus:g} GPUs)" for node in self.types)
+        return listed + (f", and can start {can_start}" if can_start else "")
+
+
+def room() -> Room:
+    """The room of the Ray that this process is connected to."""
+    import ray
+
+    nodes = [
+        Machine(
+            cpus=node["Resources"].get("CPU", 0.0),
+            gpus=node["Resources"].get("GPU", 0.0),
+            pool=(node.get("Labels") or {}).get(POOL, ""),
+        )
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+    return Room(tuple(nodes), _types())
+
+
+def _types() -> tuple[Machine, ...]:
+    """The types of nodes that the cluster's autoscaler may start; Ray does not tell their labels."""
+    from ray._private.state import state
+
+    config = state.get_cluster_config()
+    groups = config.node_group_configs if config else ()
+    return tuple(
+        Machine(
+            cpus=group.resources.get("CPU", 0),
+            gpus=group.resources.get("GPU", 0),
+            most=sys.maxsize if group.max_count < 0 else group.max_count,
+        )
+        for group in groups
+        if group.max_count and group.resources
+    )

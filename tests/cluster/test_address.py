@@ -1,0 +1,44 @@
+"""A wrong address of a cluster is refused within seconds, in one line that says why."""
+
+import http.server
+import socket
+import threading
+import time
+
+import pytest
+
+from raydistill.cluster import connected
+from raydistill.errors import RaydistillError
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", ":6379", "host:port", "host:99999"])
+def test_word_that_is_no_address_is_refused_with_the_form_of_one(address):
+    with pytest.raises(RaydistillError, match=r"is not an address; an address is HOST:PORT"), connected(address):
+        pass
+
+
+def test_address_where_nothing_listens_is_refused_at_once():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = time.monotonic()
+    message = "no Ray cluster can be reached there"
+    with pytest.raises(RaydistillError, match=message), connected(f"127.0.0.1:{port}"):
+        pass
+    assert time.monotonic() - started < 5
+
+
+def test_address_of_another_server_is_refused_within_seconds():
+    class Silent(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    started = time.monotonic()
+    message = "something listens there, but it is not Ray"
+    with pytest.raises(RaydistillError, match=message), connected(f"127.0.0.1:{server.server_port}"):
+        pass
+    assert time.monotonic() - started < 15
+    server.shutdown()
+    server.server_close()

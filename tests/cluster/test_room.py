@@ -1,0 +1,65 @@
+"""How much work a cluster has room for, counted by hand."""
+
+import sys
+
+import pytest
+
+from raydistill.cluster.room import Machine, Need, Room, room
+
+
+def test_node_holds_work_until_its_scarcest_part_is_full():
+    node = Machine(cpus=8, gpus=1)
+    assert node.holds(Need(1)) == 8
+    assert node.holds(Need(3)) == 2
+    assert node.holds(Need(1, 0.25)) == 4
+    assert node.holds(Need(0.5, 0.1)) == 10
+    assert node.holds(Need(4, 0.25)) == 2
+    assert node.holds(Need(1, 2)) == 0
+
+
+def test_node_of_another_pool_holds_nothing():
+    need = Need(1, not_in="sessions")
+    assert [Machine(4, pool=pool).holds(need) for pool in ("sessions", "pretraining", "")] == [0, 4, 4]
+
+
+def test_work_that_does_not_fit_one_node_does_not_fit_two():
+    assert Room((Machine(2), Machine(2))).now(Need(3)) == 0
+    assert Room((Machine(2), Machine(2))).now(Need(1)) == 4
+
+
+def test_cluster_that_can_grow_has_room_later():
+    growing = Room((Machine(0),), (Machine(4, 1, most=3),))
+    need = Need(1, 0.5)
+    assert (growing.now(need), growing.grown(need)) == (0, 6)
+    assert growing.grown(Need(5)) == 0
+    assert Room((Machine(0),), (Machine(4, most=sys.maxsize),)).grown(Need(1)) > 1000
+
+
+@pytest.mark.parametrize(
+    ("need", "text"), [(Need(1), "1 CPU"), (Need(2, 0.25), "2 CPUs and 0.25 GPU"), (Need(1, 2), "1 CPU and 2 GPUs")]
+)
+def test_need_reads_as_words(need, text):
+    assert str(need) == text
+
+
+def test_room_of_a_local_ray_is_its_one_node(local_ray):
+    assert room() == Room((Machine(cpus=6),))
+
+
+def test_room_of_a_cluster_counts_the_types_of_nodes_that_it_may_start(local_ray):
+    from ray import _raylet
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
+    from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_put
+
+    groups = [
+        NodeGroupConfig(name="gpu", resources={"CPU": 4, "GPU": 1}, max_count=12),
+        NodeGroupConfig(name="head", resources={}, max_count=1),
+        NodeGroupConfig(name="off", resources={"CPU": 4}, max_count=0),
+    ]
+    key = _raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY.encode()
+    namespace = _raylet.GCS_AUTOSCALER_STATE_NAMESPACE.encode()
+    _internal_kv_put(key, ClusterConfig(node_group_configs=groups).SerializeToString(), namespace=namespace)
+    try:
+        assert room().types == (Machine(cpus=4, gpus=1, most=12),)
+    finally:
+        _internal_kv_del(key, namespace=namespace)

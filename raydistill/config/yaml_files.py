@@ -74,8 +74,8 @@ def parse_yaml(text: str, name: str) -> Any:
     except ConfigError:
         raise
     except MarkedYAMLError as err:
-        line = err.problem_mark.line + 1 if err.problem_mark else 0
-        raise ConfigError(f"{name}:{line}: not valid YAML: {err.problem}") from None
+        at = err.problem_mark.line + 1 if err.problem_mark else 0
+        raise ConfigError(f"{name}:{at}: not valid YAML: {err.problem}") from None
     except Exception as err:  # such as the 99th month, or a number of 5000 digits: it raises errors of many kinds
         raise ConfigError(f"{name}: not valid YAML: {one_line(err)}") from None
     _check_values(tree, name)

@@ -139,7 +139,7 @@ def run_tune(
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=MAX_LOST_WORKERS),
             stop=_Stop(guard.stopped),
-            callbacks=[_OnLostWorker(dealer)],
+            callbacks=[_OnLostWorker(guard)],
         ),
     )
     fit = in_a_thread(tuner.fit)
@@ -197,6 +197,9 @@ class _Guard(Dealer):
 
     def on_trial_complete(self, trial_id, result=None, error=False):
         self._try(self.dealer.on_trial_complete, trial_id, result, error)
+
+    def on_worker_lost(self, trial_id):
+        self._try(self.dealer.on_worker_lost, trial_id)
 
     def _try(self, method, *given):
         if not self.stopped.is_set():

@@ -71,7 +71,7 @@ def test_damaged_contents_of_the_last_run_are_left_out(tmp_path, content):
 
 
 def test_several_changes_are_listed_and_the_rest_is_counted(tmp_path):
-    change = {"training": {"epochs": 7, "learning_rate": 0.1}, "behavior": []}
+    change = {"training": {"epochs": 7, "learning_rate": 0.1}}
     reason = reasons(tmp_path, change)["ss/a_2/seed0"]
     assert "training.epochs" in reason and "training.learning_rate" in reason and "; " in reason
     more = [*ENTRIES, *(make_entry(f"new_{i}") for i in range(5))]

@@ -36,6 +36,16 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
+def read_mapping(path: Path) -> dict[str, Any] | None:
+    """The JSON mapping in a file; None if there is no such file, or it cannot be read, or holds something else."""
+    try:
+        # Opening a pipe would wait for a writer.
+        tree = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return tree if isinstance(tree, dict) else None
+
+
 def sha256_of(path: Path) -> str:
     """sha256 of a file's content, in hex; of a folder, that of the names and contents of all files in it."""
     if path.is_dir():

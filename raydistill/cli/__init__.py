@@ -14,8 +14,9 @@ from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 from raydistill import __version__
 from raydistill.cli.machine import bench, doctor
 from raydistill.cli.models import decode, import_
-from raydistill.cli.output import say
+from raydistill.cli.output import close_stdout, say
 from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
+from raydistill.cli.runs import archive, gc, note, verify
 from raydistill.cli.sweeps import plan, report, results, run, search, sweep, ui
 from raydistill.cluster.isolation import leave_working_folder
 from raydistill.config.secrets import check_no_secret
@@ -30,6 +31,7 @@ app = App(
 )
 for command in (
     *(sweep, plan, results, report, search, run),
+    *(verify, gc, archive, note),
     *(synth, new_manifest, ingest, sessions, inspect, export),
     *(import_, decode, ui, bench, doctor),
 ):
@@ -53,12 +55,17 @@ def _run(argv: list[str] | None) -> int:
         for argument in sys.argv[1:] if argv is None else argv:
             check_no_secret(argument, "the command line")
         with handled():
-            return app(argv, exit_on_error=False, print_error=False, result_action="return_value") or 0
+            code = app(argv, exit_on_error=False, print_error=False, result_action="return_value") or 0
+            sys.stdout.flush()
+            return code
     except UnusedCliTokensError as err:
         unexpected = " ".join(err.unused_tokens or ())
         say(f"raydistill: unexpected argument{'s' if len(err.unused_tokens or ()) > 1 else ''}: {unexpected}")
     except (RaydistillError, CycloptsError) as err:
         say(f"raydistill: {err}")
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has read enough
+        close_stdout()
+        return 0
     except OSError as err:  # no permission, no space, no such folder
         say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; finished work is kept")
     except KeyboardInterrupt as err:

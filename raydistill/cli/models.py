@@ -34,7 +34,13 @@ def import_(
 
 
 def decode(
-    model: Annotated[Path, Parameter(help="Folder of the model: that of a job, RUNS/jobs/KEY, or of `import`.")],
+    model: Annotated[
+        Path,
+        Parameter(
+            help="Folder of the model: that of a job, RUNS/jobs/KEY, or of `import`; or a key in the folder runs. The "
+            "beginning of a key is enough."
+        ),
+    ],
     *,
     session: SessionName,
     store: StoreUri,

@@ -1,5 +1,6 @@
 """Output of the commands: results to stdout, progress and messages to stderr."""
 
+import os
 import sys
 
 from rich.console import Console
@@ -13,3 +14,8 @@ def console() -> Console:
 def say(text: str) -> None:
     """Write one line to stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def close_stdout() -> None:
+    """Send what is left for stdout nowhere: Python would write it at its end, and print a traceback if it cannot."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -24,6 +24,11 @@ from raydistill.cli.options import (
 )
 from raydistill.cli.output import console, say
 from raydistill.config.names import check_ending
+from raydistill.errors import without_password
+
+if TYPE_CHECKING:
+    from raydistill.sweep.answering.opened import OpenSweep
+    from raydistill.sweep.planning.selection import Selection
 
 
 def sweep(
@@ -43,6 +48,12 @@ def sweep(
     ] = False,
     max_hours: MaxHours = None,
     set_: Overrides = (),
+    remake_if_code_changed: Annotated[
+        bool,
+        Parameter(
+            help="Run those jobs again that another version or commit of raydistill, torch or numpy made.", negative=""
+        ),
+    ] = False,
 ):
     """Run the jobs of a sweep that are not done, then compare the methods. Run it again to continue after a stop."""
     from raydistill.sweep.running.deadline import Deadline
@@ -55,11 +66,13 @@ def sweep(
     from raydistill.sweep.answering.conclude import concluded
     from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.planning.runs_folder import RunsFolder
+    from raydistill.sweep.planning.selection import Selection
 
-    opened = OpenSweep(config, RunsFolder(runs))
+    opened, selection = OpenSweep(config, RunsFolder(runs), overrides=set_), Selection(only, sessions)
+    if remake_if_code_changed:
+        _set_aside_other_code(opened, selection)
     results = concluded(opened)
     if results is None:
-        from raydistill.sweep.planning.selection import Selection
         from raydistill.sweep.running.driver import run_sweep
         from raydistill.sweep.running.options import RunOptions
         from raydistill.sweep.running.progress import SweepProgress
@@ -67,7 +80,7 @@ def sweep(
         options = RunOptions(
             address=address,
             device=device,
-            selection=Selection(only, sessions),
+            selection=selection,
             fail_fast=fail_fast,
             deadline=deadline,
         )
@@ -75,16 +88,28 @@ def sweep(
             results = run_sweep(opened, progress, options)
     render(results, console())
     print("", *next_steps(file, opened.folder, runs, set_), sep="\n", file=sys.stderr)
-    return 1 if results.failed else 0
+    all_asked_for = not only and sessions == "*"  # then a missing job is one that was damaged while the sweep ran
+    return 1 if results.failed or (all_asked_for and results.missing) else 0
+
+
+def _set_aside_other_code(opened: "OpenSweep", selection: "Selection") -> None:
+    """Let the selected jobs that other code made run again, and say how many they are."""
+    from raydistill.sweep.planning.code import set_aside_other_code
+    from raydistill.sweep.planning.selection import narrow
+
+    with opened.runs.exclusive_lock():
+        jobs = set_aside_other_code(narrow(opened.plan(), selection), opened.runs)
+    say(f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} of other versions of the code will run again")
 
 
 def next_steps(file: Path, folder: Path, runs: Path, overrides: Sequence[str]) -> list[str]:
     """Where the results of a sweep are, and commands that show more of them in the same runs folder."""
-    results = ["raydistill", "results", str(file), "--json", *(("--runs", str(runs)) if runs != RUNS else ())]
+    from raydistill.sweep.answering.commands import command
+
     return [
         f"results and figures   {folder}",
         f"every job and curve   raydistill ui --runs {shlex.quote(str(runs))}",
-        f"the numbers as JSON   {shlex.join([*results, *(f'--set={text}' for text in overrides)])}",
+        f"the numbers as JSON   {command('results', file, runs, overrides, '--json')}",
     ]
 
 
@@ -101,18 +126,22 @@ def plan(
     """List the jobs of one or several sweeps: done, missing, stale or failed, and why. Nothing is run."""
     from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.config.reading import load_sweep
+    from raydistill.sweep.planning.code import makers, mixture
     from raydistill.sweep.planning.plan import lines, merged
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.planning.selection import Selection, narrow
 
     folder, selection = RunsFolder(runs), Selection(only, sessions)
     catalogues: dict[str, list] = {}
-    sweeps = [OpenSweep(load_sweep(path, set_), folder, catalogues) for path in (file, *more)]
+    sweeps = [OpenSweep(load_sweep(path, set_), folder, catalogues, set_) for path in (file, *more)]
     planned = merged([narrow(sweep.plan(), selection) for sweep in sweeps])
+    made_by = makers(planned, folder)
     if json_:
-        print(json.dumps(planned.to_json(), indent=1))
+        print(json.dumps(planned.to_json() | {"made_by": made_by}, indent=1))
     else:
-        print(*lines(planned), sep="\n")
+        mixed = mixture(made_by)
+        code = [f"warning: {mixed}"] if mixed else [f"done jobs are made by {name}" for name in made_by]
+        print(*lines(planned, code), sep="\n")
 
 
 def results(
@@ -127,16 +156,20 @@ def results(
         bool, Parameter(help="Print one line per score as CSV: method, session, seed, R².", negative="")
     ] = False,
 ):
-    """Print the results of a sweep so far: decoding R² by method and session, means by subject, and tests."""
+    """Print the results of a sweep so far: decoding R² by method and session, means by subject, tests, missing jobs.
+
+    Nothing is written. The exit code is 1 if jobs are missing or failed.
+    """
     from raydistill.sweep.config.reading import load_sweep
 
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import to_csv
     from raydistill.evaluation.terminal import render
+    from raydistill.sweep.answering.commands import nothing_done
     from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.planning.runs_folder import RunsFolder
 
-    opened = OpenSweep(config, RunsFolder(runs))
+    opened = OpenSweep(config, RunsFolder(runs), overrides=set_)
     collected = opened.collect(opened.plan())
     if json_:
         print(json.dumps(collected.to_json(), indent=1))
@@ -145,8 +178,8 @@ def results(
     elif collected.scores or collected.baselines or collected.failed:
         render(collected, console())
     else:
-        say(f"no job of {config.name} is done in {runs}; run `raydistill sweep {file}` first")
-    return 1 if collected.failed else 0
+        say(nothing_done(opened.name, file, runs, set_))
+    return 1 if collected.failed or collected.missing else 0
 
 
 def report(
@@ -161,10 +194,11 @@ def report(
 
     config = load_sweep(file, set_)
     check_ending("--out", out, ".html")
+    from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.answering.report import write_report
     from raydistill.sweep.planning.runs_folder import RunsFolder
 
-    write_report(config, file, set_, RunsFolder(runs), out)
+    write_report(OpenSweep(config, RunsFolder(runs), overrides=set_), file, out)
     print(out)
 
 
@@ -220,6 +254,8 @@ def run(
     from raydistill.sweep.running.options import RunOptions
 
     folder = RunsFolder(runs)
+    job, store = folder.find_job(key)
+    say(f"{job.name} reads the store {without_password(store)}, which its job.json names")
     job = run_single_job(folder, key, RunOptions(address=address, device=device, deadline=deadline))
     say(f"{job.name} is done: {folder.job_folder(job.key)}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 
 from raydistill.evaluation.alignment import Alignment
-from raydistill.evaluation.results import MANY_SUBJECTS, Results, method_table, session_means, verdict
+from raydistill.evaluation.results import MANY_SUBJECTS, Results, method_table, missing_by_line, session_means, verdict
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 PROTOCOLS = {
@@ -37,7 +37,7 @@ class Picture:
     svg: Path
     caption: str
     data: str
-    """Path of the file with the plotted numbers, as the page shows it."""
+    """Path of the file with the plotted numbers, as the page shows it; empty if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +73,8 @@ class ReportContext:
     last_run: str
     """Duration of the last run as text; empty if it is unknown."""
     commands: str
+    runs: str = "runs"
+    """The runs folder, as a command takes it."""
     versions: Mapping[str, str]
     sweep: str
     """The configuration as YAML, with included files and overrides applied."""
@@ -96,6 +98,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "answers": context.answers,
         "verdicts": [(f"{c.figure}: " if c.figure else "") + verdict(c) for c in results.comparisons],
         "notes": results.notes,
+        "missing": missing_by_line(results),
         "panels": [_panel(results, panel) for panel in results.panels],
         "sessions": _sessions(results),
         "tests": json["tests"],
@@ -121,6 +124,7 @@ def _page(results: Results, context: ReportContext) -> dict:
             "wall": context.last_run,
         },
         "commands": context.commands,
+        "runs": context.runs,
         "versions": context.versions,
         "sweep": context.sweep,
     }

@@ -10,7 +10,7 @@ import numpy as np
 
 from raydistill.evaluation.alignment import Alignment
 from raydistill.evaluation.comparisons import Comparison
-from raydistill.evaluation.scores import Failure, Score
+from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.papers.targets import ALL, WHOLE, Panel
 
 ALPHA = 0.05
@@ -30,6 +30,7 @@ class Results:
     baselines: tuple[Score, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     failed: tuple[Failure, ...] = ()
+    missing: tuple[MissingJob, ...] = ()
     panels: tuple[Panel, ...] = (WHOLE,)
     alignments: tuple[Alignment, ...] = ()
     notes: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Results:
             "baselines": [_score_json(s) for s in self.baselines],
             "tests": [_test_json(c) for c in self.comparisons],
             "failed": [{"job": f.job, "session": f.session, "cause": f.cause} for f in self.failed],
+            "missing": [{"job": m.job, "name": m.name, "reason": m.reason} for m in self.missing],
             "paper": paper_rows(self),
             "alignments": [a.to_json() for a in self.alignments],
             "notes": list(self.notes),
@@ -214,6 +216,21 @@ def _finding(c: Comparison) -> str:
             f"(n = {c.session_level.n}) is not significant"
         )
     return f"decodes better than {c.worse}"
+
+
+def missing_by_line(results: Results, named: int = 4) -> list[str]:
+    """One line of text for each line of the sweep file of which jobs are missing, with the names of some of them."""
+    by_line = defaultdict(list)
+    for m in results.missing:
+        by_line[m.name.partition("/")[0]].append(m)
+    lines = []
+    for line, jobs in by_line.items():
+        names = ", ".join(m.name.partition("/")[2] or m.name for m in jobs[:named])
+        more = f" and {len(jobs) - named} more" if len(jobs) > named else ""
+        reasons = unique(m.reason for m in jobs)
+        reason = reasons[0] if len(reasons) == 1 else f"{reasons[0]}, or another reason (`raydistill plan`)"
+        lines.append(f"{line}: {len(jobs)} job{'s' if len(jobs) != 1 else ''} ({names}{more}): {reason}")
+    return lines
 
 
 def unique(names: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.errors import DataError
+from raydistill.ownership import check_owner
 
 FILE = "scored_segments.npz"
 BEHAVIOR_S = 60.0
@@ -75,6 +76,7 @@ class SegmentRecorder:
 def write_segments(segments: ScoredSegments, folder: Path) -> Path:
     """Write the segments into a job's folder; returns the file."""
     path = folder / FILE
+    check_owner(folder)
     with open(path, "wb") as file:
         np.savez_compressed(file, **{f.name: getattr(segments, f.name) for f in fields(ScoredSegments)})
     return path

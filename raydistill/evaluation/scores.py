@@ -28,3 +28,15 @@ class Failure:
     session: str | None
     cause: str
     """One line of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingJob:
+    """A job that is neither done nor failed: it was not run yet, or has to be run again."""
+
+    job: str
+    """Its key."""
+    name: str
+    """Line of the sweep file, session and seed."""
+    reason: str
+    """Why it is missing."""

@@ -1,4 +1,4 @@
-"""Results on a terminal (rich): scores, means by subject, comparisons, representations, notes and failures."""
+"""Results on a terminal (rich): scores, means by subject, comparisons, representations, notes, and what is missing."""
 
 import re
 
@@ -7,7 +7,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from raydistill.evaluation.results import MANY_SUBJECTS, Results, method_table, paper_rows, session_means, verdict
+from raydistill.evaluation.results import (
+    MANY_SUBJECTS,
+    Results,
+    method_table,
+    missing_by_line,
+    paper_rows,
+    session_means,
+    verdict,
+)
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 
@@ -30,6 +38,8 @@ def render(results: Results, console: Console) -> None:
         console.print(_alignment_table(results))
     for note in results.notes:
         console.print(Text(f"note: {note}"))
+    for line in missing_by_line(results):
+        console.print(Text(f"missing: {line}"))
     for failure in results.failed:
         console.print(Text(f"failed: {failure.session or ''} {failure.job[:12]}: {failure.cause}", style="red"))
 

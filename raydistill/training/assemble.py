@@ -4,6 +4,7 @@ A task can be sent to another process. Jobs on one session assemble it where the
 Ray Train.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from raydistill.models.latents import frozen
 from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Objective, StudentAndTeacher, build_objective
+from raydistill.ownership import held
 from raydistill.store.catalogue import Entry
 from raydistill.training.loop import Training, World, train
 
@@ -88,9 +90,11 @@ class AssembledTraining:
         Returns:
             Epochs, best epoch and its loss, and where the segments were kept.
         """
-        state = train(self.training)
-        if self.training.world.rank == 0:
-            save_model(self.model, self.training.folder)
+        leads = self.training.world.rank == 0
+        with held(self.training.folder) if leads else contextlib.nullcontext():
+            state = train(self.training)
+            if leads:
+                save_model(self.model, self.training.folder)
         return state.summary() | {"segments": self.placement.to_json()}
 
 

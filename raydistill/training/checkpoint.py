@@ -2,6 +2,8 @@
 
     <job>/checkpoints/epoch-000012-step-00000/{model.safetensors, best.safetensors, optimizer.pt, progress.json}
 
+Each has a marker with the digests of its files, because a flipped bit would train on to other results.
+
 No state of a random generator is saved, because order, masks and dropout are functions of (seed, epoch, segment).
 """
 
@@ -21,6 +23,8 @@ from safetensors.torch import load_file, save_file
 from raydistill.config.engine import EngineConfig
 from raydistill.errors import TrainingError, one_line
 from raydistill.files import write_json
+from raydistill.marker import damage, write_marker
+from raydistill.ownership import check_owner
 
 Weights = dict[str, torch.Tensor]
 
@@ -139,6 +143,8 @@ def _write(folder: Path, keep: int, progress: dict, model: Weights, best: Weight
         for path in temporary.iterdir():
             _flush(path)
         write_json(temporary / "progress.json", progress | {"best_loss": str(progress["best_loss"])})
+        write_marker(temporary)
+        check_owner(folder.parent)
         shutil.rmtree(final, ignore_errors=True)
         os.rename(temporary, final)
     finally:
@@ -166,6 +172,8 @@ def resume(folder: Path, model: torch.nn.Module, optimizer) -> tuple[TrainingSta
     """
     for path in reversed(_checkpoints(folder)):
         try:
+            if problem := damage(path, everything=True):
+                raise ValueError(problem)
             weights, best = load_file(path / "model.safetensors"), load_file(path / "best.safetensors")
             moments = torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu")
             fields = json.loads((path / "progress.json").read_text())

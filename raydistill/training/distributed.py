@@ -23,6 +23,7 @@ from raydistill.feed.placement import Share
 from raydistill.feed.reading import Reader, read_directly, read_through_ray
 from raydistill.files import write_json
 from raydistill.objectives import Objective, StudentAndTeacher
+from raydistill.ownership import LostFolderError
 from raydistill.store.store import Store
 from raydistill.training.assemble import TrainingTask, assemble
 from raydistill.training.loop import World, prepare
@@ -195,6 +196,8 @@ def _work(config: dict) -> None:
     for training, outcome in (trainings[number] for number in broadcast_from_rank_zero(unfinished)):
         try:
             reached = _train_as_worker(training.task)
+        except LostFolderError:
+            raise  # the workers that took over give the outcome
         except TimeLimitReached as stopped:  # on all workers at the same step
             if get_context().get_world_rank() == 0:
                 write_json(outcome, {"stopped": str(stopped)})

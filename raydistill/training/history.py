@@ -7,12 +7,13 @@ import json
 from pathlib import Path
 
 from raydistill.files import write_atomically
+from raydistill.ownership import check_owner
 
 HISTORY, TIMING = "history.jsonl", "timing.jsonl"
 
 
 def read_history(folder: Path) -> list[dict]:
-    """Losses and durations of each epoch that both files contain; an incomplete last line is skipped.
+    """Losses and durations of each epoch that both files contain; what follows a damaged line is left out.
 
     While a training writes the files, one of them may have one epoch more than the other.
     """
@@ -23,6 +24,7 @@ def read_history(folder: Path) -> list[dict]:
 
 def cut_history(folder: Path, epochs: int) -> None:
     """Keep only the first `epochs` epochs: those after the checkpoint will be run again."""
+    check_owner(folder)
     for path in (folder / HISTORY, folder / TIMING):
         remaining = [line for line in _lines(path) if line["epoch"] < epochs]
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in remaining).encode())
@@ -30,16 +32,22 @@ def cut_history(folder: Path, epochs: int) -> None:
 
 def append_history(folder: Path, losses: dict, durations: dict) -> None:
     """Append the lines of an epoch to both files."""
+    check_owner(folder)
     for path, line in ((folder / TIMING, durations), (folder / HISTORY, losses)):
         with open(path, "a") as file:
             file.write(json.dumps(line) + "\n")
 
 
 def _lines(path: Path) -> list[dict]:
-    lines = []
-    for text in path.read_text().splitlines() if path.exists() else ():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
+    """The lines before the first that is damaged, each with a whole number as `epoch`."""
+    lines: list[dict] = []
+    try:
+        texts = path.read_text().splitlines() if path.is_file() else []
+        for text in texts:
+            line = json.loads(text)
+            if not isinstance(line, dict) or not isinstance(line.get("epoch"), int):
+                break
+            lines.append(line)
+    except (OSError, ValueError, RecursionError):
+        pass
     return lines

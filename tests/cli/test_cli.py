@@ -39,10 +39,10 @@ def example(command):
 
 def test_commands_with_overrides_are_those_whose_example_is_checked():
     with_set = {command for command in COMMANDS for argument in parameters(command) if argument.name == "--set"}
-    assert with_set == {"sweep", "plan", "results", "report", "search", "synth", "ingest"}
+    assert with_set == {"sweep", "plan", "results", "report", "archive", "note", "search", "synth", "ingest"}
 
 
-@pytest.mark.parametrize("command", ["sweep", "plan", "results", "report"])
+@pytest.mark.parametrize("command", ["sweep", "plan", "results", "report", "archive", "note"])
 def test_example_of_set_is_valid_for_a_sweep(command):
     load_sweep(SWEEPS / "demo.yaml", [example(command)])
 

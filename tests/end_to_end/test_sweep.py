@@ -1,5 +1,7 @@
 """A sweep from its file to its results, and the commands that read them."""
 
+import json
+import shutil
 from pathlib import Path
 
 from tests.commands import raydistill, read_json
@@ -45,13 +47,45 @@ def test_sweeps_planned_together_count_what_they_share_once(finished_sweep, tmp_
     plan = read_json("plan", "sweep.yaml", more, cwd=finished_sweep)
     assert plan["counts"] == {"done": 11, "missing": 2, "stale": 0, "failed": 0}
     lines = raydistill("plan", "sweep.yaml", more, cwd=finished_sweep, check=0).stdout.splitlines()
-    assert len(lines) == 1 + 13 + 1 and lines[-1].startswith("13 jobs: 11 done, 2 missing; about ")
+    assert len(lines) == 1 + 13 + 1 + 1 and lines[-2].startswith("done jobs are made by raydistill ")
+    assert lines[-1].startswith("13 jobs: 11 done, 2 missing; about ")
 
 
 def test_changed_value_makes_its_jobs_stale_with_a_reason(finished_sweep):
     plan = read_json("plan", "sweep.yaml", "--set", "jobs.ss_lfp.training.epochs=11", cwd=finished_sweep)
     stale = {job["name"]: job["reason"] for job in plan["jobs"] if job["state"] == "stale"}
     assert stale == {f"ss_lfp/{s}/seed0": "training.epochs 10 -> 11" for s in ("S1_02", "S2_02")}
+
+
+def test_sweep_with_overrides_is_a_variant_and_leaves_the_results_of_the_file_alone(finished_sweep, tmp_path):
+    from mlflow import MlflowClient
+
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    folder, override = tmp_path / "copy", "compare=SS-LFP > MS-Spike"  # the same jobs, so that nothing has to run
+    base = folder / "runs" / "sweeps" / "small"
+    before = {path.name: path.read_bytes() for path in base.iterdir()}
+    done = raydistill("sweep", "sweep.yaml", "--set", override, cwd=folder, check=0)
+    assert {path.name: path.read_bytes() for path in base.iterdir()} == before
+    (variant,) = [path for path in base.parent.iterdir() if path.is_dir() and path != base]
+    assert variant.name.startswith("small+") and f"results and figures   {variant.relative_to(folder)}" in done.stderr
+    assert f"note: {variant.name} is small with --set {override}" in done.stdout
+    assert "results sweep.yaml --json '--set=compare=SS-LFP > MS-Spike'" in done.stderr
+    (test,) = json.loads((variant / "results.json").read_text())["tests"]
+    assert test["better"] == "SS-LFP"
+    (test,) = read_json("results", "sweep.yaml", cwd=folder)["tests"]
+    assert test["better"] == "Distilled LFP"
+    client = MlflowClient(f"sqlite:///{folder / 'runs' / 'mlflow.db'}")
+    names = {experiment.name for experiment in client.search_experiments()}
+    assert {"small", variant.name} <= names
+
+
+def test_damaged_results_of_a_finished_sweep_are_written_again(finished_sweep, tmp_path):
+    shutil.copytree(finished_sweep, tmp_path / "copy")
+    results = tmp_path / "copy" / "runs" / "sweeps" / "small" / "results.json"
+    before = results.read_bytes()
+    results.write_bytes(before.replace(b'"r2": ', b'"r2": 9', 1))
+    raydistill("sweep", "sweep.yaml", cwd=tmp_path / "copy", check=0)
+    assert results.read_bytes() == before
 
 
 def test_sweep_over_another_store_of_the_same_recordings_reuses_every_job(finished_sweep):

@@ -37,7 +37,17 @@ def _results(lift=0.2):
 
 def test_to_json_has_the_promised_shape():
     made = json.loads(json.dumps(_results().to_json(), allow_nan=False))
-    assert set(made) == {"protocol", "scores", "baselines", "tests", "failed", "paper", "alignments", "notes"}
+    assert set(made) == {
+        "protocol",
+        "scores",
+        "baselines",
+        "tests",
+        "failed",
+        "missing",
+        "paper",
+        "alignments",
+        "notes",
+    }
     keys = {"method", "session", "subject", "seed", "r2", "job"}
     assert len(made["scores"]) == 24 and all(set(s) == keys for s in made["scores"] + made["baselines"])
     promised = {"better", "worse", "n", "statistic", "p", "p_method", "p_holm", "mean_difference", "ci_low", "ci_high"}

@@ -12,6 +12,7 @@ from raydistill.errors import TimeLimitReached, TrainingError
 from raydistill.training import loop
 from raydistill.training.history import append_history, read_history
 from raydistill.training.loop import train, validate
+from tests.test_marker import flip
 from tests.training.conftest import ENGINE, RECIPE, make_examples, make_feed, make_training
 
 
@@ -108,6 +109,19 @@ def test_training_with_a_corrupt_newest_checkpoint_continues_from_the_one_before
     train(make_training(tmp_path / "cut", recipe=dataclasses.replace(RECIPE, epochs=4)))
     newest = tmp_path / "cut" / "checkpoints" / "epoch-000004-step-000000"
     (newest / "optimizer.pt").write_bytes((newest / "optimizer.pt").read_bytes()[:100])
+    resumed = make_training(tmp_path / "cut")
+    train(resumed)
+    assert_same_bits(weights(whole), weights(resumed))
+    assert (newest.parent / f"corrupt-{newest.name}").is_dir()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "best.safetensors", "optimizer.pt"])
+def test_training_does_not_continue_from_a_checkpoint_with_a_flipped_bit(tmp_path, name):
+    whole = make_training(tmp_path / "whole")
+    train(whole)
+    train(make_training(tmp_path / "cut", recipe=dataclasses.replace(RECIPE, epochs=4)))
+    newest = tmp_path / "cut" / "checkpoints" / "epoch-000004-step-000000"
+    flip(newest / name, (newest / name).stat().st_size // 2)
     resumed = make_training(tmp_path / "cut")
     train(resumed)
     assert_same_bits(weights(whole), weights(resumed))

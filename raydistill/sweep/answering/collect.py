@@ -3,10 +3,12 @@
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.results import Results
-from raydistill.evaluation.scores import Failure, Score
+from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.sweep.answering.representations import alignments
 from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.code import makers, mixture
 from raydistill.sweep.planning.job import DONE, FAILED, Job
+from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.spec import spec_to_json
@@ -19,12 +21,15 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
     scores: list[Score] = []
     baselines: list[Score] = []
     failed: list[Failure] = []
+    missing: list[MissingJob] = []
     order = {method: i for i, method in enumerate(sweep.methods)}
     for planned in sorted(plan.planned, key=lambda p: order.get(p.job.method or "", len(order))):
         job = planned.job
         if planned.state == FAILED:
             failed.append(Failure(job.key, job.session, planned.reason))
-        elif planned.state == DONE and job.method:
+        elif planned.state != DONE:
+            missing.append(MissingJob(job.key, job.name, planned.reason))
+        elif job.method:
             (baselines if job.kind == "baseline" else scores).append(_score(job, runs.metrics(job.key)))
     aligned, notes = alignments(sweep, scores, runs)
     return Results(
@@ -33,10 +38,19 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
         baselines=tuple(baselines),
         comparisons=compare_all(plan.panels, scores),
         failed=tuple(failed),
+        missing=tuple(missing),
         panels=plan.panels,
         alignments=tuple(aligned),
-        notes=(*plan.notes, *notes),
+        notes=(*plan.notes, *notes_on_jobs(plan, runs), *notes),
     )
+
+
+def notes_on_jobs(plan: Plan, runs: RunsFolder) -> list[str]:
+    """The notes that users wrote, and whether several versions of the code made the jobs."""
+    written, mixed = read_notes(runs), mixture(makers(plan, runs))
+    of_sweep = [f"{plan.sweep}: {note.in_words()}" for note in [written.of_sweep(plan.sweep)] if note]
+    of_jobs = [f"{job.name}: {note.in_words()}" for job in plan.jobs if (note := written.of_job(job.key))]
+    return [*of_sweep, *of_jobs, *([mixed] if mixed else [])]
 
 
 def sweep_fingerprint(plan: Plan) -> str:
@@ -69,8 +83,10 @@ def tracked(job: Job, runs: RunsFolder, protocol: str, metrics: dict) -> Tracked
     plain = spec_to_json(job.spec)
     params = _flat({name: plain[name] for name in LOGGED if name in plain})
     tags = {"stage": job.kind, "method": job.method, "session": job.session, "subject": job.subject, "seed": job.seed}
-    if "segments" in metrics:
-        tags["segments"] = metrics["segments"]["place"]
+    if isinstance(segments := metrics.get("segments"), dict):
+        tags["segments"] = segments.get("place")
+    if note := read_notes(runs).of_job(job.key):
+        tags |= note.to_tags()
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     numbers |= {f"r2_{name}": value for name, value in metrics.get("r2_per_axis", {}).items()}
     return TrackedJob(

@@ -1,12 +1,11 @@
 """The end of a sweep: its figures and documents in the runs folder and in MLflow, and a mark that they are complete."""
 
-import json
 from pathlib import Path
 
 from raydistill.config.fingerprint import canonical
 from raydistill.evaluation.results import Results, method_table
-from raydistill.files import write_json
-from raydistill.sweep.answering.collect import sweep_fingerprint
+from raydistill.files import read_mapping, sha256_of, write_json
+from raydistill.sweep.answering.collect import notes_on_jobs, sweep_fingerprint
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.draw import draw
 from raydistill.sweep.answering.opened import OpenSweep
@@ -34,16 +33,16 @@ def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, c
         metrics=_summary(results),
         status="FAILED" if results.failed else "FINISHED",
     )
-    write_json(_note(sweep), _identity(sweep, plan))
+    write_json(_note(sweep), _identity(sweep, plan) | {"results": sha256_of(sweep.folder / "results.json")})
 
 
 def concluded(sweep: OpenSweep) -> Results | None:
     """The results of a sweep, if all of its jobs are done and its results written; otherwise None."""
-    note = _note(sweep)
-    if sweep.lacks_recordings or not note.exists() or not is_tracked(sweep.runs.path):
+    note, results_file = read_mapping(_note(sweep)), sweep.folder / "results.json"
+    if sweep.lacks_recordings or note is None or not is_tracked(sweep.runs.path) or not results_file.is_file():
         return None
     plan = sweep.plan()
-    if plan.todo or json.loads(note.read_text()) != _identity(sweep, plan):
+    if plan.todo or note != _identity(sweep, plan) | {"results": sha256_of(results_file)}:
         return None
     return sweep.collect(plan)
 
@@ -59,6 +58,7 @@ def _identity(sweep: OpenSweep, plan: Plan) -> dict:
         "methods": canonical(sweep.config.methods),
         "panels": canonical(plan.panels),
         "align": canonical(sweep.config.align),
+        "notes": notes_on_jobs(plan, sweep.runs),
     }
 
 

@@ -1,5 +1,6 @@
 """A sweep file and the runs folder it is used with: the entry point to its sessions, its jobs and its results."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.plan import Plan, plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import known_entries, lacks_recordings, store_uri
+from raydistill.sweep.planning.variants import variant_name
 
 if TYPE_CHECKING:
     from raydistill.evaluation.results import Results
@@ -23,11 +25,17 @@ class OpenSweep:
     runs: RunsFolder
     catalogues: dict[str, list[Entry]] = field(default_factory=dict)
     """Store -> its sessions, filled when first needed. Several sweeps may share this mapping, to read a store once."""
+    overrides: tuple[str, ...] = ()
+    """Values of `--set`, which `config` already contains."""
 
     @property
     def name(self) -> str:
-        """Name of the sweep."""
-        return self.config.name
+        """Name of the sweep, or of its variant with these overrides."""
+        return variant_name(self.config.name, self.overrides)
+
+    def reopened(self) -> "OpenSweep":
+        """The same sweep, whose sessions are read again."""
+        return OpenSweep(self.config, self.runs, overrides=self.overrides)
 
     @property
     def folder(self) -> Path:
@@ -64,8 +72,12 @@ class OpenSweep:
         # Imported here: planning does not need evaluation and tracking, which take longer to import.
         from raydistill.sweep.answering.collect import collect
 
-        return collect(self.config, plan, self.runs)
+        results = collect(self.config, plan, self.runs)
+        if self.name == self.config.name:
+            return results
+        variant = f"{self.name} is {self.config.name} with {' '.join(f'--set {text}' for text in self.overrides)}"
+        return dataclasses.replace(results, notes=(variant, *results.notes))
 
     @functools.cached_property
     def _planned(self) -> Plan:
-        return plan(self.config, self.entries, self.runs)
+        return plan(self.config, self.entries, self.runs, self.name)

@@ -1,7 +1,9 @@
 """`raydistill report`: collects the content of a sweep's page, and writes the page."""
 
 import json
+import math
 import shlex
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -10,41 +12,48 @@ from raydistill.config.load import override
 from raydistill.config.yaml_files import dump_yaml
 from raydistill.errors import RaydistillError
 from raydistill.evaluation.report import JobCost, Picture, ReportContext, html
-from raydistill.files import write_atomically
+from raydistill.files import read_mapping, write_atomically
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.collect import sweep_fingerprint
+from raydistill.sweep.answering.commands import command, nothing_done
 from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.answering.draw import CAPTIONS, draw
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import read_sweep
 from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.code import makers
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
-def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], runs: RunsFolder, out: Path) -> None:
-    """Write the page of a sweep, with all results so far, to `out`.
+def write_report(opened: OpenSweep, path: Path, out: Path) -> None:
+    """Write the page of a sweep, with all results so far, to `out`; nothing is written into the runs folder.
 
     Args:
         path: the sweep file, as the user named it.
-        overrides: values of `--set`, which `sweep` already contains.
     Raises:
         RaydistillError: no job of the sweep is done.
     """
-    opened = OpenSweep(sweep, runs)
+    with tempfile.TemporaryDirectory() as scratch:
+        page = _page(opened, path, out, Path(scratch))
+    write_atomically(out, page.encode())
+
+
+def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
+    """The page as HTML. `scratch`: an empty folder for its figures."""
+    sweep, runs, overrides = opened.config, opened.runs, opened.overrides
     entries, planned = opened.entries, opened.plan()
     results = opened.collect(planned)
     if not results.scores and not results.baselines and not results.failed:
-        raise RaydistillError(f"no job of {sweep.name} is done in {runs}; run `raydistill sweep {path}` first")
-    folder = runs.sweep_folder(sweep.name)
-    drawn = [file for file in draw(sweep, planned, runs, results, folder) if file.suffix == ".svg"]
+        raise RaydistillError(nothing_done(opened.name, path, runs.path, overrides))
+    drawn = [file for file in draw(sweep, planned, runs, results, scratch) if file.suffix == ".svg"]
     header, used = _header(path), _used_sessions(planned, entries)
     context = ReportContext(
-        name=sweep.name,
+        name=opened.name,
         question=header.get("Question", ""),
         answers=header.get("Answers", ""),
-        pictures=[Picture(svg=f, caption=CAPTIONS[f.stem], data=str(f.with_suffix(".csv"))) for f in drawn],
+        pictures=[Picture(svg=f, caption=CAPTIONS[f.stem], data=_data_file(f, opened.folder)) for f in drawn],
         sessions=len(used),
         subjects=len({e.subject for e in used}),
         hours=sum(e.n_bins * e.bin_width_ms for e in used) / 3.6e6,
@@ -52,12 +61,24 @@ def write_report(sweep: SweepConfig, path: Path, overrides: tuple[str, ...], run
         fingerprint=sweep_fingerprint(planned),
         job_names={p.job.key: p.job.name for p in planned.planned},
         costs=_costs(planned, runs, sweep),
-        last_run=_last_run(folder),
-        commands=_commands(path, overrides, runs, out),
+        last_run=_last_run(opened.folder),
+        commands="\n".join(
+            [
+                command("sweep", path, runs.path, overrides),
+                command("report", path, runs.path, overrides, "--out", str(out)),
+            ]
+        ),
+        runs=shlex.quote(str(runs)),
         versions=_versions(planned, runs),
         sweep=_configuration(path, overrides),
     )
-    write_atomically(out, html(results, context).encode())
+    return html(results, context)
+
+
+def _data_file(figure: Path, folder: Path) -> str:
+    """The file with the numbers of a figure in the sweep's folder; "" if the sweep has not drawn this figure yet."""
+    data, kept = figure.with_suffix(".csv"), folder / f"{figure.stem}.csv"
+    return str(kept) if kept.is_file() and data.is_file() and kept.read_bytes() == data.read_bytes() else ""
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -101,21 +122,17 @@ def _costs(planned: Plan, runs: RunsFolder, sweep: SweepConfig) -> list[JobCost]
 
 def _cost(job: Job, metrics: dict, sweep: SweepConfig) -> tuple[float, float, float]:
     """Seconds of a job, and the cores and GPUs that were reserved for it."""
-    on_gpu = metrics["device"] == "cuda"
+    on_gpu, seconds = metrics.get("device") == "cuda", metrics.get("seconds", 0.0)
     if job.is_pretraining:
-        return metrics["seconds"], metrics["workers"], metrics["workers"] * on_gpu
-    return metrics["seconds"], sweep.cpus_per_job, sweep.gpu_per_job * on_gpu
+        workers = metrics.get("workers", 1)  # a search trains a pretraining in one process
+        return seconds, workers, workers * on_gpu
+    return seconds, sweep.cpus_per_job, sweep.gpu_per_job * on_gpu
 
 
 def _last_run(folder: Path) -> str:
     """Duration of the last run as text; empty if it is unknown."""
-    file = folder / "cost.json"
-    return duration(json.loads(file.read_text())["wall_s"]) if file.exists() else ""
-
-
-def _commands(path: Path, overrides: tuple[str, ...], runs: RunsFolder, out: Path) -> str:
-    options = f"{path} --runs {runs}" + "".join(f" --set {shlex.quote(text)}" for text in overrides)
-    return f"raydistill sweep {options}\nraydistill report {options} --out {out}"
+    wall_s = (read_mapping(folder / "cost.json") or {}).get("wall_s")
+    return duration(wall_s) if isinstance(wall_s, int | float) and math.isfinite(wall_s) else ""
 
 
 def _versions(planned: Plan, runs: RunsFolder) -> dict[str, str]:
@@ -123,8 +140,9 @@ def _versions(planned: Plan, runs: RunsFolder) -> dict[str, str]:
     versions = defaultdict(set)
     for p in planned.planned:
         if p.state == DONE:
-            provenance = runs.job_json(p.job.key)["provenance"]
-            for name, value in provenance.items():
+            provenance = runs.job_json(p.job.key).get("provenance")
+            for name, value in provenance.items() if isinstance(provenance, dict) else ():
                 if value is not None:
                     versions[name].add(str(value))
-    return {name: ", ".join(sorted(values)) for name, values in versions.items()}
+    made_by = [f"{count} jobs by {code}" for code, count in makers(planned, runs).items()]
+    return {name: ", ".join(sorted(values)) for name, values in versions.items()} | {"made by": "; ".join(made_by)}

@@ -4,51 +4,77 @@ job.json            the job, its store, its provenance, and the sha256 of the we
 model.safetensors, model.json, metrics.json, history.jsonl    the results of the job
 checkpoints/        while the job trains
 failure.json, error.log    after a failure
-_SUCCESS            written last: the size of every file, and the sha256 of the job's weights
+_SUCCESS            written last: the size and sha256 of every file
+.owner              the process that writes into the folder, while it does
 """
 
-import json
+import math
 import shutil
 from pathlib import Path
 
-from raydistill.files import sha256_of, write_json
+from raydistill.files import read_mapping
+from raydistill.marker import MARKER, damage, marked_digest, write_marker
+from raydistill.ownership import check_owner
 
-MARKER, FAILURE, LOG, WEIGHTS = "_SUCCESS", "failure.json", "error.log", "model.safetensors"
+JOB, METRICS, FAILURE, LOG, WEIGHTS = "job.json", "metrics.json", "failure.json", "error.log", "model.safetensors"
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether the marker exists and every file has the size that the marker gives."""
-    try:
-        sizes = json.loads((folder / MARKER).read_text())["sizes"]
-        return all((folder / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, KeyError):
-        return False
+    """Whether the job is finished and its folder undamaged, as far as `problem_of` sees without reading large files."""
+    return (folder / MARKER).exists() and not problem_of(folder)
+
+
+def problem_of(folder: Path, everything: bool = False) -> str:
+    """What is wrong with the folder of a finished job; "" if nothing is.
+
+    Args:
+        everything: read large files too, instead of comparing only their sizes.
+    """
+    if problem := damage(folder, everything):
+        return problem
+    if (folder / METRICS).exists() and (problem := invalid_metric(read_mapping(folder / METRICS))):
+        return f"{METRICS} is damaged: {problem}"
+    if (folder / JOB).exists() and (read_mapping(folder / JOB) or {}).get("key", folder.name) != folder.name:
+        return f"{JOB} belongs to another job"
+    return ""
+
+
+def invalid_metric(metrics: dict | None) -> str:
+    """What is wrong with the content of a metrics.json; "" if every number that tables and pages read is one."""
+    if metrics is None:
+        return "it is not a mapping"
+    per_axis = metrics.get("r2_per_axis", {})
+    if not isinstance(per_axis, dict):
+        return "`r2_per_axis` is not a mapping"
+    numbers = {name: metrics[name] for name in ("r2", "valid_r2", "seconds") if name in metrics}
+    numbers |= {f"r2_per_axis.{name}": value for name, value in per_axis.items()}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return f"`{name}` is {value!r}"
+        if name.startswith(("r2", "valid_r2")) and value > 1 + 1e-9:
+            return f"`{name}` is {value}, and no R² is above 1"
+    return ""
 
 
 def mark_complete(folder: Path) -> None:
     """Remove the files that only an unfinished job needs, then write the marker."""
+    check_owner(folder)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     for name in (FAILURE, LOG):
         (folder / name).unlink(missing_ok=True)
-    files = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", MARKER))]
-    weights = folder / WEIGHTS
-    write_json(
-        folder / MARKER,
-        {
-            "sizes": {p.name: p.stat().st_size for p in sorted(files)},
-            "weights": sha256_of(weights) if weights.exists() else "",
-        },
-    )
+    check_owner(folder)
+    write_marker(folder)
 
 
 def weights_digest(folder: Path) -> str | None:
     """The sha256 of a finished job's weights ("" if it has none); None if the job is not finished."""
-    return _value(folder / MARKER, "weights")
+    return marked_digest(folder, WEIGHTS)
 
 
 def digests_at_start(folder: Path) -> dict[str, str | None] | None:
     """Key -> sha256 of the weights that the job started from; None if the job has never started."""
-    return _value(folder / "job.json", "started_from")
+    digests = (read_mapping(folder / JOB) or {}).get("started_from")
+    return digests if isinstance(digests, dict) else None
 
 
 def newest_checkpoint(folder: Path) -> str:
@@ -56,15 +82,9 @@ def newest_checkpoint(folder: Path) -> str:
 
     The place is read from a name such as epoch-000012-step-000040, without torch.
     """
-    names = [p.name for p in folder.glob("checkpoints/epoch-*-step-*")]
-    if not names:
+    places = [p.name.split("-") for p in folder.glob("checkpoints/epoch-*-step-*")]
+    places = [parts for parts in places if len(parts) == 4 and parts[1].isdecimal() and parts[3].isdecimal()]
+    if not places:
         return ""
-    _, epoch, _, step = max(names).split("-")
-    return f"epoch {int(epoch)}" + (f" and {int(step)} steps" if int(step) else "")
-
-
-def _value(file: Path, name: str):
-    try:
-        return json.loads(file.read_text())[name]
-    except (OSError, ValueError, KeyError):
-        return None
+    epoch, step = max((int(parts[1]), int(parts[3])) for parts in places)
+    return f"epoch {epoch}" + (f" and {step} steps" if step else "")

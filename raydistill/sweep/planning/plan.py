@@ -1,13 +1,14 @@
 """The plan of a sweep: its jobs, each with its state in the runs folder. Planning starts nothing."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig, pairs
+from raydistill.sweep.planning.changes import Contents, SessionChanges
 from raydistill.sweep.planning.estimate import pace, work
 from raydistill.sweep.planning.expand import expand, select
 from raydistill.sweep.planning.job import DONE, MISSING, STATES, Job, parameters
@@ -44,6 +45,10 @@ class Plan:
     """Remarks for readers of the results, such as how many of the paper's sessions the store lacks."""
     panels: tuple[Panel, ...] = (WHOLE,)
     """The figures that the sweep answers, with their sessions and comparisons."""
+    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Line of `jobs` -> its group of sessions."""
+    contents: Contents = dataclasses.field(default_factory=dict)
+    """Session -> signal -> sha256, for the words about what has changed."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -56,16 +61,42 @@ class Plan:
         return [p for p in self.planned if p.state != DONE]
 
     def refreshed(self, runs: RunsFolder) -> "Plan":
-        """The same jobs with their present states and estimates."""
+        """The same jobs with their present states and estimates.
+
+        A finished job from which another one will start is read to the last byte, because its weights will be used.
+        """
+        damaged: dict[str, str] = {}
+        while True:
+            planned = self._with_states(runs, damaged)
+            read = {key for p in planned.values() if p.state != DONE for key in p.job.depends_on}
+            done = sorted(key for key in read if planned[key].state == DONE)
+            found = {key: problem for key in done if (problem := runs.problem_of(key))}
+            if not found:
+                return dataclasses.replace(self, planned=tuple(planned.values()))
+            damaged |= found
+
+    def _with_states(self, runs: RunsFolder, damaged: Mapping[str, str]) -> dict[str, Planned]:
+        """Key -> the job with its present state.
+
+        Args:
+            damaged: key -> problem of jobs that look finished and are not.
+        """
         keys_before, rates = runs.last_keys(self.sweep), runs.rates()
+        sessions = SessionChanges.of(
+            self.groups,
+            (keys_before, [job.name for job in self.jobs]),
+            (runs.last_contents(self.sweep), self.contents),
+        )
         planned: dict[str, Planned] = {}
         for p in self.planned:
-            state, reason = runs.state(p.job, keys_before.get(p.job.name))
-            if state == DONE and (problem := _problem_with_sources(p.job, planned, runs)):
+            state, reason = runs.state(p.job, keys_before.get(p.job.name), sessions)
+            if p.job.key in damaged:
+                state, reason = MISSING, f"{damaged[p.job.key]}; the job will be run again"
+            elif state == DONE and (problem := _problem_with_sources(p.job, planned, runs)):
                 state, reason = MISSING, problem
             estimated_s = round(p.work * pace(p.job, rates), 1)
             planned[p.job.key] = dataclasses.replace(p, state=state, reason=reason, estimated_s=estimated_s)
-        return dataclasses.replace(self, planned=tuple(planned.values()))
+        return planned
 
     def closure(self, keys: Iterable[str]) -> "Plan":
         """The part of the plan with these jobs and all jobs that they start from, directly or not."""
@@ -89,8 +120,11 @@ class Plan:
         return {"jobs": jobs, "counts": {s: sum(p.state == s for p in self.planned) for s in STATES}}
 
 
-def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder) -> Plan:
+def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str = "") -> Plan:
     """The jobs of a sweep over these sessions, with their states.
+
+    Args:
+        name: of a variant of the sweep; by default that of the file.
 
     Raises:
         ConfigError: the sweep does not fit the sessions.
@@ -107,13 +141,17 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder) -> Plan:
         for job in jobs
     )
     read = {job.session for job in jobs}
-    return Plan(
-        sweep=sweep.name,
+    used = {session for job in jobs for session in job.spec.sessions}
+    unstated = Plan(
+        sweep=name or sweep.name,
         protocol=" and ".join(sorted({e.protocol for e in entries if e.session in read})),
         planned=planned,
         notes=_missing_of_paper(sweep, entries),
         panels=_panels(sweep, entries),
-    ).refreshed(runs)
+        groups={line: config.group for line, config in sweep.jobs.items()},
+        contents={e.session: getattr(e, "contents", {}) for e in entries if e.session in used},
+    )
+    return unstated.refreshed(runs)
 
 
 def merged(plans: list[Plan]) -> Plan:
@@ -129,14 +167,18 @@ def merged(plans: list[Plan]) -> Plan:
     )
 
 
-def lines(plan: Plan) -> list[str]:
-    """One line per job, then the notes, the counts and the expected time of the jobs to run."""
+def lines(plan: Plan, code: Sequence[str] = ()) -> list[str]:
+    """One line per job, then the notes, the counts and the expected time of the jobs to run.
+
+    Args:
+        code: lines about the code that made the finished jobs.
+    """
     width = max((len(p.job.name) for p in plan.planned), default=0)
     table = [f"{'job':<{width}}  {'state':<7}  {'key':<12}  reason"]
     table += [f"{p.job.name:<{width}}  {p.state:<7}  {p.job.key[:12]}  {p.reason}".rstrip() for p in plan.planned]
     counts = ", ".join(f"{n} {state}" for state, n in plan.to_json()["counts"].items() if n)
     seconds = sum(p.estimated_s for p in plan.todo)
-    return [*table, *plan.notes, f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run"]
+    return [*table, *plan.notes, *code, f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run"]
 
 
 def _problem_with_sources(job: Job, planned: Mapping[str, Planned], runs: RunsFolder) -> str:

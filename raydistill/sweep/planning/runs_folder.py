@@ -1,6 +1,7 @@
 """The runs folder: which jobs are finished, and why the others are not.
 
 runs/jobs/<key>/           one job (`job_folder.py` lists its files)
+runs/aside/<key>/          the folder of a job that was damaged or outdated, after the job was run again
 runs/sweeps/<name>/        results and figures of a sweep
 runs/sweeps/<name>.json    job name -> key when the sweep was last run
 runs/search/<name>/        trials and results of a search
@@ -11,30 +12,43 @@ runs/ray.log               what Ray and other libraries wrote to stderr
 No process keeps any other state: a command that was killed continues from what this folder holds.
 """
 
-import glob
-import json
+import math
+import re
 import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from raydistill.errors import RaydistillError
-from raydistill.files import write_json
+from raydistill.errors import DataError, RaydistillError
+from raydistill.files import read_mapping, write_json
+from raydistill.marker import MARKER
+from raydistill.ownership import claim, release
+from raydistill.sweep.planning.changes import Contents, SessionChanges, difference
 from raydistill.sweep.planning.job import DONE, FAILED, MISSING, STALE, Job
 from raydistill.sweep.planning.job_folder import (
     FAILURE,
+    JOB,
     LOG,
-    MARKER,
+    METRICS,
     digests_at_start,
     is_complete,
     newest_checkpoint,
+    problem_of,
     weights_digest,
 )
 from raydistill.sweep.planning.lock import exclusive_lock
-from raydistill.sweep.planning.spec import spec_to_json
+from raydistill.sweep.planning.spec import job_key, spec_to_json
 
 Rates = dict[str, dict[str, float]]
 """Kind of job -> its `work` and `seconds`, summed over the finished jobs."""
+CONTENTS = "contents.json"
+"""In the folder of a sweep: what its sessions held when it was last run."""
+KEY = re.compile(r"[0-9a-f]{64}")
+"""The key of a job: sha256 of its specification."""
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._+=,-]{0,199}")
+"""Keys, and names of sweeps, their variants and searches: no name that is read from a file may lead out of the runs
+folder."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +72,19 @@ class RunsFolder:
 
     def job_folder(self, key: str) -> Path:
         """The folder of a job."""
-        return self.path / "jobs" / key
+        return self.path / "jobs" / _within(key, "job")
+
+    def aside_folder(self, key: str) -> Path:
+        """Where the folder of a job is moved that was damaged or outdated and is run again."""
+        return self.path / "aside" / _within(key, "job")
 
     def sweep_folder(self, name: str) -> Path:
         """The folder of a sweep's results and figures."""
-        return self.path / "sweeps" / name
+        return self.path / "sweeps" / _within(name, "sweep")
 
     def search_folder(self, name: str) -> Path:
         """The folder of a search."""
-        return self.path / "search" / name
+        return self.path / "search" / _within(name, "search")
 
     @property
     def scratch(self) -> Path:
@@ -76,12 +94,16 @@ class RunsFolder:
     # ---- Jobs ----
 
     def is_done(self, key: str) -> bool:
-        """Whether the job is finished and its folder undamaged."""
+        """Whether the job is finished and its folder undamaged; of large files only the size is compared."""
         return is_complete(self.job_folder(key))
 
+    def problem_of(self, key: str) -> str:
+        """What is wrong with a finished job, with every byte of its files read; "" if nothing is."""
+        return problem_of(self.job_folder(key), everything=True)
+
     def is_current(self, job: Job) -> bool:
-        """Whether the job is finished and started from weights that are still the same."""
-        return self.is_done(job.key) and self.changed_source(job) is None
+        """Whether the job is finished, every byte of it as written, from weights that are still the same."""
+        return self.is_done(job.key) and not self.problem_of(job.key) and self.changed_source(job) is None
 
     def changed_source(self, job: Job) -> str | None:
         """Key of the first job whose weights changed after the finished `job` started from them; None if none did.
@@ -90,41 +112,51 @@ class RunsFolder:
         """
         if not job.depends_on:
             return None
-        at_start, now = self.job_json(job.key)["started_from"], self._source_digests(job)
-        return next((key for key in job.depends_on if at_start[key] != now[key]), None)
+        at_start, now = digests_at_start(self.job_folder(job.key)) or {}, self._source_digests(job)
+        return next((key for key in job.depends_on if at_start.get(key, "unknown") != now[key]), None)
 
-    def state(self, job: Job, key_before: str | None = None) -> tuple[str, str]:
+    def state(self, job: Job, key_before: str | None = None, sessions: SessionChanges | None = None) -> tuple[str, str]:
         """State of a job and the reason for it.
 
         Args:
             key_before: of the job with the same name when the sweep was last run.
+            sessions: what happened to the sweep's sessions since then, for the reason why the job is not the same.
         """
         folder = self.job_folder(job.key)
         if folder.exists():
-            if is_complete(folder):
-                return DONE, ""
             if (folder / MARKER).exists():
-                return MISSING, "a file in its folder is damaged; the job will be rerun"
+                problem = problem_of(folder)
+                return (MISSING, f"{problem}; the job will be run again") if problem else (DONE, "")
             if (cause := self.failure(job.key)) is not None:
                 return FAILED, cause
             if checkpoint := newest_checkpoint(folder):
                 return MISSING, f"continues after {checkpoint}"
         if key_before and key_before != job.key and self.is_done(key_before):
-            return STALE, _first_difference(self.job_json(key_before)["spec"], spec_to_json(job.spec))
+            before = (read_mapping(self.job_folder(key_before) / JOB) or {}).get("spec")
+            before = before if isinstance(before, dict) else {}
+            return STALE, difference(before, spec_to_json(job.spec), job.line, sessions or SessionChanges())
         return MISSING, "not run yet"
 
     def job_json(self, key: str) -> dict:
-        """The content of a started job's job.json."""
-        return json.loads((self.job_folder(key) / "job.json").read_text())
+        """The content of a started job's job.json. Raises DataError if it is missing or damaged."""
+        return self._read_json(key, JOB)
 
     def metrics(self, key: str) -> dict:
-        """The metrics of a finished job."""
-        return json.loads((self.job_folder(key) / "metrics.json").read_text())
+        """The metrics of a finished job. Raises DataError if they are missing or damaged."""
+        return self._read_json(key, METRICS)
+
+    def _read_json(self, key: str, name: str) -> dict:
+        content = read_mapping(self.job_folder(key) / name)
+        if content is None:
+            raise DataError(f"{self.job_folder(key) / name} is missing or damaged; run the sweep again")
+        return content
 
     def failure(self, key: str) -> str | None:
         """The cause of a job's failure; None if it has not failed."""
         file = self.job_folder(key) / FAILURE
-        return json.loads(file.read_text())["cause"] if file.exists() else None
+        if not file.exists():
+            return None
+        return str((read_mapping(file) or {}).get("cause", f"{FAILURE}, which holds the cause, is damaged"))
 
     def log_file(self, key: str) -> Path:
         """The traceback of a failed job, if it raised an error."""
@@ -134,44 +166,76 @@ class RunsFolder:
         """The started job with this key, or whose key begins with it, and the store that it reads.
 
         Raises:
-            RaydistillError: no job matches, several do, or its job.json cannot be read.
+            RaydistillError: no job matches, several do, its job.json cannot be read, or it is not that of this key.
         """
-        files = sorted((self.path / "jobs").glob(f"{glob.escape(key)}*/job.json")) if key else []
+        folders = (self.path / "jobs").glob("*") if key else []
+        files = sorted(f / JOB for f in folders if f.name.startswith(key) and KEY.fullmatch(f.name))
+        files = [file for file in files if file.exists()]
         if len(files) != 1:
             problem = f"is the beginning of {len(files)} keys" if files else "is the key of no job that was started"
-            raise RaydistillError(f'"{key}" {problem} in {self}; `raydistill plan SWEEP --json` lists the keys')
-        try:
-            tree = json.loads(files[0].read_text())
-            return Job.from_json(tree), tree["store"]
-        except (ValueError, KeyError, TypeError) as err:
             raise RaydistillError(
-                f"{files[0]} is damaged or was written by another version of raydistill ({err}); run its sweep again"
+                f'"{key}" {problem} in {self}; `raydistill plan SWEEP --json --runs {self}` lists the keys'
+            )
+        (file,) = files
+        try:
+            tree = read_mapping(file) or {}
+            job, store = Job.from_json(tree), str(tree["store"])
+            actual = job_key(job.spec)
+        except (ValueError, KeyError, TypeError, AttributeError, RaydistillError) as err:
+            raise RaydistillError(
+                f"{file} is damaged or was written by another version of raydistill ({err}); run its sweep again"
             ) from None
+        # A job is what its specification says, and is run in the folder of that name: a file that somebody else wrote
+        # may claim something else.
+        if not job.key == actual == file.parent.name or not all(KEY.fullmatch(source) for source in job.depends_on):
+            raise RaydistillError(
+                f"{file} is not the job whose folder it is in, or was written by another version of raydistill: the "
+                f"key of its specification is {actual[:12]}; run its sweep again"
+            )
+        return job, store
 
     def open_job(self, job: Job, details: dict) -> Path:
         """Create or reopen the folder of a job that is about to run.
 
-        A damaged folder, or one of a job that started from other weights, is moved aside.
+        A damaged folder, or one of a job that started from other weights, is moved aside. This process has the folder
+        until it is released (`ownership.release`) or another process takes it over.
 
         Args:
             details: what job.json will hold in addition to the job.
+        Raises:
+            RaydistillError: another process is running the job, or its folder is a link.
         """
         folder, sources = self.job_folder(job.key), self._source_digests(job)
-        if (folder / MARKER).exists() or digests_at_start(folder) not in (None, sources):
-            aside = folder.with_name(f"aside-{folder.name}")
-            shutil.rmtree(aside, ignore_errors=True)
-            folder.rename(aside)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "job.json", job.to_json() | {"started_from": sources} | details)
+        if folder.is_symlink():
+            raise DataError(f"{folder} is a link; a job is only run in a folder of its own: delete the link")
+        claim(folder)
+        at_start, has_begun = digests_at_start(folder), (folder / "checkpoints").exists()
+        # If job.json is lost, nobody knows from which weights the checkpoints were trained.
+        if (folder / MARKER).exists() or (at_start != sources and (at_start is not None or has_begun)):
+            self.set_aside(job.key)
+            claim(folder)
+        write_json(folder / JOB, job.to_json() | {"started_from": sources} | details)
         return folder
+
+    def set_aside(self, key: str) -> None:
+        """Move the folder of a job away; the job then counts as not run. What was moved there before is deleted."""
+        folder, aside = self.job_folder(key), self.aside_folder(key)
+        release(folder)
+        if aside.parent.is_symlink():
+            raise DataError(f"{aside.parent} is a link, and nothing is moved or deleted behind it: delete the link")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        folder.rename(aside)
 
     def write_failure(self, job: Job, cause: str) -> None:
         """Record that a job failed, and the cause in one line."""
         write_json(self.job_folder(job.key) / FAILURE, {"cause": cause, "job": job.name})
 
     def write_log(self, key: str, text: str) -> None:
-        """Write the traceback of a failed job."""
+        """Write the traceback of a failed job; the folder of a finished one stays as it is."""
         file = self.log_file(key)
+        if (file.parent / MARKER).exists():  # by another process, to which the failed one had lost the job
+            return
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
@@ -182,41 +246,55 @@ class RunsFolder:
     # ---- Sweeps ----
 
     def last_keys(self, sweep: str) -> dict[str, str]:
-        """Job name -> key when the sweep was last run; empty if it never was."""
-        file = self.path / "sweeps" / f"{sweep}.json"
-        return json.loads(file.read_text()) if file.exists() else {}
+        """Job name -> key when the sweep was last run; empty if it never was, or the file is damaged.
 
-    def write_keys(self, sweep: str, jobs: list[Job]) -> None:
-        """Store the keys of a sweep's jobs, so that a later plan can explain which of them changed."""
-        write_json(self.path / "sweeps" / f"{sweep}.json", {job.name: job.key for job in jobs})
+        For a variant that was never run, these are the keys of the file as it is, with which it shares its jobs.
+        """
+        keys = None
+        for name in dict.fromkeys((sweep, sweep.partition("+")[0])):
+            keys = keys or read_mapping(self._keys_file(name))
+        return {name: key for name, key in (keys or {}).items() if isinstance(key, str) and _NAME.fullmatch(key)}
+
+    def _keys_file(self, sweep: str) -> Path:
+        return self.path / "sweeps" / f"{_within(sweep, 'sweep')}.json"
+
+    def write_keys(self, sweep: str, jobs: list[Job], contents: Contents | None = None) -> None:
+        """Store the keys of a sweep's jobs, so that a later plan can explain which of them changed.
+
+        Args:
+            contents: session -> signal -> sha256 of what the jobs read, for the same purpose.
+        """
+        write_json(self._keys_file(sweep), {job.name: job.key for job in jobs})
+        if contents:
+            write_json(self.sweep_folder(sweep) / CONTENTS, contents)
+
+    def last_contents(self, sweep: str) -> Contents:
+        """Session -> signal -> sha256 when the sweep was last run; empty if it never was, or the file is damaged."""
+        contents = None
+        for name in dict.fromkeys((sweep, sweep.partition("+")[0])):
+            contents = contents or read_mapping(self.sweep_folder(name) / CONTENTS)
+        return {session: signals for session, signals in (contents or {}).items() if isinstance(signals, dict)}
 
     # ---- Rates ----
 
     def rates(self) -> Rates:
-        """The measured rates; empty if there are none or the file cannot be read."""
-        try:
-            return json.loads((self.path / "rates.json").read_text())
-        except (OSError, ValueError):
-            return {}
+        """The measured rates; empty if there are none, and without those that are damaged."""
+        rates = read_mapping(self.path / "rates.json") or {}
+        return {kind: rate for kind, rate in rates.items() if _is_rate(rate)}
 
     def write_rates(self, rates: Rates) -> None:
         """Replace the measured rates."""
         write_json(self.path / "rates.json", rates)
 
 
-def _first_difference(old: dict, new: dict, path: str = "") -> str:
-    """The first setting in which two specifications differ, in words."""
-    if not path and "name" not in old:
-        return "run by an earlier version of raydistill, whose jobs had other specifications"
-    for name in sorted(old.keys() | new.keys()):
-        a, b = old.get(name), new.get(name)
-        setting = f"{path}.{name}" if path else name
-        if a != b:
-            if isinstance(a, dict) and isinstance(b, dict):
-                return _first_difference(a, b, setting)
-            if name in ("weights", "trained") or path == "teachers":
-                return "a job that it starts from has changed"
-            if path == "sessions":
-                return f"session {name} has changed"
-            return f"{setting} {a} -> {b}"
-    return ""
+def _within(name: str, what: str) -> str:
+    """The name, if it is one of a file or folder in the runs folder. Raises DataError otherwise."""
+    if not _NAME.fullmatch(name):
+        raise DataError(f"{what} {name!r} is not a name: use letters, digits and . _ - and begin with none of . and +")
+    return name
+
+
+def _is_rate(rate: Any) -> bool:
+    """Whether a rate has positive finite numbers, from which times can be estimated."""
+    values = [rate.get(name) for name in ("work", "seconds")] if isinstance(rate, dict) else [None]
+    return all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) and v > 0 for v in values)

@@ -17,6 +17,7 @@ from raydistill.sweep.answering.conclude import conclude
 from raydistill.sweep.answering.cost import in_words
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.planning.job import DONE, Job
+from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import narrow
@@ -41,13 +42,13 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
         if sweep.lacks_recordings:
             stack.enter_context(connected(options.address))
             make_recordings(sweep, progress)
-            sweep = OpenSweep(sweep.config, runs)  # with the sessions that now exist
+            sweep = sweep.reopened()  # with the sessions that now exist
         whole = sweep.plan()
         selected = narrow(whole, options.selection)
         if selected.todo:
             options.deadline.check()
         progress.plan(selected)
-        runs.write_keys(sweep.name, whole.jobs)
+        runs.write_keys(sweep.name, whole.jobs, whole.contents)
         tracker = stack.enter_context(_open_tracker(sweep, whole))
         _track_finished(selected, runs, tracker)
         cost = None
@@ -106,7 +107,8 @@ def _open_tracker(sweep: OpenSweep, plan: Plan) -> Iterator[Tracker]:
     """The tracker, which marks the sweep's run as stopped if an exception or an interrupt ends the sweep."""
     tracker = Tracker(sweep.runs.path, sweep.name)
     params = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
-    tracker.parent(sweep_fingerprint(plan), params, {"protocol": plan.protocol})
+    note = read_notes(sweep.runs).of_sweep(sweep.name)
+    tracker.parent(sweep_fingerprint(plan), params, {"protocol": plan.protocol} | note.to_tags())
     try:
         yield tracker
     except BaseException:

@@ -1,10 +1,12 @@
 """Executing one job of each kind: from its specification alone, with its results in its folder."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
+from typing import Concatenate, ParamSpec, TypeVar
 
 from raydistill.errors import DataError
 from raydistill.evaluation.baselines import BASELINES
@@ -15,6 +17,7 @@ from raydistill.files import write_json
 from raydistill.models.files import load_model, save_model
 from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
+from raydistill.ownership import check_owner, claim, is_owner, release
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 from raydistill.sweep.planning.job import Job, session_patches, shared_bands
@@ -25,6 +28,9 @@ from raydistill.sweep.running.provenance import model_provenance, provenance
 from raydistill.training.assemble import TrainingTask, assemble
 from raydistill.training.distributed import DistributedTraining, train_on_workers
 from raydistill.training.fitting import fit_model
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,20 @@ class JobContext:
     """Unix time after which trainings save a checkpoint and stop."""
 
 
+def _releasing(run: Callable[Concatenate[Job, JobContext, P], T]) -> Callable[Concatenate[Job, JobContext, P], T]:
+    """Release the job's folder when `run` ends, also after an error: this process lives on and runs other jobs."""
+
+    @functools.wraps(run)
+    def run_and_release(job: Job, context: JobContext, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return run(job, context, *args, **kwargs)
+        finally:
+            release(context.runs.job_folder(job.key))
+
+    return run_and_release
+
+
+@_releasing
 def run_session_job(job: Job, context: JobContext) -> dict:
     """Run a job on one session in this process, unless its folder is complete and current.
 
@@ -61,6 +81,7 @@ def run_session_job(job: Job, context: JobContext) -> dict:
     return context.runs.metrics(job.key)
 
 
+@_releasing
 def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, ...] = ()) -> dict:
     """Train in this process up to this epoch, from where the job stopped; its folder is complete after the last one.
 
@@ -155,6 +176,7 @@ def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
     )
 
 
+@_releasing
 def _distributed(job: Job, context: JobContext) -> DistributedTraining:
     folder, entries = _open_folder(job, context), _entries(Store(context.store), job)
     return DistributedTraining(
@@ -207,10 +229,14 @@ def _open_folder(job: Job, context: JobContext) -> Path:
 
 
 def _complete(folder: Path, metrics: dict, started: float, context: JobContext) -> dict:
-    """Write the metrics of a job, then mark its folder as complete; returns the metrics."""
+    """Write the metrics of a job, mark its folder as complete, and release it; returns the metrics."""
+    if not is_owner(folder):  # the workers of a pretraining had it
+        claim(folder)
     metrics = metrics | {"seconds": round(time.time() - started, 3), "device": context.device}
+    check_owner(folder)
     write_json(folder / "metrics.json", metrics)
     mark_complete(folder)
+    release(folder)
     return metrics
 
 

@@ -1,5 +1,6 @@
 """The record of a job that failed: the cause in one line, and the traceback in a log."""
 
+import shlex
 import traceback
 from pathlib import Path
 
@@ -29,4 +30,4 @@ def advice(runs: RunsFolder, job: Job) -> str:
     log = runs.log_file(job.key)
     return (
         f"log {log}; " if log.exists() else ""
-    ) + f"to run only this job: raydistill run {job.key[:12]} --runs {runs}"
+    ) + f"to run only this job: raydistill run {job.key[:12]} --runs {shlex.quote(str(runs))}"

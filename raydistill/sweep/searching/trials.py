@@ -18,6 +18,7 @@ from ray.tune.search import Searcher
 from raydistill.errors import DataError, TimeLimitReached, one_line
 from raydistill.sweep.config.search import Search
 from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.unused import note_tried
 from raydistill.sweep.running.deadline import GRACE_S
 from raydistill.sweep.running.execute import JobContext, advance_job
 from raydistill.sweep.running.failures import cause, log_text
@@ -82,6 +83,7 @@ class _PointsInTurn(Dealer):
         self.trials[trial_id] = point
         run, config = self.search_run.run, self.search_run.search.config
         # The jobs are planned here, because a worker on another machine may lack the sweep file.
+        note_tried(run.sweep.runs, self.search_run.search.name, point.jobs)
         return {
             "jobs": [job.to_json() for job in point.jobs],
             "behavior": self.search_run.search.sweep.behavior,

@@ -247,6 +247,24 @@ def test_refreshed_plan_has_the_same_jobs_with_their_present_states_and_estimate
     assert estimate == pytest.approx(2.0 * teacher.work)
 
 
+def test_plan_reads_every_byte_of_a_job_from_which_another_will_start(tmp_path, monkeypatch):
+    monkeypatch.setattr("raydistill.marker.SMALL", 0)  # so that only sizes are compared unless everything is read
+    runs = RunsFolder(tmp_path)
+    before = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, runs)
+    done = {p.job.name: p.job for p in before.planned if p.job.name in ("ms/seed0", "teacher/a_2/seed0")}
+    for job in done.values():
+        folder = runs.open_job(job, {})
+        (folder / "model.safetensors").write_bytes(b"weights")
+        mark_complete(folder)
+    assert {p.job.name for p in before.refreshed(runs).planned if p.state == "done"} == set(done)
+    (runs.job_folder(done["ms/seed0"].key) / "model.safetensors").write_bytes(b"WEIGHTS")
+    state = {p.job.name: (p.state, p.reason) for p in before.refreshed(runs).planned}
+    assert state["ms/seed0"][0] == "missing" and "model.safetensors is damaged: its content" in state["ms/seed0"][1]
+    reason = "depends on ms/seed0, which will be rerun; kept if its weights are unchanged"
+    assert state["teacher/a_2/seed0"] == ("missing", reason)
+    assert not runs.is_current(done["ms/seed0"])
+
+
 def test_merged_plan_has_a_job_that_two_sweeps_share_once(tmp_path):
     runs = RunsFolder(tmp_path)
     first = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, runs)

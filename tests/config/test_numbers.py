@@ -24,6 +24,7 @@ from raydistill.models.crossmodal.config import CrossModalSettings
 NOT_CONFIGURATION = {"Limits", "Where", "Needs", "Overrides", "StreamState"}
 WITHOUT = {("Range", name) for name in ("low", "high", "step", "when")} | {
     ("Choices", "when"),
+    ("Choices", "choices"),
     ("SearchConfig", "space"),
 }
 """Values of a search, whose range is that of the setting that is searched."""

@@ -20,6 +20,10 @@ class Part:
     """Numbers of its segments, in order."""
     n_bins: tuple[int, ...]
     """Bins of each segment."""
+    size: int
+    """Bytes of the file."""
+    sha256: str
+    """Of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,8 @@ class Entry:
     """Features per electrode, in adjacent channels."""
     split_hash: str = ""
     """sha256 of the fold of every split span, independent of the length of the segments (split.json)."""
+    split_digest: str = ""
+    """sha256 of the file split.json."""
     outliers: int = 0
     """Number of split spans that were left out because their behavior varies too much."""
     recorded_bins: int = 0

@@ -6,7 +6,8 @@ import os
 from raydistill.config.fingerprint import fingerprint
 from raydistill.simulation.simulate import session_names
 from raydistill.store.catalogue import Entry
-from raydistill.store.store import CATALOGUE, Store
+from raydistill.store.listing import CATALOGUE
+from raydistill.store.store import Store
 from raydistill.sweep.config.sweep import Recordings, SweepConfig
 from raydistill.sweep.planning.runs_folder import RunsFolder
 

@@ -145,7 +145,7 @@ def _in_parallel(
             while waiting and len(running) < (workers or len(recordings)):
                 recording = waiting.popleft()
                 for path in recording.files:  # a file with several sessions is hashed once
-                    contents[path] = contents.get(path) or hash_file.remote(path)
+                    contents[path] = contents.get(path) or hash_file.remote(path, recording.links)
                 own = [contents[path] for path in recording.files]
                 known = stored[recording.name].fingerprint if recording.name in stored else None
                 running[task.remote(recording, store_uri, known, others, *own)] = recording
@@ -222,7 +222,7 @@ def ingest_one(
         others: the sessions in the store that are not ingested again.
     """
     try:
-        contents = [content_of(path) for path in recording.files] if contents is None else contents
+        contents = [content_of(path, recording.links) for path in recording.files] if contents is None else contents
         identity = recording_fingerprint(recording, contents)
         damaged = _damaged(Store(store_uri), recording.name) if identity == stored else []
         if identity == stored and not damaged:

@@ -109,6 +109,22 @@ def _check_whole(node: "h5py.h5d.DatasetID", what: str) -> None:
         check_size(what, node.shape, node.dtype.itemsize, node.get_storage_size())
 
 
+def check_own(node: Any, what: str) -> None:
+    """Raise DataError if the values of an object that a reference led to are in another file.
+
+    References reach objects that have no name, in which `linked.py` finds no links to other files.
+
+    Args:
+        node: of h5py's low-level interface.
+    """
+    from h5py import h5d
+
+    if isinstance(node, h5d.DatasetID):
+        settings = node.get_create_plist()
+        if settings.get_layout() == h5d.VIRTUAL or settings.get_external_count():
+            raise DataError(f"{what} is a reference to values that are in another file, which are not read")
+
+
 def is_empty(node: "h5py.Dataset") -> bool:
     """Whether MATLAB shows this dataset as an empty array."""
     return bool(node.attrs.get("MATLAB_empty", 0))
@@ -160,6 +176,7 @@ def cell(file: "h5py.File", reference, what: str) -> np.ndarray:
 
     with damage_named(what):
         node = h5r.dereference(reference, file.id)
+        check_own(node, what)
         _check_whole(node, what)
         values = np.zeros(node.shape, node.dtype)
         node.read(h5s.ALL, h5s.ALL, values)
@@ -236,6 +253,7 @@ class StructArray:
             references = self._references[field]
             if references is not None:
                 node = self.file[references[i]]
+                check_own(node.id, self._what(field, i))
         if not hasattr(node, "shape"):
             raise DataError(f"{self._what(field, i)} is a group, not an array; sparse arrays cannot be read")
         return node

@@ -10,6 +10,7 @@ from pathlib import Path
 from raydistill.config.placeholders import FILL_IN
 from raydistill.errors import ConfigError, DataError, one_line
 from raydistill.recordings.layouts import layout_of
+from raydistill.recordings.linked import checked_links
 from raydistill.recordings.new_manifest.grouping import grouped
 from raydistill.recordings.new_manifest.looks import looks_of_file
 from raydistill.recordings.new_manifest.nwb import nwb_content
@@ -37,6 +38,8 @@ def new_manifest(files: Sequence[Path], folder: Path) -> str:
     """
     paths = [_checked(path) for path in files]
     paths = list(dict.fromkeys(paths))
+    for path in paths:
+        checked_links(path, [folder])
     base = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     names = [path.absolute().relative_to(base).as_posix() for path in paths]
     contents = [_content(path, name, len(paths) == 1) for path, name in zip(paths, names, strict=True)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raydistill.config.fingerprint import canonical
-from raydistill.config.load import Where, build, override
+from raydistill.config.load import Where, build, mapping, override
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, suggest
 from raydistill.recordings.layouts import LAYOUTS, folder_layouts, layout_of
@@ -18,7 +18,14 @@ from raydistill.recordings.planning.search import search
 from raydistill.recordings.recording import Layout, Recording
 from raydistill.recordings.remote import Remote, located
 
-_MANIFEST_KEYS = ("ingest", "defaults")
+_MANIFEST_KEYS = ("ingest", "defaults", "links")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Links:
+    """The override that all layouts have besides `ingest`; see `config.manifest.Manifest.links`."""
+
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +163,7 @@ def _keys(layout: Layout) -> tuple[str, ...]:
     """First words of the overrides that apply to a layout."""
     if layout.describe is not None:
         return _MANIFEST_KEYS
-    return ("ingest", *(field.name for field in dataclasses.fields(layout.options)))
+    return ("ingest", "links", *(field.name for field in dataclasses.fields(layout.options)))
 
 
 def _check_keys(layouts: list[Layout], overrides: Sequence[str]) -> None:
@@ -182,7 +189,14 @@ def _with_overrides(
     for text in texts:
         override(tree, text)
     config = build(IngestConfig, tree.pop("ingest"), Where("--set", "ingest"))
+    links = build(_Links, mapping({"links": tree.pop("links", [])}), Where("--set")).links
     options: Any = build(layout.options, tree, Where("--set"))
     return [
-        dataclasses.replace(r, config=config, source=dataclasses.replace(r.source, options=options)) for r in recordings
+        dataclasses.replace(
+            r,
+            config=config,
+            source=dataclasses.replace(r.source, options=options),
+            links=(folder, *map(Path, links)),
+        )
+        for r in recordings
     ]

@@ -39,7 +39,8 @@ def read_manifest(path: Path, folder: Path | None = None, overrides: Sequence[st
     Raises:
         ConfigError, DataError: the manifest or an override is invalid; the message gives file and line.
     """
-    return _planned(read_yaml(path), str(path), folder or path.parent, overrides, has_own_folder=folder is None)
+    places = (path.parent, *([folder] if folder else []))
+    return _planned(read_yaml(path), str(path), folder or path.parent, overrides, places, has_own_folder=folder is None)
 
 
 def describe_files(
@@ -56,7 +57,8 @@ def describe_files(
     """
     names = [file.uri if isinstance(file, Remote) else str(file) for file in files]
     tree = mapping({"sessions": [mapping({"file": name}) for name in names]})
-    return _planned(tree, str(source), Path(), overrides)
+    places = (source,) if isinstance(source, Path) and source.is_dir() else ()
+    return _planned(tree, str(source), Path(), overrides, places)
 
 
 def check_describes_itself(file: Path | Remote) -> None:
@@ -76,13 +78,19 @@ def check_describes_itself(file: Path | Remote) -> None:
 
 
 def _planned(
-    tree: dict, file: str, folder: Path, overrides: Sequence[str], has_own_folder: bool = False
+    tree: dict,
+    file: str,
+    folder: Path,
+    overrides: Sequence[str],
+    places: tuple[Path, ...],
+    has_own_folder: bool = False,
 ) -> list[Recording]:
     """The recordings that the keys of a manifest describe.
 
     Args:
         file: the name of the manifest, for messages.
         folder: of the recordings.
+        places: folders that the user named, to which links in files may lead.
         has_own_folder: whether the manifest's `folder`, relative to `folder`, applies.
     """
     for text in overrides:
@@ -99,6 +107,8 @@ def _planned(
         raise where.error("`sessions` is empty: name at least one recording")
     if has_own_folder:
         folder = folder / (manifest.folder or "")
+        places = (*places, folder)
+    links = (*places, *(folder / place for place in manifest.links))
     places = [where.down(tree, "sessions").down(items, i) for i in range(len(items))]
     entries = [build(SessionEntry, item, place) for item, place in zip(items, places, strict=True)]
     try:
@@ -108,7 +118,10 @@ def _planned(
             f"a file or folder that it names cannot be looked up: {err.filename} ({err.strerror})"
         ) from None
     settings = [[*_paths(tree.get("ingest") or {}), *_paths(item.get("ingest") or {})] for item in items]
-    recordings = [replace(r, chosen=tuple(dict.fromkeys(paths))) for r, paths in zip(recordings, settings, strict=True)]
+    recordings = [
+        replace(r, chosen=tuple(dict.fromkeys(paths)), links=links)
+        for r, paths in zip(recordings, settings, strict=True)
+    ]
     _refuse_same_names(recordings, places)
     return recordings
 

@@ -1,11 +1,12 @@
 """Entries of the store's catalogue: one per session, one row of sessions.parquet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from raydistill.config.fingerprint import fingerprint
 from raydistill.store.channels import ChannelTable
 
 
@@ -93,7 +94,10 @@ class Entry:
     fingerprint: str
     """sha256 of sources and configuration; a session whose fingerprint is unchanged is not ingested again."""
     content: str
-    """sha256 of the stored values and their split, on which results depend."""
+    """sha256 of `contents`: of all that results can depend on."""
+    contents: dict[str, str] = field(default_factory=dict)
+    """For those of spikes, lfp and behavior that the session has: sha256 of its values, of their split, and of what
+    belongs to it: names, channel tables, the scale of the LFP."""
     sources: dict[str, str]
     """Name of each raw file -> its sha256."""
     unit_channels: ChannelTable | None = None
@@ -101,3 +105,7 @@ class Entry:
     lfp_channels: ChannelTable | None = None
     """One row per LFP electrode (n_channels / lfp_bands); None: unknown."""
     parts: tuple[Part, ...]
+
+    def content_of(self, signals: Iterable[str]) -> str:
+        """sha256 of what a job reads that reads these of spikes, lfp and behavior. One that is missing is left out."""
+        return fingerprint({name: self.contents[name] for name in signals if name in self.contents})

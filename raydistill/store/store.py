@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from raydistill.config.fingerprint import FORMAT_VERSION, canonical
+from raydistill.config.fingerprint import canonical, fingerprint
 from raydistill.config.names import check_name
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError, one_line, suggest
 from raydistill.files import Folder, Written
 from raydistill.store.catalogue import Entry, Normalisation, Part
-from raydistill.store.channels import table_to_json
 from raydistill.store.checks import checked_entry, damage, problems, what_is_wrong
+from raydistill.store.contents import HASHED, contents_of
 from raydistill.store.exported import Exported
 from raydistill.store.listing import CATALOGUE, COMPILE_AGAIN, complete_sessions, read_catalogue, write_catalogue
 from raydistill.store.lock import writing
 from raydistill.store.marker import folder_of, marker_of, marker_text, split_file_of
 from raydistill.store.session import Segment, Session
 from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut, draw_folds, split_to_json, without_outliers
-from raydistill.store.table import Rows, segments_from_table, to_table, update_digest
+from raydistill.store.table import Rows, segments_from_table, to_table, update_digests
 from raydistill.store.unused import count_recorded, count_unused
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ class _Plan:
     """Fields of the entry."""
 
 
-_TABLES = ("unit_channels", "lfp_channels")
 _CHECKED: set[tuple[str, str, str]] = set()
 """Store, path and sha256 of the parts that this process has compared with their sha256."""
 
@@ -152,17 +151,17 @@ class Store:
         with writing(self.folder, f"session {check_name(session.name)}"):
             return self._write(session, plan, fingerprint)
 
-    def _write(self, session: Session, plan: _Plan, fingerprint: str) -> Entry:
+    def _write(self, session: Session, plan: _Plan, identity: str) -> Entry:
         rows = Rows(session=session, normalisation=plan.normalisation, lfp_dtype=plan.config.lfp_dtype)
-        base, digest, parts = folder_of(session.name), hashlib.sha256(), []
+        base, digests, parts = folder_of(session.name), {name: hashlib.sha256() for name in HASHED}, []
         before = self._parts_before(session.name)
         for split in (TRAIN, VALID, TEST):
             numbered = [(i, c) for i, c in enumerate(plan.cuts) if c.split == split]
             for n, group in enumerate(_even_groups(numbered, SEGMENTS_PER_PART)):
-                update_digest(digest, rows, group)
+                update_digests(digests, rows, group)
                 stem, write = f"{base}/part-{split}-{n:05d}-", partial(_write_segments, rows, group)
                 parts.append(_part(self.folder.write_by_content(stem, ".parquet", write), split, group))
-        entry = _entry(session, plan.config, plan.cuts, plan.normalisation, parts, fingerprint, digest.hexdigest())
+        entry = _entry(session, plan.config, plan.cuts, plan.normalisation, parts, identity, digests)
         entry = dataclasses.replace(entry, split_hash=plan.split_file["hash"], **plan.about)
         if session.exported is not None and _is_changed(entry, session.exported.entry):
             self._delete({part.path for part in parts} - before)
@@ -376,15 +375,10 @@ def _entry(
     cuts: list[Cut],
     normalisation: dict[str, Normalisation],
     parts: list[Part],
-    fingerprint: str,
-    digest: str,
+    identity: str,
+    digests: Mapping[str, Any],
 ) -> Entry:
-    identity: list = [FORMAT_VERSION, digest, session.bin_width_ms, list(session.behavior_names), config.protocol]
-    tables = {name: table_to_json(getattr(session, name)) for name in _TABLES}
-    if any(tables.values()):  # so that results of sessions without tables, or without angles, keep their keys
-        identity.append(tables)
-    if session.circular:
-        identity.append(sorted(session.circular.items()))
+    contents = contents_of(session, config.protocol, normalisation, digests)
     return Entry(
         session=session.name,
         subject=session.subject,
@@ -405,8 +399,9 @@ def _entry(
         protocol=config.protocol,
         normalisation=normalisation,
         config=canonical(config),
-        fingerprint=fingerprint,
-        content=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
+        fingerprint=identity,
+        content=fingerprint(contents),
+        contents=contents,
         sources=session.sources,
         unit_channels=session.unit_channels,
         lfp_channels=session.lfp_channels,

@@ -17,6 +17,7 @@ from raydistill.recordings.new_manifest.nwb import nwb_content
 from raydistill.recordings.new_manifest.parts import FileContent, SessionGuess, session_of
 from raydistill.recordings.new_manifest.sorter import sorter_content
 from raydistill.recordings.new_manifest.text import Line, Section, comment, written
+from raydistill.recordings.planning.unfetched import NO_FILE, is_file_or_folder
 from raydistill.recordings.readers import arrays as arrays_layout
 from raydistill.recordings.readers.sorter import is_sorter_folder
 from raydistill.recordings.recording import as_name, default_name
@@ -71,6 +72,8 @@ def _checked(path: Path) -> Path:
     """The path of a file of a known kind, or of the folder of a spike sorter."""
     if not path.exists():
         raise ConfigError(f"{path}: no such file or folder")
+    if not is_file_or_folder(path):
+        raise ConfigError(f"{path}: {NO_FILE}")
     if path.name in _SORTER_FILES and is_sorter_folder(path.parent):
         path = Path(os.path.normpath(path.absolute().parent))
     if path.suffix.lower() == ".zarr":

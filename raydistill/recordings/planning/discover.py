@@ -11,7 +11,7 @@ from raydistill.config.fingerprint import canonical
 from raydistill.config.load import Where, build, mapping, override
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, suggest
-from raydistill.recordings.layouts import LAYOUTS, folder_layouts, layout_of
+from raydistill.recordings.layouts import LAYOUTS, folder_layouts, layout_of, layouts_by_ending
 from raydistill.recordings.linked import linked_files
 from raydistill.recordings.planning.manifest import check_describes_itself, describe_files, read_manifest
 from raydistill.recordings.planning.search import search
@@ -111,6 +111,7 @@ def plan_folder(folder: Path, dataset: str | None = None, overrides: Sequence[st
         name: [r for r in found if r.path not in owners] for name, found in by_layout.items() if dataset in (None, name)
     }
     endings = {r.path.suffix for r in all_found}
+    endings |= {ending for ending, layout in layouts_by_ending().items() if layout.find is not None}
     searched = search(folder, lambda name: Path(name).suffix in endings)
     present = [LAYOUTS[name] for name, recordings in selected.items() if recordings]
     if not present:

@@ -17,7 +17,7 @@ from raydistill.errors import ConfigError, DataError, RaydistillError
 from raydistill.recordings.layouts import LAYOUTS, layout_of, layouts_by_ending
 from raydistill.recordings.planning.electrodes import read_channels
 from raydistill.recordings.planning.parts import SignalsOfFile, parts_of
-from raydistill.recordings.planning.unfetched import why_absent
+from raydistill.recordings.planning.unfetched import NO_FILE, is_file_or_folder, why_absent
 from raydistill.recordings.recording import Addition, Layout, Recording, RecordingSource, default_name
 from raydistill.recordings.remote import Remote, located
 from raydistill.store.session import check_name
@@ -69,6 +69,8 @@ def check_describes_itself(file: Path | Remote) -> None:
         raise DataError(f"{file}: {why}")
     if not file.exists():
         raise DataError(f"{file}: no such file or folder; give a manifest (.yaml), a .nwb file or a folder of them")
+    if not is_file_or_folder(file):
+        raise DataError(f"{file}: {NO_FILE}")
     endings = [ending for ending, layout in layouts_by_ending().items() if layout.find is not None]
     if file.suffix.lower() not in endings:
         raise ConfigError(

@@ -16,6 +16,7 @@ from raydistill.store.channels import table_from_json, table_to_json
 
 _TABLES = ("unit_channels", "lfp_channels")
 _DIGEST = "sha256"
+_START_BYTES = len(_DIGEST) + 64 + 9  # of `_start`
 
 
 def folder_of(session: str) -> str:
@@ -36,7 +37,7 @@ def split_file_of(session: str) -> str:
 def marker_text(entry: Entry) -> str:
     """The content of the entry's marker."""
     text = entry_to_json(entry)
-    return json.dumps(json.loads(text) | {_DIGEST: hashlib.sha256(text.encode()).hexdigest()}, sort_keys=True)
+    return f"{_start(text.encode())}{text[1:]}"
 
 
 def entry_of_marker(content: bytes | str) -> Entry:
@@ -47,16 +48,24 @@ def entry_of_marker(content: bytes | str) -> Entry:
             its session.
     """
     try:
-        tree = json.loads(content)
-        digest = tree.pop(_DIGEST)
-        is_whole = hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest() == digest
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as err:
-        raise DataError(f"a damaged entry, or one that another version of raydistill wrote ({one_line(err)})") from None
-    if not is_whole:
-        raise DataError("an entry whose sha256 is not that of its content, so it is damaged or was edited")
+        content = content.encode() if isinstance(content, str) else bytes(content)
+        text = b"{" + content[_START_BYTES:]
+        if content[:_START_BYTES] != _start(text).encode():
+            raise DataError(
+                "an entry whose sha256 is not that of its content: it is damaged, was edited, or another version of "
+                "raydistill wrote it"
+            )
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as err:
+        raise DataError(f"a damaged entry ({one_line(err)})") from None
     entry = _entry(tree)
     _check_paths(entry)
     return entry
+
+
+def _start(text: bytes) -> str:
+    """The beginning of a marker, which takes the place of the first bracket of the entry's text."""
+    return f'{{"{_DIGEST}": "{hashlib.sha256(text).hexdigest()}", '
 
 
 def entry_to_json(entry: Entry) -> str:

@@ -112,7 +112,7 @@ def edited_marker(store, entry):
 
 def text_as_marker(store, entry):
     store.folder.write(MARKER, b"\xff[[")
-    return [f"{MARKER} contains a damaged entry"]
+    return [f"{MARKER} contains an entry whose sha256"]
 
 
 def lost_marker(store, entry):

@@ -99,11 +99,15 @@ def read(node: "h5py.Dataset", key: Any, what: str) -> Any:
 
 def _check_whole(node: "h5py.h5d.DatasetID", what: str) -> None:
     """Raise DataError if a dataset declares more values than the file can hold, or than can be read at once."""
+    if math.prod(node.shape) > _FEW_VALUES:
+        check_readable(what, node.shape)
+        check_stored(node, what)
+
+
+def check_stored(node: "h5py.h5d.DatasetID", what: str) -> None:
+    """Raise DataError if a dataset declares more values than the file can hold, which would be read for ever."""
     from h5py import h5d
 
-    if math.prod(node.shape) <= _FEW_VALUES:
-        return
-    check_readable(what, node.shape)
     settings = node.get_create_plist()
     if settings.get_layout() != h5d.VIRTUAL and not settings.get_external_count():
         check_size(what, node.shape, node.dtype.itemsize, node.get_storage_size())

@@ -6,15 +6,21 @@ The store can be on any filesystem that pyarrow supports (a path, file://, s3://
 import contextlib
 import ctypes
 import hashlib
+import io
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raydistill.config.secrets import check_no_secret
 from raydistill.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -98,8 +104,23 @@ def _refuse_existing(path: Path, way_out: str) -> None:
         raise DataError(f"{path}: this file exists already; {way_out}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A file of a folder, as it was written."""
+
+    name: str
+    """Relative to the folder."""
+    size: int
+    """Bytes."""
+    sha256: str
+
+
 class Folder:
-    """A folder at a path or URI. Files are named by their path relative to it."""
+    """A folder at a path or URI. Files are named by their path relative to it, and no name leads out of it.
+
+    Names come from files that others may have written, so every method raises DataError for a name that is absolute or
+    has an empty part, `.` or `..`.
+    """
 
     def __init__(self, uri: str):
         from pyarrow import ArrowInvalid
@@ -114,47 +135,127 @@ class Folder:
                 filesystem, base = LocalFileSystem(), os.path.abspath(self.uri)
         except (ArrowInvalid, OSError) as err:
             raise DataError(f"store {self.uri}: cannot be opened as a folder ({err})") from None
-        self.local = isinstance(filesystem, LocalFileSystem)
+        self.path = Path(base) if isinstance(filesystem, LocalFileSystem) else None
+        """Where the folder is, if it is on a local disk (or one that is mounted like one)."""
         self.filesystem = SubTreeFileSystem(base, filesystem)
+
+    def held(self, name: str) -> str:
+        """The name, if it is one of a file in this folder."""
+        if not isinstance(name, str) or "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/")):
+            raise DataError(
+                f"{self.uri}: the name {name!r} leads out of this folder, so it is neither read nor written"
+            )
+        return name
 
     def exists(self, name: str) -> bool:
         """Whether there is a file or folder of this name."""
         from pyarrow.fs import FileType
 
-        return self.filesystem.get_file_info(name).type != FileType.NotFound
+        return self.filesystem.get_file_info(self.held(name)).type != FileType.NotFound
 
     def read(self, name: str) -> bytes:
         """The content of a file. Raises OSError if it cannot be read."""
-        with self.filesystem.open_input_stream(name) as stream:
+        with self.filesystem.open_input_stream(self.held(name)) as stream:
             return stream.read()
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file that is complete or absent."""
-        self.write_with(name, lambda stream: stream.write(data))
+    def read_buffer(self, name: str) -> "pa.Buffer":
+        """The content of a file as a buffer of pyarrow, without a copy. Raises OSError if it cannot be read."""
+        with self.filesystem.open_input_file(self.held(name)) as file:
+            return file.read_buffer()
 
-    def write_with(self, name: str, write: Callable[[Any], Any]) -> None:
+    def write(self, name: str, data: bytes) -> Written:
+        """Write a file that is complete or absent."""
+        return self.write_with(name, lambda stream: stream.write(data))
+
+    def write_with(self, name: str, write: Callable[[Any], Any]) -> Written:
         """Write a file that is complete or absent: object stores publish it when closed, local disks when renamed.
 
+        On a local disk the content is on the disk before the file is renamed, and `flush` puts the name there, too.
+
         Args:
-            write: writes the content to an output stream of pyarrow.
+            write: writes the content to a binary stream.
         """
-        self.filesystem.create_dir(os.path.dirname(name) or ".", recursive=True)
-        temporary = f"{name}.{os.getpid()}.tmp" if self.local else name
-        with self.filesystem.open_output_stream(temporary) as stream:
-            write(stream)
-        if self.local:
-            self.filesystem.move(temporary, name)
+        return self._write(self.held(name), lambda digest: name, write)
+
+    def write_by_content(self, stem: str, ending: str, write: Callable[[Any], Any]) -> Written:
+        """Write a file whose name is `stem`, the beginning of the sha256 of its content, and `ending`.
+
+        Files of different content thus never take the place of each other. In an object store, where a file cannot be
+        renamed, random digits take the place of the sha256.
+        """
+        unique = f"{self.held(stem)}{uuid.uuid4().hex[:16]}{ending}"
+        return self._write(unique, lambda digest: f"{stem}{digest[:16]}{ending}", write)
+
+    def _write(self, name: str, name_of: Callable[[str], str], write: Callable[[Any], Any]) -> Written:
+        """Write a file under its name or, on a local disk, the name that `name_of` gives to its sha256."""
+        if self.path is None:
+            with self.filesystem.open_output_stream(name) as opened:
+                stream = _DigestingStream(opened)
+                write(stream)
+            return Written(name=name, size=stream.size, sha256=stream.digest.hexdigest())
+        temporary = self.path / f"{name}.{os.getpid()}.tmp"
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as opened:
+                stream = _DigestingStream(opened)
+                write(stream)
+                opened.flush()
+                os.fsync(opened.fileno())
+            digest = stream.digest.hexdigest()
+            os.replace(temporary, self.path / name_of(digest))
+        finally:
+            temporary.unlink(missing_ok=True)
+        return Written(name=name_of(digest), size=stream.size, sha256=digest)
+
+    def flush(self, folder: str) -> None:
+        """Put the names of the files in `folder`, and its own, on the local disk; elsewhere this does nothing."""
+        if self.path is not None:
+            place = self.path / self.held(folder)
+            for each in (place, place.parent):
+                with contextlib.suppress(OSError):  # some file systems have no such thing for folders
+                    opened = os.open(each, os.O_RDONLY)
+                    try:
+                        os.fsync(opened)
+                    finally:
+                        os.close(opened)
+
+    def sizes(self, folder: str, ending: str = "") -> dict[str, int]:
+        """Name -> bytes of each file in `folder`, "" for this one, and below, sorted; empty if it is missing."""
+        from pyarrow.fs import FileSelector, FileType
+
+        selector = FileSelector(self.held(folder) if folder else "", recursive=True, allow_not_found=True)
+        found = [f for f in self.filesystem.get_file_info(selector) if f.type == FileType.File]
+        return {f.path: f.size for f in sorted(found, key=lambda f: f.path) if f.path.endswith(ending)}
 
     def names(self, folder: str, ending: str = "") -> list[str]:
         """Sorted names of all files in `folder` and its subfolders; empty if the folder is missing."""
-        from pyarrow.fs import FileSelector, FileType
-
-        entries = self.filesystem.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
-        return sorted(f.path for f in entries if f.type == FileType.File and f.path.endswith(ending))
+        return list(self.sizes(folder, ending))
 
     def delete(self, name: str) -> None:
-        """Delete a file. Raises OSError if it cannot be deleted."""
+        """Delete a file. Raises OSError if it cannot be deleted, DataError if links make it lie outside."""
+        self.held(name)
+        if self.path is not None:
+            folder = os.path.realpath((self.path / name).parent)
+            if not Path(folder).is_relative_to(os.path.realpath(self.path)):
+                raise DataError(f"{self.uri}: {name} is behind a link to {folder}, outside, so it is not deleted")
         self.filesystem.delete_file(name)
+
+
+class _DigestingStream(io.RawIOBase):
+    """Counts and hashes what is written through it."""
+
+    def __init__(self, stream: Any):
+        self.stream, self.size, self.digest = stream, 0, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self.stream.write(view)
+        self.digest.update(view)
+        self.size += view.nbytes
+        return view.nbytes
 
 
 def release_free_memory() -> None:

@@ -40,3 +40,31 @@ def test_folder_gives_back_what_was_written_and_lists_it(tmp_path):
     folder.write("sub/b.json", b"{}")
     assert folder.read("sub/b.json") == b"{}" and folder.exists("sub/b.json")
     assert folder.names("sub", ".json") == ["sub/b.json"] and folder.names("none") == []
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/passwd", "a//b", "./a", "a/.", "", "a\0b"])
+def test_folder_neither_reads_writes_nor_deletes_what_is_outside(name, tmp_path):
+    (tmp_path / "x").write_bytes(b"mine")
+    folder = Folder(str(tmp_path / "store"))
+    for use in (folder.exists, folder.read, folder.read_buffer, folder.delete, lambda name: folder.write(name, b"")):
+        with pytest.raises(DataError, match="leads out of this folder"):
+            use(name)
+    assert (tmp_path / "x").read_bytes() == b"mine" and sorted(p.name for p in tmp_path.iterdir()) == ["x"]
+
+
+def test_folder_deletes_nothing_behind_a_link_that_leads_out_of_it(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "x").write_bytes(b"mine")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "segments").symlink_to(tmp_path / "home")
+    with pytest.raises(DataError, match="behind a link"):
+        Folder(str(tmp_path / "store")).delete("segments/x")
+    assert (tmp_path / "home" / "x").exists()
+
+
+def test_folder_names_a_file_by_the_sha256_of_its_content(tmp_path):
+    folder = Folder(str(tmp_path))
+    written = folder.write_by_content("a/part-", ".bin", lambda stream: stream.write(b"content"))
+    digest = hashlib.sha256(b"content").hexdigest()
+    assert (written.name, written.size, written.sha256) == (f"a/part-{digest[:16]}.bin", 7, digest)
+    assert folder.sizes("a") == {written.name: 7} and folder.read(written.name) == b"content"

@@ -11,7 +11,7 @@ import json
 import math
 from typing import Any
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Incremented when the meaning of a job's specification or files changes; older folders are then ignored."""
 
 

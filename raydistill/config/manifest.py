@@ -357,6 +357,9 @@ class Manifest:
 
     folder: str | None = None
     """Folder of the files, relative to the manifest; default: the folder of the manifest."""
+    links: tuple[str, ...] = ()
+    """Files and folders, relative to that folder, that HDF5 files may link to. Links to files next to and below the
+    file, below the folder, and below that of the manifest, are always allowed."""
     ingest: Annotated[dict[str, Any], Overrides(IngestConfig)] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     """Values for every session that does not set its own. The keys of a section complete those that a session gives."""

@@ -18,8 +18,9 @@ from raydistill.files import check_may_write, renamed_when_whole
 from raydistill.store.angles import angle_unit, angles
 from raydistill.store.catalogue import Entry
 from raydistill.store.exported import OUTSIDE, PREFIX, description, series_names
+from raydistill.store.marker import entry_to_json
 from raydistill.store.session import bin_centres_s
-from raydistill.store.store import Store, entry_to_json
+from raydistill.store.store import Store
 
 _CHUNK = 4096  # bins per compressed block
 _NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)

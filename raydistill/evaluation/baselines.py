@@ -23,6 +23,9 @@ class Baseline:
 
     title: str
     """Its name in tables and figures."""
+    reads: tuple[str, ...]
+    """Which of spikes and lfp it reads, besides behavior and the times of the segments. A result is valid until one of
+    these is ingested with other values."""
     suits: Callable[[Entry], bool]
     """Whether a stored session has what the baseline needs."""
     score: Callable[[Segments, Segments, Segments, float, Sequence[str]], Decoding]
@@ -47,10 +50,12 @@ def is_aligned(entry: Entry) -> bool:
 
 
 BASELINES = {
-    "ridge_on_spikes": Baseline(title="Ridge on spikes", suits=has_spikes, score=ridge_on_spikes, default=True),
-    "ridge_on_lfp": Baseline(title="Ridge on LFP", suits=has_lfp, score=ridge_on_lfp, default=True),
-    "kalman_on_spikes": Baseline(title="Kalman on spikes", suits=has_spikes, score=kalman_on_spikes),
-    "kalman_on_lfp": Baseline(title="Kalman on LFP", suits=has_lfp, score=kalman_on_lfp),
-    "clock": Baseline(title="Clock", suits=is_aligned, score=clock, default=True),
+    "ridge_on_spikes": Baseline(
+        title="Ridge on spikes", reads=("spikes",), suits=has_spikes, score=ridge_on_spikes, default=True
+    ),
+    "ridge_on_lfp": Baseline(title="Ridge on LFP", reads=("lfp",), suits=has_lfp, score=ridge_on_lfp, default=True),
+    "kalman_on_spikes": Baseline(title="Kalman on spikes", reads=("spikes",), suits=has_spikes, score=kalman_on_spikes),
+    "kalman_on_lfp": Baseline(title="Kalman on LFP", reads=("lfp",), suits=has_lfp, score=kalman_on_lfp),
+    "clock": Baseline(title="Clock", reads=(), suits=is_aligned, score=clock, default=True),
 }
 """Name, as sweep files write it -> baseline."""

@@ -1,12 +1,12 @@
 """What a recording's files contain, as digests: of each named file, and of those that it links to."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from raydistill.files import sha256_of
-from raydistill.recordings.linked import linked_files
+from raydistill.recordings.linked import checked_links
 from raydistill.recordings.remote import Remote
 from raydistill.store.catalogue import Entry
 
@@ -46,11 +46,18 @@ class StoredContent:
         return cls(entry.session, entry.fingerprint, frozenset(entry.sources.values()))
 
 
-def content_of(path: Path | Remote) -> Content:
-    """Read a file, and those that it links to, for their digests. The links of remote files are not followed."""
+def content_of(path: Path | Remote, allowed: Iterable[Path] = ()) -> Content:
+    """Read a file, and those that it links to, for their digests. The links of remote files are not followed.
+
+    Args:
+        allowed: where links may lead, see `checked_links`.
+
+    Raises:
+        DataError: a link leads somewhere else.
+    """
     if isinstance(path, Remote):
         return Content(path.identity())
-    linked = tuple((file, sha256_of(file) if file.is_file() else None) for file in linked_files(path))
+    linked = tuple((file, sha256_of(file) if file.is_file() else None) for file in checked_links(path, allowed))
     return Content(sha256_of(path), linked)
 
 

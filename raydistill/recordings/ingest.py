@@ -2,10 +2,10 @@
 
 A recording whose files are not here, or that is another session's recording too, fails before any is read. A task
 hashes its files, and those that they link to, or asks the server for the ETag, and compares the fingerprint of
-(content, description, configuration, format) with the stored one. If they are equal, it stops. Otherwise it reads,
-preprocesses and writes the session, its marker file last. An error affects only its own recording, and is reported in
-one line. The driver publishes the catalogue at the end, even after an interrupt, so that finished sessions are never
-lost.
+(content, description, configuration, format) with the stored one. If they are equal, and the files of the stored
+session are what was written, it stops. Otherwise it reads, preprocesses and writes the session, its marker file last.
+An error affects only its own recording, and is reported in one line. The driver publishes the catalogue at the end,
+even after an interrupt, so that finished sessions are never lost.
 """
 
 import dataclasses
@@ -145,7 +145,7 @@ def _in_parallel(
             while waiting and len(running) < (workers or len(recordings)):
                 recording = waiting.popleft()
                 for path in recording.files:  # a file with several sessions is hashed once
-                    contents[path] = contents.get(path) or hash_file.remote(path)
+                    contents[path] = contents.get(path) or hash_file.remote(path, recording.links)
                 own = [contents[path] for path in recording.files]
                 known = stored[recording.name].fingerprint if recording.name in stored else None
                 running[task.remote(recording, store_uri, known, others, *own)] = recording
@@ -222,11 +222,16 @@ def ingest_one(
         others: the sessions in the store that are not ingested again.
     """
     try:
-        contents = [content_of(path) for path in recording.files] if contents is None else contents
+        contents = [content_of(path, recording.links) for path in recording.files] if contents is None else contents
         identity = recording_fingerprint(recording, contents)
-        if identity == stored:
+        damaged = _damaged(Store(store_uri), recording.name) if identity == stored else []
+        if identity == stored and not damaged:
             return RecordingResult(name=recording.name, state="skipped")
-        notes = (*_stored_under_other_names(recording, contents, others), *_missing_links(recording, contents))
+        notes = (
+            *damaged,
+            *_stored_under_other_names(recording, contents, others),
+            *_missing_links(recording, contents),
+        )
         session, lost = _read(recording, contents, decimate)
         release_free_memory()
         entry = Store(store_uri).write(session, recording.config, identity)
@@ -239,6 +244,12 @@ def ingest_one(
     if entry.outliers:
         notes += (f"{entry.outliers} split units excluded: behavior SD above Tukey's fence (`splits.outliers: drop`)",)
     return RecordingResult(name=recording.name, state="stored", notes=notes)
+
+
+def _damaged(store: Store, name: str) -> list[str]:
+    """One note for each file of a stored session that is not what was written."""
+    entry = store.stored(name)
+    return [f"{line}; the session is stored again" for line in store.damage(entry)] if entry else []
 
 
 def _read(recording: Recording, contents: Sequence[Content], decimate: Decimate) -> tuple[Session, tuple[str, ...]]:

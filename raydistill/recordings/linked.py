@@ -2,18 +2,26 @@
 
 HDF5 has three ways to keep a part of a file in another one: external links, virtual datasets, and datasets whose
 values lie in raw files. All of them count, whether or not a reader uses them.
+
+A file from a stranger could so pull any file of this machine into a store. A link may therefore lead only to the folder
+of its file and the folders below, and to those that the user named. Symbolic links are followed wherever they lead,
+because datasets of git-annex consist of them.
 """
 
 import contextlib
 import os
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raydistill.errors import DataError
+
 if TYPE_CHECKING:
     import h5py
 
-_MATLAB_CELLS = b"#refs#/"  # MATLAB may keep 100 000 small datasets here, and never any in another file
+# MATLAB may keep 100 000 small datasets here, and never any in another file: readers refuse one (`matlab73.check_own`).
+_MATLAB_CELLS = b"#refs#/"
 _DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError)  # by which h5py reports it; readers tell the user
 
 
@@ -31,6 +39,30 @@ def linked_files(path: Path) -> tuple[Path, ...]:
                 found[resolved] = linked
                 files.append(linked)
     return tuple(found.values())
+
+
+def checked_links(path: Path, allowed: Iterable[Path] = ()) -> tuple[Path, ...]:
+    """The files that a file links to, as `linked_files`, if it may.
+
+    Args:
+        allowed: files and folders to which links may lead, besides the folder of the file.
+
+    Raises:
+        DataError: one is somewhere else, or is a pipe or a device.
+    """
+    links = linked_files(path)
+    places = [Path(os.path.abspath(path)).parent, Path(os.path.realpath(path)).parent]
+    places += [Path(way(place)) for place in allowed for way in (os.path.abspath, os.path.realpath)]
+    for linked in links:
+        absolute = Path(os.path.abspath(linked))
+        if not any(absolute.is_relative_to(place) for place in places):
+            raise DataError(
+                f"{path}: it links to {linked}, outside of its folder; if that belongs to the recording, allow it with "
+                f"`links: [{absolute.parent}]` in the manifest (or `--set links={absolute.parent}`), or move it there"
+            )
+        if linked.exists() and not (linked.is_file() or linked.is_dir()):
+            raise DataError(f"{path}: it links to {linked}, which is a pipe or a device, not a file")
+    return links
 
 
 def _linked_by(path: Path) -> list[Path]:

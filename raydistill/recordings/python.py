@@ -144,12 +144,14 @@ def _stored(recording: Recording, raw: Raw, store: Store, overwrite: bool, repor
     source = recording.source
     described = [source.subject, source.dataset, source.task, source.region, source.pieces]
     identity = fingerprint([FORMAT_VERSION, "from Python", name, digest, described, recording.config])
-    before = store.fingerprints().get(name)
-    if before == identity:
+    before = store.stored(name)
+    is_same = before is not None and before.fingerprint == identity
+    damaged = store.damage(before) if before and is_same else []
+    if before and is_same and not damaged:
         report(f"{name}: unchanged")
         store.publish()
-        return store.entry(name)
-    if before is not None and not overwrite:
+        return before
+    if before and not is_same and not overwrite:
         raise DataError(
             f"store {store.uri}: there is a session {name} that was made from other data or settings; give "
             "overwrite=True to replace it, or another name"
@@ -157,7 +159,7 @@ def _stored(recording: Recording, raw: Raw, store: Store, overwrite: bool, repor
     session, notes = to_session(recording, raw, {f"{name} (from Python)": digest})
     entry = store.write(session, recording.config, identity)
     store.publish()
-    for note in notes:
+    for note in (*(f"{line}; the session is stored again" for line in damaged), *notes):
         report(f"{name}: {note}")
     return entry
 

@@ -74,6 +74,8 @@ class Recording:
     config: IngestConfig
     chosen: tuple[str, ...] = ()
     """Paths of the values of `config` that the user set, such as "splits.segment_s"."""
+    links: tuple[Path, ...] = ()
+    """Files and folders that its HDF5 files may link to, besides those next to and below each of them."""
 
     @property
     def files(self) -> list[Path | Remote]:
@@ -90,7 +92,8 @@ class Recording:
         """The same recording, with absolute paths, for processes that have other working directories."""
         additions = tuple(dataclasses.replace(a, path=a.path.absolute()) for a in self.source.additions)
         source = dataclasses.replace(self.source, additions=additions)
-        return dataclasses.replace(self, path=self.path.absolute(), source=source)
+        links = tuple(place.absolute() for place in self.links)
+        return dataclasses.replace(self, path=self.path.absolute(), source=source, links=links)
 
 
 def files_of(path: Path | Remote, companions: tuple[str, ...]) -> list[Path | Remote]:

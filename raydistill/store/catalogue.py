@@ -1,11 +1,12 @@
 """Entries of the store's catalogue: one per session, one row of sessions.parquet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from raydistill.config.fingerprint import fingerprint
 from raydistill.store.channels import ChannelTable
 
 
@@ -20,6 +21,10 @@ class Part:
     """Numbers of its segments, in order."""
     n_bins: tuple[int, ...]
     """Bins of each segment."""
+    size: int
+    """Bytes of the file."""
+    sha256: str
+    """Of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,8 @@ class Entry:
     """Features per electrode, in adjacent channels."""
     split_hash: str = ""
     """sha256 of the fold of every split span, independent of the length of the segments (split.json)."""
+    split_digest: str = ""
+    """sha256 of the file split.json."""
     outliers: int = 0
     """Number of split spans that were left out because their behavior varies too much."""
     recorded_bins: int = 0
@@ -87,7 +94,10 @@ class Entry:
     fingerprint: str
     """sha256 of sources and configuration; a session whose fingerprint is unchanged is not ingested again."""
     content: str
-    """sha256 of the stored values and their split, on which results depend."""
+    """sha256 of `contents`: of all that results can depend on."""
+    contents: dict[str, str] = field(default_factory=dict)
+    """For those of spikes, lfp and behavior that the session has: sha256 of its values, of their split, and of what
+    belongs to it: names, channel tables, the scale of the LFP."""
     sources: dict[str, str]
     """Name of each raw file -> its sha256."""
     unit_channels: ChannelTable | None = None
@@ -95,3 +105,7 @@ class Entry:
     lfp_channels: ChannelTable | None = None
     """One row per LFP electrode (n_channels / lfp_bands); None: unknown."""
     parts: tuple[Part, ...]
+
+    def content_of(self, signals: Iterable[str]) -> str:
+        """sha256 of what a job reads that reads these of spikes, lfp and behavior. One that is missing is left out."""
+        return fingerprint({name: self.contents[name] for name in signals if name in self.contents})

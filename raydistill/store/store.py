@@ -1,38 +1,44 @@
-"""The Parquet session store: a session is written completely or not at all, and read back exactly.
+"""The Parquet session store: a session is written completely or not at all, and read back exactly or not at all.
 
 sessions.parquet                                   the catalogue, compiled from the markers
-segments/session=<name>/part-<split>-<n>-<id>.parquet
+segments/session=<name>/part-<split>-<n>-<id>.parquet    named by the beginning of their sha256
 segments/session=<name>/split.json                 the fold of each split span, and the hash of them all
 segments/session=<name>/session.json               the marker, written last: without it the session does not exist
+locks/                                             who is writing which session (lock.py)
+
+The marker holds the sha256 of all these files. A part is compared with it whenever it is read.
 """
 
 import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from raydistill.config.fingerprint import FORMAT_VERSION, canonical
+from raydistill.config.fingerprint import canonical, fingerprint
 from raydistill.config.names import check_name
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError, one_line, suggest
-from raydistill.files import Folder
+from raydistill.files import Folder, Written
 from raydistill.store.catalogue import Entry, Normalisation, Part
-from raydistill.store.channels import table_from_json, table_to_json
+from raydistill.store.checks import checked_entry, damage, problems, what_is_wrong
+from raydistill.store.contents import HASHED, contents_of
 from raydistill.store.exported import Exported
+from raydistill.store.listing import CATALOGUE, COMPILE_AGAIN, complete_sessions, read_catalogue, write_catalogue
+from raydistill.store.lock import writing
+from raydistill.store.marker import folder_of, marker_of, marker_text, split_file_of
 from raydistill.store.session import Segment, Session
 from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut, draw_folds, split_to_json, without_outliers
-from raydistill.store.table import Rows, segments_from_table, to_table, update_digest
+from raydistill.store.table import Rows, segments_from_table, to_table, update_digests
 from raydistill.store.unused import count_recorded, count_unused
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CATALOGUE = "sessions.parquet"
 SEGMENTS_PER_PART = 64
 _SEGMENTS_AT_ONCE = 16  # in memory as a table; each becomes a row group
 T = TypeVar("T")
@@ -51,13 +57,8 @@ class _Plan:
     """Fields of the entry."""
 
 
-_CATALOGUE_COLUMNS = (
-    *("session", "subject", "dataset", "task", "region", "bin_width_ms", "n_segments", "n_bins"),
-    *("n_units", "n_channels", "behavior", "protocol", "fingerprint", "content"),
-)
-
-
-_TABLES = ("unit_channels", "lfp_channels")
+_CHECKED: set[tuple[str, str, str]] = set()
+"""Store, path and sha256 of the parts that this process has compared with their sha256."""
 
 
 class Store:
@@ -68,50 +69,73 @@ class Store:
         self.folder = Folder(self.uri)
 
     def entries(self) -> list[Entry]:
-        """The stored sessions, sorted by name. Raises DataError if there is no store."""
-        import pyarrow.parquet as pq
-
-        if not self.folder.exists(CATALOGUE):
-            raise DataError(f"store {self.uri}: there is no session store here; create one with `raydistill ingest`")
-        table = pq.read_table(CATALOGUE, filesystem=self.folder.filesystem, columns=["entry"])
-        try:
-            return [entry_from_json(text) for text in table.column("entry").to_pylist()]
-        except DataError as err:
-            raise DataError(f"store {self.uri}: {CATALOGUE} contains {err}; ingest its recordings again") from None
+        """The stored sessions, sorted by name. Raises DataError if there is no store, or its catalogue is damaged."""
+        listed = read_catalogue(self.folder)
+        if isinstance(listed, str):
+            raise DataError(f"store {self.uri}: {listed}; {COMPILE_AGAIN}")
+        return [self._entry(marker_of(name), text, CATALOGUE) for name, text in listed.items()]
 
     def entry(self, name: str) -> Entry:
-        """The stored session of this name. Raises DataError, with the nearest name, if there is none."""
-        entries = {e.session: e for e in self.entries()}
-        if name not in entries:
-            raise DataError(f'store {self.uri}: no session "{name}"{suggest(name, entries)}')
-        return entries[name]
-
-    def fingerprints(self) -> dict[str, str]:
-        """Session -> fingerprint for all complete sessions, including those that a killed ingest did not publish."""
-        return {e.session: e.fingerprint for e in self.complete()}
+        """The stored session of this name, from its marker alone. Raises DataError, with the nearest name, if there is
+        none."""
+        marker = marker_of(name)
+        try:
+            return self._entry(marker, self.folder.read(marker), marker)
+        except FileNotFoundError:
+            stored = [e.session for e in self.entries()]
+            if name in stored:
+                raise DataError(f"store {self.uri}: {marker} is missing; ingest session {name} again") from None
+            raise DataError(f'store {self.uri}: no session "{name}"{suggest(name, stored)}') from None
+        except OSError as err:
+            raise DataError(f"store {self.uri}: {marker} cannot be read ({one_line(err)})") from None
 
     def complete(self) -> list[Entry]:
         """Entries of all complete sessions, whether or not the catalogue has them yet.
 
-        One that cannot be read is left out, so that it is ingested again.
+        One whose marker cannot be read, or of which a file is missing or of another size, is left out, so that it is
+        ingested again.
         """
-        entries = []
-        for name in self.folder.names("segments", "/session.json"):
-            with contextlib.suppress(DataError):
-                entries.append(entry_from_json(self.folder.read(name).decode()))
-        return entries
+        return [entry for entry, _ in complete_sessions(self.folder)]
 
     def publish(self) -> list[Entry]:
-        """Compile sessions.parquet from the markers. Only the process that drives an ingest may call this."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        """Compile sessions.parquet from the markers. Only the process that drives an ingest may call this.
 
-        entries = self.complete()
-        columns = {name: [getattr(e, name) for e in entries] for name in _CATALOGUE_COLUMNS}
-        columns["behavior"] = [list(e.behavior) for e in entries]
-        table = pa.table(columns | {"entry": [entry_to_json(e) for e in entries]})
-        self.folder.write_with(CATALOGUE, partial(pq.write_table, table))
-        return entries
+        Raises:
+            DataError: another ingest compiles it, and does not end within a minute.
+        """
+        with writing(self.folder, "catalogue", wait_s=60):  # or an older list could replace a newer one
+            complete = complete_sessions(self.folder)
+            write_catalogue(self.folder, complete)
+        return [entry for entry, _ in complete]
+
+    def stored(self, name: str) -> Entry | None:
+        """The complete session of this name; None: there is none, see `complete`."""
+        entries = complete_sessions(self.folder, folder_of(name))
+        return entries[0][0] if entries else None
+
+    def damage(self, entry: Entry) -> list[str]:
+        """What is wrong with the files of a complete session, one line each; all of its bytes are read.
+
+        Those of an object store are not, because it compares digests of its own, and `complete` has compared sizes.
+        """
+        return damage(self.folder, entry) if self.folder.path is not None else []
+
+    def verify(self) -> list[str]:
+        """All that is wrong with the store, one line each with the way out; empty: nothing. All bytes are read."""
+        markers = {name: self.folder.read(name) for name in self.folder.names("segments", "/session.json")}
+        return problems(self.folder, markers, read_catalogue(self.folder, all_columns=True))
+
+    def _entry(self, marker: str, content: bytes | str, where: str) -> Entry:
+        """The entry in a marker, or in a row of the catalogue.
+
+        Args:
+            marker: name of the marker.
+            where: the file that holds `content`, for messages.
+        """
+        try:
+            return checked_entry(marker, content)
+        except DataError as err:
+            raise DataError(f"store {self.uri}: {where} contains {err}; ingest its recordings again") from None
 
     def write(self, session: Session, config: IngestConfig, fingerprint: str) -> Entry:
         """Split, cut, normalise and store one session, and replace an older one of the same name.
@@ -124,36 +148,54 @@ class Store:
             fingerprint: sha256 of the session's sources and configuration.
         """
         plan = _drawn(session, config) if session.exported is None else _as_exported(session, session.exported)
+        with writing(self.folder, f"session {check_name(session.name)}"):
+            return self._write(session, plan, fingerprint)
+
+    def _write(self, session: Session, plan: _Plan, identity: str) -> Entry:
         rows = Rows(session=session, normalisation=plan.normalisation, lfp_dtype=plan.config.lfp_dtype)
-        base = f"segments/session={check_name(session.name)}"
-        parts, digest = [], hashlib.sha256()
+        base, digests, parts = folder_of(session.name), {name: hashlib.sha256() for name in HASHED}, []
+        before = self._parts_before(session.name)
         for split in (TRAIN, VALID, TEST):
             numbered = [(i, c) for i, c in enumerate(plan.cuts) if c.split == split]
             for n, group in enumerate(_even_groups(numbered, SEGMENTS_PER_PART)):
-                path = f"{base}/part-{split}-{n:05d}-{fingerprint[:8]}.parquet"
-                update_digest(digest, rows, group)
-                self.folder.write_with(path, partial(_write_segments, rows, group))
-                numbers, bins = zip(*((i, c.stop - c.start) for i, c in group), strict=True)
-                parts.append(Part(path=path, split=split, numbers=numbers, n_bins=bins))
-        entry = dataclasses.replace(
-            _entry(session, plan.config, plan.cuts, plan.normalisation, parts, fingerprint, digest.hexdigest()),
-            split_hash=plan.split_file["hash"],
-            **plan.about,
-        )
+                update_digests(digests, rows, group)
+                stem, write = f"{base}/part-{split}-{n:05d}-", partial(_write_segments, rows, group)
+                parts.append(_part(self.folder.write_by_content(stem, ".parquet", write), split, group))
+        entry = _entry(session, plan.config, plan.cuts, plan.normalisation, parts, identity, digests)
+        entry = dataclasses.replace(entry, split_hash=plan.split_file["hash"], **plan.about)
         if session.exported is not None and _is_changed(entry, session.exported.entry):
-            for part in parts:
-                self.folder.delete(part.path)
+            self._delete({part.path for part in parts} - before)
             raise DataError(
                 f"session {entry.session}: its values, folds or electrodes are not those that raydistill exported: the "
                 "file was changed, or another version wrote it; export it again, or ingest the original recording"
             )
-        self.folder.write(f"{base}/split.json", json.dumps(plan.split_file).encode())
-        self.folder.write(f"{base}/session.json", entry_to_json(entry).encode())
-        current = {p.path for p in parts} | {f"{base}/session.json", f"{base}/split.json"}
-        for name in self.folder.names(base):
-            if name not in current:
-                self.folder.delete(name)
+        split_file = self.folder.write(split_file_of(session.name), json.dumps(plan.split_file).encode())
+        entry = dataclasses.replace(entry, split_digest=split_file.sha256)
+        self.folder.flush(base)
+        self.folder.write(marker_of(session.name), marker_text(entry).encode())
+        self.folder.flush(base)
+        self._delete_unused(entry, before)
         return entry
+
+    def _parts_before(self, name: str) -> set[str]:
+        """The parts of the session of this name that is stored now."""
+        with contextlib.suppress(DataError, OSError):
+            return {part.path for part in checked_entry(marker_of(name), self.folder.read(marker_of(name))).parts}
+        return set()
+
+    def _delete_unused(self, entry: Entry, before: set[str]) -> None:
+        """Delete what is in the folder of a session and not of it, now that its marker names the new files.
+
+        Without a lock, as in an object store, another process may be writing there, so that only the parts of the
+        session that was replaced are deleted.
+        """
+        own = {part.path for part in entry.parts} | {marker_of(entry.session), split_file_of(entry.session)}
+        here = before if self.folder.path is None else set(self.folder.names(folder_of(entry.session)))
+        self._delete(here - own)
+
+    def _delete(self, names: set[str]) -> None:
+        for name in sorted(names):
+            self.folder.delete(name)
 
     def read(self, entry: Entry, split: str | None = None, *, z_scored: bool = True) -> list[Segment]:
         """The segments of a session in time order, with LFP as float32.
@@ -169,25 +211,60 @@ class Store:
     def split_file(self, entry: Entry) -> dict[str, Any]:
         """Content of a session's split.json. Raises DataError if it is missing or corrupt."""
         try:
-            return json.loads(self.folder.read(f"segments/session={entry.session}/split.json"))
+            content = self.folder.read(split_file_of(entry.session))
+            if hashlib.sha256(content).hexdigest() != entry.split_digest:
+                raise ValueError("its sha256 is not that of what was written")
+            return json.loads(content)
         except (OSError, ValueError) as err:
-            raise DataError(
-                f"store {self.uri}: split.json of session {entry.session} is missing or corrupt ({one_line(err)}); "
-                "ingest it again"
-            ) from None
+            raise self._unreadable(split_file_of(entry.session), entry, one_line(err)) from None
 
     def table(self, part: Part, entry: Entry) -> "pa.Table":
-        """The rows of one part of a session. Raises DataError if its file is missing or corrupt."""
+        """The rows of one part of a session. Raises DataError if its file is missing, or not what was written."""
         import pyarrow.parquet as pq
-        from pyarrow import ArrowException
+        from pyarrow import ArrowException, BufferReader
 
         try:
-            return pq.read_table(part.path, filesystem=self.folder.filesystem, partitioning=None)
+            content = self.folder.read_buffer(part.path)
+            if wrong := what_is_wrong(part, content):
+                raise self._unreadable(part.path, entry, wrong)
+            return pq.read_table(BufferReader(content), partitioning=None, page_checksum_verification=True)
         except (ArrowException, OSError) as err:
-            cause = str(err).splitlines()[0]
-            raise DataError(
-                f"store {self.uri}: {part.path} is missing or corrupt ({cause}); ingest session {entry.session} again"
-            ) from None
+            raise self._unreadable(part.path, entry, str(err).splitlines()[0]) from None
+
+    def check(self, parts: Iterable[Part], entry_of: Mapping[str, Entry]) -> None:
+        """Compare parts on a local disk with their sha256, each once in a process; for readers other than `table`.
+
+        Args:
+            entry_of: path of a part -> the session that it belongs to.
+
+        Raises:
+            DataError: one is missing, or not what was written.
+        """
+        if self.folder.path is None:
+            return
+        for part in parts:
+            known = (self.uri, part.path, part.sha256)
+            if known not in _CHECKED:
+                try:
+                    wrong = what_is_wrong(part, self.folder.read_buffer(part.path))
+                except OSError as err:
+                    wrong = one_line(err)
+                if wrong:
+                    raise self._unreadable(part.path, entry_of[part.path], wrong)
+                _CHECKED.add(known)
+
+    def _unreadable(self, path: str, entry: Entry, cause: str) -> DataError:
+        """The error for a file of a session that cannot be used."""
+        with contextlib.suppress(DataError):
+            if self.entry(entry.session) != entry:
+                return DataError(
+                    f"store {self.uri}: session {entry.session} was ingested again after it was looked up; run the "
+                    "same command again (if the message stays, the ingest was stopped before it compiled the "
+                    f"catalogue: {COMPILE_AGAIN})"
+                )
+        return DataError(
+            f"store {self.uri}: {path} is missing or corrupt ({cause}); ingest session {entry.session} again"
+        )
 
 
 def _drawn(session: Session, config: IngestConfig) -> _Plan:
@@ -241,6 +318,11 @@ def _in_float32(segment: Segment) -> Segment:
     return dataclasses.replace(segment, lfp=segment.lfp.astype(np.float32))
 
 
+def _part(written: Written, split: str, group: Sequence[tuple[int, Cut]]) -> Part:
+    numbers, bins = zip(*((i, c.stop - c.start) for i, c in group), strict=True)
+    return Part(path=written.name, split=split, numbers=numbers, n_bins=bins, size=written.size, sha256=written.sha256)
+
+
 def _write_segments(rows: Rows, group: Sequence[tuple[int, Cut]], stream: Any) -> None:
     """Write the numbered segments of one part as Parquet, some of them at a time."""
     import pyarrow.parquet as pq
@@ -248,7 +330,8 @@ def _write_segments(rows: Rows, group: Sequence[tuple[int, Cut]], stream: Any) -
     tables = (to_table(rows, some) for some in _even_groups(group, _SEGMENTS_AT_ONCE))
     first = next(tables)
     # Voltages rarely repeat: without a dictionary, writing takes a quarter of the time and a third of the memory.
-    with pq.ParquetWriter(stream, first.schema, compression="zstd", use_dictionary=False) as writer:
+    options = {"compression": "zstd", "use_dictionary": False, "write_page_checksum": True}
+    with pq.ParquetWriter(stream, first.schema, **options) as writer:
         for table in (first, *tables):
             writer.write_table(table)
 
@@ -292,15 +375,10 @@ def _entry(
     cuts: list[Cut],
     normalisation: dict[str, Normalisation],
     parts: list[Part],
-    fingerprint: str,
-    digest: str,
+    identity: str,
+    digests: Mapping[str, Any],
 ) -> Entry:
-    identity: list = [FORMAT_VERSION, digest, session.bin_width_ms, list(session.behavior_names), config.protocol]
-    tables = {name: table_to_json(getattr(session, name)) for name in _TABLES}
-    if any(tables.values()):  # so that results of sessions without tables, or without angles, keep their keys
-        identity.append(tables)
-    if session.circular:
-        identity.append(sorted(session.circular.items()))
+    contents = contents_of(session, config.protocol, normalisation, digests)
     return Entry(
         session=session.name,
         subject=session.subject,
@@ -321,36 +399,11 @@ def _entry(
         protocol=config.protocol,
         normalisation=normalisation,
         config=canonical(config),
-        fingerprint=fingerprint,
-        content=hashlib.sha256(json.dumps(identity).encode()).hexdigest(),
+        fingerprint=identity,
+        content=fingerprint(contents),
+        contents=contents,
         sources=session.sources,
         unit_channels=session.unit_channels,
         lfp_channels=session.lfp_channels,
         parts=tuple(parts),
     )
-
-
-def entry_to_json(entry: Entry) -> str:
-    """The entry as JSON text, the content of session.json."""
-    tables = {name: table_to_json(getattr(entry, name)) for name in _TABLES}
-    return json.dumps(dataclasses.asdict(entry) | tables, sort_keys=True)
-
-
-def entry_from_json(text: str) -> Entry:
-    """The entry from its JSON text. Raises DataError if another version of raydistill wrote the text."""
-    try:
-        tree = json.loads(text)
-        tree["parts"] = tuple(
-            Part(path=p["path"], split=p["split"], numbers=tuple(p["numbers"]), n_bins=tuple(p["n_bins"]))
-            for p in tree["parts"]
-        )
-        tree["normalisation"] = {
-            name: Normalisation(mean=tuple(n["mean"]), std=tuple(n["std"])) for name, n in tree["normalisation"].items()
-        }
-        for name in ("behavior", "behavior_units"):
-            tree[name] = tuple(tree[name])
-        for name in _TABLES:
-            tree[name] = table_from_json(tree.get(name))
-        return Entry(**tree)
-    except (ValueError, KeyError, TypeError) as err:
-        raise DataError(f"an entry that another version of raydistill wrote ({one_line(err)})") from None

@@ -1,7 +1,7 @@
 """Segments of a session as rows of a Parquet table and back. The values of one bin are adjacent."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,20 +117,21 @@ def _list_column(rows: Rows, name: str, cuts: list[Cut]) -> "pa.Array":
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, kind))
 
 
-def update_digest(digest: Any, rows: Rows, group: Sequence[tuple[int, Cut]]) -> None:
-    """Add the segments of a part to the session's content hash (of hashlib): values, split and position.
+def update_digests(digests: Mapping[str, Any], rows: Rows, group: Sequence[tuple[int, Cut]]) -> None:
+    """Add the segments of a part to the content hashes of a session. The Parquet encoding does not enter them.
 
-    The Parquet encoding does not enter the hash.
+    Args:
+        digests: hashes of hashlib: "segments", of their splits and places, and that of each signal, of its values.
     """
     cuts = [c for _, c in group]
     n_bins = [c.stop - c.start for c in cuts]
     for column in ([i for i, _ in group], [c.split for c in cuts], n_bins, [c.trial for c in cuts]):
-        digest.update(json.dumps(column).encode())
+        digests["segments"].update(json.dumps(column).encode())
     for name in SIGNALS:
         width = rows.width(name)
         if width is None:
-            digest.update(b"-")
             continue
+        digest = digests[name]
         digest.update(f"{rows.dtype(name)}{width * sum(n_bins)}".encode())
         for cut in cuts:
             digest.update(rows.values(name, cut).reshape(-1).view(np.uint8))  # (T, width) -> bytes

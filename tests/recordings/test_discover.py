@@ -106,7 +106,7 @@ def test_changed_companion_changes_the_fingerprint(folder, tmp_path):
     (recording,) = plan_sources(tmp_path)
     store = str(tmp_path / "store")
     assert ingest_one(recording, store, None).state == "stored"
-    known = Store(store).fingerprints()[recording.name]
+    known = Store(store).entry(recording.name).fingerprint
     assert ingest_one(recording, store, known).state == "skipped"
     alone = dataclasses.replace(recording, source=dataclasses.replace(recording.source, companions=()))
     assert ingest_one(alone, store, known).state == "stored"

@@ -275,3 +275,22 @@ def test_long_recording_with_a_damaged_part_fails_alone_in_one_line(tmp_path, lo
     monkeypatch.setattr("raydistill.recordings.ingest._PART_VALUES", 1 << 20)
     found = ingest_one(planned, str(tmp_path / "store"), None, None, partial(_decimated_in_tasks, planned))
     assert found.state == "failed" and re.search(r"LFP channel 2 is not finite at 40\.9\d+ s", found.cause)
+
+
+def test_ingest_again_mends_a_store_of_which_files_are_damaged_short_or_missing(make_h5, manifest, tmp_path, local_ray):
+    path, store = three(make_h5, manifest), Store(str(tmp_path / "store"))
+    ingest(plan_sources(path), store.uri)
+    a, b, c = store.entries()
+    files = [store.folder.path / entry.parts[0].path for entry in (a, b, c)]
+    whole = [file.read_bytes() for file in files]
+    files[0].write_bytes(whole[0][:500] + bytes([whole[0][500] ^ 1]) + whole[0][501:])
+    files[1].write_bytes(whole[1][:-1])
+    files[2].unlink()
+    assert len(store.verify()) == 3
+    results = []
+    again = ingest(plan_sources(path), store.uri, report=results.append)
+    assert again.stored == ("a", "b", "c") and store.verify() == []
+    assert [file.read_bytes() for file in files] == whole and store.entries() == [a, b, c]
+    (noted,) = [result for result in results if result.name == "a"]
+    assert any(note.startswith(f"{a.parts[0].path}: its sha256 is not that of what") for note in noted.notes)
+    assert ingest(plan_sources(path), store.uri).skipped == ("a", "b", "c")

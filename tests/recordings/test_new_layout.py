@@ -76,7 +76,7 @@ def test_other_options_change_the_fingerprint(folder):
     store = Store(str(folder / "store"))
     (recording,) = plan_sources(folder)
     ingest_one(recording, store.uri, None)
-    stored = store.fingerprints()[recording.name]
+    stored = store.entry(recording.name).fingerprint
     assert ingest_one(recording, store.uri, stored).state == "skipped"
     (changed,) = plan_sources(folder, overrides=["skip_units=1"])
     assert ingest_one(changed, store.uri, stored).state == "stored"

@@ -203,7 +203,7 @@ def test_session_from_wrong_arguments_is_refused(values, error, message, add, st
         values = {"spikes": spike_trains} | values
     with pytest.raises(error, match=message):
         add(**values)
-    assert store.fingerprints() == {}
+    assert store.complete() == []
 
 
 @pytest.mark.parametrize("which", ["name", "subject"])

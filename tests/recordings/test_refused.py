@@ -208,7 +208,7 @@ def test_linked_file_that_goes_and_comes_back_changes_the_session_each_time(link
     (recording,) = plan_sources(linked / "session.nwb", overrides=[PARENTS])
 
     def made():
-        result = ingest_one(recording, store.uri, store.fingerprints().get("session"))
+        result = ingest_one(recording, store.uri, (known := store.stored("session")) and known.fingerprint)
         store.publish()
         return result, store.entry("session").n_channels
 

@@ -53,7 +53,7 @@ def failure(uri, tmp_path, **options):
 
 
 def stored(store):
-    (marked,) = Store(str(store)).fingerprints().values()
+    (marked,) = (entry.fingerprint for entry in Store(str(store)).complete())
     Store(str(store)).publish()
     return marked, Store(str(store)).entry("day1")
 

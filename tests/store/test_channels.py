@@ -87,7 +87,7 @@ def test_entry_of_a_store_without_tables_is_readable(tmp_path):
     """Entries that were written before tables existed lack their keys."""
     import json
 
-    from raydistill.store.store import entry_from_json, entry_to_json
+    from raydistill.store.marker import entry_from_json, entry_to_json
 
     entry = Store(str(tmp_path)).write(session(), IngestConfig(), "f" * 64)
     tree = json.loads(entry_to_json(entry))

@@ -7,8 +7,9 @@ import pytest
 
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError
+from raydistill.store.marker import entry_from_json, entry_to_json
 from raydistill.store.session import Session
-from raydistill.store.store import Store, entry_from_json, entry_to_json
+from raydistill.store.store import Store
 
 CONFIG = IngestConfig(bin_width_ms=20, splits=Splits(segment_s=1, parent_s=2))
 
@@ -99,7 +100,7 @@ def test_store_of_another_version_is_named_and_its_sessions_are_ingested_again(s
     store.publish()
     marker = "segments/session=a_1/session.json"
     store.folder.write(marker, store.folder.read(marker).replace(b'"n_bins"', b'"bins"'))
-    assert store.fingerprints() == {}
+    assert store.complete() == [] and store.stored("a_1") is None
     store.publish()
     assert store.entries() == [] and entry.session == "a_1"
 
@@ -124,7 +125,7 @@ def test_store_rewritten_session_leaves_no_stale_part(store):
 def test_store_session_without_marker_does_not_exist(store):
     entry = store.write(make_session(), CONFIG, "f" * 64)
     store.folder.delete("segments/session=a_1/session.json")
-    assert store.publish() == [] and store.fingerprints() == {}
+    assert store.publish() == [] == store.complete()
     assert len(entry.parts) == 3
 
 

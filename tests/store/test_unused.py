@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError
+from raydistill.store.marker import entry_from_json, entry_to_json
 from raydistill.store.session import Session
 from raydistill.store.show import to_json
 from raydistill.store.splits import cut, draw_folds, without_outliers
-from raydistill.store.store import Store, entry_from_json, entry_to_json
+from raydistill.store.store import Store
 from raydistill.store.unused import count_recorded, count_unused, unused_notes, unused_share
 
 

@@ -163,6 +163,7 @@ class _References(Node):
         what = f"{self.path}{{{i + 1}}}" if self.is_matlab else f"{self.path}[{i}]"
         with matlab73.damage_named(what):
             target = self.dataset.file[reference]
+            matlab73.check_own(target.id, what)
         return node_of(target, what, self.is_matlab)
 
 

@@ -99,14 +99,34 @@ def read(node: "h5py.Dataset", key: Any, what: str) -> Any:
 
 def _check_whole(node: "h5py.h5d.DatasetID", what: str) -> None:
     """Raise DataError if a dataset declares more values than the file can hold, or than can be read at once."""
+    if math.prod(node.shape) > _FEW_VALUES:
+        check_readable(what, node.shape)
+        check_stored(node, what)
+
+
+def check_stored(node: "h5py.h5d.DatasetID", what: str) -> None:
+    """Raise DataError if a dataset declares more values than the file can hold, which would be read for ever."""
     from h5py import h5d
 
-    if math.prod(node.shape) <= _FEW_VALUES:
-        return
-    check_readable(what, node.shape)
     settings = node.get_create_plist()
     if settings.get_layout() != h5d.VIRTUAL and not settings.get_external_count():
         check_size(what, node.shape, node.dtype.itemsize, node.get_storage_size())
+
+
+def check_own(node: Any, what: str) -> None:
+    """Raise DataError if the values of an object that a reference led to are in another file.
+
+    References reach objects that have no name, in which `linked.py` finds no links to other files.
+
+    Args:
+        node: of h5py's low-level interface.
+    """
+    from h5py import h5d
+
+    if isinstance(node, h5d.DatasetID):
+        settings = node.get_create_plist()
+        if settings.get_layout() == h5d.VIRTUAL or settings.get_external_count():
+            raise DataError(f"{what} is a reference to values that are in another file, which are not read")
 
 
 def is_empty(node: "h5py.Dataset") -> bool:
@@ -160,6 +180,7 @@ def cell(file: "h5py.File", reference, what: str) -> np.ndarray:
 
     with damage_named(what):
         node = h5r.dereference(reference, file.id)
+        check_own(node, what)
         _check_whole(node, what)
         values = np.zeros(node.shape, node.dtype)
         node.read(h5s.ALL, h5s.ALL, values)
@@ -236,6 +257,7 @@ class StructArray:
             references = self._references[field]
             if references is not None:
                 node = self.file[references[i]]
+                check_own(node.id, self._what(field, i))
         if not hasattr(node, "shape"):
             raise DataError(f"{self._what(field, i)} is a group, not an array; sparse arrays cannot be read")
         return node

@@ -10,12 +10,14 @@ from pathlib import Path
 from raydistill.config.placeholders import FILL_IN
 from raydistill.errors import ConfigError, DataError, one_line
 from raydistill.recordings.layouts import layout_of
+from raydistill.recordings.linked import checked_links
 from raydistill.recordings.new_manifest.grouping import grouped
 from raydistill.recordings.new_manifest.looks import looks_of_file
 from raydistill.recordings.new_manifest.nwb import nwb_content
 from raydistill.recordings.new_manifest.parts import FileContent, SessionGuess, session_of
 from raydistill.recordings.new_manifest.sorter import sorter_content
 from raydistill.recordings.new_manifest.text import Line, Section, comment, written
+from raydistill.recordings.planning.unfetched import NO_FILE, is_file_or_folder
 from raydistill.recordings.readers import arrays as arrays_layout
 from raydistill.recordings.readers.sorter import is_sorter_folder
 from raydistill.recordings.recording import as_name, default_name
@@ -37,6 +39,8 @@ def new_manifest(files: Sequence[Path], folder: Path) -> str:
     """
     paths = [_checked(path) for path in files]
     paths = list(dict.fromkeys(paths))
+    for path in paths:
+        checked_links(path, [folder])
     base = Path(os.path.commonpath([path.absolute().parent for path in paths]))
     names = [path.absolute().relative_to(base).as_posix() for path in paths]
     contents = [_content(path, name, len(paths) == 1) for path, name in zip(paths, names, strict=True)]
@@ -68,6 +72,8 @@ def _checked(path: Path) -> Path:
     """The path of a file of a known kind, or of the folder of a spike sorter."""
     if not path.exists():
         raise ConfigError(f"{path}: no such file or folder")
+    if not is_file_or_folder(path):
+        raise ConfigError(f"{path}: {NO_FILE}")
     if path.name in _SORTER_FILES and is_sorter_folder(path.parent):
         path = Path(os.path.normpath(path.absolute().parent))
     if path.suffix.lower() == ".zarr":

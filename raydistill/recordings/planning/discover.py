@@ -8,17 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from raydistill.config.fingerprint import canonical
-from raydistill.config.load import Where, build, override
+from raydistill.config.load import Where, build, mapping, override
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, suggest
-from raydistill.recordings.layouts import LAYOUTS, folder_layouts, layout_of
+from raydistill.recordings.layouts import LAYOUTS, folder_layouts, layout_of, layouts_by_ending
 from raydistill.recordings.linked import linked_files
 from raydistill.recordings.planning.manifest import check_describes_itself, describe_files, read_manifest
 from raydistill.recordings.planning.search import search
 from raydistill.recordings.recording import Layout, Recording
 from raydistill.recordings.remote import Remote, located
 
-_MANIFEST_KEYS = ("ingest", "defaults")
+_MANIFEST_KEYS = ("ingest", "defaults", "links")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Links:
+    """The override that all layouts have besides `ingest`; see `config.manifest.Manifest.links`."""
+
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +111,7 @@ def plan_folder(folder: Path, dataset: str | None = None, overrides: Sequence[st
         name: [r for r in found if r.path not in owners] for name, found in by_layout.items() if dataset in (None, name)
     }
     endings = {r.path.suffix for r in all_found}
+    endings |= {ending for ending, layout in layouts_by_ending().items() if layout.find is not None}
     searched = search(folder, lambda name: Path(name).suffix in endings)
     present = [LAYOUTS[name] for name, recordings in selected.items() if recordings]
     if not present:
@@ -156,7 +164,7 @@ def _keys(layout: Layout) -> tuple[str, ...]:
     """First words of the overrides that apply to a layout."""
     if layout.describe is not None:
         return _MANIFEST_KEYS
-    return ("ingest", *(field.name for field in dataclasses.fields(layout.options)))
+    return ("ingest", "links", *(field.name for field in dataclasses.fields(layout.options)))
 
 
 def _check_keys(layouts: list[Layout], overrides: Sequence[str]) -> None:
@@ -182,7 +190,14 @@ def _with_overrides(
     for text in texts:
         override(tree, text)
     config = build(IngestConfig, tree.pop("ingest"), Where("--set", "ingest"))
+    links = build(_Links, mapping({"links": tree.pop("links", [])}), Where("--set")).links
     options: Any = build(layout.options, tree, Where("--set"))
     return [
-        dataclasses.replace(r, config=config, source=dataclasses.replace(r.source, options=options)) for r in recordings
+        dataclasses.replace(
+            r,
+            config=config,
+            source=dataclasses.replace(r.source, options=options),
+            links=(folder, *map(Path, links)),
+        )
+        for r in recordings
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from raydistill.config.fingerprint import canonical
 from raydistill.errors import DataError
 from raydistill.papers.crossmodal import MAKIN_LFP, PUBLISHED_NAMES, TABLE_2
-from raydistill.recordings.linked import linked_files
+from raydistill.recordings.linked import checked_links, linked_files
 from raydistill.recordings.recording import Recording
 from raydistill.recordings.refused import refused
 from raydistill.recordings.remote import Remote, is_there
@@ -18,7 +18,14 @@ from raydistill.store.store import Store
 def expected_failures(recordings: list[Recording]) -> dict[str, str]:
     """Session -> why it would fail, in one line; only what can be known without reading the recordings."""
     absent = {r.name: f"{r.path}: the server has no such file" for r in recordings if not _is_there(r.path)}
-    return absent | refused(recordings)
+    failures = absent | refused(recordings)
+    for recording in (r for r in recordings if r.name not in failures):
+        try:
+            for file in (file for file in recording.files if isinstance(file, Path)):
+                checked_links(file, recording.links)
+        except DataError as err:
+            failures[recording.name] = str(err)
+    return failures
 
 
 def _is_there(path: Path | Remote) -> bool:

@@ -17,7 +17,7 @@ from raydistill.errors import ConfigError, DataError, RaydistillError
 from raydistill.recordings.layouts import LAYOUTS, layout_of, layouts_by_ending
 from raydistill.recordings.planning.electrodes import read_channels
 from raydistill.recordings.planning.parts import SignalsOfFile, parts_of
-from raydistill.recordings.planning.unfetched import why_absent
+from raydistill.recordings.planning.unfetched import NO_FILE, is_file_or_folder, why_absent
 from raydistill.recordings.recording import Addition, Layout, Recording, RecordingSource, default_name
 from raydistill.recordings.remote import Remote, located
 from raydistill.store.session import check_name
@@ -39,7 +39,8 @@ def read_manifest(path: Path, folder: Path | None = None, overrides: Sequence[st
     Raises:
         ConfigError, DataError: the manifest or an override is invalid; the message gives file and line.
     """
-    return _planned(read_yaml(path), str(path), folder or path.parent, overrides, has_own_folder=folder is None)
+    places = (path.parent, *([folder] if folder else []))
+    return _planned(read_yaml(path), str(path), folder or path.parent, overrides, places, has_own_folder=folder is None)
 
 
 def describe_files(
@@ -56,7 +57,8 @@ def describe_files(
     """
     names = [file.uri if isinstance(file, Remote) else str(file) for file in files]
     tree = mapping({"sessions": [mapping({"file": name}) for name in names]})
-    return _planned(tree, str(source), Path(), overrides)
+    places = (source,) if isinstance(source, Path) and source.is_dir() else ()
+    return _planned(tree, str(source), Path(), overrides, places)
 
 
 def check_describes_itself(file: Path | Remote) -> None:
@@ -67,6 +69,8 @@ def check_describes_itself(file: Path | Remote) -> None:
         raise DataError(f"{file}: {why}")
     if not file.exists():
         raise DataError(f"{file}: no such file or folder; give a manifest (.yaml), a .nwb file or a folder of them")
+    if not is_file_or_folder(file):
+        raise DataError(f"{file}: {NO_FILE}")
     endings = [ending for ending, layout in layouts_by_ending().items() if layout.find is not None]
     if file.suffix.lower() not in endings:
         raise ConfigError(
@@ -76,13 +80,19 @@ def check_describes_itself(file: Path | Remote) -> None:
 
 
 def _planned(
-    tree: dict, file: str, folder: Path, overrides: Sequence[str], has_own_folder: bool = False
+    tree: dict,
+    file: str,
+    folder: Path,
+    overrides: Sequence[str],
+    places: tuple[Path, ...],
+    has_own_folder: bool = False,
 ) -> list[Recording]:
     """The recordings that the keys of a manifest describe.
 
     Args:
         file: the name of the manifest, for messages.
         folder: of the recordings.
+        places: folders that the user named, to which links in files may lead.
         has_own_folder: whether the manifest's `folder`, relative to `folder`, applies.
     """
     for text in overrides:
@@ -99,6 +109,8 @@ def _planned(
         raise where.error("`sessions` is empty: name at least one recording")
     if has_own_folder:
         folder = folder / (manifest.folder or "")
+        places = (*places, folder)
+    links = (*places, *(folder / place for place in manifest.links))
     places = [where.down(tree, "sessions").down(items, i) for i in range(len(items))]
     entries = [build(SessionEntry, item, place) for item, place in zip(items, places, strict=True)]
     try:
@@ -108,7 +120,10 @@ def _planned(
             f"a file or folder that it names cannot be looked up: {err.filename} ({err.strerror})"
         ) from None
     settings = [[*_paths(tree.get("ingest") or {}), *_paths(item.get("ingest") or {})] for item in items]
-    recordings = [replace(r, chosen=tuple(dict.fromkeys(paths))) for r, paths in zip(recordings, settings, strict=True)]
+    recordings = [
+        replace(r, chosen=tuple(dict.fromkeys(paths)), links=links)
+        for r, paths in zip(recordings, settings, strict=True)
+    ]
     _refuse_same_names(recordings, places)
     return recordings
 

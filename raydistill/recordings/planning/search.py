@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from raydistill.recordings.planning.unfetched import NO_FILE, is_file_or_folder
+
 _FOLDER_THAT_IS_A_FILE = ".zarr"
 
 
@@ -43,8 +45,11 @@ def search(folder: Path, matches: Callable[[str], object]) -> Found:
     unsearched: list[str] = []
     places: dict[str, list[Path]] = {}  # the resolved path of a file -> all paths that lead to it
     for path in _walk(Path(folder), unsearched):
-        if matches(path.name) and (path.is_file() or path.is_dir() or _is_dangling(path)):
-            places.setdefault(os.path.realpath(path), []).append(path)
+        if matches(path.name):
+            if is_file_or_folder(path) or _is_dangling(path):
+                places.setdefault(os.path.realpath(path), []).append(path)
+            else:
+                unsearched.append(f"{path}: {NO_FILE}")
     files: list[Path] = []
     repeated: list[tuple[Path, Path]] = []
     for paths in places.values():

@@ -1,4 +1,7 @@
-"""Files of which only the name is here: dangling links, and the pointers that git-annex and Git LFS leave."""
+"""Files of which only the name is here: dangling links, the pointers that git-annex and Git LFS leave, and pipes.
+
+Reading a pipe or a device such as /dev/zero would never end, so nothing is opened before it is known to be a file.
+"""
 
 import os
 from pathlib import Path
@@ -8,6 +11,14 @@ _ANNEX = b"/annex/objects/"
 _LFS = b"version https://git-lfs"
 
 
+NO_FILE = "a pipe or a device, not a file; name a copy of its content"
+
+
+def is_file_or_folder(path: Path) -> bool:
+    """Whether there is a file or a folder, or a link to one, and no pipe, socket or device."""
+    return path.is_file() or path.is_dir()
+
+
 def why_absent(path: Path) -> str | None:
     """Why the content of a file, or of a file in a folder, is not here, and how to get it; None: all of it is here."""
     if not os.path.exists(path):
@@ -15,7 +26,9 @@ def why_absent(path: Path) -> str | None:
     if path.is_dir():
         inside = ((file, why_absent(file)) for file in path.rglob("*") if not file.is_dir())
         return next((f"{file.relative_to(path)}: {why}" for file, why in inside if why), None)
-    if path.is_file() and path.stat().st_size <= _POINTER_BYTES:
+    if not path.is_file():
+        return NO_FILE
+    if path.stat().st_size <= _POINTER_BYTES:
         with open(path, "rb") as file:
             head = file.read(64)
         if head.startswith(_ANNEX):

@@ -10,6 +10,7 @@ from raydistill.errors import ConfigError, suggest
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.store.catalogue import Entry
+from raydistill.store.table import SIGNALS
 from raydistill.sweep.config.job import JobConfig
 from raydistill.sweep.config.sweep import MethodConfig, SessionGroup, SweepConfig
 from raydistill.sweep.planning.job import Job
@@ -115,13 +116,17 @@ def _instances(
     """The jobs of one line of `jobs`: one pretraining, or one job per session and seed."""
     sessions = groups[config.group]
     modalities = {sweep.modality_of(line) for line in (name, config.distill) if line}
-    _need(sweep, name, sessions, *sorted({signal for m in modalities for signal in _signals(m)}))
+    signals = sorted({signal for m in modalities for signal in _signals(m)})
+    _need(sweep, name, sessions, *signals)
+    objective = sweep.objective_of(config)
+    decodes = not config.is_pretraining or (objective is not None and objective.needs.behavior)
     template = TrainingSpec(
         family=config.family,
         model=sweep.model_of(name),
-        objective=sweep.objective_of(config),
+        objective=objective,
         training=sweep.recipe_of(config),
         sessions={},
+        reads=_reads(*signals, *(["behavior"] if decodes else [])),
         seed=0,
     )
     if config.is_pretraining:
@@ -141,6 +146,11 @@ def _signals(modality: str) -> tuple[str, ...]:
     return ("spikes", "lfp") if modality == "multimodal" else (modality,)
 
 
+def _reads(*signals: str) -> tuple[str, ...]:
+    """The signals in the order in which all jobs name them, so that the order changes no key."""
+    return tuple(name for name in SIGNALS if name in signals)
+
+
 def _training_spec(
     sweep: SweepConfig, name: str, template: TrainingSpec, entries: list[Entry], seed: int, jobs: Mapping[Place, Job]
 ) -> TrainingSpec:
@@ -151,7 +161,7 @@ def _training_spec(
     }
     return replace(
         template,
-        sessions={e.session: e.content for e in entries},
+        sessions={e.session: e.content_of(template.reads) for e in entries},
         seed=seed,
         weights=_source(sweep, name, config.source, entries[0].session, seed, jobs) if config.source else None,
         teachers=teachers or None,
@@ -231,7 +241,9 @@ def _check_channels(at, source, entries):
 
 def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained: Job) -> Job:
     seed = None if trained.is_pretraining else trained.seed
-    _need(sweep, decoder.job, [entry], *_signals(trained.training_spec.model.modality))
+    signals = _signals(trained.training_spec.model.modality)
+    _need(sweep, decoder.job, [entry], *signals)
+    reads = _reads(*signals, "behavior")
     return Job(
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
         kind="evaluate",
@@ -241,7 +253,8 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
         seed=seed,
         spec=EvaluationSpec(
             trained=trained.key,
-            sessions={entry.session: entry.content},
+            sessions={entry.session: entry.content_of(reads)},
+            reads=reads,
             behavior=_behavior(sweep, entry),
             seed=trained.training_spec.seed,
             spikes_as=decoder.spikes_as if decoder.inputs else "recorded",
@@ -271,6 +284,7 @@ def _behavior(sweep, entry: Entry) -> tuple[str, ...]:
 def _baselines(sweep, entry):
     for name in sweep.baselines:
         if BASELINES[name].suits(entry):
+            reads = _reads(*BASELINES[name].reads, "behavior")
             yield Job(
                 name=f"{name}/{entry.session}",
                 kind="baseline",
@@ -278,6 +292,9 @@ def _baselines(sweep, entry):
                 session=entry.session,
                 subject=entry.subject,
                 spec=BaselineSpec(
-                    baseline=name, sessions={entry.session: entry.content}, behavior=_behavior(sweep, entry)
+                    baseline=name,
+                    sessions={entry.session: entry.content_of(reads)},
+                    reads=reads,
+                    behavior=_behavior(sweep, entry),
                 ),
             )

@@ -6,7 +6,9 @@ import os
 from raydistill.config.fingerprint import fingerprint
 from raydistill.simulation.simulate import session_names
 from raydistill.store.catalogue import Entry
-from raydistill.store.store import CATALOGUE, Store
+from raydistill.store.listing import CATALOGUE
+from raydistill.store.store import Store
+from raydistill.store.table import SIGNALS
 from raydistill.sweep.config.sweep import Recordings, SweepConfig
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
@@ -61,7 +63,8 @@ def _expected(recordings: Recordings) -> list[Entry]:
             normalisation={},
             config=dataclasses.asdict(ingest),
             fingerprint="",
-            content=fingerprint(["not recorded yet", recordings, session]),
+            content="",
+            contents={name: fingerprint(["not recorded yet", recordings, session, name]) for name in SIGNALS},
             sources={},
             parts=(),
         )

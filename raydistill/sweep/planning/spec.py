@@ -28,7 +28,9 @@ class TrainingSpec:
     training: Recipe | None
     """How the weights are optimised; None as for `objective`."""
     sessions: dict[str, str]
-    """Session -> sha256 of its stored values and split."""
+    """Session -> sha256 of what the job reads of it (`Entry.content_of`)."""
+    reads: tuple[str, ...] = ()
+    """Which of spikes, lfp and behavior the job reads, for its model and its teacher."""
     behavior: tuple[str, ...] = ()
     """Behavior columns that are decoded; empty for a pretraining."""
     seed: int
@@ -62,6 +64,7 @@ class EvaluationSpec:
     trained: str
     """Key of the job whose model is decoded."""
     sessions: dict[str, str]
+    reads: tuple[str, ...] = ()
     behavior: tuple[str, ...]
     seed: int
     spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
@@ -81,6 +84,7 @@ class BaselineSpec:
     name: ClassVar[str] = "baseline"
     baseline: str
     sessions: dict[str, str]
+    reads: tuple[str, ...] = ()
     behavior: tuple[str, ...]
 
     @property
@@ -114,6 +118,7 @@ def spec_from_json(tree: dict) -> JobSpec:
         "objective": from_plain(ObjectiveConfig | None, tree["objective"]),
         "training": from_plain(Recipe | None, tree["training"]),
         "behavior": tuple(tree["behavior"]),
+        "reads": tuple(tree["reads"]),
     }
     return TrainingSpec(**(tree | parts))
 

@@ -242,8 +242,10 @@ def _complete(folder: Path, metrics: dict, started: float, context: JobContext) 
 
 def _entries(store: Store, job: Job) -> list[Entry]:
     """The job's sessions in the store. Raises DataError if one has changed since the job was planned."""
-    by_session = {e.session: e for e in store.entries()}
-    for name, content in job.spec.sessions.items():
-        if name not in by_session or by_session[name].content != content:
-            raise DataError(f"session {name} of the store {store.uri} has changed since planning; run the sweep again")
-    return [by_session[name] for name in job.spec.sessions]
+    entries = [store.entry(name) for name in job.spec.sessions]  # and not the catalogue of all sessions in every job
+    for entry, content in zip(entries, job.spec.sessions.values(), strict=True):
+        if entry.content_of(job.spec.reads) != content:
+            raise DataError(
+                f"session {entry.session} of the store {store.uri} has changed since planning; run the sweep again"
+            )
+    return entries

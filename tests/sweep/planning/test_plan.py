@@ -35,7 +35,9 @@ SWEEP = {
 def make_entry(session, n_units=10, n_channels=5, **other):
     values = {f.name: "" for f in dataclasses.fields(Entry)}
     values |= {"session": session, "subject": session[0], "n_units": n_units, "n_channels": n_channels, "n_bins": 1000}
-    values |= {"behavior": ("velocity",), "aligned": False, "content": f"content of {session}", "protocol": "corrected"}
+    values |= {"behavior": ("velocity",), "aligned": False, "protocol": "corrected"}
+    present = {"spikes": n_units, "lfp": n_channels, "behavior": True}
+    values |= {"contents": {name: f"{name} of {session}" for name, is_there in present.items() if is_there}}
     return Entry(**(values | {"bin_width_ms": 20.0, "n_segments": 10, "lfp_bands": 1} | other))
 
 
@@ -90,8 +92,19 @@ def test_key_changes_with_everything_that_determines_the_result():
     assert changed(training={"epochs": 7}) == per_session
     assert changed(pretraining={"epochs": 7}) == {"ms/seed0"} | {n for n in per_session if not n.startswith("ss")}
     assert changed(**with_job("ss", training={"learning_rate": 0.1})) == {n for n in per_session if n.startswith("ss")}
-    other = [make_entry("a_2", content="other"), *(e for e in ENTRIES if e.session != "a_2")]
-    assert changed(entries=other) == {n for n in jobs_of() if "a_2" in n}
+
+
+def test_new_values_of_one_signal_change_the_keys_of_the_jobs_that_read_it():
+    contents, others = make_entry("a_2").contents, [e for e in ENTRIES if e.session != "a_2"]
+    other = {signal: [make_entry("a_2", contents=contents | {signal: "other"}), *others] for signal in contents}
+    of_a_2 = {n for n in jobs_of() if "a_2" in n}
+    assert changed(entries=other["behavior"]) == of_a_2
+    on_spikes = {n for n in of_a_2 if n.startswith(("teacher", "ridge_on_spikes"))}
+    on_lfp = {n for n in of_a_2 if n.startswith(("ss", "ridge_on_lfp"))}
+    distilled = of_a_2 - on_spikes - on_lfp
+    assert on_spikes and on_lfp and all(n.startswith("distilled") for n in distilled)
+    assert changed(entries=other["spikes"]) == on_spikes | distilled
+    assert changed(entries=other["lfp"]) == on_lfp | distilled
 
 
 def test_key_changes_only_if_the_job_uses_the_value():

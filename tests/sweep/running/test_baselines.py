@@ -22,7 +22,7 @@ def mean_of_train(train, valid, test, bin_width_ms, columns):
 
 
 def test_baseline_added_to_the_table_is_planned_and_scored_where_it_suits(tmp_path, monkeypatch):
-    added = Baseline(title="Mean of train", suits=has_lfp, score=mean_of_train)
+    added = Baseline(title="Mean of train", reads=(), suits=has_lfp, score=mean_of_train)
     monkeypatch.setitem(BASELINES, "mean_of_train", added)
     path = write_sweep(tmp_path, "behavior: [vy]", "baselines: [mean_of_train, ridge_on_lfp]")
     sweep, planned, runs = run_baselines(path)

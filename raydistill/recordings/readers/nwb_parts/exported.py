@@ -14,9 +14,9 @@ from raydistill.errors import DataError, one_line
 from raydistill.recordings.raw import Raw
 from raydistill.store.channels import COLUMNS, ChannelTable, channel_table
 from raydistill.store.exported import OUTSIDE, PREFIX, Exported, is_description, parse_description, series_names
+from raydistill.store.marker import entry_from_json
 from raydistill.store.session import Session
 from raydistill.store.splits import TEST, TRAIN, VALID
-from raydistill.store.store import entry_from_json
 
 _OF_BEHAVIOR = {"behavior_units", "circular"}
 _SHARED = {"subject", "dataset", "task", "region", "bin_width_ms"}

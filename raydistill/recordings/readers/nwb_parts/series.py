@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from raydistill.errors import DataError
+from raydistill.recordings.files.matlab73 import check_stored
 from raydistill.recordings.files.plugins import what_is_wrong
 from raydistill.recordings.readers.nwb_parts.file import NwbContent
 
@@ -73,6 +74,8 @@ def shape_of(series, path: str, transpose: bool) -> tuple[int, int]:
             `transpose` says.
     """
     shape = getattr(series.data, "shape", np.shape(series.data if series.data is not None else []))
+    if hasattr(series.data, "id"):  # a dataset of HDF5
+        check_stored(series.data.id, f"{path}/data")
     if 0 in shape:
         raise DataError(f"{path} has no data: its shape is {tuple(shape)}")
     kind = _kind(series.data)

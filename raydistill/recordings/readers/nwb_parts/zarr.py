@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def zarr_reader(path: Path) -> Iterator[Callable[[], Any]]:
     before = codec_registry.get("pickle")
     register_codec(_references_only(), "pickle")
     try:
-        yield partial(NWBZarrIO, str(path), mode="r")
+        yield partial(_with_links_inside(NWBZarrIO), str(path), mode="r")
     finally:
         codec_registry.pop("pickle")
         if before is not None:
@@ -106,6 +107,21 @@ def missing_chunks(path: Path) -> list[str]:
     except Exception as err:
         raise DataError(f"the description of an array or group in it is damaged ({of_library(err)})") from err
     return lines
+
+
+def _with_links_inside(reader: type) -> type:
+    """The class of a reader that follows links only within the folder that its file is in, and below."""
+
+    class LinksInside(reader):  # type: ignore[misc, valid-type]
+        def resolve_ref(self, zarr_ref):
+            """As in hdmf-zarr, which lets a link lead to any folder of this machine."""
+            source = zarr_ref.get("source")
+            target = os.path.normpath(os.path.join(self.source, str(zarr_ref["path"] if source is None else source)))
+            if not Path(target).is_relative_to(os.path.dirname(os.path.abspath(self.source))):
+                raise DataError(f"it links to {target}, outside of its folder; move that there")
+            return super().resolve_ref(zarr_ref)
+
+    return LinksInside
 
 
 def _references_only():

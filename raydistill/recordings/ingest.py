@@ -145,7 +145,7 @@ def _in_parallel(
             while waiting and len(running) < (workers or len(recordings)):
                 recording = waiting.popleft()
                 for path in recording.files:  # a file with several sessions is hashed once
-                    contents[path] = contents.get(path) or hash_file.remote(path, recording.links)
+                    contents[path] = contents.get(path) or hash_file.remote(path, recording.links)  # type: ignore[call-arg]
                 own = [contents[path] for path in recording.files]
                 known = stored[recording.name].fingerprint if recording.name in stored else None
                 running[task.remote(recording, store_uri, known, others, *own)] = recording

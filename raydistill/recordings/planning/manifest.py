@@ -39,8 +39,10 @@ def read_manifest(path: Path, folder: Path | None = None, overrides: Sequence[st
     Raises:
         ConfigError, DataError: the manifest or an override is invalid; the message gives file and line.
     """
-    places = (path.parent, *([folder] if folder else []))
-    return _planned(read_yaml(path), str(path), folder or path.parent, overrides, places, has_own_folder=folder is None)
+    trusted = (path.parent, *([folder] if folder else []))
+    return _planned(
+        read_yaml(path), str(path), folder or path.parent, overrides, trusted, has_own_folder=folder is None
+    )
 
 
 def describe_files(
@@ -57,8 +59,8 @@ def describe_files(
     """
     names = [file.uri if isinstance(file, Remote) else str(file) for file in files]
     tree = mapping({"sessions": [mapping({"file": name}) for name in names]})
-    places = (source,) if isinstance(source, Path) and source.is_dir() else ()
-    return _planned(tree, str(source), Path(), overrides, places)
+    trusted = (source,) if isinstance(source, Path) and source.is_dir() else ()
+    return _planned(tree, str(source), Path(), overrides, trusted)
 
 
 def check_describes_itself(file: Path | Remote) -> None:
@@ -84,7 +86,7 @@ def _planned(
     file: str,
     folder: Path,
     overrides: Sequence[str],
-    places: tuple[Path, ...],
+    trusted: tuple[Path, ...],
     has_own_folder: bool = False,
 ) -> list[Recording]:
     """The recordings that the keys of a manifest describe.
@@ -92,7 +94,7 @@ def _planned(
     Args:
         file: the name of the manifest, for messages.
         folder: of the recordings.
-        places: folders that the user named, to which links in files may lead.
+        trusted: folders that the user named, to which links in files may lead.
         has_own_folder: whether the manifest's `folder`, relative to `folder`, applies.
     """
     for text in overrides:
@@ -109,8 +111,8 @@ def _planned(
         raise where.error("`sessions` is empty: name at least one recording")
     if has_own_folder:
         folder = folder / (manifest.folder or "")
-        places = (*places, folder)
-    links = (*places, *(folder / place for place in manifest.links))
+        trusted = (*trusted, folder)
+    links = (*trusted, *(folder / place for place in manifest.links))
     places = [where.down(tree, "sessions").down(items, i) for i in range(len(items))]
     entries = [build(SessionEntry, item, place) for item, place in zip(items, places, strict=True)]
     try:

@@ -36,8 +36,7 @@ def verify(
     if store is not None:
         from raydistill.store.store import Store
 
-        # Only stores with digests can be checked.
-        for problem in getattr(Store(store), "verify", list)():
+        for problem in Store(store).verify():
             print(problem)
             problems += 1
         checked += f" and the store {store}"

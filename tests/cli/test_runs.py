@@ -72,6 +72,15 @@ def test_edited_score_and_flipped_bit_are_not_in_the_table(runs, capsys):
     assert err == "no job of small is done in my runs; run `raydistill sweep sweep.yaml --runs 'my runs'` first\n"
 
 
+def test_damage_of_a_store_is_found_with_its_jobs(runs, capsys, tmp_path):
+    out, err = command(capsys, "verify", "--store", "store")
+    assert out == "" and err == "2 jobs and the store store: no problems\n"
+    part = next((tmp_path / "store").rglob("*a_1*/*.parquet"))
+    flip(part, part.stat().st_size // 2)
+    out, _ = command(capsys, "verify", "--store", "store", code=1)
+    assert part.name in out and len(out.splitlines()) == 1
+
+
 def test_hint_repeats_runs_and_overrides(runs, capsys):
     _, err = command(capsys, "results", "sweep.yaml", "--set", "behavior=[vx]", code=1)
     assert err.endswith("run `raydistill sweep sweep.yaml --runs 'my runs' '--set=behavior=[vx]'` first\n")

@@ -149,7 +149,7 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str =
         notes=_missing_of_paper(sweep, entries),
         panels=_panels(sweep, entries),
         groups={line: config.group for line, config in sweep.jobs.items()},
-        contents={e.session: getattr(e, "contents", {}) for e in entries if e.session in used},
+        contents={e.session: e.contents for e in entries if e.session in used},
     )
     return unstated.refreshed(runs)
 

@@ -17,7 +17,7 @@ def reasons(tmp_path, change=None, entries=ENTRIES):
     before = plan(build(SweepConfig, SWEEP, Where("sweep.yaml")), ENTRIES, runs)
     for job in before.jobs:
         mark_complete(runs.open_job(job, {}))
-    runs.write_keys("s", before.jobs)
+    runs.write_keys("s", before.jobs, before.contents)
     after = plan(build(SweepConfig, SWEEP | (change or {}), Where("sweep.yaml")), entries, runs)
     return {p.job.name: p.reason for p in after.planned if p.state == "stale"}
 
@@ -39,6 +39,17 @@ def test_session_that_changes_its_group_left_one_and_joined_the_other(tmp_path):
 def test_session_that_is_gone_left(tmp_path):
     found = reasons(tmp_path, entries=[e for e in ENTRIES if e.session != "a_1"])
     assert found["ms/seed0"] == "a_1 left pretraining"
+
+
+def test_session_with_another_lfp_filter_makes_its_jobs_stale_by_that_name(tmp_path):
+    a_2 = make_entry("a_2")
+    filtered = make_entry("a_2", contents=a_2.contents | {"lfp": "filtered anew"})
+    found = reasons(tmp_path, entries=[filtered, *(e for e in ENTRIES if e.session != "a_2")])
+    assert found == {
+        f"{line}/a_2{seed}": "LFP of a_2 changed"
+        for line, seeds in (("ss", ("/seed0", "/seed1")), ("distilled", ("/seed0", "/seed1")), ("ridge_on_lfp", ("",)))
+        for seed in seeds
+    }
 
 
 @pytest.mark.parametrize(

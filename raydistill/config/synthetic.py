@@ -8,6 +8,7 @@ from raydistill.errors import ConfigError
 
 MAX_ARRAYS = 4
 """Most electrode arrays of a simulated subject."""
+MAX_SESSIONS = 10_000
 Number = Annotated[int, Limits(least=1, most=10_000)]
 Microvolts = Annotated[float, Limits(least=0, below=1000)]
 LogGain = Annotated[float, Limits(least=0, most=10)]
@@ -72,6 +73,11 @@ class SyntheticConfig:
             low, high = getattr(self, f"min_{what}"), getattr(self, f"max_{what}")
             if not low <= high:
                 raise ConfigError(f"`min_{what} <= max_{what}` must hold, but got (min={low}, max={high})")
+        if self.subjects * self.sessions_per_subject > MAX_SESSIONS:
+            raise ConfigError(
+                f"`subjects` times `sessions_per_subject` must be at most {MAX_SESSIONS:,}, but got "
+                f"({self.subjects=}, {self.sessions_per_subject=})"
+            )
         if self.arrays > self.min_channels:
             raise ConfigError(
                 "`arrays` must be at most `min_channels`, as each needs a channel, but got "

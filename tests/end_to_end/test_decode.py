@@ -118,7 +118,7 @@ def test_loaded_model_gives_the_latents_of_its_job_to_the_last_bit(made):
         ({"spikes": np.zeros(5)}, r"`spikes` has the shape \(5,\)"),
         ({"spikes": np.full((5, 3), 0.5)}, "whole numbers from 0 to 255"),
         ({"spikes": np.full((5, 3), np.nan)}, "not finite"),
-        ({"spikes": np.zeros((5, 99))}, "7 patches per bin, but the model has 1 for S1_02"),
+        ({"spikes": np.zeros((5, 99))}, "has 99 units, but S1_02, which the model was trained on, has"),
         ({"spikes": np.zeros((5, 3)), "session": "S9"}, 'give one as `session`, but got "S9"'),
     ],
 )

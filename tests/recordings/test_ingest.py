@@ -43,7 +43,7 @@ def three(make_h5, manifest, **of_second):
             r'yaml:3: unknown key "value".*"values"',
         ),
         ("ingest: {bin_width: 10}\nsessions: []", ConfigError, r'yaml:1: .*did you mean "bin_width_ms"'),
-        ("sessions: []", ConfigError, "`sessions` is empty"),
+        ("sessions: []", ConfigError, "`sessions` must not be an empty list"),
         ("sessions:\n  - {name: x}\n", ConfigError, "yaml:2: a session lacks `file`"),
         ("sessions:\n  - {file: a.txt}\n", ConfigError, r"yaml:2: .*one of \.nwb, .*\.h5"),
         ("sessions:\n  - {file: a.nwb, name: ../x}\n", ConfigError, r"yaml:2: session name '\.\./x' is not allowed"),

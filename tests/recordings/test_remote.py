@@ -87,7 +87,7 @@ def test_manifest_names_files_by_uri_and_others_by_their_folder(manifest, tmp_pa
     [
         ("https://lab.org/x/sub-1_ses%202.nwb", "sub-1_ses_2"),
         ("https://lab.org/blobs/4c1/f0e", "f0e"),
-        ("https://lab.org/x/day1.nwb?Signature=a/b", "day1"),
+        ("https://lab.org/x/day1.nwb?version=a/b", "day1"),
         ("s3://lab/x/day1.nwb", "day1"),
     ],
 )

@@ -107,8 +107,6 @@ def _planned(
         if isinstance(item, dict):
             _complete(item, tree, file)
     manifest = build(Manifest, tree, where)
-    if not manifest.sessions:
-        raise where.error("`sessions` is empty: name at least one recording")
     if has_own_folder:
         folder = folder / (manifest.folder or "")
         trusted = (*trusted, folder)

@@ -16,6 +16,11 @@ def load_sweep(path, overrides=()) -> SweepConfig:
     Raises:
         ConfigError: a file cannot be read, or a key or value is invalid.
     """
+    for text in overrides:
+        if text.partition("=")[0].strip().split(".")[0] == "include":
+            raise ConfigError(
+                "--set include: files are included before --set applies; write `include` in the sweep file"
+            )
     return load(SweepConfig, path, overrides, _include_shared)
 
 

@@ -8,6 +8,7 @@ import functools
 import io
 import math
 import random
+import resource
 import sys
 import tempfile
 import traceback
@@ -33,6 +34,7 @@ ODD = [
     *({"": 1}, {1: 2}, {None: None}, {True: 1}, {"a": {"b": []}}, {"name": "x"}, {"low": 0}),
 ]
 SWEEP_FILES = sorted(f for f in SWEEPS.glob("*.yaml") if not f.name.startswith("search_"))
+MEMORY = 4 << 30
 MANIFEST_FILES = sorted(EXAMPLES.glob("*.yaml"))
 
 
@@ -110,6 +112,7 @@ def plan_mutated_manifest(file, seed, folder):
 
 
 def main(count):
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))  # a value that fills the memory is an error as well
     outcomes = Counter()
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(count):

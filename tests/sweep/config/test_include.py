@@ -84,3 +84,8 @@ def test_store_from_a_sweep_named_relative_to_the_working_folder_stays_relative(
     load()
     monkeypatch.chdir(tmp_path)
     assert load_sweep("s.yaml").store == "parts/runs/store"
+
+
+def test_include_by_an_override_is_refused_as_it_would_have_no_effect(load):
+    with pytest.raises(RaydistillError, match="write `include` in the sweep file"):
+        load(overrides=("include=parts/shared.yaml",))

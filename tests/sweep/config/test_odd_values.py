@@ -4,6 +4,7 @@ import pytest
 
 from raydistill.errors import ConfigError
 from raydistill.sweep.config.reading import load_sweep
+from tests.paths import SWEEPS
 from tests.sweep.config.odd_values import MANIFEST_FILES, SWEEP_FILES, plan_mutated_manifest, plan_mutated_sweep
 from tests.sweep.config.smallest import SWEEP
 
@@ -62,3 +63,10 @@ def test_value_that_cannot_work_is_refused_with_its_line(tmp_path, old, new, mes
     if message != "line 3":
         assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["1e22", "2147483648", "10000"])
+def test_recordings_beyond_any_machine_are_refused_before_they_are_planned(value):
+    overrides = [f"recordings.synthetic.sessions_per_subject={value}"]
+    with pytest.raises(ConfigError, match="sessions_per_subject"):
+        load_sweep(SWEEPS / "demo.yaml", overrides)

@@ -69,7 +69,7 @@ def _hold_artifacts_to(root: Path) -> None:
     def elsewhere(artifact_uri: str, *_: Any, **__: Any) -> Any:
         raise refuse(artifact_uri)
 
-    repositories = get_registered_artifact_repositories()
+    repositories: dict[str, Any] = get_registered_artifact_repositories()
     for scheme in repositories.keys() - _INSIDE:
         repositories[scheme] = elsewhere
     repositories[""] = repositories["file"] = ArtifactsInside

@@ -8,8 +8,10 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
+from pathlib import Path
 
 import psutil
 import pytest
@@ -131,9 +133,9 @@ def test_database_of_a_stranger_serves_no_file_outside_of_the_runs_folder(runs, 
             ("a" * 32, uri),
             ("b" * 32, f"{(stranger / 'artifacts').as_uri()}/../../private"),
             ("c" * 32, str(stranger / "link")),
-            ("d" * 32, "http://127.0.0.1:9/x"),
+            ("d" * 32, "s3://bucket/x"),
         ):
-            state = {"status": "FINISHED", "lifecycle_stage": "active", "start_time": 1}
+            state = {"status": "FINISHED", "lifecycle_stage": "active", "start_time": 1, "user_id": "x"}
             plant(database, "runs", run_uuid=run_id, artifact_uri=place, experiment_id=7, name="x", **state)
         plant(database, "registered_models", name="m", workspace="default")
         version = {"name": "m", "version": 1, "current_stage": "None", "workspace": "default"}
@@ -145,17 +147,15 @@ def test_database_of_a_stranger_serves_no_file_outside_of_the_runs_folder(runs, 
     (stranger / "artifacts" / run / "artifacts" / "key.txt").symlink_to(secret / "key.txt")
     with ui(stranger, tmp_path / "log") as (_, address):
         for run_id in ("a" * 32, "b" * 32, "c" * 32, "d" * 32):
-            assert status_of(f"{address}/get-artifact?run_uuid={run_id}&path=key.txt") != 200, run_id
-            assert status_of(f"{address}/api/2.0/mlflow/artifacts/list?run_id={run_id}") != 200, run_id
-        assert status_of(f"{address}/get-artifact?run_uuid={run}&path=key.txt") != 200
-        assert status_of(f"{address}/model-versions/get-artifact?name=m&version=1&path=key.txt") != 200
-        assert (
-            status_of(f"{address}/ajax-api/2.0/mlflow/logged-models/m-1/artifacts/files?artifact_file_path=key.txt")
-            != 200
-        )
+            assert status_of(f"{address}/get-artifact?run_uuid={run_id}&path=key.txt") == 403, run_id
+            assert status_of(f"{address}/api/2.0/mlflow/artifacts/list?run_id={run_id}") == 403, run_id
+        assert status_of(f"{address}/get-artifact?run_uuid={run}&path=key.txt") in (400, 403)
+        assert status_of(f"{address}/model-versions/get-artifact?name=m&version=1&path=key.txt") == 403
+        logged_model = f"{address}/ajax-api/2.0/mlflow/logged-models/m-1"
+        assert status_of(f"{logged_model}/artifacts/files?artifact_file_path=key.txt") == 403
         assert get(f"{address}/get-artifact?run_uuid={run}&path=job.json") == b"{}"
     assert f"not served, because they are outside of {stranger}" in (tmp_path / "log").read_text()
-    assert {uri, "http://127.0.0.1:9/x"} <= set(locations_outside(stranger / "mlflow.db", stranger))
+    assert {uri, "s3://bucket/x"} <= set(locations_outside(stranger / "mlflow.db", stranger))
 
 
 def test_folder_that_was_moved_serves_its_artifacts_from_where_it_is(runs, tmp_path):
@@ -186,3 +186,31 @@ def test_server_that_ignores_the_signal_is_killed_with_its_workers():
     while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the worker still runs"
         time.sleep(0.05)
+
+
+CHECK = """
+import contextlib, os, pathlib, sqlite3, sys
+from raydistill.tracking.server import _checked
+if os.getuid() == 0:
+    os.setuid(65534)  # root may write everywhere
+runs = pathlib.Path(sys.argv[1])
+with contextlib.ExitStack() as stack:
+    copy = _checked(runs / "mlflow.db", runs, (runs / "artifacts").as_uri(), stack)
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        print(copy, database.execute("SELECT artifact_uri FROM runs ORDER BY start_time LIMIT 1").fetchone()[0])
+"""
+
+
+def test_folder_that_cannot_be_written_is_served_from_a_copy(runs):
+    with tempfile.TemporaryDirectory(prefix="raydistill-test-") as folder:  # pytest's folders are private to root
+        shutil.copytree(runs, folder, dirs_exist_ok=True)
+        before = (Path(folder) / "mlflow.db").read_bytes()
+        for path in (Path(folder), *Path(folder).rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        done = subprocess.run([sys.executable, "-c", CHECK, folder], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        copy, artifacts = done.stdout.split()
+        assert not Path(copy).is_relative_to(folder) and not Path(copy).exists()
+        assert artifacts.startswith(Path(folder).as_uri())
+        assert (Path(folder) / "mlflow.db").read_bytes() == before
+        Path(folder).chmod(0o755)

@@ -100,6 +100,11 @@ class ChildRuns:
             self._first_runs.setdefault((job.key, outcome), run.run_id)
         return run.run_id
 
+    def forget_points(self, key: str) -> None:
+        """Ask MLflow which points the run of a job has before the next are logged: an error has left that open."""
+        if run := self._runs.get(key):
+            run.points = None
+
     def _create(self, job: TrackedJob, tags: Mapping[str, str]) -> ChildRun:
         start = milliseconds(job.history[0]) if job.history else None
         tags = {**job.tags, **tags, JOB: job.key, PARENT_RUN: self._parent}

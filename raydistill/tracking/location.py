@@ -2,8 +2,9 @@
 
 import logging
 import os
+import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from raydistill.errors import one_line, without_password
 
@@ -45,7 +46,8 @@ def cause_of(error: Exception, uri: str) -> str:
     """The first line of an error of MLflow, without any secret of the tracking address."""
     text = without_password(one_line(error))
     parts = urlsplit(uri)
-    secrets = [parts.password or "", parts.query, *(os.environ.get(name, "") for name in _SECRETS)]
+    options = [value for name, value in parse_qsl(parts.query) if re.search("pass|token|secret|key", name.lower())]
+    secrets = [parts.password or "", parts.query, *options, *(os.environ.get(name, "") for name in _SECRETS)]
     for secret in sorted({s for part in secrets if part for s in (part, unquote(part))}, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text if len(text) <= 300 else f"{text[:300]}..."

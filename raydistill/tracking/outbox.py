@@ -17,12 +17,13 @@ from raydistill.tracking.mirror import Ending, Mirror
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 """Between two tries."""
-_STALL_S = 30.0
-"""At the end, the longest wait in which nothing could be sent."""
 _REPORT_S = 15.0
+"""At the end, between two lines that say how much is left."""
 _LAST_TRIES = 2
+_TRIES = 3
+"""After so many errors, a job is set aside until the end, so that it does not hold up the others."""
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE", "NOT_IMPLEMENTED"}
-"""Codes of MLflow for a request that it will never take. Another job may still be logged."""
+"""Codes of MLflow for a request that it will never take."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ class Outbox:
         # Everything below is shared by the threads, and used with `_changed` held.
         self._waiting: dict[str, Message] = {}
         self._sent: dict[str, Message] = {}
-        self.refused: dict[str, str] = {}
-        """Job -> why it cannot be read, or is not taken by MLflow."""
-        self._refusals: Counter[str] = Counter()
+        self.refused: dict[str, tuple[Message, str]] = {}
+        """Job -> why it cannot be read, or is not taken by MLflow; it is tried again at the end."""
+        self._errors: Counter[str] = Counter()
         self._ending: Ending | None = None
         self._stopped = False
         self.run_id = ""
@@ -76,7 +77,8 @@ class Outbox:
         """Send a message as soon as possible."""
         with self._changed:
             self._waiting[message.job.key] = message
-            self._sent.pop(message.job.key, None)
+            for other in (self._sent, self.refused, self._errors):
+                other.pop(message.job.key, None)
             self._changed.notify_all()
 
     def end(self, ending: Ending, patience_s: float, report: Callable[[str], None]) -> bool:
@@ -88,10 +90,12 @@ class Outbox:
         """
         with self._changed:
             self._ending, self._failures, self._moved_at = ending, 0, time.monotonic()
+            self._waiting |= {key: message for key, (message, _) in self.refused.items()}
+            self.refused = {}
             self._changed.notify_all()
             due = time.monotonic() + _REPORT_S
             while self._ending is not None and self._failures < _LAST_TRIES:
-                if time.monotonic() - self._moved_at > min(patience_s, _STALL_S):
+                if time.monotonic() - self._moved_at > patience_s:
                     break
                 self._changed.wait(0.5)
                 if time.monotonic() > due and self._waiting:
@@ -169,30 +173,30 @@ class Outbox:
             else:
                 mirror.jobs.ended(job, message.status, message.cause)
         except Exception as error:
-            if not _is_refusal(error):
-                raise
-            self._mirror = None  # what it knows of this job may be wrong now
             self._put_back_or_refuse(message, self._in_words(error))
+            if not _is_of_the_job(error):
+                raise
+            mirror.jobs.forget_points(key)
             return
         with self._changed:
             if self._waiting.get(key) is message:
                 self._sent[key] = self._waiting.pop(key)
 
     def _put_back_or_refuse(self, message: Message, cause: str) -> None:
-        """Try a message again after the others, once."""
-        self._refusals[message.job.key] += 1
-        if self._refusals[message.job.key] > 1:
-            self._refuse(message, cause)
-            return
+        """Try a message again after the others, but not for ever."""
+        key = message.job.key
         with self._changed:
-            if self._waiting.get(message.job.key) is message:
-                self._waiting[message.job.key] = self._waiting.pop(message.job.key)
+            self._errors[key] += 1
+            if self._ending is not None or self._errors[key] >= _TRIES:
+                self._refuse(message, cause)
+            elif self._waiting.get(key) is message:
+                self._waiting[key] = self._waiting.pop(key)
 
     def _refuse(self, message: Message, cause: str) -> None:
         with self._changed:
             if self._waiting.get(message.job.key) is message:
                 del self._waiting[message.job.key]
-                self.refused[message.job.key] = cause
+                self.refused[message.job.key] = (message, cause)
 
     def _fail(self, cause: str) -> None:
         with self._changed:
@@ -206,5 +210,7 @@ class Outbox:
                 self._on_failure(cause)
 
 
-def _is_refusal(error: Exception) -> bool:
-    return isinstance(error, FileNotFoundError) or getattr(error, "error_code", None) in _REFUSALS
+def _is_of_the_job(error: Exception) -> bool:
+    """Whether an error comes from what is logged, so that another job may still be logged."""
+    own = FileNotFoundError, LookupError, TypeError, AttributeError, ArithmeticError
+    return isinstance(error, own) or getattr(error, "error_code", None) in _REFUSALS

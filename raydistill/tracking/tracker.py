@@ -112,7 +112,8 @@ class Tracker:
                 self._tell(f"MLflow at {self._address} answers again and has everything now")
             return Receipt(place(self._runs), outbox.run_id)
         lacking, jobs = outbox.count()
-        cause = outbox.cause or next(iter(outbox.refused.values()), "it does not answer")
+        refused = next((cause for _, cause in outbox.refused.values()), "it does not answer")
+        cause = outbox.cause or refused
         lacks = f"{lacking} of {jobs} jobs" if lacking else "the results of the sweep"
         self._tell(f"MLflow at {self._address} lacks {lacks} ({cause}); run the same command again to log them")
         return None

@@ -97,6 +97,11 @@ def own(runs):
     return MlflowClient(f"sqlite:///{runs / 'mlflow.db'}?timeout=1.{(runs / 'mlflow.db').stat().st_ino}")
 
 
+def sweep_of(runs):
+    """The id of the experiment of the sweep."""
+    return own(runs).get_experiment_by_name("sweep").experiment_id
+
+
 def put_all(tracker):
     """Report all jobs; returns the seconds it took."""
     started = time.monotonic()
@@ -116,11 +121,11 @@ def test_server_that_is_away_is_told_once_and_gets_everything_from_the_next_comm
     runs, port = server
     lines = []
     tracker = open_tracker(runs, lines)
-    assert put_all(tracker) < 0.5
+    assert put_all(tracker) < 2
     wait_for(lambda: lines)
     started = time.monotonic()
     assert tracker.finish(**END) is None
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
     assert len(lines) == 2 and "s3cret" not in " ".join(lines)
     assert lines[0].startswith(f"MLflow at http://127.0.0.1:{port} cannot be used: ")
     assert lines[1].startswith(f"MLflow at http://127.0.0.1:{port} lacks 3 of 3 jobs (")
@@ -147,7 +152,7 @@ def test_server_that_comes_late_hangs_and_answers_again_has_everything_once(serv
     try:
         wait_for(lambda: has_ended(client, "a"))
         process.send_signal(signal.SIGSTOP)
-        assert put_all(tracker) < 0.5
+        assert put_all(tracker) < 2
         time.sleep(5)  # requests are given up, and wait in the socket of the server
         process.send_signal(signal.SIGCONT)
         assert tracker.finish(**END).is_valid(runs)
@@ -163,14 +168,14 @@ def test_server_that_hangs_does_not_hold_up_the_end(server):
     try:
         tracker = open_tracker(runs, lines := [])
         process.send_signal(signal.SIGSTOP)
-        assert put_all(tracker) < 0.5
+        assert put_all(tracker) < 2
         started = time.monotonic()
         assert tracker.finish(**END) is None
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 32
         assert "lacks" in lines[-1] and len(lines) <= 2
         started = time.monotonic()
         open_tracker(runs, []).interrupted()
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < 12
     finally:
         end_processes(process)
 
@@ -179,7 +184,7 @@ def test_database_that_is_locked_holds_up_nothing_and_has_everything_when_it_is_
     with contextlib.closing(sqlite3.connect(runs / "mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         tracker = open_tracker(runs, lines := [])
-        assert put_all(tracker) < 0.5
+        assert put_all(tracker) < 2
         wait_for(lambda: lines)
         assert "locked" in lines[0]
         other.execute("ROLLBACK")
@@ -252,11 +257,17 @@ def test_database_that_cannot_be_written_is_told_in_a_line(runs, fault, words):
 def test_job_that_cannot_be_read_or_logged_does_not_hold_up_the_others(runs):
     tracker = open_tracker(runs, lines := [])
     tracker.job(JobToRead(key="gone", read=lambda: (runs / "gone" / "job.json").read_text()))
+    tracker.running(
+        JobToRead(key="a", read=lambda: (runs / "gone" / "job.json").read_text())
+    )  # a later message is read
     tracker.job(TrackedJob(key="bad", name="bad", params={"x": 1}, metrics={"r2": "no number"}))
     put_all(tracker)
     assert tracker.finish(**END) is None
     (line,) = lines
     assert "lacks 2 of 5 jobs" in line
+    assert [run.info.status for run in own(runs).search_runs([sweep_of(runs)], "tags.`raydistill.sweep` != ''")] == [
+        "FINISHED"
+    ]
     assert points_of(own(runs)).items() >= ALL.items()
 
 

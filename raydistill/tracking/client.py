@@ -104,9 +104,11 @@ class Connection:
             return self.client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT)
         if experiment.lifecycle_stage == "deleted":
             self.client.restore_experiment(experiment.experiment_id)
-        for tag, value in EXPERIMENT.items():
-            if experiment.tags.get(tag) != value:
-                self.client.set_experiment_tag(experiment.experiment_id, tag, value)
+        missing = {tag: value for tag, value in EXPERIMENT.items() if experiment.tags.get(tag) != value}
+        for tag, value in missing.items():
+            self.client.set_experiment_tag(experiment.experiment_id, tag, value)
+        if missing and self._file is not None and artifacts is not None:
+            prepare(self._file, artifacts)  # somebody else made the experiment, with another place for artifacts
         return experiment.experiment_id
 
 

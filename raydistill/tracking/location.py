@@ -60,7 +60,7 @@ def quiet_mlflow() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
-    import mlflow  # noqa: F401  (the import sets the levels of its loggers)
+    from mlflow import MlflowClient  # noqa: F401  (the import sets the levels of its loggers)
 
     # MLflow logs a traceback, which may have the address, for every error that it raises as well, and alembic logs
     # every migration of a new database.

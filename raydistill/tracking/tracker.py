@@ -5,6 +5,7 @@ Only the driver writes to it. Everything goes to `MLFLOW_TRACKING_URI` if it is 
 `artifacts/` in the runs folder.
 """
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Literal
 
 from raydistill.tracking.database import has_run
 from raydistill.tracking.job import JobToRead, TrackedJob
-from raydistill.tracking.location import cause_of, database_file, location, place, shown
+from raydistill.tracking.location import cause_of, database_file, location, place, quiet_mlflow, shown
 from raydistill.tracking.mirror import Ending, Mirror, SweepRecord
 from raydistill.tracking.outbox import Message, Outbox
 
@@ -64,6 +65,8 @@ class Tracker:
     def parent(self, fingerprint: str, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
         """Open the run of this sweep, or reopen it when the sweep is resumed. Call it before the other methods."""
         record = SweepRecord(self._sweep, fingerprint, params, tags)
+        with contextlib.suppress(Exception):  # the outbox meets the same error, and tells it
+            quiet_mlflow()  # here, because a process that is started while a thread imports could wait for ever
         self._outbox = Outbox(
             lambda: Mirror(self._runs, record),
             lambda cause: self._tell(f"MLflow at {self._address} cannot be used: {cause}; the jobs go on without it"),

@@ -293,3 +293,12 @@ def test_artifacts_of_a_moved_folder_are_written_to_where_it_is_now(runs, mirror
     assert (moved / "artifacts" / after / "artifacts" / "job.json").exists()
     assert not (runs / "artifacts" / after).exists()
     assert client_of(moved).get_run(before).info.artifact_uri == f"{(moved / 'artifacts').as_uri()}/{before}/artifacts"
+
+
+def test_experiment_that_somebody_else_made_gets_its_artifacts_inside_of_the_folder(runs, mirror, sweep, tmp_path):
+    client_of(runs).create_experiment("planted", artifact_location=(tmp_path / "elsewhere").as_uri())
+    file = tmp_path / "job.json"
+    file.write_text("{}")
+    run_id = open_sweep(runs, "planted").jobs.ended(a_job(sweep, artifacts=[file]), "FINISHED")
+    assert (runs / "artifacts" / run_id / "artifacts" / "job.json").exists()
+    assert not (tmp_path / "elsewhere").exists()

@@ -57,7 +57,7 @@ def mend_locations(database: sqlite3.Connection, artifacts: str) -> None:
 
 
 def identity(file: Path) -> tuple[int, int] | None:
-    """What tells the file from another one that has taken its place; None if there is none."""
+    """What distinguishes the file from another one that has taken its place; None if there is none."""
     try:
         status = file.stat()
     except OSError:

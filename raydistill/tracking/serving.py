@@ -1,7 +1,7 @@
 """The process of the MLflow server of a runs folder: `python -m raydistill.tracking.serving PORT ROOT`.
 
 It ends when its standard input is closed, that is, when the process that started it has ended in whatever way. It
-serves no artifact from outside of ROOT: a database tells where the artifacts of its runs are, and one that came from
+serves no artifact from outside of ROOT: a database names the places of its artifacts, and one that came from
 somebody else could name any file of this machine. Without ROOT it serves what the database names.
 """
 

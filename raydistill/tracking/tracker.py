@@ -22,7 +22,7 @@ _PATIENCE_S = 30.0
 _PATIENCE_AFTER_INTERRUPT_S = 5.0
 
 
-def _tell(line: str) -> None:
+def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
@@ -54,22 +54,22 @@ class Tracker:
 
     Args:
         sweep: its name, which becomes the name of the experiment.
-        tell: prints a line; called once if MLflow cannot be used, and at the end if it lacks something.
+        say: prints a line; called once if MLflow cannot be used, and at the end if it lacks something.
     """
 
-    def __init__(self, runs: Path, sweep: str, tell: Callable[[str], None] = _tell):
-        self._runs, self._sweep, self._tell = runs, sweep, tell
+    def __init__(self, runs: Path, sweep: str, say: Callable[[str], None] = _to_stderr):
+        self._runs, self._sweep, self._say = runs, sweep, say
         self._outbox: Outbox | None = None
         self._uri, _ = location(runs)
 
     def parent(self, fingerprint: str, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
         """Open the run of this sweep, or reopen it when the sweep is resumed. Call it before the other methods."""
         record = SweepRecord(self._sweep, fingerprint, params, tags)
-        with contextlib.suppress(Exception):  # the outbox meets the same error, and tells it
+        with contextlib.suppress(Exception):  # the outbox meets the same error and reports it
             quiet_mlflow()  # here, because a process that is started while a thread imports could wait for ever
         self._outbox = Outbox(
             lambda: Mirror(self._runs, record),
-            lambda cause: self._tell(f"MLflow at {self._address} cannot be used: {cause}; the jobs go on without it"),
+            lambda cause: self._say(f"MLflow at {self._address} cannot be used: {cause}; the jobs continue without it"),
             lambda error: cause_of(error, self._uri),
         )
 
@@ -105,20 +105,20 @@ class Tracker:
             table: columns of results.json, which MLflow shows as a table.
             documents: file name -> content, logged as JSON.
         Returns:
-            None if MLflow lacks something, which was told.
+            None if MLflow lacks something, which was reported.
         """
         outbox = self._outbox
         assert outbox is not None, "parent() is called first"
         ending = Ending(status=status, table=table, documents=documents, figures=figures, metrics=metrics)
-        if outbox.end(ending, _PATIENCE_S, self._tell):
+        if outbox.end(ending, _PATIENCE_S, self._say):
             if outbox.has_failed:
-                self._tell(f"MLflow at {self._address} answers again and has everything now")
+                self._say(f"MLflow at {self._address} answers again and has everything now")
             return Receipt(place(self._runs), outbox.run_id)
         lacking, jobs = outbox.count()
         refused = next((cause for _, cause in outbox.refused.values()), "it does not answer")
         cause = outbox.cause or refused
         lacks = f"{lacking} of {jobs} jobs" if lacking else "the results of the sweep"
-        self._tell(f"MLflow at {self._address} lacks {lacks} ({cause}); run the same command again to log them")
+        self._say(f"MLflow at {self._address} lacks {lacks} ({cause}); run the same command again to log them")
         return None
 
     def _put(self, message: Message) -> None:

@@ -33,10 +33,10 @@ def test_server_that_is_away_changes_neither_results_nor_exit_code_and_no_passwo
     port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{port}")
     done = raydistill("sweep", "sweep.yaml", cwd=folder, check=0)
-    told = [line for line in done.stderr.splitlines() if "MLflow at" in line]
-    assert len(told) <= 2 and "Traceback" not in done.stderr
-    assert told[-1].startswith(f"MLflow at http://127.0.0.1:{port} lacks 11 of 11 jobs (")
-    assert "run the same command again" in told[-1]
+    said = [line for line in done.stderr.splitlines() if "MLflow at" in line]
+    assert len(said) <= 2 and "Traceback" not in done.stderr
+    assert said[-1].startswith(f"MLflow at http://127.0.0.1:{port} lacks 11 of 11 jobs (")
+    assert "run the same command again" in said[-1]
     assert "s3cret" not in done.stdout + done.stderr and files_with("s3cret", folder) == []
     assert read_json("results", "sweep.yaml", cwd=folder) == before
 

@@ -117,7 +117,7 @@ def end_processes(*processes):
         process.wait()
 
 
-def test_server_that_is_away_is_told_once_and_gets_everything_from_the_next_command(server):
+def test_server_that_is_away_is_reported_once_and_gets_everything_from_the_next_command(server):
     runs, port = server
     lines = []
     tracker = open_tracker(runs, lines)
@@ -212,7 +212,7 @@ def test_database_deleted_while_the_sweep_runs_is_made_again_with_everything(run
     assert points_of(own(runs)) == ALL
 
 
-def test_database_that_is_another_file_is_told_with_the_way_out(tmp_path):
+def test_database_that_is_another_file_is_reported_with_the_way_out(tmp_path):
     (tmp_path / "mlflow.db").write_text("not a database " * 100)
     tracker = open_tracker(tmp_path, lines := [])
     put_all(tracker)
@@ -239,7 +239,7 @@ print(*lines, sep="\\n")
 @pytest.mark.parametrize(
     ("fault", "words"), [("read-only", ("readonly", "read-only", "unable to open")), ("full", ("full", "I/O"))]
 )
-def test_database_that_cannot_be_written_is_told_in_a_line(runs, fault, words):
+def test_database_that_cannot_be_written_is_reported_in_a_line(runs, fault, words):
     if fault == "read-only":
         os.chmod(runs / "mlflow.db", 0o444)
         os.chmod(runs, 0o555)

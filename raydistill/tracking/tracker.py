@@ -18,7 +18,7 @@ from raydistill.tracking.location import cause_of, database_file, location, plac
 from raydistill.tracking.mirror import Ending, Mirror, SweepRecord
 from raydistill.tracking.outbox import Message, Outbox
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 _PATIENCE_AFTER_INTERRUPT_S = 5.0
 
 

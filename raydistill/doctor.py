@@ -193,5 +193,5 @@ def _runs_folder(runs: Path) -> Check:
 
 def _tracking(runs: Path) -> Check:
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
-        return Check("tracking", "ok", "MLFLOW_TRACKING_URI=" + without_password(uri))
+        return Check("tracking", "ok", "MLFLOW_TRACKING_URI=" + without_password(uri).partition("?")[0])
     return Check("tracking", "ok", f"{runs.resolve() / 'mlflow.db'} (MLFLOW_TRACKING_URI is not set)")

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,18 @@ class TrackedJob:
     artifacts: Sequence[Path] = ()
     """Small files to log as artifacts."""
 
+    def read(self) -> "TrackedJob":
+        """The record itself, as of a job that is read later."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobToRead:
+    """A job whose record is read when it is sent. Until then, which may be long, it takes little memory."""
+
+    key: str
+    read: Callable[[], TrackedJob]
+
 
 def outcome_digest(job: TrackedJob, status: str, tags: Mapping[str, str]) -> str:
     """The sha256 of a job's curves, final metrics, status and tags."""
@@ -53,9 +65,9 @@ def points(job: TrackedJob, start_ms: int, curves: bool) -> "list[Metric]":
         if curves:
             for key in line.keys() - {"epoch", "time"}:
                 value = math.nan if line[key] is None else line[key]  # JSON has null for a NaN
-                by_metric[key, epoch] = Metric(allowed_name(key), value, at_ms, epoch)
+                by_metric[allowed_name(key), epoch] = Metric(allowed_name(key), value, at_ms, epoch)
     for key, value in job.metrics.items():
-        by_metric[key, epoch] = Metric(allowed_name(key), value, at_ms, epoch)
+        by_metric[allowed_name(key), epoch] = Metric(allowed_name(key), value, at_ms, epoch)
     return list(by_metric.values())
 
 

@@ -1,61 +1,69 @@
 """Where runs are logged: at MLFLOW_TRACKING_URI if it is set, otherwise in the runs folder."""
 
-import contextlib
 import logging
 import os
-import sqlite3
+import re
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-from raydistill.errors import RaydistillError
+from raydistill.errors import one_line, without_password
+
+OWN_DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
+_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN")
+_PATIENCE = {
+    # A request that was repeated by MLflow itself could create a run twice; the outbox repeats it after a look.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
 
 
 def location(runs: Path) -> tuple[str, str | None]:
     """(tracking address, URI of the artifacts); the second is None if the tracking server chooses it."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs.resolve() / 'mlflow.db'}"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs.resolve() / OWN_DATABASE}"
     is_server = uri.startswith(("http://", "https://", "databricks"))
-    return uri, None if is_server else (runs.resolve() / "artifacts").as_uri()
+    return uri, None if is_server else (runs.resolve() / ARTIFACTS).as_uri()
 
 
-def is_tracked(runs: Path) -> bool:
-    """Whether the runs folder has a tracking database, or another place is used."""
+def place(runs: Path) -> str:
+    """The tracking address without secrets, and for the database of a runs folder the same wherever the folder is."""
     uri, _ = location(runs)
-    file = database_file(uri)
-    return file is None or file.exists()
+    return OWN_DATABASE if database_file(uri) == runs.resolve() / OWN_DATABASE else shown(uri)
 
 
 def database_file(uri: str) -> Path | None:
-    """The SQLite file of a tracking address; None for any other address."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+    """The absolute path of the SQLite file of a tracking address; None for any other address."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
 
 
-def open_database(uri: str) -> None:
-    """Let the UI read an SQLite file while a sweep writes to it, by a write-ahead log.
+def shown(uri: str) -> str:
+    """A tracking address for people: without user, password and query, all of which may be secret."""
+    return without_password(uri).partition("?")[0]
 
-    This also detects at once a file that is not a database, which MLflow would retry for two minutes.
 
-    Raises:
-        RaydistillError: the file is not a database, or cannot be opened.
-    """
-    file = database_file(uri)
-    if file is None:
-        return
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.closing(sqlite3.connect(file)) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-    except (OSError, sqlite3.Error) as error:
-        raise RaydistillError(
-            f"cannot open {file}: {error}; move the file aside and run again, which rebuilds it from the job folders"
-        ) from error
+def cause_of(error: Exception, uri: str) -> str:
+    """The first line of an error of MLflow, without any secret of the tracking address."""
+    text = without_password(one_line(error))
+    parts = urlsplit(uri)
+    options = [value for name, value in parse_qsl(parts.query) if re.search("pass|token|secret|key", name.lower())]
+    secrets = [parts.password or "", parts.query, *options, *(os.environ.get(name, "") for name in _SECRETS)]
+    for secret in sorted({s for part in secrets if part for s in (part, unquote(part))}, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text if len(text) <= 300 else f"{text[:300]}..."
 
 
 def quiet_mlflow() -> None:
-    """Import MLflow without telemetry and with little output. Call it before any other import of MLflow."""
+    """Import MLflow without telemetry, output and long waits. Call it before any other import of MLflow."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Stdout is for results, which may be JSON.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    import mlflow  # noqa: F401  (the import sets the levels of its loggers)
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient  # noqa: F401  (the import sets the levels of its loggers)
 
-    # Otherwise the creation of a database logs every migration.
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    # MLflow logs a traceback, which may have the address, for every error that it raises as well, and alembic logs
+    # every migration of a new database.
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)

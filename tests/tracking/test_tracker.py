@@ -1,343 +1,283 @@
-"""MLflow holds every job of a sweep once, whenever and however often it is logged; and the server that shows it."""
+"""Whatever happens to MLflow, the tracker raises nothing, waits for nothing, and MLflow has everything once later."""
 
+import collections
 import contextlib
-import dataclasses
-import json
-import math
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.request
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from raydistill.errors import RaydistillError
-from raydistill.tracking.job import TrackedJob
-from raydistill.tracking.server import serve
-from raydistill.tracking.tracker import CAUSE, FIRST_RUN, JOB, Tracker
+from raydistill.tracking import outbox
+from raydistill.tracking.job import JobToRead, TrackedJob
+from raydistill.tracking.tracker import Receipt, Tracker
+from tests.tracking.servers import free_port, start_server, wait_for
 
-FINGERPRINT = "f" * 64
-EPOCHS = 40
+END = {"table": {"r2": [0.5]}, "documents": {}, "figures": [], "metrics": {"best": 0.5}, "status": "FINISHED"}
+JOBS = ("a", "b", "c")
 
 
 @pytest.fixture(autouse=True)
-def _no_server(monkeypatch):
+def _quick(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(outbox, "_LONGEST_PAUSE_S", 2.0)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    return tmp_path_factory.mktemp("the runs")
+def database(tmp_path_factory):
+    """A database with the tables of MLflow, which take seconds to make."""
+    folder = tmp_path_factory.mktemp("made")
+    tracker = open_tracker(folder, [])
+    assert tracker.finish(**END)
+    return (folder / "mlflow.db").read_bytes()
 
 
 @pytest.fixture
-def sweep(request):
-    return request.node.name
+def runs(database):
+    """A runs folder with such a database, where also another user than root could read it."""
+    with tempfile.TemporaryDirectory(prefix="raydistill-test-") as folder:
+        os.chmod(folder, 0o755)
+        (Path(folder) / "mlflow.db").write_bytes(database)
+        yield Path(folder)
 
 
 @pytest.fixture
-def tracker(runs, sweep):
-    return open_sweep(runs, sweep)
+def server(tmp_path, monkeypatch):
+    """A server that is not started yet, with a password in its address; (folder, port)."""
+    port = free_port()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{port}")
+    return tmp_path, port
 
 
-def open_sweep(runs, sweep, fingerprint=FINGERPRINT):
-    tracker = Tracker(runs, sweep)
-    tracker.parent(fingerprint, {"preset": "tiny"}, {"protocol": "corrected"})
+def open_tracker(runs, lines):
+    tracker = Tracker(runs, "sweep", lines.append)
+    tracker.parent("f" * 64, {"preset": "tiny"}, {"protocol": "corrected"})
     return tracker
 
 
-def a_job(key, *, shift=0.0, **other):
-    history = [
-        {
-            "epoch": e,
-            "time": 1.7e9 + 0.37 * e + shift,
-            "train_loss": 1 / (e + 1),
-            "valid_loss": 2 / (e + 1),
-            "rate": 1e-3,
-        }
-        for e in range(EPOCHS)
-    ]
-    given = {"history": history, "metrics": {"r2": 0.5}, "params": {"model.width": 64}, "tags": {"method": "SS-LFP"}}
-    return TrackedJob(key=key, name=f"ss_lfp {key}", **given | other)
+def a_job(key):
+    history = [{"epoch": e, "time": 1.7e9 + e, "loss": 1 / (e + 1)} for e in range(5)]
+    return TrackedJob(key=key, name=f"job {key}", history=history, metrics={"r2": 0.5}, params={"width": 8})
 
 
-def client_of(runs):
-    return MlflowClient(f"sqlite:///{runs / 'mlflow.db'}")
+def points_of(client):
+    """Job -> number of its points; no job has two runs, no run a point twice, and there is one run of the sweep."""
+    (experiment,) = client.search_experiments(filter_string="name = 'sweep'")
+    runs = client.search_runs([experiment.experiment_id])
+    jobs = [run for run in runs if "raydistill.job" in run.data.tags]
+    assert len(runs) == len(jobs) + 1
+    names = [run.data.tags["raydistill.job"] for run in jobs]
+    assert len(set(names)) == len(names)
+    found = {}
+    for run, name in zip(jobs, names, strict=True):
+        points = [(p.key, p.step) for key in run.data.metrics for p in client.get_metric_history(run.info.run_id, key)]
+        assert max(collections.Counter(points).values(), default=1) == 1
+        found[name] = len(points)
+    return found
 
 
-def rows(runs, run_id):
-    """The rows of a run in the metrics table, one per point."""
-    with contextlib.closing(sqlite3.connect(runs / "mlflow.db")) as database:
-        return database.execute("SELECT key, step, timestamp FROM metrics WHERE run_uuid = ?", (run_id,)).fetchall()
+def has_ended(client, key):
+    experiments = [e.experiment_id for e in client.search_experiments(filter_string="name = 'sweep'")]
+    query = f"tags.`raydistill.job` = '{key}' and attributes.status = 'FINISHED'"
+    return experiments and len(client.search_runs(experiments, query)) == 1
 
 
-def children(runs, parent):
-    experiments = [e.experiment_id for e in client_of(runs).search_experiments()]
-    return client_of(runs).search_runs(experiments, f"tags.`mlflow.parentRunId` = '{parent}'")
+ALL = {key: 6 for key in JOBS}
 
 
-def test_job_logged_while_it_runs_has_no_point_twice(runs, tracker, sweep):
-    whole = a_job(sweep, sessions={"monkey_01": "c" * 64})
-    part = lambda n: dataclasses.replace(whole, history=whole.history[:n], metrics={})  # noqa: E731
-    run_id = tracker.running(part(0))
-    assert tracker.running(part(3)) == run_id and len(rows(runs, run_id)) == 9
-    assert client_of(runs).get_run(run_id).info.status == "RUNNING"
-    again = open_sweep(runs, sweep)  # the driver was killed, and the epochs since the checkpoint are repeated
-    again.running(part(2))
-    again.running(part(5))
-    assert again.job(whole) == run_id == again.job(whole)
-    points = rows(runs, run_id)
-    assert len({(key, step) for key, step, _ in points}) == len(points) == 3 * EPOCHS + 1
-    assert [c.info.status for c in children(runs, client_of(runs).get_run(run_id).data.tags["mlflow.parentRunId"])] == [
+def own(runs):
+    return MlflowClient(f"sqlite:///{runs / 'mlflow.db'}?timeout=1.{(runs / 'mlflow.db').stat().st_ino}")
+
+
+def sweep_of(runs):
+    """The id of the experiment of the sweep."""
+    return own(runs).get_experiment_by_name("sweep").experiment_id
+
+
+def put_all(tracker):
+    """Report all jobs; returns the seconds it took."""
+    started = time.monotonic()
+    for key in JOBS:
+        tracker.running(a_job(key))
+        tracker.job(a_job(key))
+    return time.monotonic() - started
+
+
+def end_processes(*processes):
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_server_that_is_away_is_reported_once_and_gets_everything_from_the_next_command(server):
+    runs, port = server
+    lines = []
+    tracker = open_tracker(runs, lines)
+    assert put_all(tracker) < 2
+    wait_for(lambda: lines)
+    started = time.monotonic()
+    assert tracker.finish(**END) is None
+    assert time.monotonic() - started < 20
+    assert len(lines) == 2 and "s3cret" not in " ".join(lines)
+    assert lines[0].startswith(f"MLflow at http://127.0.0.1:{port} cannot be used: ")
+    assert lines[1].startswith(f"MLflow at http://127.0.0.1:{port} lacks 3 of 3 jobs (")
+    assert "run the same command again" in lines[1]
+    process = start_server(runs, port)
+    try:
+        again, lines = open_tracker(runs, lines := []), lines
+        put_all(again)
+        receipt = again.finish(**END)
+        assert receipt.is_valid(runs) and lines == []
+        assert points_of(MlflowClient(f"http://127.0.0.1:{port}")) == ALL
+    finally:
+        end_processes(process)
+
+
+def test_server_that_comes_late_hangs_and_answers_again_has_everything_once(server):
+    runs, port = server
+    lines = []
+    tracker = open_tracker(runs, lines)
+    tracker.job(a_job("a"))
+    wait_for(lambda: lines)
+    process = start_server(runs, port)
+    client = MlflowClient(f"http://127.0.0.1:{port}")
+    try:
+        wait_for(lambda: has_ended(client, "a"))
+        process.send_signal(signal.SIGSTOP)
+        assert put_all(tracker) < 2
+        time.sleep(5)  # requests are given up, and wait in the socket of the server
+        process.send_signal(signal.SIGCONT)
+        assert tracker.finish(**END).is_valid(runs)
+        assert points_of(client) == ALL
+        assert len(lines) == 2 and "cannot be used" in lines[0] and "has everything now" in lines[1]
+    finally:
+        end_processes(process)
+
+
+def test_server_that_hangs_does_not_hold_up_the_end(server):
+    runs, port = server
+    process = start_server(runs, port)
+    try:
+        tracker = open_tracker(runs, lines := [])
+        process.send_signal(signal.SIGSTOP)
+        assert put_all(tracker) < 2
+        started = time.monotonic()
+        assert tracker.finish(**END) is None
+        assert time.monotonic() - started < 32
+        assert "lacks" in lines[-1] and len(lines) <= 2
+        started = time.monotonic()
+        open_tracker(runs, []).interrupted()
+        assert time.monotonic() - started < 12
+    finally:
+        end_processes(process)
+
+
+def test_database_that_is_locked_holds_up_nothing_and_has_everything_when_it_is_free(runs):
+    with contextlib.closing(sqlite3.connect(runs / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        tracker = open_tracker(runs, lines := [])
+        assert put_all(tracker) < 2
+        wait_for(lambda: lines)
+        assert "locked" in lines[0]
+        other.execute("ROLLBACK")
+    assert tracker.finish(**END).is_valid(runs)
+    assert points_of(own(runs)) == ALL
+
+
+def test_database_that_stays_locked_ends_the_wait_with_a_line(runs):
+    with contextlib.closing(sqlite3.connect(runs / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        tracker = open_tracker(runs, lines := [])
+        put_all(tracker)
+        assert tracker.finish(**END) is None
+    assert "lacks 3 of 3 jobs (database is locked)" in lines[-1]
+
+
+def test_database_deleted_while_the_sweep_runs_is_made_again_with_everything(runs):
+    tracker = open_tracker(runs, lines := [])
+    tracker.job(a_job("a"))
+    wait_for(lambda: has_ended(own(runs), "a"))
+    for file in runs.glob("mlflow.db*"):
+        file.unlink()
+    put_all(tracker)
+    assert tracker.finish(**END).is_valid(runs) and lines == []
+    assert points_of(own(runs)) == ALL
+
+
+def test_database_that_is_another_file_is_reported_with_the_way_out(tmp_path):
+    (tmp_path / "mlflow.db").write_text("not a database " * 100)
+    tracker = open_tracker(tmp_path, lines := [])
+    put_all(tracker)
+    assert tracker.finish(**END) is None
+    assert "is not a database" in lines[-1] and "move the file aside" in lines[-1]
+
+
+RESTRICTED = """
+import os, resource, sys
+from pathlib import Path
+import mlflow, sqlalchemy, pandas
+from tests.tracking.test_tracker import END, open_tracker, put_all
+if sys.argv[2] == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # no file can grow larger, as on a full disk
+elif os.getuid() == 0:
+    os.setuid(65534)  # root may write everywhere
+tracker = open_tracker(Path(sys.argv[1]), lines := [])
+put_all(tracker)
+assert tracker.finish(**END) is None
+print(*lines, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("read-only", ("readonly", "read-only", "unable to open")), ("full", ("full", "I/O"))]
+)
+def test_database_that_cannot_be_written_is_reported_in_a_line(runs, fault, words):
+    if fault == "read-only":
+        os.chmod(runs / "mlflow.db", 0o444)
+        os.chmod(runs, 0o555)
+    command = [sys.executable, "-c", RESTRICTED, str(runs), fault]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert any(word in done.stdout for word in words) and len(done.stdout.splitlines()) <= 2
+    os.chmod(runs, 0o755)
+    os.chmod(runs / "mlflow.db", 0o644)
+    tracker = open_tracker(runs, [])
+    put_all(tracker)
+    assert tracker.finish(**END) and points_of(own(runs)) == ALL
+
+
+def test_job_that_cannot_be_read_or_logged_does_not_hold_up_the_others(runs):
+    tracker = open_tracker(runs, lines := [])
+    tracker.job(JobToRead(key="gone", read=lambda: (runs / "gone" / "job.json").read_text()))
+    tracker.running(
+        JobToRead(key="a", read=lambda: (runs / "gone" / "job.json").read_text())
+    )  # a later message is read
+    tracker.job(TrackedJob(key="bad", name="bad", params={"x": 1}, metrics={"r2": "no number"}))
+    put_all(tracker)
+    assert tracker.finish(**END) is None
+    (line,) = lines
+    assert "lacks 2 of 5 jobs" in line
+    assert [run.info.status for run in own(runs).search_runs([sweep_of(runs)], "tags.`raydistill.sweep` != ''")] == [
         "FINISHED"
     ]
+    assert points_of(own(runs)).items() >= ALL.items()
 
 
-def test_job_that_fails_after_it_was_logged_keeps_its_curves(runs, tracker, sweep):
-    run_id = tracker.running(a_job(sweep))
-    assert tracker.failed(a_job(sweep, metrics={}), "lost") == run_id
-    run = client_of(runs).get_run(run_id)
-    assert run.info.status == "FAILED" and run.data.tags[CAUSE] == "lost"
-    assert tracker.running(a_job(sweep)) != run_id  # tried again
-
-
-def test_job_finished_becomes_child_with_curves_at_the_times_of_its_history(runs, tracker, sweep):
-    run_id = tracker.job(a_job(sweep, sessions={"monkey_01": "c" * 64}))
-    run = client_of(runs).get_run(run_id)
-    assert run.data.params == {"model.width": "64"}
-    assert run.data.tags["method"] == "SS-LFP" and run.data.tags[JOB] == sweep
-    assert run.data.metrics["r2"] == 0.5
-    assert (run.info.status, run.info.start_time, run.info.end_time) == (
-        "FINISHED",
-        1_700_000_000_000,
-        1_700_000_014_430,
-    )
-    points = client_of(runs).get_metric_history(run_id, "valid_loss")
-    assert [p.step for p in points] == list(range(EPOCHS))
-    assert [p.timestamp for p in points] == [1_700_000_000_000 + 370 * e for e in range(EPOCHS)]
-    assert [p.value for p in points] == [2 / (e + 1) for e in range(EPOCHS)]
-    (data,) = run.inputs.dataset_inputs
-    assert (data.dataset.name, data.dataset.digest) == ("monkey_01", "c" * 36)
-
-
-def test_job_logged_twice_is_one_run_without_a_second_point(runs, tracker, sweep):
-    first = tracker.job(a_job(sweep))
-    before = rows(runs, first)
-    resumed = open_sweep(runs, sweep)
-    assert resumed.job(a_job(sweep)) == tracker.job(a_job(sweep)) == first
-    assert rows(runs, first) == before
-    assert len(before) == len(set(before)) == 3 * EPOCHS + 1
-    assert len(children(runs, resumed.parent(FINGERPRINT, {}, {}))) == 1
-
-
-def test_job_logged_in_part_is_completed_without_a_second_point(runs, tracker, sweep, tmp_path):
-    missing = tmp_path / "metrics.json"
-    with pytest.raises(OSError):
-        tracker.job(a_job(sweep, artifacts=[missing]))
-    missing.write_text("{}")
-    run_id = open_sweep(runs, sweep).job(a_job(sweep, artifacts=[missing]))
-    assert client_of(runs).get_run(run_id).info.status == "FINISHED"
-    assert [f.path for f in client_of(runs).list_artifacts(run_id)] == ["metrics.json"]
-    assert len(rows(runs, run_id)) == len(set(rows(runs, run_id))) == 3 * EPOCHS + 1
-
-
-def test_job_logged_with_half_its_points_is_completed_without_a_second_point(runs, tracker, sweep):
-    run_id = tracker.job(a_job(sweep))
-    whole = rows(runs, run_id)
-    with contextlib.closing(sqlite3.connect(runs / "mlflow.db")) as database, database:
-        database.execute("DELETE FROM metrics WHERE run_uuid = ? AND step >= 23", (run_id,))
-        database.execute("UPDATE runs SET status = 'RUNNING' WHERE run_uuid = ?", (run_id,))
-    assert len(rows(runs, run_id)) == 3 * 23
-    assert open_sweep(runs, sweep).job(a_job(sweep)) == run_id
-    assert sorted(rows(runs, run_id)) == sorted(whole)
-
-
-def test_job_rerun_with_another_outcome_replaces_its_child(runs, tracker, sweep):
-    old = tracker.job(a_job(sweep))
-    new = open_sweep(runs, sweep).job(a_job(sweep, shift=1000.0))
-    assert new != old
-    assert [run.info.run_id for run in children(runs, tracker.parent(FINGERPRINT, {}, {}))] == [new]
-    assert len(rows(runs, new)) == 3 * EPOCHS + 1
-
-
-def test_job_with_more_points_than_one_request_allows_keeps_them_all(runs, tracker, sweep):
-    history = [{"epoch": e, "time": 1.7e9 + e, "loss": e, "rate": 1.0} for e in range(1100)]
-    run_id = tracker.job(a_job(sweep, history=history, metrics={}, params={f"p{i}": i for i in range(150)}))
-    assert len(rows(runs, run_id)) == 2200
-    assert len(client_of(runs).get_run(run_id).data.params) == 150
-
-
-def test_job_with_nan_null_and_unusual_names_is_logged_once(runs, tracker, sweep):
-    history = [{"epoch": 0, "time": 1.7e9, "loss": math.nan, "valid": None, "r2 (x, cm²)": 0.25}]
-    job = a_job(sweep, history=history, metrics={"loss": math.nan})
-    run_id = tracker.job(job)
-    assert open_sweep(runs, sweep).job(job) == run_id
-    last = client_of(runs).get_run(run_id).data.metrics
-    assert math.isnan(last["loss"]) and math.isnan(last["valid"]) and last["r2 _x_ cm²_"] == 0.25
-    assert len(rows(runs, run_id)) == 3
-
-
-def test_job_without_history_is_logged_once(runs, tracker, sweep):
-    job = a_job(sweep, history=[], metrics={"r2": 0.25})
-    run_id = tracker.job(job)
-    with contextlib.closing(sqlite3.connect(runs / "mlflow.db")) as database, database:
-        database.execute("UPDATE runs SET status = 'RUNNING' WHERE run_uuid = ?", (run_id,))
-    assert open_sweep(runs, sweep).job(job) == run_id
-    assert len(rows(runs, run_id)) == 1
-
-
-def test_job_of_another_sweep_is_logged_with_a_link_instead_of_its_curves(runs, tracker, sweep):
-    first = tracker.job(a_job(sweep))
-    other = open_sweep(runs, f"{sweep} of another")
-    linked = other.job(a_job(sweep, tags={"method": "Distilled LFP"}))
-    run = client_of(runs).get_run(linked)
-    assert run.data.tags[FIRST_RUN] == first and run.data.tags["method"] == "Distilled LFP"
-    assert run.data.metrics == {"r2": 0.5} and run.data.params == {"model.width": "64"}
-    assert FIRST_RUN not in client_of(runs).get_run(first).data.tags
-    # A changed sweep file is another parent in the same experiment, and links to the same first run.
-    changed = open_sweep(runs, sweep, "e" * 64).job(a_job(sweep))
-    assert client_of(runs).get_run(changed).data.tags[FIRST_RUN] == first
-
-
-def test_failed_job_names_its_cause_and_is_replaced_by_its_success(runs, tracker, sweep):
-    failed = tracker.failed(a_job(sweep, metrics={}), "out of memory")
-    run = client_of(runs).get_run(failed)
-    assert run.info.status == "FAILED" and run.data.tags[CAUSE] == "out of memory"
-    assert open_sweep(runs, sweep).failed(a_job(sweep, metrics={}), "out of memory") == failed
-    finished = open_sweep(runs, sweep).job(a_job(sweep))
-    (only,) = children(runs, tracker.parent(FINGERPRINT, {}, {}))
-    assert (only.info.run_id, only.info.status) == (finished, "FINISHED") and CAUSE not in only.data.tags
-
-
-def test_parent_of_resumed_sweep_is_the_same_run_running_again(runs, sweep):
-    tracker = Tracker(runs, sweep)
-    first = tracker.parent(FINGERPRINT, {"workers": 2}, {"protocol": "paper"})
-    tracker.finish(table={}, documents={}, figures=[], metrics={}, status="KILLED")
-    assert client_of(runs).get_run(first).info.status == "KILLED"
-    assert Tracker(runs, sweep).parent(FINGERPRINT, {"workers": 4}, {"protocol": "paper"}) == first
-    run = client_of(runs).get_run(first)
-    assert (run.info.status, run.info.run_name, run.data.params) == ("RUNNING", sweep, {"workers": "2"})
-    assert Tracker(runs, sweep).parent("e" * 64, {}, {}) != first
-
-
-def test_parent_in_a_deleted_experiment_restores_it(runs, tracker, sweep):
-    client = client_of(runs)
-    client.delete_experiment(client.get_experiment_by_name(sweep).experiment_id)
-    run_id = open_sweep(runs, sweep).job(a_job(sweep))
-    assert client.get_run(run_id).info.lifecycle_stage == "active"
-
-
-def test_finish_again_replaces_table_documents_and_figures(runs, sweep, tmp_path, monkeypatch):
-    figure = tmp_path / "scores.svg"
-    for r2 in ([0.25, 0.5], [0.75, math.nan]):
-        tracker = open_sweep(runs, sweep)
-        run_id = tracker.parent(FINGERPRINT, {}, {})
-        figure.write_text(f"<svg>{r2[0]}</svg>")
-        tracker.finish(
-            table={"method": ["SS-LFP", "MS-LFP"], "r2": r2},
-            documents={"statistics.json": {"p": r2[0]}},
-            figures=[figure],
-            metrics={"jobs": 2.0, "best_r2": r2[0]},
-            status="FINISHED",
-        )
-    client = client_of(runs)
-    run = client.get_run(run_id)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)  # load_table asks the global store for the run
-    table = client.load_table(run.info.experiment_id, "results.json", [run_id])
-    assert table["method"].tolist() == ["SS-LFP", "MS-LFP"]
-    assert table["r2"][0] == 0.75 and math.isnan(table["r2"][1])
-    folder = runs / "artifacts" / run_id / "artifacts"
-    assert json.loads((folder / "statistics.json").read_text()) == {"p": 0.75}
-    assert (folder / "figures" / "scores.svg").read_text() == "<svg>0.75</svg>"
-    assert run.data.metrics == {"jobs": 2.0, "best_r2": 0.75} and run.info.status == "FINISHED"
-    assert len(client.get_metric_history(run_id, "jobs")) == 1
-
-
-def test_database_that_is_another_file_is_named(tmp_path):
-    (tmp_path / "mlflow.db").write_text("not a database " * 100)
-    with pytest.raises(RaydistillError, match=r"mlflow\.db.*not a database.*move the file aside"):
-        Tracker(tmp_path, "sweep")
-
-
-def test_server_that_does_not_answer_is_named_without_its_password(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{free_port()}")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(RaydistillError, match=r"cannot track in http://127\.0\.0\.1") as caught:
-        Tracker(tmp_path, "sweep")
-    assert "secret" not in str(caught.value) and not (tmp_path / "mlflow.db").exists()
-
-
-def test_serve_without_database_names_the_way_out(tmp_path):
-    with pytest.raises(RaydistillError, match="raydistill sweep"):
-        serve(tmp_path, free_port())
-
-
-def test_serve_on_a_taken_port_names_the_way_out(runs, tracker):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(RaydistillError, match="--port"):
-            serve(runs, taken.getsockname()[1])
-
-
-def test_serve_answers_takes_a_sweep_over_http_and_ends_on_interrupt(runs, tracker, sweep, tmp_path, monkeypatch):
-    local = tracker.job(a_job(sweep))
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    code = "import sys, pathlib; from raydistill.tracking.server import serve; "
-    code += "serve(pathlib.Path(sys.argv[1]), int(sys.argv[2]))"
-    ui = subprocess.Popen([sys.executable, "-c", code, str(runs), str(port)], stderr=(tmp_path / "log").open("w"))
-    try:
-        wait_for(lambda: get(f"{address}/health") == b"OK", ui)
-        assert b"<html" in get(f"{address}/")
-        found = json.loads(get(f"{address}/api/2.0/mlflow/experiments/search?max_results=1000"))
-        assert sweep in {e["name"] for e in found["experiments"]}
-        assert (
-            json.loads(get(f"{address}/api/2.0/mlflow/runs/get?run_id={local}"))["run"]["info"]["status"] == "FINISHED"
-        )
-        check_sweep_over_http(address, sweep, tmp_path, monkeypatch)
-    finally:
-        ui.send_signal(signal.SIGINT)
-        assert ui.wait(30) == 0
-    assert address in (tmp_path / "log").read_text()
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
-
-
-def check_sweep_over_http(address, sweep, tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    remote = open_sweep(tmp_path, f"{sweep} over http")
-    (tmp_path / "metrics.json").write_text("{}")
-    job = a_job(f"{sweep} over http", metrics={"r2": math.nan}, artifacts=[tmp_path / "metrics.json"])
-    run_id = remote.job(job)
-    assert open_sweep(tmp_path, f"{sweep} over http").job(job) == run_id
-    assert len(MlflowClient(address).get_metric_history(run_id, "valid_loss")) == EPOCHS
-    assert [f.path for f in MlflowClient(address).list_artifacts(run_id)] == ["metrics.json"]
-    remote.finish(table={"r2": [0.5]}, documents={}, figures=[], metrics={}, status="FINISHED")
-    assert not (tmp_path / "mlflow.db").exists() and not os.path.exists("mlruns")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def get(url):
-    return urllib.request.urlopen(url, timeout=10).read()
-
-
-def wait_for(ready, process, seconds=120):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"ended with code {process.returncode}"
-        with contextlib.suppress(OSError):
-            if ready():
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"not ready after {seconds} s")
+def test_receipt_is_not_valid_for_another_address_or_a_database_without_the_run(runs, monkeypatch):
+    tracker = open_tracker(runs, [])
+    receipt = tracker.finish(**END)
+    assert receipt.is_valid(runs) and receipt.place == "mlflow.db"
+    assert not Receipt(receipt.place, "0" * 32).is_valid(runs)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:1")
+    assert not receipt.is_valid(runs)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    (runs / "mlflow.db").unlink()
+    assert not receipt.is_valid(runs)

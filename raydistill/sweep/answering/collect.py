@@ -1,5 +1,7 @@
 """From job folders to results: scores, comparisons and failures of a plan, and the record of each job for MLflow."""
 
+import functools
+
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.results import Results
@@ -12,7 +14,7 @@ from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.spec import spec_to_json
-from raydistill.tracking.job import TrackedJob
+from raydistill.tracking.job import JobToRead, TrackedJob
 from raydistill.training.history import read_history
 
 
@@ -73,13 +75,19 @@ def _flat(tree: dict, prefix: str = "") -> dict:
     return flat
 
 
-def tracked(job: Job, runs: RunsFolder, protocol: str, metrics: dict) -> TrackedJob:
-    """The record of a job for MLflow: parameters, tags to search by, curves and final metrics.
+def tracked(job: Job, runs: RunsFolder, protocol: str, metrics: dict | None) -> JobToRead:
+    """The record of a job for MLflow, which is read from the job's folder when it is sent.
 
     Args:
-        metrics: of the job if it is done; otherwise empty.
+        metrics: of the job if it is done; empty if it is not; None: to be read with the rest.
     """
+    return JobToRead(key=job.key, read=functools.partial(_record, job, runs, protocol, metrics))
+
+
+def _record(job: Job, runs: RunsFolder, protocol: str, metrics: dict | None) -> TrackedJob:
+    """Parameters, tags to search by, curves and final metrics of a job."""
     folder = runs.job_folder(job.key)
+    metrics = runs.metrics(job.key) if metrics is None else metrics
     plain = spec_to_json(job.spec)
     params = _flat({name: plain[name] for name in LOGGED if name in plain})
     tags = {"stage": job.kind, "method": job.method, "session": job.session, "subject": job.subject, "seed": job.seed}

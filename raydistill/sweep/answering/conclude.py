@@ -1,5 +1,6 @@
 """The end of a sweep: its figures and documents in the runs folder and in MLflow, and a mark that they are complete."""
 
+import dataclasses
 from pathlib import Path
 
 from raydistill.config.fingerprint import canonical
@@ -10,8 +11,7 @@ from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.draw import draw
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.planning.plan import Plan
-from raydistill.tracking.location import is_tracked
-from raydistill.tracking.tracker import Tracker
+from raydistill.tracking.tracker import Receipt, Tracker
 
 
 def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, cost: Cost | None) -> None:
@@ -26,23 +26,27 @@ def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, c
     if cost:
         documents["cost.json"] = cost.to_json()
         write_json(sweep.folder / "cost.json", cost.to_json())
-    tracker.finish(
+    receipt = tracker.finish(
         table=_table(results),
         documents=documents,
         figures=draw(sweep.config, plan, sweep.runs, results, sweep.folder),
         metrics=_summary(results),
         status="FAILED" if results.failed else "FINISHED",
     )
-    write_json(_note(sweep), _identity(sweep, plan) | {"results": sha256_of(sweep.folder / "results.json")})
+    identity = _identity(sweep, plan) | {"results": sha256_of(sweep.folder / "results.json")}
+    tracked = dataclasses.asdict(receipt) if receipt else None
+    write_json(_note(sweep), {"concluded": identity, "tracked": tracked})
 
 
 def concluded(sweep: OpenSweep) -> Results | None:
-    """The results of a sweep, if all of its jobs are done and its results written; otherwise None."""
+    """The results of a sweep, if all of its jobs are done, its results written and MLflow has them; otherwise None."""
     note, results_file = read_mapping(_note(sweep)), sweep.folder / "results.json"
-    if sweep.lacks_recordings or note is None or not is_tracked(sweep.runs.path) or not results_file.is_file():
+    if sweep.lacks_recordings or note is None or not results_file.is_file():
+        return None
+    if (receipt := Receipt.from_json(note.get("tracked"))) is None or not receipt.is_valid(sweep.runs.path):
         return None
     plan = sweep.plan()
-    if plan.todo or note != _identity(sweep, plan) | {"results": sha256_of(results_file)}:
+    if plan.todo or note.get("concluded") != _identity(sweep, plan) | {"results": sha256_of(results_file)}:
         return None
     return sweep.collect(plan)
 

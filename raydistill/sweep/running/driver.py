@@ -49,7 +49,7 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
             options.deadline.check()
         progress.plan(selected)
         runs.write_keys(sweep.name, whole.jobs, whole.contents)
-        tracker = stack.enter_context(_open_tracker(sweep, whole))
+        tracker = stack.enter_context(_open_tracker(sweep, whole, progress))
         _track_finished(selected, runs, tracker)
         cost = None
         if selected.todo:
@@ -103,9 +103,9 @@ def device_of(options: RunOptions) -> str:
 
 
 @contextlib.contextmanager
-def _open_tracker(sweep: OpenSweep, plan: Plan) -> Iterator[Tracker]:
+def _open_tracker(sweep: OpenSweep, plan: Plan, progress: SweepProgress) -> Iterator[Tracker]:
     """The tracker, which marks the sweep's run as stopped if an exception or an interrupt ends the sweep."""
-    tracker = Tracker(sweep.runs.path, sweep.name)
+    tracker = Tracker(sweep.runs.path, sweep.name, progress.line)
     params = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
     note = read_notes(sweep.runs).of_sweep(sweep.name)
     tracker.parent(sweep_fingerprint(plan), params, {"protocol": plan.protocol} | note.to_tags())
@@ -120,4 +120,4 @@ def _track_finished(plan: Plan, runs: RunsFolder, tracker: Tracker) -> None:
     """Log the jobs that are done already, from a sweep that was killed or from another sweep."""
     for p in plan.planned:
         if p.state == DONE:
-            tracker.job(tracked(p.job, runs, plan.protocol, runs.metrics(p.job.key)))
+            tracker.job(tracked(p.job, runs, plan.protocol, None))

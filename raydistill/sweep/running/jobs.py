@@ -1,6 +1,5 @@
 """Running the jobs of a plan: pretrainings on Ray Train, jobs on one session through Ray Tune, everything tracked."""
 
-import contextlib
 import functools
 import itertools
 import time
@@ -155,23 +154,17 @@ class _Jobs:
         self.run.progress.succeed(job, metrics)
         update = functools.partial(update_rates, self.runs, job, self.work[job.key], metrics["seconds"])
         self.bookkeeping.write("rates.json", update, is_needed=False)
-        self._write("a job's MLflow run", self._track, job, metrics)
+        self.run.tracker.job(tracked(job, self.runs, self.protocol, metrics))
 
     def fail(self, stopped: Sequence[tuple[Job, str]]) -> None:
         """A job has failed, the first of `stopped`, and with it those that depend on it, each for its own reason."""
         for number, (job, reason) in enumerate(stopped):
             self._write("a job's failure.json", self.runs.write_failure, job, reason)
             self.run.progress.fail(job, reason, advice(self.runs, job) if number == 0 else "")
-            self._write("a job's MLflow run", self._track_failed, job, reason)
+            self.run.tracker.failed(tracked(job, self.runs, self.protocol, {}), reason)
 
     def _write(self, what: str, function: Callable[..., object], *arguments: object) -> None:
         self.bookkeeping.write(what, functools.partial(function, *arguments))
-
-    def _track(self, job: Job, metrics: dict) -> None:
-        self.run.tracker.job(tracked(job, self.runs, self.protocol, metrics))
-
-    def _track_failed(self, job: Job, reason: str) -> None:
-        self.run.tracker.failed(tracked(job, self.runs, self.protocol, {}), reason)
 
 
 class _Mirror:
@@ -184,6 +177,5 @@ class _Mirror:
     def update(self, left: list[Job]) -> None:
         """`left`: the pretrainings that have not ended; the first of them is running."""
         if left and time.monotonic() >= self.due:
-            with contextlib.suppress(OSError, ValueError):  # a file that is not whole yet; the next update reads it
-                self.run.tracker.running(tracked(left[0], self.run.context.runs, self.protocol, {}))
+            self.run.tracker.running(tracked(left[0], self.run.context.runs, self.protocol, {}))
             self.due = time.monotonic() + LOG_EVERY_S

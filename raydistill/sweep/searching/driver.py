@@ -47,7 +47,7 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
         study = open_study(searched, folder)
         _take_over(study, searched, folder, progress)
         points = Points(study, searched, lambda: options.deadline.is_reached)
-        tracker = _open_tracker(search, searched.fingerprint(), runs)
+        tracker = _open_tracker(search, searched.fingerprint(), runs, progress)
         try:
             if points.has_next():
                 stack.enter_context(connected(options.address))
@@ -88,8 +88,8 @@ def _take_over(study, searched: SearchedJob, folder: Path, progress: SweepProgre
         )
 
 
-def _open_tracker(search: Search, study_fingerprint: str, runs: RunsFolder) -> Tracker:
-    tracker, config = Tracker(runs.path, search.name), search.config
+def _open_tracker(search: Search, study_fingerprint: str, runs: RunsFolder, progress: SweepProgress) -> Tracker:
+    tracker, config = Tracker(runs.path, search.name, progress.line), search.config
     params = {"sweep": config.sweep, "job": config.job, "sampler": config.sampler, "seed": config.seed}
     tracker.parent(study_fingerprint, params, {"stage": "search"})
     return tracker

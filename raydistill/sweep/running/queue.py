@@ -57,7 +57,8 @@ class Queue:
         return job
 
     def put_back(self, key: str) -> None:
-        """Let a running job wait again, because it was stopped before its end."""
+        """Let a running job wait again, because the time limit stopped it; then no other job may start either."""
+        self.closed = True
         self.waiting[key] = self.running.pop(key)
 
     def fail(self, key: str, cause: str) -> list[tuple[Job, str]]:

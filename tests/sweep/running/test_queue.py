@@ -35,6 +35,14 @@ def test_queue_failure_stops_every_job_that_needs_the_failed_one():
     assert queue.next().key == "d" and queue.next() is None
 
 
+def test_queue_with_a_job_that_was_stopped_starts_neither_it_nor_another():
+    queue = Queue([make_job("ms", session=None), make_job("alone")], set())
+    queue.next(pretraining=True)
+    queue.put_back("ms")
+    assert queue.next(pretraining=True) is None and queue.next() is None
+    assert queue.exhausted and sorted(queue.waiting) == ["alone", "ms"]
+
+
 def test_queue_lets_pretrainings_and_session_jobs_wait_for_each_other():
     jobs = [make_job("ms", session=None), make_job("teacher", "ms"), make_job("ms_distilled", "teacher", session=None)]
     queue = Queue([*jobs, make_job("student", "ms_distilled"), make_job("alone")], set())

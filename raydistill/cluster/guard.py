@@ -2,7 +2,8 @@
 
     python guard.py FOLDER
 
-The process that started Ray holds the other end, which closes when it ends, even by SIGKILL. Ray's processes end
+It leaves the tree of processes at once, so that whoever ends all processes of a command does not end it. The process
+that started Ray holds the other end, which closes when it ends, even by SIGKILL. Ray's processes end
 within seconds then, except for two agents, which first try to report to Ray's ended head process.
 """
 
@@ -57,4 +58,7 @@ def _is_ray(program: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), os.getppid())
+    driver_pid = os.getppid()
+    if os.fork():
+        os._exit(0)
+    main(Path(sys.argv[1]), driver_pid)

@@ -7,14 +7,15 @@ import time
 
 import pytest
 
-from raydistill.cluster import connected
+from raydistill.cluster.address import check_address
 from raydistill.errors import RaydistillError
+from tests.commands import SWEEP, raydistill
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", ":6379", "host:port", "host:99999"])
 def test_word_that_is_no_address_is_refused_with_the_form_of_one(address):
-    with pytest.raises(RaydistillError, match=r"is not an address; an address is HOST:PORT"), connected(address):
-        pass
+    with pytest.raises(RaydistillError, match=r"is not an address; an address is HOST:PORT"):
+        check_address(address)
 
 
 def test_address_where_nothing_listens_is_refused_at_once():
@@ -23,9 +24,16 @@ def test_address_where_nothing_listens_is_refused_at_once():
         port = probe.getsockname()[1]
     started = time.monotonic()
     message = "no Ray cluster can be reached there"
-    with pytest.raises(RaydistillError, match=message), connected(f"127.0.0.1:{port}"):
-        pass
+    with pytest.raises(RaydistillError, match=message):
+        check_address(f"127.0.0.1:{port}")
     assert time.monotonic() - started < 5
+
+
+def test_command_with_a_wrong_address_ends_with_its_line(tmp_path):
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    done = raydistill("sweep", "sweep.yaml", "--address", "nonsense", cwd=tmp_path, check=2)
+    assert done.stderr.splitlines()[-1].startswith('raydistill: --address: "nonsense" is not an address')
+    assert "Traceback" not in done.stderr
 
 
 def test_address_of_another_server_is_refused_within_seconds():
@@ -37,8 +45,8 @@ def test_address_of_another_server_is_refused_within_seconds():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     started = time.monotonic()
     message = "something listens there, but it is not Ray"
-    with pytest.raises(RaydistillError, match=message), connected(f"127.0.0.1:{server.server_port}"):
-        pass
+    with pytest.raises(RaydistillError, match=message):
+        check_address(f"127.0.0.1:{server.server_port}")
     assert time.monotonic() - started < 15
     server.shutdown()
     server.server_close()

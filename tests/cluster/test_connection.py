@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -73,6 +75,37 @@ def test_killed_driver_leaves_no_process_and_no_folder_within_seconds(start):
         left = [pid for pid in left if psutil.pid_exists(pid)]
         time.sleep(0.2)
     assert not left and not private_folder(seen).exists()
+
+
+def test_interrupted_driver_leaves_no_process_and_no_folder(start):
+    process, seen = start("wait")
+    for child in psutil.Process(process.pid).children(recursive=True):  # as one who ends the whole tree at once
+        child.kill()
+    process.send_signal(signal.SIGINT)
+    process.wait(60)
+    end = time.monotonic() + 20
+    while private_folder(seen).exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not private_folder(seen).exists()
+
+
+def test_folder_whose_guard_was_killed_too_is_removed_by_the_next_start(tmp_path, monkeypatch):
+    from filelock import FileLock
+
+    from raydistill.cluster.folder import LOCK, ray_folder
+
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    monkeypatch.setenv("RAY_TMPDIR", str(place))
+    left, used, foreign = (place / f"rd-{name}" for name in ("left", "used", "foreign"))
+    for folder in (left, used, foreign):
+        folder.mkdir()
+        if folder != foreign:
+            (folder / LOCK).touch()
+        os.utime(folder, (time.time() - 3600, time.time() - 3600))
+    with FileLock(used / LOCK), ray_folder() as own:
+        assert own.parent in place.iterdir()
+        assert not left.exists() and used.exists() and foreign.exists()
+    shutil.rmtree(place)
 
 
 def test_ray_goes_to_tmp_where_the_path_of_a_socket_would_be_too_long(tmp_path, monkeypatch):

@@ -178,7 +178,7 @@ def _typed(dimension: Dimension | tuple[Value, ...], name: str, sweep: SweepConf
         if number is int and value is not None and not value.is_integer():
             raise at.error(f"`{at.path}` is a whole number, so `{key}` must be one, too; got {value:g}")
     step = None if dimension.step is None else number(dimension.step)
-    low, high = number(dimension.low), number(dimension.high)
+    low, high = (convert(kind, number(end), at) for end in (dimension.low, dimension.high))
     return dataclasses.replace(dimension, low=low, high=high, step=step, when=when)
 
 

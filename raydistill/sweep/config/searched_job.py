@@ -20,7 +20,7 @@ NEVER_VARIED = ("on", "each", "seeds", "workers", "model", "training", "engine")
 
 
 def type_of(job: JobConfig, name: str) -> Any:
-    """The type of a setting of a job, as its class declares it.
+    """The type of a setting of a job, as its class declares it, with the limits of a number.
 
     Args:
         name: such as training.learning_rate, or embedding.
@@ -46,7 +46,7 @@ def type_of(job: JobConfig, name: str) -> Any:
 def _hint(classes: Iterable[Any], field: str, known: list[str], owner: str) -> Any:
     if field not in known:
         raise ConfigError(f'unknown key "{field}" in {owner}{suggest(field, dict.fromkeys(known))}')
-    return next(typing.get_type_hints(cls)[field] for cls in classes if field in _fields(cls))
+    return next(typing.get_type_hints(cls, include_extras=True)[field] for cls in classes if field in _fields(cls))
 
 
 def _fields(cls: Any) -> list[str]:
@@ -55,8 +55,14 @@ def _fields(cls: Any) -> list[str]:
 
 def number_type(kind: Any) -> type[int] | type[float] | None:
     """int or float, if a setting of this type is a number; None if it is none."""
-    alternatives = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    alternatives = [_unmarked(alternative) for alternative in (typing.get_args(kind) if is_union else (kind,))]
     return next((number for number in (float, int) if number in alternatives), None)
+
+
+def _unmarked(kind: Any) -> Any:
+    """A type without its marks, such as the limits of a number."""
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind
 
 
 def own_value(sweep: SweepConfig, job: JobConfig, name: str) -> Value:

@@ -63,7 +63,7 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
                 run_trials(points, search_run, lambda trial: _report(search_run, points, trial))
             if not points.finished:
                 options.deadline.check()
-        except KeyboardInterrupt:
+        except BaseException:
             tracker.interrupted()
             raise
         if points.gave_up and not points.full:

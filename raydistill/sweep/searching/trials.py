@@ -5,8 +5,10 @@ with the same values, and one that was killed continues from its checkpoint. Whi
 continues at a rung, is decided by `Points`.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from statistics import mean
 
 from optuna.exceptions import OptunaError
@@ -41,16 +43,22 @@ def run_trials(points: Points, search_run: SearchRun, on_end: Callable[[FrozenTr
     """Try points until none is left.
 
     Args:
-        on_end: called with every trial that has ended.
+        on_end: called in this thread with every trial that has ended.
     Raises:
+        DataError: the study cannot be written, or Ray Tune ended before the trials.
         KeyboardInterrupt: the command is interrupted, or the time limit is reached.
     """
-    dealer, run = _PointsInTurn(points, search_run, on_end), search_run.run
+    events: SimpleQueue[FrozenTrial] = SimpleQueue()
+    dealer, run = _PointsInTurn(points, search_run, events.put), search_run.run
     samples = search_run.search.config.trials + 1  # the sweep's own values may be outside of the space
     deadline = run.options.deadline
-    run_tune(
-        _trial, dealer, samples, run.context, run.resources, _AtRungs(dealer), watch=lambda: deadline.check(GRACE_S)
-    )
+
+    def watch() -> None:
+        while not events.empty():
+            on_end(events.get())
+        deadline.check(GRACE_S)
+
+    run_tune(_trial, dealer, samples, run.context, run.resources, _AtRungs(dealer), watch)
     if isinstance(dealer.error, OptunaError | OSError):
         raise DataError(
             f"the study of {search_run.search.name} cannot be written ({one_line(dealer.error)}); free disk space and "
@@ -67,11 +75,15 @@ def run_trials(points: Points, search_run: SearchRun, on_end: Callable[[FrozenTr
 
 
 class _PointsInTurn(Dealer):
-    """The points of a study as a search algorithm of Ray Tune, which would swallow an error that is raised in it."""
+    """The points of a study as a search algorithm of Ray Tune, which would swallow an error that is raised in it.
 
-    def __init__(self, points: Points, search_run: SearchRun, on_end: Callable[[FrozenTrial], None]):
+    Args:
+        tell: called with every trial that has ended.
+    """
+
+    def __init__(self, points: Points, search_run: SearchRun, tell: Callable[[FrozenTrial], None]):
         super().__init__(metric="valid_r2", mode="max")
-        self.points, self.search_run, self.on_end = points, search_run, on_end
+        self.points, self.search_run, self.tell = points, search_run, tell
         self.trials: dict[str, Point] = {}
         self.error: Exception | None = None
         """The first error of the study's own bookkeeping, after which no trial starts."""
@@ -105,10 +117,10 @@ class _PointsInTurn(Dealer):
             return
         lost = f"its worker process was lost {MAX_LOST_WORKERS + 1} times; is there enough memory?"
         if error or result is None or result["cause"]:
-            self._guarded(lambda: self.on_end(self.points.fail(point, result["cause"] if result else lost)))
+            self._guarded(lambda: self.tell(self.points.fail(point, result["cause"] if result else lost)))
         else:
             outcome = {name: result[name] for name in ("valid_r2", "epoch", "complete")}
-            self._guarded(lambda: self.on_end(self.points.end(point, **outcome)))
+            self._guarded(lambda: self.tell(self.points.end(point, **outcome)))
 
     def _guarded(self, step: Callable):
         try:
@@ -156,5 +168,6 @@ def _logged(train: Callable, job: Job, context: JobContext, epochs: int, columns
     except TimeLimitReached:
         raise
     except Exception as err:
-        context.runs.write_log(job.key, log_text(err))
+        with contextlib.suppress(OSError):  # the disk may be full, which may be the cause too
+            context.runs.write_log(job.key, log_text(err))
         raise

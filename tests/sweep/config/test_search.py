@@ -124,7 +124,9 @@ def test_settings_of_an_objective_can_be_searched(load):
 
 
 def test_grid_of_a_billion_points_is_refused_at_once(load):
-    names = [f"training.{name}: {{low: 0, high: 1, step: 0.001}}" for name in ("weight_decay", "decay", "warmup_start")]
+    names = [
+        f"training.{name}: {{low: 0.1, high: 1, step: 0.0005}}" for name in ("weight_decay", "decay", "warmup_start")
+    ]
     text = SEARCH.replace("  training.learning_rate: {low: 0.001, high: 0.1, log: true}\n", "")
     text = text.replace("model.dropout: [0.1, 0.2]", "\n  ".join(names))
     with pytest.raises(RaydistillError, match="the grid has more than 10,000 points"):
@@ -144,3 +146,9 @@ def test_sweep_is_read_once(load, tmp_path):
     search = load()
     (tmp_path / "sweep.yaml").write_text("edited: while the search runs\n")
     assert search.sweep_with({"model.dropout": 0.2}).model_of("ft").dropout == 0.2
+
+
+@pytest.mark.parametrize("values", ["[0.001, -1.0]", "{low: -1, high: 0.1}"])
+def test_value_that_the_setting_can_never_have_is_refused_with_its_limits(load, values):
+    with pytest.raises(RaydistillError, match=r"search\.yaml:5: `space.training.learning_rate` must be above 0"):
+        load(SEARCH.replace("{low: 0.001, high: 0.1, log: true}", values))

@@ -1,4 +1,4 @@
-"""Small searches in Ray: failed points, finished jobs, and both files edited while a search runs."""
+"""Small searches in Ray: failed points and finished jobs."""
 
 import io
 import json

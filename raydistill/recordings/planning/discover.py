@@ -190,7 +190,7 @@ def _with_overrides(
     for text in texts:
         override(tree, text)
     config = build(IngestConfig, tree.pop("ingest"), Where("--set", "ingest"))
-    links = build(_Links, mapping({"links": tree.pop("links", [])}), Where("--set")).links
+    links = build(_Links, mapping({key: tree.pop(key) for key in ("links",) if key in tree}), Where("--set")).links
     options: Any = build(layout.options, tree, Where("--set"))
     return [
         dataclasses.replace(

@@ -33,7 +33,7 @@ def ray_folder() -> Iterator[Path]:
     private = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     with FileLock(private / LOCK):
         # -I: the guard imports nothing from the working folder. In its own session it does not receive Ctrl-C.
-        command = [sys.executable, "-I", Path(__file__).with_name("guard.py"), private]
+        command = [sys.executable, "-I", str(Path(__file__).with_name("guard.py")), str(private)]
         guard = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
         assert guard.stdin is not None
         guard.wait()  # what goes on is its child

@@ -73,7 +73,7 @@ def measure_many(sessions: int, say: Callable[[str], None] = lambda text: None) 
         for name in ("many_tell_s", "many_again_s"):
             say("the sweep, with nothing to run")
             with SweepProgress(RunsFolder(folder / "runs")) as progress:
-                seconds[name], _ = _timed(lambda: run_sweep(opened(), progress, RunOptions(device="cpu")))  # noqa: B023
+                seconds[name], _ = _timed(lambda: run_sweep(opened(), progress, RunOptions(device="cpu")))
     return {"many_sessions": sessions} | seconds
 
 

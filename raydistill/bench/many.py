@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.provenance import provenance
 
+T = TypeVar("T")
 SESSIONS_PER_SUBJECT = 100
 _COLUMNS, _BINS = ("velocity_x", "velocity_y"), 1500  # bins of 20 ms
 _CONFIG = IngestConfig(bin_width_ms=20, filters=None, splits=Splits(segment_s=1, parent_s=2))
@@ -77,7 +79,7 @@ def measure_many(sessions: int, say: Callable[[str], None] = lambda text: None) 
     return {"many_sessions": sessions} | seconds
 
 
-def _timed(step: Callable) -> tuple[float, object]:
+def _timed(step: Callable[[], T]) -> tuple[float, T]:
     started = time.monotonic()
     outcome = step()
     return time.monotonic() - started, outcome

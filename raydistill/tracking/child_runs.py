@@ -42,6 +42,8 @@ class ChildRun:
     """None: the run is of an earlier driver, and was not asked yet."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags to set with the next request."""
+    known_tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags that MLflow has."""
 
 
 class ChildRuns:
@@ -81,6 +83,7 @@ class ChildRuns:
         outcome = outcome_digest(job, status, tags)
         run = self._runs.get(job.key)
         if run and run.outcome == outcome and run.status == status:
+            self._update_tags(run, job.tags)
             return run.run_id
         if run and (run.outcome not in ("", outcome) or self._is_of_other_attempt(run, job)):
             self._delete(run)
@@ -88,8 +91,8 @@ class ChildRuns:
         tags[OUTCOME] = outcome
         if run is None:
             run = self._create(job, tags | self._link(job.key, outcome))
-        elif not run.outcome:
-            run.tags = tags
+        else:
+            run.tags = {**job.tags, **tags}
         self._log(run, job, with_params=True)
         self._log_sessions(run, job)
         self._connection.log_files(run.artifact_uri, job.artifacts)
@@ -112,6 +115,12 @@ class ChildRuns:
         run.points = {}
         self._runs[job.key] = run
         return run
+
+    def _update_tags(self, run: ChildRun, tags: Mapping[str, str]) -> None:
+        """A note on a job may be written after the job was logged."""
+        if changed := {name: value for name, value in tags.items() if run.known_tags.get(name) != value}:
+            self._connection.log(run.run_id, tags=changed)
+            run.known_tags = {**run.known_tags, **changed}
 
     def _keep_one(self, key: str, run: ChildRun) -> None:
         """Of two runs of a job, keep one: a request that was given up was answered later nevertheless."""
@@ -182,6 +191,7 @@ def _child_of(run: "Run") -> ChildRun:
         start_ms=run.info.start_time,
         artifact_uri=run.info.artifact_uri,
         has_curves=FIRST_RUN not in run.data.tags,
+        known_tags=run.data.tags,
     )
 
 

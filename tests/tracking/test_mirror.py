@@ -302,3 +302,10 @@ def test_experiment_that_somebody_else_made_gets_its_artifacts_inside_of_the_fol
     run_id = open_sweep(runs, "planted").jobs.ended(a_job(sweep, artifacts=[file]), "FINISHED")
     assert (runs / "artifacts" / run_id / "artifacts" / "job.json").exists()
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_tag_given_to_a_job_that_is_logged_is_added_to_its_run(runs, mirror, sweep):
+    run_id = mirror.jobs.ended(a_job(sweep), "FINISHED")
+    noted = a_job(sweep, tags={"method": "SS-LFP", "figure": "3"})
+    assert open_sweep(runs, sweep).jobs.ended(noted, "FINISHED") == run_id
+    assert client_of(runs).get_run(run_id).data.tags["figure"] == "3"

@@ -66,7 +66,9 @@ def test_search_result_is_at_least_as_good_on_validation_as_the_default_values(s
     assert {t.state for t in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
     assert result["best"]["valid_r2"] == max(t.value for t in complete)
-    assert all(t.last_step == 10 for t in complete)
+    assert all(t.user_attrs["epoch"] == 10 for t in complete)
+    assert trials[0].intermediate_values == {}  # the sweep ran its jobs, without scores at rungs
+    assert all(set(t.intermediate_values) == {2, 4, 8} for t in complete[1:])
     for name in ("parallel_coordinates.png", "parallel_coordinates.csv", "results.json"):
         assert (folder / "runs" / "search" / "search_ss_lfp" / name).stat().st_size > 100
 

@@ -169,7 +169,9 @@ class Store:
                 f"session {entry.session}: its values, folds or electrodes are not those that raydistill exported: the "
                 "file was changed, or another version wrote it; export it again, or ingest the original recording"
             )
-        split_file = self.folder.write(split_file_of(session.name), json.dumps(plan.split_file).encode())
+        split_file = self.folder.write(
+            split_file_of(session.name), json.dumps(plan.split_file, sort_keys=True).encode()
+        )
         entry = dataclasses.replace(entry, split_digest=split_file.sha256)
         self.folder.flush(base)
         self.folder.write(marker_of(session.name), marker_text(entry).encode())

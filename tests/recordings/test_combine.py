@@ -143,9 +143,9 @@ def test_files_with_different_numbers_of_bins_are_an_error(session, tmp_path):
         ("{name: s, subject: m, lfp: {values: c}}", "yaml:3: a session lacks `file`"),
         ("{name: s, subject: m, lfp: {file: a.h5, values: x, offset_s: 1}}", "one signal must be on the clock"),
         (f"{{file: {'x' * 3000}, subject: m, spikes: c}}", r"cannot be looked up: .*x \(File name too long"),
-        ("{file: a.h5, subject: m, spikes: c, ingest: {filters: {lowpass_hz: -1}}}", "`lowpass_hz` must be above 0"),
-        ("{file: a.h5, subject: m, spikes: c, ingest: {splits: {seed: -1}}}", "`seed` must be between 0 and"),
-        ("{file: a.h5, subject: m, lfp: {values: x, time_scale: 0}}", "`time_scale` must be above 0"),
+        ("{file: a.h5, subject: m, spikes: c, ingest: {filters: {lowpass_hz: -1}}}", "lowpass_hz` must be above 0"),
+        ("{file: a.h5, subject: m, spikes: c, ingest: {splits: {seed: -1}}}", "seed` must be at least 0"),
+        ("{file: a.h5, subject: m, lfp: {values: x, time_scale: 0}}", "time_scale` must be above 0"),
         ("{file: a.h5, subject: m, spikes: {times: x, time_unit: samples}}", "needs the `rate_hz` of these samples"),
         ("{file: a.h5, subject: m, spikes: {times: x, time_unit: min}}", "must be one of s, ms, us, samples"),
         (

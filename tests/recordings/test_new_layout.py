@@ -66,7 +66,7 @@ def test_new_layout_is_found_read_and_stored(folder):
 
 
 def test_options_of_a_new_layout_are_checked(folder):
-    with pytest.raises(ConfigError, match='there is no "skip" for csv; known: ingest, skip_units'):
+    with pytest.raises(ConfigError, match='there is no "skip" for csv; known: ingest, links, skip_units'):
         plan_sources(folder, overrides=["skip=1"])
     with pytest.raises(ConfigError, match="`skip_units` must be a whole number"):
         plan_sources(folder, overrides=["skip_units=x"])

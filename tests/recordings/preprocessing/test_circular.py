@@ -168,7 +168,7 @@ def test_circular_by_unit_asks_for_a_period_only_of_columns_that_are_used():
 
 @pytest.mark.parametrize("circular", [0.0, -360.0, np.inf, {"hd": 0.0}])
 def test_period_that_is_not_above_0_is_refused(circular):
-    with pytest.raises(ConfigError, match="`circular` must be a period above 0"):
+    with pytest.raises(ConfigError, match="`circular` must be above 0"):
         Behavior(circular=circular)
 
 

@@ -14,7 +14,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "load": ("sessions",),
     "stream-vs-memory": ("sessions",),
     "workers": ("sessions",),
-    "sweep": ("sessions",),
+    "sweep": ("sessions", "listed"),
 }
 """Benchmark -> its options; a benchmark that is not listed takes none."""
 

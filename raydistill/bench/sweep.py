@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from raydistill.bench import Report, versions
+from raydistill.bench.many import measure_many
 from raydistill.sweep.answering.conclude import concluded
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import load_sweep
@@ -42,13 +43,14 @@ def bench_sweep(
     sessions: int = 8,
     seeds: int = 4,
     epochs: int = 5,
+    listed: int = 200,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """One run of 2 x sessions x seeds trainings and 2 x sessions baselines in a temporary folder.
 
     `own_s_per_job`: mean time of a job in its process. `overhead_s_per_job`: the further time per job for which a core
     is taken. `busy_share`: CPU utilisation of this machine from the first job to the last. `again_s`: time of the same
-    sweep when all jobs are done.
+    sweep when all jobs are done. `many_...`: the commands that read, with `listed` sessions (`measure_many`).
     """
     with TemporaryDirectory(prefix="raydistill-bench-") as folder:
         file = Path(folder) / "bench.yaml"
@@ -76,6 +78,7 @@ def bench_sweep(
             "overhead_s_per_job": cost["overhead_s_per_job"],
             "busy_share": cost["busy_share"],
             "again_s": again_s,
+            **measure_many(listed, say),
         },
         versions=versions("ray", "torch", "mlflow"),
     )

@@ -38,13 +38,16 @@ def bench(
         Parameter(help="load, stream-vs-memory, workers, sweep: number of random sessions in the store."),
         ABOVE_ZERO,
     ] = None,
+    listed: Annotated[
+        int | None, Parameter(help="sweep: sessions of the store with which the commands that read are timed.")
+    ] = None,
     json_: AsJson = False,
 ):
     """Benchmark one part of raydistill and compare it with this machine's peak."""
     from raydistill.bench.choose import run
 
     options = {"minutes": minutes, "segments": segments, "bins": bins, "precision": precision, "compile": compile_}
-    report = run(what, say, options | {"device": device, "sessions": sessions})
+    report = run(what, say, options | {"device": device, "sessions": sessions, "listed": listed})
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:

@@ -21,6 +21,7 @@ def test_part_of_the_unsupervised_sweep_answers_both_figures(tmp_path):
     store.publish()
 
     small = [f"--set={value}" for value in ("preset=tiny", "training.epochs=1", "pretraining.epochs=1", "seeds=[0]")]
+    small.append(f"--set=store={store.uri}")
     two = ("--only", "Distilled LFP", "--only", "SS-LFP")
     done = raydistill("sweep", UNSUPERVISED, *two, *small, cwd=tmp_path, check=0)
     assert "12 jobs in " in done.stderr and "F3: mean over sessions" in done.stdout

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: one local Ray for the whole run, and the folder of real recordings."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from raydistill.cluster import connected
+
+# A runner that was started by nohup ignores SIGHUP, and so would the commands that the tests start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

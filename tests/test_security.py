@@ -34,6 +34,7 @@ from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.files import WEIGHTS, load_model, save_model
 from raydistill.models.released.released import import_checkpoint
 from raydistill.recordings.planning.electrodes import read_channels
+from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.report import write_report
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.running.provenance import provenance
@@ -175,7 +176,9 @@ def test_list_of_electrodes_that_never_ends_is_refused(tmp_path):
 def test_environment_report_is_an_allowlist(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://user:{SECRET}@host:5000")
-    known = {*("raydistill", "torch", "ray", "numpy", "python", "machine", "system", "gpu", "threads", "bf16", "git")}
+    known = {
+        *("raydistill", "code", "torch", "ray", "numpy", "python", "machine", "system", "gpu", "threads", "bf16", "git")
+    }
     assert set(provenance()) <= known
     assert SECRET not in json.dumps(provenance()) + str(examine(tmp_path))
 
@@ -186,7 +189,8 @@ def test_page_of_a_sweep_with_hostile_names_escapes_them(tmp_path):
     text = path.read_text().replace("{SS-LFP: ss_lfp}", f"{{'{wicked}': ss_lfp}}")
     path.write_text(text.replace("does the page", f"{wicked} does the page"))
     sweep, _, runs = run_baselines(path)
-    write_report(sweep, path, (f"methods.{wicked}=ss_lfp",), runs, tmp_path / "page.html")
+    opened = OpenSweep(sweep, runs, overrides=(f"methods.{wicked}=ss_lfp",))
+    write_report(opened, path, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert wicked not in page and "&lt;img src=x onerror=alert(1)&gt;" in page
 

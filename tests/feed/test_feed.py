@@ -95,7 +95,10 @@ def test_feed_names_the_sessions_of_a_step():
 
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=50), st.integers(1, 8), st.sampled_from([1, 2]))
 def test_streaming_feed_gives_what_one_in_memory_gives_and_reads_each_part_once(sizes, batch, workers):
-    parts = [Part(path=str(p), split="train", numbers=tuple(range(n)), n_bins=(4,) * n) for p, n in enumerate(sizes)]
+    parts = [
+        Part(path=str(p), split="train", numbers=tuple(range(n)), n_bins=(4,) * n, size=0, sha256="")
+        for p, n in enumerate(sizes)
+    ]
     reads = defaultdict(int)
 
     def read(requested):

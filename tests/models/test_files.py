@@ -40,11 +40,18 @@ def test_load_model_of_an_invalid_specification_names_the_key(folder, values, me
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("heads", [0, -1, 3])
-def test_load_model_of_heads_that_do_not_divide_the_width_is_refused(folder, heads):
+@pytest.mark.parametrize(
+    ("heads", "message"),
+    [
+        (0, "`heads` must be at least 1, but got 0"),
+        (-1, "`heads` must be at least 1, but got -1"),
+        (3, "width must be a multiple of twice its heads .*heads=3"),
+    ],
+)
+def test_load_model_of_heads_that_do_not_divide_the_width_is_refused(folder, heads, message):
     config = json.loads((folder / SPEC).read_text())["config"]
     change(folder, config=config | {"backbone": config["backbone"] | {"heads": heads}})
-    with pytest.raises(CheckpointError, match=rf"width must be a multiple of twice its heads .*heads={heads}"):
+    with pytest.raises(CheckpointError, match=message):
         load_model(folder)
 
 

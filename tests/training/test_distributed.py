@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from raydistill.cluster.room import Machine, Room
 from raydistill.config.engine import EngineConfig
 from raydistill.config.objectives import Distillation, MaskedAutoencoding
 from raydistill.config.recordings import IngestConfig, Splits
@@ -116,9 +117,13 @@ def test_teacher_that_is_unfrozen_on_two_workers_learns_what_it_learns_on_one(lo
         assert one["valid_loss"] == pytest.approx(two["valid_loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize(("workers", "message"), [(100, "only 5 shards, too few for 100 workers"), (4, "need 5 CPUs")])
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [(100, "only 5 shards, too few for 100 workers"), (4, "4 workers and their reading tasks need")],
+)
 def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, monkeypatch, workers, message):
-    monkeypatch.setattr(local_ray, "cluster_resources", lambda: {"CPU": 3.0})
+    small = Room((Machine(cpus=3.0, gpus=0.0, pool=""),), ())
+    monkeypatch.setattr("raydistill.training.distributed.room", lambda: small)
     with pytest.raises(TrainingError, match=message):
         trained(distributed(store, tmp_path / "many", workers))
 

@@ -73,7 +73,7 @@ def test_fitted_job_scores_what_the_data_allow_and_stores_its_model(write):
     assert 1 / 1.1 - 0.03 < score.r2 < 1 / 1.1 + 0.03  # the share of the variance that is not noise
     model = load_model(sweep.runs.job_folder(job.key))
     assert model.spec.behavior == ("vx", "vy") and model.behavior.weight[:, 5:].abs().max() < 1e-5
-    record = tracked(job, sweep.runs, "corrected", sweep.runs.metrics(job.key))
+    record = tracked(job, sweep.runs, "corrected", sweep.runs.metrics(job.key)).read()
     assert record.params["family"] == "linear" and not any("mask" in name for name in record.params)
     assert record.metrics["r2"] == score.r2 and record.history == []
 

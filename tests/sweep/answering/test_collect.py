@@ -41,7 +41,7 @@ def test_record_of_a_job_has_its_note_as_tags_and_survives_odd_metrics(opened):
     folder = opened.runs.job_folder(job.key)
     write_json(folder / "metrics.json", read_mapping(folder / "metrics.json") | {"segments": {"place": "../../x"}})
     write_marker(folder)
-    record = tracked(job, opened.runs, "corrected", opened.runs.metrics(job.key))
+    record = tracked(job, opened.runs, "corrected", opened.runs.metrics(job.key)).read()
     assert record.tags["note"] == "odd" and record.tags["note.figure"] == "3"
     odd = {"r2": 0.5, "segments": [1], "seconds": 1.0}
-    assert tracked(job, opened.runs, "corrected", odd).metrics == {"r2": 0.5, "seconds": 1.0}
+    assert tracked(job, opened.runs, "corrected", odd).read().metrics == {"r2": 0.5, "seconds": 1.0}

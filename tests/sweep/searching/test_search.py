@@ -17,7 +17,7 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.searching.driver import run_search
-from raydistill.sweep.searching.study import REPEATS
+from raydistill.sweep.searching.study import REPEATS, VALUES
 from tests.commands import read_json, start, wait_until
 
 SEARCH = """name: search_ss_lfp
@@ -124,13 +124,16 @@ def test_search_killed_during_trials_repeats_the_interrupted_ones(finished_sweep
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     before = {t.number: t.params for t in trials_of(folder) if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
-    cut_off = [t.params for t in trials_of(folder) if t.state == TrialState.RUNNING]
+    # The kill may have come before a trial had its point.
+    cut_off = [
+        t.user_attrs[VALUES] for t in trials_of(folder) if t.state == TrialState.RUNNING and VALUES in t.user_attrs
+    ]
     result = read_json("search", "search.yaml", cwd=folder)
     after = trials_of(folder)
     whole = {t.number: t.params for t in after if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
     assert len(whole) == 5 and before.items() <= whole.items() and not result["failed"]
-    # The kill may have come before all values of a trial were drawn.
-    assert all(any(params.items() <= values.items() for values in whole.values()) for params in cut_off)
+    tried = [t.user_attrs[VALUES] for t in after if t.number in whole]
+    assert all(values in tried for values in cut_off)
 
 
 def test_search_gives_the_same_values_and_scores_when_each_trial_starts_from_finished_jobs(searched, tmp_path):

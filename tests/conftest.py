@@ -10,8 +10,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from raydistill.cluster import connected
 
-# A runner that was started by nohup ignores SIGHUP, and so would the commands that the tests start.
+# A runner that was started by nohup, or in the background, ignores these, and so would the commands that tests start.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

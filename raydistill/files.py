@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from raydistill.config.secrets import check_no_secret
 from raydistill.errors import DataError
@@ -25,14 +25,25 @@ if TYPE_CHECKING:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a temporary file in the same folder, flush it to disk and rename it, so no reader sees a partial file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _flushed(temporary, lambda: path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _flushed(temporary: Path, name: Callable[[], Path]) -> Iterator[BinaryIO]:
+    """A temporary file to write to. At the end it is flushed to disk and renamed; after an error it is deleted.
+
+    Args:
+        name: returns the final name, once everything is written.
+    """
+    temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(temporary, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, name())
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -190,21 +201,15 @@ class Folder:
         """Write a file under its name or, on a local disk, the name that `name_of` gives to its sha256."""
         if self.path is None:
             with self.filesystem.open_output_stream(name) as opened:
-                stream = _DigestingStream(opened)
-                write(stream)
-            return Written(name=name, size=stream.size, sha256=stream.digest.hexdigest())
-        temporary = self.path / f"{name}.{os.getpid()}.tmp"
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as opened:
-                stream = _DigestingStream(opened)
-                write(stream)
-                opened.flush()
-                os.fsync(opened.fileno())
-            digest = stream.digest.hexdigest()
-            os.replace(temporary, self.path / name_of(digest))
-        finally:
-            temporary.unlink(missing_ok=True)
+                remote = _DigestingStream(opened)
+                write(remote)
+            return Written(name=name, size=remote.size, sha256=remote.digest.hexdigest())
+        path, temporary = self.path, self.path / f"{name}.{os.getpid()}.tmp"
+        stream: _DigestingStream
+        with _flushed(temporary, lambda: path / name_of(stream.digest.hexdigest())) as opened:
+            stream = _DigestingStream(opened)
+            write(stream)
+        digest = stream.digest.hexdigest()
         return Written(name=name_of(digest), size=stream.size, sha256=digest)
 
     def flush(self, folder: str) -> None:

@@ -9,22 +9,7 @@ from pathlib import Path
 
 COMMAND = [sys.executable, "-c", "from raydistill.cli import main; main()"]
 
-SWEEP = """# Question: does everything work together?
-name: small
-recordings:
-  synthetic:
-    subjects: 2
-    sessions_per_subject: 2
-    duration_s: 80
-    min_units: 10
-    max_units: 16
-    min_channels: 6
-    max_channels: 8
-  ingest:
-    bin_width_ms: 20
-    filters: {lowpass_hz: 25}
-    splits: {segment_s: 1, parent_s: 2}
-preset: tiny
+JOBS = """preset: tiny
 seeds: [0]
 behavior: [velocity_x, velocity_y]
 model: {width: 32, spikes_patch: 16, lfp_patch: 8, predictor_width: 24, dropout: 0.1}
@@ -43,6 +28,25 @@ methods: {Distilled LFP: distilled, MS-Spike: teacher, SS-LFP: ss_lfp}
 compare: [Distilled LFP > SS-LFP]
 align: [Distilled LFP ~ MS-Spike]
 """
+SWEEP = (
+    """# Question: does everything work together?
+name: small
+recordings:
+  synthetic:
+    subjects: 2
+    sessions_per_subject: 2
+    duration_s: 80
+    min_units: 10
+    max_units: 16
+    min_channels: 6
+    max_channels: 8
+  ingest:
+    bin_width_ms: 20
+    filters: {lowpass_hz: 25}
+    splits: {segment_s: 1, parent_s: 2}
+"""
+    + JOBS
+)
 
 
 def raydistill(*arguments, cwd, check=None) -> subprocess.CompletedProcess:

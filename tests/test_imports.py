@@ -22,8 +22,9 @@ ALLOWED = {
     "files": "config errors",
     "marker": "files config errors",
     "ownership": "files config errors",
+    "locks": "files",
     "papers": "errors",
-    "store": "files config papers errors",
+    "store": "locks files config papers errors",
     "recordings": "store files config cluster papers errors",
     "simulation": "recordings store files config papers errors",
     "feed": "store files config errors",
@@ -36,7 +37,8 @@ ALLOWED = {
     "tracking": "files errors",
     "decode": "evaluation models feed store files config errors",
     "sweep/config": "evaluation/baselines models papers config errors",
-    "sweep/planning": "sweep/config evaluation/baselines models feed simulation papers store marker ownership files "
+    "sweep/planning": "sweep/config evaluation/baselines models feed simulation papers store marker ownership locks "
+    "files "
     "config errors",
     "sweep/answering": "sweep/planning sweep/config training evaluation tracking papers store files config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "

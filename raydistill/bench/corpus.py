@@ -5,7 +5,7 @@ Random values compress about as poorly as recorded voltages, and the benchmarks 
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,11 +40,16 @@ def corpus(
         store = Store(str(Path(folder) / "store"))
         random = np.random.default_rng(seed)
         n_bins = round(seconds * 1000 / BIN_MS)
-        for number in range(sessions):
-            session = _session(f"bench{number:03d}", random, n_bins, units, channels)
-            store.write(session, _CONFIG, hashlib.sha256(session.name.encode()).hexdigest())
-        store.publish()
+        names = (f"bench{number:03d}" for number in range(sessions))
+        write_sessions(store, (_session(name, random, n_bins, units, channels) for name in names), _CONFIG)
         yield Path(folder), store
+
+
+def write_sessions(store: Store, sessions: Iterable[Session], config: IngestConfig) -> None:
+    """Write sessions that come from no recording, and compile the catalogue."""
+    for session in sessions:
+        store.write(session, config, hashlib.sha256(session.name.encode()).hexdigest())
+    store.publish()
 
 
 def _session(name: str, random: np.random.Generator, n_bins: int, units: int, channels: int) -> Session:

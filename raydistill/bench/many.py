@@ -3,15 +3,15 @@
 The jobs are not run: their folders hold what a finished job holds, with made-up scores.
 """
 
-import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import numpy as np
 
+from raydistill.bench.corpus import write_sessions
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.evaluation.scored_segments import ScoredSegments, write_segments
 from raydistill.files import write_json
@@ -57,7 +57,8 @@ def measure_many(sessions: int, say: Callable[[str], None] = lambda text: None) 
     with TemporaryDirectory(prefix="raydistill-bench-") as root:
         folder, seconds = Path(root), {}
         say(f"a store of {sessions} sessions")
-        store = _write_store(folder / "store", sessions)
+        store = Store(str(folder / "store"))
+        write_sessions(store, _random_sessions(sessions), _CONFIG)
         seconds["many_listing_s"], entries = _timed(store.entries)
         seconds["many_skip_s"], damaged = _timed(lambda: [store.damage(store.entry(e.session)) for e in entries])
         assert not any(damaged), "a file of a store that was just written is damaged"
@@ -85,11 +86,11 @@ def _timed(step: Callable[[], T]) -> tuple[float, T]:
     return time.monotonic() - started, outcome
 
 
-def _write_store(folder: Path, sessions: int) -> Store:
+def _random_sessions(sessions: int) -> Iterator[Session]:
     """Random sessions of half a minute: four units, two channels, two columns of behavior."""
-    store, random = Store(str(folder)), np.random.default_rng(0)
+    random = np.random.default_rng(0)
     for number in range(sessions):
-        session = Session(
+        yield Session(
             name=f"many{number:05d}",
             subject=f"S{number // SESSIONS_PER_SUBJECT:03d}",
             bin_width_ms=_CONFIG.bin_width_ms,
@@ -99,9 +100,6 @@ def _write_store(folder: Path, sessions: int) -> Store:
             behavior_names=_COLUMNS,
             behavior_units=("", ""),
         )
-        store.write(session, _CONFIG, hashlib.sha256(session.name.encode()).hexdigest())
-    store.publish()
-    return store
 
 
 def _write_jobs(sweep: OpenSweep) -> None:

@@ -7,7 +7,7 @@ Only the driver writes to it. Everything goes to `MLFLOW_TRACKING_URI` if it is 
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -89,6 +89,15 @@ class Tracker:
         """Mark the sweep's run as stopped before its end. What MLflow lacks then, the next run of the sweep sends."""
         if self._outbox:
             self._outbox.end(Ending(status="KILLED"), _PATIENCE_AFTER_INTERRUPT_S, lambda _: None)
+
+    @contextlib.contextmanager
+    def interrupted_by_errors(self) -> Iterator["Tracker"]:
+        """Mark the sweep's run as stopped if an exception or an interrupt ends the block."""
+        try:
+            yield self
+        except BaseException:
+            self.interrupted()
+            raise
 
     def finish(
         self,

@@ -133,8 +133,7 @@ class JobConfig:
             raise ConfigError(f"`workers` must be a number, or [fewest, most], but got {got}")
         if not self.distill and (self.start or self.unfreeze_epoch is not None):
             raise ConfigError("`start` and `unfreeze_epoch` apply only to `distill`")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ConfigError(f"each seed is given once, but got {list(self.seeds)}", at=("seeds",))
+        check_distinct(self.seeds)
         if self.seeds and self.is_pretraining:
             raise ConfigError("`seeds` apply to a job on `each` session; a pretraining has one `seed`")
         if self.supervision == "joint" and not (self.finetune or self.train):
@@ -143,3 +142,9 @@ class JobConfig:
             raise ConfigError(
                 "`supervision` applies only to a job on `each` session, because sessions have different behavior"
             )
+
+
+def check_distinct(seeds: tuple[int, ...]) -> None:
+    """Raise ConfigError if a seed is given twice, since its jobs would be the same."""
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"each seed is given once, but got {list(seeds)}", at=("seeds",))

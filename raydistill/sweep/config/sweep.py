@@ -18,7 +18,7 @@ from raydistill.evaluation.baselines import BASELINES
 from raydistill.models.families import FAMILIES, Settings
 from raydistill.papers.table import PAPER_OF_GROUP, PAPERS
 from raydistill.sweep.config.checks import check_job
-from raydistill.sweep.config.job import JobConfig, Modality
+from raydistill.sweep.config.job import JobConfig, Modality, check_distinct
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,8 +206,7 @@ class SweepConfig:
             check_label(figure, "figure")
         if not self.jobs:
             raise ConfigError("name at least one job", at=("jobs",))
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ConfigError(f"each seed is given once, but got {list(self.seeds)}", at=("seeds",))
+        check_distinct(self.seeds)
         _check_exists(self.paper, PAPERS, "paper")
         for i, baseline in enumerate(self.baselines):
             _check_exists(baseline, BASELINES, "baselines", i)

@@ -103,7 +103,7 @@ class RunsFolder:
 
     def is_current(self, job: Job) -> bool:
         """Whether the job is finished, every byte of it as written, from weights that are still the same."""
-        return self.is_done(job.key) and not self.problem_of(job.key) and self.changed_source(job) is None
+        return not self.problem_of(job.key) and self.changed_source(job) is None
 
     def changed_source(self, job: Job) -> str | None:
         """Key of the first job whose weights changed after the finished `job` started from them; None if none did.

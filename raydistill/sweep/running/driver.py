@@ -5,7 +5,6 @@ stopped.
 """
 
 import contextlib
-from collections.abc import Iterator
 
 import ray
 
@@ -49,7 +48,7 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
             options.deadline.check()
         progress.plan(selected)
         runs.write_keys(sweep.name, whole.jobs, whole.contents)
-        tracker = stack.enter_context(_open_tracker(sweep, whole, progress))
+        tracker = stack.enter_context(_open_tracker(sweep, whole, progress).interrupted_by_errors())
         _track_finished(selected, runs, tracker)
         cost = None
         if selected.todo:
@@ -102,18 +101,12 @@ def device_of(options: RunOptions) -> str:
     return "cuda" if ray.is_initialized() and ray.cluster_resources().get("GPU") else "cpu"
 
 
-@contextlib.contextmanager
-def _open_tracker(sweep: OpenSweep, plan: Plan, progress: SweepProgress) -> Iterator[Tracker]:
-    """The tracker, which marks the sweep's run as stopped if an exception or an interrupt ends the sweep."""
+def _open_tracker(sweep: OpenSweep, plan: Plan, progress: SweepProgress) -> Tracker:
     tracker = Tracker(sweep.runs.path, sweep.name, progress.line)
     params = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
     note = read_notes(sweep.runs).of_sweep(sweep.name)
     tracker.parent(sweep_fingerprint(plan), params, {"protocol": plan.protocol} | note.to_tags())
-    try:
-        yield tracker
-    except BaseException:
-        tracker.interrupted()
-        raise
+    return tracker
 
 
 def _track_finished(plan: Plan, runs: RunsFolder, tracker: Tracker) -> None:

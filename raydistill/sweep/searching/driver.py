@@ -42,13 +42,13 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
         if sweep.lacks_recordings:
             stack.enter_context(connected(options.address))
             make_recordings(sweep, progress)
-            sweep = OpenSweep(sweep.config, runs)  # with the sessions that now exist
+            sweep = sweep.reopened()  # with the sessions that now exist
         folder, searched = runs.search_folder(search.name), SearchedJob(search, sweep.entries)
         study = open_study(searched, folder)
         _take_over(study, searched, folder, progress)
         points = Points(study, searched, lambda: options.deadline.is_reached)
         tracker = _open_tracker(search, searched.fingerprint(), runs, progress)
-        try:
+        with tracker.interrupted_by_errors():
             if points.has_next():
                 stack.enter_context(connected(options.address))
             context = JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
@@ -63,9 +63,6 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
                 run_trials(points, search_run, lambda trial: _report(search_run, points, trial))
             if not points.finished:
                 options.deadline.check()
-        except BaseException:
-            tracker.interrupted()
-            raise
         if points.gave_up and not points.full:
             progress.line(
                 f"the search ends early: {RANDOM_DRAWS} random points in a row were known or had invalid values; "

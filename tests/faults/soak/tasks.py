@@ -11,32 +11,12 @@ from pathlib import Path
 
 from raydistill.errors import RaydistillError
 from raydistill.store.store import Store
-from tests.commands import raydistill, read_json
+from tests.commands import JOBS, raydistill, read_json
 
 Numbers = dict[str, object]
 """Name of a number -> its value; numbers that are not there yet are absent."""
 
-SWEEP = """
-name: small
-store: store
-preset: tiny
-seeds: [0]
-behavior: [velocity_x, velocity_y]
-model: {width: 32, spikes_patch: 16, lfp_patch: 8, predictor_width: 24, dropout: 0.1}
-pretraining: {epochs: 12}
-training: {epochs: 8}
-engine: {checkpoint_every: 1}
-sessions:
-  held_out: {names: [S1_02, S2_02]}
-  pretraining: {except: held_out}
-jobs:
-  ms_spike: {pretrain: spikes, on: pretraining, workers: 2}
-  teacher: {finetune: ms_spike, each: held_out}
-  distilled: {distill: teacher, each: held_out}
-  ss_lfp: {train: lfp, each: held_out}
-methods: {Distilled LFP: distilled, MS-Spike: teacher, SS-LFP: ss_lfp}
-compare: [Distilled LFP > SS-LFP]
-"""
+SWEEP = f"name: small\nstore: store\n{JOBS}"
 SEARCH = """
 name: grid
 sweep: sweep.yaml

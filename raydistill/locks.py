@@ -1,0 +1,38 @@
+"""Locks that one process holds at a time, each with a text beside it that says who does."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from raydistill.files import write_atomically
+
+
+@contextlib.contextmanager
+def held_by_one(lock: Path, holder: Path, refusal: Callable[[str], Exception], wait_s: float = 0.0) -> Iterator[None]:
+    """Hold a lock. The operating system releases it when the process ends, however it ends.
+
+    Args:
+        lock: the file that is locked; its folder is created if it does not exist.
+        holder: another file, which says who holds the lock: opening a locked file empties it on some systems.
+        refusal: the error that is raised if another process holds the lock, from the text about that process, or ""
+            if it has just started.
+        wait_s: how long to wait for another process to release it.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    locked = FileLock(lock)
+    try:
+        locked.acquire(timeout=wait_s)
+    except Timeout:
+        raise refusal(holder.read_text() if holder.exists() else "") from None
+    try:
+        since = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
+        write_atomically(holder, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        locked.release()

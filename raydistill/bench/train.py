@@ -20,14 +20,15 @@ from raydistill.feed.tokens import Batch, pack
 from raydistill.models.crossmodal.config import PRESETS, CrossModalSettings
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.inputs import inputs_of
-from raydistill.models.layers.precision import has_bf16
+from raydistill.models.layers.precision import compute_exactly, has_bf16
 from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Draw, masked_autoencoding
 from raydistill.store.session import Segment
 from raydistill.training.loop import Pass, prepare
 from raydistill.training.optim import build_optimizer, set_schedule
 
-MATRIX = 2048
+MATRIX = {"cpu": 2048, "cuda": 8192}
+"""Rows and columns of a matrix product that is large enough for the highest rate of the device."""
 _UNITS = 128  # two patches of 64
 _TRAINING = 3  # a training step costs three forward passes: one forward, two backward
 
@@ -40,7 +41,7 @@ def bench_train(
     compiled: bool = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     config: CrossModalSettings = PRESETS["paper"],
-    matrix: int = MATRIX,
+    matrix: int | None = None,
     warmup: int = 2,
     repeats: int = 7,
     say: Callable[[str], None] = lambda text: None,
@@ -57,13 +58,14 @@ def bench_train(
         compiled: compile encoder and predictor with torch.compile.
         device: auto: cuda where this machine has a GPU, else cpu. The report names the one that was used.
         config: sizes of the model.
-        matrix: rows and columns of the matrix product that gives the machine's peak.
+        matrix: rows and columns of the matrix product that gives the machine's peak; by default large enough for it.
 
     Raises:
         ConfigError: the device or the precision is not available on this machine.
     """
     device = _available_device(device)
-    precision = _available_precision(precision, device)
+    precision, matrix = _available_precision(precision, device), matrix or MATRIX[device]
+    compute_exactly(device)  # as a training does
     recipe = TrainingConfig(precision=precision)
     step, n_tokens = _training_step(config, recipe, segments, bins, device, compiled)
     if compiled:

@@ -18,8 +18,8 @@ class EngineConfig:
     """Where a worker keeps its segments: on the device, in host memory, or nowhere (`stream` reads them again every
     epoch). auto: the first of these that fits its budget."""
     device_gb: Positive | None = None
-    """Budget per worker on the device, in GB; by default a third of its memory, as model and activations need the
-    rest."""
+    """Budget per worker on the device, in GB; by default a third of what the process may use there, as model and
+    activations need the rest."""
     host_gb: Positive = 8.0
     """Budget per worker in host memory, in GB."""
     reading: Literal["auto", "ray_data", "worker"] = "auto"

@@ -53,6 +53,7 @@ def score_model(
     entry: Entry,
     columns: Sequence[str],
     spikes_as: SpikesAs = "recorded",
+    device: str = "cpu",
 ) -> SessionScore:
     """How well behavior is decoded from the latents of a model, under the protocol of the session.
 
@@ -62,11 +63,12 @@ def score_model(
     Args:
         columns: behavior columns for least squares; a head decodes the columns that it was trained on.
         spikes_as: the spikes that a multimodal model reads: recorded, mean or silence.
+        device: where the model runs; it stays there.
     Raises:
         DataError: as `decode`.
     """
     inputs, recorder = inputs_of(model.spec, [entry], spikes_as), SegmentRecorder(entry.bin_width_ms)
-    session = _ModelOnSession(model=model, inputs=inputs, store=store, entry=entry)
+    session = _ModelOnSession(model=model, inputs=inputs, store=store, entry=entry, device=device)
     if not model.spec.behavior:
         decoding = _least_squares(session, columns, recorder)
         assert decoding.decoder is not None
@@ -119,6 +121,7 @@ class _ModelOnSession:
     inputs: Inputs
     store: Store
     entry: Entry
+    device: str
 
     def pairs(
         self,
@@ -129,7 +132,7 @@ class _ModelOnSession:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(features (T, .) of the latents, behavior (T, K)) of every segment of the folds."""
         segments = _segments(self.store, self.entry, folds)
-        for segment, latents in zip(segments, encode(self.model, segments, self.inputs), strict=True):
+        for segment, latents in zip(segments, encode(self.model, segments, self.inputs, self.device), strict=True):
             values, behavior = features(latents), behavior_of(segment, self.entry, columns)
             if recorder:
                 recorder.add(segment.number, latents.numpy(), values, behavior)
@@ -138,7 +141,7 @@ class _ModelOnSession:
     @torch.no_grad()
     def own_head(self, latents: Tensor) -> np.ndarray:
         """Behavior (n, K) that the model's own head predicts from latents (n, D)."""
-        return self.model.behavior(latents).numpy()
+        return self.model.behavior(latents.to(self.device)).cpu().numpy()
 
 
 def _least_squares(

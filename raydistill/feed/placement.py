@@ -17,7 +17,8 @@ from raydistill.store.catalogue import Entry, Part
 from raydistill.store.session import Segment
 
 SPLITS = ("train", "valid")
-DEVICE_SHARE = 1 / 3  # of a device's memory; model, gradients and activations need the rest
+DEVICE_SHARE = 1 / 3
+"""Of the memory that the process may use on a device; model, gradients and activations need the rest."""
 
 TeacherEncoder = Callable[[list[Segment]], list[torch.Tensor]]
 """From segments of one session to the (T, D) latents of each, by a frozen teacher."""
@@ -93,8 +94,10 @@ def choose_placement(share: Share, engine: EngineConfig, device: str) -> Placeme
         place = "host" if engine.memory == "device" and not on_gpu else engine.memory
         return Placement(place, megabytes, f"requested by `memory: {engine.memory}`")
     if on_gpu:
-        total = torch.cuda.get_device_properties(device).total_memory
-        budget = 1000 * engine.device_gb if engine.device_gb else DEVICE_SHARE * total / 1e6
+        # Of several jobs on one GPU, each may use a share of its memory.
+        share_of_process = torch.cuda.get_per_process_memory_fraction(torch.device(device).index)
+        usable = share_of_process * torch.cuda.get_device_properties(device).total_memory
+        budget = 1000 * engine.device_gb if engine.device_gb else DEVICE_SHARE * usable / 1e6
         if megabytes <= budget:
             return Placement("device", megabytes, f"fits {budget:.0f} MB of the device")
     budget = 1000 * engine.host_gb

@@ -12,6 +12,7 @@ from raydistill.feed.placement import TeacherEncoder
 from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.columns import check_columns
 from raydistill.models.inputs import inputs_of
+from raydistill.models.layers.precision import compute_exactly
 from raydistill.models.model import Model
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
@@ -28,6 +29,7 @@ def encode(model: Model, segments: Sequence[Segment], inputs: Inputs, device: st
     Raises:
         DataError: a segment has other units or channels than its session when the model was trained.
     """
+    compute_exactly(device)
     model.to(device).eval()
     for start in range(0, len(segments), BATCH):
         for segment in segments[start : start + BATCH]:

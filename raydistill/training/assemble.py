@@ -23,6 +23,7 @@ from raydistill.models.families import build_model
 from raydistill.models.files import load_model, save_model
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import frozen
+from raydistill.models.layers.precision import compute_exactly
 from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Objective, StudentAndTeacher, build_objective
@@ -118,6 +119,7 @@ def assemble(
         ConfigError: the teacher is to be trained, and the sessions have different ones.
     """
     world = world or World()
+    compute_exactly(device)
     loaded = {folder: load_model(folder) for folder in dict.fromkeys(task.teachers.values())}
     teachers = {session: loaded[folder] for session, folder in task.teachers.items()}
     teacher = next(iter(teachers.values()), None)

@@ -192,7 +192,11 @@ def prepare(objective: Objective, share: list[FeedBatch], draw: Draw, device: st
     batches = []
     for batch in share:
         inputs = objective.prepare(_with_noise(batch, draw), draw)
-        inputs = to_device(pinned(inputs) if device.startswith("cuda") else inputs, device)
+        if device.startswith("cuda"):
+            if (index := torch.device(device).index) is not None:
+                torch.cuda.set_device(index)  # of this thread; pinning would open a context on GPU 0
+            inputs = pinned(inputs)
+        inputs = to_device(inputs, device)
         batches.append(PreparedBatch(inputs, len(batch.tokens.time), batch.idle))
     return batches
 

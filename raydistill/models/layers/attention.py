@@ -126,7 +126,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, packing: Packing, causal: bool = Fal
     if kernel == "flash-attn":
         flash = flash_varlen()
         assert flash is not None  # `choose_kernel` has checked this
-        return flash(q, k, v, *segments, causal=causal)
+        return flash(q, k, v, *segments, causal=causal, deterministic=torch.are_deterministic_algorithms_enabled())
     from torch.nn.attention.varlen import varlen_attn  # takes seconds to import
 
     # A window is (tokens back, tokens ahead); -1 is unlimited.

@@ -1,4 +1,6 @@
-"""Whether the hardware multiplies in bfloat16."""
+"""How the hardware multiplies: whether in bfloat16, and on a GPU always in the same way."""
+
+import os
 
 import torch
 
@@ -22,3 +24,21 @@ def has_bf16(device: str) -> bool:
     features = torch.cpu.get_capabilities()
     with_bf16 = any(all(features.get(name, False) for name in names) for names in _BF16_CPUS)
     return torch.backends.mkldnn.is_available() and with_bf16
+
+
+def compute_exactly(device: str) -> None:
+    """From now on, a GPU gives the same bits each time in this process, and float32 is not rounded to TF32.
+
+    By default, CUDA kernels add in an order that changes from run to run, and cuDNN multiplies float32 with a mantissa
+    of 10 bits. A training that continues from a checkpoint would then end with other weights than one that was never
+    stopped. An operation that has no deterministic kernel raises a RuntimeError. On a CPU this changes nothing.
+
+    Args:
+        device: "cuda", "cuda:1", ..., or "cpu". For the GPU, nothing must have been multiplied before the first call.
+    """
+    if not device.startswith("cuda"):
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it multiplies for the first time
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # only costs time
+    torch.backends.cudnn.allow_tf32 = False

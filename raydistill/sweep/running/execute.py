@@ -100,9 +100,9 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     outcome = context.runs.metrics(job.key) if current else _train_here(job, context, entries, folder, epochs)
     model = load_model(folder)
     if job.is_pretraining:
-        scores = _mean_scores(model, store, entries, columns)
+        scores = _mean_scores(model, store, entries, columns, context.device)
     else:
-        score = score_model(model, store, entries[0], job.training_spec.behavior)
+        score = score_model(model, store, entries[0], job.training_spec.behavior, device=context.device)
         write_segments(score.segments, folder)
         scores = score.metrics()
     if not current and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
@@ -199,9 +199,10 @@ def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Pat
     return assembled.run()
 
 
-def _mean_scores(model: Model, store: Store, entries: list[Entry], columns: tuple[str, ...]) -> dict:
+def _mean_scores(model: Model, store: Store, entries: list[Entry], columns: tuple[str, ...], device: str) -> dict:
     """`valid_r2` and `r2`, as means over the sessions with behavior."""
-    metrics = [score_model(model, store, e, columns or e.behavior).metrics() for e in entries if e.behavior]
+    scores = (score_model(model, store, e, columns or e.behavior, device=device) for e in entries if e.behavior)
+    metrics = [score.metrics() for score in scores]
     return {name: mean(of_session[name] for of_session in metrics) for name in ("valid_r2", "r2")}
 
 
@@ -212,7 +213,7 @@ def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
     model = load_model(context.runs.job_folder(spec.trained))
     if spec.embeddings_of:
         model.use_embeddings_of(entry.session, spec.embeddings_of)
-    score = score_model(model, store, entry, spec.behavior, spec.spikes_as)
+    score = score_model(model, store, entry, spec.behavior, spec.spikes_as, context.device)
     write_segments(score.segments, folder)
     _complete(folder, score.metrics(), started, context)
 

@@ -206,7 +206,7 @@ def test_archive_whose_entries_overlap_is_refused(tmp_path):
         archive.filelist.append(inside)
         archive.NameToInfo[inside.filename] = inside
         archive.writestr("c/version", "3")  # the directory is written again
-    assert "has entries that overlap" in refusal(tmp_path / "c")
+    assert "overlap" in refusal(tmp_path / "c").lower()  # newer versions of zipfile refuse it themselves
 
 
 def test_archive_of_the_other_byte_order_is_refused(tmp_path):

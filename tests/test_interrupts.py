@@ -55,8 +55,8 @@ def test_second_signal_ends_the_process_and_its_children_at_once():
     with interrupts.handled():
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
         interrupts.TOGETHER_S = 0.0
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             time.sleep(20)
         except KeyboardInterrupt:  # a clean-up that hangs
             import os, signal

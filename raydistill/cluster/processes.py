@@ -1,8 +1,9 @@
-"""The processes of a local Ray: a watch on its head, and the end of those that are left over."""
+"""The processes of a local Ray: a watch on its head and its clock, and the end of those that are left over."""
 
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -12,6 +13,8 @@ from raydistill.interrupts import Interrupted, end_at_once, kept, throw
 HEAD = {"gcs_server": "GCS server", "raylet": "raylet"}
 """The processes without which Ray cannot work."""
 CHECK_S = 0.5
+CLOCK_STEP_S = 10.0
+"""Ray's timers run on the clock of the machine: if it is set back, they wait for as long. Shorter waits do no harm."""
 UNWIND_S = 20.0
 """Seconds in which the driver must end after the head was lost; then it is ended."""
 
@@ -49,10 +52,23 @@ def _start(start: Callable[[], None]) -> None:
         ) from err
 
 
-class HeadWatch:
-    """Interrupts the main thread when a process of the local Ray's head has ended.
+class SystemClock:
+    """Notices that the clock of this machine was set back."""
 
-    Without it, the driver would wait for a minute, and Ray would then abort it.
+    def __init__(self) -> None:
+        self._ahead = time.time() - time.monotonic()
+
+    def set_back_s(self) -> float:
+        """Seconds by which the clock was set back since the last call; 0 or less if it was not."""
+        before, self._ahead = self._ahead, time.time() - time.monotonic()
+        return before - self._ahead
+
+
+class HeadWatch:
+    """Interrupts the main thread when the local Ray cannot go on: its head has ended, or the clock was set back.
+
+    Without it, the driver would wait for a minute, and Ray would then abort it; or Ray would do nothing until the clock
+    is where it was.
     """
 
     def __init__(self) -> None:
@@ -63,7 +79,7 @@ class HeadWatch:
         processes = node.all_processes
         self.processes: dict = {name: processes[name][0].process for name in HEAD if name in processes}
         self.lost: str = ""
-        """Name of the process that has ended, "" while all of them run."""
+        """Why Ray cannot go on, "" while it can."""
         self.logs: str = node.get_logs_dir_path()
         """Folder of the files to which all processes of this Ray print."""
         self.over: threading.Event = threading.Event()
@@ -72,15 +88,22 @@ class HeadWatch:
         self.thread.start()
 
     def _watch(self) -> None:
+        clock = SystemClock()
         while not self.over.wait(CHECK_S):
-            if ended := [name for name, process in self.processes.items() if process.poll() is not None]:
-                self.lost = HEAD[ended[0]]
-                message = f"the {self.lost} of Ray has ended (was it killed, or is memory short?)"
-                throw(Interrupted(message, code=1))
+            self.lost = self._problem(clock)
+            if self.lost:
+                throw(Interrupted(self.lost, code=1))
                 if not self.over.wait(UNWIND_S):
                     end_left_over(self.logs, wait_s=0)
-                    end_at_once(1, f"{message}; finished work is kept; run the same command again to continue")
+                    end_at_once(1, f"{self.lost}; finished work is kept; run the same command again to continue")
                 return
+
+    def _problem(self, clock: SystemClock) -> str:
+        if ended := [name for name, process in self.processes.items() if process.poll() is not None]:
+            return f"the {HEAD[ended[0]]} of Ray has ended (was it killed, or is memory short?)"
+        if (step := clock.set_back_s()) > CLOCK_STEP_S:
+            return f"the clock of this machine was set back by {step:.0f} s, and Ray would wait until it has caught up"
+        return ""
 
 
 def end_left_over(logs: str | None, wait_s: float) -> None:

@@ -8,6 +8,7 @@ equal that of an undisturbed run.
 
 import argparse
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -137,7 +138,8 @@ def _numbers(run: Run) -> Numbers:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--faults", type=int, default=100)
+    parser.add_argument("--faults", type=int, default=100, help="how many faults are to be applied")
+    parser.add_argument("--first", type=int, default=0, help="number of the first fault, to continue an earlier run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kinds", nargs="*", default=list(KINDS))
     arguments = parser.parse_args()
@@ -151,7 +153,7 @@ def main() -> int:
             f"{name} undisturbed: {right.seconds:.0f} s, {right.lines} lines, {len(right.numbers)} numbers", flush=True
         )
     outcomes = []
-    for number in range(arguments.faults):
+    for number in itertools.count(arguments.first):
         name = arguments.kinds[number % len(arguments.kinds)]
         allowed = KINDS[name].tasks
         task = TASKS[allowed[(number // len(arguments.kinds)) % len(allowed)]]
@@ -165,6 +167,9 @@ def main() -> int:
         )
         if outcome.state != "wrong":
             _remove(folder)
+        applied = sum(outcome.state != "not applied" for outcome in outcomes)
+        if applied == arguments.faults or len(outcomes) == 2 * arguments.faults:
+            break
     states = Counter(outcome.state for outcome in outcomes)
     print(", ".join(f"{n} {state}" for state, n in states.items()))
     print(f"most lines beyond those of an undisturbed run: {max(o.extra_lines for o in outcomes)}; kept in {root}")

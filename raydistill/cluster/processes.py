@@ -27,11 +27,11 @@ def supervised(start: Callable[[], None], stop: Callable[[], None]) -> Iterator[
         start: starts Ray.
         stop: stops it.
     """
-    watch = None
+    watch, clock = None, SystemClock()  # the timers of Ray begin while it starts
     try:
         with kept():  # Ray sets its own handler of SIGTERM
             _start(start)
-        watch = HeadWatch()
+        watch = HeadWatch(clock)
         try:
             yield
         finally:
@@ -69,9 +69,12 @@ class HeadWatch:
 
     Without it, the driver would wait for a minute, and Ray would then abort it; or Ray would do nothing until the clock
     is where it was.
+
+    Args:
+        clock: read before Ray was started.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: SystemClock) -> None:
         from ray._private import worker
 
         node = worker._global_node
@@ -82,15 +85,15 @@ class HeadWatch:
         """Why Ray cannot go on, "" while it can."""
         self.logs: str = node.get_logs_dir_path()
         """Folder of the files to which all processes of this Ray print."""
+        self.clock = clock
         self.over: threading.Event = threading.Event()
         """Set when Ray is about to be stopped."""
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
 
     def _watch(self) -> None:
-        clock = SystemClock()
         while not self.over.wait(CHECK_S):
-            self.lost = self._problem(clock)
+            self.lost = self._problem()
             if self.lost:
                 throw(Interrupted(self.lost, code=1))
                 if not self.over.wait(UNWIND_S):
@@ -98,10 +101,10 @@ class HeadWatch:
                     end_at_once(1, f"{self.lost}; finished work is kept; run the same command again to continue")
                 return
 
-    def _problem(self, clock: SystemClock) -> str:
+    def _problem(self) -> str:
         if ended := [name for name, process in self.processes.items() if process.poll() is not None]:
             return f"the {HEAD[ended[0]]} of Ray has ended (was it killed, or is memory short?)"
-        if (step := clock.set_back_s()) > CLOCK_STEP_S:
+        if (step := self.clock.set_back_s()) > CLOCK_STEP_S:
             return f"the clock of this machine was set back by {step:.0f} s, and Ray would wait until it has caught up"
         return ""
 

@@ -71,6 +71,10 @@ def build_objective(config: ObjectiveConfig) -> Objective:
             return behavior_regression()
         case configs.MaskedAutoencodingWithBehavior():
             return together(masked_autoencoding(config.mask_ratio), behavior_regression())
+        case configs.Distillation(alignment=0):
+            return reconstruction()
+        case configs.DistillationWithBehavior(alignment=0):
+            return behavior_regression()
         case configs.Distillation():
             objective = distillation(config.alignment)
         case configs.DistillationWithBehavior():
@@ -186,6 +190,18 @@ def distillation(alignment: float) -> Objective[TaughtBatch]:
         return {"reconstruction": batch.slots.sum().double(), "alignment": _bins(batch)}
 
     return Objective({"reconstruction": 1.0, "alignment": alignment}, _with_target, totals, counts)
+
+
+def reconstruction() -> Objective[Batch]:
+    """Eq. 1 without its alignment: MSE(y, f(h)), nothing masked. It needs no teacher."""
+
+    def totals(model: CrossModalModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        return {"reconstruction": _sum_valid((model.readout(model.encode(batch)) - batch.values).square(), batch.valid)}
+
+    def counts(batch: Batch) -> dict[str, Tensor]:
+        return {"reconstruction": batch.slots.sum().double()}
+
+    return Objective({"reconstruction": 1.0}, lambda batch, draw: batch.tokens, totals, counts)
 
 
 def distillation_with_behavior(alignment: float) -> Objective[TaughtBatch]:

@@ -27,6 +27,7 @@ jobs:
 methods: {Distilled LFP: distilled, MS-Spike: teacher, SS-LFP: ss_lfp}
 compare: [Distilled LFP > SS-LFP]
 align: [Distilled LFP ~ MS-Spike]
+controls: []
 """
 SWEEP = (
     """# Question: does everything work together?

@@ -85,7 +85,7 @@ class HeadWatch:
         """Why Ray cannot go on, "" while it can."""
         self.logs: str = node.get_logs_dir_path()
         """Folder of the files to which all processes of this Ray print."""
-        self.clock = clock
+        self.clock: SystemClock = clock
         self.over: threading.Event = threading.Event()
         """Set when Ray is about to be stopped."""
         self.thread = threading.Thread(target=self._watch, daemon=True)

@@ -11,8 +11,18 @@ from pathlib import Path
 
 import jinja2
 
+from raydistill.config.controls import CONTROLS
 from raydistill.evaluation.alignment import Alignment
-from raydistill.evaluation.results import MANY_SUBJECTS, Results, method_table, missing_by_line, session_means, verdict
+from raydistill.evaluation.results import (
+    MANY_SUBJECTS,
+    Results,
+    method_table,
+    missing_by_line,
+    origins,
+    session_means,
+    unique,
+    verdict,
+)
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 PROTOCOLS = {
@@ -97,6 +107,12 @@ def _page(results: Results, context: ReportContext) -> dict:
         "question": context.question or context.name,
         "answers": context.answers,
         "verdicts": [(f"{c.figure}: " if c.figure else "") + verdict(c) for c in results.comparisons],
+        "controls": [
+            {"method": c.method, "control": CONTROLS[c.control], "r2": c.r2, "test": test}
+            for c, test in zip(results.controls, json["controls"], strict=True)
+        ],
+        "meanings": [CONTROLS[name] for name in unique(c.control for c in results.controls)],
+        "origins": origins(results),
         "notes": results.notes,
         "missing": missing_by_line(results),
         "panels": [_panel(results, panel) for panel in results.panels],

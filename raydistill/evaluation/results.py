@@ -10,6 +10,7 @@ import numpy as np
 
 from raydistill.evaluation.alignment import Alignment
 from raydistill.evaluation.comparisons import Comparison
+from raydistill.evaluation.controls import ControlTest, origin_of_gain
 from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.papers.targets import ALL, WHOLE, Panel
 
@@ -29,6 +30,9 @@ class Results:
     """Of the methods, in the order of the sweep file."""
     baselines: tuple[Score, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    control_scores: tuple[Score, ...] = ()
+    """Of the controls of distilled methods."""
+    controls: tuple[ControlTest, ...] = ()
     failed: tuple[Failure, ...] = ()
     missing: tuple[MissingJob, ...] = ()
     panels: tuple[Panel, ...] = (WHOLE,)
@@ -43,6 +47,10 @@ class Results:
             "scores": [_score_json(s) for s in self.scores],
             "baselines": [_score_json(s) for s in self.baselines],
             "tests": [_test_json(c) for c in self.comparisons],
+            "controls": [
+                {"method": c.method, "control": c.control, "r2": c.r2} | _test_json(c.gain) for c in self.controls
+            ],
+            "control_scores": [_score_json(s) for s in self.control_scores],
             "failed": [{"job": f.job, "session": f.session, "cause": f.cause} for f in self.failed],
             "missing": [{"job": m.job, "name": m.name, "reason": m.reason} for m in self.missing],
             "paper": paper_rows(self),
@@ -139,11 +147,11 @@ def paper_rows(results: Results) -> list[dict]:
 
 
 def to_csv(results: Results) -> str:
-    """One line per score, baselines last."""
+    """One line per score, controls and baselines last."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["method", "session", "subject", "seed", "r2", "job"])
-    for s in (*results.scores, *results.baselines):
+    for s in (*results.scores, *results.control_scores, *results.baselines):
         writer.writerow([s.method, s.session, s.subject, s.seed, s.r2, s.job])
     return text.getvalue()
 
@@ -216,6 +224,18 @@ def _finding(c: Comparison) -> str:
             f"(n = {c.session_level.n}) is not significant"
         )
     return f"decodes better than {c.worse}"
+
+
+def origins(results: Results) -> list[str]:
+    """For each method with controls: is its gain owed to the spikes?"""
+    sentences = []
+    for method in unique(c.method for c in results.controls):
+        gains = [c.mean_difference for c in results.comparisons if c.better == method and c.test.n]
+        if gains and max(gains) <= 0:
+            sentences.append(f"{method} is not better than what it is compared with, so it has no gain to explain.")
+        else:
+            sentences.append(origin_of_gain(method, results.controls))
+    return sentences
 
 
 def missing_by_line(results: Results, named: int = 4) -> list[str]:

@@ -111,10 +111,10 @@ def cluster_bootstrap(
         clusters: (n,) session of each difference.
         draws: number of resamples.
     Returns:
-        NaN twice if there are fewer than two clusters.
+        NaN twice if there are fewer than three clusters: the few means of two are no distribution.
     """
     names, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    if len(names) < 2:
+    if len(names) < 3:
         return float("nan"), float("nan")
     total, count = np.bincount(member, weights=differences), np.bincount(member)
     rng, means = np.random.default_rng(seed), []

@@ -7,11 +7,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from raydistill.config.controls import CONTROLS
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
     Results,
     method_table,
     missing_by_line,
+    origins,
     paper_rows,
     session_means,
     verdict,
@@ -32,6 +34,11 @@ def render(results: Results, console: Console) -> None:
         for comparison in results.comparisons:
             if comparison.figure == panel.figure:
                 console.print(Text(f"• {verdict(comparison)}"))
+    if results.controls:
+        console.print(Text("controls of the distilled methods"))
+        console.print(_control_table(results))
+        for sentence in origins(results):
+            console.print(Text(f"• {sentence}"))
     if results.alignments:
         printed = any(printed_alignment(results.panels, a.queries, a.keys) for a in results.alignments)
         console.print(f"\nsimilarity of latents, over the scored segments{_in_brackets(printed)}")
@@ -81,6 +88,20 @@ def _subject_table(results: Results, panel: Panel) -> Table:
         table.add_column(Text(name), justify="right")
     for title, of_row in zip(titles, cells, strict=True):
         table.add_row(Text(title), *of_row)
+    return table
+
+
+def _control_table(results: Results) -> Table:
+    table = Table("method", "control", box=None, pad_edge=False)
+    for name in ("R²", "gain over it", "95% CI", "better", "p", "p, sessions"):
+        table.add_column(name, justify="right")
+    for c in results.controls:
+        gain = c.gain
+        interval = f"{gain.ci_low:+.3f} to {gain.ci_high:+.3f}" if np.isfinite(gain.ci_low) else "–"
+        wins = f"{gain.wins} of {gain.test.n}"
+        cells = (_short(c.r2), f"{gain.mean_difference:+.3f}", interval, wins)
+        p_values = (f"{gain.test.p:.2g}", f"{gain.session_level.p:.2g}")
+        table.add_row(Text(c.method), Text(CONTROLS[c.control].title), *cells, *p_values)
     return table
 
 

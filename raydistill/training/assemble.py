@@ -5,19 +5,23 @@ Ray Train.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
+from raydistill.config.controls import RANDOM
 from raydistill.config.engine import EngineConfig
 from raydistill.config.objectives import ObjectiveConfig
 from raydistill.config.training import Recipe
 from raydistill.errors import ConfigError
+from raydistill.feed.disturbed import disturbance
 from raydistill.feed.feed import Feed
-from raydistill.feed.placement import Placement, Share, open_feed
+from raydistill.feed.placement import Placement, Share, TeacherEncoder, open_feed
 from raydistill.feed.reading import Reader
 from raydistill.models.families import build_model
 from raydistill.models.files import load_model, save_model
@@ -29,6 +33,7 @@ from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Objective, StudentAndTeacher, build_objective
 from raydistill.ownership import held
 from raydistill.store.catalogue import Entry
+from raydistill.store.store import Store
 from raydistill.training.loop import Training, World, train
 
 
@@ -50,6 +55,10 @@ class TrainingTask:
     """Folder of the model that this one starts from."""
     teachers: dict[str, Path] = field(default_factory=dict)
     """Of a distillation: session -> folder of its teacher."""
+    control: str | None = None
+    """A key of `CONTROLS`: which teacher takes the place of the true one, or what it reads."""
+    borrowed: tuple[Entry, ...] = ()
+    """For the control `other_session_teacher`: the other session."""
     stop_at: float | None = None
     """Unix time after which the training stops at a checkpoint, see `Training`."""
 
@@ -126,6 +135,10 @@ def assemble(
     if task.trains_teacher and len(loaded) != 1:
         raise ConfigError(f"`unfreeze_epoch` trains one teacher, but the sessions have {len(loaded)}")
 
+    if task.control == RANDOM and teacher:
+        torch.manual_seed(task.seed)
+        teachers = dict.fromkeys(teachers, build_model(teacher.spec))
+
     share = task.share(teacher.spec if teacher else None, world.rank, world.size)
     feed, placement = open_feed(
         share,
@@ -134,7 +147,7 @@ def assemble(
         seed=task.seed,
         engine=task.engine,
         device=device,
-        teacher=frozen(teachers, list(task.entries), device) if teacher and not task.trains_teacher else None,
+        teacher=_teacher(task, teachers, device) if teacher and not task.trains_teacher else None,
     )
     torch.manual_seed(task.seed)  # all workers start from the same weights
     model = load_model(task.weights).transplanted(task.spec) if task.weights else build_model(task.spec)
@@ -154,3 +167,17 @@ def assemble(
         stop_at=task.stop_at,
     )
     return AssembledTraining(training, model, placement)
+
+
+def _teacher(task: TrainingTask, teachers: dict[str, Model], device: str) -> TeacherEncoder:
+    """The latents of a frozen teacher, or of that of a control."""
+
+    def borrow(fold: str) -> tuple[Entry, np.ndarray]:
+        (other,) = task.borrowed
+        return other, np.concatenate([s.spikes for s in Store(task.store).read(other, fold)])
+
+    disturb = disturbance(task.control, task.entries[0].bin_width_ms, functools.cache(borrow))
+    if task.borrowed:
+        teachers = {other.session: teacher for other, teacher in zip(task.borrowed, teachers.values(), strict=True)}
+    encode = frozen(teachers, list(task.borrowed or task.entries), device)
+    return encode if disturb is None else lambda segments: encode(disturb(segments))

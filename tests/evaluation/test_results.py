@@ -42,6 +42,8 @@ def test_to_json_has_the_promised_shape():
         "scores",
         "baselines",
         "tests",
+        "controls",
+        "control_scores",
         "failed",
         "missing",
         "paper",

@@ -1,14 +1,17 @@
 """From job folders to results: scores, comparisons and failures of a plan, and the record of each job for MLflow."""
 
+import dataclasses
 import functools
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.comparisons import compare_all
-from raydistill.evaluation.results import Results
+from raydistill.evaluation.controls import control_tests
+from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.sweep.answering.representations import alignments
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.code import makers, mixture
+from raydistill.sweep.planning.controls import controlled_lines
 from raydistill.sweep.planning.job import DONE, FAILED, Job
 from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.plan import Plan
@@ -22,6 +25,7 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
     """Scores of the finished jobs in the order of the sweep's methods, and the comparisons of these scores."""
     scores: list[Score] = []
     baselines: list[Score] = []
+    of_controls: list[Score] = []
     failed: list[Failure] = []
     missing: list[MissingJob] = []
     order = {method: i for i, method in enumerate(sweep.methods)}
@@ -32,13 +36,17 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
         elif planned.state != DONE:
             missing.append(MissingJob(job.key, job.name, planned.reason))
         elif job.method:
-            (baselines if job.kind == "baseline" else scores).append(_score(job, runs.metrics(job.key)))
+            group = {"baseline": baselines, "control": of_controls}.get(job.kind, scores)
+            group.append(score := _score(job, runs.metrics(job.key)))
+            of_controls += [dataclasses.replace(score, method=label) for label in job.also]
     aligned, notes = alignments(sweep, scores, runs)
     return Results(
         protocol=plan.protocol,
         scores=tuple(scores),
         baselines=tuple(baselines),
         comparisons=compare_all(plan.panels, scores),
+        control_scores=tuple(of_controls),
+        controls=control_tests(unique(controlled_lines(sweep).values()), sweep.controls, scores, of_controls),
         failed=tuple(failed),
         missing=tuple(missing),
         panels=plan.panels,

@@ -16,6 +16,9 @@ CAPTIONS = {
     "baselines.",
     "paired_differences": "Comparisons of two methods. A line joins their scores for one session and seed; black is "
     "the mean. Below: the mean difference and the one-sided signed-rank test.",
+    "gain_by_control": "Where the gain of a distilled method comes from. Grey: the methods that it is compared with. "
+    "Orange: its controls, whose teacher cannot tell what the spikes of the same moment tell. Blue: the method. A dot "
+    "is the mean over seeds of one session, a bar the mean over sessions.",
     "trajectories": "Recorded behavior, and behavior decoded by each method, in the first scored seconds of one "
     "session. It is the session with the median R² of the first method.",
     "tsne": "t-SNE of the latents of the scored segments, for all models together: by model and by subject.",
@@ -30,6 +33,7 @@ CAPTIONS = {
 def draw(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, folder: Path) -> list[Path]:
     """Draw the figures of the sweep into `folder`; returns all files written."""
     # Imported here because importing matplotlib takes half a second, also for commands without figures.
+    from raydistill.evaluation.figures.controls import gain_by_control
     from raydistill.evaluation.figures.learning import learning_curves
     from raydistill.evaluation.figures.methods import paired_differences, session_dots
     from raydistill.evaluation.figures.sizes import sizes
@@ -38,6 +42,8 @@ def draw(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, 
     if results.scores:
         drawn += session_dots(results, folder / "session_dots").values()
         drawn += paired_differences(results, folder / "paired_differences").values()
+        if results.controls:
+            drawn += gain_by_control(results, folder / "gain_by_control").values()
         drawn += _trajectories(planned, runs, results, folder / "trajectories")
     if sweep.align:
         drawn += _tsne(sweep, runs, results, folder / "tsne")

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from raydistill.config.controls import CONTROLS
 from raydistill.config.engine import EngineConfig
 from raydistill.config.load import MAY_BE_EMPTY, Overrides
 from raydistill.config.names import check_label, check_name
@@ -118,6 +119,9 @@ class SweepConfig:
     """Baseline decoders; each is scored on the sessions that have the signals it needs."""
     compare: Annotated[tuple[str, ...], MAY_BE_EMPTY] = ()
     """`A > B`: does method A decode better than method B?"""
+    controls: Annotated[tuple[str, ...], MAY_BE_EMPTY] = tuple(CONTROLS)
+    """Controls of every distilled method that is compared: students whose teacher cannot tell them what the spikes of
+    the same moment tell. Their scores enter no comparison of `compare`."""
     align: Annotated[tuple[str, ...], MAY_BE_EMPTY] = ()
     """`A ~ B`: how similar are the latents of methods A and B on the scored segments? A's are the queries, B's the
     keys of the retrieval."""
@@ -210,6 +214,8 @@ class SweepConfig:
         _check_exists(self.paper, PAPERS, "paper")
         for i, baseline in enumerate(self.baselines):
             _check_exists(baseline, BASELINES, "baselines", i)
+        for i, control in enumerate(self.controls):
+            _check_exists(control, CONTROLS, "controls", i)
         for name, group in self.sessions.items():
             _check_exists(group.except_, self.sessions, "sessions", name, "except")
         for name, job in self.jobs.items():

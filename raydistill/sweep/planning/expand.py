@@ -13,11 +13,9 @@ from raydistill.store.catalogue import Entry
 from raydistill.store.table import SIGNALS
 from raydistill.sweep.config.job import JobConfig
 from raydistill.sweep.config.sweep import MethodConfig, SessionGroup, SweepConfig
-from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.controls import control_jobs
+from raydistill.sweep.planning.job import Job, Place
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
-
-Place = tuple[str, str | None, int | None]
-"""(line of `jobs`, session, seed); session and seed are None for a pretraining."""
 
 
 def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
@@ -32,7 +30,11 @@ def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
     for name, config in sweep.sources_first():
         for place, job in _instances(sweep, name, config, methods.get(name), groups, trainings):
             trainings[place] = job
-    jobs = [*trainings.values(), *_evaluations(sweep, trainings, groups, {e.session: e for e in entries})]
+    jobs = [
+        *trainings.values(),
+        *control_jobs(sweep, trainings, entries),
+        *_evaluations(sweep, trainings, groups, {e.session: e for e in entries}),
+    ]
     decoded = {job.session for job in jobs if job.method}
     jobs += [job for e in entries if e.session in decoded for job in _baselines(sweep, e)]
     return _each_once(sweep.name, jobs)
@@ -47,7 +49,9 @@ def _each_once(sweep_name: str, jobs: Iterable[Job]) -> list[Job]:
     unique: dict[str, Job] = {}
     for job in jobs:
         earlier = unique.setdefault(job.key, job)
-        if earlier.method and job.method and earlier.method != job.method:
+        if earlier is not job and job.kind == "control" and job.method:
+            unique[job.key] = replace(earlier, also=(*earlier.also, job.method))
+        elif earlier.method and job.method and earlier.method != job.method:
             raise ConfigError(
                 f"{sweep_name}: {job.name} of {job.method} is the same job as {earlier.name} of {earlier.method}, "
                 "because their settings are equal; leave one method out, or change the settings of one"

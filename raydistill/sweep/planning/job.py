@@ -13,7 +13,9 @@ from raydistill.sweep.planning.spec import JobSpec, TrainingSpec, job_key, spec_
 
 DONE, MISSING, STALE, FAILED = STATES = ("done", "missing", "stale", "failed")
 
-Kind = Literal["pretrain", "finetune", "train", "distill", "evaluate", "baseline"]
+Kind = Literal["pretrain", "finetune", "train", "distill", "control", "evaluate", "baseline"]
+Place = tuple[str, str | None, int | None]
+"""(line of `jobs`, session, seed); session and seed are None for a pretraining."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class Job:
     kind: Kind
     method: str | None = None
     """Method of the sweep to which the job's score belongs."""
+    also: tuple[str, ...] = ()
+    """Names in tables of controls to which the score belongs too, because methods share their controls."""
     session: str | None = None
     """None for a pretraining."""
     subject: str | None = None

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -160,6 +160,8 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
         folder=folder,
         weights=folder_of(spec.weights) if spec.weights else None,
         teachers={session: folder_of(key) for session, key in (spec.teachers or {}).items()},
+        control=spec.control,
+        borrowed=tuple(_unchanged(Store(context.store), spec.borrowed or {}, ("spikes",))),
         stop_at=context.stop_at,
     )
 
@@ -243,9 +245,14 @@ def _complete(folder: Path, metrics: dict, started: float, context: JobContext) 
 
 def _entries(store: Store, job: Job) -> list[Entry]:
     """The job's sessions in the store. Raises DataError if one has changed since the job was planned."""
-    entries = [store.entry(name) for name in job.spec.sessions]  # and not the catalogue of all sessions in every job
-    for entry, content in zip(entries, job.spec.sessions.values(), strict=True):
-        if entry.content_of(job.spec.reads) != content:
+    return _unchanged(store, job.spec.sessions, job.spec.reads)
+
+
+def _unchanged(store: Store, sessions: Mapping[str, str], signals: Iterable[str]) -> list[Entry]:
+    """The sessions, whose signals must have the sha256 that `sessions` gives."""
+    entries = [store.entry(name) for name in sessions]  # and not the catalogue of all sessions in every job
+    for entry, content in zip(entries, sessions.values(), strict=True):
+        if entry.content_of(signals) != content:
             raise DataError(
                 f"session {entry.session} of the store {store.uri} has changed since planning; run the sweep again"
             )

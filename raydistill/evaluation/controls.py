@@ -1,0 +1,100 @@
+"""Is the gain of a distilled method owed to the spikes? Its comparison with each of its controls (docs/methods.md)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from raydistill.config.controls import CONTROLS, control_method
+from raydistill.evaluation.comparisons import Comparison, compare
+from raydistill.evaluation.scores import Score
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ControlTest:
+    """A distilled method compared with one of its controls."""
+
+    method: str
+    control: str
+    """A key of `CONTROLS`."""
+    r2: float
+    """Mean R² of the control over sessions; the seeds of a session are averaged first."""
+    gain: Comparison
+    """Whether the method is better than the control."""
+
+    @property
+    def could_be_significant(self) -> bool:
+        """Whether there are enough pairs for any p below `ALPHA`."""
+        return 0.5**self.gain.test.n < ALPHA
+
+    @property
+    def reaches_method(self) -> bool:
+        """Whether the method is not shown to be better than the control, although there are enough pairs to show it, or
+        is not better at all."""
+        return self.gain.mean_difference <= 0 or (self.could_be_significant and self.gain.test.p >= ALPHA)
+
+
+def control_tests(
+    methods: Sequence[str], controls: Sequence[str], scores: Sequence[Score], of_controls: Sequence[Score]
+) -> tuple[ControlTest, ...]:
+    """Each method against each of its controls that has a score.
+
+    Args:
+        of_controls: scores of the controls, whose method is `control_method`.
+    """
+    tests = []
+    for method in methods:
+        for control in controls:
+            label = control_method(method, control)
+            own = [s for s in of_controls if s.method == label and np.isfinite(s.r2)]
+            sessions = {s.session for s in own}
+            of_method = [s for s in scores if s.method == method and s.session in sessions]
+            if own and of_method:
+                gain = compare(method, label, [*of_method, *own])
+                tests.append(ControlTest(method=method, control=control, r2=_mean(own), gain=gain))
+    return tuple(tests)
+
+
+def _mean(scores: Sequence[Score]) -> float:
+    by_session = defaultdict(list)
+    for score in scores:
+        by_session[score.session].append(score.r2)
+    return float(np.mean([np.mean(r2) for r2 in by_session.values()]))
+
+
+def origin_of_gain(method: str, tests: Sequence[ControlTest]) -> str:
+    """One or two sentences: is what the method gains owed to the spikes of the same moment?
+
+    It is if the method is better than every control (an intersection-union test, which needs no correction).
+    """
+    of_method = [t for t in tests if t.method == method and t.gain.test.n]
+    reaching = [t for t in of_method if t.reaches_method]
+    if reaching:
+        best = min(reaching, key=lambda t: t.gain.mean_difference)
+        others = f", and so {'does' if len(reaching) == 2 else 'do'} {len(reaching) - 1} more" if reaching[1:] else ""
+        return (
+            f"The gain of {method} is not owed to the spikes: the control “{CONTROLS[best.control].title}” reaches it "
+            f"({_difference(best)}){others}."
+        )
+    nearest = min(of_method, key=lambda t: t.gain.mean_difference)
+    n, control = nearest.gain.test.n, CONTROLS[nearest.control].title
+    if not all(t.could_be_significant for t in of_method):
+        return (
+            f"Whether the gain of {method} is owed to the spikes cannot be told from {n} session-seed pairs; the "
+            f"nearest control is “{control}” ({_difference(nearest)})."
+        )
+    sessions = nearest.gain.session_level
+    weak = "" if sessions.p < ALPHA else f"; over {sessions.n} sessions alone it is not significant"
+    return (
+        f"The gain of {method} is owed to the spikes: it is better than each of {len(of_method)} controls, of which "
+        f"“{control}” is nearest ({_difference(nearest)}){weak}."
+    )
+
+
+def _difference(t: ControlTest) -> str:
+    gain = t.gain
+    interval = f", 95% CI {gain.ci_low:+.3f} to {gain.ci_high:+.3f}" if np.isfinite(gain.ci_low) else ""
+    return f"difference {gain.mean_difference:+.3f} R²{interval}, p = {gain.test.p:.2g}"

@@ -1,0 +1,71 @@
+"""The controls of a sweep: for each distilled method that is compared, students that the spikes cannot have helped."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from raydistill.config.controls import NONE, OTHER, control_method
+from raydistill.config.objectives import Distillation, DistillationWithBehavior
+from raydistill.store.catalogue import Entry
+from raydistill.store.table import SIGNALS
+from raydistill.sweep.config.sweep import SweepConfig, pairs
+from raydistill.sweep.planning.job import Job, Place
+from raydistill.sweep.planning.spec import TrainingSpec
+
+
+def control_jobs(sweep: SweepConfig, trainings: Mapping[Place, Job], entries: list[Entry]) -> Iterator[Job]:
+    """The jobs of all controls.
+
+    A student whose teacher is trained with it, or that is trained on several sessions, has the control without a
+    teacher only, or none. A session has no teacher of another session if there is no other one with the same seed.
+    """
+    stored = {e.session: e for e in entries}
+    for line, method in controlled_lines(sweep).items():
+        students = {place: job for place, job in trainings.items() if place[0] == line and place[1] is not None}
+        for control in sweep.controls:
+            for (_, session, seed), job in students.items():
+                spec = _without_teacher(job, stored) if control == NONE else _with(control, job, students, stored)
+                if spec is not None:
+                    name = f"{line}+{control}/{session}/seed{seed}"
+                    label = control_method(method, control)
+                    yield replace(job, name=name, kind="control", method=label, spec=spec, key="")
+
+
+def controlled_lines(sweep: SweepConfig) -> dict[str, str]:
+    """Line of `jobs` -> method, for all lines that distil the students of a method that is compared."""
+    compared = pairs(sweep.compare) + [pair for figure in sweep.answers for pair in pairs(sweep.answer(figure).compare)]
+    lines = {d.job: method for pair in compared for method in pair for d in sweep.decoders(method) if d.is_training}
+    return {line: method for line, method in lines.items() if sweep.jobs[line].distill and sweep.jobs[line].each}
+
+
+def _without_teacher(job: Job, stored: Mapping[str, Entry]) -> TrainingSpec:
+    spec = job.training_spec
+    assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior)
+    reads = tuple(name for name in SIGNALS if name in (spec.model.modality, "behavior"))
+    return replace(
+        spec,
+        objective=replace(spec.objective, alignment=0.0, unfreeze_epoch=None),
+        teachers=None,
+        reads=reads,
+        sessions={job.session: stored[job.session].content_of(reads)},
+    )
+
+
+def _with(control: str, job: Job, students: Mapping[Place, Job], stored: Mapping[str, Entry]) -> TrainingSpec | None:
+    spec = job.training_spec
+    assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior)
+    if spec.objective.unfreeze_epoch is not None:
+        return None
+    if control != OTHER:
+        return replace(spec, control=control)
+    sessions = sorted(session for _, session, seed in students if session and seed == job.seed)
+    other = sessions[(sessions.index(job.session) + 1) % len(sessions)]
+    if other == job.session:
+        return None
+    teachers = next(s for (_, session, seed), s in students.items() if (session, seed) == (other, job.seed))
+    assert teachers.training_spec.teachers
+    return replace(
+        spec,
+        control=control,
+        teachers={job.session: teachers.training_spec.teachers[other]},
+        borrowed={other: stored[other].content_of(("spikes",))},
+    )

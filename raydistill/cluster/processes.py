@@ -1,9 +1,8 @@
-"""The processes of a local Ray: a watch on its head and its clock, and the end of those that are left over."""
+"""The processes of a local Ray: a watch on its head, and the end of those that are left over."""
 
 import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -13,8 +12,6 @@ from raydistill.interrupts import Interrupted, end_at_once, kept, throw
 HEAD = {"gcs_server": "GCS server", "raylet": "raylet"}
 """The processes without which Ray cannot work."""
 CHECK_S = 0.5
-CLOCK_STEP_S = 10.0
-"""Ray's timers run on the clock of the machine: if it is set back, they wait for as long. Shorter waits do no harm."""
 UNWIND_S = 20.0
 """Seconds in which the driver must end after the head was lost; then it is ended."""
 
@@ -27,11 +24,11 @@ def supervised(start: Callable[[], None], stop: Callable[[], None]) -> Iterator[
         start: starts Ray.
         stop: stops it.
     """
-    watch, clock = None, SystemClock()  # the timers of Ray begin while it starts
+    watch = None
     try:
         with kept():  # Ray sets its own handler of SIGTERM
             _start(start)
-        watch = HeadWatch(clock)
+        watch = HeadWatch()
         try:
             yield
         finally:
@@ -52,29 +49,13 @@ def _start(start: Callable[[], None]) -> None:
         ) from err
 
 
-class SystemClock:
-    """Notices that the clock of this machine was set back."""
-
-    def __init__(self) -> None:
-        self._ahead = time.time() - time.monotonic()
-
-    def set_back_s(self) -> float:
-        """Seconds by which the clock was set back since the last call; 0 or less if it was not."""
-        before, self._ahead = self._ahead, time.time() - time.monotonic()
-        return before - self._ahead
-
-
 class HeadWatch:
-    """Interrupts the main thread when the local Ray cannot go on: its head has ended, or the clock was set back.
+    """Interrupts the main thread when a process of the local Ray's head has ended.
 
-    Without it, the driver would wait for a minute, and Ray would then abort it; or Ray would do nothing until the clock
-    is where it was.
-
-    Args:
-        clock: read before Ray was started.
+    Without it, the driver would wait for a minute, and Ray would then abort it.
     """
 
-    def __init__(self, clock: SystemClock) -> None:
+    def __init__(self) -> None:
         from ray._private import worker
 
         node = worker._global_node
@@ -82,10 +63,9 @@ class HeadWatch:
         processes = node.all_processes
         self.processes: dict = {name: processes[name][0].process for name in HEAD if name in processes}
         self.lost: str = ""
-        """Why Ray cannot go on, "" while it can."""
+        """Name of the process that has ended, "" while all of them run."""
         self.logs: str = node.get_logs_dir_path()
         """Folder of the files to which all processes of this Ray print."""
-        self.clock: SystemClock = clock
         self.over: threading.Event = threading.Event()
         """Set when Ray is about to be stopped."""
         self.thread = threading.Thread(target=self._watch, daemon=True)
@@ -93,20 +73,14 @@ class HeadWatch:
 
     def _watch(self) -> None:
         while not self.over.wait(CHECK_S):
-            self.lost = self._problem()
-            if self.lost:
-                throw(Interrupted(self.lost, code=1))
+            if ended := [name for name, process in self.processes.items() if process.poll() is not None]:
+                self.lost = HEAD[ended[0]]
+                message = f"the {self.lost} of Ray has ended (was it killed, or is memory short?)"
+                throw(Interrupted(message, code=1))
                 if not self.over.wait(UNWIND_S):
                     end_left_over(self.logs, wait_s=0)
-                    end_at_once(1, f"{self.lost}; finished work is kept; run the same command again to continue")
+                    end_at_once(1, f"{message}; finished work is kept; run the same command again to continue")
                 return
-
-    def _problem(self) -> str:
-        if ended := [name for name, process in self.processes.items() if process.poll() is not None]:
-            return f"the {HEAD[ended[0]]} of Ray has ended (was it killed, or is memory short?)"
-        if (step := self.clock.set_back_s()) > CLOCK_STEP_S:
-            return f"the clock of this machine was set back by {step:.0f} s, and Ray would wait until it has caught up"
-        return ""
 
 
 def end_left_over(logs: str | None, wait_s: float) -> None:

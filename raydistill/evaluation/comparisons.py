@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from raydistill.errors import DataError
+from raydistill.evaluation.power import sessions_needed, smallest_p
 from raydistill.evaluation.scores import Score
 from raydistill.evaluation.statistics import SignedRank, cluster_bootstrap, holm, wilcoxon_greater
 from raydistill.papers.targets import Panel
@@ -17,6 +18,14 @@ class SessionLevel:
 
     n: int
     p: float
+    needed: int | None = None
+    """Number of sessions that a gain of this size and spread needs to be significant in 80 % of repetitions; None if
+    it is unknown or too large (`power.sessions_needed`)."""
+
+    @property
+    def smallest_p(self) -> float:
+        """The smallest p that this number of sessions can give."""
+        return smallest_p(self.n)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +90,7 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
         mean_difference=float(difference.mean()) if len(pairs) else float("nan"),
         ci_low=ci_low,
         ci_high=ci_high,
-        session_level=SessionLevel(by_session.n, by_session.p),
+        session_level=SessionLevel(by_session.n, by_session.p, sessions_needed(means)),
         wins=int((difference > 0).sum()),
         losses=int((difference < 0).sum()),
         pairs=tuple(pairs),

@@ -16,6 +16,7 @@ from raydistill.evaluation.alignment import Alignment
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
     Results,
+    limits,
     method_table,
     missing_by_line,
     origins,
@@ -106,6 +107,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "name": context.name,
         "question": context.question or context.name,
         "answers": context.answers,
+        "limits": limits(results),
         "verdicts": [(f"{c.figure}: " if c.figure else "") + verdict(c) for c in results.comparisons],
         "controls": [
             {"method": c.method, "control": CONTROLS[c.control], "r2": c.r2, "test": test}

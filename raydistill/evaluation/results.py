@@ -88,7 +88,12 @@ def _test_json(c: Comparison) -> dict:
         "ci_high": _number(c.ci_high),
         "wins": c.wins,
         "losses": c.losses,
-        "session_level": {"n": c.session_level.n, "p": _number(c.session_level.p)},
+        "session_level": {
+            "n": c.session_level.n,
+            "p": _number(c.session_level.p),
+            "smallest_p": c.session_level.smallest_p,
+            "sessions_needed": c.session_level.needed,
+        },
         "missing": [{"method": m, "session": session, "seed": seed} for m, session, seed in c.missing],
     }
 
@@ -224,6 +229,26 @@ def _finding(c: Comparison) -> str:
             f"(n = {c.session_level.n}) is not significant"
         )
     return f"decodes better than {c.worse}"
+
+
+def limits(results: Results) -> list[str]:
+    """What the number of sessions cannot show, and how many sessions each gain would need."""
+    compared = [c for c in results.comparisons if c.test.n and c.session_level.p >= ALPHA]
+    few = {c.session_level.n: c.session_level.smallest_p for c in compared if c.session_level.smallest_p >= ALPHA}
+    sentences = [
+        f"{n} session{'s' if n > 1 else ''} cannot show that any method is better: the smallest p that a test over "
+        f"{n} session{'s' if n > 1 else ''} can give is {p:.2g}."
+        for n, p in sorted(few.items())
+    ]
+    needed = [
+        f"{c.session_level.needed} sessions for {c.better} > {c.worse}" for c in compared if c.session_level.needed
+    ]
+    if needed:
+        sentences.append(
+            f"With gains of the size and spread seen here, a test over sessions would need about {', '.join(needed)} "
+            "(80 % power, simulated)."
+        )
+    return sentences
 
 
 def origins(results: Results) -> list[str]:

@@ -70,13 +70,21 @@ def wilcoxon_greater(a, b) -> SignedRank:
 def _exact_tail(ranks: np.ndarray, statistic: float) -> float:
     """P(W >= statistic) if each rank is positive or negative with equal probability."""
     doubled = np.round(2 * ranks).astype(int)  # mean ranks of ties are halves
-    ways = np.zeros(
-        doubled.sum() + 1
-    )  # ways[s]: number of sign patterns with W = s / 2; below 2^50, so exact in float64
+    return float(_sign_patterns(doubled)[round(2 * statistic) :].sum() / 2.0 ** len(ranks))
+
+
+def _sign_patterns(ranks: np.ndarray) -> np.ndarray:
+    """[s]: number of sign patterns with W = s, for integer ranks; exact in float64 up to 50 ranks."""
+    ways = np.zeros(ranks.sum() + 1)
     ways[0] = 1.0
-    for rank in doubled:
+    for rank in ranks:
         ways[rank:] += ways[:-rank].copy()
-    return float(ways[round(2 * statistic) :].sum() / 2.0 ** len(ranks))
+    return ways
+
+
+def null_tail(n: int) -> np.ndarray:
+    """[w]: P(W >= w) for n nonzero differences without ties."""
+    return np.cumsum(_sign_patterns(np.arange(1, n + 1))[::-1])[::-1] / 2.0**n
 
 
 def _normal_tail(ranks: np.ndarray, statistic: float) -> float:

@@ -11,6 +11,7 @@ from raydistill.config.controls import CONTROLS
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
     Results,
+    limits,
     method_table,
     missing_by_line,
     origins,
@@ -25,6 +26,8 @@ def render(results: Results, console: Console) -> None:
     """Print all results of a sweep."""
     console.print(Text(f"Decoding R² under the {results.protocol} protocol; mean ± SD over seeds"))
     console.print(_session_table(results))
+    for sentence in limits(results):
+        console.print(Text(f"• {sentence}"))
     for panel in results.panels:
         figure = f"{panel.figure}: " if panel.figure else ""
         printed = any(row["figure"] == panel.figure for row in paper_rows(results))

@@ -54,7 +54,8 @@ def test_to_json_has_the_promised_shape():
     assert len(made["scores"]) == 24 and all(set(s) == keys for s in made["scores"] + made["baselines"])
     promised = {"better", "worse", "n", "statistic", "p", "p_method", "p_holm", "mean_difference", "ci_low", "ci_high"}
     assert promised | {"session_level"} <= set(made["tests"][0])
-    assert made["tests"][0]["session_level"] == {"n": 4, "p": 2.0**-4}
+    level = {"n": 4, "p": 2.0**-4, "smallest_p": 2.0**-4, "sessions_needed": 5}
+    assert made["tests"][0]["session_level"] == level
     assert made["failed"] == [{"job": "0123456789abcdef", "session": "I_9", "cause": "loss is not finite [epoch 3]"}]
 
 

@@ -7,10 +7,16 @@ planning imports it too.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
+
+from raydistill.evaluation.decoders.clock import clock
 from raydistill.evaluation.decoders.kalman import kalman_on_lfp, kalman_on_spikes
-from raydistill.evaluation.decoders.ridge import clock, ridge_on_lfp, ridge_on_spikes
+from raydistill.evaluation.decoders.ridge import ridge_on_lfp, ridge_on_spikes
 from raydistill.evaluation.decoders.scoring import Decoding
+from raydistill.evaluation.decoders.signals import lfp_of, sqrt_counts
+from raydistill.evaluation.decoders.wide_ridge import WideRidge
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
 
@@ -30,8 +36,12 @@ class Baseline:
     """Whether a stored session has what the baseline needs."""
     score: Callable[[Segments, Segments, Segments, float, Sequence[str]], Decoding]
     """(train, validation and scored segments, bin width in ms, names of the behavior columns) -> its scores."""
-    default: bool = False
-    """Whether a sweep that does not list `baselines` includes it."""
+    past: bool = False
+    """Whether it decodes a bin from earlier ones; `future`: from later ones; `clock`: from the bin within the trial."""
+    future: bool = False
+    clock: bool = False
+    default: Literal["always", "causal", "never"] = "never"
+    """Whether a sweep that does not list `baselines` includes it: `causal` if one of its methods is causal."""
 
 
 def has_spikes(entry: Entry) -> bool:
@@ -49,13 +59,70 @@ def is_aligned(entry: Entry) -> bool:
     return entry.aligned
 
 
+def is_aligned_with_spikes(entry: Entry) -> bool:
+    """Whether the session has spikes, and whole trials."""
+    return has_spikes(entry) and is_aligned(entry)
+
+
+def is_aligned_with_lfp(entry: Entry) -> bool:
+    """Whether the session has LFP, and whole trials."""
+    return has_lfp(entry) and is_aligned(entry)
+
+
+def _wide_ridges(signal: str, title: str, read: Callable[[Segment], np.ndarray]) -> dict[str, Baseline]:
+    """The wide ridges on one signal: with and without the future, with and without the clock."""
+    suits, suits_clock = (has_spikes, is_aligned_with_spikes) if signal == "spikes" else (has_lfp, is_aligned_with_lfp)
+    return {
+        f"{name}_ridge{'_and_clock' if has_clock else ''}_on_{signal}": Baseline(
+            title=f"{name.capitalize()} ridge on {title}{' and clock' if has_clock else ''}",
+            reads=(signal,),
+            suits=suits_clock if has_clock else suits,
+            score=WideRidge(read, future=future, clock=has_clock),
+            past=True,
+            future=future,
+            clock=has_clock,
+            default="always" if future else "causal",
+        )
+        for name, future in (("wide", True), ("past", False))
+        for has_clock in (False, True)
+    }
+
+
 BASELINES = {
     "ridge_on_spikes": Baseline(
-        title="Ridge on spikes", reads=("spikes",), suits=has_spikes, score=ridge_on_spikes, default=True
+        title="Ridge on spikes", reads=("spikes",), suits=has_spikes, score=ridge_on_spikes, past=True, default="always"
     ),
-    "ridge_on_lfp": Baseline(title="Ridge on LFP", reads=("lfp",), suits=has_lfp, score=ridge_on_lfp, default=True),
-    "kalman_on_spikes": Baseline(title="Kalman on spikes", reads=("spikes",), suits=has_spikes, score=kalman_on_spikes),
-    "kalman_on_lfp": Baseline(title="Kalman on LFP", reads=("lfp",), suits=has_lfp, score=kalman_on_lfp),
-    "clock": Baseline(title="Clock", reads=(), suits=is_aligned, score=clock, default=True),
+    "ridge_on_lfp": Baseline(
+        title="Ridge on LFP", reads=("lfp",), suits=has_lfp, score=ridge_on_lfp, past=True, default="always"
+    ),
+    **_wide_ridges("spikes", "spikes", sqrt_counts),
+    **_wide_ridges("lfp", "LFP", lfp_of),
+    "kalman_on_spikes": Baseline(
+        title="Kalman on spikes",
+        reads=("spikes",),
+        suits=has_spikes,
+        score=kalman_on_spikes,
+        past=True,
+        default="always",
+    ),
+    "kalman_on_lfp": Baseline(
+        title="Kalman on LFP", reads=("lfp",), suits=has_lfp, score=kalman_on_lfp, past=True, default="always"
+    ),
+    "clock": Baseline(title="Clock", reads=(), suits=is_aligned, score=clock, clock=True, default="always"),
 }
 """Name, as sweep files write it -> baseline."""
+
+
+def default_baselines(*, spikes: bool, causal: bool) -> tuple[str, ...]:
+    """The baselines of a sweep that lists none.
+
+    Args:
+        spikes: whether a model of the sweep reads spikes; if none does, no baseline does.
+        causal: whether a method decodes from the past alone.
+    """
+    included = ("always", "causal") if causal else ("always",)
+    return tuple(
+        name
+        for name, baseline in BASELINES.items()
+        if baseline.default in included and (spikes or "spikes" not in baseline.reads)
+    )

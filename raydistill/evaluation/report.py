@@ -13,6 +13,8 @@ import jinja2
 
 from raydistill.config.controls import CONTROLS
 from raydistill.evaluation.alignment import Alignment
+from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, clock_rows
+from raydistill.evaluation.flags import in_words
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
     Results,
@@ -119,6 +121,9 @@ def _page(results: Results, context: ReportContext) -> dict:
         "missing": missing_by_line(results),
         "panels": [_panel(results, panel) for panel in results.panels],
         "sessions": _sessions(results),
+        "flags": in_words(results.flags),
+        "sees": [{"method": s.method, "words": s.in_words()} for s in results.sees],
+        "clock": _clock(results),
         "tests": json["tests"],
         "alignments": [a.to_json() | {"paper": _printed(results, a)} for a in results.alignments],
         "figures": [
@@ -152,7 +157,7 @@ def _panel(results: Results, panel: Panel) -> dict:
     """The table of means of one panel: a row per method, or, with many subjects, a column per method."""
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
-    titles, columns = [row.method for row in rows], [*subjects, ALL, "SD", "n"]
+    titles, columns = [row.method for row in rows], [*subjects, ALL, "median", "SD", "n"]
     cells: list[list[dict]] = []
     for row in rows:
         means: list[dict] = [
@@ -162,7 +167,8 @@ def _panel(results: Results, panel: Panel) -> dict:
             }
             for name in (*subjects, ALL)
         ]
-        spread: list[dict] = [{"value": row.sd, "paper": None}, {"value": row.n, "paper": None, "digits": 0}]
+        spread: list[dict] = [{"value": value, "paper": None} for value in (row.median, row.sd)]
+        spread.append({"value": row.n, "paper": None, "digits": 0})
         cells.append([cell | {"baseline": row.baseline} for cell in (*means, *spread)])
     if is_transposed := len(subjects) > MANY_SUBJECTS:
         titles, columns, cells = columns, titles, [list(column) for column in zip(*cells, strict=True)]
@@ -182,6 +188,16 @@ def _sessions(results: Results) -> dict:
         for subject, session, cells in rows
     ]
     return {"methods": methods, "rows": table_rows}
+
+
+def _clock(results: Results) -> dict:
+    """The table of methods compared with the clock; without rows if no trials are aligned."""
+    rows = clock_rows(results.all_scores)
+    return {
+        "columns": COLUMNS,
+        "rows": [(row.method, [row.values[name] for name in NAMES]) for row in rows],
+        "words": EXPLANATION,
+    }
 
 
 def _printed(results: Results, a: Alignment) -> dict[str, float | None]:

@@ -11,7 +11,9 @@ import numpy as np
 from raydistill.evaluation.alignment import Alignment
 from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.controls import ControlTest, origin_of_gain
+from raydistill.evaluation.flags import Flag, flags_of
 from raydistill.evaluation.scores import Failure, MissingJob, Score
+from raydistill.evaluation.sees import Sees
 from raydistill.papers.targets import ALL, WHOLE, Panel
 
 ALPHA = 0.05
@@ -37,6 +39,8 @@ class Results:
     missing: tuple[MissingJob, ...] = ()
     panels: tuple[Panel, ...] = (WHOLE,)
     alignments: tuple[Alignment, ...] = ()
+    sees: tuple[Sees, ...] = ()
+    """What each method and baseline sees."""
     notes: tuple[str, ...] = ()
     """Remarks on the results, such as sessions missing from a group."""
 
@@ -46,6 +50,9 @@ class Results:
             "protocol": self.protocol,
             "scores": [_score_json(s) for s in self.scores],
             "baselines": [_score_json(s) for s in self.baselines],
+            "means": [_means_json(row) for row in method_table(self)],
+            "sees": [s.to_json() for s in self.sees],
+            "flags": [flag.to_json() for flag in self.flags],
             "tests": [_test_json(c) for c in self.comparisons],
             "controls": [
                 {"method": c.method, "control": c.control, "r2": c.r2} | _test_json(c.gain) for c in self.controls
@@ -58,6 +65,16 @@ class Results:
             "notes": list(self.notes),
         }
 
+    @property
+    def flags(self) -> list[Flag]:
+        """Scores that say little."""
+        return flags_of(self.all_scores)
+
+    @property
+    def all_scores(self) -> tuple[Score, ...]:
+        """Of the methods, then of the controls, then of the baselines."""
+        return (*self.scores, *self.control_scores, *self.baselines)
+
 
 def _score_json(s: Score) -> dict:
     return {
@@ -67,7 +84,15 @@ def _score_json(s: Score) -> dict:
         "seed": s.seed,
         "r2": _number(s.r2),
         "job": s.job,
+        "n_segments": s.n_segments,
+        "seconds": s.seconds,
+        "clock": s.clock and s.clock.metrics(),
     }
+
+
+def _means_json(row: "MethodMeans") -> dict:
+    numbers = {"mean": _number(row.mean), "median": _number(row.median), "sd": _number(row.sd)}
+    return {"method": row.method, "baseline": row.baseline, **numbers, "n": row.n}
 
 
 def _test_json(c: Comparison) -> dict:
@@ -113,6 +138,8 @@ class MethodMeans:
     """Subject -> mean R² over its sessions; the seeds of a session are averaged first."""
     mean: float
     """Mean R² over all sessions, that is the session-weighted mean over subjects."""
+    median: float
+    """Median over all sessions, which a single session far off does not move."""
     sd: float
     """Standard deviation over sessions; NaN for fewer than two."""
     n: int
@@ -156,7 +183,7 @@ def to_csv(results: Results) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["method", "session", "subject", "seed", "r2", "job"])
-    for s in (*results.scores, *results.control_scores, *results.baselines):
+    for s in results.all_scores:
         writer.writerow([s.method, s.session, s.subject, s.seed, s.r2, s.job])
     return text.getvalue()
 
@@ -174,6 +201,7 @@ def _method_means(method: str, scores: Sequence[Score], baseline: bool) -> Metho
         baseline=baseline,
         by_subject={subject: float(np.mean(means)) for subject, means in of_subject.items()},
         mean=float(np.mean(values)) if values else float("nan"),
+        median=float(np.median(values)) if values else float("nan"),
         sd=float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
         n=len(finite),
     )

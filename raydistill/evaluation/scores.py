@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from raydistill.evaluation.decoders.clock_skill import ClockSkill
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -17,6 +19,12 @@ class Score:
     """Key of the job."""
     r2_per_axis: dict[str, float] | None = None
     """Behavior column -> R²."""
+    n_segments: int | None = None
+    """Number of scored segments."""
+    seconds: float | None = None
+    """Length of the scored bins."""
+    clock: ClockSkill | None = None
+    """The score compared with the clock; None if trials are not aligned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from raydistill.evaluation.baselines import Baseline
+from raydistill.evaluation.decoders.clock import ClockCode
+from raydistill.evaluation.decoders.clock_skill import ClockSkill, clock_skill, decode_with_and_without_clock
 from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
 from raydistill.evaluation.scored_segments import ScoredSegments, SegmentRecorder
 from raydistill.feed.tokens import Inputs, SpikesAs
@@ -31,6 +33,8 @@ class SessionScore:
     """By the model's own head if it has one, otherwise by least squares from its latents."""
     r2_least_squares: float | None
     """R² by least squares, for comparison, of a model that has its own head."""
+    clock: ClockSkill | None
+    """The decoding compared with the clock; None if the trials of the session are not aligned."""
     segments: ScoredSegments
     predict: Callable[[Tensor], np.ndarray]
     """From latents (n, D) to behavior (n, K), z-scored, as in `decoding`."""
@@ -38,13 +42,14 @@ class SessionScore:
     def metrics(self) -> dict:
         """The numbers that a job stores as JSON."""
         least_squares = {} if self.r2_least_squares is None else {"r2_least_squares": self.r2_least_squares}
-        return metrics_of(self.decoding) | least_squares
+        return metrics_of(self.decoding, self.segments.bin_width_ms, self.clock) | least_squares
 
 
-def metrics_of(decoding: Decoding) -> dict:
-    """The numbers of a decoding that a job stores as JSON."""
-    names = ("r2", "r2_per_axis", "valid_r2", "n_train", "n_test", "settings")
-    return {name: getattr(decoding, name) for name in names}
+def metrics_of(decoding: Decoding, bin_width_ms: float, clock: ClockSkill | None) -> dict:
+    """The numbers of a decoding that a job stores as JSON; `test_s` are the seconds of the scored bins."""
+    names = ("r2", "r2_per_axis", "valid_r2", "n_train", "n_test", "n_test_segments", "settings")
+    metrics = {name: getattr(decoding, name) for name in names} | {"test_s": decoding.n_test * bin_width_ms / 1000}
+    return metrics | (clock.metrics() if clock else {})
 
 
 def score_model(
@@ -70,26 +75,29 @@ def score_model(
     inputs, recorder = inputs_of(model.spec, [entry], spikes_as), SegmentRecorder(entry.bin_width_ms)
     session = _ModelOnSession(model=model, inputs=inputs, store=store, entry=entry, device=device)
     if not model.spec.behavior:
-        decoding = _least_squares(session, columns, recorder)
+        decoding, with_clock = _least_squares(session, columns, recorder)
         assert decoding.decoder is not None
         linear = decoding.decoder.predict
         return SessionScore(
             decoding=decoding,
             r2_least_squares=None,
+            clock=_compared_with_clock(store, entry, columns, decoding, with_clock),
             segments=recorder.segments(linear),
             predict=lambda latents: linear(latents.numpy()),
         )
-    least_squares = _least_squares(session, columns)
+    least_squares, with_clock = _least_squares(session, columns)
+    decoding = _own_head(session, recorder)
     return SessionScore(
-        decoding=_own_head(session, recorder),
+        decoding=decoding,
         r2_least_squares=least_squares.r2,
+        clock=_compared_with_clock(store, entry, model.spec.behavior, decoding, with_clock),
         segments=recorder.segments(lambda outputs: outputs),
         predict=session.own_head,
     )
 
 
-def score_baseline(baseline: Baseline, store: Store, entry: Entry, columns: Sequence[str]) -> Decoding:
-    """How well a baseline decodes these behavior columns, under the protocol of the session.
+def score_baseline(baseline: Baseline, store: Store, entry: Entry, columns: Sequence[str]) -> dict:
+    """The numbers that a job stores of a baseline on these behavior columns, under the protocol of the session.
 
     Raises:
         DataError: as `decode`.
@@ -98,7 +106,8 @@ def score_baseline(baseline: Baseline, store: Store, entry: Entry, columns: Sequ
         [dataclasses.replace(s, behavior=behavior_of(s, entry, columns)) for s in _segments(store, entry, folds)]
         for folds in (("train",), ("valid",), scored_folds(entry))
     )
-    return baseline.score(train, valid, test, entry.bin_width_ms, columns)
+    decoding = baseline.score(train, valid, test, entry.bin_width_ms, columns)
+    return metrics_of(decoding, entry.bin_width_ms, _compared_with_clock(store, entry, columns, decoding))
 
 
 def behavior_of(segment: Segment, entry: Entry, columns: Sequence[str]) -> np.ndarray:
@@ -146,10 +155,28 @@ class _ModelOnSession:
 
 def _least_squares(
     session: _ModelOnSession, columns: Sequence[str], recorder: SegmentRecorder | None = None
-) -> Decoding:
-    """Ordinary least squares from latents to behavior, fitted on the training segments."""
+) -> tuple[Decoding, float | None]:
+    """Ordinary least squares from latents to behavior, fitted on the training segments; and R² with the clock added, if
+    trials are aligned."""
     train, valid = (session.pairs(columns, (fold,), Tensor.numpy) for fold in ("train", "valid"))
-    return decode(train, valid, session.pairs(columns, scored_folds(session.entry), Tensor.numpy, recorder), columns)
+    test = session.pairs(columns, scored_folds(session.entry), Tensor.numpy, recorder)
+    if not session.entry.aligned:
+        return decode(train, valid, test, columns), None
+    longest = max(n for part in session.entry.parts for n in part.n_bins)
+    return decode_with_and_without_clock(train, valid, test, columns, ClockCode(longest))
+
+
+def _compared_with_clock(
+    store: Store, entry: Entry, columns: Sequence[str], decoding: Decoding, with_clock: float | None = None
+) -> ClockSkill | None:
+    """A decoding of the scored segments compared with the clock; None if the trials of the session are not aligned."""
+    if not entry.aligned:
+        return None
+    train, valid, test = (
+        [behavior_of(s, entry, columns) for s in _segments(store, entry, folds)]
+        for folds in (("train",), ("valid",), scored_folds(entry))
+    )
+    return clock_skill(train, valid, test, columns, decoding, with_clock)
 
 
 def _own_head(session: _ModelOnSession, recorder: SegmentRecorder) -> Decoding:

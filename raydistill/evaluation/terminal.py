@@ -1,6 +1,7 @@
 """Results on a terminal (rich): scores, means by subject, comparisons, representations, notes, and what is missing."""
 
 import re
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich.console import Console
@@ -8,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from raydistill.config.controls import CONTROLS
+from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, ClockRow, clock_rows
+from raydistill.evaluation.flags import in_words
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
     Results,
@@ -21,11 +24,15 @@ from raydistill.evaluation.results import (
 )
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
+METHOD_WIDTH = 11
+"""Characters that the table of sessions needs for a method, at least."""
+
 
 def render(results: Results, console: Console) -> None:
     """Print all results of a sweep."""
     console.print(Text(f"Decoding R² under the {results.protocol} protocol; mean ± SD over seeds"))
-    console.print(_session_table(results))
+    for table in _session_tables(results, console.width):
+        console.print(table)
     for sentence in limits(results):
         console.print(Text(f"• {sentence}"))
     for panel in results.panels:
@@ -42,10 +49,19 @@ def render(results: Results, console: Console) -> None:
         console.print(_control_table(results))
         for sentence in origins(results):
             console.print(Text(f"• {sentence}"))
+    if rows := clock_rows(results.all_scores):
+        console.print("\ncompared with the clock, mean over sessions")
+        console.print(_clock_table(rows))
+        console.print(Text(EXPLANATION))
     if results.alignments:
         printed = any(printed_alignment(results.panels, a.queries, a.keys) for a in results.alignments)
         console.print(f"\nsimilarity of latents, over the scored segments{_in_brackets(printed)}")
         console.print(_alignment_table(results))
+    if results.sees:
+        console.print("\nwhat each method sees")
+        console.print(_sees_table(results))
+    for line in in_words(results.flags):
+        console.print(Text(f"caution: {line}", style="yellow"))
     for note in results.notes:
         console.print(Text(f"note: {note}"))
     for line in missing_by_line(results):
@@ -58,14 +74,18 @@ def _in_brackets(printed: bool) -> str:
     return " (paper's value in brackets)" if printed else ""
 
 
-def _session_table(results: Results) -> Table:
+def _session_tables(results: Results, width: int) -> Iterator[Table]:
+    """The scores of every session; methods that do not fit into this many characters follow in tables of their own."""
     methods, rows = session_means(results)
-    table = Table("subject", "session", box=None, pad_edge=False)
-    for method in methods:
-        table.add_column(Text(method), justify="right", overflow="fold")
-    for subject, session, cells in rows:
-        table.add_row(Text(subject), Text(session), *map(_mean_and_spread, cells))
-    return table
+    names = max((len(subject) + len(session) for subject, session, _ in rows), default=0)
+    at_once = max(1, (width - max(names, 14) - 4) // METHOD_WIDTH)
+    for start in range(0, len(methods), at_once):
+        table = Table("subject", "session", box=None, pad_edge=False)
+        for method in methods[start : start + at_once]:
+            table.add_column(Text(method), justify="right", overflow="fold")
+        for subject, session, cells in rows:
+            table.add_row(Text(subject), Text(session), *map(_mean_and_spread, cells[start : start + at_once]))
+        yield table
 
 
 def _mean_and_spread(cell: tuple[float, float | None] | None) -> str:
@@ -78,12 +98,13 @@ def _mean_and_spread(cell: tuple[float, float | None] | None) -> str:
 def _subject_table(results: Results, panel: Panel) -> Table:
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
-    titles, columns = [row.method for row in rows], [*subjects, ALL, "SD over sessions", "n"]
+    titles, columns = [row.method for row in rows], [*subjects, ALL, "median", "SD over sessions", "n"]
     cells: list[list[str]] = []
     for row in rows:
         values = {name: row.by_subject.get(name, float("nan")) for name in subjects} | {ALL: row.mean}
         means = [_with_printed(value, panel.printed(row.method, name)) for name, value in values.items()]
-        cells.append([*means, "–" if np.isnan(row.sd) else _short(row.sd), str(row.n)])
+        spread = ("–" if np.isnan(value) else _short(value) for value in (row.median, row.sd))
+        cells.append([*means, *spread, str(row.n)])
     if is_transposed := len(subjects) > MANY_SUBJECTS:
         titles, columns, cells = columns, titles, [list(column) for column in zip(*cells, strict=True)]
     table = Table("subject" if is_transposed else "method", box=None, pad_edge=False)
@@ -105,6 +126,22 @@ def _control_table(results: Results) -> Table:
         cells = (_short(c.r2), f"{gain.mean_difference:+.3f}", interval, wins)
         p_values = (f"{gain.test.p:.2g}", f"{gain.session_level.p:.2g}")
         table.add_row(Text(c.method), Text(CONTROLS[c.control].title), *cells, *p_values)
+    return table
+
+
+def _clock_table(rows: Sequence[ClockRow]) -> Table:
+    table = Table("method", box=None, pad_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(Text(row.method), *("–" if np.isnan(row.values[n]) else _short(row.values[n]) for n in NAMES))
+    return table
+
+
+def _sees_table(results: Results) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for s in results.sees:
+        table.add_row(Text(s.method), Text(s.in_words()))
     return table
 
 

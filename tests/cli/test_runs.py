@@ -60,12 +60,13 @@ def test_reading_commands_write_nothing_and_tell_what_is_missing(runs, capsys):
 
 
 def test_edited_score_and_flipped_bit_are_not_in_the_table(runs, capsys):
-    edited, flipped = job_named(runs, "ridge_on_spikes/a_1"), job_named(runs, "ridge_on_lfp/a_1")
+    flipped, edited, other = (job_named(runs, f"{name}_on_lfp/a_1") for name in ("ridge", "kalman", "wide_ridge"))
     metrics = read_mapping(edited / "metrics.json")
     write_json(edited / "metrics.json", metrics | {"r2": 9.249})
-    flip(flipped / "metrics.json", 20)
+    for folder in (flipped, other):
+        flip(folder / "metrics.json", 20)
     out, _ = command(capsys, "verify", code=1)
-    named = {f"my runs/jobs/{folder.name}" for folder in (edited, flipped)}
+    named = {f"my runs/jobs/{folder.name}" for folder in (edited, flipped, other)}
     assert {line.partition(": ")[0] for line in out.splitlines()} == named
     out, err = command(capsys, "results", "sweep.yaml", code=1)
     assert out == ""
@@ -74,7 +75,7 @@ def test_edited_score_and_flipped_bit_are_not_in_the_table(runs, capsys):
 
 def test_damage_of_a_store_is_found_with_its_jobs(runs, capsys, tmp_path):
     out, err = command(capsys, "verify", "--store", "store")
-    assert out == "" and err == "2 jobs and the store store: no problems\n"
+    assert out == "" and err == "3 jobs and the store store: no problems\n"
     part = next((tmp_path / "store").rglob("*a_1*/*.parquet"))
     flip(part, part.stat().st_size // 2)
     out, _ = command(capsys, "verify", "--store", "store", code=1)
@@ -111,15 +112,15 @@ def test_gc_lists_and_deletes_only_when_told_to(runs, capsys):
     assert "ridge_on_lfp/a_1: no sweep or search of this folder names the job" in out
     assert err.startswith("1 folder, ") and folder.exists()
     command(capsys, "gc", "--delete")
-    assert not folder.exists() and job_named(runs, "ridge_on_spikes/a_1").exists()
+    assert not folder.exists() and job_named(runs, "kalman_on_lfp/a_1").exists()
 
 
 def test_note_is_shown_by_results_and_report(runs, capsys):
-    key = job_named(runs, "ridge_on_spikes/a_1").name
+    key = job_named(runs, "kalman_on_lfp/a_1").name
     assert command(capsys, "note", "sweep.yaml", "first try", "--tag", "figure=3")[0] == "first try [figure=3]\n"
     assert command(capsys, "note", key[:10], "odd")[0] == "odd\n"
     out, _ = command(capsys, "results", "sweep.yaml", code=1)
-    assert "note: small: first try [figure=3]" in out and "note: ridge_on_spikes/a_1: odd" in out
+    assert "note: small: first try [figure=3]" in out and "note: kalman_on_lfp/a_1: odd" in out
     command(capsys, "report", "sweep.yaml", "--out", "page.html")
     assert "Note: small: first try [figure=3]" in Path("page.html").read_text()
 
@@ -127,7 +128,7 @@ def test_note_is_shown_by_results_and_report(runs, capsys):
 def test_archive_is_a_runs_folder_with_the_same_results(runs, capsys):
     out, _ = command(capsys, "results", "sweep.yaml", code=1)
     _, err = command(capsys, "archive", "sweep.yaml", "--to", "archive")
-    assert err == "2 of 3 jobs copied to archive and checked; 1 are not done\n"
+    assert err == "3 of 4 jobs copied to archive and checked; 1 are not done\n"
     with pytest.raises(SystemExit):
         main(["results", "sweep.yaml", "--runs", "archive"])
     assert capsys.readouterr().out == out

@@ -41,6 +41,9 @@ def test_to_json_has_the_promised_shape():
         "protocol",
         "scores",
         "baselines",
+        "means",
+        "sees",
+        "flags",
         "tests",
         "controls",
         "control_scores",
@@ -50,7 +53,7 @@ def test_to_json_has_the_promised_shape():
         "alignments",
         "notes",
     }
-    keys = {"method", "session", "subject", "seed", "r2", "job"}
+    keys = {"method", "session", "subject", "seed", "r2", "job", "n_segments", "seconds", "clock"}
     assert len(made["scores"]) == 24 and all(set(s) == keys for s in made["scores"] + made["baselines"])
     promised = {"better", "worse", "n", "statistic", "p", "p_method", "p_holm", "mean_difference", "ci_low", "ci_high"}
     assert promised | {"session_level"} <= set(made["tests"][0])
@@ -143,7 +146,8 @@ def test_means_of_fifty_subjects_are_shown_with_a_row_per_subject():
     assert lines[start + 1].split() == ["subject", "Distilled", "LFP", "MS-LFP"]
     assert lines[start + 2].split() == ["S000", ".500", ".200"]
     assert lines[start + 51].split() == ["S049", ".549", ".249"]
-    assert lines[start + 54].split() == ["n", "50", "50"]
+    assert lines[start + 53].split() == ["median", ".524", ".225"]
+    assert lines[start + 55].split() == ["n", "50", "50"]
 
 
 def test_results_of_five_thousand_sessions_take_seconds_and_little_memory():

@@ -3,6 +3,7 @@
 Axes: n rows, T bins, C channels or units, D features, K targets.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,12 +58,13 @@ class LeastSquares:
         self.mean_y += step_y * (len(x) / total)
         self.n = total
 
-    def solve(self, penalty: float = 0.0, features: int | None = None) -> LinearMap:
+    def solve(self, penalty: float | np.ndarray = 0.0, features: int | None = None) -> LinearMap:
         """The map that minimises |y - x w - b|^2 + penalty |w|^2; the intercept b is not penalised.
 
         Without a penalty, directions in which x does not vary get no weight (the minimum-norm solution).
 
         Args:
+            penalty: one for all features, or one for each of them, all above 0.
             features: fit on this many leading features only, as if the others had never been added; None: on all.
         Raises:
             ValueError: no row has been added.
@@ -70,8 +72,26 @@ class LeastSquares:
         if not self.n:
             raise ValueError("`solve` needs at least one row; `add` some first")
         xx, xy, mean_x = self.xx[:features, :features], self.xy[:features], self.mean_x[:features]
-        weights = np.linalg.solve(xx + penalty * np.eye(len(xx)), xy) if penalty else _minimum_norm(xx, xy)
+        weights = _positive_solve(xx + penalty * np.eye(len(xx)), xy) if np.any(penalty) else _minimum_norm(xx, xy)
         return LinearMap(weights, self.mean_y - mean_x @ weights)
+
+
+def _positive_solve(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The solution of a @ w = b for a positive definite a (D, D): in half the time of a general one."""
+    from scipy.linalg import solve  # imported here because planning reads the table of baselines
+
+    return solve(a, b, assume_a="pos", overwrite_a=True)
+
+
+def side_by_side(maps: Sequence[LinearMap]) -> LinearMap:
+    """G maps of the same features as one, whose predictions are (n, G * K)."""
+    weights = np.concatenate([m.weights for m in maps], axis=1)
+    return LinearMap(weights, np.concatenate([m.intercept for m in maps]))
+
+
+def padded(linear: LinearMap, features: int) -> LinearMap:
+    """The same map over `features` inputs; the added ones, at the end, get weight 0."""
+    return LinearMap(np.pad(linear.weights, ((0, features - len(linear.weights)), (0, 0))), linear.intercept)
 
 
 def _minimum_norm(xx: np.ndarray, xy: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Ridge regressions from a segment's own signals to its behavior: the Wiener filters and the clock.
+"""Ridge regressions from the present and the recent past of a signal to behavior: the Wiener filters.
 
 Each regression is fitted on the training segments, its settings are selected on the validation fold alone, and it is
 scored on the same bins as the models. See docs/methods.md, Baselines.
@@ -10,14 +10,14 @@ bin if bins are wider). 1, 3 or 5 taps are 0.06, 0.18 or 0.3 s of history with b
 Axes: T bins, C units or channels, D features, K behavior columns, G candidate settings.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.evaluation.decoders.linear import LeastSquares, LinearMap, lagged
-from raydistill.evaluation.decoders.scoring import Decoding, Pairs, evaluate, finite_bins, pooled_r2
+from raydistill.evaluation.decoders.linear import LeastSquares, lagged, padded
+from raydistill.evaluation.decoders.scoring import Decoding, evaluate, finite_bins, mean_r2
 from raydistill.evaluation.decoders.signals import behavior_of, lfp_of, mean_and_sd, moving_mean, sqrt_counts, tap_bins
 from raydistill.store.session import Segment
 
@@ -40,15 +40,6 @@ def ridge_on_spikes(train, valid, test, bin_width_ms: float, columns: Sequence[s
 def ridge_on_lfp(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> Decoding:
     """Ridge on lagged LFP (a Wiener filter)."""
     return _ridge(lfp_of, train, valid, test, columns, TAPS, tap_bins(bin_width_ms))
-
-
-def clock(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> Decoding:
-    """Ridge on a one-hot code of the bin within its trial: how far behavior is predictable without neural data.
-
-    For bins later than any in training, it predicts the training mean.
-    """
-    one_hot = np.eye(max((s.n_bins for s in (*train, *valid, *test)), default=0), dtype=np.float32)
-    return _ridge(lambda s: one_hot[: s.n_bins], train, valid, test, columns, taps=(1,), width=1)
 
 
 def _ridge(
@@ -80,8 +71,8 @@ def _ridge(
 
     # Features are ordered by lag, so a shorter history is the leading part of the longest: one fit serves all.
     candidates = list(product(taps, PENALTIES))
-    maps = [_padded(fit.solve(penalty, features=n * len(mean)), len(fit.xx)) for n, penalty in candidates]
-    best = int(np.argmax(_mean_r2(maps, pairs(valid), columns)))
+    maps = [padded(fit.solve(penalty, features=n * len(mean)), len(fit.xx)) for n, penalty in candidates]
+    best = int(np.argmax(mean_r2(maps, pairs(valid), columns)))
     return evaluate(
         maps[best].predict,
         pairs(valid),
@@ -91,18 +82,3 @@ def _ridge(
         decoder=maps[best],
         settings={"taps": candidates[best][0], "tap_bins": width, "penalty": candidates[best][1]},
     )
-
-
-def _mean_r2(maps: Sequence[LinearMap], pairs: Pairs, columns: Sequence[str]) -> np.ndarray:
-    """(G,) mean R² of each map over the validation fold, which is read once: predictions are (T, G * K)."""
-    side_by_side = LinearMap(
-        np.concatenate([m.weights for m in maps], axis=1), np.concatenate([m.intercept for m in maps])
-    )
-    repeated: Iterable = ((features, np.tile(behavior, len(maps))) for features, behavior in pairs)
-    per_column, _ = pooled_r2(side_by_side.predict, repeated, "valid", columns)
-    return per_column.reshape(len(maps), -1).mean(axis=1)  # (G * K,) -> (G, K) -> (G,)
-
-
-def _padded(linear: LinearMap, features: int) -> LinearMap:
-    """The same map over `features` inputs; the added ones get weight 0."""
-    return LinearMap(np.pad(linear.weights, ((0, features - len(linear.weights)), (0, 0))), linear.intercept)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.evaluation.decoders.linear import LeastSquares, LinearMap
+from raydistill.evaluation.decoders.linear import LeastSquares, LinearMap, side_by_side
 
 Pairs = Iterable[tuple[np.ndarray, np.ndarray]]
 """Per segment: features or predictions (T, D), and behavior (T, K)."""
@@ -32,6 +32,10 @@ class Decoding:
     """Number of bins fitted; 0 for a model's own head."""
     n_test: int
     """Number of bins scored."""
+    n_test_segments: int
+    """Number of segments with a scored bin."""
+    decoded: tuple[np.ndarray, ...] = field(repr=False)
+    """Behavior (T, K) of each scored segment as decoded, float32, also in bins whose behavior was lost."""
     decoder: LinearMap | None = None
     """From features to behavior; None if it is no linear map fitted here."""
     settings: dict[str, float] = field(default_factory=dict)
@@ -99,15 +103,25 @@ def evaluate(
     Raises:
         DataError: as `decode`.
     """
-    (valid_r2, _), (test_r2, n_test) = (
-        pooled_r2(predict, pairs, fold, columns) for pairs, fold in ((valid, "valid"), (test, "test"))
-    )
+    decoded: list[np.ndarray] = []
+    has_behavior: list[bool] = []
+
+    def remembered() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for features, behavior in test:
+            decoded.append(np.asarray(predict(features), dtype=np.float32))
+            has_behavior.append(bool(np.isfinite(behavior).all(axis=1).any()))
+            yield features, behavior
+
+    valid_r2, _ = pooled_r2(predict, valid, "valid", columns)
+    test_r2, n_test = pooled_r2(predict, remembered(), "test", columns)
     return Decoding(
         r2=float(test_r2.mean()),
         r2_per_axis=dict(zip(columns, test_r2.tolist(), strict=True)),
         valid_r2=float(valid_r2.mean()),
         n_train=n_train,
         n_test=n_test,
+        n_test_segments=sum(has_behavior),
+        decoded=tuple(decoded),
         **about,
     )
 
@@ -121,6 +135,13 @@ def pooled_r2(predict: Callable, pairs: Pairs, fold: str, columns: Sequence[str]
         return score.per_axis(), score.n
     except DataError as error:
         raise DataError(f"{fold} fold of behavior ({', '.join(columns)}): {error}") from None
+
+
+def mean_r2(maps: Sequence[LinearMap], pairs: Pairs, columns: Sequence[str]) -> np.ndarray:
+    """(G,) mean R² of each of G maps over the validation fold, which is read once: predictions are (T, G * K)."""
+    repeated = ((features, np.tile(behavior, len(maps))) for features, behavior in pairs)
+    per_column, _ = pooled_r2(side_by_side(maps).predict, repeated, "valid", columns)
+    return per_column.reshape(len(maps), -1).mean(axis=1)  # (G * K,) -> (G, K) -> (G,)
 
 
 def finite_bins(pairs: Pairs, fold: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -6,9 +6,11 @@ import functools
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.controls import control_tests
+from raydistill.evaluation.decoders.clock_skill import ClockSkill
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.sweep.answering.representations import alignments
+from raydistill.sweep.answering.sees import notes_on_clocks, sees_of
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.code import makers, mixture
 from raydistill.sweep.planning.controls import controlled_lines
@@ -51,7 +53,8 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
         missing=tuple(missing),
         panels=plan.panels,
         alignments=tuple(aligned),
-        notes=(*plan.notes, *notes_on_jobs(plan, runs), *notes),
+        sees=sees_of(plan),
+        notes=(*plan.notes, *notes_on_jobs(plan, runs), *notes, *notes_on_clocks(sweep, plan)),
     )
 
 
@@ -119,4 +122,15 @@ def _record(job: Job, runs: RunsFolder, protocol: str, metrics: dict | None) -> 
 
 def _score(job: Job, metrics: dict) -> Score:
     assert job.method and job.session and job.subject, "a method is scored on one session"
-    return Score(job.method, job.session, job.subject, job.seed, metrics["r2"], job.key, metrics["r2_per_axis"])
+    return Score(
+        method=job.method,
+        session=job.session,
+        subject=job.subject,
+        seed=job.seed,
+        r2=metrics["r2"],
+        job=job.key,
+        r2_per_axis=metrics["r2_per_axis"],
+        n_segments=metrics.get("n_test_segments"),
+        seconds=metrics.get("test_s"),
+        clock=ClockSkill.from_metrics(metrics),
+    )

@@ -113,10 +113,9 @@ class SweepConfig:
     """Job -> what it trains."""
     methods: dict[str, tuple[str | MethodConfig, ...]]
     """Method -> the job whose models it decodes, or several jobs on different sessions."""
-    baselines: Annotated[tuple[str, ...], MAY_BE_EMPTY] = tuple(
-        name for name, baseline in BASELINES.items() if baseline.default
-    )
-    """Baseline decoders; each is scored on the sessions that have the signals it needs."""
+    baselines: Annotated[tuple[str, ...] | None, MAY_BE_EMPTY] = None
+    """Baseline decoders; each is scored on the sessions that have the signals it needs. By default those of
+    `default_baselines`."""
     compare: Annotated[tuple[str, ...], MAY_BE_EMPTY] = ()
     """`A > B`: does method A decode better than method B?"""
     controls: Annotated[tuple[str, ...], MAY_BE_EMPTY] = tuple(CONTROLS)
@@ -212,7 +211,7 @@ class SweepConfig:
             raise ConfigError("name at least one job", at=("jobs",))
         check_distinct(self.seeds)
         _check_exists(self.paper, PAPERS, "paper")
-        for i, baseline in enumerate(self.baselines):
+        for i, baseline in enumerate(self.baselines or ()):
             _check_exists(baseline, BASELINES, "baselines", i)
         for i, control in enumerate(self.controls):
             _check_exists(control, CONTROLS, "controls", i)

@@ -13,6 +13,7 @@ from raydistill.store.catalogue import Entry
 from raydistill.store.table import SIGNALS
 from raydistill.sweep.config.job import JobConfig
 from raydistill.sweep.config.sweep import MethodConfig, SessionGroup, SweepConfig
+from raydistill.sweep.planning.baselines import baselines_of
 from raydistill.sweep.planning.controls import control_jobs
 from raydistill.sweep.planning.job import Job, Place
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
@@ -286,7 +287,7 @@ def _behavior(sweep, entry: Entry) -> tuple[str, ...]:
 
 
 def _baselines(sweep, entry):
-    for name in sweep.baselines:
+    for name in baselines_of(sweep):
         if BASELINES[name].suits(entry):
             reads = _reads(*BASELINES[name].reads, "behavior")
             yield Job(

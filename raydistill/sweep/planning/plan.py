@@ -47,6 +47,8 @@ class Plan:
     """The figures that the sweep answers, with their sessions and comparisons."""
     groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Line of `jobs` -> its group of sessions."""
+    aligned: frozenset[str] = frozenset()
+    """Sessions whose segments are whole trials that begin at the same event."""
     contents: Contents = dataclasses.field(default_factory=dict)
     """Session -> signal -> sha256, for the words about what has changed."""
 
@@ -147,6 +149,7 @@ def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str =
         protocol=" and ".join(sorted({e.protocol for e in entries if e.session in read})),
         planned=planned,
         notes=_missing_of_paper(sweep, entries),
+        aligned=frozenset(e.session for e in entries if e.aligned),
         panels=_panels(sweep, entries),
         groups={line: config.group for line, config in sweep.jobs.items()},
         contents={e.session: e.contents for e in entries if e.session in used},

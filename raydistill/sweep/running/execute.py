@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from raydistill.errors import DataError
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.scored_segments import write_segments
-from raydistill.evaluation.session_scores import metrics_of, score_baseline, score_model
+from raydistill.evaluation.session_scores import score_baseline, score_model
 from raydistill.feed.reading import read_directly
 from raydistill.files import write_json
 from raydistill.models.files import load_model, save_model
@@ -223,8 +223,7 @@ def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
 def _score_baseline(job: Job, spec: BaselineSpec, context: JobContext) -> None:
     started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
     (entry,) = _entries(store, job)
-    score = score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior)
-    _complete(folder, metrics_of(score), started, context)
+    _complete(folder, score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior), started, context)
 
 
 def _open_folder(job: Job, context: JobContext) -> Path:

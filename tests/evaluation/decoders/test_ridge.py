@@ -5,8 +5,9 @@ from sklearn.metrics import r2_score
 
 from raydistill.errors import DataError
 from raydistill.evaluation.baselines import BASELINES
+from raydistill.evaluation.decoders.clock import clock
 from raydistill.evaluation.decoders.linear import lagged
-from raydistill.evaluation.decoders.ridge import PENALTIES, clock, ridge_on_lfp, ridge_on_spikes
+from raydistill.evaluation.decoders.ridge import PENALTIES, ridge_on_lfp, ridge_on_spikes
 from raydistill.store.session import Segment
 
 

@@ -21,7 +21,7 @@ def test_report_shows_the_configuration_with_overrides_and_includes(tmp_path):
     folder = f"--runs {runs} --set=training.epochs=7 --set=model.dropout=0.25"
     assert f"raydistill sweep {path} {folder}\nraydistill report {path} --out {out} {folder}" in page
     assert "small+model.dropout=0.25,training.epochs=7 is small with --set training.epochs=7 --set model" in page
-    assert "Does the page show what ran?" in page and "Ridge on spikes" in page
+    assert "Does the page show what ran?" in page and "Ridge on LFP" in page
 
     write_report(OpenSweep(load_sweep(path), runs), path, out)
     assert "epochs: 3\n" in out.read_text() and "epochs: 7" not in out.read_text()  # from shared.yaml
@@ -47,7 +47,7 @@ def test_report_writes_nothing_into_the_runs_folder_and_names_missing_jobs(tmp_p
     assert tree(runs.path) == before
     page = (tmp_path / "page.html").read_text()
     assert "Missing: ss_lfp: 1 job (a_1/seed0): not run yet" in page
-    assert "2 jobs by raydistill " in page  # ridge on each signal of the session that is decoded
+    assert "3 jobs by raydistill " in page  # two ridges and a filter on the LFP of the session that is decoded
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"wall_s": "long"}', '{"wall_s": NaN}'])

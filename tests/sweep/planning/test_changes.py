@@ -45,11 +45,9 @@ def test_session_with_another_lfp_filter_makes_its_jobs_stale_by_that_name(tmp_p
     a_2 = make_entry("a_2")
     filtered = make_entry("a_2", contents=a_2.contents | {"lfp": "filtered anew"})
     found = reasons(tmp_path, entries=[filtered, *(e for e in ENTRIES if e.session != "a_2")])
-    assert found == {
-        f"{line}/a_2{seed}": "LFP of a_2 changed"
-        for line, seeds in (("ss", ("/seed0", "/seed1")), ("distilled", ("/seed0", "/seed1")), ("ridge_on_lfp", ("",)))
-        for seed in seeds
-    }
+    trained = [f"{line}/a_2/seed{seed}" for line in ("ss", "distilled") for seed in (0, 1)]
+    fitted = [f"{line}/a_2" for line in ("ridge_on_lfp", "wide_ridge_on_lfp", "kalman_on_lfp")]
+    assert found == dict.fromkeys(trained + fitted, "LFP of a_2 changed")
 
 
 @pytest.mark.parametrize(

@@ -37,5 +37,5 @@ def test_sessions_can_be_planned_before_they_are_generated(tmp_path):
     entries = known_entries(sweep, RunsFolder(tmp_path))
     assert [e.session for e in entries] == ["S1_01", "S1_02", "S2_01", "S2_02"]
     jobs = expand(sweep, entries)
-    assert len({job.key for job in jobs}) == len(jobs) == 1 + 3 * 2 + 2
+    assert len({job.key for job in jobs}) == len(jobs) == 1 + 3 * 2 + 6
     assert not any(tmp_path.iterdir())

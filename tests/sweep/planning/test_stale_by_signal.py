@@ -49,8 +49,9 @@ def test_another_lfp_filter_leaves_only_the_jobs_that_read_lfp_to_do(tmp_path):
     ingest(store, common_average=False)
     after = plan(sweep, store.entries(), runs)
     lines = {p.job.name.partition("/")[0] for p in after.planned}
-    assert {p.job.name.partition("/")[0] for p in after.todo} == {"ss", "distilled", "ridge_on_lfp"}
-    assert lines == {"ms", "teacher", "ss", "distilled", "ridge_on_lfp", "ridge_on_spikes"}
+    on_lfp, on_spikes = ({f"{name}_on_{s}" for name in ("ridge", "wide_ridge", "kalman")} for s in ("lfp", "spikes"))
+    assert {p.job.name.partition("/")[0] for p in after.todo} == {"ss", "distilled"} | on_lfp
+    assert lines == {"ms", "teacher", "ss", "distilled"} | on_lfp | on_spikes
 
     old = {job.name.partition("/")[0]: job for job in before.jobs}
     assert [e.session for e in _entries(store, old["teacher"])] == ["b_2"]

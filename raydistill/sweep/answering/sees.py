@@ -1,0 +1,83 @@
+"""What the methods and baselines of a plan see, derived from the specifications of their jobs."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from raydistill.evaluation.baselines import BASELINES
+from raydistill.evaluation.sees import Sees, SpikesAt, merged
+from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.baselines import baselines_of
+from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.plan import Plan
+from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
+
+NAMED = 4
+"""Sessions that a note names."""
+
+
+def sees_of(plan: Plan) -> tuple[Sees, ...]:
+    """What each method and each baseline sees, in the order of the plan, the methods first."""
+    jobs = {job.key: job for job in plan.jobs}
+    of_method: dict[str, list[Sees]] = defaultdict(list)
+    for job in sorted(plan.jobs, key=lambda job: job.kind == "baseline"):
+        if job.method and job.kind != "control":
+            of_method[job.method].append(_sees(job, jobs, job.session in plan.aligned))
+    return tuple(merged(parts) for parts in of_method.values())
+
+
+def notes_on_clocks(sweep: SweepConfig, plan: Plan) -> list[str]:
+    """Why some of the decoded sessions have no baseline that reads the time since the trial began, as one note."""
+    decoded = {job.session for job in plan.jobs if job.method and job.session}
+    without = sorted(decoded - plan.aligned)
+    if not without or not any(BASELINES[name].clock for name in baselines_of(sweep)):
+        return []
+    more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
+    return [
+        f"no clock baselines and no skill over the clock for {', '.join(without[:NAMED])}{more}: their segments are "
+        "not whole trials that begin at the same event (`splits: {by: trials}`)"
+    ]
+
+
+def _sees(job: Job, jobs: Mapping[str, Job], is_aligned: bool) -> Sees:
+    assert job.method
+    if isinstance(job.spec, BaselineSpec):
+        baseline = BASELINES[job.spec.baseline]
+        return Sees(
+            method=job.method,
+            reads=baseline.reads,
+            past=baseline.past,
+            future=baseline.future,
+            clock=baseline.clock,
+            labels=True,
+            other_sessions=False,
+            spikes="decoding" if "spikes" in baseline.reads else "never",
+        )
+    trainings = _trainings(job, jobs)
+    model = trainings[0].model
+    reads = ("spikes", "lfp") if model.modality == "multimodal" else (model.modality,)
+    if isinstance(job.spec, EvaluationSpec) and job.spec.spikes_as != "recorded":
+        reads = ("lfp",)
+    trained_on_spikes = any("spikes" in spec.reads for spec in trainings)
+    spikes: SpikesAt = "decoding" if "spikes" in reads else "training" if trained_on_spikes else "never"
+    return Sees(
+        method=job.method,
+        reads=reads,
+        past=True,
+        future=not model.causal,
+        clock=is_aligned,  # it sees where its segment begins, which is where the trial does
+        labels=any(spec.objective is None or spec.objective.needs.behavior for spec in trainings),
+        other_sessions=any(set(spec.sessions) != {job.session} for spec in trainings),
+        spikes=spikes,
+    )
+
+
+def _trainings(job: Job, jobs: Mapping[str, Job]) -> list[TrainingSpec]:
+    """The specifications of the model that a job decodes, and of all models that it starts or learns from."""
+    found: dict[str, TrainingSpec] = {}
+    waiting = [job]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one.spec, TrainingSpec):
+            found.setdefault(one.key, one.spec)
+        waiting += [jobs[key] for key in one.depends_on if key in jobs and key not in found]
+    return list(found.values())

@@ -1,0 +1,92 @@
+"""Scores of one stored session: compared with the clock where trials are aligned, and the same where they are not."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from raydistill.config.recordings import IngestConfig, Splits
+from raydistill.evaluation.baselines import BASELINES
+from raydistill.evaluation.decoders.scoring import decode
+from raydistill.evaluation.session_scores import score_baseline, score_model
+from raydistill.models.crossmodal.config import PRESETS, configure
+from raydistill.models.families import build_model
+from raydistill.models.spec import ModelSpec
+from raydistill.store.session import Session
+from raydistill.store.store import Store
+
+BINS, TRIALS = 20, 60
+CLOCK = {"clock_r2", "skill_over_clock", "r2_other_trials"}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """(store, entry) of a session of aligned trials, whose behavior x is half of time and half of the LFP."""
+    chance, store = np.random.default_rng(0), Store(str(tmp_path_factory.mktemp("store")))
+    lfp = chance.normal(size=(BINS * TRIALS, 6))
+    course = np.tile(np.sin(np.arange(BINS)), TRIALS)
+    behavior = np.stack([course + lfp[:, 0] * 0.7, chance.normal(size=BINS * TRIALS)], axis=1)
+    session = Session.from_arrays(
+        "a_1", subject="a", bin_width_ms=50.0, lfp=lfp, behavior=behavior, behavior_names=("x", "y"),
+        behavior_units=("", ""), trial=np.repeat(np.arange(TRIALS), BINS).astype(np.int32),
+    )  # fmt: skip
+    return store, store.write(session, IngestConfig(splits=Splits(by="trials", segment_s=1)), "f" * 64)
+
+
+def model_of(behavior=()):
+    torch.manual_seed(0)
+    config = configure(dataclasses.replace(PRESETS["tiny"], width=16, heads=2), "lfp", "linear")
+    return build_model(
+        ModelSpec(family="crossmodal", config=config, sessions={"a_1": 1}, bands=1, behavior=behavior, provenance={})
+    )
+
+
+def test_latents_on_aligned_trials_are_scored_with_and_without_the_clock(stored):
+    store, entry = stored
+    assert entry.aligned
+    score = score_model(model_of(), store, entry, ("x",))
+    metrics = score.metrics()
+    assert set(metrics) >= CLOCK | {"r2_with_clock", "n_test_segments", "test_s"}
+    assert (metrics["n_test_segments"], metrics["test_s"]) == (6, 6 * BINS * 0.05)
+    assert metrics["clock_r2"] == pytest.approx(score_baseline(BASELINES["clock"], store, entry, ("x",))["r2"])
+    assert metrics["skill_over_clock"] == pytest.approx(1 - (1 - metrics["r2"]) / (1 - metrics["clock_r2"]))
+    assert metrics["r2_with_clock"] > max(metrics["clock_r2"], metrics["r2"]) - 0.05
+
+
+def test_score_of_latents_is_that_of_trials_that_are_not_aligned(stored):
+    store, entry = stored
+    aligned, alone = (
+        score_model(model_of(), store, e, ("x",)) for e in (entry, dataclasses.replace(entry, aligned=False))
+    )
+    assert aligned.decoding.r2 == pytest.approx(alone.decoding.r2, abs=1e-9)
+    assert aligned.decoding.valid_r2 == pytest.approx(alone.decoding.valid_r2, abs=1e-9)
+    np.testing.assert_allclose(aligned.segments.decoded, alone.segments.decoded, atol=1e-5)
+    assert alone.clock is None and not CLOCK & set(alone.metrics())
+
+
+def test_own_head_is_scored_with_and_without_the_clock_and_its_latents_with_it(stored):
+    store, entry = stored
+    metrics = score_model(model_of(behavior=("x", "y")), store, entry, ("x", "y")).metrics()
+    assert set(metrics) >= CLOCK | {"r2_with_clock", "r2_least_squares"} and list(metrics["r2_per_axis"]) == ["x", "y"]
+
+
+def test_baselines_on_aligned_trials_know_the_clock_and_show_what_they_owe_to_it(stored):
+    store, entry = stored
+    clock, wide, both = (
+        score_baseline(BASELINES[name], store, entry, ("x",))
+        for name in ("clock", "wide_ridge_on_lfp", "wide_ridge_and_clock_on_lfp")
+    )
+    assert clock["skill_over_clock"] == pytest.approx(0, abs=1e-9)
+    assert clock["r2_other_trials"] == pytest.approx(clock["r2"], abs=0.02)
+    assert both["r2"] > 0.9 > max(clock["r2"], wide["r2"]) and both["skill_over_clock"] > 0.9
+    assert abs(wide["r2_other_trials"]) < 0.2 < clock["r2_other_trials"]
+
+
+def test_decoded_segments_are_those_of_the_scored_fold_in_order():
+    chance = np.random.default_rng(0)
+    pairs = [(x, x @ np.ones((3, 1))) for x in chance.normal(size=(5, 8, 3))]
+    pairs[4][1][:] = np.nan  # behavior of a whole segment was lost
+    found = decode(pairs[:3], pairs[:3], pairs[3:], ("x",))
+    assert (found.n_test, found.n_test_segments) == (8, 1)
+    np.testing.assert_allclose(found.decoded, [x.sum(axis=1, keepdims=True) for x, _ in pairs[3:]], atol=1e-5)

@@ -28,6 +28,7 @@ methods: {Distilled LFP: distilled, MS-Spike: teacher, SS-LFP: ss_lfp}
 compare: [Distilled LFP > SS-LFP]
 align: [Distilled LFP ~ MS-Spike]
 controls: []
+baselines: [ridge_on_spikes, ridge_on_lfp]
 """
 SWEEP = (
     """# Question: does everything work together?

@@ -35,6 +35,7 @@ jobs:
   ss_spikes: {{train: spikes, each: all}}
 methods: {{SS-LFP: ss_lfp, SS-Spike: ss_spikes}}
 compare: [SS-Spike > SS-LFP]
+baselines: [ridge_on_spikes, ridge_on_lfp]
 """
 
 

@@ -80,7 +80,9 @@ def _session_tables(results: Results, width: int) -> Iterator[Table]:
     names = max((len(subject) + len(session) for subject, session, _ in rows), default=0)
     at_once = max(1, (width - max(names, 14) - 4) // METHOD_WIDTH)
     for start in range(0, len(methods), at_once):
-        table = Table("subject", "session", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        for name in ("subject", "session"):
+            table.add_column(name, no_wrap=True)
         for method in methods[start : start + at_once]:
             table.add_column(Text(method), justify="right", overflow="fold")
         for subject, session, cells in rows:

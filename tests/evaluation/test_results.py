@@ -9,8 +9,10 @@ import pytest
 from rich.console import Console
 
 from raydistill.evaluation.comparisons import compare, compare_all
+from raydistill.evaluation.decoders.clock_skill import ClockSkill
 from raydistill.evaluation.results import Results, method_table, verdict
 from raydistill.evaluation.scores import Failure, Score
+from raydistill.evaluation.sees import Sees
 from raydistill.evaluation.terminal import render
 from raydistill.papers.targets import Panel
 
@@ -160,3 +162,46 @@ def test_results_of_five_thousand_sessions_take_seconds_and_little_memory():
     assert table[0].mean == pytest.approx(0.5245) and results.comparisons[0].test.n == 5000
     assert time.process_time() - started < 20  # a loop over all pairs of scores takes minutes
     assert peak < 300e6
+
+
+def _results_with_baselines() -> Results:
+    clock = ClockSkill(clock_r2=0.1, skill_over_clock=0.2, r2_other_trials=0.05)
+    names = ("Ridge on spikes", "Wide ridge on spikes and clock", "Kalman on spikes", "Clock", "Ridge on LFP")
+    few = {"n_segments": 10, "seconds": 25.0, "clock": clock}
+    scores = (Score("Distilled LFP", "mouse2_session1", "mouse2", 0, 0.28, "", **few),)
+    baselines = tuple(Score(name, "mouse2_session1", "mouse2", None, -1.5, "", **few) for name in names)
+    sees = Sees(
+        method="Distilled LFP", reads=("lfp",), past=True, future=True, clock=True, labels=False, other_sessions=True,
+        spikes="training",
+    )  # fmt: skip
+    return Results(protocol="corrected", scores=scores, baselines=baselines, sees=(sees,))
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_every_method_and_session_is_legible_in_a_narrow_terminal(width):
+    out = io.StringIO()
+    render(_results_with_baselines(), Console(file=out, width=width))
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width and "…" not in out.getvalue()
+    rows = [line for line in lines if line.startswith("mouse2")]
+    assert len(rows) > 1 and sum(line.split().count("-1.500") for line in rows) == 5
+    assert any(line.split() == ["Distilled", "LFP", ".280", ".100", ".200", ".050", "–"] for line in lines)
+
+
+def test_render_prints_what_a_method_sees_and_the_cautions():
+    out = io.StringIO()
+    render(_results_with_baselines(), Console(file=out, width=200))
+    text = out.getvalue()
+    assert "LFP, past, future, clock; in training: spikes, other sessions" in text
+    assert "caution: few scored data in mouse2_session1 (10 segments, 25 s)" in text
+    assert "caution: R² below -1: Ridge on spikes in mouse2_session1 (-1.5)" in text
+
+
+def test_to_json_has_means_medians_flags_and_the_clock():
+    made = json.loads(json.dumps(_results_with_baselines().to_json(), allow_nan=False))
+    assert made["means"][0] == {
+        "method": "Distilled LFP", "baseline": False, "mean": 0.28, "median": 0.28, "sd": None, "n": 1
+    }  # fmt: skip
+    assert made["scores"][0]["clock"] == {"clock_r2": 0.1, "skill_over_clock": 0.2, "r2_other_trials": 0.05}
+    assert [flag["kind"] for flag in made["flags"]] == ["few_data"] + ["low_r2"] * 5
+    assert made["sees"][0]["spikes"] == "training"

@@ -98,8 +98,8 @@ def clock(train, valid, test, bin_width_ms: float, columns: Sequence[str]) -> De
 
     Args and errors: as `ridge_on_spikes`.
     """
-    behaviors = [[behavior_of(s) for s in fold] for fold in (train, valid, test)]
-    fitted = fit_clock(*behaviors[:2], longest_of(*behaviors), columns)
-    predicted = ([(fitted.predict(len(behavior)), behavior) for behavior in fold] for fold in behaviors[1:])
+    train, valid, test = ([behavior_of(s) for s in fold] for fold in (train, valid, test))
+    fitted = fit_clock(train, valid, longest_of(train, valid, test), columns)
+    valid, test = ([(fitted.predict(len(behavior)), behavior) for behavior in fold] for fold in (valid, test))
     settings = {"penalty": fitted.penalty}
-    return evaluate(lambda x: x, *predicted, columns, n_train=fitted.n_train, settings=settings)
+    return evaluate(lambda x: x, valid, test, columns, n_train=fitted.n_train, settings=settings)

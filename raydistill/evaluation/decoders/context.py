@@ -35,7 +35,8 @@ class Context:
             longest: bins of the longest segment, beyond which nothing is looked for.
             future: whether bins after the present one are used, too.
         """
-        offsets, windows, before = [(0, 0)], {}, 0
+        offsets, before = [(0, 0)], 0
+        windows: dict[float, int] = {}
         for edge in EDGES_S:
             last = min(int(edge * 1000 / bin_width_ms + 0.5), longest - 1)
             if last > before:

@@ -41,11 +41,11 @@ class WideRidge:
         """The regression with the highest R² on the validation fold; arguments and errors as `ridge_on_spikes`."""
         if not train:
             raise DataError("the train fold has no segment; give the session more segments under `splits`")
-        behaviors = [[behavior_of(s) for s in fold] for fold in (train, valid, test)]
-        longest = longest_of(*behaviors)
+        fitted, selected, scored = ([behavior_of(s) for s in fold] for fold in (train, valid, test))
+        longest = longest_of(fitted, selected, scored)
         context = Context.of(bin_width_ms, longest, future=self.future)
         channels_of = _standardised(self.signal, train, MAX_FEATURES // len(context.offsets))
-        clock = fit_clock(*behaviors[:2], longest, columns) if self.clock else None
+        clock = fit_clock(fitted, selected, longest, columns) if self.clock else None
         code: Callable[[int], np.ndarray] = clock.columns if clock else ClockCode(longest=0).columns
 
         def pairs(segments: Sequence[Segment]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -53,7 +53,7 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
         missing=tuple(missing),
         panels=plan.panels,
         alignments=tuple(aligned),
-        sees=sees_of(plan),
+        sees=sees_of(sweep, plan),
         notes=(*plan.notes, *notes_on_jobs(plan, runs), *notes, *notes_on_clocks(sweep, plan)),
     )
 

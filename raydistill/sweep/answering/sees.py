@@ -15,11 +15,12 @@ NAMED = 4
 """Sessions that a note names."""
 
 
-def sees_of(plan: Plan) -> tuple[Sees, ...]:
-    """What each method and each baseline sees, in the order of the plan, the methods first."""
+def sees_of(sweep: SweepConfig, plan: Plan) -> tuple[Sees, ...]:
+    """What each method and each baseline sees: the methods in the order of the sweep, then the baselines."""
     jobs = {job.key: job for job in plan.jobs}
     of_method: dict[str, list[Sees]] = defaultdict(list)
-    for job in sorted(plan.jobs, key=lambda job: job.kind == "baseline"):
+    order = {method: i for i, method in enumerate(sweep.methods)}
+    for job in sorted(plan.jobs, key=lambda job: order.get(job.method or "", len(order))):
         if job.method and job.kind != "control":
             of_method[job.method].append(_sees(job, jobs, job.session in plan.aligned))
     return tuple(merged(parts) for parts in of_method.values())

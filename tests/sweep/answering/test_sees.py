@@ -21,7 +21,7 @@ def planned(folder, entries=ENTRIES, **change):
 
 
 def seen(folder, **change):
-    return {s.method: s for s in sees_of(planned(folder, **change)[1])}
+    return {s.method: s for s in sees_of(*planned(folder, **change))}
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "name": context.name,
         "question": context.question or context.name,
         "answers": context.answers,
-        "limits": limits(results),
+        "limits": [*results.below, *limits(results)],
         "verdicts": [(f"{c.figure}: " if c.figure else "") + verdict(c) for c in results.comparisons],
         "controls": [
             {"method": c.method, "control": CONTROLS[c.control], "r2": c.r2, "test": test}

@@ -41,6 +41,8 @@ class Results:
     alignments: tuple[Alignment, ...] = ()
     sees: tuple[Sees, ...] = ()
     """What each method and baseline sees."""
+    below: tuple[str, ...] = ()
+    """Sentences about methods that decode worse than a plain decoder, with what to try."""
     notes: tuple[str, ...] = ()
     """Remarks on the results, such as sessions missing from a group."""
 
@@ -52,6 +54,7 @@ class Results:
             "baselines": [_score_json(s) for s in self.baselines],
             "means": [_means_json(row) for row in method_table(self)],
             "sees": [s.to_json() for s in self.sees],
+            "below_baselines": list(self.below),
             "flags": [flag.to_json() for flag in self.flags],
             "tests": [_test_json(c) for c in self.comparisons],
             "controls": [

@@ -33,7 +33,7 @@ def render(results: Results, console: Console) -> None:
     console.print(Text(f"Decoding R² under the {results.protocol} protocol; mean ± SD over seeds"))
     for table in _session_tables(results, console.width):
         console.print(table)
-    for sentence in limits(results):
+    for sentence in (*results.below, *limits(results)):
         console.print(Text(f"• {sentence}"))
     for panel in results.panels:
         figure = f"{panel.figure}: " if panel.figure else ""

@@ -45,6 +45,7 @@ def test_to_json_has_the_promised_shape():
         "baselines",
         "means",
         "sees",
+        "below_baselines",
         "flags",
         "tests",
         "controls",

@@ -4,11 +4,13 @@ import dataclasses
 import functools
 
 from raydistill.config.fingerprint import fingerprint
+from raydistill.evaluation.below import below_baselines
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.controls import control_tests
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scores import Failure, MissingJob, Score
+from raydistill.sweep.answering.advice import advice
 from raydistill.sweep.answering.representations import alignments
 from raydistill.sweep.answering.sees import notes_on_clocks, sees_of
 from raydistill.sweep.config.sweep import SweepConfig
@@ -42,7 +44,7 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
             group.append(score := _score(job, runs.metrics(job.key)))
             of_controls += [dataclasses.replace(score, method=label) for label in job.also]
     aligned, notes = alignments(sweep, scores, runs)
-    return Results(
+    results = Results(
         protocol=plan.protocol,
         scores=tuple(scores),
         baselines=tuple(baselines),
@@ -56,6 +58,8 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
         sees=sees_of(sweep, plan),
         notes=(*plan.notes, *notes_on_jobs(plan, runs), *notes, *notes_on_clocks(sweep, plan)),
     )
+    below = [f"{b.in_words()} {advice(b, plan, runs)}" for b in below_baselines(results)]
+    return dataclasses.replace(results, below=tuple(below))
 
 
 def notes_on_jobs(plan: Plan, runs: RunsFolder) -> list[str]:

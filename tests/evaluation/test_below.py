@@ -1,0 +1,51 @@
+"""A method below a plain decoder of the same signals is named, with the best of these decoders."""
+
+import pytest
+
+from raydistill.evaluation.below import below_baselines
+from raydistill.evaluation.results import Results
+from raydistill.evaluation.scores import Score
+from raydistill.evaluation.sees import Sees
+
+
+def sees(method, *reads, future=True, clock=False):
+    options = {"past": True, "labels": False, "other_sessions": False, "spikes": "never"}
+    return Sees(method=method, reads=reads, future=future, clock=clock, **options)
+
+
+def results(method_r2, baselines, **own):
+    """`baselines`: name -> (R² in both sessions, what it sees)."""
+    scores = [Score("M", s, "m", seed, r2, "") for s, r2 in zip("ab", method_r2, strict=True) for seed in (0, 1)]
+    of_baselines = [Score(name, s, "m", None, r2, "") for name, (r2, _) in baselines.items() for s in "ab"]
+    seen = (sees("M", "lfp", **own), *(s for _, s in baselines.values()))
+    return Results(protocol="corrected", scores=tuple(scores), baselines=tuple(of_baselines), sees=seen)
+
+
+def test_method_below_several_baselines_is_compared_with_the_best_one():
+    found = below_baselines(
+        results(
+            (0.1, 0.3),
+            {"R1": (0.25, sees("R1", "lfp")), "R2": (0.4, sees("R2", "lfp")), "R3": (0.1, sees("R3", "lfp"))},
+        )
+    )
+    assert [b.baseline for b in found] == ["R2"] and found[0].r2 == pytest.approx(0.2)
+    assert found[0].in_words() == (
+        "M decodes worse than a plain decoder of the same signals: 0.200 against 0.400 of R2, in 2 of 2 sessions."
+    )
+
+
+@pytest.mark.parametrize(
+    ("baseline", "own"),
+    [
+        (sees("R", "spikes"), {}),  # another signal
+        (sees("R", "lfp", clock=True), {}),  # it has the clock
+        (sees("R", "lfp"), {"future": False}),  # it sees the future
+        (sees("R"), {}),  # a clock alone reads no signal
+    ],
+)
+def test_baseline_that_sees_more_or_something_else_is_no_measure(baseline, own):
+    assert not below_baselines(results((0.1, 0.1), {"R": (0.5, baseline)}, **own))
+
+
+def test_method_that_is_at_least_as_good_is_not_named():
+    assert not below_baselines(results((0.4, 0.2), {"R": (0.3, sees("R", "lfp"))}))

@@ -72,4 +72,9 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "steinmetz_lfp.npz").exists():
+        sys.exit("usage: python examples/steinmetz2019.py FOLDER, the folder with steinmetz_lfp.npz and the parts")
+    try:
+        main(Path(sys.argv[1]))
+    except (ValueError, OSError, KeyError, zipfile.BadZipFile, pickle.UnpicklingError) as err:
+        sys.exit(f"steinmetz2019: {err}")

@@ -182,8 +182,9 @@ class Behavior(FromFile):
     smooth_s: Duration | None = None
     """Standard deviation in seconds of the Gaussian that smooths the samples between gaps, before anything is derived
     from them."""
-    derive: Literal["velocity"] | None = None
-    """Differentiate every column. The result replaces the column, unless `columns` asks for both."""
+    derive: Literal["velocity", "speed"] | None = None
+    """`velocity`: differentiate every column. `speed`: the length of the velocity of all columns together, as one
+    column. The result replaces the columns, unless `columns` asks for both."""
     circular: bool | Positive | dict[str, Positive] = False
     """Which columns return to where they began, such as angles: true, all, with the period of their unit (radians,
     degrees or cycles); a number, all, with this period in their unit; or a mapping from column to period. A circular

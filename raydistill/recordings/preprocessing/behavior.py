@@ -55,11 +55,13 @@ def prepared(
 
     Raises:
         DataError: the clock was set back, there are too few samples with a time, `circular` does not suit the columns,
-            or `columns` names one that does not exist.
+            `columns` names one that does not exist, or speed is derived from columns of different units.
     """
     trace, notes = ascending(trace, windows)
+    derived = _derived_columns(trace, options)
     chosen = options.columns or trace.names
-    used = {name for name in trace.names if name in chosen or _velocity_name(name) in chosen}
+    every = options.derive == "speed" and "speed" in chosen
+    used = {name for name in trace.names if every or name in chosen or _velocity_name(name) in chosen}
     periods = periods_of(trace, options.circular, used)
     notes += circular_notes(trace, periods, used)
     step_s = usual_step(trace.times)
@@ -69,11 +71,9 @@ def prepared(
     values, n_jumps = _processed(trace, cuts, options, periods, _GAP * step_s)
     if n_jumps:
         notes += (f"behavior: samples left out as lost, faster than `max_speed`: {n_jumps} of {len(trace.times)}",)
-    names, units = trace.names, trace.units
-    if options.derive is not None:
-        names += tuple(_velocity_name(n) for n in trace.names)
-        units += tuple(f"{u}/s" if u else "" for u in trace.units)
-        periods += (None,) * len(trace.names)
+    names = trace.names + tuple(name for name, _ in derived)
+    units = trace.units + tuple(unit for _, unit in derived)
+    periods += (None,) * len(derived)
     at = _chosen(names, options.columns or (trace.names if options.derive is None else names[len(trace.names) :]))
     return PreparedTrace(
         times=np.concatenate([trace.times[cut] for cut in cuts]),
@@ -101,7 +101,9 @@ def _processed(
         if options.smooth_s is not None:
             values = smoothed(times, values, options.smooth_s, gap_s)
         if options.derive is not None:
-            values = np.hstack([values, derivative(times, values, gap_s)])
+            velocity = derivative(times, values, gap_s)
+            speed = np.linalg.norm(velocity, axis=1, keepdims=True)
+            values = np.hstack([values, speed if options.derive == "speed" else velocity])
         parts.append(values)
     return np.concatenate(parts), n_jumps
 
@@ -119,6 +121,21 @@ def _jumps(times: np.ndarray, values: np.ndarray, periods: Sequence[float | None
         else:
             last_valid = time, place
     return jumps
+
+
+def _derived_columns(trace: Trace, options: Behavior) -> list[tuple[str, str]]:
+    """Name and unit of each column that `derive` adds."""
+    if options.derive is None:
+        return []
+    units = [f"{unit}/s" if unit else "" for unit in trace.units]
+    if options.derive == "velocity":
+        return list(zip(map(_velocity_name, trace.names), units, strict=True))
+    if len(set(units)) > 1:
+        raise DataError(
+            f"`derive: speed` needs columns of one unit, but {', '.join(trace.names)} are in "
+            f"{', '.join(unit or 'no unit' for unit in trace.units)}; use `derive: velocity`, or give the `units`"
+        )
+    return [("speed", units[0])]
 
 
 def _velocity_name(name: str) -> str:

@@ -1,5 +1,7 @@
 """Behavior before it is resampled: jumps, smoothing, derivatives and the choice of columns."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,28 @@ def test_velocity_columns_are_named_and_chosen():
     assert (both.names, both.units) == (("velocity_y", "position_x"), ("cm/s", "cm"))
     with pytest.raises(DataError, match='no behavior column "velocity_z"; did you mean'):
         prepared(tr, Behavior(derive="velocity", columns=("velocity_z",)))
+
+
+def test_speed_is_the_length_of_the_velocity_of_all_columns():
+    times = np.arange(0, 20, 0.02)
+    tr = trace(times, np.column_stack([3 * times, 5 - 4 * times]))
+    speed = prepared(tr, Behavior(derive="speed"))
+    assert (speed.names, speed.units) == (("speed",), ("cm/s",))
+    assert np.allclose(speed.values, 5)
+    both = prepared(tr, Behavior(derive="speed", columns=("position_y", "speed")))
+    assert both.names == ("position_y", "speed") and np.allclose(both.values[0], [5, 5])
+
+
+def test_speed_of_an_angle_does_not_jump_at_the_full_turn():
+    times = np.arange(0, 20, 0.02)
+    tr = dataclasses.replace(trace(times, np.mod(100 * times, 360)), units=("deg",))
+    assert np.allclose(prepared(tr, Behavior(derive="speed", circular=360, columns=("speed",))).values, 100)
+
+
+def test_speed_of_columns_in_different_units_is_refused():
+    tr = dataclasses.replace(trace(np.arange(0, 5, 0.02), np.zeros((250, 2))), units=("cm", ""))
+    with pytest.raises(DataError, match="columns of one unit, but position_x, position_y are in cm, no unit; use"):
+        prepared(tr, Behavior(derive="speed"))
 
 
 def test_tracking_jumps_are_lost_and_bridged():

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from raydistill.errors import DataError, suggest
-from raydistill.evaluation.session_scores import SessionScore, behavior_of, score_model
+from raydistill.evaluation.folds import behavior_of
+from raydistill.evaluation.session_scores import SessionScore, score_model
 from raydistill.models.columns import check_columns, normalisation_of, signals_of
 from raydistill.models.files import load_model
 from raydistill.models.inputs import inputs_of
@@ -98,8 +99,9 @@ class DecodedSession:
 def decode_session(decoder: Decoder, store: Store) -> DecodedSession:
     """Latents and decoded behavior of every bin in all folds."""
     entry, model = decoder.entry, decoder.model
-    segments = sorted(store.read(entry), key=lambda s: s.number)
-    latents = torch.cat(list(encode(model, segments, inputs_of(model.spec, [entry]))))  # (T, D) each -> (N, D)
+    inputs = inputs_of(model.spec, [entry])
+    segments = store.read(entry, signals=(*inputs.signals, "behavior"))
+    latents = torch.cat(list(encode(model, segments, inputs)))  # (T, D) each -> (N, D)
     behavior = entry.normalisation["behavior"].undo(decoder.score.predict(latents), decoder.column_indices)
     return DecodedSession(segments=segments, latents=latents.numpy(), behavior=behavior)
 

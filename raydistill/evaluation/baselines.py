@@ -12,9 +12,7 @@ from raydistill.evaluation.decoders.kalman import kalman_on_lfp, kalman_on_spike
 from raydistill.evaluation.decoders.ridge import clock, ridge_on_lfp, ridge_on_spikes
 from raydistill.evaluation.decoders.scoring import Decoding
 from raydistill.store.catalogue import Entry
-from raydistill.store.session import Segment
-
-Segments = Sequence[Segment]
+from raydistill.store.session import Segments
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

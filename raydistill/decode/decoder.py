@@ -3,8 +3,9 @@
 Axes: N bins of all segments of the session, in time order; D width of the model, K behavior columns.
 """
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,7 @@ class DecodedSession:
     """Every bin of a session."""
 
     segments: list[Segment]
+    """Without spikes and LFP."""
     latents: np.ndarray
     """(N, D) float32."""
     behavior: np.ndarray
@@ -100,8 +102,14 @@ def decode_session(decoder: Decoder, store: Store) -> DecodedSession:
     """Latents and decoded behavior of every bin in all folds."""
     entry, model = decoder.entry, decoder.model
     inputs = inputs_of(model.spec, [entry])
-    segments = store.read(entry, signals=(*inputs.signals, "behavior"))
-    latents = torch.cat(list(encode(model, segments, inputs)))  # (T, D) each -> (N, D)
+    segments: list[Segment] = []
+
+    def encoded() -> Iterator[Segment]:
+        for segment in store.stream(entry, signals=(*inputs.signals, "behavior")):
+            segments.append(dataclasses.replace(segment, spikes=None, lfp=None))
+            yield segment
+
+    latents = torch.cat(list(encode(model, encoded(), inputs)))  # (T, D) each -> (N, D)
     behavior = entry.normalisation["behavior"].undo(decoder.score.predict(latents), decoder.column_indices)
     return DecodedSession(segments=segments, latents=latents.numpy(), behavior=behavior)
 

@@ -12,6 +12,7 @@ The marker holds the sha256 of all these files. A part is compared with it whene
 import contextlib
 import dataclasses
 import hashlib
+import heapq
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -209,14 +210,17 @@ class Store:
             z_scored: False: behavior in its units, as the store holds it; LFP is z-scored in any case.
             signals: which of spikes, lfp and behavior to read; segments lack the others.
         """
-        splits = (TRAIN, VALID, TEST) if split is None else (split,)
-        segments = [s for name in splits for s in self.stream(entry, name, z_scored=z_scored, signals=signals)]
-        return sorted(segments, key=lambda s: s.number)
+        return list(self.stream(entry, split, z_scored=z_scored, signals=signals))
 
     def stream(
-        self, entry: Entry, split: str, *, z_scored: bool = True, signals: Sequence[str] = SIGNALS
+        self, entry: Entry, split: str | None = None, *, z_scored: bool = True, signals: Sequence[str] = SIGNALS
     ) -> Iterator[Segment]:
-        """The segments of one fold in time order, as `read` gives them, with one part at a time in memory."""
+        """The segments as `read` gives them, with one part of each fold at a time in memory."""
+        folds = (TRAIN, VALID, TEST) if split is None else (split,)
+        streams = (self._stream(entry, fold, z_scored, signals) for fold in folds)
+        return heapq.merge(*streams, key=lambda s: s.number)
+
+    def _stream(self, entry: Entry, split: str, z_scored: bool, signals: Sequence[str]) -> Iterator[Segment]:
         parts = sorted((part for part in entry.parts if part.split == split), key=lambda part: part.numbers)
         for part in parts:
             segments = segments_from_table(self.table(part, entry, signals), entry, z_scored)

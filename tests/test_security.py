@@ -99,8 +99,9 @@ def test_no_shell_and_no_module_named_by_data():
             assert isinstance(call.args[0], ast.Constant), f"{place} imports a module that data names"
 
 
-def test_page_marks_nothing_as_safe_and_loads_nothing():
-    template = (PACKAGE / "evaluation" / "report.html").read_text()
+@pytest.mark.parametrize("page", ["report.html", "search.html"])
+def test_page_marks_nothing_as_safe_and_loads_nothing(page):
+    template = (PACKAGE / "evaluation" / page).read_text()
     assert "|safe" not in template.replace(" ", "") and "<script" not in template
     assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", template)
 

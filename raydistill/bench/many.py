@@ -50,17 +50,26 @@ compare: [SS-Spike > SS-LFP]
 def measure_many(sessions: int, say: Callable[[str], None] = lambda text: None) -> dict[str, float]:
     """Seconds of each command over a store of so many sessions, with two finished jobs on each.
 
-    `many_listing_s`: `sessions`. `many_skip_s`: the look of `ingest` at sessions that are stored already.
-    `many_plan_s`, `many_results_s`, `many_page_s`: `plan`, `results` and `report`. `many_tell_s`: the first `sweep`
-    with nothing to run, which logs all jobs to MLflow. `many_again_s`: the same command again.
+    Each figure is there twice: the time that passed, and as `..._cpu_s` the time on a core, which other processes on
+    the machine hardly change. `many_listing_s`: `sessions`. `many_skip_s`: the look of `ingest` at sessions that are
+    stored already. `many_plan_s`, `many_results_s`, `many_page_s`: `plan`, `results` and `report`. `many_tell_s`: the
+    first `sweep` with nothing to run, which logs all jobs to MLflow. `many_again_s`: the same command again.
     """
     with TemporaryDirectory(prefix="raydistill-bench-") as root:
-        folder, seconds = Path(root), {}
+        folder, figures = Path(root), {"many_sessions": float(sessions)}
+
+        def timed(name: str, step: Callable[[], T]) -> T:
+            started, cpu_started = time.monotonic(), time.process_time()
+            outcome = step()
+            figures[f"many_{name}_s"] = time.monotonic() - started
+            figures[f"many_{name}_cpu_s"] = time.process_time() - cpu_started
+            return outcome
+
         say(f"a store of {sessions} sessions")
         store = Store(str(folder / "store"))
         write_sessions(store, _random_sessions(sessions), _CONFIG)
-        seconds["many_listing_s"], entries = _timed(store.entries)
-        seconds["many_skip_s"], damaged = _timed(lambda: [store.damage(store.entry(e.session)) for e in entries])
+        entries = timed("listing", store.entries)
+        damaged = timed("skip", lambda: [store.damage(store.entry(e.session)) for e in entries])
         assert not any(damaged), "a file of a store that was just written is damaged"
         file = folder / "many.yaml"
         file.write_text(_SWEEP)
@@ -70,20 +79,14 @@ def measure_many(sessions: int, say: Callable[[str], None] = lambda text: None) 
 
         say(f"{2 * sessions} finished jobs")
         _write_jobs(opened())
-        seconds["many_plan_s"], _ = _timed(lambda: opened().plan())
-        seconds["many_results_s"], _ = _timed(lambda: (sweep := opened()).collect(sweep.plan()).to_json())
-        seconds["many_page_s"], _ = _timed(lambda: write_report(opened(), file, folder / "page.html"))
-        for name in ("many_tell_s", "many_again_s"):
+        timed("plan", lambda: opened().plan())
+        timed("results", lambda: (sweep := opened()).collect(sweep.plan()).to_json())
+        timed("page", lambda: write_report(opened(), file, folder / "page.html"))
+        for name in ("tell", "again"):
             say("the sweep, with nothing to run")
             with SweepProgress(RunsFolder(folder / "runs")) as progress:
-                seconds[name], _ = _timed(lambda: run_sweep(opened(), progress, RunOptions(device="cpu")))
-    return {"many_sessions": sessions} | seconds
-
-
-def _timed(step: Callable[[], T]) -> tuple[float, T]:
-    started = time.monotonic()
-    outcome = step()
-    return time.monotonic() - started, outcome
+                timed(name, lambda: run_sweep(opened(), progress, RunOptions(device="cpu")))
+    return figures
 
 
 def _random_sessions(sessions: int) -> Iterator[Session]:

@@ -67,7 +67,7 @@ def _train(store: Store, folder: Path, recipe: TrainingConfig, engine: EngineCon
     sessions = {e.session: -(-e.n_channels // settings.lfp_patch) for e in entries}
     spec = masked_model(settings, "lfp", sessions)
     share = Share(entries=tuple(entries), inputs=inputs_of(spec, entries))
-    feed, _ = open_feed(share, read_directly(store, entries), batch=recipe.batch, seed=0, engine=engine)
+    feed, _ = open_feed(share, read_directly(store, entries, share.signals), batch=recipe.batch, seed=0, engine=engine)
     torch.manual_seed(0)
     folder.mkdir()
     train(

@@ -27,6 +27,7 @@ def _set(example: str) -> Parameter:
 
 
 SweepFile = Annotated[Path, Parameter(help="Sweep file (YAML).")]
+SweepOrSearchFile = Annotated[Path, Parameter(help="Sweep or search file (YAML).")]
 Runs = Annotated[Path, Parameter(help="Folder for jobs, results and MLflow runs.")]
 Address = Annotated[
     str | None, Parameter(help="Address of a Ray cluster. By default a local Ray is started, and stopped at the end.")

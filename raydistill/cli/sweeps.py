@@ -1,4 +1,4 @@
-"""Commands on sweeps: run, plan, read, search."""
+"""Commands on sweeps: run, plan, read."""
 
 import json
 import shlex
@@ -18,11 +18,12 @@ from raydistill.cli.options import (
     Only,
     Overrides,
     Runs,
-    SearchOverrides,
     Sessions,
     SweepFile,
+    SweepOrSearchFile,
 )
 from raydistill.cli.output import console, say
+from raydistill.cli.searches import print_results, write_page
 from raydistill.config.names import check_ending
 from raydistill.errors import without_password
 
@@ -145,7 +146,7 @@ def plan(
 
 
 def results(
-    file: SweepFile,
+    file: SweepOrSearchFile,
     *,
     runs: Runs = RUNS,
     set_: Overrides = (),
@@ -158,10 +159,12 @@ def results(
 ):
     """Print the results of a sweep so far: decoding R² by method and session, means by subject, tests, missing jobs.
 
-    Nothing is written. The exit code is 1 if jobs are missing or failed.
+    Of a search: its best values and trials. Nothing is written. The exit code is 1 if something is missing or failed.
     """
-    from raydistill.sweep.config.reading import load_sweep
+    from raydistill.sweep.config.reading import is_search, load_sweep
 
+    if is_search(file):
+        return print_results(file, runs, set_, "json" if json_ else "csv" if csv else "table")
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import to_csv
     from raydistill.evaluation.terminal import render
@@ -183,58 +186,26 @@ def results(
 
 
 def report(
-    file: SweepFile,
+    file: SweepOrSearchFile,
     *,
     out: Annotated[Path, Parameter(help="The page to write, ending in .html.")],
     runs: Runs = RUNS,
     set_: Overrides = (),
 ):
-    """Write the results of a sweep so far as one self-contained HTML page, with figures, tests and costs."""
-    from raydistill.sweep.config.reading import load_sweep
+    """Write the results of a sweep or a search so far as one self-contained HTML page, with tables and figures."""
+    from raydistill.sweep.config.reading import is_search, load_sweep
 
-    config = load_sweep(file, set_)
     check_ending("--out", out, ".html")
+    if is_search(file):
+        write_page(file, out, runs, set_)
+        return
+    config = load_sweep(file, set_)
     from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.answering.report import write_report
     from raydistill.sweep.planning.runs_folder import RunsFolder
 
     write_report(OpenSweep(config, RunsFolder(runs), overrides=set_), file, out)
     print(out)
-
-
-def search(
-    file: Annotated[Path, Parameter(help="Search file (YAML); it names the sweep file and the job.")],
-    *,
-    runs: Runs = RUNS,
-    address: Address = None,
-    device: Device = "auto",
-    max_hours: MaxHours = None,
-    set_: SearchOverrides = (),
-    json_: AsJson = False,
-):
-    """Search for better values of one job by its R² on the validation folds. Run it again to continue after a stop."""
-    from raydistill.sweep.running.deadline import Deadline
-
-    deadline = Deadline.after(max_hours)
-    from raydistill.sweep.config.search import load_search
-
-    config = load_search(file, set_)
-    from raydistill.sweep.config.reading import lines_named
-    from raydistill.sweep.planning.runs_folder import RunsFolder
-    from raydistill.sweep.running.options import RunOptions
-    from raydistill.sweep.running.progress import SweepProgress
-    from raydistill.sweep.searching.driver import run_search
-    from raydistill.sweep.searching.result import render
-
-    folder = RunsFolder(runs)
-    options = RunOptions(address=address, device=device, deadline=deadline)
-    with lines_named(file.parent / config.config.sweep), SweepProgress(folder) as progress:
-        result = run_search(config, folder, progress, options)
-    if json_:
-        print(json.dumps(result.to_json(), indent=1))
-    else:
-        render(result, console())
-    return 1 if result.failed else 0
 
 
 def run(

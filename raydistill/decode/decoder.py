@@ -3,8 +3,9 @@
 Axes: N bins of all segments of the session, in time order; D width of the model, K behavior columns.
 """
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import numpy as np
 import torch
 
 from raydistill.errors import DataError, suggest
-from raydistill.evaluation.session_scores import SessionScore, behavior_of, score_model
+from raydistill.evaluation.folds import behavior_of
+from raydistill.evaluation.session_scores import SessionScore, score_model
 from raydistill.models.columns import check_columns, normalisation_of, signals_of
 from raydistill.models.files import load_model
 from raydistill.models.inputs import inputs_of
@@ -85,6 +87,7 @@ class DecodedSession:
     """Every bin of a session."""
 
     segments: list[Segment]
+    """Without spikes and LFP."""
     latents: np.ndarray
     """(N, D) float32."""
     behavior: np.ndarray
@@ -98,8 +101,15 @@ class DecodedSession:
 def decode_session(decoder: Decoder, store: Store) -> DecodedSession:
     """Latents and decoded behavior of every bin in all folds."""
     entry, model = decoder.entry, decoder.model
-    segments = sorted(store.read(entry), key=lambda s: s.number)
-    latents = torch.cat(list(encode(model, segments, inputs_of(model.spec, [entry]))))  # (T, D) each -> (N, D)
+    inputs = inputs_of(model.spec, [entry])
+    segments: list[Segment] = []
+
+    def encoded() -> Iterator[Segment]:
+        for segment in store.stream(entry, signals=(*inputs.signals, "behavior")):
+            segments.append(dataclasses.replace(segment, spikes=None, lfp=None))
+            yield segment
+
+    latents = torch.cat(list(encode(model, encoded(), inputs)))  # (T, D) each -> (N, D)
     behavior = entry.normalisation["behavior"].undo(decoder.score.predict(latents), decoder.column_indices)
     return DecodedSession(segments=segments, latents=latents.numpy(), behavior=behavior)
 

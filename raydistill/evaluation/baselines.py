@@ -18,9 +18,7 @@ from raydistill.evaluation.decoders.scoring import Decoding
 from raydistill.evaluation.decoders.signals import lfp_of, sqrt_counts
 from raydistill.evaluation.decoders.wide_ridge import WideRidge
 from raydistill.store.catalogue import Entry
-from raydistill.store.session import Segment
-
-Segments = Sequence[Segment]
+from raydistill.store.session import Segment, Segments
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

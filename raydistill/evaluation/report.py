@@ -1,6 +1,6 @@
 """The results of a sweep as one self-contained HTML page, without scripts, external fonts or links.
 
-The template escapes every value, since names come from files and recordings.
+Templates escape every value, since names come from files and recordings.
 """
 
 import base64
@@ -95,11 +95,31 @@ class ReportContext:
 
 def html(results: Results, context: ReportContext) -> str:
     """The page as HTML text."""
-    template = (files(__package__) / "report.html").read_text(encoding="utf-8")
+    return rendered("report.html", _page(results, context))
+
+
+def rendered(template: str, page: Mapping[str, object]) -> str:
+    """A page as HTML text.
+
+    Args:
+        template: file name of a template in this folder.
+        page: the values that it shows, by the names that it uses.
+    """
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(lambda name: (files(__package__) / name).read_text(encoding="utf-8")),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(template).render(r=_page(results, context))
+    return environment.get_template(template).render(r=page)
+
+
+def embedded(pictures: Sequence[Picture]) -> list[dict]:
+    """Figures as parts of a page."""
+    return [
+        {"svg": base64.b64encode(p.svg.read_bytes()).decode(), "caption": p.caption, "data": p.data} for p in pictures
+    ]
 
 
 def _page(results: Results, context: ReportContext) -> dict:
@@ -126,10 +146,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "clock": _clock(results),
         "tests": json["tests"],
         "alignments": [a.to_json() | {"paper": _printed(results, a)} for a in results.alignments],
-        "figures": [
-            {"svg": base64.b64encode(p.svg.read_bytes()).decode(), "caption": p.caption, "data": p.data}
-            for p in context.pictures
-        ],
+        "figures": embedded(context.pictures),
         "protocol": results.protocol,
         "protocol_words": " ".join(PROTOCOLS[name] for name in results.protocol.split(" and ") if name in PROTOCOLS),
         "data": {

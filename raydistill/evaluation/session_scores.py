@@ -3,7 +3,7 @@
 Axes: T bins of a segment, n bins, D width of the model, K behavior columns.
 """
 
-import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,13 +15,14 @@ from raydistill.evaluation.baselines import Baseline
 from raydistill.evaluation.decoders.clock import ClockCode
 from raydistill.evaluation.decoders.clock_skill import ClockSkill, clock_skill, decode_with_and_without_clock
 from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
+from raydistill.evaluation.decoders.signals import behavior_of as recorded_behavior
+from raydistill.evaluation.folds import behavior_of, folds_of
 from raydistill.evaluation.scored_segments import ScoredSegments, SegmentRecorder
 from raydistill.feed.tokens import Inputs, SpikesAs
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import encode
 from raydistill.models.model import Model
 from raydistill.store.catalogue import Entry
-from raydistill.store.session import Segment
 from raydistill.store.store import Store
 
 
@@ -103,17 +104,11 @@ def score_baseline(baseline: Baseline, store: Store, entry: Entry, columns: Sequ
         DataError: as `decode`.
     """
     train, valid, test = (
-        [dataclasses.replace(s, behavior=behavior_of(s, entry, columns)) for s in _segments(store, entry, folds)]
+        folds_of(store, entry, folds, baseline.reads, columns)
         for folds in (("train",), ("valid",), scored_folds(entry))
     )
     decoding = baseline.score(train, valid, test, entry.bin_width_ms, columns)
     return metrics_of(decoding, entry.bin_width_ms, _compared_with_clock(store, entry, columns, decoding))
-
-
-def behavior_of(segment: Segment, entry: Entry, columns: Sequence[str]) -> np.ndarray:
-    """(T, K) the columns of a segment's behavior, in this order."""
-    assert segment.behavior is not None
-    return segment.behavior[:, [entry.behavior.index(c) for c in columns]]
 
 
 def scored_folds(entry: Entry) -> tuple[str, ...]:
@@ -140,8 +135,11 @@ class _ModelOnSession:
         recorder: SegmentRecorder | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(features (T, .) of the latents, behavior (T, K)) of every segment of the folds."""
-        segments = _segments(self.store, self.entry, folds)
-        for segment, latents in zip(segments, encode(self.model, segments, self.inputs, self.device), strict=True):
+        signals = (*self.inputs.signals, "behavior")
+        segments, encoded = itertools.tee(
+            s for fold in folds for s in self.store.stream(self.entry, fold, signals=signals)
+        )
+        for segment, latents in zip(segments, encode(self.model, encoded, self.inputs, self.device), strict=True):
             values, behavior = features(latents), behavior_of(segment, self.entry, columns)
             if recorder:
                 recorder.add(segment.number, latents.numpy(), values, behavior)
@@ -173,7 +171,7 @@ def _compared_with_clock(
     if not entry.aligned:
         return None
     train, valid, test = (
-        [behavior_of(s, entry, columns) for s in _segments(store, entry, folds)]
+        [recorded_behavior(s) for s in folds_of(store, entry, folds, (), columns)]
         for folds in (("train",), ("valid",), scored_folds(entry))
     )
     return clock_skill(train, valid, test, columns, decoding, with_clock)
@@ -185,7 +183,3 @@ def _own_head(session: _ModelOnSession, recorder: SegmentRecorder) -> Decoding:
     valid = session.pairs(columns, ("valid",), session.own_head)
     test = session.pairs(columns, scored_folds(session.entry), session.own_head, recorder)
     return evaluate(lambda outputs: outputs, valid, test, columns, n_train=0)
-
-
-def _segments(store: Store, entry: Entry, folds: tuple[str, ...]) -> list[Segment]:
-    return [s for fold in folds for s in store.read(entry, fold)]

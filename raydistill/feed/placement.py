@@ -47,6 +47,8 @@ class Share:
     """Input of the model."""
     teacher_inputs: Inputs | None = None
     """Input of the teacher, if it is trained too."""
+    frozen_inputs: Inputs | None = None
+    """Input of the teacher, if it is frozen."""
     teacher_width: int = 0
     """D of the latents of a frozen teacher; 0 if there is none."""
     rank: int = 0
@@ -61,6 +63,12 @@ class Share:
     def part_sessions(self) -> dict[str, str]:
         """Path of a part -> its session."""
         return {part.path: e.session for e in self.entries for part in e.parts}
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Which of spikes, lfp and behavior the training reads."""
+        read = (inputs.signals for inputs in (self.inputs, self.teacher_inputs, self.frozen_inputs) if inputs)
+        return tuple(dict.fromkeys(signal for signals in read for signal in signals))
 
     def shards(self) -> dict[str, Shards]:
         """split -> its parts, distributed over virtual shards."""

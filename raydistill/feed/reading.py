@@ -1,7 +1,7 @@
 """Reading part files for training: in this process, or through Ray Data from a worker of Ray Train."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
@@ -9,7 +9,7 @@ from raydistill.errors import DataError
 from raydistill.store.catalogue import Entry, Part
 from raydistill.store.session import Segment
 from raydistill.store.store import Store
-from raydistill.store.table import segments_from_table
+from raydistill.store.table import SIGNALS, columns_of, segments_from_table
 
 TASKS, PARTS_PER_TASK = 4, 4
 """Ray Data gets at least this many tasks, if there are as many parts, and at most this many parts per task."""
@@ -20,8 +20,11 @@ Reader = Callable[[list[Part]], Iterator[list[Segment]]]
 """From parts to the segments of each part, in the order of the parts; the segments of a part in stored order."""
 
 
-def read_directly(store: Store, entries: list[Entry]) -> Reader:
+def read_directly(store: Store, entries: list[Entry], signals: Sequence[str] = SIGNALS) -> Reader:
     """A reader that uses pyarrow in this process and reads a few parts ahead.
+
+    Args:
+        signals: which of spikes, lfp and behavior to read; here and below.
 
     The reader raises DataError if a part is missing or corrupt.
     """
@@ -31,7 +34,7 @@ def read_directly(store: Store, entries: list[Entry]) -> Reader:
         with ThreadPoolExecutor(AHEAD) as pool:
             waiting: deque = deque()
             for part in parts:
-                waiting.append((pool.submit(store.table, part, entry_of[part.path]), entry_of[part.path]))
+                waiting.append((pool.submit(store.table, part, entry_of[part.path], signals), entry_of[part.path]))
                 if len(waiting) > AHEAD:
                     yield _segments(*waiting.popleft())
             while waiting:
@@ -44,7 +47,7 @@ def _segments(future, entry):
     return segments_from_table(future.result(), entry)
 
 
-def read_through_ray(store: Store, entries: list[Entry]) -> Reader:
+def read_through_ray(store: Store, entries: list[Entry], signals: Sequence[str] = SIGNALS) -> Reader:
     """A reader that uses Ray Data, whose tasks decode the files on any idle core of the cluster.
 
     Each worker has a separate dataset. `streaming_split` of a shared dataset would either drop the rows that do not
@@ -63,7 +66,7 @@ def read_through_ray(store: Store, entries: list[Entry]) -> Reader:
         opened: dict[str, list[Segment]] = {}
         part = next(remaining, None)
         try:
-            for table in _dataset(store, parts).iter_batches(batch_size=None, batch_format="pyarrow"):
+            for table in _dataset(store, parts, signals).iter_batches(batch_size=None, batch_format="pyarrow"):
                 for path, rows in _by_part(table):
                     opened.setdefault(path, []).extend(segments_from_table(rows, entry_of[path]))
                 while part is not None and len(opened.get(part.path, ())) == len(part.numbers):
@@ -95,7 +98,7 @@ def _entries_by_part(entries: list[Entry]) -> dict[str, Entry]:
     return {part.path: entry for entry in entries for part in entry.parts}
 
 
-def _dataset(store: Store, parts: list[Part]):
+def _dataset(store: Store, parts: list[Part], signals: Sequence[str]):
     """A Ray Data dataset of the rows of `parts`, in their order, each row with the path of its part."""
     import ray
     from pyarrow.dataset import ParquetFragmentScanOptions
@@ -109,6 +112,7 @@ def _dataset(store: Store, parts: list[Part]):
     return ray.data.read_parquet(
         [p.path for p in parts],
         filesystem=store.folder.filesystem,
+        columns=columns_of(signals),
         partitioning=None,
         include_paths=True,
         # Reading waits for the disk. With a full CPU per task, no task could start while workers hold all CPUs.

@@ -58,6 +58,12 @@ class Inputs:
     """Session -> indices of the behavior columns to use, in this order. Other sessions have `Tokens.behavior` None."""
     spikes_as: SpikesAs = "recorded"
 
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """Which of spikes, lfp and behavior are read."""
+        read = ("spikes", "lfp") if self.modality == "multimodal" else (self.modality,)
+        return (*read, "behavior") if any(self.behavior.values()) else read
+
     def tokenize(self, segment: Segment) -> Tokens:
         """Cut the (T, C) signals of a segment into patches (docs/methods.md, Tokens).
 

@@ -3,7 +3,8 @@
 Axes: T bins of a segment, D width of the model.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -21,20 +22,22 @@ BATCH = 32  # segments per batch; packing has no padding, so the number does not
 
 
 @torch.no_grad()
-def encode(model: Model, segments: Sequence[Segment], inputs: Inputs, device: str = "cpu") -> Iterator[Tensor]:
+def encode(model: Model, segments: Iterable[Segment], inputs: Inputs, device: str = "cpu") -> Iterator[Tensor]:
     """The latents (T, D) of each segment, with nothing masked: float32 in host memory, computed on `device`.
 
-    The model is moved to `device` and set to evaluation mode.
+    The model is moved to `device` and set to evaluation mode. At most BATCH segments are taken ahead of their latents.
 
     Raises:
         DataError: a segment has other units or channels than its session when the model was trained.
     """
     compute_exactly(device)
     model.to(device).eval()
-    for start in range(0, len(segments), BATCH):
-        for segment in segments[start : start + BATCH]:
+    remaining = iter(segments)
+    while together := list(islice(remaining, BATCH)):
+        for segment in together:
             check_columns(model.spec, segment.session, _columns(segment), f"segment {segment.number}")
-        batch = pack([inputs.tokenize(s) for s in segments[start : start + BATCH]]).to(device)
+        batch = pack([inputs.tokenize(s) for s in together]).to(device)
+        del together  # so that the part that it views can be freed
         latents = model.latents(batch).float().cpu()
         yield from latents.split(list(batch.bins))  # (sum of T, D) -> (T, D) of each segment
 

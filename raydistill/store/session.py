@@ -3,9 +3,9 @@
 Axes: T bins, K behavior dimensions; spikes (T, units), lfp (T, channels), behavior (T, K).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -163,7 +163,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One training example from the store, z-scored. T bins."""
+    """One training example from the store, z-scored, with the signals that were read. T bins."""
 
     session: str
     number: int
@@ -183,7 +183,19 @@ class Segment:
     @property
     def n_bins(self) -> int:
         """T."""
-        return _n_bins(self.spikes, self.lfp)
+        return _n_bins(self.spikes, self.lfp, self.behavior)
+
+
+class Segments(Protocol):
+    """Segments that can be read several times: a list, or a fold in the store."""
+
+    def __len__(self) -> int:
+        """Number of segments."""
+        ...
+
+    def __iter__(self) -> Iterator[Segment]:
+        """The segments in time order."""
+        ...
 
 
 def bin_centres_s(segments: Sequence[Segment], bin_width_ms: float) -> np.ndarray:
@@ -192,10 +204,8 @@ def bin_centres_s(segments: Sequence[Segment], bin_width_ms: float) -> np.ndarra
     return np.concatenate([s.start_s + (np.arange(s.n_bins) + 0.5) * width_s for s in segments])
 
 
-def _n_bins(spikes: np.ndarray | None, lfp: np.ndarray | None) -> int:
-    signal = spikes if spikes is not None else lfp
-    assert signal is not None, "a session has spikes or LFP"
-    return len(signal)
+def _n_bins(*signals: np.ndarray | None) -> int:
+    return len(next(signal for signal in signals if signal is not None))
 
 
 def _form(array: np.ndarray) -> str:

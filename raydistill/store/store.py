@@ -12,6 +12,7 @@ The marker holds the sha256 of all these files. A part is compared with it whene
 import contextlib
 import dataclasses
 import hashlib
+import heapq
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -33,7 +34,7 @@ from raydistill.store.lock import writing
 from raydistill.store.marker import folder_of, marker_of, marker_text, split_file_of
 from raydistill.store.session import Segment, Session
 from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut, draw_folds, split_to_json, without_outliers
-from raydistill.store.table import Rows, segments_from_table, to_table, update_digests
+from raydistill.store.table import SIGNALS, Rows, columns_of, segments_from_table, to_table, update_digests
 from raydistill.store.unused import count_recorded, count_unused
 
 if TYPE_CHECKING:
@@ -199,16 +200,31 @@ class Store:
         for name in sorted(names):
             self.folder.delete(name)
 
-    def read(self, entry: Entry, split: str | None = None, *, z_scored: bool = True) -> list[Segment]:
+    def read(
+        self, entry: Entry, split: str | None = None, *, z_scored: bool = True, signals: Sequence[str] = SIGNALS
+    ) -> list[Segment]:
         """The segments of a session in time order, with LFP as float32.
 
         Args:
             split: train, valid or test; None: all segments.
             z_scored: False: behavior in its units, as the store holds it; LFP is z-scored in any case.
+            signals: which of spikes, lfp and behavior to read; segments lack the others.
         """
-        parts = [part for part in entry.parts if split in (None, part.split)]
-        segments = [s for part in parts for s in segments_from_table(self.table(part, entry), entry, z_scored)]
-        return sorted((_in_float32(s) for s in segments), key=lambda s: s.number)
+        return list(self.stream(entry, split, z_scored=z_scored, signals=signals))
+
+    def stream(
+        self, entry: Entry, split: str | None = None, *, z_scored: bool = True, signals: Sequence[str] = SIGNALS
+    ) -> Iterator[Segment]:
+        """The segments as `read` gives them, with one part of each fold at a time in memory."""
+        folds = (TRAIN, VALID, TEST) if split is None else (split,)
+        streams = (self._stream(entry, fold, z_scored, signals) for fold in folds)
+        return heapq.merge(*streams, key=lambda s: s.number)
+
+    def _stream(self, entry: Entry, split: str, z_scored: bool, signals: Sequence[str]) -> Iterator[Segment]:
+        parts = sorted((part for part in entry.parts if part.split == split), key=lambda part: part.numbers)
+        for part in parts:
+            segments = segments_from_table(self.table(part, entry, signals), entry, z_scored)
+            yield from sorted((_in_float32(s) for s in segments), key=lambda s: s.number)
 
     def split_file(self, entry: Entry) -> dict[str, Any]:
         """Content of a session's split.json. Raises DataError if it is missing or corrupt."""
@@ -220,8 +236,12 @@ class Store:
         except (OSError, ValueError) as err:
             raise self._unreadable(split_file_of(entry.session), entry, one_line(err)) from None
 
-    def table(self, part: Part, entry: Entry) -> "pa.Table":
-        """The rows of one part of a session. Raises DataError if its file is missing, or not what was written."""
+    def table(self, part: Part, entry: Entry, signals: Sequence[str] = SIGNALS) -> "pa.Table":
+        """The rows of one part of a session, with the columns of these signals.
+
+        Raises:
+            DataError: its file is missing, or not what was written.
+        """
         import pyarrow.parquet as pq
         from pyarrow import ArrowException, BufferReader
 
@@ -229,7 +249,10 @@ class Store:
             content = self.folder.read_buffer(part.path)
             if wrong := what_is_wrong(part, content):
                 raise self._unreadable(part.path, entry, wrong)
-            return pq.read_table(BufferReader(content), partitioning=None, page_checksum_verification=True)
+            columns = columns_of(signals)
+            return pq.read_table(
+                BufferReader(content), columns=columns, partitioning=None, page_checksum_verification=True
+            )
         except (ArrowException, OSError) as err:
             raise self._unreadable(part.path, entry, str(err).splitlines()[0]) from None
 

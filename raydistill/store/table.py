@@ -1,7 +1,7 @@
 """Segments of a session as rows of a Parquet table and back. The values of one bin are adjacent."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +15,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SIGNALS = ("spikes", "lfp", "behavior")
+LABELS = ("segment", "split", "start_s", "n_bins", "trial")
+
+
+def columns_of(signals: Iterable[str]) -> list[str]:
+    """The columns of a part that hold these signals, and those that tell what its rows are."""
+    return [*LABELS, *(name for name in SIGNALS if name in set(signals))]
 
 
 def segments_from_table(table: "pa.Table", entry: Entry, z_scored: bool = True) -> list[Segment]:
     """Rows of a part as segments with z-scored behavior, or with behavior in its units.
 
-    Spikes and LFP are views of the table's buffers, LFP in the stored precision.
+    Spikes and LFP are views of the table's buffers, LFP in the stored precision. Segments lack the signals whose
+    columns were not read.
     """
-    columns = {name: _values(table, name) for name in ("spikes", "lfp", "behavior")}
+    columns = {name: _values(table, name) for name in SIGNALS}
     widths = {"spikes": entry.n_units, "lfp": entry.n_channels, "behavior": len(entry.behavior)}
     n_bins = table.column("n_bins").to_pylist()
     edges = np.concatenate([[0], np.cumsum(n_bins)])  # (segments + 1,)
@@ -49,7 +56,9 @@ def segments_from_table(table: "pa.Table", entry: Entry, z_scored: bool = True) 
 
 
 def _values(table: "pa.Table", name: str) -> np.ndarray | None:
-    """The values of a list column in row order, without a copy if the column is one chunk."""
+    """The values of a list column in row order, without a copy if it is one chunk; None: it is empty, or not read."""
+    if name not in table.column_names:
+        return None
     column = table.column(name)
     if column.null_count == len(column):
         return None

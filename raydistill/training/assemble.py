@@ -74,12 +74,13 @@ class TrainingTask:
             teacher: specification of the teachers.
         """
         inputs = inputs_of(self.spec, self.entries)
-        together = teacher is not None and self.trains_teacher
+        of_teacher = inputs_of(teacher, self.entries) if teacher else None
         return Share(
             entries=self.entries,
             inputs=inputs,
-            teacher_inputs=inputs_of(teacher, self.entries) if teacher and together else None,
-            teacher_width=teacher.config.width if teacher and not together else 0,
+            teacher_inputs=of_teacher if self.trains_teacher else None,
+            frozen_inputs=None if self.trains_teacher else of_teacher,
+            teacher_width=teacher.config.width if teacher and not self.trains_teacher else 0,
             rank=rank,
             workers=workers,
         )

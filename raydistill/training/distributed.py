@@ -227,7 +227,7 @@ def _reader(task: TrainingTask, share: Share) -> Reader:
     if reading == "auto":
         reading = "ray_data" if share.bytes() > RAY_DATA_PAYS_FROM else "worker"
     read = read_through_ray if reading == "ray_data" else read_directly
-    return read(Store(task.store), list(task.entries))
+    return read(Store(task.store), list(task.entries), share.signals)
 
 
 def _averaging(module, objective: Objective, feed: Feed, seed: int, world: World, device: str):

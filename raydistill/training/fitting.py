@@ -20,7 +20,7 @@ def fit_model(spec: ModelSpec, store: Store, entry: Entry, seed: int) -> Model:
     assert fit is not None, f"models of the family {spec.family} are trained by the loop"
 
     def fold(name: str) -> Batch:
-        return pack([inputs.tokenize(s) for s in store.read(entry, name)])
+        return pack([inputs.tokenize(s) for s in store.stream(entry, name, signals=inputs.signals)])
 
     torch.manual_seed(seed)
     return fit(spec, fold("train"), fold("valid")).eval()

@@ -10,8 +10,10 @@ import time
 
 import pytest
 
+from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.commands import raydistill, start
 from tests.paths import SCREENSHOTS
+from tests.sweep.searching.small_search import SmallSearch, finish
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
@@ -127,9 +129,27 @@ def page(finished_sweep, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def search_page(tmp_path_factory):
+    """The page of a search with complete, failed and pruned trials."""
+    small = SmallSearch(tmp_path_factory.mktemp("search"))
+    small.runs = RunsFolder(small.folder / "runs").search_folder("small")
+    space = "{model.layers: [1, 2, 3], model.heads: [4, 7]}"
+    finish(
+        small.points(space, "sampler: grid", "objectives: [valid_r2, parameters]"),
+        score=lambda values: values["model.layers"] / 8,
+        fails=lambda values: values["model.layers"] == 3,
+    )
+    path = small.folder / "report.html"
+    raydistill("report", "search.yaml", "--out", path, cwd=small.folder, check=0)
+    return path
+
+
 @pytest.mark.parametrize("look", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
-def test_report_fits_the_window_and_loads_nothing_else(browser, page, look, width):
+@pytest.mark.parametrize("kind", ["page", "search_page"])
+def test_report_fits_the_window_and_loads_nothing_else(browser, request, kind, look, width):
+    page = request.getfixturevalue(kind)
     media = [{"name": "prefers-color-scheme", "value": look}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -143,5 +163,5 @@ def test_report_fits_the_window_and_loads_nothing_else(browser, page, look, widt
     )
     dark = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(c => c < 60)"
     assert browser.execute_script(f"return {dark}") == (look == "dark")
-    picture(browser, f"report_{look}_{width}")
+    picture(browser, f"{kind}_{look}_{width}")
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -21,19 +21,22 @@ from raydistill.feed.reading import read_through_ray
 from raydistill.recordings.ingest import ingest
 from raydistill.recordings.planning.discover import plan_sources
 from raydistill.store.store import Store
+from raydistill.store.table import SIGNALS
 
 path, uri, out = sys.argv[1:]
 with connected(None):
     outcomes = [ingest(plan_sources(path), uri) for _ in range(2)]
     store = Store(uri)
     entry = store.entry("rec")
-    read = list(read_through_ray(store, [entry])(list(entry.parts)))
+    read = list(read_through_ray(store, [entry], ("spikes", "behavior"))(list(entry.parts)))
 np.save(out, np.concatenate([s.spikes for s in store.read(entry)]))
 print(json.dumps({
     "outcomes": [[o.stored, o.skipped, o.failed] for o in outcomes],
     "files": store.folder.names(""),
     "parts": [[p.path, p.numbers] for p in entry.parts],
     "read": [[s.number for s in segments] for segments in read],
+    "signals": sorted({n for segments in read for s in segments for n in SIGNALS if getattr(s, n) is not None}),
+    "spikes": sum(int(s.spikes.sum()) for segments in read for s in segments),
     "problems": store.verify(),
 }))
 """
@@ -74,4 +77,5 @@ def test_store_in_a_bucket_holds_what_was_ingested_and_skips_it_next_time(bucket
     names = ["segments/session=rec/session.json", "segments/session=rec/split.json", "sessions.parquet"]
     assert sorted(found["files"]) == sorted([*names, *(part for part, _ in found["parts"])])
     assert found["read"] == [numbers for _, numbers in found["parts"]]
+    assert found["signals"] == ["behavior", "spikes"] and found["spikes"] == binned["spikes"].sum()
     assert found["problems"] == []

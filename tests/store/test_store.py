@@ -185,3 +185,25 @@ def test_store_constant_channel_is_refused_by_number(store):
         store.write(make_session(lfp=lfp), CONFIG, "f" * 64)
     with pytest.raises(DataError, match=r"all 5 LFP channels are constant.*`lfp: null`"):
         store.write(make_session(lfp=np.ones((2000, 5))), CONFIG, "f" * 64)
+
+
+@pytest.mark.parametrize("signals", [("spikes",), ("lfp",), ("behavior",), ("behavior", "spikes"), ()])
+def test_signals_that_are_read_are_the_same_as_when_all_are_read(store, signals):
+    entry = store.write(make_session(), CONFIG, "f" * 64)
+    for whole, some in zip(store.read(entry), store.read(entry, signals=signals), strict=True):
+        for name in ("spikes", "lfp", "behavior"):
+            expected = getattr(whole, name) if name in signals else None
+            assert (getattr(some, name) is None) == (expected is None)
+            assert expected is None or np.array_equal(getattr(some, name), expected)
+        assert (some.number, some.split, some.start_s) == (whole.number, whole.split, whole.start_s)
+
+
+def test_streamed_fold_is_the_fold_in_time_order_and_reads_a_part_when_it_is_reached(store):
+    entry = store.write(make_session(n_bins=10_000), CONFIG, "f" * 64)
+    first, second, *_ = (part for part in entry.parts if part.split == "train")
+    assert [s.number for s in store.stream(entry, "train")] == [s.number for s in store.read(entry, "train")]
+    store.folder.delete(second.path)
+    remaining = store.stream(entry, "train")
+    assert [next(remaining).number for _ in first.numbers] == list(first.numbers)
+    with pytest.raises(DataError, match="missing or corrupt"):
+        next(remaining)

@@ -67,7 +67,9 @@ def task(store, folder, *, memory="auto", precision="fp32", modality="spikes", t
 
 
 def run(task, device="cuda"):
-    assembled = assemble(task, lambda task, share: read_directly(Store(task.store), list(task.entries)), device=device)
+    assembled = assemble(
+        task, lambda task, share: read_directly(Store(task.store), list(task.entries), share.signals), device=device
+    )
     assembled.run()
     return assembled.model.state_dict()
 

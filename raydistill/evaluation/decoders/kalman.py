@@ -25,7 +25,7 @@ from raydistill.evaluation.decoders.signals import (
     sqrt_counts,
     tap_bins,
 )
-from raydistill.store.session import Segment
+from raydistill.store.session import Segment, Segments
 
 DELAYS = (0, 1, 2, 3)
 """Candidate delays: taps by which the signal leads behavior."""
@@ -129,9 +129,9 @@ def kalman_on_lfp(train, valid, test, bin_width_ms: float, columns: Sequence[str
 
 def _kalman(
     signal: Callable[[Segment], np.ndarray],
-    train: Sequence[Segment],
-    valid: Sequence[Segment],
-    test: Sequence[Segment],
+    train: Segments,
+    valid: Segments,
+    test: Segments,
     columns: Sequence[str],
     width: int,
 ) -> Decoding:
@@ -140,17 +140,17 @@ def _kalman(
     Args:
         width: bins of a tap.
     """
-    if not train:
+    if not len(train):
         raise DataError("the train fold has no segment; give the session more segments under `splits`")
     mean, std = mean_and_sd(moving_mean(signal(s), width) for s in train)
 
-    def delayed(segments: Sequence[Segment], delay: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def delayed(segments: Segments, delay: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for s in segments:
             z = (moving_mean(signal(s), width) - mean) / std
             shift = min(delay * width, len(z))
             yield np.concatenate([np.zeros_like(z[:shift]), z[: len(z) - shift]]), behavior_of(s)
 
-    def decoded(segments: Sequence[Segment], delay: int, kalman: KalmanFilter):
+    def decoded(segments: Segments, delay: int, kalman: KalmanFilter):
         for z, behavior in delayed(segments, delay):
             yield kalman.decode(z), behavior
 

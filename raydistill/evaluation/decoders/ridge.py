@@ -19,7 +19,7 @@ from raydistill.errors import DataError
 from raydistill.evaluation.decoders.linear import LeastSquares, lagged, padded
 from raydistill.evaluation.decoders.scoring import Decoding, evaluate, finite_bins, mean_r2
 from raydistill.evaluation.decoders.signals import behavior_of, lfp_of, mean_and_sd, moving_mean, sqrt_counts, tap_bins
-from raydistill.store.session import Segment
+from raydistill.store.session import Segment, Segments
 
 TAPS = (1, 3, 5)
 PENALTIES = (1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
@@ -29,7 +29,8 @@ def ridge_on_spikes(train, valid, test, bin_width_ms: float, columns: Sequence[s
     """Ridge on lagged square-root counts (a Wiener filter).
 
     Args:
-        train, valid, test: segments to fit, to select the settings on, and to score; here and below.
+        train, valid, test: segments to fit, to select the settings on, and to score, each read more than once and never
+            held as a whole; here and below.
         columns: names of the K behavior columns.
     Raises:
         DataError: as `decode`.
@@ -44,9 +45,9 @@ def ridge_on_lfp(train, valid, test, bin_width_ms: float, columns: Sequence[str]
 
 def _ridge(
     signal: Callable[[Segment], np.ndarray],
-    train: Sequence[Segment],
-    valid: Sequence[Segment],
-    test: Sequence[Segment],
+    train: Segments,
+    valid: Segments,
+    test: Segments,
     columns: Sequence[str],
     taps: Sequence[int],
     width: int,
@@ -57,11 +58,11 @@ def _ridge(
         taps: candidate numbers of taps.
         width: bins of a tap.
     """
-    if not train:
+    if not len(train):
         raise DataError("the train fold has no segment; give the session more segments under `splits`")
     mean, std = mean_and_sd(moving_mean(signal(s), width) for s in train)
 
-    def pairs(segments: Sequence[Segment]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def pairs(segments: Segments) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for s in segments:
             yield lagged((moving_mean(signal(s), width) - mean) / std, max(taps), stride=width), behavior_of(s)
 

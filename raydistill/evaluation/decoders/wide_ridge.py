@@ -18,7 +18,7 @@ from raydistill.evaluation.decoders.context import Context, leading_components, 
 from raydistill.evaluation.decoders.linear import LeastSquares, padded
 from raydistill.evaluation.decoders.scoring import Decoding, evaluate, finite_bins, mean_r2
 from raydistill.evaluation.decoders.signals import behavior_of, mean_and_sd
-from raydistill.store.session import Segment
+from raydistill.store.session import Segment, Segments
 
 PENALTIES = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6)
 MAX_FEATURES = 2000
@@ -48,7 +48,7 @@ class WideRidge:
         clock = fit_clock(fitted, selected, longest, columns) if self.clock else None
         code: Callable[[int], np.ndarray] = clock.columns if clock else ClockCode(longest=0).columns
 
-        def pairs(segments: Sequence[Segment]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        def pairs(segments: Segments) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             for s in segments:
                 yield np.concatenate([code(s.n_bins), context.features(channels_of(s))], axis=1), behavior_of(s)
 
@@ -73,7 +73,7 @@ class WideRidge:
 
 
 def _standardised(
-    signal: Callable[[Segment], np.ndarray], train: Sequence[Segment], most: int
+    signal: Callable[[Segment], np.ndarray], train: Segments, most: int
 ) -> Callable[[Segment], np.ndarray]:
     """The function from a segment to its standardised channels (T, C), or to `most` principal components of them.
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from raydistill.evaluation.figures.style import COLORS, GREY, ONE_COLUMN, TWO_COLUMNS, save, styled
+from raydistill.evaluation.figures.style import COLORS, GREY, ONE_COLUMN, TWO_COLUMNS, parameter_axis, save, styled
 
 SearchTrial = tuple[Mapping[str, object], float, bool]
 """Values, validation R², and whether the trial was completed, that is not stopped early."""
@@ -110,8 +110,7 @@ def pareto_front(
     (all_parameters, all_scores), (parameters, scores) = zip(*points, strict=True), zip(*front, strict=True)
     ax.scatter(all_parameters, all_scores, color=GREY, s=8)
     ax.plot(parameters, scores, color=COLORS[0], marker="o", ms=3, lw=1.2, drawstyle="steps-post")
-    ax.set_xscale("log")
-    ax.set_xlabel("parameters")
+    parameter_axis(ax, all_parameters)
     ax.set_ylabel("validation R²")
     table = [[*point, point in front] for point in points]
     return save(figure, path, ["parameters", "valid_r2", "on_front"], table)

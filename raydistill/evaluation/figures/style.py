@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -18,6 +19,8 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D")
 DASHES = ((0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (1, 3)), (0, (3, 1, 1, 1, 1, 1)))
 GREY = "#8a8a8a"
+MAX_LABELS = 8
+"""Labels of numbers that fit next to each other below a figure of one column."""
 
 STYLE = {
     "font.size": 7,
@@ -59,6 +62,20 @@ def legend_columns(handles: Sequence[Line2D], width: float) -> int:
     """Number of legend columns that fit into `width` inches, at about 0.05 inches per letter."""
     widest = max((len(str(h.get_label())) for h in handles), default=1)
     return max(1, min(len(handles), int(width / (0.33 + 0.05 * widest))))
+
+
+def parameter_axis(ax: Axes, parameters: Iterable[int]) -> None:
+    """Make x a logarithmic axis for numbers of parameters of models, labelled at these numbers as far as labels fit."""
+    values = sorted(set(parameters))
+    apart = max(1.25, (values[-1] / values[0]) ** (1 / MAX_LABELS))
+    ticks = values[:1]
+    for value in values[1:]:
+        if value > apart * ticks[-1]:
+            ticks.append(value)
+    ax.set_xscale("log")
+    ax.minorticks_off()
+    ax.set_xticks(ticks, [f"{n / 1e6:.3g} M" if n >= 1e6 else f"{n / 1e3:.3g} k" for n in ticks])
+    ax.set_xlabel("parameters of the model")
 
 
 def save(figure: Figure, path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> dict[str, Path]:

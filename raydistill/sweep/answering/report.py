@@ -5,6 +5,7 @@ import math
 import shlex
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from raydistill.config.fingerprint import fingerprint
@@ -21,7 +22,7 @@ from raydistill.sweep.answering.draw import CAPTIONS, draw
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import read_sweep
 from raydistill.sweep.config.sweep import SweepConfig
-from raydistill.sweep.planning.code import makers
+from raydistill.sweep.planning.code import makers_of
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -48,12 +49,12 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
     if not results.scores and not results.baselines and not results.failed:
         raise RaydistillError(nothing_done(opened.name, path, runs.path, overrides))
     drawn = [file for file in draw(sweep, planned, runs, results, scratch) if file.suffix == ".svg"]
-    header, used = _header(path), _used_sessions(planned, entries)
+    header, used = header_of(path), _used_sessions(planned, entries)
     context = ReportContext(
         name=opened.name,
         question=header.get("Question", ""),
         answers=header.get("Answers", ""),
-        pictures=[Picture(svg=f, caption=CAPTIONS[f.stem], data=_data_file(f, opened.folder)) for f in drawn],
+        pictures=[Picture(svg=f, caption=CAPTIONS[f.stem], data=data_file(f, opened.folder)) for f in drawn],
         sessions=len(used),
         subjects=len({e.subject for e in used}),
         hours=sum(e.n_bins * e.bin_width_ms for e in used) / 3.6e6,
@@ -69,20 +70,20 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
             ]
         ),
         runs=shlex.quote(str(runs)),
-        versions=_versions(planned, runs),
+        versions=versions_of([p.job.key for p in planned.planned if p.state == DONE], runs),
         sweep=_configuration(path, overrides),
     )
     return html(results, context)
 
 
-def _data_file(figure: Path, folder: Path) -> str:
-    """The file with the numbers of a figure in the sweep's folder; "" if the sweep has not drawn this figure yet."""
+def data_file(figure: Path, folder: Path) -> str:
+    """The file with the numbers of a figure in the folder of the results; "" if this figure is not drawn there yet."""
     data, kept = figure.with_suffix(".csv"), folder / f"{figure.stem}.csv"
     return str(kept) if kept.is_file() and data.is_file() and kept.read_bytes() == data.read_bytes() else ""
 
 
-def _header(path: Path) -> dict[str, str]:
-    """The comment lines at the top of a sweep file (Question, Cost, Answers), by their first word."""
+def header_of(path: Path) -> dict[str, str]:
+    """The comment lines at the top of a sweep or search file (Question, Cost, Answers), by their first word."""
     lines = [line.removeprefix("#").strip() for line in path.read_text().splitlines() if line.startswith("#")]
     parts = (line.partition(": ") for line in lines)
     return {name: text for name, _, text in parts if name in ("Question", "Cost", "Answers")}
@@ -135,14 +136,13 @@ def _last_run(folder: Path) -> str:
     return duration(wall_s) if isinstance(wall_s, int | float) and math.isfinite(wall_s) else ""
 
 
-def _versions(planned: Plan, runs: RunsFolder) -> dict[str, str]:
-    """Software or hardware -> all versions that the finished jobs ran with."""
-    versions = defaultdict(set)
-    for p in planned.planned:
-        if p.state == DONE:
-            provenance = runs.job_json(p.job.key).get("provenance")
-            for name, value in provenance.items() if isinstance(provenance, dict) else ():
-                if value is not None:
-                    versions[name].add(str(value))
-    made_by = [f"{count} jobs by {code}" for code, count in makers(planned, runs).items()]
+def versions_of(keys: Iterable[str], runs: RunsFolder) -> dict[str, str]:
+    """Software or hardware -> all versions that these finished jobs ran with."""
+    keys, versions = list(keys), defaultdict(set)
+    for key in keys:
+        provenance = runs.job_json(key).get("provenance")
+        for name, value in provenance.items() if isinstance(provenance, dict) else ():
+            if value is not None:
+                versions[name].add(str(value))
+    made_by = [f"{count} jobs by {code}" for code, count in makers_of(keys, runs).items()]
     return {name: ", ".join(sorted(values)) for name, values in versions.items()} | {"made by": "; ".join(made_by)}

@@ -46,9 +46,18 @@ def read_sweep(path: Path):
     return tree
 
 
+def is_search(path: Path) -> bool:
+    """Whether a file is a search and not a sweep. Raises ConfigError if it cannot be read."""
+    return _is_search(read_yaml(path))
+
+
+def _is_search(tree) -> bool:
+    return "space" in tree and "jobs" not in tree
+
+
 def _include_shared(tree, path: Path) -> None:
     """Apply the files under `include` in place, without the jobs that the sweep does not need."""
-    if "space" in tree and "jobs" not in tree:
+    if _is_search(tree):
         raise ConfigError(f"{path}: this is a search, not a sweep; run it with `raydistill search {path}`")
     shared = tree.get("include") or []
     for file in shared if isinstance(shared, list) else [shared]:

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,8 +58,12 @@ def in_words(code: dict) -> str:
 
 def makers(plan: Plan, runs: RunsFolder) -> dict[str, int]:
     """Code in words -> the number of finished jobs of the plan that it made, most first."""
-    counts = Counter(in_words(_code_of(p.job, runs)) for p in plan.planned if p.state == DONE)
-    return dict(counts.most_common())
+    return makers_of((p.job.key for p in plan.planned if p.state == DONE), runs)
+
+
+def makers_of(keys: Iterable[str], runs: RunsFolder) -> dict[str, int]:
+    """Code in words -> the number of these finished jobs that it made, most first."""
+    return dict(Counter(in_words(_code_of(key, runs)) for key in keys).most_common())
 
 
 def mixture(made_by: dict[str, int]) -> str:
@@ -82,13 +87,13 @@ def set_aside_other_code(plan: Plan, runs: RunsFolder) -> list[Job]:
     for job in plan.jobs:
         folder = runs.job_folder(job.key)
         if (folder / JOB).exists():
-            code = _code_of(job, runs)
+            code = _code_of(job.key, runs)
             if any(code.get(name) != present[name] for name in ("raydistill", "code", *LIBRARIES)):
                 runs.set_aside(job.key)
                 changed.append(job)
     return changed
 
 
-def _code_of(job: Job, runs: RunsFolder) -> dict:
-    provenance = (read_mapping(runs.job_folder(job.key) / JOB) or {}).get("provenance")
+def _code_of(key: str, runs: RunsFolder) -> dict:
+    provenance = (read_mapping(runs.job_folder(key) / JOB) or {}).get("provenance")
     return provenance if isinstance(provenance, dict) else {}

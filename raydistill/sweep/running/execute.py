@@ -194,7 +194,7 @@ def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Pat
         return {"epoch": 1}
     assembled = assemble(
         training_task(job, context, entries, folder),
-        lambda task, share: read_directly(Store(task.store), list(task.entries)),
+        lambda task, share: read_directly(Store(task.store), list(task.entries), share.signals),
         device=context.device,
         until=epochs,
     )

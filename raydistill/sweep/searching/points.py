@@ -36,15 +36,23 @@ class Points:
 
     Args:
         expired: whether the search's time is over, so that no more points start.
+        retries: whether the points that failed in earlier runs are tried again; False: as at the end of such a run.
     """
 
-    def __init__(self, study: optuna.Study, searched: SearchedJob, expired: Callable[[], bool] = lambda: False):
+    def __init__(
+        self,
+        study: optuna.Study,
+        searched: SearchedJob,
+        expired: Callable[[], bool] = lambda: False,
+        retries: bool = True,
+    ):
         self.study, self.searched, self.expired = study, searched, expired
         self.config, self.space = searched.search.config, searched.search.space
         self.reference = searched.search.own_values
         self.reference_identity = searched.identity(searched.own_jobs)
         self.running: dict[str, Point] = {}
-        self.results: dict[str, FrozenTrial] = {t.user_attrs[stored.IDENTITY]: t for t in stored.ended(study)}
+        known = stored.ended(study) if retries else [*stored.failed(study), *stored.ended(study)]
+        self.results: dict[str, FrozenTrial] = {t.user_attrs[stored.IDENTITY]: t for t in known}
         """Identity -> the trial that ended, or failed in this run."""
         self.invalid: dict[str, str] = {}
         """Values as text -> reason."""
@@ -58,8 +66,7 @@ class Points:
 
     def _to_try_again(self) -> list[Values]:
         """The points that a kill interrupted, then those that failed in an earlier run."""
-        trials = self.study.get_trials(states=(TrialState.FAIL,))
-        failed = [t.user_attrs[stored.VALUES] for t in trials if stored.CAUSE in t.user_attrs]
+        failed = [t.user_attrs[stored.VALUES] for t in stored.failed(self.study)]
         values = {as_text(values): values for values in [*stored.interrupted(self.study), *failed]}
         return [point for text, point in values.items() if text not in self._identity_of]
 

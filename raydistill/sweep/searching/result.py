@@ -22,8 +22,8 @@ class TriedValues:
     values: Values
     valid_r2: float
     """Mean R² on the validation folds, over the job's sessions and seeds."""
-    test_r2: float
-    """Mean R² on the test folds."""
+    test_r2: float | None
+    """Mean R² on the test folds; None: unknown, because the jobs are not in the runs folder any more."""
     parameters: int
     """Number of parameters of the largest model."""
 
@@ -119,8 +119,9 @@ def render(result: SearchResult, console) -> None:
     for name in (*names, "validation R²", "test R²", "parameters"):
         table.add_column(last_name(name), justify="right", overflow="fold")
     for title, row in rows:
+        test_r2 = "–" if row.test_r2 is None else f"{row.test_r2:.3f}"
         values = (short(row.values[name]) if name in row.values else "" for name in names)
-        table.add_row(title, *values, f"{row.valid_r2:.3f}", f"{row.test_r2:.3f}", f"{row.parameters:,}")
+        table.add_row(title, *values, f"{row.valid_r2:.3f}", test_r2, f"{row.parameters:,}")
     console.print(table)
     for line in ("", *_lines(result)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

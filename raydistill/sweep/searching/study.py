@@ -21,6 +21,8 @@ from raydistill.sweep.searching.searched import SearchedJob
 
 DIRECTIONS = {"valid_r2": StudyDirection.MAXIMIZE, "parameters": StudyDirection.MINIMIZE}
 
+DATABASE = "optuna.db"
+
 # Attributes of a trial.
 VALUES = "values"
 """The values of its point."""
@@ -49,14 +51,14 @@ def open_study(searched: SearchedJob, folder: Path) -> optuna.Study:
     config = searched.search.config
     try:
         study = optuna.create_study(
-            study_name=f"{config.name}-{searched.fingerprint()[:16]}",
+            study_name=name_of_study(searched),
             storage=_storage(folder),
             directions=[DIRECTIONS[name] for name in config.objectives],
             load_if_exists=True,
         )
     except (OptunaError, SQLAlchemyError) as err:
         raise DataError(
-            f"{folder / 'optuna.db'}: cannot be used as a database of trials ({one_line(err)}); move it away: a new "
+            f"{folder / DATABASE}: cannot be used as a database of trials ({one_line(err)}); move it away: a new "
             "search finds the trainings that are done"
         ) from None
     # The seed depends on the number of trials: a sampler that is created again must not repeat its draws.
@@ -65,8 +67,13 @@ def open_study(searched: SearchedJob, folder: Path) -> optuna.Study:
     return study
 
 
+def name_of_study(searched: SearchedJob) -> str:
+    """The name of the study of a search's space, job and data."""
+    return f"{searched.search.name}-{searched.fingerprint()[:16]}"
+
+
 def _storage(folder: Path) -> str:
-    return f"sqlite:///{folder.absolute() / 'optuna.db'}"
+    return f"sqlite:///{folder.absolute() / DATABASE}"
 
 
 def interrupted(study: optuna.Study) -> list[Values]:
@@ -129,6 +136,11 @@ def ended(study: optuna.Study) -> list[FrozenTrial]:
 def complete(study: optuna.Study) -> list[FrozenTrial]:
     """The trial of each point that ran to its last epoch."""
     return [trial for trial in ended(study) if trial.state == TrialState.COMPLETE]
+
+
+def failed(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that ended with an error; their points may have been tried again since."""
+    return [t for t in study.get_trials(states=(TrialState.FAIL,)) if CAUSE in t.user_attrs]
 
 
 def take_over(study: optuna.Study, searched: SearchedJob, folder: Path) -> tuple[int, int]:

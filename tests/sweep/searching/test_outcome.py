@@ -2,7 +2,7 @@
 
 import pytest
 
-from raydistill.sweep.searching.conclude import front, importances
+from raydistill.sweep.searching.outcome import front, importances
 from raydistill.sweep.searching.study import complete
 from tests.sweep.searching.small_search import SmallSearch, finish
 

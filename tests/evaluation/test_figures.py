@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from raydistill.evaluation.figures.trajectories import trajectories
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scored_segments import SegmentRecorder
 from raydistill.evaluation.scores import Score
+from raydistill.evaluation.sees import Sees
 from raydistill.papers.targets import Panel
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment
@@ -70,6 +72,34 @@ def test_session_dots_saves_every_score_as_csv(tmp_path):
     assert len(rows) == 17
     assert {r["kind"] for r in rows} == {"method", "baseline"}
     assert float(rows[0]["r2"]) == _results().scores[0].r2
+
+
+def test_session_dots_draws_of_many_baselines_those_that_see_most_and_saves_all(tmp_path):
+    sights = {  # signal, past, future, clock
+        "Ridge on LFP": ("lfp", 1, 0, 0),
+        "Wide ridge on LFP": ("lfp", 1, 1, 0),
+        "Wide ridge on LFP and clock": ("lfp", 1, 1, 1),
+        "Kalman on LFP": ("lfp", 1, 0, 0),
+        "Wide ridge on spikes": ("spikes", 1, 1, 0),
+        "Clock": ("", 0, 0, 1),
+    }
+    sees = tuple(
+        Sees(
+            method=name, reads=(signal,) if signal else (), past=bool(past), future=bool(future), clock=bool(clock),
+            labels=True, other_sessions=False, spikes="never",
+        )
+        for name, (signal, past, future, clock) in sights.items()
+    )  # fmt: skip
+    results = replace(
+        _results(),
+        baselines=tuple(Score(name, "I.0", "I", None, 0.1 * i, "job") for i, name in enumerate(sights)),
+        sees=sees,
+    )
+    files = session_dots(results, tmp_path / "dots")
+    rows = _whole(files, "dots")
+    assert {row["method"] for row in rows if row["kind"] == "baseline"} == set(sights)
+    drawn = [name for name in sights if f"<!-- {name} -->" in files["svg"].read_text()]
+    assert drawn == ["Wide ridge on LFP and clock", "Wide ridge on spikes", "Clock"]
 
 
 def test_paired_differences_saves_every_pair_and_omits_comparisons_without_pairs(tmp_path):

@@ -8,9 +8,11 @@ import pytest
 
 from raydistill.evaluation.alignment import align
 from raydistill.evaluation.comparisons import compare_all
+from raydistill.evaluation.decoders.clock_skill import ClockSkill
 from raydistill.evaluation.report import PROTOCOLS, JobCost, Picture, ReportContext, html
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Failure, Score
+from raydistill.evaluation.sees import Sees
 from raydistill.papers.targets import Panel
 
 WICKED = "<script>alert(1)</script> & 'co'"
@@ -103,6 +105,28 @@ def test_page_contains_all_results(context):
         "raydistill sweep small.yaml",
     ):
         assert expected in text, expected
+
+
+def test_page_shows_what_methods_see_the_clock_and_cautions(context):
+    sees = Sees(
+        method="SS-LFP", reads=("lfp",), past=True, future=False, clock=True, labels=False, other_sessions=False,
+        spikes="never",
+    )  # fmt: skip
+    clock = ClockSkill(clock_r2=0.111, skill_over_clock=0.222, r2_other_trials=0.333)
+    few = Score("Clock", "I_0", "I", None, -1.5, "clock", n_segments=10, seconds=25.0, clock=clock)
+    text = Page(html(results(sees=(sees,), baselines=(few,)), context)).text
+    for expected in (
+        "LFP, past, clock",
+        "−1.500",
+        "0.111",
+        "0.222",
+        "0.333",
+        "few scored data in I_0 (10 segments, 25 s)",
+        "R² below -1: Clock in I_0 (-1.5)",
+        "median",
+    ):
+        assert expected in text, expected
+    assert "Compared with the clock" not in Page(html(results(), context)).text
 
 
 def test_page_escapes_every_name(context):

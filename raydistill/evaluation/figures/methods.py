@@ -21,13 +21,21 @@ from raydistill.evaluation.figures.style import (
     save,
     styled,
 )
-from raydistill.evaluation.results import Results
+from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scores import Score
+from raydistill.evaluation.sees import Sees
+
+MOST_BASELINES = 4
+"""More lines than this hide the sessions."""
+LEGEND_ROW = 0.15
+"""Height of a row of the legend, in inches."""
 
 
 @styled
 def session_dots(results: Results, path: Path) -> dict[str, Path]:
     """Decoding R² of each session by subject and method; baselines are lines at their mean over the subject.
+
+    Of many baselines, lines are drawn of those that see most (`_drawn_baselines`); the data file has them all.
 
     A dot is a session (mean over seeds) and its bar the SD over seeds; a black bar is the mean over several sessions.
 
@@ -39,14 +47,19 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
     scores = [s for s in results.scores if np.isfinite(s.r2)]
     baselines = [s for s in results.baselines if np.isfinite(s.r2)]
     methods = list(dict.fromkeys(s.method for s in scores))
-    lines = list(dict.fromkeys(s.method for s in baselines))
+    lines = _drawn_baselines(results)
     subjects = sorted({s.subject for s in (*scores, *baselines)})
 
     step = len(methods) + 1  # columns from one subject to the next
     per_row = max(1, 30 // step)
     rows = [subjects[i : i + per_row] for i in range(0, len(subjects), per_row)] or [[]]
     columns = min(len(subjects), per_row) * step
-    figure = Figure(figsize=(float(np.clip(0.24 * columns + 0.8, ONE_COLUMN, TWO_COLUMNS)), 0.6 + 1.9 * len(rows)))
+    handles = [marker(m, method) for m, method in enumerate(methods)]
+    handles += [Line2D([], [], label=name, **_line(b)) for b, name in enumerate(lines)]
+    width = float(np.clip(0.24 * columns + 0.8, ONE_COLUMN, TWO_COLUMNS))
+    in_legend = legend_columns(handles, width) if handles else 1
+    legend_rows = -(-len(handles) // in_legend)
+    figure = Figure(figsize=(width, 0.6 + 1.9 * len(rows) + LEGEND_ROW * max(0, legend_rows - 3)))
     for ax, row in zip(figure.subplots(len(rows), 1, sharey=True, squeeze=False)[:, 0], rows, strict=True):
         for g, subject in enumerate(row):
             for m, method in enumerate(methods):
@@ -61,10 +74,7 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
         ax.tick_params(axis="x", length=0)
         ax.set_ylabel("decoding R²")
     ax.set_xlabel("subject")
-    handles = [marker(m, method) for m, method in enumerate(methods)]
-    handles += [Line2D([], [], label=name, **_line(b)) for b, name in enumerate(lines)]
-    width = figure.get_figwidth()
-    figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(handles, width))
+    figure.legend(handles=handles, loc="outside upper center", ncols=in_legend)
     return save(
         figure,
         path,
@@ -75,6 +85,27 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
             for s in group
         ],
     )
+
+
+def _drawn_baselines(results: Results) -> list[str]:
+    """All baselines if they are few; otherwise, for each signal, the one that sees most: past, future and clock.
+
+    The choice does not depend on scores, so it favours no method.
+    """
+    names = unique(s.method for s in results.baselines if np.isfinite(s.r2))
+    sees = {s.method: s for s in results.sees}
+    if len(names) <= MOST_BASELINES or not set(names) <= set(sees):
+        return names
+    widest: dict[tuple[str, ...], str] = {}
+    for name in names:
+        other = widest.get(sees[name].reads)
+        if other is None or _sights(sees[name]) > _sights(sees[other]):
+            widest[sees[name].reads] = name
+    return [name for name in names if name in widest.values()]
+
+
+def _sights(sees: Sees) -> int:
+    return sees.past + sees.future + sees.clock
 
 
 def _line(b: int) -> dict:

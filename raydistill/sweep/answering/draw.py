@@ -13,7 +13,7 @@ from raydistill.training.history import read_history
 CAPTIONS = {
     "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds of one session, "
     "its bar the SD over seeds. Black bars are means over the sessions of a subject, grey lines those of the "
-    "baselines.",
+    "baselines; of more than four, those of each signal that see most (past, future and clock).",
     "paired_differences": "Comparisons of two methods. A line joins their scores for one session and seed; black is "
     "the mean. Below: the mean difference and the one-sided signed-rank test.",
     "gain_by_control": "Where the gain of a distilled method comes from. Grey: the methods that it is compared with. "

@@ -12,7 +12,8 @@ from raydistill.sweep.planning.spec import TrainingSpec
 
 LAST = 0.1
 """Share of the epochs: a best epoch among these last ones means that training was still improving."""
-FEWEST_DIMENSIONS = 2.0
+FEWEST_DIMENSIONS, FEWEST_SEGMENTS = 2.0, 20
+"""Latents that vary in fewer dimensions have collapsed; fewer segments than this cannot tell."""
 
 
 def advice(below: BelowBaseline, plan: Plan, runs: RunsFolder) -> str:
@@ -28,7 +29,7 @@ def advice(below: BelowBaseline, plan: Plan, runs: RunsFolder) -> str:
     if collapsed:
         parts.append(
             f"the latents vary in about {np.median(collapsed):.1f} dimensions in {len(collapsed)} of {len(dimensions)} "
-            "jobs, so they hold little of the signal: lower `learning_rate` or `mask_ratio`"
+            "jobs, so they hold little of the signal: lower `learning_rate`"
         )
     parts.append("`raydistill search` tries `width`, patches and `learning_rate` on the validation fold")
     return f"What to try for {below.method}: {'; '.join(parts)}."
@@ -45,7 +46,7 @@ def _dimensions(job: Job, runs: RunsFolder) -> float | None:
         vectors = read_segments(runs.job_folder(job.key)).vectors.astype(np.float64)  # (S, D)
     except DataError:
         return None
-    if len(vectors) < 3:
+    if len(vectors) < FEWEST_SEGMENTS:
         return None
     variances = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False) ** 2
     total = variances.sum()

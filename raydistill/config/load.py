@@ -224,8 +224,8 @@ def _convert_annotated(kind: Any, mark: Any, value: Any, where: Where) -> Any:
     """`value` as a type with a mark: `Overrides`, `Limits` or MAY_BE_EMPTY."""
     if isinstance(mark, Overrides):
         return _fields(typing.get_args(mark.of) or (mark.of,), value, where)
-    if mark == MAY_BE_EMPTY and isinstance(value, str | list) and not value:
-        return "" if isinstance(value, str) else ()
+    if mark == MAY_BE_EMPTY and value in ("", []) and isinstance(value, str) == (kind is str):
+        return "" if kind is str else ()
     converted = convert(kind, value, where)
     if isinstance(mark, Limits) and not mark.allow(converted):
         text = where.error(f"`{where.path}` must be {mark.broken_by(converted)}, but got {shortened(value)}")
@@ -262,6 +262,9 @@ def _convert_union(kinds: Sequence[Any], value: Any, where: Where) -> Any:
             return convert(kind, value, where)
         except ConfigError as err:
             errors.append(err)
+    words = [_a(typing.get_args(kind)[0] if typing.get_origin(kind) is typing.Annotated else kind) for kind in kinds]
+    if isinstance(value, list) and len(words) > 1 and set(words) <= set(_WORDS.values()):
+        raise where.error(f"`{where.path}` must be {', '.join(words[:-1])} or {words[-1]}, got {shortened(value)}")
     raise next((err for err in errors if isinstance(err, _OutOfRange)), errors[0])
 
 
@@ -289,8 +292,11 @@ def _convert_scalar(kind: Any, value: Any, where: Where) -> Any:
     raise where.error(f"`{where.path}` must be {_a(kind)}, got {shortened(value)}")
 
 
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+
+
 def _a(kind: Any) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(kind, str(kind))
+    return _WORDS.get(kind, str(kind))
 
 
 def override(tree: Any, text: str) -> None:

@@ -12,6 +12,7 @@ import dataclasses
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -254,9 +255,11 @@ def _damaged(store: Store, name: str) -> list[str]:
 
 def _read(recording: Recording, contents: Sequence[Content], decimate: Decimate) -> tuple[Session, tuple[str, ...]]:
     """The session and the notes on it. What was read of its files is released at the return, before the session is
-    written."""
-    with open_raw(recording.path, recording.source, recording.config.bin_width_ms) as raw:
-        return to_session(recording, raw, sources(recording.files, contents), decimate)
+    written; spike times even before the LFP is read, because no name refers to them here."""
+    digests = sources(recording.files, contents)
+    opened = open_raw(recording.path, recording.source, recording.config.bin_width_ms)
+    with ExitStack() as files:
+        return to_session(recording, files.enter_context(opened), digests, decimate)
 
 
 def _stored_under_other_names(

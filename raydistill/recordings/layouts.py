@@ -51,16 +51,22 @@ def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) 
         DataError: the file is missing, damaged, or not as `source` describes it.
     """
     with ExitStack() as files:
-        raws = [files.enter_context(_opened(path, source, bin_width_ms))]
+        first = [files.enter_context(_opened(path, source, bin_width_ms))]
         try:
-            raws += [_added(files, source, addition, bin_width_ms) for addition in source.additions]
-            yield combined(raws, source.additions)
+            # No name is left here for what is read, so that the caller can release parts of it.
+            yield _with_additions(first.pop(), files, source, bin_width_ms)
             return
         except DataError as err:
             if not source.additions:
                 raise  # the reader adds the name of its file
             error = err
     raise error  # an error of the whole or of another file, to which no reader shall add the name of its file
+
+
+def _with_additions(raw: Raw, files: ExitStack, source: RecordingSource, bin_width_ms: float) -> Raw:
+    """A recording and the signals of its further files."""
+    added = [_added(files, source, addition, bin_width_ms) for addition in source.additions]
+    return combined([raw, *added], source.additions)
 
 
 def _added(files: ExitStack, source: RecordingSource, addition: Addition, bin_width_ms: float) -> Raw:

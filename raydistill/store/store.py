@@ -16,6 +16,7 @@ import heapq
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SEGMENTS_PER_PART = 64
-_SEGMENTS_AT_ONCE = 16  # in memory as a table; each becomes a row group
+_SEGMENTS_AT_ONCE, _VALUES_AT_ONCE = 16, 1 << 19  # at most, in a row group; Parquet takes 60 bytes to write a value
 T = TypeVar("T")
 
 
@@ -350,15 +351,19 @@ def _part(written: Written, split: str, group: Sequence[tuple[int, Cut]]) -> Par
 
 def _write_segments(rows: Rows, group: Sequence[tuple[int, Cut]], stream: Any) -> None:
     """Write the numbered segments of one part as Parquet, some of them at a time."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = (to_table(rows, some) for some in _even_groups(group, _SEGMENTS_AT_ONCE))
+    n_values = sum((c.stop - c.start) * sum(rows.width(name) or 0 for name in SIGNALS) for _, c in group)
+    at_once = min(_SEGMENTS_AT_ONCE, max(1, _VALUES_AT_ONCE * len(group) // n_values))
+    tables = (to_table(rows, some) for some in _even_groups(group, at_once))
     first = next(tables)
     # Voltages rarely repeat: without a dictionary, writing takes a quarter of the time and a third of the memory.
     options = {"compression": "zstd", "use_dictionary": False, "write_page_checksum": True}
     with pq.ParquetWriter(stream, first.schema, **options) as writer:
-        for table in (first, *tables):
+        for table in chain([first], tables):
             writer.write_table(table)
+    pa.default_memory_pool().release_unused()  # Arrow would keep 30 MB and more, which numpy cannot use
 
 
 def _even_groups(items: Sequence[T], at_most: int) -> list[Sequence[T]]:

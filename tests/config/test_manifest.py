@@ -2,6 +2,7 @@
 
 import pytest
 
+from raydistill.config.load import Where, build
 from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError
@@ -41,3 +42,25 @@ def test_setting_that_cannot_be_meant_is_refused_by_name(section, settings, name
 def test_sample_numbers_may_be_said_in_two_ways():
     assert Spikes(times="t", rate_hz=1000).seconds_per_unit == 0.001
     assert Spikes(times="t", rate_hz=1000, time_unit="samples").seconds_per_unit == 0.001
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "message"),
+    [
+        (
+            Trials,
+            {"labels": "a", "where": {"good": [1, [], 3]}},
+            "`where.good.1` must be true or false, a number or a word, got []",
+        ),
+        (IngestConfig, {"drop_units": ""}, "`drop_units.0` must be a whole number, got ''"),
+    ],
+)
+def test_empty_value_of_another_type_is_refused_where_emptiness_is_allowed(section, settings, message):
+    with pytest.raises(ConfigError) as error:
+        build(section, settings, Where("lab.yaml"))
+    assert str(error.value) == f"lab.yaml: {message}"
+
+
+def test_empty_text_and_empty_list_are_taken_where_they_are_meant():
+    assert build(Trials, {"labels": "a", "where": {"good": ["", 3]}}, Where("lab.yaml")).where == {"good": ("", 3.0)}
+    assert build(IngestConfig, {"drop_units": []}, Where("lab.yaml")).drop_units == ()

@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 import shutil
 
 import h5py
@@ -7,6 +8,9 @@ import pytest
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import DataError
+from raydistill.recordings.ingest import ingest_one
+from raydistill.recordings.preprocessing.decimation import decimated
+from raydistill.recordings.raw import SpikeTrains, Trace
 from raydistill.recordings.readers.makin import find, open_raw
 from raydistill.simulation.electrodes import electrode_table
 from raydistill.simulation.simulate import generate_session
@@ -331,3 +335,14 @@ def test_makin_write_under_another_name_or_into_no_folder_is_an_error(recording,
     with pytest.raises(DataError, match=rf"missing/{NAME}\.mat: cannot be written"):
         write_makin(dataclasses.replace(recording, lfp=None), tmp_path / "missing", NAME)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_spike_times_and_raw_behavior_are_released_before_the_lfp_is_read(written, tmp_path):
+    held = []
+
+    def decimate(signal, stage):
+        held.append([type(kept).__name__ for kept in gc.get_objects() if type(kept) in (SpikeTrains, Trace)])
+        return decimated(signal, stage)
+
+    ingest_one(find(written.parent)[0], str(tmp_path), None, decimate=decimate)
+    assert held == [[]]

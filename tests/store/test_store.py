@@ -1,6 +1,7 @@
 """The store returns exactly what was written, and a session exists only when it is complete."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -47,6 +48,22 @@ def test_store_round_trip_gives_back_every_value(store):
     physical = np.concatenate([s.behavior for s in segments]) * behavior.std + behavior.mean
     assert np.allclose(physical, session.behavior, atol=1e-5)
     assert segments[3].start_s == pytest.approx(3.0)
+
+
+def test_store_makes_the_rows_of_a_part_a_few_at_a_time(tmp_path):
+    """The session has 15 MB of LFP; its largest part is 11 MB of rows, of which row groups hold 2 MB at most."""
+    lfp = np.random.default_rng(0).normal(size=(4000, 960)).astype(np.float32)
+    store, session = Store(str(tmp_path)), make_session(n_bins=4000, lfp=lfp)
+    store.write(make_session("imports_all"), CONFIG, "e" * 64)
+    tracemalloc.start()
+    try:
+        entry = store.write(session, CONFIG, "f" * 64)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 9e6
+    rows = np.concatenate([s.lfp for s in store.read(entry)]) * np.float32(entry.normalisation["lfp"].std)
+    assert np.allclose(rows + np.float32(entry.normalisation["lfp"].mean), lfp, atol=1e-5)
 
 
 def test_store_normalisation_is_fitted_on_train_alone(store):

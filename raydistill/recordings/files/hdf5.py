@@ -13,7 +13,7 @@ from raydistill.errors import DataError, one_line
 from raydistill.recordings.files import matlab73
 from raydistill.recordings.files.mat import COMPLEX, SparseMatrix, in_memory
 from raydistill.recordings.files.nodes import Node, as_objects, check_readable, check_size
-from raydistill.recordings.files.plugins import load_plugins, what_is_wrong
+from raydistill.recordings.files.plugins import opened, what_is_wrong
 
 _INDEX = "_i_"
 _HIDDEN = "#"  # groups in which MATLAB keeps the elements of cells
@@ -21,10 +21,7 @@ _HIDDEN = "#"  # groups in which MATLAB keeps the elements of cells
 
 def open_hdf5(path: Path) -> "H5Group":
     """The file as a group of its variables."""
-    import h5py
-
-    load_plugins()
-    return H5Group(h5py.File(path, "r"), "", path.suffix.lower() == ".mat")
+    return H5Group(opened(path), "", path.suffix.lower() == ".mat")
 
 
 class H5Group(Node):

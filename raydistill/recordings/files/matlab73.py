@@ -17,7 +17,7 @@ import numpy as np
 from raydistill.errors import DataError, one_line, suggest
 from raydistill.files import renamed_when_whole
 from raydistill.recordings.files.nodes import check_readable, check_size
-from raydistill.recordings.files.plugins import load_plugins, what_is_wrong
+from raydistill.recordings.files.plugins import opened, what_is_wrong
 
 if TYPE_CHECKING:
     import h5py
@@ -45,13 +45,10 @@ def open_hdf5(path: Path) -> "h5py.File":
     Raises:
         DataError: it is missing or not HDF5.
     """
-    import h5py
-
     if not path.is_file():
         raise DataError(f"there is no file {path}")
-    load_plugins()
     try:
-        return h5py.File(path, "r")
+        return opened(path)
     except OSError as err:
         raise DataError(f"{path}: not a readable HDF5 or MATLAB 7.3 file ({one_line(err)})") from err
 

@@ -30,6 +30,7 @@ from raydistill.recordings.raw import Signal
 
 _BLOCK_BYTES = 8 << 20  # of a block of channels in float32, the unit of filtering
 _BINS_AT_ONCE = 1 << 13  # whose weights are in memory
+_FREQUENCIES_AT_ONCE = 1 << 15  # whose gain is computed in complex numbers
 _NOTCH_Q = 30.0
 _ORDER = 2
 _STOP = 1.1  # of the bins' Nyquist frequency: at and above it the gain is 0, so that nothing aliases
@@ -77,10 +78,11 @@ def lfp_on_bins(
         filtered = _filtered(samples, gain)[: stage.n]
         if whole:
             out[:, block] = at_published_stamps(signal, bins, rate_hz, stage.n) @ filtered
-            continue
-        for a in range(0, bins.n, _BINS_AT_ONCE):
-            rows = slice(a, a + _BINS_AT_ONCE)
-            out[rows, block] = at_places(places[rows], stage.n) @ filtered
+        else:
+            for a in range(0, bins.n, _BINS_AT_ONCE):
+                rows = slice(a, a + _BINS_AT_ONCE)
+                out[rows, block] = at_places(places[rows], stage.n) @ filtered
+        del samples, filtered  # before the next block takes its memory
     for group in groups:
         out[:, group] -= out[:, group].mean(axis=1, keepdims=True)
     return out
@@ -149,10 +151,13 @@ def _blocks(slices, stage, rows):
     n, channels = stage.n, stage.channels
     per_block = max(1, _BLOCK_BYTES // (4 * rows))
     blocks = [slice(a, min(a + per_block, len(channels))) for a in range(0, len(channels), per_block)]
-    for block, samples in zip(blocks, _collected(slices, n, rows, blocks), strict=True):
+    collected = _collected(slices, n, rows, blocks)
+    for block in blocks:
+        samples = next(collected)
         _fill_gaps(samples[:n], channels[block])
         samples[n:] = samples[2 * n - rows : n][::-1]
         yield block, samples
+        del samples
 
 
 def _collected(slices, n, rows, blocks):
@@ -176,6 +181,7 @@ def _collected(slices, n, rows, blocks):
             samples = np.empty((rows, block.stop - block.start), dtype=np.float32)
             file.readinto(samples[:n].data)
             yield samples
+            del samples
 
 
 def _fill_gaps(samples, channels):
@@ -206,14 +212,23 @@ def _gain(filters, rate_hz, bin_hz, n):
     The gain of the sections is squared, as if they were applied forward and backward.
     """
     from scipy.fft import next_fast_len
-    from scipy.signal import freqz_sos
 
     fast = next_fast_len(n, real=True)  # a length with a large prime factor takes ten times as long
-    frequencies = np.arange(fast) * rate_hz / (2 * fast)
+    sections = filter_sections(filters, rate_hz, bin_hz)
+    gain = np.empty(fast, dtype=np.float32)
+    for a in range(0, fast, _FREQUENCIES_AT_ONCE):
+        numbers = np.arange(a, min(a + _FREQUENCIES_AT_ONCE, fast))
+        gain[numbers] = _gain_at(numbers * rate_hz / (2 * fast), sections, rate_hz, bin_hz)
+    return gain
+
+
+def _gain_at(frequencies, sections, rate_hz, bin_hz):
+    """(frequencies,) float64 gain at some frequencies in Hz."""
+    from scipy.signal import freqz_sos
+
     above = np.clip((2 * frequencies / bin_hz - 1) / (_STOP - 1), 0, 1)  # 0 to 1 from the Nyquist frequency to the stop
     gain = np.where(above < 1, np.cos(np.pi / 2 * above) ** 2, 0.0)
-    sections = filter_sections(filters, rate_hz, bin_hz)
-    if len(sections):
-        passed = gain > 0
+    passed = gain > 0
+    if len(sections) and passed.any():
         gain[passed] *= np.abs(freqz_sos(sections, frequencies[passed], fs=rate_hz)[1]) ** 2
-    return gain.astype(np.float32)
+    return gain

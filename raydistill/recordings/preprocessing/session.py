@@ -12,6 +12,7 @@ import numpy as np
 
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
+from raydistill.files import release_free_memory
 from raydistill.recordings.combine import part_of
 from raydistill.recordings.preprocessing.behavior import prepared
 from raydistill.recordings.preprocessing.behavior_bins import BinnedBehavior, behavior_on_bins
@@ -87,7 +88,15 @@ def to_session(
         notes.append(
             "features (`bands`) are filtered as voltages are; `ingest: {filters: null}` leaves them as they are"
         )
-    lfp, electrodes = _lfp(raw, pieces, bins, config, decimate, notes) if raw.lfp else (None, None)  # takes longest
+    spikes, unit_channels = None, None
+    if raw.spikes is not None and units is not None:
+        spikes = spikes_on_bins(raw.spikes, units, bins)
+        unit_channels = _rows_of_units(raw.spikes, units)
+    raw = replace(raw, spikes=None, behavior=())  # they are released, if the caller holds them no longer
+    lfp, electrodes = None, None
+    if raw.lfp:  # takes longest, and most memory
+        release_free_memory()
+        lfp, electrodes = _lfp(raw, pieces, bins, config, decimate, notes)
     session = Session(
         name=recording.name,
         subject=source.subject or as_name(raw.subject or recording.name),
@@ -96,7 +105,7 @@ def to_session(
         region=source.region or raw.region,
         bin_width_ms=config.bin_width_ms,
         start_s=bins.start_s,
-        spikes=None if raw.spikes is None or units is None else spikes_on_bins(raw.spikes, units, bins),
+        spikes=spikes,
         lfp=lfp,
         lfp_bands=raw.lfp[0].bands if raw.lfp else 1,
         behavior=np.hstack([part.values for part in behavior]) if behavior else None,
@@ -106,7 +115,7 @@ def to_session(
         trial=trial,
         piece=piece,
         sources=sources,
-        unit_channels=None if raw.spikes is None or units is None else _rows_of_units(raw.spikes, units),
+        unit_channels=unit_channels,
         lfp_channels=electrodes,
     )
     return session, (_summary(session, raw), *notes)

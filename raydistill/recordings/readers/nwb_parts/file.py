@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, of_library, one_line, suggest
-from raydistill.recordings.files.plugins import load_plugins
+from raydistill.recordings.files.plugins import opened
 from raydistill.recordings.readers.nwb_parts.zarr import is_zarr, zarr_reader
 from raydistill.recordings.remote import Remote
 
@@ -123,12 +123,9 @@ def _file(path: Path | Remote):
 
 @contextmanager
 def _hdf5(path: Path | Remote):
-    import h5py
-
     with path.opened() if isinstance(path, Remote) else nullcontext(path) as place:
-        load_plugins()
         try:
-            file = h5py.File(place, "r")
+            file = opened(place)
         except Exception as err:
             raise DataError(f"{path}: not a readable NWB file ({one_line(err)})") from err
         with file:

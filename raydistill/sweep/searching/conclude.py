@@ -131,7 +131,7 @@ def _figures(points: Points, result: SearchResult, folder: Path) -> list[Path]:
 def _track(points: Points, search_run: SearchRun, result: SearchResult, figures: list[Path]) -> None:
     trials = ended(points.study)
     shown = [_shown(points, trial) for trial in trials]
-    default = {"valid_r2_default": result.default.valid_r2} if result.default else {}
+    default = {"R2 validation by default": result.default.valid_r2} if result.default else {}
     search_run.run.tracker.finish(
         table={"trial": [t.number for t in trials], "valid_r2": [t.user_attrs["valid_r2"] for t in trials]}
         | {name: [values[name] for values in shown] for name in points.space.dimensions},

@@ -28,7 +28,8 @@ body {{ font: 16px/1.5 system-ui, sans-serif; margin: 1rem }}
 div {{ overflow-x: auto }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 th, td {{ padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #8888; white-space: nowrap }}
-tr > :first-child {{ text-align: left; position: sticky; left: 0; background: Canvas; white-space: normal; min-width: 7em }}
+tr > :first-child {{ text-align: left; position: sticky; left: 0; background: Canvas }}
+tr > :first-child {{ white-space: normal; min-width: 7em }}
 </style>
 <script>
 // MLflow opens its assistant for language models at the first visit, over the table.

@@ -79,7 +79,7 @@ class Mirror:
     """
 
     def __init__(self, runs: Path, sweep: SweepRecord):
-        self._connection, self._sweep = Connection(runs, sweep.name), sweep
+        self._connection, self.sweep = Connection(runs, sweep.name), sweep
         self.run_id, known = self._find_or_create(sweep)
         self._connection.client.update_run(self.run_id, status="RUNNING", name=sweep.run_name)
         # MLflow refuses to change a param, and settings that are not part of the fingerprint may change.
@@ -120,14 +120,14 @@ class Mirror:
 
     def _log_methods(self, methods: Sequence[TrackedJob]) -> None:
         """One run per method, and the view that lists them with the run of the sweep."""
-        common = {METHODS_OF: self._sweep.short_identity}
+        common = {METHODS_OF: self.sweep.short_identity}
         runs = ChildRuns(self._connection, self.run_id, METHOD, common)
         for method in methods:
             runs.ended(method, "FINISHED")
         runs.delete_others([method.key for method in methods])
         self._connection.log(self.run_id, tags=common)
         columns = metrics_of(metric_name(name) for method in methods for name in method.metrics)
-        query = f"tags.{METHODS_OF} = '{self._sweep.short_identity}'"
+        query = f"tags.{METHODS_OF} = '{self.sweep.short_identity}'"
         self._connection.save_view(View(METHODS, "Methods by session", query, columns))
 
     def _log_metrics(self, metrics: Mapping[str, float]) -> None:

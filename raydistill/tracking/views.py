@@ -14,8 +14,8 @@ METHODS, JOBS = "methods", "jobs"
 _RUN_NAME, _CREATED = "attributes.`Run Name`", "runDateAndNestInfo"
 """Names of columns that MLflow always shows."""
 _TAG = "mlflow.sharedViewState."
-_LONGEST = 4500
-"""MLflow takes 5000 characters in a tag of an experiment."""
+_LONGEST, _MOST = 4500, 50
+"""Characters of a tag, of which MLflow takes 5000, and columns."""
 _WIDEST = 320
 
 
@@ -32,7 +32,7 @@ class View:
 
     def to_tag(self) -> tuple[str, str]:
         """(name, value) of the tag of the experiment; columns at the end are left out if the value is too long."""
-        columns = list(self.columns)
+        columns = list(self.columns)[:_MOST]
         while len(value := self._value(columns)) > _LONGEST:
             columns.pop()
         return _TAG + self.key, value

@@ -2,7 +2,7 @@
 
 import functools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ COLUMNS = (
 """Columns of the table of jobs."""
 _SETTINGS = ("family", "model", "objective", "training", "baseline", "spikes_as")
 """Parts of a specification that hold settings."""
+_FEW_SESSIONS = 12
+"""Up to so many sessions have their columns before the gains; more would push these out of the table."""
 
 
 class Records:
@@ -61,14 +63,15 @@ class Records:
                 of_method[job.method].append(job)
         records = []
         for row in method_table(results):
-            metrics = {"R2": row.mean}
-            if row.method in names:
-                column = names.index(row.method)
-                metrics |= {f"R2 {session}": cells[column][0] for _, session, cells in rows if cells[column]}
+            column = names.index(row.method) if row.method in names else None
+            by_session = {
+                f"R2 {session}": cells[column][0] for _, session, cells in rows if column is not None and cells[column]
+            }
+            metrics = {"R2": row.mean} | (by_session if len(rows) <= _FEW_SESSIONS else {})
             for comparison in results.comparisons:
                 if comparison.better == row.method:
                     metrics |= _gain(comparison)
-            metrics |= {"R2 SD over sessions": row.sd, "R2 number of scores": float(row.n)}
+            metrics |= {"R2 SD over sessions": row.sd, "R2 number of scores": float(row.n)} | by_session
             kind = "baseline" if row.baseline else "method"
             records.append(
                 TrackedJob(
@@ -109,16 +112,25 @@ class Records:
 
 
 def note_of(results: Results, figures: Sequence[Path]) -> str:
-    """The answer of a sweep in Markdown: means, verdicts and the first figure. `{run}` stands for the id of the run."""
-    lines = [*(f"- {verdict(comparison)}" for comparison in results.comparisons), ""]
+    """The answer of a sweep in Markdown: verdicts, means and a figure. `{run}` stands for the id of the sweep's run."""
+    lines = [*_first(f"- {verdict(comparison)}" for comparison in results.comparisons), ""]
     lines += ["| method | mean R² | sessions and seeds |", "|---|---|---|"]
-    lines += [f"| {row.method} | {row.mean:.3f} | {row.n} |" for row in method_table(results)]
-    lines.append("")
-    if pictures := [figure.name for figure in figures if figure.suffix == ".png"]:
+    lines += [*_first(f"| {row.method} | {row.mean:.3f} | {row.n} |" for row in method_table(results)), ""]
+    # MLflow shows a picture in its own size; that of an SVG is the printed one.
+    if pictures := [figure.name for figure in figures if figure.suffix == ".svg"]:
         first = next((name for name in pictures if name.startswith("session_dots")), pictures[0])
         lines.append(f"![{first}](get-artifact?path=figures/{first}&run_uuid={{run}})")
-    lines += ["", "All figures, tables and tests: Artifacts."]
+    lines += ["", "All figures, scores and tests: Artifacts."]
     return "\n".join(lines)
+
+
+def _first(lines: Iterable[str]) -> Iterator[str]:
+    """The lines up to a number of characters, because a description in MLflow can have 8000."""
+    room = 3500
+    for line in lines:
+        room -= len(line) + 1
+        if room > 0:
+            yield line
 
 
 def _gain(c: Comparison) -> dict[str, float]:

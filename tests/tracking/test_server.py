@@ -101,6 +101,7 @@ def test_serve_answers_and_ends_on_interrupt(runs, tmp_path):
         assert get(f"{address}/get-artifact?run_uuid={run_of(runs)}&path=job.json") == b"{}"
         client = MlflowClient(address)
         assert [f.path for f in client.list_artifacts(run_of(runs))] == ["job.json"]
+        wait_for(lambda: "/sweeps/" in (tmp_path / "log").read_text())
     assert (tmp_path / "log").read_text().splitlines() == [
         "MLflow starts, which takes some seconds (Ctrl-C ends it)",
         f"sweep  {address}/sweeps/sweep",

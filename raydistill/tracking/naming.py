@@ -2,7 +2,17 @@
 
 import re
 
-_NAMES = {"r2": "R2", "valid_r2": "R2 validation", "test_r2": "R2 test"}
+_NAMES = {
+    "r2": "R2",
+    "valid_r2": "R2 validation",
+    "test_r2": "R2 test",
+    "clock_r2": "R2 of the clock",
+    "skill_over_clock": "R2 skill over the clock",
+    "r2_other_trials": "R2 on other trials",
+    "r2_with_clock": "R2 with the clock",
+    "r2_least_squares": "R2 by least squares",
+    "test_s": "size/test_s",
+}
 _SIZES = ("n_", "parameters")
 _DURATIONS = ("seconds", "workers", "tokens_per_s")
 

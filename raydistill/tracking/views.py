@@ -45,7 +45,7 @@ class View:
             "orderByAsc": False,
             "selectedColumns": list(shown),
             "columnOrder": [_RUN_NAME, _CREATED, *shown],
-            "columnWidths": {_RUN_NAME: 200, _CREATED: 140, **shown},
+            "columnWidths": {_RUN_NAME: 260, _CREATED: 140, **shown},
         }
         # The number is a time for the order of the views; a constant one keeps the tag the same when it is set again.
         return json.dumps({"name": self.name, "createdAt": int(self.key == METHODS), "state": json.dumps(state)})

@@ -1,5 +1,6 @@
 """What MLflow is given of a sweep: a record of each job and of each method, few parameters, and R² first."""
 
+import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ import numpy as np
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.comparisons import Comparison
-from raydistill.evaluation.results import Results, method_table, session_means, verdict
+from raydistill.evaluation.results import Results, limits, method_table, origins, session_means, verdict
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.notes import read_notes
@@ -24,7 +25,7 @@ COLUMNS = (
     ("metrics", "R2 validation"),
 )
 """Columns of the table of jobs."""
-_SETTINGS = ("family", "model", "objective", "training", "baseline", "spikes_as")
+_SETTINGS = ("family", "model", "objective", "training", "baseline", "control", "spikes_as")
 """Parts of a specification that hold settings."""
 _FEW_SESSIONS = 12
 """Up to so many sessions have their columns before the gains; more would push these out of the table."""
@@ -55,34 +56,37 @@ class Records:
         return JobToRead(key=job.key, read=functools.partial(self._record, job, metrics))
 
     def methods(self, results: Results) -> list[TrackedJob]:
-        """Mean R² of each method and baseline, over all sessions and in each, and its gains, in four decimals."""
-        names, rows = session_means(results)
-        of_method = defaultdict(list)
+        """Mean R² of each method, control and baseline, over all sessions and in each, and its gains; rounded."""
+        controls = dataclasses.replace(
+            results, scores=results.control_scores, baselines=(), comparisons=(), controls=()
+        )
+        gains = (*results.comparisons, *(test.gain for test in results.controls))
+        return [*self._rows(results, gains, "method"), *self._rows(controls, (), "control")]
+
+    def _rows(self, results: Results, gains: Sequence[Comparison], stage: str) -> Iterator[TrackedJob]:
+        names, sessions = session_means(results)
+        jobs_of = defaultdict(list)
         for job in self._jobs:
-            if job.method:
-                of_method[job.method].append(job)
-        records = []
+            jobs_of[job.method].append(job)
         for row in method_table(results):
             column = names.index(row.method) if row.method in names else None
             by_session = {
-                f"R2 {session}": cells[column][0] for _, session, cells in rows if column is not None and cells[column]
+                f"R2 {session}": cells[column][0]
+                for _, session, cells in sessions
+                if column is not None and cells[column]
             }
-            metrics = {"R2": row.mean} | (by_session if len(rows) <= _FEW_SESSIONS else {})
-            for comparison in results.comparisons:
+            metrics = {"R2": row.mean} | (by_session if len(sessions) <= _FEW_SESSIONS else {})
+            for comparison in gains:
                 if comparison.better == row.method:
                     metrics |= _gain(comparison)
             metrics |= {"R2 SD over sessions": row.sd, "R2 number of scores": float(row.n)} | by_session
-            kind = "baseline" if row.baseline else "method"
-            records.append(
-                TrackedJob(
-                    key=row.method,
-                    name=row.method,
-                    params={"method": row.method, **self._shared_settings(of_method[row.method])},
-                    tags={"stage": kind, "protocol": self._protocol},
-                    metrics={name: _short(value) for name, value in metrics.items() if np.isfinite(value)},
-                )
+            yield TrackedJob(
+                key=row.method,
+                name=row.method,
+                params={"method": row.method, **self._shared_settings(jobs_of[row.method])},
+                tags={"stage": "baseline" if row.baseline else stage, "protocol": self._protocol},
+                metrics={name: _short(value) for name, value in metrics.items() if np.isfinite(value)},
             )
-        return records
 
     def _record(self, job: Job, metrics: dict | None) -> TrackedJob:
         folder = self._runs.job_folder(job.key)
@@ -113,7 +117,8 @@ class Records:
 
 def note_of(results: Results, figures: Sequence[Path]) -> str:
     """The answer of a sweep in Markdown: verdicts, means and a figure. `{run}` stands for the id of the sweep's run."""
-    lines = [*_first(f"- {verdict(comparison)}" for comparison in results.comparisons), ""]
+    said = (*results.below, *map(verdict, results.comparisons), *origins(results), *limits(results))
+    lines = [*_first(f"- {sentence}" for sentence in said), ""]
     lines += ["| method | mean R² | sessions and seeds |", "|---|---|---|"]
     lines += [*_first(f"| {row.method} | {row.mean:.3f} | {row.n} |" for row in method_table(results)), ""]
     # MLflow shows a picture in its own size; that of an SVG is the printed one.

@@ -1,8 +1,8 @@
-"""The runs of the jobs of a sweep, below its own run: one per job, however often the job is logged."""
+"""The runs of the jobs, or of the methods, of a sweep, below its own run: one each, however often it is logged."""
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
 JOB = "raydistill.job"
-"""Tag of a child run: the key of the job."""
+"""Tag of the run of a job: the key of the job."""
+METHOD = "raydistill.method"
+"""Tag of the run of a method: its name. Such a run has the mean scores of the method, and is made when a sweep ends."""
 OUTCOME = "raydistill.outcome"
 """Tag of a child run: sha256 of its curves, metrics and status."""
 FIRST_RUN = "raydistill.first_run"
@@ -30,7 +32,7 @@ Points = dict[tuple[str, int], int]
 
 @dataclass(slots=True)
 class ChildRun:
-    """What is known of the run of one job."""
+    """What is known of the run of one job or method."""
 
     run_id: str
     status: str
@@ -49,19 +51,23 @@ class ChildRun:
 class ChildRuns:
     """The child runs of one parent run. What it writes is complete or is completed the next time; nothing is doubled.
 
+    Args:
+        tag: JOB or METHOD, the tag with the key of each run.
+        common: tags of every run.
     Raises:
         Exception: any error of MLflow; so does every method. Another object must then be made, which reads again what
             MLflow has.
     """
 
-    def __init__(self, connection: Connection, parent: str):
-        self._connection, self._parent = connection, parent
+    def __init__(self, connection: Connection, parent: str, tag: str, common: Mapping[str, str]):
+        self._connection, self._tag = connection, tag
+        self._common = {**common, PARENT_RUN: parent}
         self._runs: dict[str, ChildRun] = {}
         self._first_runs: dict[tuple[str, str], str] | None = None
         """(job, outcome) -> the run with its curves, in any experiment; read when it is first needed."""
-        for run in connection.search([connection.experiment], f"tags.`{PARENT_RUN}` = '{parent}'"):
-            if key := run.data.tags.get(JOB):
-                self._keep_one(key, _child_of(run))
+        of_parent = f"tags.`{PARENT_RUN}` = '{parent}' and tags.`{tag}` != ''"
+        for run in connection.search([connection.experiment], of_parent):
+            self._keep_one(run.data.tags[tag], _child_of(run))
 
     def running(self, job: TrackedJob) -> str:
         """Log the progress of a job that is running; returns the id of its run."""
@@ -90,7 +96,7 @@ class ChildRuns:
             run = None
         tags[OUTCOME] = outcome
         if run is None:
-            run = self._create(job, tags | self._link(job.key, outcome))
+            run = self._create(job, tags | (self._link(job.key, outcome) if job.history else {}))
         else:
             run.tags = {**job.tags, **tags}
         self._log(run, job, with_params=True)
@@ -103,6 +109,11 @@ class ChildRuns:
             self._first_runs.setdefault((job.key, outcome), run.run_id)
         return run.run_id
 
+    def delete_others(self, keys: Collection[str]) -> None:
+        """Delete the runs with other keys."""
+        for key in self._runs.keys() - set(keys):
+            self._delete(self._runs.pop(key))
+
     def forget_points(self, key: str) -> None:
         """Ask MLflow which points the run of a job has before the next are logged: an error has left that open."""
         if run := self._runs.get(key):
@@ -110,7 +121,7 @@ class ChildRuns:
 
     def _create(self, job: TrackedJob, tags: Mapping[str, str]) -> ChildRun:
         start = milliseconds(job.history[0]) if job.history else None
-        tags = {**job.tags, **tags, JOB: job.key, PARENT_RUN: self._parent}
+        tags = {**job.tags, **tags, **self._common, self._tag: job.key}
         run = _child_of(self._connection.create_run(tags, job.name, start))
         run.points = {}
         self._runs[job.key] = run
@@ -165,8 +176,8 @@ class ChildRuns:
             self._first_runs = {}
             with_curves = f"tags.`{OUTCOME}` != '' and attributes.status != 'RUNNING'"
             for run in self._connection.search(self._connection.own_experiments(), with_curves):
-                if FIRST_RUN not in run.data.tags and JOB in run.data.tags:
-                    self._first_runs.setdefault((run.data.tags[JOB], run.data.tags[OUTCOME]), run.info.run_id)
+                if FIRST_RUN not in run.data.tags and self._tag in run.data.tags:
+                    self._first_runs.setdefault((run.data.tags[self._tag], run.data.tags[OUTCOME]), run.info.run_id)
         first = self._first_runs.get((key, outcome))
         return {FIRST_RUN: first} if first else {}
 

@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raydistill.tracking.database import identity, prepare
-from raydistill.tracking.job import allowed_name
 from raydistill.tracking.location import database_file, location, quiet_mlflow
+from raydistill.tracking.naming import allowed_name
+from raydistill.tracking.views import View, tag_of
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
-EXPERIMENT = {"raydistill": "sweep", "mlflow.experimentKind": "custom_model_development"}
-"""Tags of an experiment: it belongs to raydistill, and MLflow shows it as an experiment of trainings."""
+EXPERIMENT = {
+    "raydistill": "sweep",
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": "R2",
+}
+"""Tags of an experiment: it belongs to raydistill, and MLflow shows it as an experiment of trainings, R² first."""
 _ENTITIES, _PARAMS = 1000, 100
 """Of one request, MLflow takes at most so many metrics, parameters and tags together, and so many parameters."""
 
@@ -97,6 +102,15 @@ class Connection:
         repository = get_artifact_repository(artifact_uri, self.uri)
         for file in files:
             repository.log_artifact(str(file))
+
+    def save_view(self, view: View) -> None:
+        """Let MLflow's UI offer a table of runs."""
+        self.client.set_experiment_tag(self.experiment, *view.to_tag())
+
+    def delete_view(self, key: str) -> None:
+        """Take back a table of runs, if there is one."""
+        if tag_of(key) in self.client.get_experiment(self.experiment).tags:
+            self.client.delete_experiment_tag(self.experiment, tag_of(key))
 
     def _find_or_create_experiment(self, name: str, artifacts: str | None) -> str:
         experiment = self.client.get_experiment_by_name(name)

@@ -3,19 +3,24 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raydistill.tracking.naming import metric_name
+
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 
+SCHEME = 2
+"""Version of what is logged and how it is named. What another version has logged is left as it is and logged again."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackedJob:
-    """The data of one job that are logged to MLflow."""
+    """The data of one job, or of a method of a sweep, that are logged to MLflow."""
 
     key: str
     name: str
@@ -44,13 +49,15 @@ class JobToRead:
 
 
 def outcome_digest(job: TrackedJob, status: str, tags: Mapping[str, str]) -> str:
-    """The sha256 of a job's curves, final metrics, status and tags."""
-    content = [[dict(line) for line in job.history], dict(job.metrics), status, dict(tags)]
+    """The sha256 of a job's curves, final metrics, status and tags, and of the version of their names."""
+    content = [SCHEME, [dict(line) for line in job.history], dict(job.metrics), status, dict(tags)]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def points(job: TrackedJob, start_ms: int, curves: bool) -> "list[Metric]":
-    """One point per metric and epoch, then the final metrics at the last epoch, all at the times of the history.
+    """The final metrics at the last epoch, then one point per metric and epoch, all at the times of the history.
+
+    MLflow's plots show the metric that a run was given first, so R² comes before the curves.
 
     Args:
         start_ms: time of the final metrics of a job without history.
@@ -58,24 +65,22 @@ def points(job: TrackedJob, start_ms: int, curves: bool) -> "list[Metric]":
     """
     from mlflow.entities import Metric
 
-    by_metric: dict[tuple[str, int], Metric] = {}
-    epoch, at_ms = 0, start_ms
-    for line in job.history:
-        epoch, at_ms = int(line["epoch"]), milliseconds(line)
-        if curves:
-            for key in line.keys() - {"epoch", "time"}:
-                value = math.nan if line[key] is None else line[key]  # JSON has null for a NaN
-                by_metric[allowed_name(key), epoch] = Metric(allowed_name(key), value, at_ms, epoch)
-    for key, value in job.metrics.items():
-        by_metric[allowed_name(key), epoch] = Metric(allowed_name(key), value, at_ms, epoch)
-    return list(by_metric.values())
+    last = job.history[-1] if job.history else None
+    epoch, at_ms = (int(last["epoch"]), milliseconds(last)) if last else (0, start_ms)
+    found = [(metric_name(name), value, epoch, at_ms) for name, value in job.metrics.items()]
+    for line in job.history if curves else ():
+        values = {name: value for name, value in line.items() if name not in ("epoch", "time")}
+        # JSON has null for a NaN.
+        found += [
+            (metric_name(name), math.nan if value is None else value, int(line["epoch"]), milliseconds(line))
+            for name, value in values.items()
+        ]
+    by_point: dict[tuple[str, int], Metric] = {}
+    for name, value, step, time_ms in sorted(found, key=lambda point: not point[0].startswith("R2")):
+        by_point.setdefault((name, step), Metric(name, value, time_ms, step))
+    return list(by_point.values())
 
 
 def milliseconds(line: Mapping[str, float]) -> int:
     """The time of a line of the history."""
     return round(line["time"] * 1000)
-
-
-def allowed_name(key: str) -> str:
-    """`key` with every character replaced that MLflow refuses in a name; names of behavior columns may have any."""
-    return re.sub(r"[^\w.:/ -]", "_", key)

@@ -8,11 +8,13 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from raydistill.errors import RaydistillError
 from raydistill.tracking.database import mend_locations, prepare
+from raydistill.tracking.landing import landing_address, sweeps_of
 from raydistill.tracking.location import OWN_DATABASE, database_file, location, shown
 from raydistill.tracking.locations import locations_outside
 
@@ -44,6 +46,8 @@ def serve(runs: Path, port: int = 5000) -> None:
             uri = f"sqlite:///{_checked(file, root, artifacts, stack)}"
         server = _start(uri, artifacts, port, root)
         try:
+            if _answers(server, port):
+                _say_addresses(database_file(uri), port)
             if code := server.wait():
                 raise RaydistillError(f"the MLflow server ended with code {code}; its own message is above")
         except KeyboardInterrupt:
@@ -103,7 +107,7 @@ def _start(uri: str, artifacts: str, port: int, root: Path | None) -> subprocess
     }
     # With -P, a file in the working folder is not imported in the place of a module.
     command = [sys.executable, "-P", "-m", "raydistill.tracking.serving", str(port), *([str(root)] if root else [])]
-    print(f"MLflow at http://127.0.0.1:{port} in a few seconds (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    print("MLflow starts, which takes some seconds (Ctrl-C ends it)", file=sys.stderr, flush=True)
     # A shell that starts a command in the background makes it ignore Ctrl-C; both signals end it in any case. `nohup`
     # makes a command ignore the end of its terminal on purpose.
     endings = {signal.SIGINT, signal.SIGTERM}
@@ -114,6 +118,26 @@ def _start(uri: str, artifacts: str, port: int, root: Path | None) -> subprocess
     # In its own session the server does not receive the terminal's Ctrl-C, only the signal from `_end`. The pipe is
     # closed when this process ends, even if it is killed, and ends the server.
     return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def _answers(server: subprocess.Popen, port: int) -> bool:
+    """Wait until the server takes connections; False if it ends before."""
+    while server.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        time.sleep(0.2)
+    return False
+
+
+def _say_addresses(database: Path | None, port: int) -> None:
+    """Print the address of each sweep, or of MLflow if its database is no file."""
+    root = f"http://127.0.0.1:{port}"
+    sweeps = sweeps_of(database) if database else []
+    width = max((len(name) for name in sweeps), default=0)
+    lines = [f"{name:<{width}}  {landing_address(root, name)}" for name in sweeps]
+    for line in lines or [f"MLflow at {root}/#/experiments?workflowType=machine_learning"]:
+        print(line, file=sys.stderr, flush=True)
 
 
 def _end(server: subprocess.Popen, patience_s: float = 5.0) -> None:

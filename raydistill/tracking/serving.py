@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from raydistill.tracking.landing import add_landing_pages
+
 _INSIDE = {"runs", "models", "mlflow-artifacts"}
 """Schemes that lead to another address, which is checked in its turn, or below the root."""
 
@@ -31,6 +33,7 @@ def main(port: int, root: Path | None) -> None:
 
     if root is not None:
         _hold_artifacts_to(root)
+    add_landing_pages(app)
     initialize_backend_stores(backend, backend, "mlflow-artifacts:/")
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=3)
 

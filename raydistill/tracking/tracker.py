@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from raydistill.tracking.database import has_run
-from raydistill.tracking.job import JobToRead, TrackedJob
+from raydistill.tracking.job import SCHEME, JobToRead, TrackedJob
 from raydistill.tracking.location import cause_of, database_file, location, place, quiet_mlflow, shown
 from raydistill.tracking.mirror import Ending, Mirror, SweepRecord
 from raydistill.tracking.outbox import Message, Outbox
@@ -34,19 +34,21 @@ class Receipt:
     """The tracking address, without secrets."""
     run: str
     """The id of the sweep's run."""
+    scheme: int = SCHEME
+    """Version of what was logged."""
 
     @classmethod
     def from_json(cls, content: object) -> "Receipt | None":
         """The receipt in a file, or None if the file has none."""
         match content:
-            case {"place": str(place_), "run": str(run)}:
-                return cls(place_, run)
+            case {"place": str(place_), "run": str(run), "scheme": int(scheme)}:
+                return cls(place_, run, scheme)
         return None
 
     def is_valid(self, runs: Path) -> bool:
-        """Whether runs are still logged at that place, and its database, if it is a file, still has the run."""
+        """Whether runs are still logged so and at that place, and its database, if it is a file, still has the run."""
         file = database_file(location(runs)[0])
-        return self.place == place(runs) and (file is None or has_run(file, self.run))
+        return self.scheme == SCHEME and self.place == place(runs) and (file is None or has_run(file, self.run))
 
 
 class Tracker:
@@ -62,9 +64,19 @@ class Tracker:
         self._outbox: Outbox | None = None
         self._uri, _ = location(runs)
 
-    def parent(self, fingerprint: str, params: Mapping[str, object], tags: Mapping[str, str]) -> None:
-        """Open the run of this sweep, or reopen it when the sweep is resumed. Call it before the other methods."""
-        record = SweepRecord(self._sweep, fingerprint, params, tags)
+    def parent(
+        self,
+        fingerprint: str,
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+        columns: Sequence[tuple[str, str]],
+    ) -> None:
+        """Open the run of this sweep, or reopen it when the sweep is resumed. Call it before the other methods.
+
+        Args:
+            columns: (metrics, params or tags; name) of the table of jobs, which is sorted by the first metric.
+        """
+        record = SweepRecord(self._sweep, fingerprint, params, tags, columns)
         with contextlib.suppress(Exception):  # the outbox meets the same error and reports it
             quiet_mlflow()  # here, because a process that is started while a thread imports could wait for ever
         self._outbox = Outbox(
@@ -107,18 +119,30 @@ class Tracker:
         figures: Sequence[Path],
         metrics: Mapping[str, float],
         status: Literal["FINISHED", "FAILED", "KILLED"],
+        methods: Sequence[TrackedJob] = (),
+        note: str = "",
     ) -> Receipt | None:
         """Log the results of the sweep, close its run and wait until MLflow has everything, but not for long.
 
         Args:
             table: columns of results.json, which MLflow shows as a table.
             documents: file name -> content, logged as JSON.
+            methods: one record per method, with its mean scores.
+            note: text in Markdown about the sweep; `{run}` in it becomes the id of the sweep's run.
         Returns:
             None if MLflow lacks something, which was reported.
         """
         outbox = self._outbox
         assert outbox is not None, "parent() is called first"
-        ending = Ending(status=status, table=table, documents=documents, figures=figures, metrics=metrics)
+        ending = Ending(
+            status=status,
+            table=table,
+            documents=documents,
+            figures=figures,
+            metrics=metrics,
+            methods=methods,
+            note=note,
+        )
         if outbox.end(ending, _PATIENCE_S, self._say):
             if outbox.has_failed:
                 self._say(f"MLflow at {self._address} answers again and has everything now")

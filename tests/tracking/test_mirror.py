@@ -10,9 +10,10 @@ import sqlite3
 import pytest
 from mlflow import MlflowClient
 
-from raydistill.tracking.child_runs import CAUSE, FIRST_RUN, JOB
+from raydistill.tracking.child_runs import CAUSE, FIRST_RUN, JOB, METHOD, NOTE
 from raydistill.tracking.job import TrackedJob
 from raydistill.tracking.mirror import SWEEP, Ending, Mirror, SweepRecord
+from raydistill.tracking.views import JOBS, METHODS, tag_of
 
 FINGERPRINT = "f" * 64
 EPOCHS = 40
@@ -102,13 +103,13 @@ def test_job_finished_becomes_child_with_curves_at_the_times_of_its_history(runs
     run = client_of(runs).get_run(run_id)
     assert run.data.params == {"model.width": "64"}
     assert run.data.tags["method"] == "SS-LFP" and run.data.tags[JOB] == sweep
-    assert run.data.metrics["r2"] == 0.5
+    assert run.data.metrics["R2"] == 0.5
     assert (run.info.status, run.info.start_time, run.info.end_time) == (
         "FINISHED",
         1_700_000_000_000,
         1_700_000_014_430,
     )
-    points = client_of(runs).get_metric_history(run_id, "valid_loss")
+    points = client_of(runs).get_metric_history(run_id, "training/valid_loss")
     assert [p.step for p in points] == list(range(EPOCHS))
     assert [p.timestamp for p in points] == [1_700_000_000_000 + 370 * e for e in range(EPOCHS)]
     assert [p.value for p in points] == [2 / (e + 1) for e in range(EPOCHS)]
@@ -171,7 +172,11 @@ def test_job_with_nan_null_and_unusual_names_is_logged_once(runs, mirror, sweep)
     run_id = mirror.jobs.ended(job, "FINISHED")
     assert open_sweep(runs, sweep).jobs.ended(job, "FINISHED") == run_id
     last = client_of(runs).get_run(run_id).data.metrics
-    assert math.isnan(last["loss"]) and math.isnan(last["valid"]) and last["r2 _x_ cm²_"] == 0.25
+    assert (
+        math.isnan(last["training/loss"])
+        and math.isnan(last["training/valid"])
+        and last["training/r2 _x_ cm²_"] == 0.25
+    )
     assert len(rows(runs, run_id)) == 3
 
 
@@ -190,7 +195,7 @@ def test_job_of_another_sweep_is_logged_with_a_link_instead_of_its_curves(runs, 
     linked = other.jobs.ended(a_job(sweep, tags={"method": "Distilled LFP"}), "FINISHED")
     run = client_of(runs).get_run(linked)
     assert run.data.tags[FIRST_RUN] == first and run.data.tags["method"] == "Distilled LFP"
-    assert run.data.metrics == {"r2": 0.5} and run.data.params == {"model.width": "64"}
+    assert run.data.metrics == {"R2": 0.5} and run.data.params == {"model.width": "64"}
     assert FIRST_RUN not in client_of(runs).get_run(first).data.tags
     # A changed sweep file is another parent in the same experiment, and links to the same first run.
     changed = open_sweep(runs, sweep, "e" * 64).jobs.ended(a_job(sweep), "FINISHED")
@@ -214,7 +219,11 @@ def test_parent_of_resumed_sweep_is_the_same_run_running_again(runs, sweep):
     assert client_of(runs).get_run(first).info.status == "KILLED"
     assert open_sweep(runs, sweep, params={"workers": 4}).run_id == first
     run = client_of(runs).get_run(first)
-    assert (run.info.status, run.info.run_name, run.data.params) == ("RUNNING", sweep, {"workers": "2"})
+    assert (run.info.status, run.info.run_name, run.data.params) == (
+        "RUNNING",
+        f"{sweep}: answer and figures",
+        {"workers": "2"},
+    )
     assert open_sweep(runs, sweep, "e" * 64).run_id != first
 
 
@@ -236,7 +245,7 @@ def test_finish_again_replaces_table_documents_and_figures(runs, sweep, tmp_path
                 table={"method": ["SS-LFP", "MS-LFP"], "r2": r2},
                 documents={"statistics.json": {"p": r2[0]}},
                 figures=[figure],
-                metrics={"jobs": 2.0, "best_r2": r2[0]},
+                metrics={"jobs": 2.0, "R2 best": r2[0]},
                 status="FINISHED",
             )
         )
@@ -249,9 +258,9 @@ def test_finish_again_replaces_table_documents_and_figures(runs, sweep, tmp_path
     folder = runs / "artifacts" / run_id / "artifacts"
     assert json.loads((folder / "statistics.json").read_text()) == {"p": 0.75}
     assert (folder / "figures" / "scores.svg").read_text() == "<svg>0.75</svg>"
-    assert run.data.metrics == {"jobs": 2.0, "best_r2": 0.75} and run.info.status == "FINISHED"
-    assert len(client.get_metric_history(run_id, "jobs")) == 1
-    history = client.get_metric_history(run_id, "best_r2")
+    assert run.data.metrics == {"training/jobs": 2.0, "R2 best": 0.75} and run.info.status == "FINISHED"
+    assert len(client.get_metric_history(run_id, "training/jobs")) == 1
+    history = client.get_metric_history(run_id, "R2 best")
     assert [(p.step, p.value) for p in history] == [(0, 0.25), (1, 0.75)]  # no step has two values
 
 
@@ -278,7 +287,7 @@ def test_run_that_a_late_answer_left_is_removed_when_the_sweep_is_opened(runs, m
     experiment = client.get_experiment_by_name(sweep).experiment_id
     tags = {JOB: sweep, "mlflow.parentRunId": mirror.run_id}
     client.create_run(experiment, start_time=1, tags=tags)
-    client.create_run(experiment, start_time=1, tags={SWEEP: FINGERPRINT})
+    client.create_run(experiment, start_time=1, tags={SWEEP: mirror.sweep.identity})
     assert open_sweep(runs, sweep).run_id == mirror.run_id
     assert {run.info.run_id for run in client.search_runs([experiment])} == {kept, mirror.run_id}
 
@@ -309,3 +318,61 @@ def test_tag_given_to_a_job_that_is_logged_is_added_to_its_run(runs, mirror, swe
     noted = a_job(sweep, tags={"method": "SS-LFP", "figure": "3"})
     assert open_sweep(runs, sweep).jobs.ended(noted, "FINISHED") == run_id
     assert client_of(runs).get_run(run_id).data.tags["figure"] == "3"
+
+
+def a_method(name, **metrics):
+    return TrackedJob(key=name, name=name, params={"method": name}, tags={"stage": "method"}, metrics=metrics)
+
+
+def end_with(mirror, *methods):
+    mirror.end(Ending(status="FINISHED", methods=methods, note="see {run}"))
+
+
+def methods_of(runs, mirror):
+    """Method -> (id of its run, its metrics)."""
+    found = [run for run in children(runs, mirror.run_id) if METHOD in run.data.tags]
+    names = [run.data.tags[METHOD] for run in found]
+    assert len(set(names)) == len(names) and {run.info.status for run in found} <= {"FINISHED"}
+    return {name: (run.info.run_id, run.data.metrics) for name, run in zip(names, found, strict=True)}
+
+
+def tags_of(runs, sweep):
+    return client_of(runs).get_experiment_by_name(sweep).tags
+
+
+def test_methods_have_one_run_each_which_follows_their_scores(runs, mirror, sweep):
+    mirror.jobs.ended(a_job(sweep), "FINISHED")
+    end_with(mirror, a_method("SS-LFP", R2=0.25), a_method("MS-LFP", R2=0.5))
+    first = methods_of(runs, mirror)
+    end_with(open_sweep(runs, sweep), a_method("SS-LFP", R2=0.25), a_method("MS-LFP", R2=0.5))
+    assert methods_of(runs, mirror) == first  # nothing twice
+    end_with(open_sweep(runs, sweep), a_method("SS-LFP", R2=0.75))
+    (name, (run_id, metrics)), *others = methods_of(runs, mirror).items()
+    assert (name, metrics, others) == ("SS-LFP", {"R2": 0.75}, []) and run_id != first["SS-LFP"][0]
+    assert [JOB in run.data.tags for run in children(runs, mirror.run_id)].count(True) == 1
+    assert client_of(runs).get_run(mirror.run_id).data.tags[NOTE] == f"see {mirror.run_id}"
+
+
+def test_views_list_the_methods_and_jobs_of_this_sweep_only_and_that_of_methods_only_at_its_end(runs, mirror, sweep):
+    mirror.jobs.ended(a_job(sweep), "FINISHED")
+    end_with(mirror, a_method("SS-LFP", R2=0.25))
+    changed = open_sweep(runs, sweep, "e" * 64)
+    changed.jobs.ended(a_job("another"), "FINISHED")
+    assert tag_of(METHODS) not in tags_of(runs, sweep)  # the methods of the changed sweep have no scores yet
+    end_with(changed, a_method("MS-LFP", R2=0.5))
+    listed = {}
+    for key in (METHODS, JOBS):
+        query = json.loads(json.loads(tags_of(runs, sweep)[tag_of(key)])["state"])["searchFilter"]
+        found = client_of(runs).search_runs([client_of(runs).get_experiment_by_name(sweep).experiment_id], query)
+        listed[key] = {run.info.run_name for run in found}
+    assert listed == {METHODS: {"MS-LFP", f"{sweep}: answer and figures"}, JOBS: {"ss_lfp another"}}
+
+
+def test_sweep_that_an_earlier_version_logged_is_logged_again_with_its_curves(runs, mirror, sweep, monkeypatch):
+    before = mirror.jobs.ended(a_job(sweep), "FINISHED")
+    for module in ("mirror", "job"):
+        monkeypatch.setattr(f"raydistill.tracking.{module}.SCHEME", 1000)
+    later = open_sweep(runs, sweep)
+    after = later.jobs.ended(a_job(sweep), "FINISHED")
+    assert later.run_id != mirror.run_id and after != before
+    assert len(rows(runs, before)) == len(rows(runs, after)) == 3 * EPOCHS + 1

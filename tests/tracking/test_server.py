@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from raydistill.errors import RaydistillError
 from raydistill.tracking.job import TrackedJob
 from raydistill.tracking.locations import locations_outside
-from raydistill.tracking.mirror import Mirror, SweepRecord
+from raydistill.tracking.mirror import Ending, Mirror, SweepRecord
 from raydistill.tracking.server import _end, serve
 from tests.tracking.servers import free_port, get, wait_for
 
@@ -101,7 +101,11 @@ def test_serve_answers_and_ends_on_interrupt(runs, tmp_path):
         assert get(f"{address}/get-artifact?run_uuid={run_of(runs)}&path=job.json") == b"{}"
         client = MlflowClient(address)
         assert [f.path for f in client.list_artifacts(run_of(runs))] == ["job.json"]
-    assert (tmp_path / "log").read_text().splitlines() == [f"MLflow at {address} in a few seconds (Ctrl-C ends it)"]
+        wait_for(lambda: "/sweeps/" in (tmp_path / "log").read_text())
+    assert (tmp_path / "log").read_text().splitlines() == [
+        "MLflow starts, which takes some seconds (Ctrl-C ends it)",
+        f"sweep  {address}/sweeps/sweep",
+    ]
     assert is_free(address)
 
 
@@ -114,6 +118,26 @@ def test_server_ends_when_the_command_that_started_it_is_ended(runs, tmp_path, e
         process.wait(30)
         wait_for(lambda: is_free(address), seconds=15)
         wait_for(lambda: not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children), seconds=15)
+
+
+def test_sweeps_are_named_newest_first_and_each_has_a_page_that_shows_and_opens_its_methods(runs, tmp_path):
+    several = tmp_path / "runs"
+    shutil.copytree(runs, several)
+    for name in ("older", "new+model.width=8", "<b>"):
+        mirror = Mirror(several, SweepRecord(name, "f" * 64, {}, {}))
+        mirror.end(Ending(status="FINISHED", methods=[TrackedJob(key="A & B", name="A & B", metrics={"R2": 0.123})]))
+    with contextlib.closing(sqlite3.connect(several / "mlflow.db")) as database, database:
+        database.execute("UPDATE experiments SET name = name || char(27) || '[2J' WHERE name = '<b>'")
+    Mirror(several, SweepRecord("older", "f" * 64, {}, {})).end(Ending(status="KILLED"))
+    with ui(several, tmp_path / "log") as (_, address):
+        wait_for(lambda: "sweeps/sweep" in (tmp_path / "log").read_text())
+        names = [line.split()[0] for line in (tmp_path / "log").read_text().splitlines()[1:]]
+        assert names == ["older", "new+model.width=8", "sweep"]  # and none that would write on the terminal
+        page = get(f"{address}/sweeps/new%2Bmodel.width%3D8").decode()
+        assert "A &amp; B</a></td><td>0.123</td>" in page and "viewStateShareKey=methods" in page
+        assert "viewStateShareKey=jobs" in get(f"{address}/sweeps/older").decode()  # it was opened again
+        assert status_of(f"{address}/sweeps/none") == 404
+        assert b"<b>" not in get(f"{address}/sweeps/%3Cb%3E%1B%5B2J")
 
 
 def plant(database, table, **values):

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import os
 import signal
 import sqlite3
@@ -59,7 +60,7 @@ def server(tmp_path, monkeypatch):
 
 def open_tracker(runs, lines):
     tracker = Tracker(runs, "sweep", lines.append)
-    tracker.parent("f" * 64, {"preset": "tiny"}, {"protocol": "corrected"})
+    tracker.parent("f" * 64, {"preset": "tiny"}, {"protocol": "corrected"}, [("metrics", "R2")])
     return tracker
 
 
@@ -276,6 +277,9 @@ def test_receipt_is_not_valid_for_another_address_or_a_database_without_the_run(
     receipt = tracker.finish(**END)
     assert receipt.is_valid(runs) and receipt.place == "mlflow.db"
     assert not Receipt(receipt.place, "0" * 32).is_valid(runs)
+    assert not dataclasses.replace(receipt, scheme=receipt.scheme - 1).is_valid(runs)
+    assert Receipt.from_json(dataclasses.asdict(receipt)) == receipt
+    assert Receipt.from_json({"place": receipt.place, "run": receipt.run}) is None  # of a version without a scheme
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3cret@127.0.0.1:1")
     assert not receipt.is_valid(runs)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")

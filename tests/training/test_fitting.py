@@ -11,8 +11,8 @@ from raydistill.models.families import FAMILIES
 from raydistill.models.files import load_model
 from raydistill.store.session import Session
 from raydistill.store.store import Store
-from raydistill.sweep.answering.collect import tracked
 from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.answering.tracked import Records
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.spec import spec_from_json, spec_to_json
@@ -73,8 +73,8 @@ def test_fitted_job_scores_what_the_data_allow_and_stores_its_model(write):
     assert 1 / 1.1 - 0.03 < score.r2 < 1 / 1.1 + 0.03  # the share of the variance that is not noise
     model = load_model(sweep.runs.job_folder(job.key))
     assert model.spec.behavior == ("vx", "vy") and model.behavior.weight[:, 5:].abs().max() < 1e-5
-    record = tracked(job, sweep.runs, "corrected", sweep.runs.metrics(job.key)).read()
-    assert record.params["family"] == "linear" and not any("mask" in name for name in record.params)
+    record = Records(sweep).job(job, None).read()
+    assert record.params == {"method": "Linear", "session": "a_1", "seed": "0"}
     assert record.metrics["r2"] == score.r2 and record.history == []
 
 

@@ -1,7 +1,6 @@
-"""From job folders to results: scores, comparisons and failures of a plan, and the record of each job for MLflow."""
+"""From job folders to results: scores, comparisons and failures of a plan."""
 
 import dataclasses
-import functools
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.below import below_baselines
@@ -20,9 +19,6 @@ from raydistill.sweep.planning.job import DONE, FAILED, Job
 from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.planning.spec import spec_to_json
-from raydistill.tracking.job import JobToRead, TrackedJob
-from raydistill.training.history import read_history
 
 
 def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
@@ -73,55 +69,6 @@ def notes_on_jobs(plan: Plan, runs: RunsFolder) -> list[str]:
 def sweep_fingerprint(plan: Plan) -> str:
     """The identity of a sweep: a hash of its jobs' keys."""
     return fingerprint(sorted(job.key for job in plan.jobs))
-
-
-LOGGED = ("family", "model", "objective", "training", "baseline", "spikes_as")
-"""Parts of a specification that MLflow shows as parameters."""
-
-
-def _flat(tree: dict, prefix: str = "") -> dict:
-    """Nested mappings under dotted names, such as model.backbone.layers; settings that are None are left out."""
-    flat: dict = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        elif value is not None:
-            flat[prefix + name] = value
-    return flat
-
-
-def tracked(job: Job, runs: RunsFolder, protocol: str, metrics: dict | None) -> JobToRead:
-    """The record of a job for MLflow, which is read from the job's folder when it is sent.
-
-    Args:
-        metrics: of the job if it is done; empty if it is not; None: to be read with the rest.
-    """
-    return JobToRead(key=job.key, read=functools.partial(_record, job, runs, protocol, metrics))
-
-
-def _record(job: Job, runs: RunsFolder, protocol: str, metrics: dict | None) -> TrackedJob:
-    """Parameters, tags to search by, curves and final metrics of a job."""
-    folder = runs.job_folder(job.key)
-    metrics = runs.metrics(job.key) if metrics is None else metrics
-    plain = spec_to_json(job.spec)
-    params = _flat({name: plain[name] for name in LOGGED if name in plain})
-    tags = {"stage": job.kind, "method": job.method, "session": job.session, "subject": job.subject, "seed": job.seed}
-    if isinstance(segments := metrics.get("segments"), dict):
-        tags["segments"] = segments.get("place")
-    if note := read_notes(runs).of_job(job.key):
-        tags |= note.to_tags()
-    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    numbers |= {f"r2_{name}": value for name, value in metrics.get("r2_per_axis", {}).items()}
-    return TrackedJob(
-        key=job.key,
-        name=job.name,
-        params=params,
-        tags={name: str(value) for name, value in tags.items() if value is not None} | {"protocol": protocol},
-        history=read_history(folder),
-        metrics=numbers,
-        sessions=job.spec.sessions,
-        artifacts=[folder / "job.json"] if (folder / "job.json").exists() else [],
-    )
 
 
 def _score(job: Job, metrics: dict) -> Score:

@@ -4,12 +4,13 @@ import dataclasses
 from pathlib import Path
 
 from raydistill.config.fingerprint import canonical
-from raydistill.evaluation.results import Results, method_table
+from raydistill.evaluation.results import Results
 from raydistill.files import read_mapping, sha256_of, write_json
 from raydistill.sweep.answering.collect import notes_on_jobs, sweep_fingerprint
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.draw import draw
 from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.answering.tracked import Records, note_of
 from raydistill.sweep.planning.plan import Plan
 from raydistill.tracking.tracker import Receipt, Tracker
 
@@ -26,12 +27,15 @@ def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, c
     if cost:
         documents["cost.json"] = cost.to_json()
         write_json(sweep.folder / "cost.json", cost.to_json())
+    figures = draw(sweep.config, plan, sweep.runs, results, sweep.folder)
     receipt = tracker.finish(
         table=_table(results),
         documents=documents,
-        figures=draw(sweep.config, plan, sweep.runs, results, sweep.folder),
-        metrics=_summary(results),
+        figures=figures,
+        metrics={},
         status="FAILED" if results.failed else "FINISHED",
+        methods=Records(sweep).methods(results),
+        note=note_of(results, figures),
     )
     identity = _identity(sweep, plan) | {"results": sha256_of(sweep.folder / "results.json")}
     tracked = dataclasses.asdict(receipt) if receipt else None
@@ -70,12 +74,3 @@ def _table(results: Results) -> dict[str, list]:
     """The scores as columns, baselines below the methods."""
     rows = (*results.scores, *results.baselines)
     return {name: [getattr(s, name) for s in rows] for name in ("method", "session", "subject", "seed", "r2", "job")}
-
-
-def _summary(results: Results) -> dict[str, float]:
-    """Mean R² of every method and p-value of every comparison, as metrics of the MLflow run of the sweep."""
-    metrics = {f"mean_r2/{row.method}": row.mean for row in method_table(results)}
-    for c in results.comparisons:
-        figure = f"{c.figure}/" if c.figure else ""
-        metrics[f"p/{figure}{c.better} over {c.worse}"] = c.test.p
-    return metrics

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.plan import Plan, plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import known_entries, lacks_recordings, store_uri
@@ -58,6 +59,16 @@ class OpenSweep:
         if self.store not in self.catalogues:
             self.catalogues[self.store] = known_entries(self.config, self.runs)
         return self.catalogues[self.store]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs of the sweep, whatever their states."""
+        return self._planned.jobs
+
+    @property
+    def protocol(self) -> str:
+        """Protocol of the splits, such as corrected; several joined by "and"."""
+        return self._planned.protocol
 
     def plan(self) -> Plan:
         """The jobs, with their states at the time of the call.

@@ -11,10 +11,10 @@ import ray
 from raydistill.cluster import connected
 from raydistill.errors import RaydistillError, TimeLimitReached
 from raydistill.evaluation.results import Results
-from raydistill.sweep.answering.collect import sweep_fingerprint, tracked
 from raydistill.sweep.answering.conclude import conclude
 from raydistill.sweep.answering.cost import in_words
 from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.answering.tracked import COLUMNS, Records
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.plan import Plan
@@ -48,13 +48,16 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
             options.deadline.check()
         progress.plan(selected)
         runs.write_keys(sweep.name, whole.jobs, whole.contents)
-        tracker = stack.enter_context(_open_tracker(sweep, whole, progress).interrupted_by_errors())
-        _track_finished(selected, runs, tracker)
+        records = Records(sweep)
+        tracker = stack.enter_context(_open_tracker(sweep, records, progress).interrupted_by_errors())
+        _track_finished(selected, records, tracker)
         cost = None
         if selected.todo:
             stack.enter_context(connected(options.address))
             context = JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
-            run = SweepRun(sweep=sweep, options=options, context=context, tracker=tracker, progress=progress)
+            run = SweepRun(
+                sweep=sweep, options=options, context=context, tracker=tracker, records=records, progress=progress
+            )
             cost = run_jobs(run, selected)
             progress.stage(in_words(cost))
         whole = sweep.plan()
@@ -101,16 +104,16 @@ def device_of(options: RunOptions) -> str:
     return "cuda" if ray.is_initialized() and ray.cluster_resources().get("GPU") else "cpu"
 
 
-def _open_tracker(sweep: OpenSweep, plan: Plan, progress: SweepProgress) -> Tracker:
+def _open_tracker(sweep: OpenSweep, records: Records, progress: SweepProgress) -> Tracker:
     tracker = Tracker(sweep.runs.path, sweep.name, progress.line)
     params = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
     note = read_notes(sweep.runs).of_sweep(sweep.name)
-    tracker.parent(sweep_fingerprint(plan), params, {"protocol": plan.protocol} | note.to_tags())
+    tracker.parent(records.fingerprint, params, {"protocol": sweep.protocol} | note.to_tags(), COLUMNS)
     return tracker
 
 
-def _track_finished(plan: Plan, runs: RunsFolder, tracker: Tracker) -> None:
+def _track_finished(plan: Plan, records: Records, tracker: Tracker) -> None:
     """Log the jobs that are done already, from a sweep that was killed or from another sweep."""
     for p in plan.planned:
         if p.state == DONE:
-            tracker.job(tracked(p.job, runs, plan.protocol, None))
+            tracker.job(records.job(p.job, None))

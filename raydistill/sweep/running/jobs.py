@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import ray
 
 from raydistill.errors import RaydistillError, TimeLimitReached
-from raydistill.sweep.answering.collect import tracked
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.answering.tracked import Records
 from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.job_folder import MARKER
@@ -43,6 +43,7 @@ class SweepRun:
     options: RunOptions
     context: JobContext
     tracker: Tracker
+    records: Records
     progress: SweepProgress
 
     @property
@@ -85,7 +86,7 @@ class _Jobs:
     """The jobs of one run, and the objects that are informed when a job ends."""
 
     def __init__(self, run: SweepRun, plan: Plan):
-        self.run, self.runs, self.protocol = run, run.context.runs, plan.protocol
+        self.run, self.runs = run, run.context.runs
         self.work = {p.job.key: p.work for p in plan.planned}
         done = {p.job.key for p in plan.planned if p.state == DONE}
         self.queue = Queue([p.job for p in plan.todo], done, run.options.fail_fast)
@@ -100,7 +101,7 @@ class _Jobs:
 
     def pretrain(self, jobs: list[Job]) -> None:
         """Run pretrainings, one after another on the same workers."""
-        left, mirror = list(jobs), _Mirror(self.run, self.protocol)
+        left, mirror = list(jobs), _Mirror(self.run)
         self.run.progress.start(left[0])
 
         def watch() -> None:
@@ -154,14 +155,14 @@ class _Jobs:
         self.run.progress.succeed(job, metrics)
         update = functools.partial(update_rates, self.runs, job, self.work[job.key], metrics["seconds"])
         self.bookkeeping.write("rates.json", update, is_needed=False)
-        self.run.tracker.job(tracked(job, self.runs, self.protocol, metrics))
+        self.run.tracker.job(self.run.records.job(job, metrics))
 
     def fail(self, stopped: Sequence[tuple[Job, str]]) -> None:
         """A job has failed, the first of `stopped`, and with it those that depend on it, each for its own reason."""
         for number, (job, reason) in enumerate(stopped):
             self._write("a job's failure.json", self.runs.write_failure, job, reason)
             self.run.progress.fail(job, reason, advice(self.runs, job) if number == 0 else "")
-            self.run.tracker.failed(tracked(job, self.runs, self.protocol, {}), reason)
+            self.run.tracker.failed(self.run.records.job(job, {}), reason)
 
     def _write(self, what: str, function: Callable[..., object], *arguments: object) -> None:
         self.bookkeeping.write(what, functools.partial(function, *arguments))
@@ -170,12 +171,12 @@ class _Jobs:
 class _Mirror:
     """Logs the progress of a running pretraining to MLflow from time to time."""
 
-    def __init__(self, run: SweepRun, protocol: str):
-        self.run, self.protocol = run, protocol
+    def __init__(self, run: SweepRun):
+        self.run = run
         self.due = time.monotonic()
 
     def update(self, left: list[Job]) -> None:
         """`left`: the pretrainings that have not ended; the first of them is running."""
         if left and time.monotonic() >= self.due:
-            self.run.tracker.running(tracked(left[0], self.run.context.runs, self.protocol, {}))
+            self.run.tracker.running(self.run.records.job(left[0], {}))
             self.due = time.monotonic() + LOG_EVERY_S

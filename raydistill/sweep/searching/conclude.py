@@ -40,11 +40,11 @@ def conclude(points: Points, search_run: SearchRun, folder: Path) -> SearchResul
 def _track(points: Points, search_run: SearchRun, result: SearchResult, figures: list[Path]) -> None:
     trials = ended(points.study)
     values_of = [shown(points, trial) for trial in trials]
-    metrics = {"valid_r2": result.best.valid_r2}
+    metrics = {"R2 validation": result.best.valid_r2}
     if result.best.test_r2 is not None:
-        metrics["test_r2"] = result.best.test_r2
+        metrics["R2"] = result.best.test_r2
     if result.default:
-        metrics["valid_r2_default"] = result.default.valid_r2
+        metrics["R2 validation by default"] = result.default.valid_r2
     search_run.run.tracker.finish(
         table={"trial": [t.number for t in trials], "valid_r2": [t.user_attrs["valid_r2"] for t in trials]}
         | {name: [values[name] for values in values_of] for name in points.space.dimensions},

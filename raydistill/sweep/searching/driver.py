@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 from raydistill.cluster import connected
 from raydistill.errors import DataError
 from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.answering.tracked import Records
 from raydistill.sweep.config.search import Search
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.driver import device_of
@@ -47,12 +48,19 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
         study = open_study(searched, folder)
         _take_over(study, searched, folder, progress)
         points = Points(study, searched, lambda: options.deadline.is_reached)
-        tracker = _open_tracker(search, searched.fingerprint(), runs, progress)
+        tracker = _open_tracker(searched, runs, progress)
         with tracker.interrupted_by_errors():
             if points.has_next():
                 stack.enter_context(connected(options.address))
             context = JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
-            run = SweepRun(sweep=sweep, options=options, context=context, tracker=tracker, progress=progress)
+            run = SweepRun(
+                sweep=sweep,
+                options=options,
+                context=context,
+                tracker=tracker,
+                records=Records(sweep),
+                progress=progress,
+            )
             search_run = SearchRun(search, run)
             for trial in ended(study):
                 tracker.job(_tracked(study.study_name, trial))
@@ -85,10 +93,13 @@ def _take_over(study, searched: SearchedJob, folder: Path, progress: SweepProgre
         )
 
 
-def _open_tracker(search: Search, study_fingerprint: str, runs: RunsFolder, progress: SweepProgress) -> Tracker:
-    tracker, config = Tracker(runs.path, search.name, progress.line), search.config
+def _open_tracker(searched: SearchedJob, runs: RunsFolder, progress: SweepProgress) -> Tracker:
+    search, config = searched.search, searched.search.config
+    tracker = Tracker(runs.path, search.name, progress.line)
     params = {"sweep": config.sweep, "job": config.job, "sampler": config.sampler, "seed": config.seed}
-    tracker.parent(study_fingerprint, params, {"stage": "search"})
+    values = [("params", name) for name in search.space.dimensions]
+    columns = [("metrics", "R2 validation"), *values, ("metrics", "size/parameters"), ("tags", "stage")]
+    tracker.parent(searched.fingerprint(), params, {"stage": "search"}, columns)
     return tracker
 
 

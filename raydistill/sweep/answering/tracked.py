@@ -1,0 +1,177 @@
+"""What MLflow is given of a sweep: a record of each job and of each method, few parameters, and R² first."""
+
+import dataclasses
+import functools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from raydistill.config.fingerprint import fingerprint
+from raydistill.evaluation.comparisons import Comparison
+from raydistill.evaluation.results import Results, limits, method_table, origins, session_means, verdict
+from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.notes import read_notes
+from raydistill.sweep.planning.spec import spec_to_json
+from raydistill.tracking.job import JobToRead, TrackedJob
+from raydistill.training.history import read_history
+
+COLUMNS = (
+    ("metrics", "R2"),
+    *(("params", name) for name in ("method", "session", "seed")),
+    ("tags", "stage"),
+    ("metrics", "R2 validation"),
+)
+"""Columns of the table of jobs."""
+_SETTINGS = ("family", "model", "objective", "training", "baseline", "control", "spikes_as")
+"""Parts of a specification that hold settings."""
+_FEW_SESSIONS = 12
+"""Up to so many sessions have their columns before the gains; more would push these out of the table."""
+
+
+class Records:
+    """The records of the jobs and methods of a sweep.
+
+    The parameters of a job are its method, session and seed, and those settings in which jobs of the sweep differ. All
+    settings are in job.json, which is an artifact of the job's run.
+    """
+
+    def __init__(self, sweep: OpenSweep):
+        self._runs, self._protocol, self._jobs = sweep.runs.absolute(), sweep.protocol, sweep.jobs
+        self._differing = _differing([_settings(job) for job in self._jobs])
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the records: what is logged once and cannot be changed later depends on it."""
+        return fingerprint(sorted([job.key, job.name, job.method or ""] for job in self._jobs))
+
+    def job(self, job: Job, metrics: dict | None) -> JobToRead:
+        """The record of a job, which is read from the job's folder when it is sent.
+
+        Args:
+            metrics: of the job if it is done; empty if it is not; None: to be read with the rest.
+        """
+        return JobToRead(key=job.key, read=functools.partial(self._record, job, metrics))
+
+    def methods(self, results: Results) -> list[TrackedJob]:
+        """Mean R² of each method, control and baseline, over all sessions and in each, and its gains; rounded."""
+        controls = dataclasses.replace(
+            results, scores=results.control_scores, baselines=(), comparisons=(), controls=()
+        )
+        gains = (*results.comparisons, *(test.gain for test in results.controls))
+        return [*self._rows(results, gains, "method"), *self._rows(controls, (), "control")]
+
+    def _rows(self, results: Results, gains: Sequence[Comparison], stage: str) -> Iterator[TrackedJob]:
+        names, sessions = session_means(results)
+        jobs_of = defaultdict(list)
+        for job in self._jobs:
+            jobs_of[job.method].append(job)
+        for row in method_table(results):
+            column = names.index(row.method) if row.method in names else None
+            by_session = {
+                f"R2 {session}": cells[column][0]
+                for _, session, cells in sessions
+                if column is not None and cells[column]
+            }
+            metrics = {"R2": row.mean} | (by_session if len(sessions) <= _FEW_SESSIONS else {})
+            for comparison in gains:
+                if comparison.better == row.method:
+                    metrics |= _gain(comparison)
+            metrics |= {"R2 SD over sessions": row.sd, "R2 number of scores": float(row.n)} | by_session
+            yield TrackedJob(
+                key=row.method,
+                name=row.method,
+                params={"method": row.method, **self._shared_settings(jobs_of[row.method])},
+                tags={"stage": "baseline" if row.baseline else stage, "protocol": self._protocol},
+                metrics={name: _short(value) for name, value in metrics.items() if np.isfinite(value)},
+            )
+
+    def _record(self, job: Job, metrics: dict | None) -> TrackedJob:
+        folder = self._runs.job_folder(job.key)
+        metrics = self._runs.metrics(job.key) if metrics is None else metrics
+        whose = {"method": job.method, "session": job.session, "seed": job.seed}
+        tags = {"stage": job.kind, "subject": job.subject, "protocol": self._protocol}
+        if isinstance(segments := metrics.get("segments"), dict):
+            tags["segments"] = segments.get("place")
+        numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+        numbers |= {f"R2 {name}": value for name, value in metrics.get("r2_per_axis", {}).items()}
+        return TrackedJob(
+            key=job.key,
+            name=job.name,
+            params=_without_none(whose) | self._shared_settings([job]),
+            tags=_without_none(tags) | read_notes(self._runs).of_job(job.key).to_tags(),
+            history=read_history(folder),
+            metrics=numbers,
+            sessions=job.spec.sessions,
+            artifacts=[folder / "job.json"] if (folder / "job.json").exists() else [],
+        )
+
+    def _shared_settings(self, jobs: Sequence[Job]) -> dict[str, str]:
+        """The settings in which the sweep's jobs differ, and these jobs do not."""
+        settings = [_settings(job) for job in jobs]
+        shared = self._differing - _differing(settings)
+        return {name: tree[name] for tree in settings for name in sorted(shared & tree.keys())}
+
+
+def note_of(results: Results, figures: Sequence[Path]) -> str:
+    """The answer of a sweep in Markdown: verdicts, means and a figure. `{run}` stands for the id of the sweep's run."""
+    said = (*results.below, *map(verdict, results.comparisons), *origins(results), *limits(results))
+    lines = [*_first(f"- {sentence}" for sentence in said), ""]
+    lines += ["| method | mean R² | sessions and seeds |", "|---|---|---|"]
+    lines += [*_first(f"| {row.method} | {row.mean:.3f} | {row.n} |" for row in method_table(results)), ""]
+    # MLflow shows a picture in its own size; that of an SVG is the printed one.
+    if pictures := [figure.name for figure in figures if figure.suffix == ".svg"]:
+        first = next((name for name in pictures if name.startswith("session_dots")), pictures[0])
+        lines.append(f"![{first}](get-artifact?path=figures/{first}&run_uuid={{run}})")
+    lines += ["", "All figures, scores and tests: Artifacts."]
+    return "\n".join(lines)
+
+
+def _first(lines: Iterable[str]) -> Iterator[str]:
+    """The lines up to a number of characters, because a description in MLflow can have 8000."""
+    room = 3500
+    for line in lines:
+        room -= len(line) + 1
+        if room > 0:
+            yield line
+
+
+def _gain(c: Comparison) -> dict[str, float]:
+    what = f"R2 gain over {c.worse}{f' in {c.figure}' if c.figure else ''}"
+    return {what: c.mean_difference, f"{what} p": c.test.p, f"{what} p over sessions": c.session_level.p}
+
+
+def _settings(job: Job) -> dict[str, str]:
+    plain = spec_to_json(job.spec)
+    return _flat({name: plain[name] for name in _SETTINGS if name in plain})
+
+
+def _flat(tree: Mapping, prefix: str = "") -> dict[str, str]:
+    """Nested mappings under dotted names, such as model.backbone.layers; settings that are None are left out."""
+    flat: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[prefix + name] = str(value)
+    return flat
+
+
+def _differing(settings: Sequence[Mapping[str, str]]) -> set[str]:
+    """The settings that have several values among the jobs that have them."""
+    values = defaultdict(set)
+    for tree in settings:
+        for name, value in tree.items():
+            values[name].add(value)
+    return {name for name, found in values.items() if len(found) > 1}
+
+
+def _short(value: float) -> float:
+    """Four decimals, because MLflow's table prints every digit; very small numbers, as p may be, keep two digits."""
+    return round(value, 4) if abs(value) >= 0.001 else float(f"{value:.2g}")
+
+
+def _without_none(tree: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in tree.items() if value is not None}

@@ -1,0 +1,33 @@
+"""The names under which MLflow shows metrics: it sorts them by name, so R² comes first, and durations last."""
+
+import re
+
+_NAMES = {
+    "r2": "R2",
+    "valid_r2": "R2 validation",
+    "test_r2": "R2 test",
+    "clock_r2": "R2 of the clock",
+    "skill_over_clock": "R2 skill over the clock",
+    "r2_other_trials": "R2 on other trials",
+    "r2_with_clock": "R2 with the clock",
+    "r2_least_squares": "R2 by least squares",
+    "test_s": "size/test_s",
+}
+_SIZES = ("n_", "parameters")
+_DURATIONS = ("seconds", "workers", "tokens_per_s")
+
+
+def metric_name(key: str) -> str:
+    """The name of a metric of a job: R2..., size/..., training/... or wall time/...; a name with a capital is kept."""
+    if key in _NAMES:
+        return _NAMES[key]
+    if key[:1].isupper():  # of a session, an axis or another method
+        return allowed_name(key)
+    if key in _DURATIONS or key.endswith("_s"):
+        return allowed_name(f"wall time/{key}")
+    return allowed_name(f"{'size' if key.startswith(_SIZES) else 'training'}/{key}")
+
+
+def allowed_name(key: str) -> str:
+    """`key` with every character replaced that MLflow refuses in a name; names of behavior columns may have any."""
+    return re.sub(r"[^\w.:/ -]", "_", key)

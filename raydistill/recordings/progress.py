@@ -1,22 +1,33 @@
 """Progress of an ingest: a bar with failures and notes above it on a terminal, otherwise one line per recording."""
 
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from raydistill.cluster.terminal import reserved
 from raydistill.recordings.ingest import RecordingResult
 
 
 @contextmanager
 def progress_reporter(total: int, console: Console | None = None) -> Iterator[Callable[[RecordingResult], None]]:
-    """Yield `report(result)`, to be called once for each of `total` recordings; it writes to stderr."""
-    console = console or Console(stderr=True)
+    """Yield `report(result)`, to be called once for each of `total` recordings; it writes to stderr.
+
+    Args:
+        console: by default a terminal that what Ray prints does not reach.
+    """
+    if console is None:
+        with _own_terminal() as own, progress_reporter(total, own) as report:
+            yield report
+        return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    start, count = time.monotonic(), 0
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    start, count, terminal = time.monotonic(), 0, console
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         task = bar.add_task("recordings", total=total)
 
         def report(result: RecordingResult) -> None:
@@ -24,10 +35,31 @@ def progress_reporter(total: int, console: Console | None = None) -> Iterator[Ca
             count += 1
             bar.advance(task)
             details = f": {result.cause}" if result.cause else "".join(f"; {note}" for note in result.notes)
-            if details or not console.is_terminal:
+            if details or not terminal.is_terminal:
                 seconds_left = (time.monotonic() - start) / count * (total - count)
                 position = f"  ({count} of {total}{f', {seconds_left:.0f} s left' if count < total else ''})"
                 line = f"{result.state:<8}{result.name}{details}{position}"
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+                terminal.print(line, highlight=False, markup=False, soft_wrap=True)
 
         yield report
+
+
+@contextmanager
+def _own_terminal() -> Iterator[Console]:
+    """A terminal for the lines of this file alone. What else is printed goes to a file, named after an interrupt."""
+    handle, name = tempfile.mkstemp(prefix="raydistill-ingest-", suffix=".log")
+    os.close(handle)
+    log, console = Path(name), Console(stderr=True)
+    with reserved(log) as stream:
+        console.file = stream
+        try:
+            yield console
+        except BaseException:
+            if log.stat().st_size:
+                console.print(f"what Ray printed: {log}", highlight=False, markup=False, soft_wrap=True)
+            raise
+        else:
+            log.unlink()
+        finally:
+            if log.exists() and not log.stat().st_size:
+                log.unlink()

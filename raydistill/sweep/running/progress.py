@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from raydistill.cluster import cores
+from raydistill.cluster.terminal import reserved
 from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.running.terminal import reserved
 
 LOG = "ray.log"
 """The file of the runs folder that gets what Ray and other libraries write to stderr."""

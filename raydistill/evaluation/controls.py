@@ -8,9 +8,9 @@ import numpy as np
 
 from raydistill.config.controls import CONTROLS, control_method
 from raydistill.evaluation.comparisons import Comparison, compare
+from raydistill.evaluation.power import smallest_p
 from raydistill.evaluation.scores import Score
-
-ALPHA = 0.05
+from raydistill.evaluation.statistics import ALPHA
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class ControlTest:
     @property
     def could_be_significant(self) -> bool:
         """Whether there are enough pairs for any p below `ALPHA`."""
-        return 0.5**self.gain.test.n < ALPHA
+        return smallest_p(self.gain.test.n) < ALPHA
 
     @property
     def reaches_method(self) -> bool:

@@ -7,16 +7,16 @@ import functools
 
 import numpy as np
 
-from raydistill.evaluation.statistics import null_tail
+from raydistill.evaluation.statistics import ALPHA, null_tail
 
-ALPHA, POWER = 0.05, 0.8
+POWER = 0.8
 MOST = 200
 """Number of sessions above which no number is given."""
 _DRAWS = 2000
 
 
 def smallest_p(n: int) -> float:
-    """The p of the signed-rank test over n sessions if the gain is positive in each of them; 1 without sessions."""
+    """The p of the signed-rank test of n pairs if the gain is positive in each of them; 1 without pairs."""
     return 0.5**n
 
 

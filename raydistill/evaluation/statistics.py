@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ALPHA = 0.05
+"""Level of significance."""
 EXACT_UP_TO = 50
 """Number of non-zero differences up to which the null distribution is computed exactly."""
 _DRAWN_AT_ONCE = 4_000_000  # clusters of a bootstrap that are in memory, 8 bytes each, three times

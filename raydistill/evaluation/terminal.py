@@ -14,14 +14,11 @@ from raydistill.evaluation.flags import in_words
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
     Results,
-    limits,
     method_table,
-    missing_by_line,
-    origins,
     paper_rows,
     session_means,
-    verdict,
 )
+from raydistill.evaluation.sentences import limits, missing_by_line, origins, verdict
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 METHOD_WIDTH = 11

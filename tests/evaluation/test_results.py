@@ -10,9 +10,10 @@ from rich.console import Console
 
 from raydistill.evaluation.comparisons import compare, compare_all
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
-from raydistill.evaluation.results import Results, method_table, verdict
+from raydistill.evaluation.results import Results, method_table
 from raydistill.evaluation.scores import Failure, Score
 from raydistill.evaluation.sees import Sees
+from raydistill.evaluation.sentences import verdict
 from raydistill.evaluation.terminal import render
 from raydistill.papers.targets import Panel
 

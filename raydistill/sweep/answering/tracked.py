@@ -10,7 +10,8 @@ import numpy as np
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.evaluation.comparisons import Comparison
-from raydistill.evaluation.results import Results, limits, method_table, origins, session_means, verdict
+from raydistill.evaluation.results import Results, method_table, session_means
+from raydistill.evaluation.sentences import limits, origins, verdict
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.notes import read_notes

@@ -18,7 +18,7 @@ def scores(method, r2, sessions=5, seeds=2):
     ]
 
 
-def tests_of(sessions=5, seeds=2, **r2_of_controls):
+def control_tests_with(sessions=5, seeds=2, **r2_of_controls):
     of_controls = [
         s for c, r2 in r2_of_controls.items() for s in scores(control_method(METHOD, c), r2, sessions, seeds)
     ]
@@ -26,30 +26,30 @@ def tests_of(sessions=5, seeds=2, **r2_of_controls):
 
 
 def test_method_is_compared_with_each_control_that_has_scores():
-    tests = tests_of(**{SHUFFLED: 0.1, NONE: 0.3})
+    tests = control_tests_with(**{SHUFFLED: 0.1, NONE: 0.3})
     assert [t.control for t in tests] == [SHUFFLED, NONE]
     assert tests[0].gain.mean_difference == pytest.approx(0.3) and tests[0].r2 == pytest.approx(0.1215, abs=1e-3)
     assert tests[0].gain.wins == 10 and tests[0].gain.session_level.n == 5
 
 
 def test_gain_over_all_controls_is_owed_to_the_spikes():
-    text = origin_of_gain(METHOD, tests_of(**{SHUFFLED: 0.1, NONE: 0.3}))
+    text = origin_of_gain(METHOD, control_tests_with(**{SHUFFLED: 0.1, NONE: 0.3}))
     assert "is owed to the spikes: it is better than each of 2 controls" in text and "“no teacher” is nearest" in text
 
 
 @pytest.mark.parametrize("r2", [0.4, 0.45])
 def test_control_that_reaches_the_method_denies_that_the_gain_is_owed_to_the_spikes(r2):
-    text = origin_of_gain(METHOD, tests_of(**{SHUFFLED: r2, NONE: 0.1}))
+    text = origin_of_gain(METHOD, control_tests_with(**{SHUFFLED: r2, NONE: 0.1}))
     assert "is not owed to the spikes: the control “spikes of other trials” reaches it" in text
 
 
 def test_too_few_pairs_for_any_significance_cannot_tell():
-    text = origin_of_gain(METHOD, tests_of(sessions=2, seeds=1, **{SHUFFLED: 0.1}))
+    text = origin_of_gain(METHOD, control_tests_with(sessions=2, seeds=1, **{SHUFFLED: 0.1}))
     assert "cannot be told from 2 session-seed pairs" in text
 
 
 def test_better_control_is_named_also_with_few_pairs():
-    text = origin_of_gain(METHOD, tests_of(sessions=2, seeds=1, **{SHUFFLED: 0.6}))
+    text = origin_of_gain(METHOD, control_tests_with(sessions=2, seeds=1, **{SHUFFLED: 0.6}))
     assert "is not owed to the spikes" in text
 
 

@@ -338,10 +338,14 @@ def test_makin_write_under_another_name_or_into_no_folder_is_an_error(recording,
 
 
 def test_spike_times_and_raw_behavior_are_released_before_the_lfp_is_read(written, tmp_path):
-    held = []
+    def kept():
+        return [one for one in gc.get_objects() if type(one) in (SpikeTrains, Trace)]
+
+    held, of_other_tests = [], kept()
+    known = {id(one) for one in of_other_tests}
 
     def decimate(signal, stage):
-        held.append([type(kept).__name__ for kept in gc.get_objects() if type(kept) in (SpikeTrains, Trace)])
+        held.append([type(one).__name__ for one in kept() if id(one) not in known])
         return decimated(signal, stage)
 
     ingest_one(find(written.parent)[0], str(tmp_path), None, decimate=decimate)

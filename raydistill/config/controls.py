@@ -11,8 +11,9 @@ class Control:
     """Short name, which follows that of the method in tables."""
     meaning: str
     """What differs, as a full sentence."""
-    needs_spikes: bool = True
-    """Whether it has a teacher that reads spikes."""
+    reads_same_spikes: bool = False
+    """Whether its teacher reads the spikes of the same moment. Random weights pass much of them on, so such a control
+    tells what the training of the teacher adds, and not what the spikes add."""
 
 
 SHIFT_S = 10.0
@@ -40,12 +41,12 @@ CONTROLS = {
     ),
     RANDOM: Control(
         "untrained teacher",
-        "The teacher has the weights with which its training would begin, without pretraining.",
+        "The teacher reads the spikes of the same moment, but with random weights.",
+        reads_same_spikes=True,
     ),
     NONE: Control(
         "no teacher",
         "The student has the same tokens, patches, recipe and loss, but is not aligned with any teacher.",
-        needs_spikes=False,
     ),
 }
 """Name in a sweep file -> the control."""

@@ -66,12 +66,20 @@ def _mean(scores: Sequence[Score]) -> float:
 
 
 def origin_of_gain(method: str, tests: Sequence[ControlTest]) -> str:
-    """One or two sentences: is what the method gains owed to the spikes of the same moment?
+    """Is what the method gains owed to the spikes of the same moment, and to the training of its teacher?
 
-    It is if the method is better than every control (an intersection-union test, which needs no correction).
+    It is owed to the spikes if the method is better than every control that does not read them (an intersection-union
+    test, which needs no correction).
     """
     of_method = [t for t in tests if t.method == method and t.gain.test.n]
-    reaching = [t for t in of_method if t.reaches_method]
+    without = [t for t in of_method if not CONTROLS[t.control].reads_same_spikes]
+    sentences = [_owed_to_spikes(method, without)] if without else []
+    sentences += [_owed_to_training(t) for t in of_method if CONTROLS[t.control].reads_same_spikes]
+    return " ".join(sentences)
+
+
+def _owed_to_spikes(method: str, tests: Sequence[ControlTest]) -> str:
+    reaching = [t for t in tests if t.reaches_method]
     if reaching:
         best = min(reaching, key=lambda t: t.gain.mean_difference)
         others = f", and so {'does' if len(reaching) == 2 else 'do'} {len(reaching) - 1} more" if reaching[1:] else ""
@@ -79,19 +87,33 @@ def origin_of_gain(method: str, tests: Sequence[ControlTest]) -> str:
             f"The gain of {method} is not owed to the spikes: the control “{CONTROLS[best.control].title}” reaches it "
             f"({_difference(best)}){others}."
         )
-    nearest = min(of_method, key=lambda t: t.gain.mean_difference)
+    nearest = min(tests, key=lambda t: t.gain.mean_difference)
     n, control = nearest.gain.test.n, CONTROLS[nearest.control].title
-    if not all(t.could_be_significant for t in of_method):
+    if not all(t.could_be_significant for t in tests):
         return (
             f"Whether the gain of {method} is owed to the spikes cannot be told from {n} session-seed pairs; the "
             f"nearest control is “{control}” ({_difference(nearest)})."
         )
     sessions = nearest.gain.session_level
-    weak = "" if sessions.p < ALPHA else f"; over {sessions.n} sessions alone it is not significant"
+    if sessions.p < ALPHA:
+        subject, weak = "The gain", ""
+    else:
+        subject = "Over session-seed pairs, the gain"
+        weak = f"; over {sessions.n} sessions alone this is not significant"
     return (
-        f"The gain of {method} is owed to the spikes: it is better than each of {len(of_method)} controls, of which "
-        f"“{control}” is nearest ({_difference(nearest)}){weak}."
+        f"{subject} of {method} is owed to the spikes: it is better than each of {len(tests)} controls without them, of "
+        f"which “{control}” is nearest ({_difference(nearest)}){weak}."
     )
+
+
+def _owed_to_training(t: ControlTest) -> str:
+    if t.reaches_method:
+        return (
+            f"It is not shown to need a trained teacher: a teacher with random weights reaches it ({_difference(t)})."
+        )
+    if not t.could_be_significant:
+        return f"Whether it needs a trained teacher cannot be told ({_difference(t)} to one with random weights)."
+    return f"It is better than with a teacher of random weights ({_difference(t)}), so the teacher's training matters."
 
 
 def _difference(t: ControlTest) -> str:

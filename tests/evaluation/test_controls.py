@@ -2,7 +2,7 @@
 
 import pytest
 
-from raydistill.config.controls import CONTROLS, NONE, SHUFFLED, control_method
+from raydistill.config.controls import CONTROLS, NONE, RANDOM, SHUFFLED, control_method
 from raydistill.evaluation.controls import control_tests, origin_of_gain
 from raydistill.evaluation.scores import Score
 
@@ -34,7 +34,10 @@ def test_method_is_compared_with_each_control_that_has_scores():
 
 def test_gain_over_all_controls_is_owed_to_the_spikes():
     text = origin_of_gain(METHOD, control_tests_with(**{SHUFFLED: 0.1, NONE: 0.3}))
-    assert "is owed to the spikes: it is better than each of 2 controls" in text and "“no teacher” is nearest" in text
+    assert (
+        "is owed to the spikes: it is better than each of 2 controls without them" in text
+        and "“no teacher” is nearest" in text
+    )
 
 
 @pytest.mark.parametrize("r2", [0.4, 0.45])
@@ -57,3 +60,11 @@ def test_method_is_compared_on_the_sessions_of_the_control_only():
     of_control = scores(control_method(METHOD, SHUFFLED), 0.1, sessions=3)
     (test,) = control_tests([METHOD], [SHUFFLED], scores(METHOD, 0.4, sessions=5), of_control)
     assert test.gain.test.n == 6 and not test.gain.missing
+
+
+def test_untrained_teacher_says_nothing_about_the_spikes_but_about_the_training_of_the_teacher():
+    text = origin_of_gain(METHOD, control_tests_with(**{SHUFFLED: 0.1, NONE: 0.3, RANDOM: 0.4}))
+    assert text.startswith("The gain of Distilled LFP is owed to the spikes: it is better than each of 2 controls")
+    assert "It is not shown to need a trained teacher: a teacher with random weights reaches it" in text
+    text = origin_of_gain(METHOD, control_tests_with(**{NONE: 0.3, RANDOM: 0.2}))
+    assert text.endswith("so the teacher's training matters.")

@@ -101,8 +101,8 @@ def _owed_to_spikes(method: str, tests: Sequence[ControlTest]) -> str:
         subject = "Over session-seed pairs, the gain"
         weak = f"; over {sessions.n} sessions alone this is not significant"
     return (
-        f"{subject} of {method} is owed to the spikes: it is better than each of {len(tests)} controls without them, of "
-        f"which “{control}” is nearest ({_difference(nearest)}){weak}."
+        f"{subject} of {method} is owed to the spikes: it is better than each of {len(tests)} controls without them, "
+        f"of which “{control}” is nearest ({_difference(nearest)}){weak}."
     )
 
 

@@ -22,7 +22,7 @@ from raydistill.evaluation.results import (
     session_means,
     unique,
 )
-from raydistill.evaluation.sentences import limits, missing_by_line, origins, verdict
+from raydistill.evaluation.sentences import headline, limits, missing_by_line, origins, verdict
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 PROTOCOLS = {
@@ -126,6 +126,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "name": context.name,
         "question": context.question or context.name,
         "answers": context.answers,
+        "headline": headline(results),
         "limits": [*results.below, *limits(results)],
         "verdicts": [(f"{c.figure}: " if c.figure else "") + verdict(c) for c in results.comparisons],
         "controls": [

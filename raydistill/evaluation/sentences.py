@@ -10,6 +10,26 @@ from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.statistics import ALPHA
 
 
+def headline(results: Results) -> str:
+    """The first comparison in words without statistics; empty if nothing was compared."""
+    compared = [c for c in results.comparisons if c.test.n]
+    if not compared:
+        return ""
+    c = compared[0]
+    better, worse = (float(np.mean([pair[i] for pair in c.pairs])) for i in (2, 3))
+    scores = f"{better:.2f} against {worse:.2f}, where 1 is perfect and 0 is no better than the mean"
+    if c.p_holm >= ALPHA:
+        text = f"It is not shown that {c.better} decodes behavior better than {c.worse} ({scores})."
+    elif c.session_level.p >= ALPHA:
+        n = c.session_level.n
+        few = f"{n} session{'s are' if n > 1 else ' is'} too few to be sure"
+        text = f"{c.better} decodes behavior better than {c.worse} here ({scores}), but {few}."
+    else:
+        text = f"{c.better} decodes behavior better than {c.worse} ({scores})."
+    is_below = any(sentence.startswith(f"{c.better} decodes worse") for sentence in results.below)
+    return text + (f" A plain decoder of the same signals is better than {c.better}." if is_below else "")
+
+
 def verdict(c: Comparison) -> str:
     """A comparison as two sentences: the result, and the test behind it."""
     if not c.test.n:

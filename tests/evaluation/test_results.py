@@ -13,7 +13,7 @@ from raydistill.evaluation.decoders.clock_skill import ClockSkill
 from raydistill.evaluation.results import Results, method_table
 from raydistill.evaluation.scores import Failure, Score
 from raydistill.evaluation.sees import Sees
-from raydistill.evaluation.sentences import verdict
+from raydistill.evaluation.sentences import headline, verdict
 from raydistill.evaluation.terminal import render
 from raydistill.papers.targets import Panel
 
@@ -207,3 +207,14 @@ def test_to_json_has_means_medians_flags_and_the_clock():
     assert made["scores"][0]["clock"] == {"clock_r2": 0.1, "skill_over_clock": 0.2, "r2_other_trials": 0.05}
     assert [flag["kind"] for flag in made["flags"]] == ["few_data"] + ["low_r2"] * 5
     assert made["sees"][0]["spikes"] == "training"
+
+
+def test_headline_says_the_first_comparison_without_statistics():
+    assert headline(_results()) == (
+        "Distilled [LFP] decodes behavior better than MS-LFP here (0.56 against 0.35, where 1 is perfect and 0 is no "
+        "better than the mean), but 4 sessions are too few to be sure."
+    )
+    assert headline(_results(lift=-0.1)).startswith("It is not shown that Distilled [LFP] decodes behavior better than")
+    below = replace(_results(), below=("Distilled [LFP] decodes worse than a plain decoder",))
+    assert headline(below).endswith("A plain decoder of the same signals is better than Distilled [LFP].")
+    assert headline(replace(_results(), comparisons=())) == ""

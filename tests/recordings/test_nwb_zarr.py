@@ -100,6 +100,20 @@ def test_zarr_file_that_is_damaged_is_refused_in_one_line(damage, zarr_folder, t
         pass
 
 
+@pytest.mark.parametrize("array", ["acquisition/LFP_probe0/data", "processing/behavior/Position/position/data"])
+def test_zarr_chunk_that_cannot_be_decompressed_is_refused_in_one_line(array, zarr_folder, tmp_path):
+    folder = zarr_folder / array
+    if not folder.is_dir():
+        (folder,) = [d.parent for d in zarr_folder.rglob(".zarray") if "LFP" in str(d) and d.parent.name == "data"]
+    for chunk in folder.iterdir():
+        if not chunk.name.startswith("."):
+            chunk.write_bytes(chunk.read_bytes()[:16] + b"not a chunk" * 20)
+    (recording,) = plan_sources(zarr_folder)
+    result = ingest_one(recording, str(tmp_path / "store"), None)
+    assert result.state == "failed" and result.cause.startswith("rec.nwb.zarr: ")
+    assert "the file is damaged (" in result.cause and "Error" not in result.cause
+
+
 def test_zarr_file_with_a_damaged_description_of_an_array_is_refused_in_one_line(zarr_folder, tmp_path):
     (recording,) = plan_sources(zarr_folder)
     (zarr_folder / "units/spike_times/.zarray").write_bytes(b"\xff{")

@@ -126,7 +126,7 @@ def open_raw(path: Path | Remote, source: RecordingSource[NwbOptions], bin_width
 def _read(content: NwbContent, options: NwbOptions, bin_s: float) -> Raw:
     try:
         return exported(content.nwb, options) if is_exported(content.nwb) else _raw(content, options, bin_s)
-    except (OSError, RuntimeError, UnicodeDecodeError, MemoryError) as err:  # as h5py and zarr report damage
+    except (OSError, RuntimeError, ValueError, MemoryError) as err:  # as h5py, zarr and its codecs report damage
         raise DataError(f"a dataset cannot be read; the file {what_is_wrong(err)}") from err
 
 

@@ -112,7 +112,7 @@ def slice_of(series, path: str, start: int, stop: int, transpose: bool) -> np.nd
     data = series.data
     try:
         part = np.asarray(data[:, start:stop].T if transpose and np.ndim(data) == 2 else data[start:stop])
-    except OSError as err:
+    except Exception as err:  # h5py, zarr and the codecs of Zarr report damage by exceptions of many kinds
         raise DataError(f"{path}: samples {start} to {stop} cannot be read; the file {what_is_wrong(err)}") from err
     return part.reshape(stop - start, -1)
 

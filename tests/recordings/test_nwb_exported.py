@@ -259,6 +259,11 @@ def test_export_with_a_changed_table_or_series_is_refused(stored, ingested, tmp_
     with h5py.File(path, "r+") as file:
         del file["processing/ecephys/lfp"]
     assert "no longer as raydistill exported it" in ingested(path)
+    export(home, entry, path, overwrite=True)
+    with h5py.File(path, "r+") as file:
+        del file["intervals/segments/trial"]
+        file["intervals/segments/trial"] = np.full(entry.n_segments, -(2**63))
+    assert "no longer as raydistill exported it" in ingested(path)
 
 
 def change_counts(file):

@@ -47,7 +47,7 @@ def exported(nwb, options) -> Raw:
     try:
         description = _segments(nwb, Exported(entry=entry, config=config, split_file=split_file))
         session = _session(nwb, description, left_out)
-    except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as err:
+    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as err:
         raise DataError(
             f"the file is no longer as raydistill exported it ({one_line(err)}); export the session again"
         ) from None

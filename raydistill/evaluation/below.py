@@ -1,12 +1,11 @@
 """Methods that decode worse than a plain decoder of the same signals: what a reader must know before anything else."""
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from raydistill.evaluation.results import Results
+from raydistill.evaluation.scores import r2_by_session
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +52,7 @@ def below_baselines(results: Results) -> list[BelowBaseline]:
 
 
 def _compared(results: Results, method: str, baseline: str) -> BelowBaseline | None:
-    of_method, of_baseline = _by_session(results.scores, method), _by_session(results.baselines, baseline)
+    of_method, of_baseline = r2_by_session(results.scores, method), r2_by_session(results.baselines, baseline)
     sessions = sorted(of_method.keys() & of_baseline.keys())
     if not sessions:
         return None
@@ -68,11 +67,3 @@ def _compared(results: Results, method: str, baseline: str) -> BelowBaseline | N
         worse_in=int((own < rival).sum()),
         sessions=len(sessions),
     )
-
-
-def _by_session(scores: Sequence, method: str) -> dict[str, float]:
-    by_session = defaultdict(list)
-    for s in scores:
-        if s.method == method and np.isfinite(s.r2):
-            by_session[s.session].append(s.r2)
-    return {session: float(np.mean(r2)) for session, r2 in by_session.items()}

@@ -1,6 +1,5 @@
 """Is the gain of a distilled method owed to the spikes? Its comparison with each of its controls (docs/methods.md)."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ import numpy as np
 from raydistill.config.controls import CONTROLS, control_method
 from raydistill.evaluation.comparisons import Comparison, compare
 from raydistill.evaluation.power import smallest_p
-from raydistill.evaluation.scores import Score
+from raydistill.evaluation.scores import Score, r2_by_session
 from raydistill.evaluation.statistics import ALPHA
 
 
@@ -49,20 +48,13 @@ def control_tests(
     for method in methods:
         for control in controls:
             label = control_method(method, control)
-            own = [s for s in of_controls if s.method == label and np.isfinite(s.r2)]
-            sessions = {s.session for s in own}
-            of_method = [s for s in scores if s.method == method and s.session in sessions]
-            if own and of_method:
-                gain = compare(method, label, [*of_method, *own])
-                tests.append(ControlTest(method=method, control=control, r2=_mean(own), gain=gain))
+            means = r2_by_session(of_controls, label)
+            of_method = [s for s in scores if s.method == method and s.session in means]
+            if means and of_method:
+                gain = compare(method, label, [*of_method, *of_controls])
+                r2 = float(np.mean(list(means.values())))
+                tests.append(ControlTest(method=method, control=control, r2=r2, gain=gain))
     return tuple(tests)
-
-
-def _mean(scores: Sequence[Score]) -> float:
-    by_session = defaultdict(list)
-    for score in scores:
-        by_session[score.session].append(score.r2)
-    return float(np.mean([np.mean(r2) for r2 in by_session.values()]))
 
 
 def origin_of_gain(method: str, tests: Sequence[ControlTest]) -> str:

@@ -1,6 +1,10 @@
 """The score of one job, or the reason why it has none."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
 
@@ -25,6 +29,15 @@ class Score:
     """Length of the scored bins."""
     clock: ClockSkill | None = None
     """The score compared with the clock; None if trials are not aligned."""
+
+
+def r2_by_session(scores: Iterable[Score], method: str) -> dict[str, float]:
+    """Session -> R² of a method, averaged over seeds; scores that are not finite are left out."""
+    of_session = defaultdict(list)
+    for s in scores:
+        if s.method == method and np.isfinite(s.r2):
+            of_session[s.session].append(s.r2)
+    return {session: float(np.mean(r2)) for session, r2 in of_session.items()}
 
 
 @dataclass(frozen=True, slots=True)

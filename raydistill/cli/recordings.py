@@ -162,12 +162,13 @@ def _ingest_code(made: int, lacking: int) -> int:
 
 def sessions(*, store: StoreUri, json_: AsJson = False):
     """List the sessions of a store."""
-    from raydistill.store.show import render, to_json
+    from raydistill.store.show import draws_of, render, to_json
     from raydistill.store.store import Store
 
     entries = Store(store).entries()
     if json_:
-        print(json.dumps([to_json(e) for e in entries], indent=1))
+        draws = draws_of(entries)
+        print(json.dumps([to_json(e, draws[e.recorded]) for e in entries if e.draw == 1], indent=1))
     else:
         render(entries, console())
 

@@ -57,6 +57,9 @@ class Splits:
     """Fraction of the test fold."""
     seed: Seed = 42
     """Seed of the random assignment to folds."""
+    repeats: Annotated[int, Limits(least=1, most=99)] = 1
+    """How often the folds are drawn, with the seeds from `seed` on. Each draw is stored and trained on its own, and the
+    score of a session is the mean over its draws."""
     guard_s: Duration = 0.0
     """For `blocks`: seconds left out on both sides of a boundary between folds."""
     outliers: Literal["keep", "drop"] = "keep"
@@ -69,6 +72,10 @@ class Splits:
         if not self.valid + self.test < 1:
             raise ConfigError(
                 f"`valid` and `test` must be above 0 with a sum below 1, but got ({self.valid=}, {self.test=})"
+            )
+        if self.seed + self.repeats > 2**32:
+            raise ConfigError(
+                f"`seed` must leave room for `repeats` below 2**32, but got ({self.seed=}, {self.repeats=})"
             )
 
 

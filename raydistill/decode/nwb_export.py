@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.decode.nwb_electrodes import add_electrodes
+from raydistill.errors import DataError
 from raydistill.files import check_may_write, renamed_when_whole
 from raydistill.store.angles import angle_unit, angles
 from raydistill.store.catalogue import Entry
@@ -66,13 +67,18 @@ def write_session_nwb(
         overwrite: replace `path` if raydistill wrote it.
 
     Raises:
-        DataError: the file exists already, it cannot be written, or the store lacks a part of the session.
+        DataError: the file exists already, it cannot be written, the store lacks a part of the session, or the session
+            is a later draw of its folds.
     """
     import h5py
     from pynwb import NWBHDF5IO
 
     path = Path(path)
     check_target(path, overwrite)
+    if entry.draw > 1:
+        raise DataError(
+            f"session {entry.session} is {entry.recorded} with another draw of its folds; export {entry.recorded}"
+        )
     segments = store.read(entry, split, z_scored=False)
     notes = description(json.loads(entry_to_json(entry)), store.split_file(entry))
     nwb = _nwb_file(entry, segments, notes, reading)

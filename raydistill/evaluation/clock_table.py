@@ -19,7 +19,7 @@ EXPLANATION = (
 
 @dataclass(frozen=True, slots=True)
 class ClockRow:
-    """One method: means over its sessions with aligned trials, the seeds of each averaged first."""
+    """One method: means over its sessions with aligned trials, the seeds and draws of each averaged first."""
 
     method: str
     values: dict[str, float]

@@ -1,5 +1,6 @@
 """Comparisons of two methods over the sessions and seeds of a sweep."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -47,16 +48,17 @@ class Comparison:
     wins: int
     losses: int
     pairs: tuple[tuple[str, int | None, float, float], ...]
-    """(session, seed, R² of better, R² of worse)."""
+    """(session, seed, R² of better, R² of worse), each the mean over the draws of the folds."""
     missing: tuple[tuple[str, str, int | None], ...]
-    """(method, session, seed) without a score; the pair is excluded."""
+    """(method, session, seed) that lacks a score that the other method has; in a draw of the folds in which one is
+    missing, neither counts."""
 
 
 def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> Comparison:
     """Compare two methods over the sessions and seeds of either.
 
-    A score without a seed (of a baseline) is paired with every seed of its session. A score that is not finite counts
-    as missing.
+    The R² of a pair is the mean over the draws of the folds in which both methods have a score. A score without a seed
+    (of a baseline) is paired with every seed of its session. A score that is not finite counts as missing.
 
     Args:
         seed: of the bootstrap.
@@ -70,10 +72,12 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
     for session, s in keys:
         if s is None and session in seeded:
             continue
-        a, b = (table[name].get((session, s), table[name].get((session, None))) for name in (better, worse))
-        missing += [(name, session, s) for name, r2 in ((better, a), (worse, b)) if r2 is None]
-        if a is not None and b is not None:
-            pairs.append((session, s, a, b))
+        a, b = (table[name].get((session, s), table[name].get((session, None), {})) for name in (better, worse))
+        sides = ((better, a, b), (worse, b, a))
+        missing += [(name, session, s) for name, own, other in sides if not own or other.keys() - own.keys()]
+        if common := sorted(a.keys() & b.keys()):
+            of_a, of_b = (float(np.mean([r2[draw] for draw in common])) for r2 in (a, b))
+            pairs.append((session, s, of_a, of_b))
 
     sessions = np.array([p[0] for p in pairs], dtype=str)
     scores_a, scores_b = np.array([p[2:] for p in pairs], dtype=np.float64).reshape(-1, 2).T  # (n,) each
@@ -108,12 +112,12 @@ def compare_all(panels: Sequence[Panel], scores: Sequence[Score]) -> tuple[Compa
     return tuple(replace(c, p_holm=p) for c, p in zip(comparisons, corrected, strict=True))
 
 
-def _scores_of(method: str, scores: Sequence[Score]) -> dict[tuple[str, int | None], float]:
-    """(session, seed) -> R² of one method."""
-    r2: dict[tuple[str, int | None], float] = {}
+def _scores_of(method: str, scores: Sequence[Score]) -> dict[tuple[str, int | None], dict[int, float]]:
+    """(session, seed) -> draw of the folds -> R² of one method."""
+    r2: dict[tuple[str, int | None], dict[int, float]] = defaultdict(dict)
     for s in scores:
         if s.method == method and np.isfinite(s.r2):
-            if (s.session, s.seed) in r2:
+            if s.draw in r2[s.session, s.seed]:
                 raise DataError(f"method {method!r} has two scores for session {s.session}, seed {s.seed}")
-            r2[s.session, s.seed] = s.r2
-    return r2
+            r2[s.session, s.seed][s.draw] = s.r2
+    return dict(r2)

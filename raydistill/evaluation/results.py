@@ -83,6 +83,7 @@ def _score_json(s: Score) -> dict:
         "session": s.session,
         "subject": s.subject,
         "seed": s.seed,
+        "draw": s.draw,
         "r2": _number(s.r2),
         "job": s.job,
         "n_segments": s.n_segments,
@@ -136,7 +137,7 @@ class MethodMeans:
     baseline: bool
     """Whether the method is a baseline."""
     by_subject: dict[str, float]
-    """Subject -> mean R² over its sessions; the seeds of a session are averaged first."""
+    """Subject -> mean R² over its sessions; the seeds and draws of a session are averaged first."""
     mean: float
     """Mean R² over all sessions, that is the session-weighted mean over subjects."""
     median: float
@@ -144,7 +145,7 @@ class MethodMeans:
     sd: float
     """Standard deviation over sessions; NaN for fewer than two."""
     n: int
-    """Number of scores: sessions times seeds."""
+    """Number of scores: sessions times seeds times draws of the folds."""
 
 
 def method_table(results: Results, panel: Panel = WHOLE) -> list[MethodMeans]:
@@ -183,9 +184,9 @@ def to_csv(results: Results) -> str:
     """One line per score, controls and baselines last."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["method", "session", "subject", "seed", "r2", "job"])
+    writer.writerow(["method", "session", "subject", "seed", "draw", "r2", "job"])
     for s in results.all_scores:
-        writer.writerow([s.method, s.session, s.subject, s.seed, s.r2, s.job])
+        writer.writerow([s.method, s.session, s.subject, s.seed, s.draw, s.r2, s.job])
     return text.getvalue()
 
 
@@ -209,11 +210,11 @@ def _method_means(method: str, scores: Sequence[Score], baseline: bool) -> Metho
 
 
 def session_means(results: Results) -> tuple[list[str], list[tuple[str, str, list]]]:
-    """Mean R² of each method and session over seeds.
+    """Mean R² of each method and session over seeds and draws of the folds.
 
     Returns:
         The methods followed by the baselines, and a row (subject, session, cells) per session, sorted. A cell is
-        (mean, SD over seeds or None for one seed); it is None if the method has no score for the session.
+        (mean, SD over seeds and draws or None for one score); it is None if the method has no score for the session.
     """
     r2_of = defaultdict(list)
     for s in (*results.scores, *results.baselines):

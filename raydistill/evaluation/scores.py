@@ -11,7 +11,7 @@ from raydistill.evaluation.decoders.clock_skill import ClockSkill
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """R² of one method on one session with one seed."""
+    """R² of one method on one session with one seed and one draw of the folds."""
 
     method: str
     session: str
@@ -29,10 +29,12 @@ class Score:
     """Length of the scored bins."""
     clock: ClockSkill | None = None
     """The score compared with the clock; None if trials are not aligned."""
+    draw: int = 1
+    """Which draw of the session's folds was scored (`splits.repeats`)."""
 
 
 def r2_by_session(scores: Iterable[Score], method: str) -> dict[str, float]:
-    """Session -> R² of a method, averaged over seeds; scores that are not finite are left out."""
+    """Session -> R² of a method, averaged over seeds and draws of the folds; without scores that are not finite."""
     of_session = defaultdict(list)
     for s in scores:
         if s.method == method and np.isfinite(s.r2):

@@ -33,6 +33,7 @@ from raydistill.recordings.recording import Recording, files_of
 from raydistill.recordings.refused import overlapping, refused
 from raydistill.recordings.remote import Remote
 from raydistill.store.catalogue import Entry
+from raydistill.store.draws import damaged_draws, write_draws
 from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.store.unused import unused_notes
@@ -137,7 +138,7 @@ def _in_parallel(
     hash_file = ray.remote(num_cpus=1)(content_of)
     task = ray.remote(num_cpus=1, max_retries=1)(_ingest_in_task)
     planned = {recording.name for recording in recordings}
-    others = ray.put([StoredContent.of(entry) for name, entry in stored.items() if name not in planned])
+    others = ray.put([StoredContent.of(entry) for entry in stored.values() if entry.recorded not in planned])
     waiting = deque(recordings)
     running: dict[ray.ObjectRef, Recording] = {}
     contents: dict[Path | Remote, ray.ObjectRef] = {}
@@ -225,7 +226,7 @@ def ingest_one(
     try:
         contents = [content_of(path, recording.links) for path in recording.files] if contents is None else contents
         identity = recording_fingerprint(recording, contents)
-        damaged = _damaged(Store(store_uri), recording.name) if identity == stored else []
+        damaged = _damaged(Store(store_uri), recording, identity) if identity == stored else []
         if identity == stored and not damaged:
             return RecordingResult(name=recording.name, state="skipped")
         notes = (
@@ -235,7 +236,7 @@ def ingest_one(
         )
         session, lost = _read(recording, contents, decimate)
         release_free_memory()
-        entry = Store(store_uri).write(session, recording.config, identity)
+        entry = write_draws(Store(store_uri), session, recording.config, identity)
     except RaydistillError as err:
         return RecordingResult(name=recording.name, state="failed", cause=str(err))
     except Exception as err:
@@ -247,10 +248,10 @@ def ingest_one(
     return RecordingResult(name=recording.name, state="stored", notes=notes)
 
 
-def _damaged(store: Store, name: str) -> list[str]:
+def _damaged(store: Store, recording: Recording, identity: str) -> list[str]:
     """One note for each file of a stored session that is not what was written."""
-    entry = store.stored(name)
-    return [f"{line}; the session is stored again" for line in store.damage(entry)] if entry else []
+    lines = damaged_draws(store, recording.name, recording.config, identity)
+    return [f"{line}; the session is stored again" for line in lines]
 
 
 def _read(recording: Recording, contents: Sequence[Content], decimate: Decimate) -> tuple[Session, tuple[str, ...]]:

@@ -19,6 +19,7 @@ from raydistill.recordings.raw import Counts, Raw, SpikeTrains
 from raydistill.recordings.recording import NoOptions, Recording, RecordingSource
 from raydistill.store.catalogue import Entry
 from raydistill.store.channels import ChannelTable, channel_table
+from raydistill.store.draws import damaged_draws, write_draws
 from raydistill.store.session import check_name
 from raydistill.store.store import Store
 
@@ -146,7 +147,7 @@ def _stored(recording: Recording, raw: Raw, store: Store, overwrite: bool, repor
     identity = fingerprint([FORMAT_VERSION, "from Python", name, digest, described, recording.config])
     before = store.stored(name)
     is_same = before is not None and before.fingerprint == identity
-    damaged = store.damage(before) if before and is_same else []
+    damaged = damaged_draws(store, name, recording.config, identity) if is_same else []
     if before and is_same and not damaged:
         report(f"{name}: unchanged")
         store.publish()
@@ -157,7 +158,7 @@ def _stored(recording: Recording, raw: Raw, store: Store, overwrite: bool, repor
             "overwrite=True to replace it, or another name"
         )
     session, notes = to_session(recording, raw, {f"{name} (from Python)": digest})
-    entry = store.write(session, recording.config, identity)
+    entry = write_draws(store, session, recording.config, identity)
     store.publish()
     for note in (*(f"{line}; the session is stored again" for line in damaged), *notes):
         report(f"{name}: {note}")

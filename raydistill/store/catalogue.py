@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.config.fingerprint import fingerprint
+from raydistill.config.names import recorded_and_draw
 from raydistill.store.channels import ChannelTable
 
 
@@ -51,6 +52,7 @@ class Entry:
     """A stored session: its description, the files of its segments, and its sources."""
 
     session: str
+    """Its name in the store: that of the recording, and for every further draw of the folds `NAME~2` and so on."""
     subject: str
     dataset: str
     task: str
@@ -105,6 +107,16 @@ class Entry:
     lfp_channels: ChannelTable | None = None
     """One row per LFP electrode (n_channels / lfp_bands); None: unknown."""
     parts: tuple[Part, ...]
+
+    @property
+    def recorded(self) -> str:
+        """The session without the number of its draw."""
+        return recorded_and_draw(self.session)[0]
+
+    @property
+    def draw(self) -> int:
+        """Which draw of the folds this is, from 1."""
+        return recorded_and_draw(self.session)[1]
 
     def content_of(self, signals: Iterable[str]) -> str:
         """sha256 of what a job reads that reads these of spikes, lfp and behavior. One that is missing is left out."""

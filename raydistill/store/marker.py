@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Any
 
-from raydistill.config.names import check_name
+from raydistill.config.names import check_stored_name
 from raydistill.errors import DataError, one_line
 from raydistill.store.catalogue import Entry, Normalisation, Part
 from raydistill.store.channels import table_from_json, table_to_json
@@ -21,7 +21,7 @@ _START_BYTES = len(_DIGEST) + 64 + 9  # of `_start`
 
 def folder_of(session: str) -> str:
     """The folder of a session, relative to the store. Raises DataError for a name that cannot be one of a session."""
-    return f"segments/session={check_name(session)}"
+    return f"segments/session={check_stored_name(session)}"
 
 
 def marker_of(session: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from raydistill.config.names import check_name
+from raydistill.config.names import check_name, check_stored_name
 from raydistill.errors import DataError
 from raydistill.store.channels import ChannelTable
 from raydistill.store.exported import Exported
@@ -62,7 +62,7 @@ class Session:
     """The segments to store, of a session that was exported from a store; None: segments and folds are drawn."""
 
     def __post_init__(self):
-        check_name(self.name)
+        check_stored_name(self.name)
         check_name(self.subject, "subject")
         if self.spikes is None and self.lfp is None:
             raise DataError(f"session {self.name}: it has neither spikes nor LFP; at least one is required")

@@ -1,5 +1,7 @@
 """The store's sessions as JSON and as a table, and compared with Table 2 of the cross-modal distillation paper."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
@@ -13,24 +15,42 @@ from raydistill.store.unused import unused_share, unused_to_json
 COLUMNS = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bins", "n_units", "n_channels")
 
 
-def to_json(entry: Entry) -> dict[str, Any]:
-    """One element of the output of `raydistill sessions --json`."""
+def draws_of(entries: Iterable[Entry]) -> dict[str, int]:
+    """Session -> how many draws of its folds the store holds."""
+    return Counter(e.recorded for e in entries)
+
+
+def to_json(entry: Entry, draws: int = 1) -> dict[str, Any]:
+    """One element of the output of `raydistill sessions --json`.
+
+    Args:
+        draws: of the folds of the session.
+    """
     columns = {name: getattr(entry, name) for name in COLUMNS}
     places = {"region": entry.region, "arrays": arrays_in(entry.unit_channels, entry.lfp_channels)}
-    return columns | unused_to_json(entry) | places | {"behavior": list(entry.behavior), "splits": entry.splits}
+    folds = {"behavior": list(entry.behavior), "splits": entry.splits, "draws": draws}
+    return columns | unused_to_json(entry) | places | folds
 
 
 def render(entries: list[Entry], console: Console) -> None:
-    """Print the sessions as a table, with totals, and Table 2 if the store has datasets of the paper."""
+    """Print the sessions as a table, with totals, and Table 2 if the store has datasets of the paper.
+
+    A session with several draws of its folds is one row, and its bins and folds are those of the first.
+    """
+    draws = draws_of(entries)
+    entries = [e for e in entries if e.draw == 1]
     table = Table(box=None, pad_edge=False)
     text = {"session", "subject", "dataset", "behavior", "arrays"}
     arrays = [array_names(e.unit_channels, e.lfp_channels) for e in entries]
-    for name in (*COLUMNS, "unused", "train/valid/test", "behavior", *(["arrays"] if any(arrays) else [])):
+    many_draws = max(draws.values(), default=1) > 1
+    further = (*(["arrays"] if any(arrays) else []), *(["draws"] if many_draws else []))
+    for name in (*COLUMNS, "unused", "train/valid/test", "behavior", *further):
         table.add_column(name.removeprefix("n_"), justify="left" if name in text else "right")
     for e, names in zip(entries, arrays, strict=True):
         folds = "/".join(str(e.splits[split]) for split in ("train", "valid", "test"))
         cells = (*(str(to_json(e)[name]) for name in COLUMNS), unused_share(e), folds, " ".join(e.behavior))
-        table.add_row(*cells, *([names] if any(arrays) else []))
+        of_further = {"arrays": names, "draws": str(draws[e.recorded])}
+        table.add_row(*cells, *(of_further[name] for name in further))
     hours = sum(e.n_bins * e.bin_width_ms for e in entries) / 3.6e6
     console.print(table)
     console.print(

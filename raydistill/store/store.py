@@ -22,21 +22,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from raydistill.config.fingerprint import canonical, fingerprint
-from raydistill.config.names import check_name
+from raydistill.config.names import check_stored_name
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError, one_line, suggest
 from raydistill.files import Folder, Written
 from raydistill.store.catalogue import Entry, Normalisation, Part
 from raydistill.store.checks import checked_entry, damage, problems, what_is_wrong
 from raydistill.store.contents import HASHED, contents_of
-from raydistill.store.exported import Exported
 from raydistill.store.listing import CATALOGUE, COMPILE_AGAIN, complete_sessions, read_catalogue, write_catalogue
 from raydistill.store.lock import writing
 from raydistill.store.marker import folder_of, marker_of, marker_text, split_file_of
 from raydistill.store.session import Segment, Session
-from raydistill.store.splits import TEST, TRAIN, VALID, Cut, cut, draw_folds, split_to_json, without_outliers
+from raydistill.store.session_plan import SessionPlan, is_changed, plan_session
+from raydistill.store.splits import TEST, TRAIN, VALID, Cut
 from raydistill.store.table import SIGNALS, Rows, columns_of, segments_from_table, to_table, update_digests
-from raydistill.store.unused import count_recorded, count_unused
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,21 +43,6 @@ if TYPE_CHECKING:
 SEGMENTS_PER_PART = 64
 _SEGMENTS_AT_ONCE, _VALUES_AT_ONCE = 16, 1 << 19  # at most, in a row group; Parquet takes 60 bytes to write a value
 T = TypeVar("T")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Plan:
-    """The segments of a session and what their entry says about them."""
-
-    config: IngestConfig
-    cuts: list[Cut]
-    normalisation: dict[str, Normalisation]
-    split_file: dict[str, Any]
-    """Content of split.json."""
-    about: dict[str, Any]
-    """Fields of the entry."""
-
-
 _CHECKED: set[tuple[str, str, str]] = set()
 """Store, path and sha256 of the parts that this process has compared with their sha256."""
 
@@ -115,6 +99,16 @@ class Store:
         entries = complete_sessions(self.folder, folder_of(name))
         return entries[0][0] if entries else None
 
+    def holds(self, name: str) -> bool:
+        """Whether there is a marker of a session of this name, from which alone nothing follows about its files."""
+        return self.folder.exists(marker_of(name))
+
+    def delete(self, name: str) -> None:
+        """Delete a session, its marker first, so that a half of it is never taken for a session."""
+        with writing(self.folder, f"session {name}"):
+            self.folder.delete(marker_of(name))
+            self._delete(set(self.folder.names(folder_of(name))))
+
     def damage(self, entry: Entry) -> list[str]:
         """What is wrong with the files of a complete session, one line each; all of its bytes are read.
 
@@ -149,11 +143,14 @@ class Store:
             config: of the splits; an exported session keeps its own segments and normalisation instead.
             fingerprint: sha256 of the session's sources and configuration.
         """
-        plan = _drawn(session, config) if session.exported is None else _as_exported(session, session.exported)
-        with writing(self.folder, f"session {check_name(session.name)}"):
+        return self.write_planned(session, plan_session(session, config), fingerprint)
+
+    def write_planned(self, session: Session, plan: SessionPlan, fingerprint: str) -> Entry:
+        """As `write`, with segments that were planned before."""
+        with writing(self.folder, f"session {check_stored_name(session.name)}"):
             return self._write(session, plan, fingerprint)
 
-    def _write(self, session: Session, plan: _Plan, identity: str) -> Entry:
+    def _write(self, session: Session, plan: SessionPlan, identity: str) -> Entry:
         rows = Rows(session=session, normalisation=plan.normalisation, lfp_dtype=plan.config.lfp_dtype)
         base, digests, parts = folder_of(session.name), {name: hashlib.sha256() for name in HASHED}, []
         before = self._parts_before(session.name)
@@ -165,7 +162,7 @@ class Store:
                 parts.append(_part(self.folder.write_by_content(stem, ".parquet", write), split, group))
         entry = _entry(session, plan.config, plan.cuts, plan.normalisation, parts, identity, digests)
         entry = dataclasses.replace(entry, split_hash=plan.split_file["hash"], **plan.about)
-        if session.exported is not None and _is_changed(entry, session.exported.entry):
+        if session.exported is not None and is_changed(entry, session.exported.entry):
             self._delete({part.path for part in parts} - before)
             raise DataError(
                 f"session {entry.session}: its values, folds or electrodes are not those that raydistill exported: the "
@@ -293,51 +290,6 @@ class Store:
         )
 
 
-def _drawn(session: Session, config: IngestConfig) -> _Plan:
-    """Folds and segments as `config` says, and the normalisation that is fitted on them."""
-    all_spans = draw_folds(session, config)
-    spans = without_outliers(all_spans, session.behavior, config)
-    cuts = cut(spans, session, config)
-    fitted = cuts if config.protocol != "corrected" else [c for c in cuts if c.split == TRAIN]
-    return _Plan(
-        config=config,
-        cuts=cuts,
-        normalisation={name: _statistics(session, name, fitted) for name in _signals(session)},
-        split_file=split_to_json(spans, session.bin_width_ms),
-        about={
-            "outliers": len(all_spans) - len(spans),
-            "recorded_bins": (n_recorded := count_recorded(session, config)),
-            "gap_bins": session.n_bins - n_recorded,
-            "unused": count_unused(session, config, all_spans, spans, cuts),
-        },
-    )
-
-
-def _as_exported(session: Session, exported: Exported) -> _Plan:
-    """The segments, folds and normalisation of the store that the session was exported from."""
-    places = zip(exported.bounds, exported.splits, exported.trials, strict=True)
-    return _Plan(
-        config=exported.config,
-        cuts=[Cut(start, stop, split, trial) for (start, stop), split, trial in places],
-        normalisation={name: exported.entry.normalisation[name] for name in _signals(session)},
-        split_file=exported.split_file,
-        about={
-            "exported_from": exported.entry.session,
-            **{name: getattr(exported.entry, name) for name in ("outliers", "recorded_bins", "gap_bins", "unused")},
-        },
-    )
-
-
-def _is_changed(entry: Entry, exported: Entry) -> bool:
-    """Whether a session that was exported, and is stored as a whole, has another content than then."""
-    is_whole = all(getattr(entry, name) == getattr(exported, name) for name in ("n_units", "n_channels", "behavior"))
-    return is_whole and entry.content != exported.content
-
-
-def _signals(session: Session) -> list[str]:
-    return [name for name in ("spikes", "lfp", "behavior") if getattr(session, name) is not None]
-
-
 def _in_float32(segment: Segment) -> Segment:
     if segment.lfp is None or segment.lfp.dtype == np.float32:
         return segment
@@ -370,33 +322,6 @@ def _even_groups(items: Sequence[T], at_most: int) -> list[Sequence[T]]:
     """The n items in ceil(n / at_most) groups whose sizes differ by at most one."""
     n = -(-len(items) // at_most)
     return [items[i * len(items) // n : (i + 1) * len(items) // n] for i in range(n)]
-
-
-def _statistics(session: Session, name: str, cuts: list[Cut]) -> Normalisation:
-    """Mean and SD of each column of spikes, lfp or behavior over the finite values of the cuts, segment by segment."""
-    values = getattr(session, name)
-
-    def segments() -> Iterator[np.ndarray]:
-        return (values[c.start : c.stop].astype(np.float64) for c in cuts)  # each (T, width)
-
-    n = sum(np.isfinite(x).sum(axis=0) for x in segments())  # (width,)
-    with np.errstate(all="ignore"):
-        mean = sum(np.nansum(x, axis=0) for x in segments()) / n
-        std = np.sqrt(sum(np.nansum((x - mean) ** 2, axis=0) for x in segments()) / n)
-    dead = np.flatnonzero(~(std > (0 if name == "lfp" else 1e-12 * np.maximum(1.0, np.abs(mean)))))
-    if len(dead) and len(dead) == len(std) and name == "lfp":
-        raise DataError(
-            f"session {session.name}: all {len(dead)} LFP channels are constant over the train segments, so this is no "
-            "LFP; leave it out with `lfp: null`, or name another variable"
-        )
-    if len(dead) and name == "lfp":
-        raise DataError(
-            f"session {session.name}: LFP channel {dead[0]} is constant over the train segments; "
-            f"drop it with `drop_channels: {dead.tolist()}`"
-        )
-    # A constant behavior cannot be decoded, and a unit can be silent in train: both are stored unscaled.
-    mean[dead], std[dead] = np.nan_to_num(mean[dead]), 1.0
-    return Normalisation(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
 def _entry(

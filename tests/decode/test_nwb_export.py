@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.decode.nwb_export import write_session_nwb
 from raydistill.errors import DataError
 from raydistill.store.channels import channel_table
+from raydistill.store.draws import write_draws
 from raydistill.store.session import Session
 from raydistill.store.store import Store
 
@@ -73,6 +75,14 @@ def test_export_read_back_is_the_session(stored, tmp_path, splits):
             assert np.array_equal(behavior[name].data[:], session.behavior[rows, column], equal_nan=True)
         for series in (counts, lfp, *behavior.time_series.values()):
             assert times(series) == pytest.approx(2.0 + (rows + 0.5) * 0.05)
+
+
+def test_export_of_a_later_draw_of_the_folds_is_refused_with_the_session_to_export(stored, tmp_path):
+    session, home, _ = stored(BY_TIME)
+    config = IngestConfig(bin_width_ms=50.0, splits=dataclasses.replace(BY_TIME, repeats=2))
+    write_draws(home, session, config, "f" * 64)
+    with pytest.raises(DataError, match=r"S1_01~2 is S1_01 with another draw of its folds; export S1_01$"):
+        write_session_nwb(home, home.entry("S1_01~2"), tmp_path / "later.nwb")
 
 
 def test_export_gives_angles_beside_their_cosine_and_sine(stored, tmp_path):

@@ -160,6 +160,21 @@ def test_compare_with_scores_missing_names_them():
     assert set(found.missing) == {("old", "s0", 1), ("new", "s1", 1)}
 
 
+def test_compare_over_draws_of_the_folds_pairs_their_means():
+    scores = [
+        Score(method, "s0", "s", seed, r2, "", draw=draw)
+        for method, of_method in {
+            "new": [(0, 1, 0.5), (0, 2, 0.7), (1, 1, 0.4), (1, 2, 0.2)],
+            "old": [(0, 1, 0.1), (0, 2, 0.5), (1, 1, 0.3)],
+        }.items()
+        for seed, draw, r2 in of_method
+    ]
+    comparison = compare("new", "old", scores)
+    assert comparison.pairs == (("s0", 0, pytest.approx(0.6), pytest.approx(0.3)), ("s0", 1, 0.4, 0.3))
+    assert comparison.missing == (("old", "s0", 1),) and comparison.test.n == 2
+    assert comparison.session_level.n == 1 and comparison.mean_difference == pytest.approx(0.2)
+
+
 def test_compare_with_a_baseline_pairs_it_with_every_seed():
     found = compare(
         "new", "ridge", _scores("new", [[0.5, 0.6], [0.7, 0.8]], (0, 1)) + _scores("ridge", [[0.4], [0.3]], (None,))

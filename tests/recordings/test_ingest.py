@@ -171,6 +171,23 @@ def test_ingest_again_skips_what_has_not_changed(make_h5, manifest, tmp_path, lo
     assert changed.stored == ("c",) and changed.skipped == ("a", "b")
 
 
+def test_ingest_with_repeats_stores_every_draw_and_skips_them_together(make_h5, manifest, tmp_path, local_ray):
+    path, store = three(make_h5, manifest), Store(str(tmp_path / "store"))
+
+    def again(repeats):
+        return ingest(plan_sources(path, overrides=[f"ingest.splits.repeats={repeats}"]), store.uri)
+
+    assert again(2).stored == ("a", "b", "c")
+    draws = ["a", "a~2", "b", "b~2", "c", "c~2"]
+    assert [e.session for e in store.entries()] == draws
+    assert again(2).skipped == ("a", "b", "c")
+    store.delete("b~2")
+    assert again(2).stored == ("b",) and [e.session for e in store.entries()] == draws
+    content = {e.session: e.content for e in store.entries()}
+    assert again(1).stored == ("a", "b", "c")
+    assert {e.session: e.content for e in store.entries()} == {name: content[name] for name in "abc"}
+
+
 def test_ingest_of_missing_and_damaged_files_names_each_cause(make_h5, manifest, tmp_path, local_ray):
     path = three(make_h5, manifest)
     (tmp_path / "a.h5").unlink()

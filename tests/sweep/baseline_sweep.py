@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.config.recordings import IngestConfig, Splits
+from raydistill.store.draws import write_draws
 from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.sweep.config.reading import load_sweep
@@ -23,10 +24,10 @@ methods: {SS-LFP: ss_lfp}
 """
 
 
-def write_sweep(folder: Path, *lines: str) -> Path:
+def write_sweep(folder: Path, *lines: str, repeats: int = 1) -> Path:
     """Write a store of two sessions, one of them without LFP, and a sweep over it; returns the sweep file."""
     store, random = Store(str(folder / "store")), np.random.default_rng(0)
-    config = IngestConfig(bin_width_ms=20, splits=Splits(segment_s=1, parent_s=2))
+    config = IngestConfig(bin_width_ms=20, splits=Splits(segment_s=1, parent_s=2, repeats=repeats))
     for name, lfp in (("a_1", random.normal(size=(2000, 5))), ("b_1", None)):
         session = Session.from_arrays(
             name,
@@ -38,7 +39,7 @@ def write_sweep(folder: Path, *lines: str) -> Path:
             behavior_names=("vx", "vy"),
             behavior_units=("cm/s", "cm/s"),
         )
-        store.write(session, config, name[0] * 64)
+        write_draws(store, session, config, name[0] * 64)
     store.publish()
     (folder / "shared.yaml").write_text("training: {epochs: 3}\n")
     path = folder / "sweep.yaml"

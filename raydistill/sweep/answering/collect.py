@@ -3,6 +3,7 @@
 import dataclasses
 
 from raydistill.config.fingerprint import fingerprint
+from raydistill.config.names import recorded_and_draw
 from raydistill.evaluation.below import below_baselines
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.controls import control_tests
@@ -73,9 +74,11 @@ def sweep_fingerprint(plan: Plan) -> str:
 
 def _score(job: Job, metrics: dict) -> Score:
     assert job.method and job.session and job.subject, "a method is scored on one session"
+    session, draw = recorded_and_draw(job.session)
     return Score(
         method=job.method,
-        session=job.session,
+        session=session,
+        draw=draw,
         subject=job.subject,
         seed=job.seed,
         r2=metrics["r2"],

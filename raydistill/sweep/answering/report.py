@@ -50,14 +50,15 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
         raise RaydistillError(nothing_done(opened.name, path, runs.path, overrides))
     drawn = [file for file in draw(sweep, planned, runs, results, scratch) if file.suffix == ".svg"]
     header, used = header_of(path), _used_sessions(planned, entries)
+    recorded = {e.recorded: e for e in used}
     context = ReportContext(
         name=opened.name,
         question=header.get("Question", ""),
         answers=header.get("Answers", ""),
         pictures=[Picture(svg=f, caption=CAPTIONS[f.stem], data=data_file(f, opened.folder)) for f in drawn],
-        sessions=len(used),
+        sessions=len(recorded),
         subjects=len({e.subject for e in used}),
-        hours=sum(e.n_bins * e.bin_width_ms for e in used) / 3.6e6,
+        hours=sum(e.n_bins * e.bin_width_ms for e in recorded.values()) / 3.6e6,
         data_fingerprint=fingerprint({e.session: e.content for e in used}),
         fingerprint=sweep_fingerprint(planned),
         job_names={p.job.key: p.job.name for p in planned.planned},
@@ -98,7 +99,7 @@ def _configuration(path: Path, overrides: tuple[str, ...]) -> str:
 
 
 def _used_sessions(planned: Plan, entries: list[Entry]) -> list[Entry]:
-    """The sessions that the jobs read."""
+    """The sessions that the jobs read, in each draw of their folds."""
     names = {session for job in planned.jobs for session in job.spec.sessions}
     return [e for e in entries if e.session in names]
 

@@ -30,7 +30,8 @@ class SharedSegments:
 def shared_segments(
     methods: Sequence[str], scores: Sequence[Score], runs: RunsFolder, panel: Panel = WHOLE
 ) -> SharedSegments:
-    """The segments on which all of these methods are scored, represented by each method's model of the lowest seed.
+    """The segments on which all of these methods are scored, represented by each method's model of the first draw and
+    the lowest seed.
 
     Raises:
         DataError: the methods have no scored segment in common.
@@ -59,9 +60,9 @@ def shared_segments(
 
 
 def _lowest_seeds(method: str, scores: Sequence[Score], runs: RunsFolder) -> dict[str, ScoredSegments]:
-    """Session -> the scored segments of the method's model with the lowest seed on this session."""
+    """Session -> the scored segments of the method's model of the first draw and lowest seed on this session."""
     of_method = [s for s in scores if s.method == method]
-    lowest = {s.session: s for s in sorted(of_method, key=lambda s: s.seed or 0, reverse=True)}
+    lowest = {s.session: s for s in sorted(of_method, key=lambda s: (s.draw, s.seed or 0), reverse=True)}
     return {session: read_segments(runs.job_folder(s.job)) for session, s in lowest.items()}
 
 
@@ -98,8 +99,8 @@ def typical_session(scores: Sequence[Score], panel: Panel = WHOLE) -> str | None
 def decoded_behavior(
     session: str, scores: Sequence[Score], runs: RunsFolder
 ) -> dict[str, tuple[ScoredSegments, float]]:
-    """Method -> the scored segments of its model with the lowest seed, and its R², for one session."""
-    of_session = sorted((s for s in scores if s.session == session), key=lambda s: s.seed or 0, reverse=True)
+    """Method -> the scored segments of its model of the first draw and lowest seed, and its R², for one session."""
+    of_session = sorted((s for s in scores if s.session == session), key=lambda s: (s.draw, s.seed or 0), reverse=True)
     lowest = {s.method: s for s in of_session}
     order = dict.fromkeys(s.method for s in scores)
     return {m: (read_segments(runs.job_folder(lowest[m].job)), lowest[m].r2) for m in order if m in lowest}

@@ -28,8 +28,8 @@ def sees_of(sweep: SweepConfig, plan: Plan) -> tuple[Sees, ...]:
 
 def notes_on_clocks(sweep: SweepConfig, plan: Plan) -> list[str]:
     """Why some of the decoded sessions have no baseline that reads the time since the trial began, as one note."""
-    decoded = {job.session for job in plan.jobs if job.method and job.session}
-    without = sorted(decoded - plan.aligned)
+    decoded = {job.session: job.recorded for job in plan.jobs if job.method and job.session}
+    without = sorted({recorded for session, recorded in decoded.items() if recorded and session not in plan.aligned})
     if not without or not any(BASELINES[name].clock for name in baselines_of(sweep)):
         return []
     more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""

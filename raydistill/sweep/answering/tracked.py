@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.config.fingerprint import fingerprint
+from raydistill.config.names import recorded_and_draw
 from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.results import Results, method_table, session_means
 from raydistill.evaluation.sentences import limits, origins, verdict
@@ -92,7 +93,8 @@ class Records:
     def _record(self, job: Job, metrics: dict | None) -> TrackedJob:
         folder = self._runs.job_folder(job.key)
         metrics = self._runs.metrics(job.key) if metrics is None else metrics
-        whose = {"method": job.method, "session": job.session, "seed": job.seed}
+        session, draw = recorded_and_draw(job.session) if job.session else (None, 1)
+        whose = {"method": job.method, "session": session, "seed": job.seed, "draw": draw if draw > 1 else None}
         tags = {"stage": job.kind, "subject": job.subject, "protocol": self._protocol}
         if isinstance(segments := metrics.get("segments"), dict):
             tags["segments"] = segments.get("place")

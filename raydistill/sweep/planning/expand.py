@@ -1,4 +1,4 @@
-"""From a sweep file to its jobs: every line of `jobs` on every session and seed.
+"""From a sweep file to its jobs: every line of `jobs` on every session, draw of the folds, and seed.
 
 A job's key is the sha256 of its specification (spec.py), so sweeps that need the same training share one job.
 """
@@ -6,6 +6,7 @@ A job's key is the sha256 of its specification (spec.py), so sweeps that need th
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from raydistill.config.names import draw_name
 from raydistill.errors import ConfigError, suggest
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.papers.table import PAPER_OF_GROUP
@@ -15,6 +16,7 @@ from raydistill.sweep.config.job import JobConfig
 from raydistill.sweep.config.sweep import MethodConfig, SessionGroup, SweepConfig
 from raydistill.sweep.planning.baselines import baselines_of
 from raydistill.sweep.planning.controls import control_jobs
+from raydistill.sweep.planning.draws import Draws
 from raydistill.sweep.planning.job import Job, Place
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
 
@@ -27,15 +29,16 @@ def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
     """
     groups = {name: select(sweep, name, entries) for name in _used_groups(sweep)}
     methods = {d.job: m for m in sweep.methods for d in sweep.decoders(m) if d.is_training}
-    trainings: dict[Place, Job] = {}
-    for name, config in sweep.sources_first():
-        for place, job in _instances(sweep, name, config, methods.get(name), groups, trainings):
-            trainings[place] = job
-    jobs = [
-        *trainings.values(),
-        *control_jobs(sweep, trainings, entries),
-        *_evaluations(sweep, trainings, groups, {e.session: e for e in entries}),
-    ]
+    draws, kept, jobs = Draws.of(sweep, groups, entries), dict[Place, Job](), list[Job]()
+    for draw in draws.numbers:
+        trainings = dict(kept)
+        for name, config in sweep.sources_first():
+            if (name, None, None) not in trainings:
+                sessions = draws.sessions(config.group, draw)
+                trainings |= dict(_instances(sweep, name, config, methods.get(name), sessions, trainings))
+        kept = {place: job for place, job in trainings.items() if place[1] is None and place[0] not in draws.again}
+        jobs += [*trainings.values(), *control_jobs(sweep, trainings, entries)]
+        jobs += _evaluations(sweep, trainings, draws, draw)
     decoded = {job.session for job in jobs if job.method}
     jobs += [job for e in entries if e.session in decoded for job in _baselines(sweep, e)]
     return _each_once(sweep.name, jobs)
@@ -68,9 +71,13 @@ def _used_groups(sweep) -> set[str]:
 
 
 def select(sweep: SweepConfig, name: str, entries: Iterable[Entry]) -> list[Entry]:
-    """The sessions of the group `name`, sorted by name. Raises ConfigError for an unknown name or an empty group."""
+    """The sessions of the group `name`, each with its first draw, sorted by name.
+
+    Raises:
+        ConfigError: the store lacks one of its `names`, or the group is empty.
+    """
     group: SessionGroup = sweep.sessions[name]
-    stored = {e.session: e for e in entries}
+    stored = {e.session: e for e in entries if e.draw == 1}
     for session in group.names:
         if session not in stored:
             raise ConfigError(
@@ -115,11 +122,10 @@ def _instances(
     name: str,
     config: JobConfig,
     method: str | None,
-    groups: Mapping[str, list[Entry]],
+    sessions: list[Entry],
     jobs: Mapping[Place, Job],
 ) -> Iterator[tuple[Place, Job]]:
-    """The jobs of one line of `jobs`: one pretraining, or one job per session and seed."""
-    sessions = groups[config.group]
+    """The jobs of one line of `jobs` in one draw of the folds: one pretraining, or one job per session and seed."""
     modalities = {sweep.modality_of(line) for line in (name, config.distill) if line}
     signals = sorted({signal for m in modalities for signal in _signals(m)})
     _need(sweep, name, sessions, *signals)
@@ -136,7 +142,8 @@ def _instances(
     )
     if config.is_pretraining:
         spec = _training_spec(sweep, name, template, sessions, config.seed, jobs)
-        title = f"{name}/seed{config.seed}"
+        draw = max(e.draw for e in sessions)
+        title = f"{name}/{draw_name(f'seed{config.seed}', draw)}"
         yield (name, None, None), _training_job(sweep, config, title, spec, None, None, config.seed)
         return
     for entry in sessions:
@@ -198,21 +205,22 @@ def _source(sweep, name: str, other: str, session: str, seed: int, jobs: Mapping
     return jobs[place].key
 
 
-def _evaluations(sweep, trainings: Mapping[Place, Job], groups, entry_of: Mapping[str, Entry]):
+def _evaluations(sweep, trainings: Mapping[Place, Job], draws: Draws, draw: int):
     """The jobs of methods that do not use the scores of their trainings: one per session and model to decode."""
     for method in sweep.methods:
         for decoder in sweep.decoders(method):
             if not decoder.is_training:
-                for entry, trained in _decodes(sweep, method, decoder, trainings, groups, entry_of):
+                decoder = replace(decoder, as_=draw_name(decoder.as_, draw)) if decoder.as_ else decoder
+                for entry, trained in _decodes(sweep, method, decoder, trainings, draws, draw):
                     yield _evaluation(sweep, method, decoder, entry, trained)
 
 
-def _decodes(sweep, method, decoder: MethodConfig, trainings: Mapping[Place, Job], groups, entry_of):
+def _decodes(sweep, method, decoder: MethodConfig, trainings: Mapping[Place, Job], draws: Draws, draw: int):
     """(session to decode, job whose model decodes it)."""
     trained = {(session, seed): job for (name, session, seed), job in trainings.items() if name == decoder.job}
     if decoder.each is None:
-        return [(entry_of[session], job) for (session, _), job in trained.items()]
-    entries = groups[decoder.each]
+        return [(draws.stored[session], job) for (session, _), job in trained.items() if session]
+    entries = draws.sessions(decoder.each, draw)
     if decoder.as_ is None:
         pretrained = trained[None, None]
         for entry in entries:
@@ -229,7 +237,8 @@ def _decodes(sweep, method, decoder: MethodConfig, trainings: Mapping[Place, Job
             f"{suggest(decoder.as_, {session for session, _ in trained})}"
         )
     if sources[0].training_spec.model.modality != "spikes":
-        _check_channels(f"{sweep.name}: methods.{method}", entry_of[decoder.as_], entries)
+        assert decoder.as_
+        _check_channels(f"{sweep.name}: methods.{method}", draws.stored[decoder.as_], entries)
     return [(entry, job) for entry in entries for job in sources]
 
 

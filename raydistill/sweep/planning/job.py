@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from raydistill.config.engine import EngineConfig
+from raydistill.config.names import recorded_and_draw
 from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import ConfigError
 from raydistill.feed.patches import patches_per_bin
@@ -30,7 +31,7 @@ class Job:
     also: tuple[str, ...] = ()
     """Names in tables of controls to which the score belongs too, because methods share their controls."""
     session: str | None = None
-    """None for a pretraining."""
+    """Its name in the store, which tells the draw of its folds; None for a pretraining."""
     subject: str | None = None
     seed: int | None = None
     spec: JobSpec
@@ -49,6 +50,11 @@ class Job:
     def line(self) -> str:
         """The line of the sweep file from which the job comes."""
         return self.name.partition("/")[0]
+
+    @property
+    def recorded(self) -> str | None:
+        """The session without the number of its draw."""
+        return recorded_and_draw(self.session)[0] if self.session else None
 
     @property
     def is_pretraining(self) -> bool:

@@ -213,7 +213,8 @@ def _panels(sweep: SweepConfig, entries: list[Entry]) -> tuple[Panel, ...]:
 def _missing_of_paper(sweep: SweepConfig, entries: list[Entry]) -> tuple[str, ...]:
     """One line per group of the paper of which the store lacks sessions."""
     named = {name: group.named for name, group in sweep.sessions.items() if group.named}
-    counts = {group: len(PAPER_OF_GROUP[group].select(group, entries)) for group in named.values()}
+    firsts = [e for e in entries if e.draw == 1]
+    counts = {group: len(PAPER_OF_GROUP[group].select(group, firsts)) for group in named.values()}
     sizes = {group: PAPER_OF_GROUP[group].groups[group] for group in counts}
     return tuple(
         f"sessions.{name}: the store holds {counts[group]} of the {sizes[group]} sessions of {group}"

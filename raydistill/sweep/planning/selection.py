@@ -30,12 +30,12 @@ def narrow(plan: Plan, selection: Selection) -> Plan:
     keys = [
         job.key
         for job in plan.jobs
-        if job.session
+        if job.recorded
         and (not selection.methods or job.method in selection.methods)
-        and fnmatch.fnmatchcase(job.session, selection.sessions)
+        and fnmatch.fnmatchcase(job.recorded, selection.sessions)
     ]
     if not keys:
-        sessions = {job.session for job in plan.jobs if job.session}
+        sessions = {job.recorded for job in plan.jobs if job.recorded}
         raise ConfigError(
             f'--sessions: no session matches "{selection.sessions}"{suggest(selection.sessions, sessions)}'
         )

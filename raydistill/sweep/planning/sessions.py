@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from raydistill.config.fingerprint import fingerprint
+from raydistill.config.names import draw_name
 from raydistill.simulation.simulate import session_names
 from raydistill.store.catalogue import Entry
 from raydistill.store.listing import CATALOGUE
@@ -45,7 +46,7 @@ def _expected(recordings: Recordings) -> list[Entry]:
     columns = ("position_x", "position_y", "velocity_x", "velocity_y")
     return [
         Entry(
-            session=session,
+            session=draw_name(session, draw),
             subject=subject,
             dataset="synthetic",
             task="reaching",
@@ -64,9 +65,10 @@ def _expected(recordings: Recordings) -> list[Entry]:
             config=dataclasses.asdict(ingest),
             fingerprint="",
             content="",
-            contents={name: fingerprint(["not recorded yet", recordings, session, name]) for name in SIGNALS},
+            contents={name: fingerprint(["not recorded yet", recordings, session, draw, name]) for name in SIGNALS},
             sources={},
             parts=(),
         )
         for session, subject in session_names(synthetic)
+        for draw in range(1, ingest.splits.repeats + 1)
     ]

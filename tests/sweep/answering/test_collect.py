@@ -2,6 +2,7 @@
 
 import pytest
 
+from raydistill.evaluation.results import method_table
 from raydistill.sweep.answering.opened import OpenSweep
 from tests.sweep.baseline_sweep import run_baselines, write_sweep
 from tests.test_marker import flip
@@ -29,3 +30,17 @@ def test_damaged_job_is_missing_and_its_score_is_in_no_table(opened):
     results = opened.collect(opened.plan())
     assert {score.method for score in results.baselines} == {"Wide ridge on LFP", "Kalman on LFP"}
     assert {m.name for m in results.missing} == {"ss_lfp/a_1/seed0", "ridge_on_lfp/a_1"}
+
+
+def test_score_of_a_session_is_its_mean_over_the_draws_of_its_folds(tmp_path):
+    path = write_sweep(tmp_path, "baselines: [ridge_on_lfp]", repeats=3)
+    sweep, planned, runs = run_baselines(path)
+    opened = OpenSweep(sweep, runs)
+    results = opened.collect(opened.plan())
+    assert [(s.session, s.draw) for s in results.baselines] == [("a_1", 1), ("a_1", 2), ("a_1", 3)]
+    r2 = [runs.metrics(s.job)["r2"] for s in results.baselines]
+    assert len(set(r2)) == 3 and [s.r2 for s in results.baselines] == r2
+    (row,) = method_table(results)
+    assert (row.n, row.mean) == (3, pytest.approx(sum(r2) / 3))
+    jobs = {job.name for job in planned.jobs}
+    assert {"ss_lfp/a_1/seed0", "ss_lfp/a_1~2/seed0", "ss_lfp/a_1~3/seed0", "ridge_on_lfp/a_1~2"} <= jobs

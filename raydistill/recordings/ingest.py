@@ -243,6 +243,8 @@ def ingest_one(
         cause = f"{recording.path.name}: {type(err).__name__}: {one_line(err)}"
         return RecordingResult(name=recording.name, state="failed", cause=cause)
     notes = (*lost, *notes, *unused_notes(entry))  # the first line says what was taken from where
+    if (repeats := recording.config.splits.repeats) > 1:
+        notes += (f"{repeats} draws of its folds",)
     if entry.outliers:
         notes += (f"{entry.outliers} split units excluded: behavior SD above Tukey's fence (`splits.outliers: drop`)",)
     return RecordingResult(name=recording.name, state="stored", notes=notes)

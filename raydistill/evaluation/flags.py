@@ -41,7 +41,7 @@ def flags_of(scores: Sequence[Score]) -> list[Flag]:
     few = {
         s.session: Flag(kind="few_data", session=s.session, n_segments=s.n_segments, seconds=s.seconds)
         for s in scores
-        if s.n_segments is not None and s.seconds is not None and _is_few(s.n_segments, s.seconds)
+        if s.n_segments is not None and s.seconds is not None and is_few(s.n_segments, s.seconds)
     }
     lowest: dict[tuple[str, str], float] = {}
     for s in scores:
@@ -54,7 +54,8 @@ def flags_of(scores: Sequence[Score]) -> list[Flag]:
     return [few[session] for session in sorted(few)] + low
 
 
-def _is_few(n_segments: int, seconds: float) -> bool:
+def is_few(n_segments: int, seconds: float) -> bool:
+    """Whether so few scored data make an R² depend much on which segments are scored."""
     return n_segments < FEWEST_SEGMENTS or seconds < SHORTEST_S
 
 

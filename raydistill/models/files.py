@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from raydistill.config.plain import from_plain, to_plain
-from raydistill.errors import CheckpointError, suggest
+from raydistill.errors import CheckpointError, one_line, suggest
 from raydistill.files import write_atomically, write_json
 from raydistill.marker import damage_of
 from raydistill.models.families import FAMILIES, build_model
@@ -18,7 +18,7 @@ from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
 from raydistill.ownership import check_owner
 
-WEIGHTS, SPEC = "model.safetensors", "model.json"
+WEIGHTS, SPEC, CARD = "model.safetensors", "model.json", "card.md"
 DEFAULT_JOBS = Path("runs/jobs")
 """Where a key without a folder is looked up."""
 _KEY, _SHORT_KEY = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{4,64}")
@@ -60,6 +60,24 @@ def load_model(folder: Path) -> Model:
             f"{path} is missing or corrupt ({cause}); delete its folder and run its job again"
         ) from None
     return model.eval()
+
+
+def read_card(folder: Path) -> str:
+    """The model card in `folder`, as Markdown; "" if the folder is not that of a job.
+
+    Args:
+        folder: as of `load_model`.
+    Raises:
+        CheckpointError: the card of a job is damaged.
+    """
+    folder = _of_short_key(folder)
+    if problem := damage_of(folder, CARD):
+        raise CheckpointError(f"{folder}: {problem}; run the sweep of this job again, which makes it new")
+    path = folder / CARD
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+    except (OSError, ValueError) as err:
+        raise CheckpointError(f"{path}: cannot be read ({one_line(err)})") from None
 
 
 def _of_short_key(folder: Path) -> Path:

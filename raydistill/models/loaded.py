@@ -9,6 +9,7 @@ from raydistill.errors import DataError, one_line, suggest
 from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.columns import check_columns, normalisation_of, signals_of
 from raydistill.models.files import load_model as load_neural
+from raydistill.models.files import read_card
 from raydistill.models.spec import ModelSpec
 from raydistill.store.session import Segment
 
@@ -18,11 +19,14 @@ class LoadedModel:
 
     Attributes:
         spec: configuration, sessions and origin of the model (`spec.provenance`).
+        card: the model card as Markdown: data, protocol, training, scores, what the model sees, and its limits; "" if
+            the model is not that of a job.
     """
 
     def __init__(self, folder: Path):
         self._model = load_neural(Path(folder))
         self.spec: ModelSpec = self._model.spec
+        self.card = read_card(Path(folder))
 
     @property
     def sessions(self) -> tuple[str, ...]:

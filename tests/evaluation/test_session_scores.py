@@ -23,7 +23,12 @@ CLOCK = {"clock_r2", "skill_over_clock", "r2_other_trials"}
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory):
     """(store, entry) of a session of aligned trials, whose behavior x is half of time and half of the LFP."""
-    chance, store = np.random.default_rng(0), Store(str(tmp_path_factory.mktemp("store")))
+    return store_trials(tmp_path_factory.mktemp("store"))
+
+
+def store_trials(folder, test=0.1):
+    """(store, entry) of the session, of whose trials this share is in the test fold."""
+    chance, store = np.random.default_rng(0), Store(str(folder))
     lfp = chance.normal(size=(BINS * TRIALS, 6))
     course = np.tile(np.sin(np.arange(BINS)), TRIALS)
     behavior = np.stack([course + lfp[:, 0] * 0.7, chance.normal(size=BINS * TRIALS)], axis=1)
@@ -31,7 +36,7 @@ def stored(tmp_path_factory):
         "a_1", subject="a", bin_width_ms=50.0, lfp=lfp, behavior=behavior, behavior_names=("x", "y"),
         behavior_units=("", ""), trial=np.repeat(np.arange(TRIALS), BINS).astype(np.int32),
     )  # fmt: skip
-    return store, store.write(session, IngestConfig(splits=Splits(by="trials", segment_s=1)), "f" * 64)
+    return store, store.write(session, IngestConfig(splits=Splits(by="trials", segment_s=1, test=test)), "f" * 64)
 
 
 def model_of(behavior=()):
@@ -90,3 +95,16 @@ def test_decoded_segments_are_those_of_the_scored_fold_in_order():
     found = decode(pairs[:3], pairs[:3], pairs[3:], ("x",))
     assert (found.n_test, found.n_test_segments) == (8, 1)
     np.testing.assert_allclose(found.decoded, [x.sum(axis=1, keepdims=True) for x, _ in pairs[3:]], atol=1e-5)
+
+
+def test_interval_of_a_score_is_from_its_scored_trials(tmp_path, stored):
+    store, entry = store_trials(tmp_path, test=0.3)
+    for metrics in (
+        score_model(model_of(), store, entry, ("x",)).metrics(),
+        score_model(model_of(("x",)), store, entry, ("x",)).metrics(),
+        score_baseline(BASELINES["ridge_on_lfp"], store, entry, ("x",)),
+    ):
+        low, high = metrics["r2_interval"]
+        assert low < metrics["r2"] < high and metrics["r2_interval_of"] == {"n": 18, "unit": "trials"}
+    few = score_baseline(BASELINES["ridge_on_lfp"], *stored, ("x",))
+    assert few["r2_interval"] is None and few["r2_interval_of"] == {"n": 6, "unit": "trials"}

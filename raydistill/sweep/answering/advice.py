@@ -1,5 +1,8 @@
 """What to try for a method that decodes worse than a plain decoder: from its histories and its latents."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from raydistill.errors import DataError
@@ -36,8 +39,12 @@ def advice(below: BelowBaseline, plan: Plan, runs: RunsFolder) -> str:
 
 
 def _was_improving(job: Job, runs: RunsFolder) -> bool:
-    metrics, epochs = runs.metrics(job.key), job.training_spec.epochs
-    return epochs > 1 and metrics.get("best_epoch", 0) >= (1 - LAST) * epochs - 1
+    return was_improving(job.training_spec, runs.metrics(job.key))
+
+
+def was_improving(spec: TrainingSpec, metrics: Mapping[str, Any]) -> bool:
+    """Whether the best epoch of a training is among its last ones."""
+    return spec.epochs > 1 and metrics.get("best_epoch", 0) >= (1 - LAST) * spec.epochs - 1
 
 
 def _dimensions(job: Job, runs: RunsFolder) -> float | None:

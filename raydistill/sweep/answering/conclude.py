@@ -9,6 +9,7 @@ from raydistill.files import read_mapping, sha256_of, write_json
 from raydistill.sweep.answering.collect import notes_on_jobs, sweep_fingerprint
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.draw import draw
+from raydistill.sweep.answering.method_cards import method_cards
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.tracked import Records, note_of
 from raydistill.sweep.planning.plan import Plan
@@ -34,7 +35,7 @@ def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, c
         figures=figures,
         metrics={},
         status="FAILED" if results.failed else "FINISHED",
-        methods=Records(sweep).methods(results),
+        methods=Records(sweep).methods(results, method_cards(plan, results, sweep.entries, sweep.runs)),
         note=note_of(results, figures),
     )
     identity = _identity(sweep, plan) | {"results": sha256_of(sweep.folder / "results.json")}

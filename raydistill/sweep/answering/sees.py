@@ -9,7 +9,7 @@ from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.baselines import baselines_of
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.plan import Plan
-from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
+from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec
 
 NAMED = 4
 """Sessions that a note names."""
@@ -22,7 +22,7 @@ def sees_of(sweep: SweepConfig, plan: Plan) -> tuple[Sees, ...]:
     order = {method: i for i, method in enumerate(sweep.methods)}
     for job in sorted(plan.jobs, key=lambda job: order.get(job.method or "", len(order))):
         if job.method and job.kind != "control":
-            of_method[job.method].append(_sees(job, jobs, job.session in plan.aligned))
+            of_method[job.method].append(sees_of_job(job, jobs, job.session in plan.aligned))
     return tuple(merged(parts) for parts in of_method.values())
 
 
@@ -39,12 +39,18 @@ def notes_on_clocks(sweep: SweepConfig, plan: Plan) -> list[str]:
     ]
 
 
-def _sees(job: Job, jobs: Mapping[str, Job], is_aligned: bool) -> Sees:
-    assert job.method
+def sees_of_job(job: Job, jobs: Mapping[str, Job], is_aligned: bool) -> Sees:
+    """What the model or baseline of one job sees.
+
+    Args:
+        jobs: key -> the job itself and those that it starts or learns from.
+        is_aligned: whether the segments of its session are whole trials that begin at the same event.
+    """
+    name = job.method or job.line
     if isinstance(job.spec, BaselineSpec):
         baseline = BASELINES[job.spec.baseline]
         return Sees(
-            method=job.method,
+            method=name,
             reads=baseline.reads,
             past=baseline.past,
             future=baseline.future,
@@ -53,7 +59,7 @@ def _sees(job: Job, jobs: Mapping[str, Job], is_aligned: bool) -> Sees:
             other_sessions=False,
             spikes="decoding" if "spikes" in baseline.reads else "never",
         )
-    trainings = _trainings(job, jobs)
+    trainings = [one.training_spec for one in trainings_of(job, jobs)]
     model = trainings[0].model
     reads = ("spikes", "lfp") if model.modality == "multimodal" else (model.modality,)
     if isinstance(job.spec, EvaluationSpec) and job.spec.spikes_as != "recorded":
@@ -61,7 +67,7 @@ def _sees(job: Job, jobs: Mapping[str, Job], is_aligned: bool) -> Sees:
     trained_on_spikes = any("spikes" in spec.reads for spec in trainings)
     spikes: SpikesAt = "decoding" if "spikes" in reads else "training" if trained_on_spikes else "never"
     return Sees(
-        method=job.method,
+        method=name,
         reads=reads,
         past=True,
         future=not model.causal,
@@ -72,13 +78,13 @@ def _sees(job: Job, jobs: Mapping[str, Job], is_aligned: bool) -> Sees:
     )
 
 
-def _trainings(job: Job, jobs: Mapping[str, Job]) -> list[TrainingSpec]:
-    """The specifications of the model that a job decodes, and of all models that it starts or learns from."""
-    found: dict[str, TrainingSpec] = {}
+def trainings_of(job: Job, jobs: Mapping[str, Job]) -> list[Job]:
+    """The training of the model that a job decodes, and those of all models that it starts or learns from."""
+    found: dict[str, Job] = {}
     waiting = [job]
     while waiting:
         one = waiting.pop(0)
-        if isinstance(one.spec, TrainingSpec):
-            found.setdefault(one.key, one.spec)
+        if one.trains:
+            found.setdefault(one.key, one)
         waiting += [jobs[key] for key in one.depends_on if key in jobs and key not in found]
     return list(found.values())

@@ -10,13 +10,16 @@ import numpy as np
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.names import recorded_and_draw
+from raydistill.evaluation.card import Card
 from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.results import Results, method_table, session_means
 from raydistill.evaluation.sentences import limits, origins, verdict
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.job_folder import CARD, JOB
 from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.spec import spec_to_json
+from raydistill.tracking.child_runs import NOTE
 from raydistill.tracking.job import JobToRead, TrackedJob
 from raydistill.training.history import read_history
 
@@ -57,13 +60,18 @@ class Records:
         """
         return JobToRead(key=job.key, read=functools.partial(self._record, job, metrics))
 
-    def methods(self, results: Results) -> list[TrackedJob]:
-        """Mean R² of each method, control and baseline, over all sessions and in each, and its gains; rounded."""
+    def methods(self, results: Results, cards: Mapping[str, Card]) -> list[TrackedJob]:
+        """Mean R² of each method, control and baseline, over all sessions and in each, and its gains; rounded.
+
+        Args:
+            cards: method -> its card, which MLflow shows as the description of the method's run.
+        """
         controls = dataclasses.replace(
             results, scores=results.control_scores, baselines=(), comparisons=(), controls=()
         )
         gains = (*results.comparisons, *(test.gain for test in results.controls))
-        return [*self._rows(results, gains, "method"), *self._rows(controls, (), "control")]
+        rows = (*self._rows(results, gains, "method"), *self._rows(controls, (), "control"))
+        return [_described(row, cards.get(row.key)) for row in rows]
 
     def _rows(self, results: Results, gains: Sequence[Comparison], stage: str) -> Iterator[TrackedJob]:
         names, sessions = session_means(results)
@@ -108,7 +116,7 @@ class Records:
             history=read_history(folder),
             metrics=numbers,
             sessions=job.spec.sessions,
-            artifacts=[folder / "job.json"] if (folder / "job.json").exists() else [],
+            artifacts=[path for name in (JOB, CARD) if (path := folder / name).exists()],
         )
 
     def _shared_settings(self, jobs: Sequence[Job]) -> dict[str, str]:
@@ -116,6 +124,14 @@ class Records:
         settings = [_settings(job) for job in jobs]
         shared = self._differing - _differing(settings)
         return {name: tree[name] for tree in settings for name in sorted(shared & tree.keys())}
+
+
+def _described(row: TrackedJob, card: Card | None) -> TrackedJob:
+    """The record of a method with its card as description."""
+    if card is None:
+        return row
+    text = "\n".join(_first(card.to_markdown().splitlines()))
+    return dataclasses.replace(row, tags={**row.tags, NOTE: text})
 
 
 def note_of(results: Results, figures: Sequence[Path]) -> str:

@@ -2,6 +2,7 @@
 
 job.json            the job, its store, its provenance, and the sha256 of the weights that it started from
 model.safetensors, model.json, metrics.json, history.jsonl    the results of the job
+card.md             the model card: what was trained, on what, and how well it decodes, in words
 checkpoints/        while the job trains
 failure.json, error.log    after a failure
 _SUCCESS            written last: the size and sha256 of every file
@@ -17,6 +18,7 @@ from raydistill.marker import MARKER, damage, marked_digest, write_marker
 from raydistill.ownership import check_owner
 
 JOB, METRICS, FAILURE, LOG, WEIGHTS = "job.json", "metrics.json", "failure.json", "error.log", "model.safetensors"
+CARD = "card.md"
 
 
 def is_complete(folder: Path) -> bool:
@@ -48,6 +50,10 @@ def invalid_metric(metrics: dict | None) -> str:
         return "`r2_per_axis` is not a mapping"
     numbers = {name: metrics[name] for name in ("r2", "valid_r2", "seconds") if name in metrics}
     numbers |= {f"r2_per_axis.{name}": value for name, value in per_axis.items()}
+    if (interval := metrics.get("r2_interval")) is not None:
+        if not isinstance(interval, list) or len(interval) != 2:
+            return f"`r2_interval` is {interval!r}"
+        numbers |= {"r2_interval.low": interval[0], "r2_interval.high": interval[1]}
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return f"`{name}` is {value!r}"

@@ -20,6 +20,7 @@ from raydistill.models.spec import ModelSpec
 from raydistill.ownership import check_owner, claim, is_owner, release
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
+from raydistill.sweep.answering.card import write_card
 from raydistill.sweep.planning.job import Job, session_patches, shared_bands
 from raydistill.sweep.planning.job_folder import mark_complete
 from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -106,7 +107,7 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
         write_segments(score.segments, folder)
         scores = score.metrics()
     if not current and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
-        _complete(folder, outcome if job.is_pretraining else scores | outcome, started, context)
+        _complete(job, entries, outcome if job.is_pretraining else scores | outcome, started, context)
     return scores | {"epoch": outcome["epoch"]}
 
 
@@ -138,8 +139,8 @@ def run_pretrainings(
         job, _ = by_folder[folder]
         if not isinstance(outcome, Exception):
             try:
-                outcome = _complete(folder, outcome, started, context)
-            except OSError as err:  # the disk is full
+                outcome = _complete(job, training.task.entries, outcome, started, context)
+            except (OSError, DataError) as err:  # the disk is full, or the folder of a source was deleted
                 outcome = err
         yield job, outcome
         started = time.time()
@@ -217,26 +218,30 @@ def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
         model.use_embeddings_of(entry.session, spec.embeddings_of)
     score = score_model(model, store, entry, spec.behavior, spec.spikes_as, context.device)
     write_segments(score.segments, folder)
-    _complete(folder, score.metrics(), started, context)
+    _complete(job, [entry], score.metrics(), started, context)
 
 
 def _score_baseline(job: Job, spec: BaselineSpec, context: JobContext) -> None:
-    started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
+    _open_folder(job, context)
+    started, store = time.time(), Store(context.store)
     (entry,) = _entries(store, job)
-    _complete(folder, score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior), started, context)
+    metrics = score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior)
+    _complete(job, [entry], metrics, started, context)
 
 
 def _open_folder(job: Job, context: JobContext) -> Path:
     return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
 
 
-def _complete(folder: Path, metrics: dict, started: float, context: JobContext) -> dict:
-    """Write the metrics of a job, mark its folder as complete, and release it; returns the metrics."""
+def _complete(job: Job, entries: Sequence[Entry], metrics: dict, started: float, context: JobContext) -> dict:
+    """Write the metrics and the card of a job, mark its folder as complete, and release it; returns the metrics."""
+    folder = context.runs.job_folder(job.key)
     if not is_owner(folder):  # the workers of a pretraining had it
         claim(folder)
     metrics = metrics | {"seconds": round(time.time() - started, 3), "device": context.device}
     check_owner(folder)
     write_json(folder / "metrics.json", metrics)
+    write_card(job, context.runs, entries, metrics)
     mark_complete(folder)
     release(folder)
     return metrics

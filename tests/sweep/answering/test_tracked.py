@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from raydistill.evaluation.card import Card
 from raydistill.evaluation.comparisons import compare
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Score
@@ -44,6 +45,7 @@ def results():
 def test_parameters_of_jobs_are_those_that_differ(opened):
     ridge = Records(opened).job(job_named(opened, "ridge_on_lfp/a_1"), {}).read()
     assert ridge.params == {"method": "Ridge on LFP", "session": "a_1", "baseline": "ridge_on_lfp"}
+    assert [path.name for path in ridge.artifacts] == ["job.json", "card.md"]
     trained = Records(opened).job(job_named(opened, "ss_lfp/a_1/seed0"), {}).read()
     assert trained.params == {"method": "SS-LFP", "session": "a_1", "seed": "0"}
     assert trained.tags == {"stage": "train", "subject": "a", "protocol": opened.protocol}
@@ -62,7 +64,8 @@ def test_record_of_a_job_has_its_note_as_tags_and_survives_odd_metrics(opened):
 
 
 def test_methods_have_their_mean_over_sessions_then_each_session_then_their_gains(opened, results):
-    good, bad = Records(opened).methods(results)
+    card = Card(title="Good", summary="Two models.", sections={"Data": {"sessions": "a, b"}})
+    good, bad = Records(opened).methods(results, {"Good": card})
     assert list(good.metrics)[:4] == ["R2", "R2 a", "R2 b", "R2 gain over Bad"]
     gain = results.comparisons[0]
     assert good.metrics["R2"] == 0.45 and (good.metrics["R2 a"], good.metrics["R2 b"]) == (0.6, 0.3)
@@ -70,6 +73,8 @@ def test_methods_have_their_mean_over_sessions_then_each_session_then_their_gain
     assert good.metrics["R2 gain over Bad p"] == gain.test.p
     assert good.metrics["R2 gain over Bad p over sessions"] == gain.session_level.p
     assert (bad.metrics["R2"], bad.metrics["R2 number of scores"]) == (0.1, 3) and good.params == {"method": "Good"}
+    assert good.tags["mlflow.note.content"] == "# Good\n\nTwo models.\n\n## Data\n\n- sessions: a, b"
+    assert "mlflow.note.content" not in bad.tags
 
 
 def test_note_says_the_verdict_first_and_shows_a_figure_of_the_run(results, tmp_path):

@@ -1,0 +1,58 @@
+"""The cards of the methods of a sweep: what their jobs share, and what the sweep as a whole says about them."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from raydistill.evaluation.card import Card, merged
+from raydistill.evaluation.controls import origin_of_gain
+from raydistill.evaluation.results import Results
+from raydistill.evaluation.scores import r2_by_session
+from raydistill.store.catalogue import Entry
+from raydistill.sweep.answering.card import card_of, provenance_of
+from raydistill.sweep.planning.job import DONE
+from raydistill.sweep.planning.plan import Plan
+from raydistill.sweep.planning.runs_folder import RunsFolder
+
+
+def method_cards(plan: Plan, results: Results, entries: Sequence[Entry], runs: RunsFolder) -> dict[str, Card]:
+    """Method -> its card, for the methods that have a score, in the order of their scores.
+
+    Raises:
+        DataError: a job.json or metrics.json is missing or damaged.
+    """
+    by_session, jobs = {e.session: e for e in entries}, {job.key: job for job in plan.jobs}
+    methods, cards = dict.fromkeys(s.method for s in results.scores), defaultdict[str, list[Card]](list)
+    for planned in plan.planned:
+        job = planned.job
+        if planned.state == DONE and job.method in methods and job.kind not in ("control", "baseline"):
+            own = [by_session[session] for session in job.spec.sessions]
+            cards[job.method].append(card_of(job, jobs, own, runs.metrics(job.key), provenance_of(job, runs)))
+    return {
+        method: merged(method, _summary(method, results), cards[method], tuple(_limits(method, results)))
+        for method in methods
+        if cards[method]
+    }
+
+
+def _summary(method: str, results: Results) -> str:
+    by_session = r2_by_session(results.scores, method)
+    n_models = sum(s.method == method for s in results.scores)
+    if not by_session:
+        return f"{n_models} models without a finite score."
+    mean, n = np.mean(list(by_session.values())), len(by_session)
+    return (
+        f"{n_models} models, each scored on one of {n} session{'s' if n != 1 else ''}: "
+        f"mean R² {mean:.3f} over sessions."
+    )
+
+
+def _limits(method: str, results: Results) -> Iterator[str]:
+    """What only the sweep as a whole can tell."""
+    yield from (sentence for sentence in results.below if sentence.startswith(f"{method} decodes worse"))
+    if any(test.method == method for test in results.controls):
+        yield origin_of_gain(method, results.controls)
+    subjects = {s.subject for s in results.scores if s.method == method}
+    if len(subjects) == 1:
+        yield f"All of its sessions are of one subject, {next(iter(subjects))}."

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from raydistill.errors import DataError
+from raydistill.evaluation.gain_interval import ScoredPair, interval_of_gain
 from raydistill.evaluation.power import sessions_needed, smallest_p
 from raydistill.evaluation.scores import Score
-from raydistill.evaluation.statistics import SignedRank, cluster_bootstrap, holm, wilcoxon_greater
+from raydistill.evaluation.statistics import SignedRank, holm, wilcoxon_greater
 from raydistill.papers.targets import Panel
 
 
@@ -42,7 +43,7 @@ class Comparison:
     """p corrected by Holm over the comparisons of the sweep (`compare_all`); uncorrected in a single comparison."""
     mean_difference: float
     ci_low: float
-    """Lower end of the 95% interval of the mean difference, from resampled sessions."""
+    """Lower end of the 95% interval of the mean difference, from resampled sessions and trials."""
     ci_high: float
     session_level: SessionLevel
     wins: int
@@ -68,7 +69,7 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
     table = {name: _scores_of(name, scores) for name in (better, worse)}
     keys = sorted({k for t in table.values() for k in t}, key=lambda k: (k[0], k[1] is not None, k[1] or 0))
     seeded = {session for session, s in keys if s is not None}
-    pairs, missing = [], []
+    pairs, missing, scored = [], [], defaultdict[str, list[ScoredPair]](list)
     for session, s in keys:
         if s is None and session in seeded:
             continue
@@ -76,8 +77,9 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
         sides = ((better, a, b), (worse, b, a))
         missing += [(name, session, s) for name, own, other in sides if not own or other.keys() - own.keys()]
         if common := sorted(a.keys() & b.keys()):
-            of_a, of_b = (float(np.mean([r2[draw] for draw in common])) for r2 in (a, b))
+            of_a, of_b = (float(np.mean([own[draw].r2 for draw in common])) for own in (a, b))
             pairs.append((session, s, of_a, of_b))
+            scored[session] += [(draw, a[draw].units, b[draw].units) for draw in common]
 
     sessions = np.array([p[0] for p in pairs], dtype=str)
     scores_a, scores_b = np.array([p[2:] for p in pairs], dtype=np.float64).reshape(-1, 2).T  # (n,) each
@@ -85,7 +87,7 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
     starts = np.flatnonzero(sessions[1:] != sessions[:-1]) + 1  # the pairs are sorted by session
     means = np.array([of_session.mean() for of_session in np.split(difference, starts) if len(of_session)])
     test, by_session = wilcoxon_greater(scores_a, scores_b), wilcoxon_greater(means, np.zeros(len(means)))
-    ci_low, ci_high = cluster_bootstrap(difference, sessions, seed)
+    ci_low, ci_high = interval_of_gain(difference, sessions, list(scored.values()), seed)
     return Comparison(
         better=better,
         worse=worse,
@@ -112,12 +114,12 @@ def compare_all(panels: Sequence[Panel], scores: Sequence[Score]) -> tuple[Compa
     return tuple(replace(c, p_holm=p) for c, p in zip(comparisons, corrected, strict=True))
 
 
-def _scores_of(method: str, scores: Sequence[Score]) -> dict[tuple[str, int | None], dict[int, float]]:
-    """(session, seed) -> draw of the folds -> R² of one method."""
-    r2: dict[tuple[str, int | None], dict[int, float]] = defaultdict(dict)
+def _scores_of(method: str, scores: Sequence[Score]) -> dict[tuple[str, int | None], dict[int, Score]]:
+    """(session, seed) -> draw of the folds -> score of one method."""
+    by_draw: dict[tuple[str, int | None], dict[int, Score]] = defaultdict(dict)
     for s in scores:
         if s.method == method and np.isfinite(s.r2):
-            if s.draw in r2[s.session, s.seed]:
+            if s.draw in by_draw[s.session, s.seed]:
                 raise DataError(f"method {method!r} has two scores for session {s.session}, seed {s.seed}")
-            r2[s.session, s.seed][s.draw] = s.r2
-    return dict(r2)
+            by_draw[s.session, s.seed][s.draw] = s
+    return dict(by_draw)

@@ -1,10 +1,12 @@
 """The interval of one R²: how much it depends on which segments were scored."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from raydistill.evaluation.units import ScoredUnits
 
 FEWEST_UNITS = 10
 """Resampling fewer trials or segments gives an interval that is far too narrow, so there is none."""
@@ -49,62 +51,15 @@ class R2Interval:
         return f"{self.low:.3f} to {self.high:.3f} (95 %, {self.n} {self.unit} resampled)"
 
 
-def r2_interval(
-    recorded: Sequence[np.ndarray], decoded: Sequence[np.ndarray], trials: Sequence[int | None], seed: int = 0
-) -> R2Interval:
+def r2_interval(units: ScoredUnits, seed: int = 0) -> R2Interval:
     """The interval of the mean R² over behavior columns, from trials, or else segments, resampled with replacement.
 
     Args:
-        recorded: behavior (T, K) of each of S scored segments, NaN where it was lost.
-        decoded: (T, K) of the same segments.
-        trials: (S,) trial of each segment; segments of one trial are drawn together. If one has no trial, segments are
-            drawn.
         seed: of the resampling.
     """
-    has_trials = all(trial is not None for trial in trials)
-    _, unit_of = np.unique(trials if has_trials else range(len(recorded)), return_inverse=True)
-    sums, used = _sums(recorded, decoded)
-    _, unit_of = np.unique(unit_of[used], return_inverse=True)
-    n = int(unit_of.max()) + 1 if len(unit_of) else 0
-    unit = "trials" if has_trials else "segments"
+    n = len(units.numbers)
     if n < FEWEST_UNITS:
-        return R2Interval(n=n, unit=unit, low=None, high=None)
-    by_unit = np.zeros((n, *sums.shape[1:]))
-    np.add.at(by_unit, unit_of, sums[used])
+        return R2Interval(n=n, unit=units.unit, low=None, high=None)
     times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)  # (DRAWS, n)
-    low, high = np.quantile(_r2(np.tensordot(times, by_unit, axes=1)), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return R2Interval(n=n, unit=unit, low=float(low), high=float(high))
-
-
-def _sums(recorded: Sequence[np.ndarray], decoded: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(S, 4, K) sums over the bins of each segment, from which R² follows, and (S,) whether it has any such bin.
-
-    The sums are of ones, of the target, of its square and of the squared error. The target is about its mean over all
-    segments, so that its variance is no difference of large numbers.
-    """
-    pairs = [_finite_pair(*pair) for pair in zip(recorded, decoded, strict=True)]
-    everything = np.concatenate([target for target, _ in pairs])
-    mean = everything.mean(axis=0) if len(everything) else 0.0
-    sums = [
-        [np.full(target.shape[1], len(target)), *(part.sum(axis=0) for part in _parts(target - mean, error))]
-        for target, error in pairs
-    ]
-    return np.array(sums, dtype=np.float64), np.array([len(target) > 0 for target, _ in pairs])
-
-
-def _finite_pair(recorded: np.ndarray, decoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Target and error (n, K) of the bins with behavior."""
-    target = np.asarray(recorded, dtype=np.float64)
-    is_there = np.isfinite(target).all(axis=1)
-    return target[is_there], target[is_there] - np.asarray(decoded, dtype=np.float64)[is_there]
-
-
-def _parts(target: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return target, target**2, error**2
-
-
-def _r2(sums: np.ndarray) -> np.ndarray:
-    """(draws,) R², as a mean over columns, of sums (draws, 4, K)."""
-    n, total, squares, errors = np.moveaxis(sums, 1, 0)
-    variance = squares - total**2 / n
-    return (1 - errors / np.where(variance > 0, variance, np.nan)).mean(axis=1)
+    low, high = np.quantile(units.r2(times), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return R2Interval(n=n, unit=units.unit, low=float(low), high=float(high))

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
+from raydistill.evaluation.units import ScoredUnits
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Score:
     """The score compared with the clock; None if trials are not aligned."""
     draw: int = 1
     """Which draw of the session's folds was scored (`splits.repeats`)."""
+    units: ScoredUnits | None = field(default=None, compare=False, repr=False)
+    """The scored trials or segments; None if they are not needed or not stored."""
 
 
 def r2_by_session(scores: Iterable[Score], method: str) -> dict[str, float]:

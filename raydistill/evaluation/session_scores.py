@@ -17,8 +17,9 @@ from raydistill.evaluation.decoders.clock_skill import ClockSkill, clock_skill, 
 from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
 from raydistill.evaluation.decoders.signals import behavior_of as recorded_behavior
 from raydistill.evaluation.folds import behavior_of, folds_of
-from raydistill.evaluation.interval import R2Interval, r2_interval
+from raydistill.evaluation.interval import r2_interval
 from raydistill.evaluation.scored_segments import ScoredSegments, SegmentRecorder
+from raydistill.evaluation.units import ScoredUnits, scored_units
 from raydistill.feed.tokens import Inputs, SpikesAs
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import encode
@@ -37,8 +38,8 @@ class SessionScore:
     """R² by least squares, for comparison, of a model that has its own head."""
     clock: ClockSkill | None
     """The decoding compared with the clock; None if the trials of the session are not aligned."""
-    interval: R2Interval
-    """Of the R² of the decoding."""
+    units: ScoredUnits
+    """What the interval of the R² follows from."""
     segments: ScoredSegments
     predict: Callable[[Tensor], np.ndarray]
     """From latents (n, D) to behavior (n, K), z-scored, as in `decoding`."""
@@ -46,14 +47,14 @@ class SessionScore:
     def metrics(self) -> dict:
         """The numbers that a job stores as JSON."""
         least_squares = {} if self.r2_least_squares is None else {"r2_least_squares": self.r2_least_squares}
-        return metrics_of(self.decoding, self.segments.bin_width_ms, self.clock, self.interval) | least_squares
+        return metrics_of(self.decoding, self.segments.bin_width_ms, self.clock, self.units) | least_squares
 
 
-def metrics_of(decoding: Decoding, bin_width_ms: float, clock: ClockSkill | None, interval: R2Interval) -> dict:
+def metrics_of(decoding: Decoding, bin_width_ms: float, clock: ClockSkill | None, units: ScoredUnits) -> dict:
     """The numbers of a decoding that a job stores as JSON; `test_s` are the seconds of the scored bins."""
     names = ("r2", "r2_per_axis", "valid_r2", "n_train", "n_test", "n_test_segments", "settings")
     metrics = {name: getattr(decoding, name) for name in names} | {"test_s": decoding.n_test * bin_width_ms / 1000}
-    return metrics | interval.metrics() | (clock.metrics() if clock else {})
+    return metrics | r2_interval(units).metrics() | (clock.metrics() if clock else {})
 
 
 def score_model(
@@ -86,7 +87,7 @@ def score_model(
             decoding=decoding,
             r2_least_squares=None,
             clock=_compared_with_clock(store, entry, columns, decoding, with_clock),
-            interval=_interval(store, entry, columns, decoding),
+            units=_units(store, entry, columns, decoding),
             segments=recorder.segments(linear),
             predict=lambda latents: linear(latents.numpy()),
         )
@@ -96,13 +97,13 @@ def score_model(
         decoding=decoding,
         r2_least_squares=least_squares.r2,
         clock=_compared_with_clock(store, entry, model.spec.behavior, decoding, with_clock),
-        interval=_interval(store, entry, model.spec.behavior, decoding),
+        units=_units(store, entry, model.spec.behavior, decoding),
         segments=recorder.segments(lambda outputs: outputs),
         predict=session.own_head,
     )
 
 
-def score_baseline(baseline: Baseline, store: Store, entry: Entry, columns: Sequence[str]) -> dict:
+def score_baseline(baseline: Baseline, store: Store, entry: Entry, columns: Sequence[str]) -> tuple[dict, ScoredUnits]:
     """The numbers that a job stores of a baseline on these behavior columns, under the protocol of the session.
 
     Raises:
@@ -113,8 +114,8 @@ def score_baseline(baseline: Baseline, store: Store, entry: Entry, columns: Sequ
         for folds in (("train",), ("valid",), scored_folds(entry))
     )
     decoding = baseline.score(train, valid, test, entry.bin_width_ms, columns)
-    clock = _compared_with_clock(store, entry, columns, decoding)
-    return metrics_of(decoding, entry.bin_width_ms, clock, _interval(store, entry, columns, decoding))
+    clock, units = _compared_with_clock(store, entry, columns, decoding), _units(store, entry, columns, decoding)
+    return metrics_of(decoding, entry.bin_width_ms, clock, units), units
 
 
 def scored_folds(entry: Entry) -> tuple[str, ...]:
@@ -183,11 +184,12 @@ def _compared_with_clock(
     return clock_skill(train, valid, test, columns, decoding, with_clock)
 
 
-def _interval(store: Store, entry: Entry, columns: Sequence[str], decoding: Decoding) -> R2Interval:
-    """The interval of a decoding of the scored segments."""
+def _units(store: Store, entry: Entry, columns: Sequence[str], decoding: Decoding) -> ScoredUnits:
+    """The trials or segments of a decoding of the scored segments."""
     segments = list(folds_of(store, entry, scored_folds(entry), (), columns))
     trials = [s.trial if entry.config["splits"]["by"] == "trials" else None for s in segments]
-    return r2_interval([recorded_behavior(s) for s in segments], decoding.decoded, trials)
+    recorded = [recorded_behavior(s) for s in segments]
+    return scored_units(recorded, decoding.decoded, [s.number for s in segments], trials)
 
 
 def _own_head(session: _ModelOnSession, recorder: SegmentRecorder) -> Decoding:

@@ -2,7 +2,7 @@
 
 The published signed-rank test takes every pair of session and seed as independent, although the seeds of one session
 give nearly the same score. Each comparison therefore also has the same test over session means, an interval of the
-mean difference that resamples whole sessions, an effect size, and a p-value corrected over the sweep (Holm 1979). See
+mean difference (gain_interval.py), an effect size, and a p-value corrected over the sweep (Holm 1979). See
 docs/methods.md, Statistics.
 """
 
@@ -15,7 +15,6 @@ ALPHA = 0.05
 """Level of significance."""
 EXACT_UP_TO = 50
 """Number of non-zero differences up to which the null distribution is computed exactly."""
-_DRAWN_AT_ONCE = 4_000_000  # clusters of a bootstrap that are in memory, 8 bytes each, three times
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,30 +106,3 @@ def holm(ps: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - place) * p[i]))
         corrected[i] = largest
     return corrected.tolist()
-
-
-def cluster_bootstrap(
-    differences, clusters, seed: int, level: float = 0.95, draws: int = 10_000
-) -> tuple[float, float]:
-    """(low, high) percentile interval of the mean difference, from whole clusters resampled with replacement.
-
-    With fewer than about ten clusters such an interval is too narrow; read it together with the session-level test.
-
-    Args:
-        differences: (n,)
-        clusters: (n,) session of each difference.
-        draws: number of resamples.
-    Returns:
-        NaN twice if there are fewer than three clusters: the few means of two are no distribution.
-    """
-    names, member = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    if len(names) < 3:
-        return float("nan"), float("nan")
-    total, count = np.bincount(member, weights=differences), np.bincount(member)
-    rng, means = np.random.default_rng(seed), []
-    at_once = max(1, _DRAWN_AT_ONCE // len(names))
-    for first in range(0, draws, at_once):
-        drawn = rng.integers(len(names), size=(min(at_once, draws - first), len(names)))  # (draws, clusters)
-        means.append(total[drawn].sum(axis=1) / count[drawn].sum(axis=1))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

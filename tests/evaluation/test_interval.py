@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import r2_score
 
 from raydistill.evaluation.interval import DRAWS, FEWEST_UNITS, R2Interval, r2_interval
+from raydistill.evaluation.units import scored_units
 
 
 def segments(n, noise=0.5, bins=50, seed=0):
@@ -17,9 +18,13 @@ def segments(n, noise=0.5, bins=50, seed=0):
     return recorded, decoded
 
 
+def interval_of(recorded, decoded, trials):
+    return r2_interval(scored_units(recorded, decoded, range(len(recorded)), trials))
+
+
 def test_interval_is_that_of_resampled_and_pooled_segments():
     recorded, decoded = segments(20)
-    interval = r2_interval(recorded, decoded, [None] * 20)
+    interval = interval_of(recorded, decoded, [None] * 20)
     chance, values = np.random.default_rng(1), []
     for _ in range(DRAWS):
         drawn = chance.integers(20, size=20)
@@ -29,15 +34,15 @@ def test_interval_is_that_of_resampled_and_pooled_segments():
     low, high = np.quantile(values, [0.025, 0.975])
     assert (interval.n, interval.unit) == (20, "segments")
     assert interval.low == pytest.approx(low, abs=0.003) and interval.high == pytest.approx(high, abs=0.003)
-    assert interval == r2_interval(recorded, decoded, [None] * 20)  # the resampling has a seed
+    assert interval == interval_of(recorded, decoded, [None] * 20)  # the resampling has a seed
 
 
 def test_segments_of_one_trial_are_drawn_together():
     recorded, decoded = segments(40)
     # Ten trials of four segments; a whole trial is decoded well or badly.
     decoded = [x + 1.5 * (i // 4 % 2) for i, x in enumerate(decoded)]
-    of_trials = r2_interval(recorded, decoded, [i // 4 for i in range(40)])
-    of_segments = r2_interval(recorded, decoded, [None] * 40)
+    of_trials = interval_of(recorded, decoded, [i // 4 for i in range(40)])
+    of_segments = interval_of(recorded, decoded, [None] * 40)
     assert (of_trials.n, of_trials.unit) == (10, "trials")
     assert of_trials.high - of_trials.low > 1.3 * (of_segments.high - of_segments.low)
 
@@ -45,7 +50,7 @@ def test_segments_of_one_trial_are_drawn_together():
 def test_few_segments_give_no_interval_and_say_so():
     recorded, decoded = segments(FEWEST_UNITS)
     recorded[0][:] = np.nan  # without a scored bin
-    interval = r2_interval(recorded, decoded, [None] * FEWEST_UNITS)
+    interval = interval_of(recorded, decoded, [None] * FEWEST_UNITS)
     assert interval.low is None and interval.metrics()["r2_interval"] is None
     assert interval.in_words() == "none: 9 scored segments are too few to resample (at least 10)"
     assert R2Interval.from_metrics(interval.metrics()) == interval and R2Interval.from_metrics({"r2": 0.5}) is None

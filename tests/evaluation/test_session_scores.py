@@ -54,7 +54,7 @@ def test_latents_on_aligned_trials_are_scored_with_and_without_the_clock(stored)
     metrics = score.metrics()
     assert set(metrics) >= CLOCK | {"r2_with_clock", "n_test_segments", "test_s"}
     assert (metrics["n_test_segments"], metrics["test_s"]) == (6, 6 * BINS * 0.05)
-    assert metrics["clock_r2"] == pytest.approx(score_baseline(BASELINES["clock"], store, entry, ("x",))["r2"])
+    assert metrics["clock_r2"] == pytest.approx(score_baseline(BASELINES["clock"], store, entry, ("x",))[0]["r2"])
     assert metrics["skill_over_clock"] == pytest.approx(1 - (1 - metrics["r2"]) / (1 - metrics["clock_r2"]))
     assert metrics["r2_with_clock"] > max(metrics["clock_r2"], metrics["r2"]) - 0.05
 
@@ -79,7 +79,7 @@ def test_own_head_is_scored_with_and_without_the_clock_and_its_latents_with_it(s
 def test_baselines_on_aligned_trials_know_the_clock_and_show_what_they_owe_to_it(stored):
     store, entry = stored
     clock, wide, both = (
-        score_baseline(BASELINES[name], store, entry, ("x",))
+        score_baseline(BASELINES[name], store, entry, ("x",))[0]
         for name in ("clock", "wide_ridge_on_lfp", "wide_ridge_and_clock_on_lfp")
     )
     assert clock["skill_over_clock"] == pytest.approx(0, abs=1e-9)
@@ -102,9 +102,9 @@ def test_interval_of_a_score_is_from_its_scored_trials(tmp_path, stored):
     for metrics in (
         score_model(model_of(), store, entry, ("x",)).metrics(),
         score_model(model_of(("x",)), store, entry, ("x",)).metrics(),
-        score_baseline(BASELINES["ridge_on_lfp"], store, entry, ("x",)),
+        score_baseline(BASELINES["ridge_on_lfp"], store, entry, ("x",))[0],
     ):
         low, high = metrics["r2_interval"]
         assert low < metrics["r2"] < high and metrics["r2_interval_of"] == {"n": 18, "unit": "trials"}
-    few = score_baseline(BASELINES["ridge_on_lfp"], *stored, ("x",))
+    few, _ = score_baseline(BASELINES["ridge_on_lfp"], *stored, ("x",))
     assert few["r2_interval"] is None and few["r2_interval_of"] == {"n": 6, "unit": "trials"}

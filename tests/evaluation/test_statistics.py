@@ -9,7 +9,7 @@ from scipy import stats
 from raydistill.errors import DataError
 from raydistill.evaluation.comparisons import compare, compare_all
 from raydistill.evaluation.scores import Score
-from raydistill.evaluation.statistics import cluster_bootstrap, holm, wilcoxon_greater
+from raydistill.evaluation.statistics import holm, wilcoxon_greater
 from raydistill.papers.targets import Panel
 
 
@@ -106,26 +106,6 @@ def test_holm_keeps_order_and_never_lowers_a_p_value(ps):
     assert [corrected[i] for i in np.argsort(ps)] == sorted(corrected)
 
 
-def test_cluster_bootstrap_resamples_sessions_and_not_seeds():
-    rng = np.random.default_rng(0)
-    effect = rng.normal(0.1, 0.05, 17)
-    differences = np.repeat(effect, 3) + rng.normal(0, 1e-4, 51)
-    clusters = np.repeat([f"s{i}" for i in range(17)], 3)
-    low, high = cluster_bootstrap(differences, clusters, seed=0)
-    assert low < differences.mean() < high
-    assert high - low == pytest.approx(2 * 1.96 * effect.std() / np.sqrt(17), rel=0.1)
-    narrow = cluster_bootstrap(differences, np.arange(51), seed=0)
-    assert narrow[1] - narrow[0] < 0.7 * (high - low)
-
-
-def test_cluster_bootstrap_is_a_function_of_its_seed_and_not_of_the_order():
-    d, c = np.random.default_rng(0).normal(size=30), np.repeat(list("abcdefghij"), 3)
-    order = np.random.default_rng(1).permutation(30)
-    assert cluster_bootstrap(d, c, seed=3) == pytest.approx(cluster_bootstrap(d[order], c[order], seed=3))
-    assert cluster_bootstrap(d, c, seed=3) != cluster_bootstrap(d, c, seed=4)
-    assert np.isnan(cluster_bootstrap(d, ["a"] * 30, seed=3)).all()
-
-
 def _scores(method, values, seeds=(0, 1, 2)):
     """Scores of sessions s0, s1, ... by rows and of seeds by columns; None where there is no score."""
     return [
@@ -201,11 +181,3 @@ def test_compare_all_corrects_over_the_comparisons():
     found = compare_all([Panel(pairs=(("a", "c"), ("b", "c"), ("a", "missing")))], scores)
     assert [c.p_holm for c in found[:2]] == pytest.approx(holm([c.test.p for c in found[:2]]))
     assert np.isnan(found[2].p_holm)
-
-
-def test_cluster_bootstrap_in_parts_gives_the_interval_of_one_draw(monkeypatch):
-    rng = np.random.default_rng(3)
-    differences, clusters = rng.normal(size=90), np.repeat(np.arange(30), 3)
-    whole = cluster_bootstrap(differences, clusters, seed=5)
-    monkeypatch.setattr("raydistill.evaluation.statistics._DRAWN_AT_ONCE", 1000)
-    assert cluster_bootstrap(differences, clusters, seed=5) == whole

@@ -164,7 +164,7 @@ def _training(
     if "epoch" in metrics:
         yield "epochs run", f"{metrics['epoch']} of at most {spec.epochs}"
     for name, keys in (("starts from", [spec.weights]), ("teacher", list((spec.teachers or {}).values()))):
-        if sources := [jobs[key].name for key in keys if key in jobs]:
+        if sources := [jobs[key].name for key in keys if key and key in jobs]:
             yield name, _listed(sources)
     if len(trainings) > 1:
         yield "trained before", "; ".join(map(_in_short, trainings[1:]))

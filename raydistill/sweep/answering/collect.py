@@ -10,6 +10,7 @@ from raydistill.evaluation.controls import control_tests
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scores import Failure, MissingJob, Score
+from raydistill.evaluation.units import ScoredUnits, read_units
 from raydistill.sweep.answering.advice import advice
 from raydistill.sweep.answering.representations import alignments
 from raydistill.sweep.answering.sees import notes_on_clocks, sees_of
@@ -38,7 +39,8 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
             missing.append(MissingJob(job.key, job.name, planned.reason))
         elif job.method:
             group = {"baseline": baselines, "control": of_controls}.get(job.kind, scores)
-            group.append(score := _score(job, runs.metrics(job.key)))
+            units = None if job.kind == "baseline" else read_units(runs.job_folder(job.key))
+            group.append(score := _score(job, runs.metrics(job.key), units))
             of_controls += [dataclasses.replace(score, method=label) for label in job.also]
     aligned, notes = alignments(sweep, scores, runs)
     results = Results(
@@ -72,7 +74,7 @@ def sweep_fingerprint(plan: Plan) -> str:
     return fingerprint(sorted(job.key for job in plan.jobs))
 
 
-def _score(job: Job, metrics: dict) -> Score:
+def _score(job: Job, metrics: dict, units: ScoredUnits | None) -> Score:
     assert job.method and job.session and job.subject, "a method is scored on one session"
     session, draw = recorded_and_draw(job.session)
     return Score(
@@ -87,4 +89,5 @@ def _score(job: Job, metrics: dict) -> Score:
         n_segments=metrics.get("n_test_segments"),
         seconds=metrics.get("test_s"),
         clock=ClockSkill.from_metrics(metrics),
+        units=units,
     )

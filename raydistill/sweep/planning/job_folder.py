@@ -2,6 +2,7 @@
 
 job.json            the job, its store, its provenance, and the sha256 of the weights that it started from
 model.safetensors, model.json, metrics.json, history.jsonl    the results of the job
+scored_segments.npz, scored_units.npz    what figures and intervals need of the scored segments
 card.md             the model card: what was trained, on what, and how well it decodes, in words
 checkpoints/        while the job trains
 failure.json, error.log    after a failure

@@ -12,6 +12,7 @@ from raydistill.errors import DataError
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.scored_segments import write_segments
 from raydistill.evaluation.session_scores import score_baseline, score_model
+from raydistill.evaluation.units import write_units
 from raydistill.feed.reading import read_directly
 from raydistill.files import write_json
 from raydistill.models.files import load_model, save_model
@@ -105,6 +106,7 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     else:
         score = score_model(model, store, entries[0], job.training_spec.behavior, device=context.device)
         write_segments(score.segments, folder)
+        write_units(score.units, folder)
         scores = score.metrics()
     if not current and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
         _complete(job, entries, outcome if job.is_pretraining else scores | outcome, started, context)
@@ -218,14 +220,15 @@ def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
         model.use_embeddings_of(entry.session, spec.embeddings_of)
     score = score_model(model, store, entry, spec.behavior, spec.spikes_as, context.device)
     write_segments(score.segments, folder)
+    write_units(score.units, folder)
     _complete(job, [entry], score.metrics(), started, context)
 
 
 def _score_baseline(job: Job, spec: BaselineSpec, context: JobContext) -> None:
-    _open_folder(job, context)
-    started, store = time.time(), Store(context.store)
+    started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
     (entry,) = _entries(store, job)
-    metrics = score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior)
+    metrics, units = score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior)
+    write_units(units, folder)
     _complete(job, [entry], metrics, started, context)
 
 

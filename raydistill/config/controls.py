@@ -19,12 +19,13 @@ class Control:
 SHIFT_S = 10.0
 """Seconds by which `shifted_spikes` shifts the spikes."""
 
-SHUFFLED, SHIFTED, OTHER, RANDOM, NONE = (
+SHUFFLED, SHIFTED, OTHER, RANDOM, NONE, MASKED = (
     "shuffled_teacher",
     "shifted_spikes",
     "other_session_teacher",
     "random_teacher",
     "same_architecture",
+    "masked_student",
 )
 CONTROLS = {
     SHUFFLED: Control(
@@ -48,8 +49,13 @@ CONTROLS = {
         "no teacher",
         "The student has the same tokens, patches, recipe and loss, but is not aligned with any teacher.",
     ),
+    MASKED: Control(
+        "masked, no teacher",
+        "The student has the same tokens, patches and recipe, but is trained by masked autoencoding, with no teacher.",
+    ),
 }
-"""Name in a sweep file -> the control."""
+"""Name in a sweep file -> the control. From the last one up, each is one step from an LFP model to the method."""
+WITHOUT_TEACHER = (NONE, MASKED)
 
 
 def control_method(method: str, control: str) -> str:

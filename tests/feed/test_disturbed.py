@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from raydistill.config.controls import CONTROLS, NONE, OTHER, RANDOM, SHIFTED, SHUFFLED
+from raydistill.config.controls import CONTROLS, MASKED, NONE, OTHER, RANDOM, SHIFTED, SHUFFLED
 from raydistill.feed.disturbed import disturbance, of_other_segments, of_other_session, shifted
 from raydistill.store.session import Segment
 
@@ -74,6 +74,6 @@ def test_teacher_of_another_session_reads_spikes_of_that_session_and_fold():
 
 def test_disturbance_exists_for_the_controls_that_change_the_spikes():
     changing = {name for name in CONTROLS if disturbance(name, 20, lambda fold: pytest.fail("not read yet"))}
-    assert changing == {SHUFFLED, SHIFTED, OTHER} and set(CONTROLS) - changing == {RANDOM, NONE}
+    assert changing == {SHUFFLED, SHIFTED, OTHER} and set(CONTROLS) - changing == {RANDOM, NONE, MASKED}
     assert disturbance(None, 20, lambda fold: pytest.fail("not read")) is None
     assert row(disturbance(SHIFTED, 2000, lambda fold: None)(make_segments())) == np.roll(np.arange(32), 5).tolist()

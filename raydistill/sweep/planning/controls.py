@@ -3,8 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from raydistill.config.controls import NONE, OTHER, control_method
-from raydistill.config.objectives import Distillation, DistillationWithBehavior
+from raydistill.config.controls import NONE, OTHER, WITHOUT_TEACHER, control_method
+from raydistill.config.objectives import (
+    Distillation,
+    DistillationWithBehavior,
+    MaskedAutoencoding,
+    MaskedAutoencodingWithBehavior,
+)
+from raydistill.models.families import FAMILIES
 from raydistill.store.catalogue import Entry
 from raydistill.store.table import SIGNALS
 from raydistill.sweep.config.sweep import SweepConfig, pairs
@@ -15,15 +21,19 @@ from raydistill.sweep.planning.spec import TrainingSpec
 def control_jobs(sweep: SweepConfig, trainings: Mapping[Place, Job], entries: list[Entry]) -> Iterator[Job]:
     """The jobs of all controls.
 
-    A student whose teacher is trained with it, or that is trained on several sessions, has the control without a
-    teacher only, or none. A session has no teacher of another session if there is no other one with the same seed.
+    A student whose teacher is trained with it has the controls without a teacher only, one that is trained on several
+    sessions has none, and one that starts from such a model is not trained by masking, for which it lacks weights. A
+    session has no teacher of another session if there is no other one with the same seed.
     """
     stored = {e.session: e for e in entries}
     for line, method in controlled_lines(sweep).items():
         students = {place: job for place, job in trainings.items() if place[0] == line and place[1] is not None}
         for control in sweep.controls:
             for (_, session, seed), job in students.items():
-                spec = _without_teacher(job, stored) if control == NONE else _with(control, job, students, stored)
+                if control in WITHOUT_TEACHER:
+                    spec = _without_teacher(sweep, line, control, job, stored)
+                else:
+                    spec = _with(control, job, students, stored)
                 if spec is not None:
                     name = f"{line}+{control}/{session}/seed{seed}"
                     label = control_method(method, control)
@@ -37,17 +47,30 @@ def controlled_lines(sweep: SweepConfig) -> dict[str, str]:
     return {line: method for line, method in lines.items() if sweep.jobs[line].distill and sweep.jobs[line].each}
 
 
-def _without_teacher(job: Job, stored: Mapping[str, Entry]) -> TrainingSpec:
+def _without_teacher(
+    sweep: SweepConfig, line: str, control: str, job: Job, stored: Mapping[str, Entry]
+) -> TrainingSpec | None:
     spec = job.training_spec
     assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior)
     reads = tuple(name for name in SIGNALS if name in (spec.model.modality, "behavior"))
-    return replace(
-        spec,
-        objective=replace(spec.objective, alignment=0.0, unfreeze_epoch=None),
-        teachers=None,
-        reads=reads,
-        sessions={job.session: stored[job.session].content_of(reads)},
+    alone = replace(spec, teachers=None, reads=reads, sessions={job.session: stored[job.session].content_of(reads)})
+    if control == NONE:
+        return replace(alone, objective=replace(spec.objective, alignment=0.0, unfreeze_epoch=None))
+    return None if spec.weights else _masked(sweep, line, alone)
+
+
+def _masked(sweep: SweepConfig, line: str, spec: TrainingSpec) -> TrainingSpec:
+    """The student trained by masked autoencoding, which needs a predictor instead of a read-out."""
+    config = sweep.jobs[line]
+    masking = MaskedAutoencoding if isinstance(spec.objective, Distillation) else MaskedAutoencodingWithBehavior
+    model = FAMILIES[config.family].configure(
+        sweep.settings_of(config),
+        sweep.modality_of(line),
+        sweep.embedding_of(line),
+        predictor=True,
+        readout=False,
     )
+    return replace(spec, model=model, objective=masking(mask_ratio=sweep.training_of(config).mask_ratio))
 
 
 def _with(control: str, job: Job, students: Mapping[Place, Job], stored: Mapping[str, Entry]) -> TrainingSpec | None:

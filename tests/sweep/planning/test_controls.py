@@ -2,7 +2,7 @@
 
 import pytest
 
-from raydistill.config.controls import CONTROLS, NONE, OTHER, RANDOM, SHIFTED, SHUFFLED
+from raydistill.config.controls import CONTROLS, MASKED, NONE, OTHER, RANDOM, SHIFTED, SHUFFLED
 from raydistill.errors import ConfigError
 from tests.sweep.planning.test_plan import ENTRIES, SWEEP, jobs_of, make_entry, with_job
 
@@ -47,6 +47,22 @@ def test_student_without_a_teacher_reads_no_spikes_and_depends_on_no_job():
     assert again[f"distilled+{SHUFFLED}/a_2/seed0"].key != jobs[f"distilled+{SHUFFLED}/a_2/seed0"].key
 
 
+def test_masked_student_has_the_tokens_of_the_student_and_the_loss_of_an_lfp_model():
+    jobs = jobs_of(**COMPARED, **with_job("distilled", model={"lfp_patch": 16}))
+    student, masked = jobs["distilled/a_2/seed0"].spec, jobs[f"distilled+{MASKED}/a_2/seed0"].spec
+    lfp_model = jobs["ss/a_2/seed0"].spec
+    assert masked.model.inputs == student.model.inputs != lfp_model.model.inputs
+    assert masked.objective == lfp_model.objective and masked.training == student.training
+    assert masked.sources == () and masked.reads == ("lfp", "behavior")
+
+
+def test_masked_student_that_is_the_lfp_model_itself_is_one_job():
+    settings = {"ss": SWEEP["jobs"]["ss"] | {"embedding": "conv"}}
+    jobs = jobs_of(**COMPARED, jobs=SWEEP["jobs"] | settings)
+    assert jobs["ss/a_2/seed0"].also == ("Distilled, masked, no teacher",)
+    assert f"distilled+{MASKED}/a_2/seed0" not in jobs
+
+
 def test_teacher_of_another_session_is_that_of_the_next_session_with_the_same_seed():
     jobs = jobs_of(**COMPARED)
     spec = jobs[f"distilled+{OTHER}/a_2/seed1"].spec
@@ -60,10 +76,10 @@ def test_single_session_has_no_teacher_of_another_session():
     assert not [name for name in controls_of(sessions=groups) if OTHER in name]
 
 
-def test_student_whose_teacher_is_trained_too_has_the_control_without_a_teacher_only():
+def test_student_whose_teacher_is_trained_too_has_the_controls_without_a_teacher_only():
     controls = controls_of(**with_job("distilled", unfreeze_epoch=1))
-    assert {name.partition("/")[0] for name in controls} == {f"distilled+{NONE}"}
-    assert all(job.spec.objective.unfreeze_epoch is None for job in controls.values())
+    assert {name.partition("/")[0] for name in controls} == {f"distilled+{NONE}", f"distilled+{MASKED}"}
+    assert all(getattr(job.spec.objective, "unfreeze_epoch", None) is None for job in controls.values())
 
 
 def test_methods_that_share_a_control_have_one_job_for_both():

@@ -36,9 +36,9 @@ def decode(
     opened = Store(store)
     decoder = open_decoder(model, opened, session, embeddings_of, behavior)
     if picture is not None:
-        from raydistill.evaluation.figures.trajectories import trajectories
+        from raydistill.evaluation.figures.trajectories import DrawnModel, trajectories
 
-        rows = {"decoded": (decoder.score.segments, decoder.score.decoding.r2)}
+        rows = {"decoded": DrawnModel(segments=decoder.score.segments, r2=decoder.score.decoding.r2)}
         trajectories(session, decoder.columns, rows, picture.with_suffix(""))
     if out is not None:
         _write(decoder, opened, out, overwrite)

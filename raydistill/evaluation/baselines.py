@@ -27,6 +27,8 @@ class Baseline:
 
     title: str
     """Its name in tables and figures."""
+    meaning: str = ""
+    """What it is, as a full sentence."""
     reads: tuple[str, ...]
     """Which of spikes and lfp it reads, besides behavior and the times of the segments. A result is valid until one of
     these is ingested with other values."""
@@ -73,6 +75,8 @@ def _wide_ridges(signal: str, title: str, read: Callable[[Segment], np.ndarray])
     return {
         f"{name}_ridge{'_and_clock' if has_clock else ''}_on_{signal}": Baseline(
             title=f"{name.capitalize()} ridge on {title}{' and clock' if has_clock else ''}",
+            meaning=f"Ridge regression on up to a second of {title} before{' and after' if future else ''} the decoded "
+            f"bin{', and on the bin within the trial' if has_clock else ''}.",
             reads=(signal,),
             suits=suits_clock if has_clock else suits,
             score=WideRidge(read, future=future, clock=has_clock),
@@ -86,17 +90,34 @@ def _wide_ridges(signal: str, title: str, read: Callable[[Segment], np.ndarray])
     }
 
 
+_RIDGE = "Ridge regression on up to 0.3 s of {} before the decoded bin (a Wiener filter)."
+_KALMAN = "A Kalman filter whose state is behavior and whose observations are {}."
+_CLOCK = "Behavior from the bin within the trial alone, without any signal."
+
 BASELINES = {
     "ridge_on_spikes": Baseline(
-        title="Ridge on spikes", reads=("spikes",), suits=has_spikes, score=ridge_on_spikes, past=True, default="always"
+        title="Ridge on spikes",
+        meaning=_RIDGE.format("spikes"),
+        reads=("spikes",),
+        suits=has_spikes,
+        score=ridge_on_spikes,
+        past=True,
+        default="always",
     ),
     "ridge_on_lfp": Baseline(
-        title="Ridge on LFP", reads=("lfp",), suits=has_lfp, score=ridge_on_lfp, past=True, default="always"
+        title="Ridge on LFP",
+        meaning=_RIDGE.format("LFP"),
+        reads=("lfp",),
+        suits=has_lfp,
+        score=ridge_on_lfp,
+        past=True,
+        default="always",
     ),
     **_wide_ridges("spikes", "spikes", sqrt_counts),
     **_wide_ridges("lfp", "LFP", lfp_of),
     "kalman_on_spikes": Baseline(
         title="Kalman on spikes",
+        meaning=_KALMAN.format("spikes"),
         reads=("spikes",),
         suits=has_spikes,
         score=kalman_on_spikes,
@@ -104,9 +125,17 @@ BASELINES = {
         default="always",
     ),
     "kalman_on_lfp": Baseline(
-        title="Kalman on LFP", reads=("lfp",), suits=has_lfp, score=kalman_on_lfp, past=True, default="always"
+        title="Kalman on LFP",
+        meaning=_KALMAN.format("LFP"),
+        reads=("lfp",),
+        suits=has_lfp,
+        score=kalman_on_lfp,
+        past=True,
+        default="always",
     ),
-    "clock": Baseline(title="Clock", reads=(), suits=is_aligned, score=clock, clock=True, default="always"),
+    "clock": Baseline(
+        title="Clock", meaning=_CLOCK, reads=(), suits=is_aligned, score=clock, clock=True, default="always"
+    ),
 }
 """Name, as sweep files write it -> baseline."""
 

@@ -5,7 +5,7 @@ Templates escape every value, since names come from files and recordings.
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import jinja2
 
 from raydistill.config.controls import CONTROLS
 from raydistill.evaluation.alignment import Alignment
+from raydistill.evaluation.card import Card
 from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, clock_rows
 from raydistill.evaluation.flags import in_words
 from raydistill.evaluation.results import (
@@ -45,6 +46,8 @@ class Picture:
     """A figure and its caption."""
 
     svg: Path
+    narrow: Path | None = None
+    """Its form for phones, if it is wider than these."""
     caption: str
     data: str
     """Path of the file with the plotted numbers, as the page shows it; empty if there is none."""
@@ -86,6 +89,14 @@ class ReportContext:
     runs: str = "runs"
     """The runs folder, as a command takes it."""
     versions: Mapping[str, str]
+    written: str
+    """Date of the page, and of the last training behind it."""
+    paper: str = ""
+    """The paper whose methods, figures or tables are compared, as a citation."""
+    meanings: Mapping[str, str] = field(default_factory=dict)
+    """Method or baseline -> what it is."""
+    cards: Sequence[Card] = ()
+    """Of the methods."""
     sweep: str
     """The configuration as YAML, with included files and overrides applied."""
 
@@ -115,8 +126,24 @@ def rendered(template: str, page: Mapping[str, object]) -> str:
 def embedded(pictures: Sequence[Picture]) -> list[dict]:
     """Figures as parts of a page."""
     return [
-        {"svg": base64.b64encode(p.svg.read_bytes()).decode(), "caption": p.caption, "data": p.data} for p in pictures
+        {"svg": _base64(p.svg), "narrow": _base64(p.narrow) if p.narrow else "", "caption": p.caption, "data": p.data}
+        for p in pictures
     ]
+
+
+def _base64(file: Path) -> str:
+    return base64.b64encode(file.read_bytes()).decode()
+
+
+def picture(svg: Path, narrow: Path, caption: str, data: str) -> Picture:
+    """A figure with its narrow form, unless there is none or it is the same.
+
+    Args:
+        narrow: folder of narrow forms, which have the names of the figures.
+    """
+    other = narrow / svg.name
+    has_other = other.is_file() and other.read_bytes() != svg.read_bytes()
+    return Picture(svg=svg, narrow=other if has_other else None, caption=caption, data=data)
 
 
 def _page(results: Results, context: ReportContext) -> dict:
@@ -161,6 +188,10 @@ def _page(results: Results, context: ReportContext) -> dict:
             "gpu_hours": sum(cost.gpu_hours for cost in context.costs),
             "wall": context.last_run,
         },
+        "written": context.written,
+        "paper": context.paper,
+        "explained": context.meanings,
+        "cards": context.cards,
         "commands": context.commands,
         "runs": context.runs,
         "versions": context.versions,

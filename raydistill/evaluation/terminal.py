@@ -21,8 +21,13 @@ from raydistill.evaluation.results import (
 from raydistill.evaluation.sentences import limits, missing_by_line, origins, verdict
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
+GAP = 2
+"""Characters between two columns."""
 METHOD_WIDTH = 11
 """Characters that the table of sessions needs for a method, at least."""
+
+Row = tuple[Sequence[str], Sequence[str]]
+"""The texts of the first columns of a row, and the cells of the others."""
 
 
 def render(results: Results, console: Console) -> None:
@@ -36,24 +41,28 @@ def render(results: Results, console: Console) -> None:
         figure = f"{panel.figure}: " if panel.figure else ""
         printed = any(row["figure"] == panel.figure for row in paper_rows(results))
         console.print(Text(f"\n{figure}mean over sessions, by subject{_in_brackets(printed)}"))
-        console.print(_subject_table(results, panel))
+        for table in _subject_tables(results, panel, console.width):
+            console.print(table)
         console.print()
         for comparison in results.comparisons:
             if comparison.figure == panel.figure:
                 console.print(Text(f"• {verdict(comparison)}"))
     if results.controls:
         console.print(Text("controls of the distilled methods"))
-        console.print(_control_table(results))
+        for table in _control_tables(results, console.width):
+            console.print(table)
         for sentence in origins(results):
             console.print(Text(f"• {sentence}"))
     if rows := clock_rows(results.all_scores):
         console.print("\ncompared with the clock, mean over sessions")
-        console.print(_clock_table(rows))
+        for table in _clock_tables(rows, console.width):
+            console.print(table)
         console.print(Text(EXPLANATION))
     if results.alignments:
         printed = any(printed_alignment(results.panels, a.queries, a.keys) for a in results.alignments)
         console.print(f"\nsimilarity of latents, over the scored segments{_in_brackets(printed)}")
-        console.print(_alignment_table(results))
+        for table in _alignment_tables(results, console.width):
+            console.print(table)
     if results.sees:
         console.print("\nwhat each method sees")
         console.print(_sees_table(results))
@@ -94,10 +103,35 @@ def _mean_and_spread(cell: tuple[float, float | None] | None) -> str:
     return _short(mean) + ("" if sd is None else f"±{_short(sd, 2)}")
 
 
-def _subject_table(results: Results, panel: Panel) -> Table:
+def _tables(heads: Sequence[str], columns: Sequence[str], rows: Sequence[Row], width: int) -> Iterator[Table]:
+    """A table of numbers; columns that do not fit into this many characters follow in tables of their own.
+
+    Args:
+        heads: titles of the first columns, which every table has.
+        rows: the texts of the first columns, and the cells of the others.
+    """
+    used = sum(max(len(t) for t in (head, *(texts[i] for texts, _ in rows))) + GAP for i, head in enumerate(heads))
+    widths = [max(len(t) for t in (name, *(cells[i] for _, cells in rows))) + GAP for i, name in enumerate(columns)]
+    start = 0
+    while start < len(columns):
+        stop, room = start + 1, width - used - widths[start]
+        while stop < len(columns) and widths[stop] <= room:
+            room, stop = room - widths[stop], stop + 1
+        table = Table(box=None, pad_edge=False)
+        for head in heads:
+            table.add_column(Text(head), no_wrap=used + widths[start] <= width)
+        for name in columns[start:stop]:
+            table.add_column(Text(name), justify="right", no_wrap=True)
+        for texts, cells in rows:
+            table.add_row(*map(Text, texts), *map(Text, cells[start:stop]))
+        yield table
+        start = stop
+
+
+def _subject_tables(results: Results, panel: Panel, width: int) -> Iterator[Table]:
     rows = method_table(results, panel)
     subjects = sorted({name for row in rows for name in row.by_subject})
-    titles, columns = [row.method for row in rows], [*subjects, ALL, "median", "SD over sessions", "n"]
+    titles, columns = [row.method for row in rows], [*subjects, ALL, "median", "SD", "n"]
     cells: list[list[str]] = []
     for row in rows:
         values = {name: row.by_subject.get(name, float("nan")) for name in subjects} | {ALL: row.mean}
@@ -106,35 +140,26 @@ def _subject_table(results: Results, panel: Panel) -> Table:
         cells.append([*means, *spread, str(row.n)])
     if is_transposed := len(subjects) > MANY_SUBJECTS:
         titles, columns, cells = columns, titles, [list(column) for column in zip(*cells, strict=True)]
-    table = Table("subject" if is_transposed else "method", box=None, pad_edge=False)
-    for name in columns:
-        table.add_column(Text(name), justify="right")
-    for title, of_row in zip(titles, cells, strict=True):
-        table.add_row(Text(title), *of_row)
-    return table
+    head = "subject" if is_transposed else "method"
+    return _tables([head], columns, [([title], of_row) for title, of_row in zip(titles, cells, strict=True)], width)
 
 
-def _control_table(results: Results) -> Table:
-    table = Table("method", "control", box=None, pad_edge=False)
-    for name in ("R²", "gain over it", "95% CI", "better", "p", "p, sessions"):
-        table.add_column(name, justify="right")
+def _control_tables(results: Results, width: int) -> Iterator[Table]:
+    rows = []
     for c in results.controls:
         gain = c.gain
         interval = f"{gain.ci_low:+.3f} to {gain.ci_high:+.3f}" if np.isfinite(gain.ci_low) else "–"
         wins = f"{gain.wins} of {gain.test.n}"
         cells = (_short(c.r2), f"{gain.mean_difference:+.3f}", interval, wins)
         p_values = (f"{gain.test.p:.2g}", f"{gain.session_level.p:.2g}")
-        table.add_row(Text(c.method), Text(CONTROLS[c.control].title), *cells, *p_values)
-    return table
+        rows.append(([c.method, CONTROLS[c.control].title], [*cells, *p_values]))
+    columns = ("R²", "gain over it", "95% CI", "better", "p", "p, sessions")
+    return _tables(["method", "control"], columns, rows, width)
 
 
-def _clock_table(rows: Sequence[ClockRow]) -> Table:
-    table = Table("method", box=None, pad_edge=False)
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(Text(row.method), *("–" if np.isnan(row.values[n]) else _short(row.values[n]) for n in NAMES))
-    return table
+def _clock_tables(clock: Sequence[ClockRow], width: int) -> Iterator[Table]:
+    rows = [([r.method], ["–" if np.isnan(r.values[n]) else _short(r.values[n]) for n in NAMES]) for r in clock]
+    return _tables(["method"], COLUMNS, rows, width)
 
 
 def _sees_table(results: Results) -> Table:
@@ -144,14 +169,12 @@ def _sees_table(results: Results) -> Table:
     return table
 
 
-def _alignment_table(results: Results) -> Table:
-    table = Table("query ~ keys", box=None, pad_edge=False)
+def _alignment_tables(results: Results, width: int) -> Iterator[Table]:
     columns = ("n", "top-1", "top-5", "mean rank", "same session", "chance", "CKA", "debiased", "CKA (Eq. 2)")
-    for name in columns:
-        table.add_column(name, justify="right")
+    rows = []
     for a in results.alignments:
         printed = printed_alignment(results.panels, a.queries, a.keys)
-        cells = (
+        cells = [
             str(a.overall.n),
             _with_printed(a.overall.top1, printed.get("top1")),
             _with_printed(a.overall.top5, printed.get("top5")),
@@ -161,9 +184,9 @@ def _alignment_table(results: Results) -> Table:
             _with_printed(a.cka.cka, printed.get("CKA")),
             _short(a.cka.debiased),
             f"{a.cka.printed:.1e}",
-        )
-        table.add_row(Text(f"{a.queries} ~ {a.keys}"), *cells)
-    return table
+        ]
+        rows.append(([f"{a.queries} ~ {a.keys}"], cells))
+    return _tables(["query ~ keys"], columns, rows, width)
 
 
 def _with_printed(value: float, printed: float | None) -> str:

@@ -116,6 +116,8 @@ def _surplus(gallego: Collection[StoredSession]) -> frozenset[str]:
 
 CROSSMODAL = Paper(
     name="crossmodal",
+    citation="Erturk, Hashemi, Shanechi: Cross-Modal Representational Knowledge Distillation for Enhanced "
+    "Spike-Informed LFP Modeling. Advances in Neural Information Processing Systems, 2025. arXiv:2512.12461",
     datasets=TABLE_2,
     groups={"paper_held_out": 17, "paper_pretraining": 226, "paper_lfp_pretraining": 48, "paper_generalization": 27},
     select=select,

@@ -59,6 +59,8 @@ class Paper:
 
     name: str
     """As sweep files write it."""
+    citation: str
+    """Authors, title, place and year, on one line."""
     datasets: Mapping[str, PaperDataset]
     groups: Mapping[str, int]
     """Name of a group of sessions -> number of its sessions in the whole corpus. Names are unique over all papers."""

@@ -10,6 +10,8 @@ from raydistill.files import write_atomically
 from raydistill.ownership import check_owner
 
 HISTORY, TIMING = "history.jsonl", "timing.jsonl"
+LATEST_S = 4e9
+"""A time in unix seconds, in the year 2096, after which a file is not believed."""
 
 
 def read_history(folder: Path) -> list[dict]:
@@ -20,6 +22,16 @@ def read_history(folder: Path) -> list[dict]:
     losses = _lines(folder / HISTORY)
     durations = {line["epoch"]: line for line in _lines(folder / TIMING)}
     return [durations[line["epoch"]] | line for line in losses if line["epoch"] in durations]
+
+
+def last_time(folder: Path) -> float | None:
+    """When the last epoch of a training ended, in unix seconds; None if this is not known."""
+    try:
+        *_, last = (folder / TIMING).read_text().splitlines()
+        time = json.loads(last)["time"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return float(time) if isinstance(time, int | float) and 0 <= time < LATEST_S else None
 
 
 def cut_history(folder: Path, epochs: int) -> None:

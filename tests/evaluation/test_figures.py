@@ -1,5 +1,7 @@
 import csv
+import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +9,17 @@ import pytest
 
 from raydistill.errors import DataError
 from raydistill.evaluation.comparisons import compare_all
-from raydistill.evaluation.figures.latents import tsne
+from raydistill.evaluation.controls import control_tests
+from raydistill.evaluation.figures.controls import gain_by_control
+from raydistill.evaluation.figures.latents import embed, tsne
 from raydistill.evaluation.figures.learning import learning_curves
-from raydistill.evaluation.figures.methods import paired_differences, session_dots
+from raydistill.evaluation.figures.methods import session_dots
+from raydistill.evaluation.figures.pairs import MOST_SESSIONS, paired_differences
 from raydistill.evaluation.figures.recording import session_picture
+from raydistill.evaluation.figures.search import parallel_coordinates
 from raydistill.evaluation.figures.sizes import sizes
-from raydistill.evaluation.figures.trajectories import trajectories
+from raydistill.evaluation.figures.style import COLORS, ONE_COLUMN, OTHER_COLORS
+from raydistill.evaluation.figures.trajectories import DrawnModel, trajectories
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scored_segments import SegmentRecorder
 from raydistill.evaluation.scores import Score
@@ -34,8 +41,11 @@ def _results():
         for seed in range(2)
     )
     baselines = (Score("Ridge on LFP", "I.0", "I", None, 0.2, "job"),)
-    panels = (Panel(pairs=(("Distilled LFP", "MS-LFP"), ("Distilled LFP", "absent"))),)
-    return Results(protocol="corrected", scores=scores, baselines=baselines, comparisons=compare_all(panels, scores))
+    return Results(protocol="corrected", scores=scores, baselines=baselines, comparisons=compare_all(_panels(), scores))
+
+
+def _panels():
+    return (Panel(pairs=(("Distilled LFP", "MS-LFP"), ("Distilled LFP", "absent"))),)
 
 
 def _session(spikes=True, lfp=True):
@@ -108,6 +118,70 @@ def test_paired_differences_saves_every_pair_and_omits_comparisons_without_pairs
     assert all(float(r["difference"]) == float(r["r2_better"]) - float(r["r2_worse"]) for r in rows)
 
 
+def test_paired_lines_tell_sessions_apart_and_many_sessions_by_subject(tmp_path):
+    svg = paired_differences(_results(), tmp_path / "few")["svg"].read_text()
+    assert all(f"<!-- {session} -->" in svg for session in ("I.0", "I.1", "I.2", "C.0"))
+    scores = tuple(
+        Score(method, f"{subject}.{i}", subject, 0, r2 + 0.01 * i, "job")
+        for method, r2 in (("Distilled LFP", 0.6), ("MS-LFP", 0.3))
+        for subject in ("I", "C")
+        for i in range(MOST_SESSIONS)
+    )
+    many = Results(protocol="corrected", scores=scores, comparisons=compare_all(_panels(), scores))
+    svg = paired_differences(many, tmp_path / "many")["svg"].read_text()
+    assert "<!-- I -->" in svg and "<!-- C -->" in svg and "<!-- I.0 -->" not in svg
+
+
+def test_mean_of_a_subject_hides_no_dot(tmp_path):
+    svg = session_dots(_results(), tmp_path / "dots")["svg"].read_text()
+    bars = [m.start() for m in re.finditer(r"stroke: #000000; stroke-width: 1\.2", svg)]
+    dots = [m.start() for m in re.finditer("<g id=.PathCollection", svg)]
+    assert len(bars) == 2 and dots and max(bars) < min(dots)  # two methods in the subject with three sessions
+
+
+def test_log_values_of_a_search_have_a_log_axis(tmp_path):
+    trials = [({"training.learning_rate": lr, "model.width": w}, 0.5, True) for lr, w in ((1e-3, 32), (4e-3, 64))]
+    trials.append(({"training.learning_rate": 2e-3, "model.width": 48}, 0.4, True))
+    linear, log = (
+        parallel_coordinates(trials, tmp_path / name, values)["svg"].read_text()
+        for name, values in (("linear", ()), ("log", ("training.learning_rate",)))
+    )
+    assert "<!-- (log) -->" in log and "<!-- (log) -->" not in linear and linear != log
+
+
+@pytest.mark.parametrize("name", ["dots", "pairs", "controls", "tsne", "trajectories", "curves", "coordinates"])
+def test_narrow_figure_fits_a_phone_with_letters_of_nine_pixels(tmp_path, name):
+    drawings = _narrow_drawings()
+    files = drawings[name](tmp_path / name, narrow=True)
+    assert list(files) == ["svg"]
+    svg = files["svg"].read_text()
+    (width,) = re.findall(r'<svg [^>]*?width="([\d.]+)pt"', svg)
+    assert float(width) <= 72 * ONE_COLUMN + 0.1
+    # A letter is drawn 100 units high and then scaled; 1 pt is 4/3 px, and a page shows this width as it is.
+    sizes = [100 * float(scale) * 4 / 3 for scale in re.findall(r"scale\(([\d.]+) -[\d.]+\)", svg)]
+    assert sizes and min(sizes) >= 9
+
+
+def _narrow_drawings():
+    results = _results()
+    scores = [replace(s, method="Distilled LFP, no teacher") for s in results.scores[:8]]
+    tests = control_tests(["Distilled LFP"], ["same_architecture"], results.scores, scores)
+    controlled = replace(results, control_scores=tuple(scores), controls=tests)
+    history = [{"epoch": e, "train_loss": 1.0, "valid_loss": 1.1} for e in range(3)]
+    vectors = {"a": np.random.default_rng(0).normal(size=(12, 5))}
+    model = DrawnModel(segments=_scored_segments(), r2=0.5, seed=1)
+    trials = [({"model.width": w, "training.learning_rate": w / 1e4, "model.layers": 2}, 0.5, True) for w in (32, 64)]
+    return {
+        "dots": partial(session_dots, results),
+        "pairs": partial(paired_differences, results),
+        "controls": partial(gain_by_control, controlled),
+        "tsne": partial(tsne, embed(vectors), ["s"] * 12, ["A"] * 12),
+        "trajectories": partial(trajectories, "s", ("vx", "vy"), {"A": model, "B": model}),
+        "curves": partial(learning_curves, dict.fromkeys("abcde", history)),
+        "coordinates": partial(parallel_coordinates, trials),
+    }
+
+
 def test_learning_curves_saves_every_epoch(tmp_path):
     history = [{"epoch": e, "train_loss": 1 / (e + 1), "valid_loss": 1.1 / (e + 1), "lr": 1e-3} for e in range(6)]
     rows = _whole(learning_curves({"cost $x of {I_1}$": history, "other": history[:1]}, tmp_path / "loss"), "loss")
@@ -155,8 +229,12 @@ def _scored_segments(seed=0, bins=(50, 50, 40), numbers=(3, 4, 8)):
 
 def test_trajectories_saves_recorded_and_decoded_behavior(tmp_path):
     a, b = _scored_segments(), _scored_segments()
-    decoded = {"Distilled $LFP$": (a, 0.61), "SS-LFP": (b, 0.2)}
-    rows = _whole(trajectories("s_1.2", ("vx", "vy"), decoded, tmp_path / "t"), "t")
+    decoded = {"Distilled $LFP$": DrawnModel(segments=a, r2=0.61, seed=2), "SS-LFP": DrawnModel(segments=b, r2=0.2)}
+    files = trajectories("s_1.2", ("vx", "vy"), decoded, tmp_path / "t")
+    rows = _whole(files, "t")
+    svg = files["svg"].read_text()
+    for text in ("Distilled $LFP$: seed 2, R² 0.61", "SS-LFP: R² 0.20", "scored time of s_1.2 (s)"):
+        assert f"<!-- {text} -->" in svg
     assert len(rows) == 2 * 3 * 140 and {r["method"] for r in rows} == {"recorded", *decoded}
     first = next(r for r in rows if r["method"] == "recorded")
     assert float(first["value_sd"]) == a.true[0, 0] and rows[1]["time_s"] == "0.02"
@@ -166,7 +244,9 @@ def test_tsne_places_the_segments_of_all_models_in_one_plane(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(12, 5)) + np.repeat([[0.0], [9.0]], 6, axis=0)
     sessions, subjects = np.repeat(["s1", "s2"], 6), np.repeat(["A", "B"], 6)
-    rows = _whole(tsne({"teacher": x, "student": x + 0.01}, sessions, subjects, tmp_path / "p"), "p")
+    files = tsne(embed({"teacher": x, "student": x + 0.01}), sessions, subjects, tmp_path / "p")
+    rows, svg = _whole(files, "p"), files["svg"].read_text().lower()
+    assert all(color.lower() in svg for color in (*COLORS[:2], *OTHER_COLORS[:2]))  # models, and subjects
     assert len(rows) == 24 and [r["session"] for r in rows[:12]] == sessions.tolist()
     place = np.array([[float(r["tsne_1"]), float(r["tsne_2"])] for r in rows])
     same = np.linalg.norm(place[:12] - place[12:], axis=1)  # the same segment under teacher and student

@@ -1,20 +1,39 @@
 """The page of a sweep: complete, offline, escaped, and accessible to screen readers and phones."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from raydistill.evaluation.alignment import align
+from raydistill.evaluation.card import Card, ScoreRow
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
-from raydistill.evaluation.report import PROTOCOLS, JobCost, Picture, ReportContext, html
+from raydistill.evaluation.interval import R2Interval
+from raydistill.evaluation.report import PROTOCOLS, JobCost, Picture, ReportContext, html, picture
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Failure, Score
 from raydistill.evaluation.sees import Sees
 from raydistill.papers.targets import Panel
 
+CARD = Card(
+    title="Distilled LFP",
+    summary="12 models.",
+    sections={"Training": {"recipe": "epochs 20, batch 8"}},
+    limits=("The recordings are simulated.",),
+    scores=(
+        ScoreRow(
+            session="I_0",
+            seed=1,
+            r2=0.601,
+            valid_r2=0.577,
+            interval=R2Interval(n=24, unit="trials", low=0.512, high=0.688),
+            n_segments=24,
+        ),
+    ),
+)
 WICKED = "<script>alert(1)</script> & 'co'"
 
 
@@ -86,6 +105,10 @@ def context(tmp_path):
         last_run="1 min 35 s",
         commands="raydistill sweep small.yaml",
         versions={"torch": "2.13.0"},
+        written="2026-11-26",
+        paper="A. Author: A paper. 2025",
+        meanings={"Distilled LFP": "A model that follows `teacher`."},
+        cards=[CARD],
         sweep="name: small",
     )
 
@@ -127,6 +150,45 @@ def test_page_shows_what_methods_see_the_clock_and_cautions(context):
     ):
         assert expected in text, expected
     assert "Compared with the clock" not in Page(html(results(), context)).text
+
+
+def test_page_shows_methods_cards_paper_and_date(context):
+    page = html(results(), context)
+    text = Page(page).text
+    for expected in (
+        "Written on 2026-11-26.",
+        "Methods after A. Author: A paper. 2025",
+        "A model that follows teacher.",
+        "recipeepochs 20, batch 8",
+        "I_01 0.601",
+        "0.577",
+        "0.512 to 0.688 (95 %, 24 trials resampled)",
+        "The recordings are simulated.",
+    ):
+        assert expected in text, expected
+    assert "<code>teacher</code>" in page
+
+
+def test_contents_list_every_section_and_nothing_else(context):
+    for page in (
+        Page(html(results(), context)),
+        Page(html(results(comparisons=(), failed=(), alignments=(), panels=(Panel(),)), context)),
+    ):
+        sections = [a["aria-labelledby"] for tag, a in page.tags if tag == "section"]
+        links = [a["href"] for tag, a in page.tags if tag == "a" and a["href"] != "#failures"]
+        assert [f"#{name}" for name in sections if name != "failures"] == links
+        assert ("failures" in sections) == ("Failures" in page.text)
+
+
+def test_page_has_the_narrow_form_of_a_wide_figure(context, tmp_path):
+    wide, folder = context.pictures[0].svg, tmp_path / "narrow"
+    folder.mkdir()
+    same = picture(wide, folder, "a", "")
+    (folder / wide.name).write_text("<svg xmlns='http://www.w3.org/2000/svg' width='1'/>")
+    other = picture(wide, folder, "b", "")
+    assert (same.narrow, other.narrow) == (None, folder / wide.name)
+    page = html(results(), replace(context, pictures=[same, other]))
+    assert [a["media"] for tag, a in Page(page).tags if tag == "source"] == ["(max-width: 45rem)"]
 
 
 def test_page_escapes_every_name(context):

@@ -7,24 +7,25 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from raydistill.config.controls import CONTROLS, control_method
-from raydistill.evaluation.figures.style import COLORS, GREY, TWO_COLUMNS, save, styled
+from raydistill.evaluation.figures.style import COLORS, GREY, ONE_COLUMN, TWO_COLUMNS, save, styled
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scores import Score
 
 
 @styled
-def gain_by_control(results: Results, path: Path) -> dict[str, Path]:
+def gain_by_control(results: Results, path: Path, narrow: bool = False) -> dict[str, Path]:
     """One panel per distilled method: the methods that it is compared with, its controls, and itself.
 
     A dot is the mean over seeds of one session, always in the same place within a row; a bar is the mean over sessions.
 
     Args:
         path: without extension.
+        narrow: as wide as a phone.
     """
     methods = unique(c.method for c in results.controls)
     rows = {method: _rows(results, method) for method in methods}
     heights = [0.24 * len(of_method) + 0.5 for of_method in rows.values()]
-    figure = Figure(figsize=(0.62 * TWO_COLUMNS, sum(heights)))
+    figure = Figure(figsize=(ONE_COLUMN if narrow else 0.62 * TWO_COLUMNS, sum(heights)))
     axes = figure.subplots(len(methods), 1, squeeze=False, height_ratios=heights)[:, 0]
     table = []
     for ax, (method, of_method) in zip(axes, rows.items(), strict=True):
@@ -46,6 +47,7 @@ def gain_by_control(results: Results, path: Path) -> dict[str, Path]:
         path,
         ("method", "kind", "row", "session", "mean_r2"),
         [(*row[:4], float(np.mean(row[4]))) for row in table],
+        narrow,
     )
 
 

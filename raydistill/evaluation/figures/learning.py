@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,14 +12,15 @@ from raydistill.evaluation.figures.style import COLORS, DASHES, GREY, ONE_COLUMN
 
 
 @styled
-def learning_curves(histories: Mapping[str, Sequence[Mapping]], path: Path) -> dict[str, Path]:
+def learning_curves(histories: Mapping[str, Sequence[Mapping]], path: Path, narrow: bool = False) -> dict[str, Path]:
     """Training and validation loss by epoch, one panel per name; a ring marks the best epoch, whose model is used.
 
     Args:
         histories: name -> lines of the job's history.jsonl: epoch, train_loss, valid_loss.
         path: without extension.
+        narrow: as wide as a phone.
     """
-    n_columns = min(max(len(histories), 1), 4)
+    n_columns = min(max(len(histories), 1), 2 if narrow else 4)
     n_rows = max(1, -(-len(histories) // n_columns))
     width = TWO_COLUMNS if n_columns > 2 else ONE_COLUMN
     figure = Figure(figsize=(width, 0.35 + 1.6 * n_rows))
@@ -34,7 +36,7 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping]], path: Path) -> d
         if np.isfinite(valid).any():
             best = np.nanargmin(valid)
             ax.plot(epoch[best], valid[best], "o", markersize=4, fillstyle="none", color="black")
-        ax.set_title(name)
+        ax.set_title("\n".join(wrap(name, 24)))
         ax.locator_params(axis="x", integer=True, nbins=5)
         if i + n_columns >= len(histories):
             ax.set_xlabel("epoch")
@@ -51,4 +53,5 @@ def learning_curves(histories: Mapping[str, Sequence[Mapping]], path: Path) -> d
         path,
         ("name", "epoch", "train_loss", "valid_loss"),
         [(name, h["epoch"], h["train_loss"], h["valid_loss"]) for name, lines in histories.items() for h in lines],
+        narrow,
     )

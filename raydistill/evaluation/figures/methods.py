@@ -1,4 +1,4 @@
-"""Decoding R² of the methods: sessions as dots, and comparisons as lines between paired scores."""
+"""Decoding R² of the methods: sessions as dots by subject."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,9 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.figures.style import (
-    COLORS,
     DASHES,
     GREY,
     ONE_COLUMN,
@@ -32,15 +30,17 @@ LEGEND_ROW = 0.15
 
 
 @styled
-def session_dots(results: Results, path: Path) -> dict[str, Path]:
+def session_dots(results: Results, path: Path, narrow: bool = False) -> dict[str, Path]:
     """Decoding R² of each session by subject and method; baselines are lines at their mean over the subject.
 
     Of many baselines, lines are drawn of those that see most (`_drawn_baselines`); the data file has them all.
 
-    A dot is a session (mean over seeds) and its bar the SD over seeds; a black bar is the mean over several sessions.
+    A dot is a session (mean over seeds) and its bar the SD over seeds; a bar across, behind the dots, is the mean over
+    several sessions.
 
     Args:
         path: without extension; here and below.
+        narrow: as wide as a phone; here and below.
     Returns:
         Extension (png, pdf, svg, csv) -> file.
     """
@@ -51,12 +51,13 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
     subjects = sorted({s.subject for s in (*scores, *baselines)})
 
     step = len(methods) + 1  # columns from one subject to the next
-    per_row = max(1, 30 // step)
+    widest = ONE_COLUMN if narrow else TWO_COLUMNS
+    per_row = max(1, (13 if narrow else 30) // step)
     rows = [subjects[i : i + per_row] for i in range(0, len(subjects), per_row)] or [[]]
     columns = min(len(subjects), per_row) * step
-    handles = [marker(m, method) for m, method in enumerate(methods)]
+    handles = [marker(method, look(m)) for m, method in enumerate(methods)]
     handles += [Line2D([], [], label=name, **_line(b)) for b, name in enumerate(lines)]
-    width = float(np.clip(0.24 * columns + 0.8, ONE_COLUMN, TWO_COLUMNS))
+    width = float(np.clip(0.24 * columns + 0.8, ONE_COLUMN, widest))
     in_legend = legend_columns(handles, width) if handles else 1
     legend_rows = -(-len(handles) // in_legend)
     figure = Figure(figsize=(width, 0.6 + 1.9 * len(rows) + LEGEND_ROW * max(0, legend_rows - 3)))
@@ -84,6 +85,7 @@ def session_dots(results: Results, path: Path) -> dict[str, Path]:
             for kind, group in (("method", scores), ("baseline", baselines))
             for s in group
         ],
+        narrow,
     )
 
 
@@ -125,48 +127,8 @@ def _dots(ax, x: float, scores: Sequence[Score], m: int) -> None:
     offsets = np.linspace(-0.28, 0.28, len(means)) if len(means) > 1 else np.zeros(1)
     mark = look(m)
     ax.errorbar(x + offsets, means, spreads, fmt="none", ecolor=mark["color"], elinewidth=0.7, alpha=0.7)
-    ax.scatter(x + offsets, means, s=9, linewidths=0, alpha=0.85, **mark)
+    ax.scatter(x + offsets, means, s=9, linewidths=0, zorder=3, **mark)
     if len(means) > 1:
         ax.plot(
-            [x - 0.38, x + 0.38], [np.mean(means)] * 2, color="black", linewidth=1.2, solid_capstyle="butt", zorder=4
+            [x - 0.42, x + 0.42], [np.mean(means)] * 2, color="black", linewidth=1.2, solid_capstyle="butt", zorder=1.5
         )
-
-
-@styled
-def paired_differences(results: Results, path: Path) -> dict[str, Path]:
-    """One panel per comparison: a line per session and seed from method `worse` to method `better`; test below."""
-    comparisons = [c for c in results.comparisons if c.pairs]
-    n_columns = min(max(len(comparisons), 1), 4)
-    n_rows = max(1, -(-len(comparisons) // n_columns))
-    width = TWO_COLUMNS if n_columns > 2 else ONE_COLUMN
-    figure = Figure(figsize=(width, 2.7 * n_rows))
-    axes = figure.subplots(n_rows, n_columns, sharey=True, squeeze=False)
-    for ax in axes.flat[len(comparisons) :]:
-        ax.set_axis_off()
-    for ax, c in zip(axes.flat, comparisons, strict=False):
-        _pair_lines(ax, c)
-    for ax in axes[:, 0]:
-        ax.set_ylabel("decoding R²")
-    return save(
-        figure,
-        path,
-        ("better", "worse", "session", "seed", "r2_better", "r2_worse", "difference"),
-        [(c.better, c.worse, *pair, pair[2] - pair[3]) for c in comparisons for pair in c.pairs],
-    )
-
-
-def _pair_lines(ax, c: Comparison) -> None:
-    for _, _, better, worse in c.pairs:
-        color = COLORS[0] if better > worse else COLORS[1]
-        ax.plot([0, 1], [worse, better], color=color, linewidth=0.6, alpha=0.55, marker="o", markersize=1.8)
-    means = np.mean([p[2:] for p in c.pairs], axis=0)
-    ax.plot([0, 1], means[::-1], color="black", linewidth=2, marker="o", markersize=4, zorder=5)
-    ax.set_xticks([0, 1], [c.worse.replace(" ", "\n", 1), c.better.replace(" ", "\n", 1)])
-    ax.set_xlim(-0.3, 1.3)
-    interval = f"\n95% CI {c.ci_low:+.3f} to {c.ci_high:+.3f}" if np.isfinite(c.ci_low) else ""
-    ax.set_xlabel(
-        f"{c.mean_difference:+.3f} R²{interval}\n{c.wins} better (blue)\n{c.losses} worse (orange)\n"
-        f"signed rank, n = {c.test.n}: p = {c.test.p:.2g}\nHolm: p = {c.p_holm:.2g}\n"
-        f"{c.session_level.n} sessions: p = {c.session_level.p:.2g}",
-        fontsize=6,
-    )

@@ -50,7 +50,7 @@ def session_picture(entry: Entry, segments: Sequence[Segment], path: Path, secon
             left.axvline(gap * width, color=GREY, linewidth=0.5, linestyle=DASHES[1])
         left.set_xlim(0, n_bins * width)
         right.xaxis.set_major_locator(MaxNLocator(3))
-    axes[-1, 0].set_xlabel(f"time (s), from {first[0].start_s:.1f} s of the recording; segments end at dotted lines")
+    axes[-1, 0].set_xlabel(f"time of the stored bins (s), from {first[0].start_s:.1f} s; segments end at dotted lines")
     folds = ", ".join(f"{n} {fold}" for fold, n in entry.splits.items())
     places = array_names(entry.unit_channels, entry.lfp_channels) or entry.region
     subject = f"subject {entry.subject}; {places}" if places else f"subject {entry.subject}"

@@ -15,9 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0
+"""A figure of one column is as wide as a phone. Wider ones have a narrow form, whose panels are below each other."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D")
 DASHES = ((0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (1, 3)), (0, (3, 1, 1, 1, 1, 1)))
+OTHER_COLORS = ("#882255", "#44AA99", "#999933", "#332288", "#CC6677", "#117733", "#AA4499", "#6699CC")
+OTHER_MARKERS = ("^", "v", "P", "X")
+"""Colours (of Tol) and markers for subjects and sessions, which no method has. None is so light that it is lost on
+white, or, where a page turns light into dark, on black."""
 GREY = "#8a8a8a"
 MAX_LABELS = 8
 """Labels of numbers that fit next to each other below a figure of one column."""
@@ -26,9 +31,9 @@ STYLE = {
     "font.size": 7,
     "axes.titlesize": 7,
     "axes.labelsize": 7,
-    "legend.fontsize": 6.5,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
@@ -53,15 +58,23 @@ def look(m: int) -> dict[str, Any]:
     return {"color": COLORS[m % len(COLORS)], "marker": MARKERS[m // len(COLORS) % len(MARKERS)]}
 
 
-def marker(m: int, label: str) -> Line2D:
-    """Entry of the m-th method in a legend."""
-    return Line2D([], [], linestyle="", markersize=3.5, label=label, **look(m))
+def look_of_subject(g: int) -> dict[str, Any]:
+    """Colour and marker of the g-th subject or session, which no method has."""
+    return {
+        "color": OTHER_COLORS[g % len(OTHER_COLORS)],
+        "marker": OTHER_MARKERS[(g + g // len(OTHER_COLORS)) % len(OTHER_MARKERS)],
+    }
+
+
+def marker(label: str, mark: dict[str, Any]) -> Line2D:
+    """Entry of a method or subject with this look in a legend."""
+    return Line2D([], [], linestyle="", markersize=3.5, label=label, **mark)
 
 
 def legend_columns(handles: Sequence[Line2D], width: float) -> int:
-    """Number of legend columns that fit into `width` inches, at about 0.05 inches per letter."""
+    """Number of legend columns that fit into `width` inches, at about 0.054 inches per letter."""
     widest = max((len(str(h.get_label())) for h in handles), default=1)
-    return max(1, min(len(handles), int(width / (0.33 + 0.05 * widest))))
+    return max(1, min(len(handles), int(width / (0.33 + 0.054 * widest))))
 
 
 def parameter_axis(ax: Axes, parameters: Iterable[int]) -> None:
@@ -78,12 +91,15 @@ def parameter_axis(ax: Axes, parameters: Iterable[int]) -> None:
     ax.set_xlabel("parameters of the model")
 
 
-def save(figure: Figure, path: Path, header: Sequence[str], rows: Iterable[Sequence]) -> dict[str, Path]:
+def save(
+    figure: Figure, path: Path, header: Sequence[str], rows: Iterable[Sequence], narrow: bool = False
+) -> dict[str, Path]:
     """Write a figure and its numbers; the same figure gives the same bytes.
 
     Args:
         path: without extension.
         header: names of the columns of `rows`.
+        narrow: the figure is the narrow form of another, which has the numbers; only svg is written.
     Returns:
         Extension (png, pdf, svg, csv) -> file.
     """
@@ -93,6 +109,9 @@ def save(figure: Figure, path: Path, header: Sequence[str], rows: Iterable[Seque
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout is computed once, for all formats
     with matplotlib.rc_context({"svg.hashsalt": path.name}):
+        if narrow:
+            figure.savefig(files["svg"], metadata={"Date": None})
+            return {"svg": files["svg"]}
         figure.savefig(files["png"])
         figure.savefig(files["pdf"], metadata={"CreationDate": None})
         figure.savefig(files["svg"], metadata={"Date": None})

@@ -1,10 +1,13 @@
 """The figures of a sweep; a figure without data is omitted."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from raydistill.errors import DataError
 from raydistill.evaluation.results import Results, unique
-from raydistill.sweep.answering.representations import decoded_behavior, shared_segments, typical_session
+from raydistill.evaluation.scored_segments import read_segments
+from raydistill.sweep.answering.representations import shared_segments, typical_scores, typical_session
 from raydistill.sweep.config.sweep import SweepConfig, pairs
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -12,15 +15,17 @@ from raydistill.training.history import read_history
 
 CAPTIONS = {
     "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds of one session, "
-    "its bar the SD over seeds. Black bars are means over the sessions of a subject, grey lines those of the "
-    "baselines; of more than four, those of each signal that see most (past, future and clock).",
-    "paired_differences": "Comparisons of two methods. A line joins their scores for one session and seed; black is "
-    "the mean. Below: the mean difference and the one-sided signed-rank test.",
+    "the bar through it the SD over seeds. A bar across is the mean over the sessions of a subject that has several. "
+    "Grey lines are means of the baselines; of more than four, those of each signal that see most (past, future and "
+    "clock).",
+    "paired_differences": "Comparisons of two methods. A thin line joins their scores for one session and seed; the "
+    "thick line is the mean. Below: the mean difference with its interval, and p of the one-sided signed-rank test.",
     "gain_by_control": "Where the gain of a distilled method comes from. Grey: the methods that it is compared with. "
     "Orange: its controls, whose teacher cannot tell what the spikes of the same moment tell. Blue: the method. A dot "
     "is the mean over seeds of one session, a bar the mean over sessions.",
-    "trajectories": "Recorded behavior, and behavior decoded by each method, in the first scored seconds of one "
-    "session. It is the session with the median R² of the first method.",
+    "trajectories": "Behavior as decoded by each method (in colour) over recorded behavior, in the first scored "
+    "seconds of one session: that with the median R² of the first method. Each method is shown by the seed whose R² "
+    "is nearest to the mean of its seeds.",
     "tsne": "t-SNE of the latents of the scored segments, for all models together: by model and by subject.",
     "sizes": "Mean decoding R² over sessions against the number of parameters of the model; bars are the SD over "
     "sessions.",
@@ -29,53 +34,76 @@ CAPTIONS = {
 }
 """File name of a figure -> its caption."""
 
+Drawing = Callable[..., dict[str, Path]]
+"""(path without extension, narrow=) -> extension -> file."""
 
-def draw(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, folder: Path) -> list[Path]:
-    """Draw the figures of the sweep into `folder`; returns all files written."""
-    # Imported here because importing matplotlib takes half a second, also for commands without figures.
-    from raydistill.evaluation.figures.controls import gain_by_control
-    from raydistill.evaluation.figures.learning import learning_curves
-    from raydistill.evaluation.figures.methods import paired_differences, session_dots
-    from raydistill.evaluation.figures.sizes import sizes
 
+def draw(
+    sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, folder: Path, narrow: Path | None = None
+) -> list[Path]:
+    """Draw the figures of the sweep into `folder`; returns all files written.
+
+    Args:
+        narrow: folder for the forms of the figures that are as wide as a phone, whose files are not returned.
+    """
     drawn: list[Path] = []
-    if results.scores:
-        drawn += session_dots(results, folder / "session_dots").values()
-        drawn += paired_differences(results, folder / "paired_differences").values()
-        if results.controls:
-            drawn += gain_by_control(results, folder / "gain_by_control").values()
-        drawn += _trajectories(planned, runs, results, folder / "trajectories")
-    if sweep.align:
-        drawn += _tsne(sweep, runs, results, folder / "tsne")
-    parameters = _parameters(planned)
-    if results.scores and parameters and max(parameters.values()) >= 2 * min(parameters.values()):
-        drawn += sizes(results, parameters, folder / "sizes").values()
-    pretrainings = {job.name: runs.job_folder(job.key) for job in planned.jobs if job.is_pretraining}
-    histories = {name: read_history(path) for name, path in pretrainings.items()}
-    if histories := {name: lines for name, lines in histories.items() if lines}:
-        drawn += learning_curves(histories, folder / "learning_curves").values()
+    for name, drawing in _drawings(sweep, planned, runs, results).items():
+        drawn += drawing(folder / name).values()
+        if narrow is not None and name != "sizes":
+            drawing(narrow / name, narrow=True)
     return drawn
 
 
-def _trajectories(planned: Plan, runs: RunsFolder, results: Results, path: Path) -> list[Path]:
-    from raydistill.evaluation.figures.trajectories import trajectories
+def _drawings(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results) -> dict[str, Drawing]:
+    """Name of a figure -> the function that draws it."""
+    # Imported here because importing matplotlib takes half a second, also for commands without figures.
+    from raydistill.evaluation.figures.controls import gain_by_control
+    from raydistill.evaluation.figures.learning import learning_curves
+    from raydistill.evaluation.figures.methods import session_dots
+    from raydistill.evaluation.figures.pairs import paired_differences
+    from raydistill.evaluation.figures.sizes import sizes
+
+    drawings: dict[str, Drawing | None] = {}
+    if results.scores:
+        drawings["session_dots"] = partial(session_dots, results)
+        drawings["paired_differences"] = partial(paired_differences, results)
+        drawings["gain_by_control"] = partial(gain_by_control, results) if results.controls else None
+        drawings["trajectories"] = _trajectories(runs, results)
+    drawings["tsne"] = _tsne(sweep, runs, results) if sweep.align else None
+    parameters = _parameters(planned)
+    if results.scores and parameters and max(parameters.values()) >= 2 * min(parameters.values()):
+        drawings["sizes"] = partial(sizes, results, parameters)
+    pretrainings = {job.name: runs.job_folder(job.key) for job in planned.jobs if job.is_pretraining}
+    histories = {name: read_history(path) for name, path in pretrainings.items()}
+    if histories := {name: lines for name, lines in histories.items() if lines}:
+        drawings["learning_curves"] = partial(learning_curves, histories)
+    return {name: drawing for name, drawing in drawings.items() if drawing}
+
+
+def _trajectories(runs: RunsFolder, results: Results) -> Drawing | None:
+    from raydistill.evaluation.figures.trajectories import DrawnModel, trajectories
 
     session = typical_session(results.scores, results.panels[0])
     if session is None:
-        return []
-    columns = next(list(s.r2_per_axis or ()) for s in results.scores if s.session == session)
-    return list(trajectories(session, columns, decoded_behavior(session, results.scores, runs), path).values())
+        return None
+    scores = typical_scores(session, results.scores)
+    columns = next(list(s.r2_per_axis or ()) for s in scores.values())
+    models = {
+        method: DrawnModel(segments=read_segments(runs.job_folder(s.job)), r2=s.r2, seed=s.seed)
+        for method, s in scores.items()
+    }
+    return partial(trajectories, session, columns, models)
 
 
-def _tsne(sweep: SweepConfig, runs: RunsFolder, results: Results, path: Path) -> list[Path]:
-    from raydistill.evaluation.figures.latents import tsne
+def _tsne(sweep: SweepConfig, runs: RunsFolder, results: Results) -> Drawing | None:
+    from raydistill.evaluation.figures.latents import embed, tsne
 
     methods = unique(method for pair in pairs(sweep.align, "align", sign="~") for method in pair)
     try:
         shared = shared_segments(methods, results.scores, runs, results.panels[0])
     except DataError:  # the notes of the results mention it already
-        return []
-    return list(tsne(shared.vectors, shared.sessions, shared.subjects, path).values())
+        return None
+    return partial(tsne, embed(shared.vectors), shared.sessions, shared.subjects)
 
 
 def _parameters(planned: Plan) -> dict[str, int]:

@@ -6,19 +6,23 @@ import shlex
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.load import override
 from raydistill.config.yaml_files import dump_yaml
 from raydistill.errors import RaydistillError
-from raydistill.evaluation.report import JobCost, Picture, ReportContext, html
+from raydistill.evaluation.report import JobCost, ReportContext, html, picture
 from raydistill.files import read_mapping, write_atomically
+from raydistill.papers.table import PAPERS
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.collect import sweep_fingerprint
 from raydistill.sweep.answering.commands import command, nothing_done
 from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.answering.draw import CAPTIONS, draw
+from raydistill.sweep.answering.meanings import meanings
+from raydistill.sweep.answering.method_cards import method_cards
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import read_sweep
 from raydistill.sweep.config.sweep import SweepConfig
@@ -26,6 +30,7 @@ from raydistill.sweep.planning.code import makers_of
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.training.history import last_time
 
 
 def write_report(opened: OpenSweep, path: Path, out: Path) -> None:
@@ -48,14 +53,15 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
     results = opened.collect(planned)
     if not results.scores and not results.baselines and not results.failed:
         raise RaydistillError(nothing_done(opened.name, path, runs.path, overrides))
-    drawn = [file for file in draw(sweep, planned, runs, results, scratch) if file.suffix == ".svg"]
+    narrow = scratch / "narrow"
+    drawn = [file for file in draw(sweep, planned, runs, results, scratch, narrow) if file.suffix == ".svg"]
     header, used = header_of(path), _used_sessions(planned, entries)
     recorded = {e.recorded: e for e in used}
     context = ReportContext(
         name=opened.name,
         question=header.get("Question", ""),
         answers=header.get("Answers", ""),
-        pictures=[Picture(svg=f, caption=CAPTIONS[f.stem], data=data_file(f, opened.folder)) for f in drawn],
+        pictures=[picture(f, narrow, CAPTIONS[f.stem], data_file(f, opened.folder)) for f in drawn],
         sessions=len(recorded),
         subjects=len({e.subject for e in used}),
         hours=sum(e.n_bins * e.bin_width_ms for e in recorded.values()) / 3.6e6,
@@ -71,10 +77,24 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
             ]
         ),
         runs=shlex.quote(str(runs)),
+        written=_written(planned, runs),
+        paper=PAPERS[sweep.paper].citation,
+        meanings=meanings(planned, results),
+        cards=list(method_cards(planned, results, entries, runs).values()),
         versions=versions_of([p.job.key for p in planned.planned if p.state == DONE], runs),
         sweep=_configuration(path, overrides),
     )
     return html(results, context)
+
+
+def _written(planned: Plan, runs: RunsFolder) -> str:
+    """When the page was written, and when the last training behind it ended."""
+    trained = [runs.job_folder(p.job.key) for p in planned.planned if p.state == DONE and p.job.trains]
+    ended = max((time for folder in trained if (time := last_time(folder)) is not None), default=None)
+    today = datetime.now(UTC).date().isoformat()
+    return (
+        today if ended is None else f"{today}; the last training ended on {datetime.fromtimestamp(ended, UTC).date()}"
+    )
 
 
 def data_file(figure: Path, folder: Path) -> str:

@@ -96,11 +96,20 @@ def typical_session(scores: Sequence[Score], panel: Panel = WHOLE) -> str | None
     return sorted(candidates, key=lambda s: (s.r2, s.session))[len(candidates) // 2].session
 
 
-def decoded_behavior(
-    session: str, scores: Sequence[Score], runs: RunsFolder
-) -> dict[str, tuple[ScoredSegments, float]]:
-    """Method -> the scored segments of its model of the first draw and lowest seed, and its R², for one session."""
-    of_session = sorted((s for s in scores if s.session == session), key=lambda s: (s.draw, s.seed or 0), reverse=True)
-    lowest = {s.method: s for s in of_session}
-    order = dict.fromkeys(s.method for s in scores)
-    return {m: (read_segments(runs.job_folder(lowest[m].job)), lowest[m].r2) for m in order if m in lowest}
+def typical_scores(session: str, scores: Sequence[Score]) -> dict[str, Score]:
+    """Method -> of its scores on one session, one whose R² is nearest to their mean; of two, that of the lower seed.
+
+    All are of one draw of the folds, so that they have the same segments: the first that every method has.
+    """
+    of_method: dict[str, list[Score]] = defaultdict(list)
+    for score in scores:
+        if score.session == session and np.isfinite(score.r2):
+            of_method[score.method].append(score)
+    draws = set.intersection(*({s.draw for s in found} for found in of_method.values())) if of_method else set()
+    typical = {}
+    for method, found in of_method.items() if draws else ():
+        mean = np.mean([score.r2 for score in found])
+        of_draw = [score for score in found if score.draw == min(draws)]
+        # Rounded, because two seeds are equally far from their mean.
+        typical[method] = min(of_draw, key=lambda s: (round(abs(s.r2 - mean), 9), s.seed or 0))
+    return typical

@@ -5,7 +5,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial, TrialState
 
 from raydistill.evaluation.figures.search import importance_bars, parallel_coordinates, pareto_front
-from raydistill.sweep.config.space import Values
+from raydistill.sweep.config.space import Range, Values
 from raydistill.sweep.searching.points import Points
 from raydistill.sweep.searching.result import SearchResult
 from raydistill.sweep.searching.study import VALUES, complete, ended
@@ -21,10 +21,18 @@ CAPTIONS = {
 """File name of a figure -> its caption, in the order in which a page shows them."""
 
 
-def draw(points: Points, result: SearchResult, folder: Path) -> list[Path]:
-    """Draw the figures of a search into `folder`; returns all files written."""
+def draw(points: Points, result: SearchResult, folder: Path, narrow: bool = False) -> list[Path]:
+    """Draw the figures of a search into `folder`; returns all files written.
+
+    Args:
+        narrow: draw those that are wider than a phone, in their narrow form.
+    """
     trials = [(shown(points, t), t.user_attrs["valid_r2"], t.state == TrialState.COMPLETE) for t in ended(points.study)]
-    figures = [*parallel_coordinates(trials, folder / "parallel_coordinates").values()]
+    space = points.searched.search.space.dimensions
+    log = {name for name, dimension in space.items() if isinstance(dimension, Range) and dimension.log}
+    figures = [*parallel_coordinates(trials, folder / "parallel_coordinates", log, narrow).values()]
+    if narrow:
+        return figures
     if result.importances:
         figures += importance_bars(result.importances, folder / "importances").values()
     if result.front:

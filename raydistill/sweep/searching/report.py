@@ -8,7 +8,7 @@ from pathlib import Path
 
 from raydistill.config.load import override, read_yaml
 from raydistill.config.yaml_files import dump_yaml
-from raydistill.evaluation.report import Picture, embedded, rendered
+from raydistill.evaluation.report import embedded, picture, rendered
 from raydistill.files import write_atomically
 from raydistill.sweep.answering.commands import command
 from raydistill.sweep.answering.report import data_file, header_of, versions_of
@@ -37,10 +37,12 @@ def write_report(opened: OpenSearch, path: Path, out: Path, overrides: Sequence[
         RaydistillError: no trial of the search ran to its last epoch.
     """
     with tempfile.TemporaryDirectory() as scratch:
+        narrow = Path(scratch) / "narrow"
         drawn = draw(opened.points, opened.result, Path(scratch))
+        draw(opened.points, opened.result, narrow, narrow=True)
         figures = {file.stem: file for file in drawn if file.suffix == ".svg"}
         pictures = [
-            Picture(svg=figures[name], caption=caption, data=data_file(figures[name], opened.folder))
+            picture(figures[name], narrow, caption, data_file(figures[name], opened.folder))
             for name, caption in CAPTIONS.items()
             if name in figures
         ]

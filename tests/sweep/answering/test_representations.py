@@ -9,7 +9,7 @@ from raydistill.errors import DataError
 from raydistill.evaluation.scored_segments import ScoredSegments, write_segments
 from raydistill.evaluation.scores import Score
 from raydistill.papers.targets import Panel
-from raydistill.sweep.answering.representations import decoded_behavior, shared_segments, typical_session
+from raydistill.sweep.answering.representations import shared_segments, typical_scores, typical_session
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
 
@@ -58,6 +58,9 @@ def test_typical_session_is_the_median_of_the_first_method_where_most_methods_ar
     assert typical_session([replace(scores[0], r2=float("nan"))]) is None
 
 
-def test_decoded_behavior_is_that_of_the_lowest_seed_of_every_method(scores, tmp_path):
-    found = decoded_behavior("A1", scores, RunsFolder(tmp_path))
-    assert list(found) == ["teacher", "student"] and found["student"][0].vectors[0, 0] == 2
+def test_typical_score_is_that_of_the_seed_nearest_to_the_mean_of_its_session():
+    scores = [score("student", "A1", seed, r2) for seed, r2 in enumerate((0.1, 0.5, 0.42, float("nan")))]
+    scores += [score("teacher", "A1", seed, r2) for seed, r2 in enumerate((0.8, 0.6))]  # equally near: the lower seed
+    scores += [score("teacher", "B1", 2, 0.7)]
+    found = typical_scores("A1", scores)
+    assert {method: (s.seed, s.r2) for method, s in found.items()} == {"student": (2, 0.42), "teacher": (0, 0.8)}

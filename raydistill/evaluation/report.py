@@ -41,6 +41,10 @@ PROTOCOLS = {
 """Protocol -> what the page says about it (docs/methods.md, Splits and protocols)."""
 
 
+MOST_COLUMNS = 12
+"""Of a table with a column per method or subject; more follow in a table below it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """A figure and its caption."""
@@ -221,19 +225,33 @@ def _panel(results: Results, panel: Panel) -> dict:
     return {
         "figure": panel.figure,
         "corner": "subject" if is_transposed else "method",
-        "columns": columns,
-        "rows": list(zip(titles, cells, strict=True)),
+        "tables": [
+            {"columns": columns[part], "rows": [(title, row[part]) for title, row in zip(titles, cells, strict=True)]}
+            for part in _parts(len(columns))
+        ],
     }
 
 
-def _sessions(results: Results) -> dict:
-    """The table of sessions; a cell is (mean R², SD) over seeds, with None for a missing number."""
+def _parts(n_columns: int) -> list[slice]:
+    """The columns of a table in parts that fit next to each other on paper."""
+    n_parts = max(1, -(-n_columns // MOST_COLUMNS))
+    length = max(1, -(-n_columns // n_parts))
+    return [slice(start, start + length) for start in range(0, max(1, n_columns), length)]
+
+
+def _sessions(results: Results) -> list[dict]:
+    """The table of sessions in parts; a cell is (mean R², SD) over seeds, with None for a missing number."""
     methods, rows = session_means(results)
-    table_rows = [
-        {"session": session, "subject": subject, "cells": [cell or (None, None) for cell in cells]}
-        for subject, session, cells in rows
+    return [
+        {
+            "methods": methods[part],
+            "rows": [
+                {"session": session, "subject": subject, "cells": [cell or (None, None) for cell in cells[part]]}
+                for subject, session, cells in rows
+            ],
+        }
+        for part in _parts(len(methods))
     ]
-    return {"methods": methods, "rows": table_rows}
 
 
 def _clock(results: Results) -> dict:

@@ -4,6 +4,7 @@ The tests need chromium and chromedriver (Debian: chromium, chromium-driver) and
 screenshots of every page in build/screenshots.
 """
 
+import base64
 import contextlib
 import re
 import shutil
@@ -12,8 +13,13 @@ import time
 
 import pytest
 
+from raydistill.evaluation.comparisons import compare_all
+from raydistill.evaluation.report import html
+from raydistill.evaluation.scores import Score
+from raydistill.papers.targets import Panel
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.commands import raydistill, read_json, start, wait_until
+from tests.evaluation.test_report import page_context, results
 from tests.paths import SCREENSHOTS
 from tests.sweep.searching.small_search import SmallSearch, finish
 
@@ -262,6 +268,71 @@ def test_report_fits_the_window_and_loads_nothing_else(browser, request, kind, l
         assert browser.execute_script(
             "return performance.getEntriesByType('resource').every(e => e.name.startsWith('data:'))"
         )
+        # Letters of figures have 9 pixels (tests/evaluation/test_figures.py) where a figure is not made smaller.
+        sizes = (
+            "return [...document.querySelectorAll('img')].map(i => i.getBoundingClientRect().width / i.naturalWidth)"
+        )
+        assert min(browser.execute_script(sizes)) > 0.97
         dark = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(c => c < 60)"
         assert browser.execute_script(f"return {dark}") == (look == "dark")
         picture(browser, f"{kind}_{look}_{width}")
+
+
+@pytest.fixture(scope="module")
+def wide_page(tmp_path_factory):
+    """A page with 24 methods, 9 subjects and long names, so that no table fits a page of paper as it is."""
+    folder = tmp_path_factory.mktemp("wide")
+    subjects = [f"subject_{i}" for i in range(9)]
+    scores = tuple(
+        Score(f"A method with a long name {m}", f"{subject}_session", subject, seed, 0.1234 + m / 100, "job")
+        for m in range(24)
+        for subject in subjects
+        for seed in range(2)
+    )
+    panel = Panel(pairs=tuple((scores[0].method, f"A method with a long name {m}") for m in range(1, 4)))
+    wide = results(scores=scores, panels=(panel,), comparisons=compare_all((panel,), scores), sees=())
+    path = folder / "wide.html"
+    path.write_text(html(wide, page_context(folder)))
+    return path
+
+
+CUT = """
+const cut = []
+for (const table of document.querySelectorAll('table')) {
+    const box = table.getBoundingClientRect()
+    if (box.height < 10) cut.push(['hidden', table.getAttribute('aria-labelledby')])
+    for (const cell of table.querySelectorAll('td, th'))
+        if (cell.getBoundingClientRect().right > arguments[0] + 1) cut.push([cell.innerText, box.right])
+}
+return cut"""
+
+
+@pytest.mark.parametrize("kind", ["page", "wide_page", "search_page"])
+def test_printed_report_cuts_no_table_and_hides_nothing(browser, request, kind):
+    page, paper = request.getfixturevalue(kind), 688  # pixels of A4 between its margins
+    with window(browser, paper, "light"):
+        browser.get(page.as_uri())
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+        try:
+            assert browser.execute_script(CUT, paper) == []
+            assert browser.execute_script("return document.documentElement.scrollWidth") <= paper
+            picture(browser, f"{kind}_printed")
+            printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
+            assert base64.b64decode(printed["data"]).startswith(b"%PDF")
+        finally:
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_every_number_of_a_wide_report_can_be_scrolled_to(browser, wide_page, width):
+    with window(browser, width, "light"):
+        browser.get(wide_page.as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        script = """
+            document.querySelectorAll('details').forEach(d => d.open = true)
+            return [...document.querySelectorAll('.scroll')].map(box => {
+                box.scrollLeft = 1e6
+                const cells = box.querySelector('tbody tr').children
+                return cells[cells.length - 1].getBoundingClientRect().right - box.getBoundingClientRect().right
+            })"""
+        assert max(browser.execute_script(script)) <= 1

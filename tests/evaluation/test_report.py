@@ -88,7 +88,12 @@ def results(**other):
 
 @pytest.fixture
 def context(tmp_path):
-    svg = tmp_path / "session_dots.svg"
+    return page_context(tmp_path)
+
+
+def page_context(folder):
+    """What a page shows besides results; its figure is written into `folder`."""
+    svg = folder / "session_dots.svg"
     svg.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     return ReportContext(
         name="small",

@@ -159,7 +159,10 @@ def _page(results: Results, context: ReportContext) -> dict:
         "answers": context.answers,
         "headline": headline(results),
         "limits": [*results.below, *limits(results)],
-        "verdicts": [(f"{c.figure}: " if c.figure else "") + verdict(c) for c in results.comparisons],
+        "verdicts": [
+            " ".join((f"{c.figure}: " if c.figure else "", verdict(c), results.settings_of(c))).strip()
+            for c in results.comparisons
+        ],
         "controls": [
             {"method": c.method, "control": CONTROLS[c.control], "r2": c.r2, "test": test}
             for c, test in zip(results.controls, json["controls"], strict=True)

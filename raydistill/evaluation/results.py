@@ -14,6 +14,7 @@ from raydistill.evaluation.controls import ControlTest
 from raydistill.evaluation.flags import Flag, flags_of
 from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.evaluation.sees import Sees
+from raydistill.evaluation.settings import DifferentSettings
 from raydistill.papers.targets import ALL, WHOLE, Panel
 
 MANY_SUBJECTS = 8
@@ -41,6 +42,8 @@ class Results:
     """What each method and baseline sees."""
     below: tuple[str, ...] = ()
     """Sentences about methods that decode worse than a plain decoder, with what to try."""
+    settings: tuple[DifferentSettings, ...] = ()
+    """For each comparison of methods with different settings: which."""
     notes: tuple[str, ...] = ()
     """Remarks on the results, such as sessions missing from a group."""
 
@@ -54,6 +57,7 @@ class Results:
             "sees": [s.to_json() for s in self.sees],
             "below_baselines": list(self.below),
             "flags": [flag.to_json() for flag in self.flags],
+            "settings": [s.to_json() for s in self.settings],
             "tests": [_test_json(c) for c in self.comparisons],
             "controls": [
                 {"method": c.method, "control": c.control, "r2": c.r2} | _test_json(c.gain) for c in self.controls
@@ -65,6 +69,11 @@ class Results:
             "alignments": [a.to_json() for a in self.alignments],
             "notes": list(self.notes),
         }
+
+    def settings_of(self, c: Comparison) -> str:
+        """What differs in the settings of two compared methods, as a sentence; empty if nothing does."""
+        found = (s.in_words() for s in self.settings if (s.better, s.worse) == (c.better, c.worse))
+        return next(found, "")
 
     @property
     def flags(self) -> list[Flag]:

@@ -46,7 +46,7 @@ def render(results: Results, console: Console) -> None:
         console.print()
         for comparison in results.comparisons:
             if comparison.figure == panel.figure:
-                console.print(Text(f"• {verdict(comparison)}"))
+                console.print(Text(f"• {' '.join((verdict(comparison), results.settings_of(comparison))).strip()}"))
     if results.controls:
         console.print(Text("controls of the distilled methods"))
         for table in _control_tables(results, console.width):

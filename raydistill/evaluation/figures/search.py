@@ -70,7 +70,9 @@ def _place_axes(ax: Axes, names: Sequence[str], scales: Sequence["_Scale"], narr
         (ax.axhline if narrow else ax.axvline)(place, color="black", lw=0.5, zorder=0)
         for value, height in scale.ticks():
             at = (height, place - 0.08) if narrow else (place + 0.03, height)
-            ax.text(*at, value, ha="center" if narrow else "left", va="bottom" if narrow else "center")
+            behind = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.6}
+            side = "left" if not narrow or height < 0.1 else "right" if height > 0.9 else "center"
+            ax.text(*at, value, ha=side, va="bottom" if narrow else "center", bbox=behind)
 
 
 class _Scale:

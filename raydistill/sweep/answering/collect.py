@@ -14,6 +14,7 @@ from raydistill.evaluation.units import ScoredUnits, read_units
 from raydistill.sweep.answering.advice import advice
 from raydistill.sweep.answering.representations import alignments
 from raydistill.sweep.answering.sees import notes_on_clocks, sees_of
+from raydistill.sweep.answering.settings import different_settings
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.code import makers, mixture
 from raydistill.sweep.planning.controls import controlled_lines
@@ -43,13 +44,15 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
             group.append(score := _score(job, runs.metrics(job.key), units))
             of_controls += [dataclasses.replace(score, method=label) for label in job.also]
     aligned, notes = alignments(sweep, scores, runs)
+    comparisons = compare_all(plan.panels, scores)
     results = Results(
         protocol=plan.protocol,
         scores=tuple(scores),
         baselines=tuple(baselines),
-        comparisons=compare_all(plan.panels, scores),
+        comparisons=comparisons,
         control_scores=tuple(of_controls),
         controls=control_tests(unique(controlled_lines(sweep).values()), sweep.controls, scores, of_controls),
+        settings=different_settings(plan, comparisons),
         failed=tuple(failed),
         missing=tuple(missing),
         panels=plan.panels,

@@ -48,6 +48,7 @@ def test_to_json_has_the_promised_shape():
         "sees",
         "below_baselines",
         "flags",
+        "settings",
         "tests",
         "controls",
         "control_scores",

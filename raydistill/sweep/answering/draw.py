@@ -25,7 +25,7 @@ CAPTIONS = {
     "is the mean over seeds of one session, a bar the mean over sessions.",
     "trajectories": "Behavior as decoded by each method (in colour) over recorded behavior, in the first scored "
     "seconds of one session: that with the median R² of the first method. Each method is shown by the seed whose R² "
-    "is nearest to the mean of its seeds.",
+    "is nearest to its mean in this session.",
     "tsne": "t-SNE of the latents of the scored segments, for all models together: by model and by subject.",
     "sizes": "Mean decoding R² over sessions against the number of parameters of the model; bars are the SD over "
     "sessions.",
@@ -84,9 +84,9 @@ def _trajectories(runs: RunsFolder, results: Results) -> Drawing | None:
     from raydistill.evaluation.figures.trajectories import DrawnModel, trajectories
 
     session = typical_session(results.scores, results.panels[0])
-    if session is None:
+    scores = typical_scores(session, results.scores) if session is not None else {}
+    if session is None or not scores:
         return None
-    scores = typical_scores(session, results.scores)
     columns = next(list(s.r2_per_axis or ()) for s in scores.values())
     models = {
         method: DrawnModel(segments=read_segments(runs.job_folder(s.job)), r2=s.r2, seed=s.seed)

@@ -64,3 +64,11 @@ def test_typical_score_is_that_of_the_seed_nearest_to_the_mean_of_its_session():
     scores += [score("teacher", "B1", 2, 0.7)]
     found = typical_scores("A1", scores)
     assert {method: (s.seed, s.r2) for method, s in found.items()} == {"student": (2, 0.42), "teacher": (0, 0.8)}
+
+
+def test_typical_scores_are_of_one_draw_of_the_folds():
+    scores = [replace(score("student", "A1", seed, r2), draw=2) for seed, r2 in enumerate((0.1, 0.3))]
+    scores += [score("student", "A1", 0, 0.2), replace(score("teacher", "A1", 1, 0.9), draw=2)]
+    found = typical_scores("A1", scores)
+    assert {method: (s.draw, s.seed) for method, s in found.items()} == {"student": (2, 0), "teacher": (2, 1)}
+    assert typical_scores("A1", [scores[2], scores[3]]) == {} and typical_scores("B1", scores) == {}

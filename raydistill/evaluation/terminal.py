@@ -111,8 +111,9 @@ def _tables(heads: Sequence[str], columns: Sequence[str], rows: Sequence[Row], w
         rows: the texts of the first columns, and the cells of the others.
     """
     used = sum(max(len(t) for t in (head, *(texts[i] for texts, _ in rows))) + GAP for i, head in enumerate(heads))
-    widths = [max(len(t) for t in (name, *(cells[i] for _, cells in rows))) + GAP for i, name in enumerate(columns)]
-    start = 0
+    # A title may take several lines, and a cell may not.
+    needed = [max(map(len, (*name.split(), *(cells[i] for _, cells in rows)))) for i, name in enumerate(columns)]
+    widths, start = [n + GAP for n in needed], 0
     while start < len(columns):
         stop, room = start + 1, width - used - widths[start]
         while stop < len(columns) and widths[stop] <= room:
@@ -120,8 +121,8 @@ def _tables(heads: Sequence[str], columns: Sequence[str], rows: Sequence[Row], w
         table = Table(box=None, pad_edge=False)
         for head in heads:
             table.add_column(Text(head), no_wrap=used + widths[start] <= width)
-        for name in columns[start:stop]:
-            table.add_column(Text(name), justify="right", no_wrap=True)
+        for name, least in zip(columns[start:stop], needed[start:stop], strict=True):
+            table.add_column(Text(name), justify="right", min_width=least)
         for texts, cells in rows:
             table.add_row(*map(Text, texts), *map(Text, cells[start:stop]))
         yield table

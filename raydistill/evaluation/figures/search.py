@@ -46,8 +46,13 @@ def parallel_coordinates(
         coloured.set_linewidth(1.2)
         coloured.set_array(np.array([valid_r2 for _, valid_r2, _ in trials])[completed])
         ax.add_collection(coloured)
-        bar = {"location": "bottom", "aspect": 30} if narrow else {}
-        figure.colorbar(coloured, ax=ax, label="validation R²", **bar)
+        figure.colorbar(
+            coloured,
+            ax=ax,
+            label="validation R²",
+            location="bottom" if narrow else "right",
+            aspect=30 if narrow else 20,
+        )
     _place_axes(ax, [name.rpartition(".")[2] for name in axes], scales, narrow)
     table = [[*row, ended] for row, (_, _, ended) in zip(rows, trials, strict=True)]
     return save(figure, path, [*axes, "completed"], table, narrow)

@@ -10,12 +10,13 @@ from raydistill.evaluation.results import Results, method_table
 
 
 @styled
-def sizes(results: Results, parameters: Mapping[str, int], path: Path) -> dict[str, Path]:
+def sizes(results: Results, parameters: Mapping[str, int], path: Path, narrow: bool = False) -> dict[str, Path]:
     """Mean R² of each method over sessions, with the SD over sessions, against the number of parameters.
 
     Args:
         parameters: method -> number of parameters of its largest model.
         path: without extension.
+        narrow: as wide as a phone, which this figure always is.
     """
     rows = [row for row in method_table(results) if row.method in parameters]
     figure = Figure(figsize=(ONE_COLUMN, 2.6))
@@ -29,4 +30,4 @@ def sizes(results: Results, parameters: Mapping[str, int], path: Path) -> dict[s
     handles = [marker(row.method, look(m)) for m, row in enumerate(rows)]
     figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(handles, ONE_COLUMN))
     table = [(row.method, parameters[row.method], row.mean, row.sd, row.n) for row in rows]
-    return save(figure, path, ("method", "parameters", "mean_r2", "sd_over_sessions", "n"), table)
+    return save(figure, path, ("method", "parameters", "mean_r2", "sd_over_sessions", "n"), table, narrow)

@@ -49,7 +49,7 @@ def draw(
     drawn: list[Path] = []
     for name, drawing in _drawings(sweep, planned, runs, results).items():
         drawn += drawing(folder / name).values()
-        if narrow is not None and name != "sizes":
+        if narrow is not None:
             drawing(narrow / name, narrow=True)
     return drawn
 

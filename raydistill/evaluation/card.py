@@ -52,10 +52,10 @@ class Card:
         lines = [f"# {self.title}", "", self.summary]
         for section, facts in self.sections.items():
             lines += ["", f"## {section}", "", *(f"- {name}: {fact}" for name, fact in facts.items())]
-        if len(self.scores) > 1:
-            lines += ["", "## Scores", "", *score_table(self.scores)]
         if limits := (*self.limits_alone, *self.limits):
             lines += ["", "## Limits", "", *(f"- {limit}" for limit in limits)]
+        if len(self.scores) > 1:
+            lines += ["", "## Scores", "", *score_table(self.scores)]
         return "\n".join(lines) + "\n"
 
 

@@ -275,6 +275,8 @@ def test_report_fits_the_window_and_loads_nothing_else(browser, request, kind, l
         assert min(browser.execute_script(sizes)) > 0.97
         dark = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(c => c < 60)"
         assert browser.execute_script(f"return {dark}") == (look == "dark")
+        filters = "[...document.querySelectorAll('img')].map(i => getComputedStyle(i).filter.startsWith('invert(1)'))"
+        assert set(browser.execute_script(f"return {filters}")) == {look == "dark"}
         picture(browser, f"{kind}_{look}_{width}")
 
 

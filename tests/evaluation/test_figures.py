@@ -195,6 +195,9 @@ def test_session_picture_draws_the_modalities_that_are_there(tmp_path, spikes, l
     panels = {r["panel"] for r in rows}
     assert panels == {"behavior"} | ({"spikes"} if spikes else set()) | ({"lfp"} if lfp else set())
     assert max(float(r["time_s"]) for r in rows if r["time_s"]) == pytest.approx(7.9)
+    # Trials may be joined end to end, so that no time of the recording is stored.
+    svg = (tmp_path / "s_1.2.svg").read_text()
+    assert "<!-- time of the stored bins (s), from 0.0 s; segments end at dotted lines -->" in svg
     if spikes:
         rates = [float(r["value"]) for r in rows if r["quantity"] == "rate_hz"]
         np.testing.assert_allclose(rates, np.concatenate([s.spikes for s in segments]).mean(axis=0) / 0.1)

@@ -130,8 +130,11 @@ def _described(row: TrackedJob, card: Card | None) -> TrackedJob:
     """The record of a method with its card as description."""
     if card is None:
         return row
-    text = "\n".join(_first(card.to_markdown().splitlines()))
-    return dataclasses.replace(row, tags={**row.tags, NOTE: text})
+    lines = card.to_markdown().splitlines()
+    shown = list(_first(lines))
+    if len(shown) < len(lines):
+        shown += ["", f"{len(lines) - len(shown)} more lines are on the page of the sweep (`raydistill report`)."]
+    return dataclasses.replace(row, tags={**row.tags, NOTE: "\n".join(shown)})
 
 
 def note_of(results: Results, figures: Sequence[Path]) -> str:

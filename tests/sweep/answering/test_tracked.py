@@ -75,6 +75,11 @@ def test_methods_have_their_mean_over_sessions_then_each_session_then_their_gain
     assert (bad.metrics["R2"], bad.metrics["R2 number of scores"]) == (0.1, 3) and good.params == {"method": "Good"}
     assert good.tags["mlflow.note.content"] == "# Good\n\nTwo models.\n\n## Data\n\n- sessions: a, b"
     assert "mlflow.note.content" not in bad.tags
+    long = Card(title="Good", summary="Two models.", sections={"Data": {f"fact {i}": "x" * 80 for i in range(100)}})
+    note = Records(opened).methods(results, {"Good": long})[0].tags["mlflow.note.content"]
+    shown = note.count("- fact ")
+    assert len(note) < 8000 and 20 < shown < 100
+    assert note.endswith(f"\n\n{100 - shown} more lines are on the page of the sweep (`raydistill report`).")
 
 
 def test_note_says_the_verdict_first_and_shows_a_figure_of_the_run(results, tmp_path):

@@ -14,6 +14,7 @@ from raydistill.evaluation.controls import ControlTest
 from raydistill.evaluation.flags import Flag, flags_of
 from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.evaluation.sees import Sees
+from raydistill.evaluation.tuning import TuningResults
 from raydistill.papers.targets import ALL, WHOLE, Panel
 
 MANY_SUBJECTS = 8
@@ -39,6 +40,8 @@ class Results:
     alignments: tuple[Alignment, ...] = ()
     sees: tuple[Sees, ...] = ()
     """What each method and baseline sees."""
+    tuning: TuningResults | None = None
+    """How the settings of the methods were chosen; None: they are those of the sweep file."""
     below: tuple[str, ...] = ()
     """Sentences about methods that decode worse than a plain decoder, with what to try."""
     notes: tuple[str, ...] = ()
@@ -58,6 +61,7 @@ class Results:
             "controls": [
                 {"method": c.method, "control": c.control, "r2": c.r2} | _test_json(c.gain) for c in self.controls
             ],
+            "tuning": self.tuning and self.tuning.to_json(),
             "control_scores": [_score_json(s) for s in self.control_scores],
             "failed": [{"job": f.job, "session": f.session, "cause": f.cause} for f in self.failed],
             "missing": [{"job": m.job, "name": m.name, "reason": m.reason} for m in self.missing],

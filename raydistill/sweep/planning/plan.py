@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from raydistill.evaluation.tuning import TuningResults
 from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
@@ -51,6 +52,10 @@ class Plan:
     """Sessions whose segments are whole trials that begin at the same event."""
     contents: Contents = dataclasses.field(default_factory=dict)
     """Session -> signal -> sha256, for the words about what has changed."""
+    tuning: TuningResults | None = None
+    """How the settings of the methods were chosen, if the sweep says `tune`."""
+    of_trials: frozenset[str] = frozenset()
+    """Keys of the jobs that only trials need, and not the comparison."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -110,6 +115,10 @@ class Plan:
                 waiting += jobs[key].depends_on
         return dataclasses.replace(self, planned=tuple(p for p in self.planned if p.job.key in needed))
 
+    def without_trials(self) -> "Plan":
+        """The part of the plan that the comparison of the methods needs."""
+        return dataclasses.replace(self, planned=tuple(p for p in self.planned if p.job.key not in self.of_trials))
+
     def to_json(self) -> dict:
         """The documented shape of `plan --json`."""
         fields = ("key", "name", "kind", "method", "session", "seed")
@@ -119,21 +128,25 @@ class Plan:
             | ({} if p.parameters is None else {"parameters": p.parameters})
             for p in self.planned
         ]
-        return {"jobs": jobs, "counts": {s: sum(p.state == s for p in self.planned) for s in STATES}}
+        tuning = {"tuning": self.tuning.to_json()} if self.tuning else {}
+        return {"jobs": jobs, "counts": {s: sum(p.state == s for p in self.planned) for s in STATES}} | tuning
 
 
-def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str = "") -> Plan:
+def plan(
+    sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str = "", jobs: Sequence[Job] | None = None
+) -> Plan:
     """The jobs of a sweep over these sessions, with their states.
 
     Args:
         name: of a variant of the sweep; by default that of the file.
+        jobs: those to plan, each after the jobs that it starts from; by default all of the sweep.
 
     Raises:
         ConfigError: the sweep does not fit the sessions.
     """
     by_session = {e.session: e for e in entries}
     n_bins = {e.session: e.n_bins for e in entries}
-    jobs = expand(sweep, entries)
+    jobs = expand(sweep, entries) if jobs is None else jobs
     planned = tuple(
         Planned(
             job=job,
@@ -181,7 +194,14 @@ def lines(plan: Plan, code: Sequence[str] = ()) -> list[str]:
     table += [f"{p.job.name:<{width}}  {p.state:<7}  {p.job.key[:12]}  {p.reason}".rstrip() for p in plan.planned]
     counts = ", ".join(f"{n} {state}" for state, n in plan.to_json()["counts"].items() if n)
     seconds = sum(p.estimated_s for p in plan.todo)
-    return [*table, *plan.notes, *code, f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run"]
+    tuning = list(plan.tuning.in_words()) if plan.tuning else []
+    return [
+        *table,
+        *tuning,
+        *plan.notes,
+        *code,
+        f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run",
+    ]
 
 
 def _problem_with_sources(job: Job, planned: Mapping[str, Planned], runs: RunsFolder) -> str:

@@ -1,0 +1,115 @@
+"""The plan of a sweep with trials: the trials of every method, and the comparison with the settings that they chose.
+
+Nothing but the runs folder keeps what was chosen: each time, it follows from the scores of the finished trials.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from raydistill.evaluation.tuning import TunedMethod, TuningResults
+from raydistill.store.catalogue import Entry
+from raydistill.sweep.config.space import Choices, Dimension, Values
+from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.config.tune import TuneConfig
+from raydistill.sweep.planning.expand import expand
+from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.plan import Plan, plan
+from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.tuning.choose import followers, outcome, tuned_methods
+from raydistill.sweep.tuning.rows import joined, own_rows
+from raydistill.sweep.tuning.settings import owners, teachers_of
+from raydistill.sweep.tuning.trials import Trial, Trials, job_seed
+
+CORRECTED = "corrected"
+"""The protocol that scores nothing but the test fold."""
+
+
+def planned_with_trials(
+    sweep: SweepConfig, tune: TuneConfig, entries: list[Entry], runs: RunsFolder, name: str = ""
+) -> Plan:
+    """The plan of a sweep that says `tune`, as far as the finished trials determine it.
+
+    Until the trials of a method have ended, the sweep's own settings stand for those that will be chosen: the number of
+    jobs is right, and some of their keys will change.
+
+    Args:
+        name: of a variant of the sweep; by default that of the file.
+    Raises:
+        ConfigError: the sweep does not fit the sessions.
+    """
+    trials = Trials.of(sweep, tune, entries)
+    methods: dict[str, TunedMethod] = {}
+    jobs_of_trials: dict[str, Job] = {}
+    chosen: dict[str, Values] = {}
+    names = tuned_methods(sweep, tune.methods)
+    for method in names:
+        of_method = trials.of_method(method, chosen)
+        jobs = {job.key: job for trial in of_method for job in trial.jobs}
+        teachers = [teacher for teacher in teachers_of(sweep, method) if teacher in methods]
+        tuned = _tuned(trials, method, of_method, plan(sweep, entries, runs, name, list(jobs.values())), runs)
+        ended = all(trial.state != "missing" for trial in tuned.trials)
+        tuned = dataclasses.replace(
+            tuned,
+            teachers=tuple(teachers),
+            settled=ended and all(methods[teacher].settled for teacher in teachers),
+        )
+        methods[method] = tuned
+        chosen[method] = dict(tuned.changes)
+        jobs_of_trials |= {key: job for key, job in jobs.items() if key not in jobs_of_trials}
+    compared = joined(expand(trials.with_settings(chosen), entries), own_rows(sweep, names, entries))
+    needed = {job.key for job in compared}
+    only_trials = [job for key, job in jobs_of_trials.items() if key not in needed]
+    whole = plan(sweep, entries, runs, name, [*compared, *only_trials])
+    return dataclasses.replace(
+        whole,
+        of_trials=frozenset(job.key for job in only_trials),
+        tuning=TuningResults(
+            trials=tune.trials,
+            seed=tune.seed,
+            space={setting: _in_words(dimension) for setting, dimension in trials.space.dimensions.items()},
+            methods=tuple(methods.values()),
+            followers=followers(sweep, names),
+            unsettled=_unsettled(sweep, methods),
+            on_scored_fold=any(e.protocol != CORRECTED for e in entries if e.session in _sessions(compared)),
+        ),
+    )
+
+
+def _tuned(trials: Trials, method: str, of_method: list[Trial], planned: Plan, runs: RunsFolder) -> TunedMethod:
+    by_key = {p.job.key: p for p in planned.planned}
+    dimensions = trials.applying_to(method)
+    return TunedMethod(
+        method=method,
+        trials=tuple(outcome(trial, by_key, runs) for trial in of_method),
+        sessions=len(of_method[0].scored),
+        job_seed=job_seed(trials.sweep, method),
+        left_out=tuple(name for name in trials.space.dimensions if name not in dimensions),
+    )
+
+
+def _unsettled(sweep: SweepConfig, methods: Mapping[str, TunedMethod]) -> tuple[str, ...]:
+    """The methods of the sweep whose settings, or those of their teachers, are not known yet."""
+    of_line = owners(sweep)
+
+    def is_settled(method: str) -> bool:
+        others = {of_line[decoder.job] for decoder in sweep.decoders(method)}
+        others |= {teacher for other in others for teacher in teachers_of(sweep, other)}
+        return all(methods[other].settled for other in others if other in methods)
+
+    return tuple(method for method in sweep.methods if not is_settled(method))
+
+
+def _sessions(jobs: list[Job]) -> set[str]:
+    return {job.session for job in jobs if job.method and job.session}
+
+
+def _in_words(dimension: Dimension) -> str:
+    """Such as 0.0001 to 0.01 (log), or 16, 32 or 64."""
+    if isinstance(dimension, Choices):
+        values = [str(value) for value in dimension.choices]
+        text = " or ".join([", ".join(values[:-1]), values[-1]] if len(values) > 1 else values)
+    else:
+        kind = "log" if dimension.log else f"in steps of {dimension.step:g}" if dimension.step else ""
+        text = f"{dimension.low:g} to {dimension.highest:g}" + (f" ({kind})" if kind else "")
+    conditions = [f"{name} is {' or '.join(map(str, allowed))}" for name, allowed in dimension.when.items()]
+    return text + (f" where {' and '.join(conditions)}" if conditions else "")

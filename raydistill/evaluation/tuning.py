@@ -160,7 +160,7 @@ class TuningResults:
             *(optimistic if self.on_scored_fold else []),
             *(tuned.in_words() for tuned in self.methods),
             *(
-                f"{tuned.method} has no {' and no '.join(tuned.left_out)}, so these are not varied for it"
+                f"not varied for {tuned.method}, whose jobs do not use it: {', '.join(tuned.left_out)}"
                 for tuned in self.methods
                 if tuned.left_out
             ),

@@ -62,7 +62,7 @@ def space_of(tune: TuneConfig, preset: str, jobs: Iterable[JobConfig]) -> Space:
     """The space of a tuning, with values of the types that the settings of the sweep's jobs have.
 
     Raises:
-        ConfigError: no job has one of the settings, or a value has another type or range; `at` is relative to the sweep.
+        ConfigError: no job has one of the settings, or a value has another type; `at` is relative to the sweep.
     """
     jobs = list(jobs)
     dimensions = (
@@ -80,7 +80,7 @@ def _typed(dimension: Dimension | tuple[Value, ...], name: str, jobs: list[JobCo
     section, _, setting = name.partition(".")
     if section not in SECTIONS or not setting:
         raise ConfigError(
-            f'the space of `tune` has settings of {", ".join(SECTIONS)}, such as training.learning_rate, but not "{name}"',
+            f'`tune` varies settings of {", ".join(SECTIONS)}, such as training.learning_rate, but not "{name}"',
             at=("tune", "space", name),
         )
     problems: list[ConfigError] = []
@@ -99,5 +99,5 @@ def check_methods(tune: TuneConfig, methods: Mapping[str, object]) -> None:
         if method not in methods:
             raise ConfigError(
                 f'`tune` names "{method}", which is no method of the sweep; it has {", ".join(methods)}',
-                at=("tune", "methods", i),
+                at=("tune", "methods", str(i)),
             )

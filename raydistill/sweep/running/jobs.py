@@ -42,8 +42,7 @@ class SweepRun:
     sweep: OpenSweep
     options: RunOptions
     context: JobContext
-    tracker: Tracker | None
-    """None: the jobs are logged later, when it is known which of them belong to the comparison."""
+    tracker: Tracker
     records: Records
     progress: SweepProgress
 
@@ -156,16 +155,14 @@ class _Jobs:
         self.run.progress.succeed(job, metrics)
         update = functools.partial(update_rates, self.runs, job, self.work[job.key], metrics["seconds"])
         self.bookkeeping.write("rates.json", update, is_needed=False)
-        if self.run.tracker:
-            self.run.tracker.job(self.run.records.job(job, metrics))
+        self.run.tracker.job(self.run.records.job(job, metrics))
 
     def fail(self, stopped: Sequence[tuple[Job, str]]) -> None:
         """A job has failed, the first of `stopped`, and with it those that depend on it, each for its own reason."""
         for number, (job, reason) in enumerate(stopped):
             self._write("a job's failure.json", self.runs.write_failure, job, reason)
             self.run.progress.fail(job, reason, advice(self.runs, job) if number == 0 else "")
-            if self.run.tracker:
-                self.run.tracker.failed(self.run.records.job(job, {}), reason)
+            self.run.tracker.failed(self.run.records.job(job, {}), reason)
 
     def _write(self, what: str, function: Callable[..., object], *arguments: object) -> None:
         self.bookkeeping.write(what, functools.partial(function, *arguments))
@@ -180,6 +177,6 @@ class _Mirror:
 
     def update(self, left: list[Job]) -> None:
         """`left`: the pretrainings that have not ended; the first of them is running."""
-        if left and self.run.tracker and time.monotonic() >= self.due:
+        if left and time.monotonic() >= self.due:
             self.run.tracker.running(self.run.records.job(left[0], {}))
             self.due = time.monotonic() + LOG_EVERY_S

@@ -12,6 +12,7 @@ from raydistill.sweep.running.execute import JobContext
 from raydistill.sweep.running.jobs import SweepRun, run_jobs
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
+from raydistill.tracking.tracker import LoggedLater
 
 
 def run_trials(
@@ -39,7 +40,12 @@ def run_trials(
             progress.plan(needed)
             sweep.runs.write_keys(sweep.name, whole.jobs, whole.contents)
             run = SweepRun(
-                sweep=sweep, options=options, context=start(), tracker=None, records=Records(sweep), progress=progress
+                sweep=sweep,
+                options=options,
+                context=start(),
+                tracker=LoggedLater(sweep.runs.path, sweep.name),
+                records=Records(sweep),
+                progress=progress,
             )
             progress.stage(in_words(run_jobs(run, needed)))
         sweep = sweep.replanned()
@@ -51,7 +57,7 @@ def run_trials(
 
 
 def _ready(whole: Plan, selection: Selection, tried: Container[str]) -> list[TunedMethod]:
-    """The methods that were not tried yet and whose teachers are settled, after their failed trials were tried again."""
+    """The methods that were not tried yet and whose teachers were, and are settled."""
     if whole.tuning is None:
         return []
     settled = {tuned.method for tuned in whole.tuning.methods if tuned.settled and tuned.method in tried}

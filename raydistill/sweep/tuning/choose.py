@@ -1,6 +1,7 @@
 """Which methods are tuned, in which order, and which settings their trials show to be best on validation folds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import mean
 
 import numpy as np
@@ -59,15 +60,16 @@ def outcome(trial: Trial, planned: Mapping[str, Planned], runs: RunsFolder) -> T
     Args:
         planned: key -> job with its state.
     """
-    about = {"number": trial.number, "values": trial.values, "jobs": trial.scored}
+    tried = TriedSettings(number=trial.number, values=trial.values, jobs=trial.scored)
     if trial.problem:
-        return TriedSettings(**about, state="pruned", reason=trial.problem)
+        return replace(tried, state="pruned", reason=trial.problem)
     jobs = [planned[job.key] for job in trial.jobs]
     if failed := next((p for p in jobs if p.state == FAILED), None):
-        return TriedSettings(**about, state="failed", reason=f"{failed.job.name}: {failed.reason}")
+        return replace(tried, state="failed", reason=f"{failed.job.name}: {failed.reason}")
     if any(p.state != DONE for p in jobs):
-        return TriedSettings(**about)
+        return tried
     scores = [runs.metrics(key).get(SCORE) for key in trial.scored]
-    if not all(isinstance(score, int | float) and np.isfinite(score) for score in scores):
-        return TriedSettings(**about, state="failed", reason="a validation R² is not finite")
-    return TriedSettings(**about, state="done", valid_r2=mean(map(float, scores)))
+    numbers = [float(score) for score in scores if isinstance(score, int | float) and np.isfinite(score)]
+    if len(numbers) < len(scores):
+        return replace(tried, state="failed", reason="a validation R² is not finite")
+    return replace(tried, state="done", valid_r2=mean(numbers))

@@ -24,15 +24,14 @@ def rows(sweep: SweepConfig, titles: Mapping[str, str], entries: list[Entry]) ->
     """
     if not titles:
         return []
-    decoders = {method: sweep.decoders(method) for method in titles}
-    part = narrowed(sweep, *(decoder.job for of_method in decoders.values() for decoder in of_method))
-    jobs = expand(dataclasses.replace(part, methods=decoders, controls=(), tune=None), entries)
-    return [
-        dataclasses.replace(job, kind="control", method=titles[job.method], name=f"{titles[job.method]}/{job.name}")
-        if job.method in titles
-        else job
-        for job in jobs
-    ]
+    part = narrowed(sweep, *(decoder.job for method in titles for decoder in sweep.decoders(method)))
+    methods = {method: sweep.methods[method] for method in titles}
+    jobs = expand(dataclasses.replace(part, methods=methods, controls=(), tune=None), entries)
+    return [_titled(job, titles[job.method]) if job.method else job for job in jobs]
+
+
+def _titled(job: Job, title: str) -> Job:
+    return dataclasses.replace(job, kind="control", method=title, name=f"{title.replace('/', ' ')}/{job.name}")
 
 
 def joined(jobs: Iterable[Job], beside: Iterable[Job]) -> list[Job]:

@@ -118,9 +118,10 @@ def with_settings(sweep: SweepConfig, chosen: Chosen, dimensions: Applying) -> S
         job = sweep.jobs[line]
         values = chosen[method] if method else {}
         job = job_with(job, {name: v for name, v in values.items() if name in dimensions[line]})
-        if job.source:
-            verb = "finetune" if job.finetune else "start"
-            job = dataclasses.replace(job, **{verb: put(job.source, method)})
+        if job.finetune:
+            job = dataclasses.replace(job, finetune=put(job.finetune, method))
+        if job.start:
+            job = dataclasses.replace(job, start=put(job.start, method))
         if job.distill:
             job = dataclasses.replace(job, distill=put(job.distill, tuned(of_line.get(job.distill))))
         jobs[names[place]] = job

@@ -23,6 +23,10 @@ from raydistill.evaluation.results import (
     unique,
 )
 from raydistill.evaluation.sentences import headline, limits, missing_by_line, origins, verdict
+from raydistill.evaluation.tuning import settings_in_words
+from raydistill.evaluation.tuning_table import COLUMNS as COLUMNS_OF_TUNING
+from raydistill.evaluation.tuning_table import EXPLANATION as WORDS_OF_TUNING
+from raydistill.evaluation.tuning_table import tuning_rows
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 PROTOCOLS = {
@@ -142,6 +146,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "flags": in_words(results.flags),
         "sees": [{"method": s.method, "words": s.in_words()} for s in results.sees],
         "clock": _clock(results),
+        "tuning": _tuning(results),
         "tests": json["tests"],
         "alignments": [a.to_json() | {"paper": _printed(results, a)} for a in results.alignments],
         "figures": embedded(context.pictures),
@@ -212,6 +217,23 @@ def _clock(results: Results) -> dict:
         "columns": COLUMNS,
         "rows": [(row.method, [row.values[name] for name in NAMES]) for row in rows],
         "words": EXPLANATION,
+    }
+
+
+def _tuning(results: Results) -> dict:
+    """The table of chosen settings, and the trials of each method; without rows if the sweep has no trials."""
+    tuning = results.tuning
+    return {
+        "columns": COLUMNS_OF_TUNING,
+        "rows": tuning_rows(results),
+        "words": WORDS_OF_TUNING,
+        "sentences": tuning.sentences() if tuning else [],
+        "space": dict(tuning.space) if tuning else {},
+        "trials": [
+            (tuned.method, trial, settings_in_words(trial.values))
+            for tuned in (tuning.methods if tuning else ())
+            for trial in tuned.trials
+        ],
     }
 
 

@@ -19,6 +19,7 @@ from raydistill.evaluation.results import (
     session_means,
 )
 from raydistill.evaluation.sentences import limits, missing_by_line, origins, verdict
+from raydistill.evaluation.tuning_table import tuning_rows
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 METHOD_WIDTH = 11
@@ -45,6 +46,11 @@ def render(results: Results, console: Console) -> None:
         console.print(Text("controls of the distilled methods"))
         console.print(_control_table(results))
         for sentence in origins(results):
+            console.print(Text(f"• {sentence}"))
+    if results.tuning:
+        console.print("\nsettings, chosen on validation folds")
+        console.print(_tuning_table(results))
+        for sentence in results.tuning.sentences():
             console.print(Text(f"• {sentence}"))
     if rows := clock_rows(results.all_scores):
         console.print("\ncompared with the clock, mean over sessions")
@@ -125,6 +131,18 @@ def _control_table(results: Results) -> Table:
         cells = (_short(c.r2), f"{gain.mean_difference:+.3f}", interval, wins)
         p_values = (f"{gain.test.p:.2g}", f"{gain.session_level.p:.2g}")
         table.add_row(Text(c.method), Text(CONTROLS[c.control].title), *cells, *p_values)
+    return table
+
+
+def _tuning_table(results: Results) -> Table:
+    table = Table("method", box=None, pad_edge=False)
+    for name in ("trials", "settings"):
+        table.add_column(name)
+    for name in ("valid: lowest", "median", "highest", "own", "R², own", "R²"):
+        table.add_column(name, justify="right")
+    for row in tuning_rows(results):
+        numbers = ("–" if n is None else _short(n) for n in row.numbers[:6])
+        table.add_row(Text(row.method), Text(row.trials), Text(row.settings), *numbers)
     return table
 
 

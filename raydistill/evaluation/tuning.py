@@ -146,34 +146,33 @@ class TuningResults:
         """The tuning of a method; None if it has none."""
         return next((tuned for tuned in self.methods if tuned.method == method), None)
 
-    def in_words(self) -> list[str]:
-        """The budget, what was chosen, and what was not equal, one sentence each."""
-        several = len(self.methods) != 1
+    def sentences(self) -> list[str]:
+        """The budget, and in what the methods are not equal."""
+        whose = f"each of {len(self.methods)} methods gets" if len(self.methods) != 1 else "the method gets"
         budget = (
-            f"Before the comparison, {f'each of {len(self.methods)} methods gets' if several else 'the method gets'} "
-            f"{self.trials} trials of settings (seed {self.seed}), scored by R² on the validation folds of its "
-            "sessions; no test fold is read to choose them."
+            f"Before the comparison, {whose} {self.trials} trials of settings (seed {self.seed}), scored by R² on the "
+            "validation folds of its sessions; no test fold is read to choose settings."
         )
         optimistic = ["The protocol scores validation folds as well, so scores with chosen settings are optimistic."]
-        return [
-            budget,
-            *(optimistic if self.on_scored_fold else []),
-            *(tuned.in_words() for tuned in self.methods),
-            *(
-                f"not varied for {tuned.method}, whose jobs do not use it: {', '.join(tuned.left_out)}"
-                for tuned in self.methods
-                if tuned.left_out
-            ),
-            *(
-                f"{tuned.method} has only {len(tuned.trials)} different settings in this space"
-                for tuned in self.methods
-                if len(tuned.trials) < self.trials
-            ),
-            *(
-                f"{method} has the settings of {other}, whose models it decodes"
-                for method, other in self.followers.items()
-            ),
+        left_out = [
+            f"{tuned.method}: {', '.join(tuned.left_out)} not varied, because its jobs do not use it."
+            for tuned in self.methods
+            if tuned.left_out
         ]
+        fewer = [
+            f"{tuned.method}: only {len(tuned.trials)} trials, because this space has no more settings for it."
+            for tuned in self.methods
+            if len(tuned.trials) < self.trials
+        ]
+        following = [
+            f"{method} has the settings of {other}, whose models it decodes."
+            for method, other in self.followers.items()
+        ]
+        return [budget, *(optimistic if self.on_scored_fold else []), *left_out, *fewer, *following]
+
+    def in_words(self) -> list[str]:
+        """The sentences, and what was chosen for each method."""
+        return [*self.sentences(), *(tuned.in_words() for tuned in self.methods)]
 
     def to_json(self) -> dict:
         """What `raydistill results --json` has under `tuning`."""

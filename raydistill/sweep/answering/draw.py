@@ -19,6 +19,8 @@ CAPTIONS = {
     "gain_by_control": "Where the gain of a distilled method comes from. Grey: the methods that it is compared with. "
     "Orange: its controls, whose teacher cannot tell what the spikes of the same moment tell. Blue: the method. A dot "
     "is the mean over seeds of one session, a bar the mean over sessions.",
+    "tuning_trials": "Settings that were tried before the comparison. A dot is the mean R² of one trial over the "
+    "validation folds of the sessions; the diamond has the settings of the sweep file, the blue dot the chosen ones.",
     "trajectories": "Recorded behavior, and behavior decoded by each method, in the first scored seconds of one "
     "session. It is the session with the median R² of the first method.",
     "tsne": "t-SNE of the latents of the scored segments, for all models together: by model and by subject.",
@@ -37,6 +39,7 @@ def draw(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, 
     from raydistill.evaluation.figures.learning import learning_curves
     from raydistill.evaluation.figures.methods import paired_differences, session_dots
     from raydistill.evaluation.figures.sizes import sizes
+    from raydistill.evaluation.figures.tuning import tuning_trials
 
     drawn: list[Path] = []
     if results.scores:
@@ -44,13 +47,15 @@ def draw(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results, 
         drawn += paired_differences(results, folder / "paired_differences").values()
         if results.controls:
             drawn += gain_by_control(results, folder / "gain_by_control").values()
+        if results.tuning and any(tuned.scored for tuned in results.tuning.methods):
+            drawn += tuning_trials(results.tuning, folder / "tuning_trials").values()
         drawn += _trajectories(planned, runs, results, folder / "trajectories")
     if sweep.align:
         drawn += _tsne(sweep, runs, results, folder / "tsne")
     parameters = _parameters(planned)
     if results.scores and parameters and max(parameters.values()) >= 2 * min(parameters.values()):
         drawn += sizes(results, parameters, folder / "sizes").values()
-    pretrainings = {job.name: runs.job_folder(job.key) for job in planned.jobs if job.is_pretraining}
+    pretrainings = {job.name: runs.job_folder(job.key) for job in planned.without_trials().jobs if job.is_pretraining}
     histories = {name: read_history(path) for name, path in pretrainings.items()}
     if histories := {name: lines for name, lines in histories.items() if lines}:
         drawn += learning_curves(histories, folder / "learning_curves").values()

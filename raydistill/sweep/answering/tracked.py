@@ -137,6 +137,7 @@ def _described(row: TrackedJob, card: Card | None) -> TrackedJob:
 def note_of(results: Results, figures: Sequence[Path]) -> str:
     """The answer of a sweep in Markdown: verdicts, means and a figure. `{run}` stands for the id of the sweep's run."""
     said = (*results.below, *map(verdict, results.comparisons), *origins(results), *limits(results))
+    said += tuple(results.tuning.in_words()) if results.tuning else ()
     lines = [*_first(f"- {sentence}" for sentence in said), ""]
     lines += ["| method | mean R² | sessions and seeds |", "|---|---|---|"]
     lines += [*_first(f"| {row.method} | {row.mean:.3f} | {row.n} |" for row in method_table(results)), ""]

@@ -112,7 +112,9 @@ def device_of(options: RunOptions) -> str:
 
 def _open_tracker(sweep: OpenSweep, records: Records, progress: SweepProgress) -> Tracker:
     tracker = Tracker(sweep.runs.path, sweep.name, progress.line)
-    params = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
+    params: dict[str, object] = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
+    if sweep.config.tuning:
+        params["trials of each method"] = sweep.config.tuning.trials
     note = read_notes(sweep.runs).of_sweep(sweep.name)
     tracker.parent(records.fingerprint, params, {"protocol": sweep.protocol} | note.to_tags(), COLUMNS)
     return tracker

@@ -74,4 +74,5 @@ def narrowed(sweep: SweepConfig, *lines: str) -> SweepConfig:
         compare=(),
         align=(),
         answers={},
+        tune=None,
     )

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
 
-import numpy as np
-
 from raydistill.errors import ConfigError
 from raydistill.evaluation.tuning import TriedSettings
 from raydistill.sweep.config.sweep import SweepConfig, pairs
@@ -69,7 +67,6 @@ def outcome(trial: Trial, planned: Mapping[str, Planned], runs: RunsFolder) -> T
     if any(p.state != DONE for p in jobs):
         return tried
     scores = [runs.metrics(key).get(SCORE) for key in trial.scored]
-    numbers = [float(score) for score in scores if isinstance(score, int | float) and np.isfinite(score)]
-    if len(numbers) < len(scores):
-        return replace(tried, state="failed", reason="a validation R² is not finite")
-    return replace(tried, state="done", valid_r2=mean(numbers))
+    if None in scores:
+        return replace(tried, state="failed", reason="its jobs have no validation R²")
+    return replace(tried, state="done", valid_r2=float(mean(scores)))

@@ -6,7 +6,8 @@ different settings need the same line of the sweep file, each has its own copy o
 """
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 
 from raydistill.config.objectives import OBJECTIVES
 from raydistill.errors import ConfigError
@@ -112,9 +113,7 @@ def with_settings(sweep: SweepConfig, chosen: Chosen, dimensions: Applying) -> S
         if place in names:
             return names[place]
         is_named_so = tuned(of_line[line]) == method if line in of_line else line not in names.values()
-        names[place] = (
-            line if is_named_so else f"{line} for {method.replace('/', ' ')}" if method else f"{line} (own settings)"
-        )
+        names[place] = line if is_named_so else _copy_name(line, method, [*sweep.jobs, *names.values()])
         job = sweep.jobs[line]
         values = chosen[method] if method else {}
         job = job_with(job, {name: v for name, v in values.items() if name in dimensions[line]})
@@ -132,6 +131,15 @@ def with_settings(sweep: SweepConfig, chosen: Chosen, dimensions: Applying) -> S
         put(line, tuned(owner))
     kept = {name: job for name, job in jobs.items() if name in names.values() or name not in needed_before}
     return dataclasses.replace(sweep, jobs=kept, tune=None)
+
+
+def _copy_name(line: str, method: str | None, taken: Collection[str]) -> str:
+    """A name for a copy of a line, with the characters and the length that names of jobs may have."""
+    words = re.sub(r"[^A-Za-z0-9_-]+", "-", method).strip("-").lower() if method else "own"
+    name = f"{line[:40]}.{words[:30]}"
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _needed(sweep: SweepConfig, lines: Mapping[str, str]) -> set[str]:

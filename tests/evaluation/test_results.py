@@ -50,6 +50,7 @@ def test_to_json_has_the_promised_shape():
         "flags",
         "tests",
         "controls",
+        "tuning",
         "control_scores",
         "failed",
         "missing",

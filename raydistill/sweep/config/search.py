@@ -1,5 +1,6 @@
 """A search file: for which job of which sweep better values are searched, in which space, and by how many trials."""
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -144,7 +145,8 @@ def _read_sweep(path: Path, job: str, overrides: list[str], search: Path) -> tup
     tree = read_sweep(path)
     for text in overrides:
         override(tree, text)
-    sweep = build(SweepConfig, tree, Where(str(path)))
+    # A search has trials of its own: the jobs that its job starts from have the settings of the file.
+    sweep = dataclasses.replace(build(SweepConfig, tree, Where(str(path))), tune=None)
     if job not in sweep.jobs:
         raise ConfigError(f'{search}: job: {path.name} has no job "{job}"{suggest(job, sweep.jobs)}')
     return sweep, json.loads(json.dumps(tree["jobs"][job]))

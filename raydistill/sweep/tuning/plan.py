@@ -18,7 +18,7 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.tuning.choose import followers, outcome, tuned_methods
 from raydistill.sweep.tuning.rows import joined, own_rows
 from raydistill.sweep.tuning.settings import owners, teachers_of
-from raydistill.sweep.tuning.trials import Trial, Trials, job_seed
+from raydistill.sweep.tuning.trials import Trial, TrialMaker, job_seed
 
 CORRECTED = "corrected"
 """The protocol that scores nothing but the test fold."""
@@ -37,7 +37,7 @@ def planned_with_trials(
     Raises:
         ConfigError: the sweep does not fit the sessions.
     """
-    trials = Trials.of(sweep, tune, entries)
+    trials = TrialMaker.of(sweep, tune, entries)
     methods: dict[str, TunedMethod] = {}
     jobs_of_trials: dict[str, Job] = {}
     chosen: dict[str, Values] = {}
@@ -75,7 +75,7 @@ def planned_with_trials(
     )
 
 
-def _tuned(trials: Trials, method: str, of_method: list[Trial], planned: Plan, runs: RunsFolder) -> TunedMethod:
+def _tuned(trials: TrialMaker, method: str, of_method: list[Trial], planned: Plan, runs: RunsFolder) -> TunedMethod:
     by_key = {p.job.key: p for p in planned.planned}
     dimensions = trials.applying_to(method)
     return TunedMethod(

@@ -37,7 +37,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trials:
+class TrialMaker:
     """What the trials of all methods share."""
 
     sweep: SweepConfig
@@ -48,7 +48,7 @@ class Trials:
     """The sessions of the store."""
 
     @classmethod
-    def of(cls, sweep: SweepConfig, tune: TuneConfig, entries: list[Entry]) -> "Trials":
+    def of(cls, sweep: SweepConfig, tune: TuneConfig, entries: list[Entry]) -> "TrialMaker":
         """Those of a sweep."""
         space = space_of(tune, sweep.preset, sweep.jobs.values())
         return cls(sweep=sweep, tune=tune, space=space, dimensions=applying(sweep, space), entries=entries)

@@ -34,14 +34,15 @@ ALLOWED = {
     "evaluation/decoders": "store errors",
     "evaluation/baselines": "evaluation/decoders store errors",
     "evaluation/tuning": "",
-    "evaluation": "evaluation/baselines evaluation/decoders evaluation/tuning models feed store ownership files config "
-    "papers errors",
+    "evaluation/equal_settings": "evaluation/tuning",
+    "evaluation": "evaluation/baselines evaluation/decoders evaluation/tuning evaluation/equal_settings models feed "
+    "store ownership files config papers errors",
     "tracking": "files errors",
     "decode": "evaluation models feed store files config errors",
     "sweep/config": "evaluation/baselines models papers config errors",
-    "sweep/planning": "sweep/config evaluation/baselines evaluation/tuning models feed simulation papers store marker "
-    "ownership locks files config errors",
-    "sweep/tuning": "sweep/planning sweep/config evaluation/tuning store config errors",
+    "sweep/planning": "sweep/config evaluation/baselines evaluation/tuning evaluation/equal_settings models feed "
+    "simulation papers store marker ownership locks files config errors",
+    "sweep/tuning": "sweep/planning sweep/config evaluation/tuning evaluation/equal_settings store config errors",
     "sweep/answering": "sweep/tuning sweep/planning sweep/config training evaluation tracking papers store files "
     "config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "

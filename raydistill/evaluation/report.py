@@ -14,6 +14,7 @@ import jinja2
 from raydistill.config.controls import CONTROLS
 from raydistill.evaluation.alignment import Alignment
 from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, clock_rows
+from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.flags import in_words
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
@@ -138,7 +139,7 @@ def _page(results: Results, context: ReportContext) -> dict:
             for c, test in zip(results.controls, json["controls"], strict=True)
         ],
         "meanings": [CONTROLS[name] for name in unique(c.control for c in results.controls)],
-        "origins": origins(results),
+        "origins": [*origins(results), *equal_sentences(results)],
         "notes": results.notes,
         "missing": missing_by_line(results),
         "panels": [_panel(results, panel) for panel in results.panels],

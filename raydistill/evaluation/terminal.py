@@ -10,6 +10,7 @@ from rich.text import Text
 
 from raydistill.config.controls import CONTROLS
 from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, ClockRow, clock_rows
+from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.flags import in_words
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
@@ -47,6 +48,8 @@ def render(results: Results, console: Console) -> None:
         console.print(_control_table(results))
         for sentence in origins(results):
             console.print(Text(f"• {sentence}"))
+    for sentence in equal_sentences(results):
+        console.print(Text(f"• {sentence}"))
     if results.tuning:
         console.print("\nsettings, chosen on validation folds")
         console.print(_tuning_table(results))

@@ -92,7 +92,13 @@ def test_controls_have_the_settings_of_the_student_and_own_settings_stand_beside
     by_method = {}
     for score in (*results["scores"], *results["control_scores"]):
         by_method.setdefault(score["method"], {})[score["session"], score["seed"]] = job(folder, score["job"])["spec"]
-    assert set(by_method) == {*METHODS, *(f"{m} (own settings)" for m in METHODS), "Distilled LFP, no teacher"}
+    equal = {row["row"] for row in results["equal_settings"]}
+    beside = {*(f"{m} (own settings)" for m in METHODS), "Distilled LFP, no teacher"}
+    assert set(by_method) == {*METHODS, *beside, *equal}
+    patches = {m: by_method[m]["S1_02", 0]["model"]["inputs"]["patch"] for m in ("Distilled LFP", "SS-LFP")}
+    assert equal == ({"SS-LFP (settings of Distilled LFP)"} if len(set(patches.values())) == 2 else set())
+    for row in equal:
+        assert by_method[row]["S1_02", 0]["model"]["inputs"]["patch"] == patches["Distilled LFP"]
     assert {frozenset(of_method) for of_method in by_method.values()} == {
         frozenset({(session, seed) for session in ("S1_02", "S2_02") for seed in (0, 1)})
     }

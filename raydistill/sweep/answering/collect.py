@@ -55,6 +55,7 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
         missing=tuple(missing),
         panels=plan.panels,
         tuning=plan.tuning,
+        equal=plan.equal,
         alignments=tuple(aligned),
         sees=sees_of(sweep, plan),
         notes=(*plan.notes, *notes_on_jobs(plan, runs), *notes, *notes_on_clocks(sweep, plan)),

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.job import Job
-from raydistill.sweep.planning.plan import Plan, plan
+from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import known_entries, lacks_recordings, store_uri
 from raydistill.sweep.planning.variants import variant_name
-from raydistill.sweep.tuning.plan import planned_with_trials
+from raydistill.sweep.tuning.plan import planned
 
 if TYPE_CHECKING:
     from raydistill.evaluation.results import Results
@@ -99,6 +99,4 @@ class OpenSweep:
         return self._expanded()
 
     def _expanded(self) -> Plan:
-        if tune := self.config.tuning:
-            return planned_with_trials(self.config, tune, self.entries, self.runs, self.name)
-        return plan(self.config, self.entries, self.runs, self.name)
+        return planned(self.config, self.entries, self.runs, self.name)

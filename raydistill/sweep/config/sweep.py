@@ -122,6 +122,9 @@ class SweepConfig:
     controls: Annotated[tuple[str, ...], MAY_BE_EMPTY] = tuple(CONTROLS)
     """Controls of every distilled method that is compared: students whose teacher cannot tell them what the spikes of
     the same moment tell. Their scores enter no comparison of `compare`."""
+    equal_settings: bool = True
+    """Whether a method whose patch, dropout or epochs differ from those of the one that it is compared with is also
+    trained with these values. Such a row enters no comparison."""
     tune: Trials | TuneConfig | None = None
     """Before the comparison, each method gets this many trials of settings, which are scored on validation folds. A
     number is short for `{trials: ...}`; see `tuning`."""

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.tuning import TuningResults
 from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.papers.targets import WHOLE, Panel
@@ -54,6 +55,8 @@ class Plan:
     """Session -> signal -> sha256, for the words about what has changed."""
     tuning: TuningResults | None = None
     """How the settings of the methods were chosen, if the sweep says `tune`."""
+    equal: tuple[EqualSettings, ...] = ()
+    """Rows of methods with the settings of those that they are compared with."""
     of_trials: frozenset[str] = frozenset()
     """Keys of the jobs that only trials need, and not the comparison."""
 

@@ -66,7 +66,7 @@ def outcome(trial: Trial, planned: Mapping[str, Planned], runs: RunsFolder) -> T
         return replace(tried, state="failed", reason=f"{failed.job.name}: {failed.reason}")
     if any(p.state != DONE for p in jobs):
         return tried
-    scores = [runs.metrics(key).get(SCORE) for key in trial.scored]
-    if None in scores:
+    scores = [score for key in trial.scored if (score := runs.metrics(key).get(SCORE)) is not None]
+    if len(scores) < len(trial.scored):
         return replace(tried, state="failed", reason="its jobs have no validation R²")
     return replace(tried, state="done", valid_r2=float(mean(scores)))

@@ -16,12 +16,28 @@ from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.plan import Plan, plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.tuning.choose import followers, outcome, tuned_methods
+from raydistill.sweep.tuning.equal import equal_rows
 from raydistill.sweep.tuning.rows import joined, own_rows
 from raydistill.sweep.tuning.settings import owners, teachers_of
 from raydistill.sweep.tuning.trials import Trial, TrialMaker, job_seed
 
 CORRECTED = "corrected"
 """The protocol that scores nothing but the test fold."""
+
+
+def planned(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str = "") -> Plan:
+    """The plan of a sweep: its jobs, and those of the rows that stand beside its methods.
+
+    Args:
+        name: of a variant of the sweep; by default that of the file.
+    Raises:
+        ConfigError: the sweep does not fit the sessions.
+    """
+    if sweep.tuning:
+        return planned_with_trials(sweep, sweep.tuning, entries, runs, name)
+    equal, jobs = equal_rows(sweep, entries)
+    whole = plan(sweep, entries, runs, name, joined(expand(sweep, entries), jobs))
+    return dataclasses.replace(whole, equal=equal)
 
 
 def planned_with_trials(
@@ -56,12 +72,15 @@ def planned_with_trials(
         methods[method] = tuned
         chosen[method] = dict(tuned.changes)
         jobs_of_trials |= {key: job for key, job in jobs.items() if key not in jobs_of_trials}
-    compared = joined(expand(trials.with_settings(chosen), entries), own_rows(sweep, names, entries))
+    tuned_sweep = trials.with_settings(chosen)
+    equal, jobs_of_equal = equal_rows(tuned_sweep, entries)
+    compared = joined(expand(tuned_sweep, entries), [*own_rows(sweep, names, entries), *jobs_of_equal])
     needed = {job.key for job in compared}
     only_trials = [job for key, job in jobs_of_trials.items() if key not in needed]
     whole = plan(sweep, entries, runs, name, [*compared, *only_trials])
     return dataclasses.replace(
         whole,
+        equal=equal,
         of_trials=frozenset(job.key for job in only_trials),
         tuning=TuningResults(
             trials=tune.trials,

@@ -1,7 +1,7 @@
 """Rows that stand beside the compared methods: their jobs are trained and scored, and enter no comparison."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from raydistill.evaluation.tuning import WITH_OWN
 from raydistill.store.catalogue import Entry
@@ -13,25 +13,21 @@ from raydistill.sweep.planning.job import Job
 
 def own_rows(sweep: SweepConfig, methods: Iterable[str], entries: list[Entry]) -> list[Job]:
     """The jobs of methods with the settings of the sweep file, and those that these start from."""
-    return rows(sweep, {method: f"{method}{WITH_OWN}" for method in methods}, entries)
+    return [job for method in methods for job in row(sweep, method, f"{method}{WITH_OWN}", entries)]
 
 
-def rows(sweep: SweepConfig, titles: Mapping[str, str], entries: list[Entry]) -> list[Job]:
-    """The jobs of methods as rows of another name, and those that these start from.
-
-    Args:
-        titles: method -> name of its row.
-    """
-    if not titles:
-        return []
-    part = narrowed(sweep, *(decoder.job for method in titles for decoder in sweep.decoders(method)))
-    methods = {method: sweep.methods[method] for method in titles}
-    jobs = expand(dataclasses.replace(part, methods=methods, controls=(), tune=None), entries)
-    return [_titled(job, titles[job.method]) if job.method else job for job in jobs]
+def row(sweep: SweepConfig, method: str, title: str, entries: list[Entry]) -> list[Job]:
+    """The jobs of a method as a row of another name, and those that these start from."""
+    part = narrowed(sweep, *(decoder.job for decoder in sweep.decoders(method)))
+    alone = dataclasses.replace(part, methods={method: sweep.methods[method]}, controls=())
+    return [_titled(job, title) for job in expand(alone, entries)]
 
 
 def _titled(job: Job, title: str) -> Job:
-    return dataclasses.replace(job, kind="control", method=title, name=f"{title.replace('/', ' ')}/{job.name}")
+    """A job of a row; its name is one that no job of the comparison has."""
+    name = f"{title.replace('/', ' ')}/{job.name}"
+    named = dataclasses.replace(job, name=name)
+    return dataclasses.replace(named, kind="control", method=title) if job.method else named
 
 
 def joined(jobs: Iterable[Job], beside: Iterable[Job]) -> list[Job]:

@@ -121,6 +121,7 @@ def test_student_is_tried_with_the_teacher_that_was_chosen(runs):
     third = finish_all(runs)
     compared = next(job for job in third.jobs if job.method == "Distilled" and job.seed == 0 and job.session == "a_2")
     assert compared.spec.teachers == {"a_2": teachers["a_2"]}
+    assert len({job.name for job in third.jobs}) == len(third.jobs), "the runs folder knows jobs by their names"
     own = next(job for job in third.jobs if job.method == "Distilled (own settings)" and job.session == "a_2")
     assert own.spec.teachers != compared.spec.teachers and own.kind == "control"
 

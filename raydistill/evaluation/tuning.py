@@ -122,6 +122,8 @@ class TuningResults:
     """Method that decodes the models of another one -> this other method."""
     unsettled: tuple[str, ...] = ()
     """Methods whose settings, or those of their teachers, are not known yet; their scores would not be the answer."""
+    draws: int = 1
+    """Number of draws of the folds that the comparison has; the trials have the first."""
     on_scored_fold: bool = False
     """Whether the protocol of a session scores its validation fold as well."""
 
@@ -153,7 +155,13 @@ class TuningResults:
             f"Before the comparison, {whose} {self.trials} trials of settings (seed {self.seed}), scored by R² on the "
             "validation folds of its sessions; no test fold is read to choose settings."
         )
-        optimistic = ["The protocol scores validation folds as well, so scores with chosen settings are optimistic."]
+        both = "The protocol scores validation folds as well, so scores with chosen settings are optimistic."
+        optimistic = [both] if self.on_scored_fold else []
+        first_draw = [
+            f"Settings are chosen in the first of {self.draws} draws of the folds. Segments that it validates on are "
+            "tested on in other draws, so the mean over draws is slightly optimistic; the scores of the first are not."
+        ]
+        optimistic += first_draw if self.draws > 1 else []
         left_out = [
             f"{tuned.method}: {', '.join(tuned.left_out)} not varied, because its jobs do not use it."
             for tuned in self.methods
@@ -168,7 +176,7 @@ class TuningResults:
             f"{method} has the settings of {other}, whose models it decodes."
             for method, other in self.followers.items()
         ]
-        return [budget, *(optimistic if self.on_scored_fold else []), *left_out, *fewer, *following]
+        return [budget, *optimistic, *left_out, *fewer, *following]
 
     def in_words(self) -> list[str]:
         """The sentences, and what was chosen for each method."""
@@ -179,6 +187,7 @@ class TuningResults:
         return {
             "trials": self.trials,
             "seed": self.seed,
+            "draws": self.draws,
             "space": dict(self.space),
             "settled": self.settled,
             "followers": dict(self.followers),

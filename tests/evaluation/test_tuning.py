@@ -66,6 +66,8 @@ def test_budget_and_what_is_not_equal_are_said():
     ]
     published = make_tuning(make_tuned([0.1] * 4), on_scored_fold=True).sentences()
     assert "scores with chosen settings are optimistic" in published[1]
+    drawn = make_tuning(make_tuned([0.1] * 4), draws=5).sentences()
+    assert drawn[1].startswith("Settings are chosen in the first of 5 draws of the folds.") and len(drawn) == 2
 
 
 def test_method_that_waits_and_its_controls_are_hidden_but_not_its_own_settings():

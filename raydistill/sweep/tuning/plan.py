@@ -78,6 +78,8 @@ def planned_with_trials(
     needed = {job.key for job in compared}
     only_trials = [job for key, job in jobs_of_trials.items() if key not in needed]
     whole = plan(sweep, entries, runs, name, [*compared, *only_trials])
+    sessions = {job.session for job in compared if job.method}
+    scored = [e for e in entries if e.session in sessions]
     return dataclasses.replace(
         whole,
         equal=equal,
@@ -89,7 +91,8 @@ def planned_with_trials(
             methods=tuple(methods.values()),
             followers=followers(sweep, names),
             unsettled=_unsettled(sweep, methods),
-            on_scored_fold=any(e.protocol != CORRECTED for e in entries if e.session in _sessions(compared)),
+            on_scored_fold=any(e.protocol != CORRECTED for e in scored),
+            draws=max((e.draw for e in scored), default=1),
         ),
     )
 
@@ -116,10 +119,6 @@ def _unsettled(sweep: SweepConfig, methods: Mapping[str, TunedMethod]) -> tuple[
         return all(methods[other].settled for other in others if other in methods)
 
     return tuple(method for method in sweep.methods if not is_settled(method))
-
-
-def _sessions(jobs: list[Job]) -> set[str]:
-    return {job.session for job in jobs if job.method and job.session}
 
 
 def _in_words(dimension: Dimension) -> str:

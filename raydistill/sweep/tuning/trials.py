@@ -45,13 +45,14 @@ class TrialMaker:
     space: Space
     dimensions: Applying
     entries: list[Entry]
-    """The sessions of the store."""
+    """The sessions of the store, with the first draw of their folds."""
 
     @classmethod
     def of(cls, sweep: SweepConfig, tune: TuneConfig, entries: list[Entry]) -> "TrialMaker":
         """Those of a sweep."""
         space = space_of(tune, sweep.preset, sweep.jobs.values())
-        return cls(sweep=sweep, tune=tune, space=space, dimensions=applying(sweep, space), entries=entries)
+        firsts = [e for e in entries if e.draw == 1]
+        return cls(sweep=sweep, tune=tune, space=space, dimensions=applying(sweep, space), entries=firsts)
 
     def with_settings(self, chosen: Chosen) -> SweepConfig:
         """The sweep with these settings; ConfigError if they contradict each other."""

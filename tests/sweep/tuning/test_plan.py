@@ -12,6 +12,7 @@ from raydistill.sweep.planning.plan import lines
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import Selection, narrow
 from raydistill.sweep.tuning.plan import planned_with_trials
+from tests.sweep.planning.test_draws import HELD_OUT_TWICE
 from tests.sweep.planning.test_plan import ENTRIES, SWEEP
 
 SPACE = {"training.learning_rate": {"low": 1e-3, "high": 1e-2, "log": True}, "model.lfp_patch": [4, 8, 16]}
@@ -20,9 +21,9 @@ METHODS = {"Teacher": "teacher", "Distilled": "distilled", "SS": "ss"}
 COMPARED = {"methods": METHODS, "compare": ["Distilled > SS"], "controls": [], "baselines": []}
 
 
-def make_plan(runs, tune=TUNE, **change):
+def make_plan(runs, tune=TUNE, entries=ENTRIES, **change):
     sweep = build(SweepConfig, SWEEP | COMPARED | {"tune": tune} | change, Where("sweep.yaml"))
-    return planned_with_trials(sweep, sweep.tuning, ENTRIES, runs)
+    return planned_with_trials(sweep, sweep.tuning, entries, runs)
 
 
 def finish(runs, plan, score=lambda job: 0.5):
@@ -198,3 +199,12 @@ def test_selection_of_a_method_has_its_trials_and_those_of_its_teacher(runs):
 def test_methods_that_are_named_are_the_only_ones_with_trials(runs):
     tuning = make_plan(runs, tune=TUNE | {"methods": ["Distilled"]}).tuning
     assert [tuned.method for tuned in tuning.methods] == ["Distilled"] and tuning.of("Distilled").teachers == ()
+
+
+def test_trials_have_the_first_draw_of_the_folds_and_the_comparison_has_all(runs):
+    plan = make_plan(runs, entries=HELD_OUT_TWICE)
+    tried = {job.session for method in METHODS for job in trials_of(plan, method) if job.session}
+    assert tried == {"a_2", "b_2"} and plan.tuning.draws == 2
+    assert len({job.session for job in plan.jobs if job.method == "SS"}) == 4
+    assert "Settings are chosen in the first of 2 draws" in plan.tuning.sentences()[1]
+    assert make_plan(runs).tuning.draws == 1

@@ -132,13 +132,18 @@ class TuningResults:
         """Whether the settings of every method are known."""
         return all(method.settled for method in self.methods)
 
-    def hides(self, method: str) -> bool:
-        """Whether a method, or a control of a method, has to wait for the trials before it is scored."""
-        return any(method == name or method.startswith(f"{name}, ") for name in self.unsettled)
+    def hides(self, row: str) -> bool:
+        """Whether a row has to wait for trials before it is scored: that of a method, of a control of it, or one with
+        the settings of another method. A row with the settings of the sweep file need not wait."""
+        return any(_depends(row, name) for name in self.unsettled)
 
-    def needed_by(self, methods: Sequence[str]) -> list[TunedMethod]:
-        """The tuned methods whose trials determine the settings of these methods; of all if there are none."""
-        wanted = [self.followers.get(method, method) for method in methods or [tuned.method for tuned in self.methods]]
+    def needed_by(self, rows: Sequence[str]) -> list[TunedMethod]:
+        """The tuned methods whose trials determine the settings of these rows; of all rows if there are none."""
+        owners = [tuned.method for tuned in self.methods]
+        named = [
+            self.followers.get(name, name) for row in rows for name in (*owners, *self.followers) if _depends(row, name)
+        ]
+        wanted = named if rows else owners
         for method in wanted:  # which grows
             tuned = self.of(method)
             wanted += [teacher for teacher in (tuned.teachers if tuned else ()) if teacher not in wanted]
@@ -193,6 +198,16 @@ class TuningResults:
             "followers": dict(self.followers),
             "methods": [_method_json(tuned) for tuned in self.methods],
         }
+
+
+def _depends(row: str, method: str) -> bool:
+    """Whether a row is that of a method or of a control of it, or one of equal settings in which the method has a
+    part."""
+    return (
+        row == method
+        or row.startswith((f"{method}, ", f"{method} (settings of "))
+        or row.endswith(f" (settings of {method})")
+    )
 
 
 def _method_json(tuned: TunedMethod) -> dict:

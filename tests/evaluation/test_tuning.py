@@ -72,13 +72,17 @@ def test_budget_and_what_is_not_equal_are_said():
 
 def test_method_that_waits_and_its_controls_are_hidden_but_not_its_own_settings():
     tuning = make_tuning(make_tuned([0.1] * 4, "A"), make_tuned([0.1] * 4, "AB"), unsettled=("A",))
-    hidden = {name: tuning.hides(name) for name in ("A", "A, no teacher", "A (own settings)", "AB", "Ridge on LFP")}
-    assert [name for name, is_hidden in hidden.items() if is_hidden] == ["A", "A, no teacher"]
+    waiting = ["A", "A, no teacher", "A (settings of AB)", "AB (settings of A)"]
+    shown = ["A (own settings)", "AB", "AB, no teacher", "AB (own settings)", "Ridge on LFP"]
+    assert [name for name in (*waiting, *shown) if tuning.hides(name)] == waiting
 
 
 def test_trials_that_a_method_needs_are_its_own_and_those_of_its_teachers():
     methods = make_tuned([0.1], "T"), make_tuned([0.1], "D", teachers=("T",)), make_tuned([0.1], "S")
     tuning = dataclasses.replace(make_tuning(*methods), followers={"E": "D"})
+    assert [tuned.method for tuned in tuning.needed_by(["S (settings of D)"])] == ["T", "D", "S"]
+    assert [tuned.method for tuned in tuning.needed_by(["T, no teacher"])] == ["T"]
+    assert tuning.needed_by(["S (own settings)"]) == []
     needed = {names: [tuned.method for tuned in tuning.needed_by(names)] for names in (("S",), ("D",), ("E",), ())}
     assert needed == {("S",): ["S"], ("D",): ["T", "D"], ("E",): ["T", "D"], (): ["T", "D", "S"]}
 

@@ -182,7 +182,7 @@ def merged(plans: list[Plan]) -> Plan:
         sweep=" and ".join(plan.sweep for plan in plans),
         protocol=" and ".join(dict.fromkeys(plan.protocol for plan in plans)),
         planned=tuple(planned.values()),
-        notes=tuple(dict.fromkeys(note for plan in plans for note in plan.notes)),
+        notes=tuple(dict.fromkeys(note for plan in plans for note in (*_about_trials(plan), *plan.notes))),
     )
 
 
@@ -197,24 +197,26 @@ def lines(plan: Plan, code: Sequence[str] = ()) -> list[str]:
     table += [f"{p.job.name:<{width}}  {p.state:<7}  {p.job.key[:12]}  {p.reason}".rstrip() for p in plan.planned]
     counts = ", ".join(f"{n} {state}" for state, n in plan.to_json()["counts"].items() if n)
     seconds = sum(p.estimated_s for p in plan.todo)
-    tuning = [*plan.tuning.in_words(), *_after_trials(plan)] if plan.tuning else []
     return [
         *table,
-        *tuning,
+        *_about_trials(plan),
         *plan.notes,
         *code,
         f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run",
     ]
 
 
-def _after_trials(plan: Plan) -> list[str]:
-    """How many jobs the comparison needs in addition, if the trials choose other settings than those of the sweep."""
-    if plan.tuning is None or plan.tuning.settled:
+def _about_trials(plan: Plan) -> list[str]:
+    """What the trials are, and how many jobs the comparison needs in addition if they choose other settings."""
+    if plan.tuning is None:
         return []
+    if plan.tuning.settled:
+        return plan.tuning.in_words()
     again = [p for p in plan.without_trials().planned if p.job.trains]
     return [
+        *plan.tuning.in_words(),
         "the comparison is listed with the settings of the sweep; with those that the trials choose, up to "
-        f"{len(again)} jobs more (about {sum(p.estimated_s for p in again):.0f} core-seconds) are run"
+        f"{len(again)} jobs more (about {sum(p.estimated_s for p in again):.0f} core-seconds) are run",
     ]
 
 

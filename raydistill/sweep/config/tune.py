@@ -19,6 +19,7 @@ from raydistill.sweep.config.typed_space import typed
 
 Trials = Annotated[int, Limits(least=2, most=1000)]
 """One trial would be the settings of the sweep alone."""
+WIDTH = "model.width"
 RATE_FACTOR = 4.0
 """By default the learning rate is between that of the preset divided by this, and multiplied by it."""
 
@@ -65,6 +66,12 @@ def space_of(tune: TuneConfig, preset: str, jobs: Iterable[JobConfig]) -> Space:
         ConfigError: no job has one of the settings, or a value has another type; `at` is relative to the sweep.
     """
     jobs = list(jobs)
+    if tune.space and WIDTH in tune.space and any(job.distill for job in jobs):
+        raise ConfigError(
+            f"{WIDTH} cannot be varied here: students and their teachers need one width, and each method has trials of "
+            "its own; set it in the sweep",
+            at=("tune", "space", WIDTH),
+        )
     dimensions = (
         default_space(preset)
         if tune.space is None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from raydistill.evaluation.tuning import TunedMethod, TuningResults
 from raydistill.store.catalogue import Entry
-from raydistill.sweep.config.space import Choices, Dimension, Values
+from raydistill.sweep.config.space import Choices, Dimension
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.config.tune import TuneConfig
 from raydistill.sweep.planning.expand import expand
@@ -19,7 +19,7 @@ from raydistill.sweep.tuning.choose import followers, outcome, tuned_methods
 from raydistill.sweep.tuning.equal import equal_rows
 from raydistill.sweep.tuning.rows import joined, own_rows
 from raydistill.sweep.tuning.settings import owners, teachers_of
-from raydistill.sweep.tuning.trials import Trial, TrialMaker, job_seed
+from raydistill.sweep.tuning.trials import TrialMaker, job_seed
 
 CORRECTED = "corrected"
 """The protocol that scores nothing but the test fold."""
@@ -54,27 +54,10 @@ def planned_with_trials(
         ConfigError: the sweep does not fit the sessions.
     """
     trials = TrialMaker.of(sweep, tune, entries)
-    methods: dict[str, TunedMethod] = {}
-    jobs_of_trials: dict[str, Job] = {}
-    chosen: dict[str, Values] = {}
-    names = tuned_methods(sweep, tune.methods)
-    for method in names:
-        of_method = trials.of_method(method, chosen)
-        jobs = {job.key: job for trial in of_method for job in trial.jobs}
-        teachers = [teacher for teacher in teachers_of(sweep, method) if teacher in methods]
-        tuned = _tuned(trials, method, of_method, plan(sweep, entries, runs, name, list(jobs.values())), runs)
-        ended = all(trial.state != "missing" for trial in tuned.trials)
-        tuned = dataclasses.replace(
-            tuned,
-            teachers=tuple(teachers),
-            settled=ended and all(methods[teacher].settled for teacher in teachers),
-        )
-        methods[method] = tuned
-        chosen[method] = dict(tuned.changes)
-        jobs_of_trials |= {key: job for key, job in jobs.items() if key not in jobs_of_trials}
-    tuned_sweep = trials.with_settings(chosen)
+    methods, jobs_of_trials = _tuned_methods(trials, runs, name)
+    tuned_sweep = trials.with_settings({method: dict(tuned.changes) for method, tuned in methods.items()})
     equal, jobs_of_equal = equal_rows(tuned_sweep, entries)
-    compared = joined(expand(tuned_sweep, entries), [*own_rows(sweep, names, entries), *jobs_of_equal])
+    compared = joined(expand(tuned_sweep, entries), [*own_rows(sweep, methods, entries), *jobs_of_equal])
     needed = {job.key for job in compared}
     only_trials = [job for key, job in jobs_of_trials.items() if key not in needed]
     whole = plan(sweep, entries, runs, name, [*compared, *only_trials])
@@ -89,7 +72,7 @@ def planned_with_trials(
             seed=tune.seed,
             space={setting: _in_words(dimension) for setting, dimension in trials.space.dimensions.items()},
             methods=tuple(methods.values()),
-            followers=followers(sweep, names),
+            followers=followers(sweep, list(methods)),
             unsettled=_unsettled(sweep, methods),
             on_scored_fold=any(e.protocol != CORRECTED for e in scored),
             draws=max((e.draw for e in scored), default=1),
@@ -97,16 +80,29 @@ def planned_with_trials(
     )
 
 
-def _tuned(trials: TrialMaker, method: str, of_method: list[Trial], planned: Plan, runs: RunsFolder) -> TunedMethod:
-    by_key = {p.job.key: p for p in planned.planned}
-    dimensions = trials.applying_to(method)
-    return TunedMethod(
-        method=method,
-        trials=tuple(outcome(trial, by_key, runs) for trial in of_method),
-        sessions=len(of_method[0].scored),
-        job_seed=job_seed(trials.sweep, method),
-        left_out=tuple(name for name in trials.space.dimensions if name not in dimensions),
-    )
+def _tuned_methods(trials: TrialMaker, runs: RunsFolder, name: str) -> tuple[dict[str, TunedMethod], dict[str, Job]]:
+    """The tuned methods, each after those that own its teachers, and the jobs of their trials by key."""
+    methods: dict[str, TunedMethod] = {}
+    jobs: dict[str, Job] = {}
+    for method in tuned_methods(trials.sweep, trials.tune.methods):
+        of_method = trials.of_method(method, {other: dict(tuned.changes) for other, tuned in methods.items()})
+        own_jobs = {job.key: job for trial in of_method for job in trial.jobs}
+        states = plan(trials.sweep, trials.entries, runs, name, list(own_jobs.values())).planned
+        by_key = {p.job.key: p for p in states}
+        tried = tuple(outcome(trial, by_key, runs) for trial in of_method)
+        teachers = [methods[teacher] for teacher in teachers_of(trials.sweep, method) if teacher in methods]
+        dimensions = trials.applying_to(method)
+        methods[method] = TunedMethod(
+            method=method,
+            trials=tried,
+            sessions=len(of_method[0].scored),
+            job_seed=job_seed(trials.sweep, method),
+            left_out=tuple(setting for setting in trials.space.dimensions if setting not in dimensions),
+            teachers=tuple(teacher.method for teacher in teachers),
+            settled=all(t.state != "missing" for t in tried) and all(teacher.settled for teacher in teachers),
+        )
+        jobs |= {key: job for key, job in own_jobs.items() if key not in jobs}
+    return methods, jobs
 
 
 def _unsettled(sweep: SweepConfig, methods: Mapping[str, TunedMethod]) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ def test_values_of_the_space_have_the_types_of_the_settings():
         ),
         ({"space": {"model.dropout": [0.1, 2]}}, r"`model.dropout` must be at least 0 and below 1"),
         ({"space": {"model.dropout": {"choices": [0.1], "when": {"model.width": 1}}}}, r'`when` names "model.width"'),
+        ({"space": {"model.width": [32, 64]}}, r"tune.space.model.width: model.width cannot be varied here: students"),
         ({"methods": ["Distil"]}, r'`tune` names "Distil", which is no method of the sweep; it has Distilled, SS'),
         ({"sampler": "tpe"}, r'unknown key "sampler" in `tune`'),
     ],

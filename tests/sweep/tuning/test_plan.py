@@ -136,12 +136,12 @@ def test_larger_number_of_trials_only_adds_jobs(runs):
 
 
 def test_settings_that_contradict_each_other_are_pruned_with_the_reason(runs):
-    tune = {"trials": 6, "space": {"model.width": [64, 50], "training.learning_rate": SPACE["training.learning_rate"]}}
+    tune = {"trials": 6, "space": {"model.heads": [4, 3], "training.learning_rate": SPACE["training.learning_rate"]}}
     plan = make_plan(runs, tune=tune, compare=["SS > Distilled"], **{"methods": {"SS": "ss", "Distilled": "distilled"}})
     trials = plan.tuning.of("SS").trials
     pruned = [trial for trial in trials if trial.state == "pruned"]
-    assert {trial.values["model.width"] for trial in pruned} == {50} and 0 < len(pruned) < 5
-    assert "width=50, heads=4" in pruned[0].reason and not pruned[0].jobs
+    assert {trial.values["model.heads"] for trial in pruned} == {3} and 0 < len(pruned) < 5
+    assert "width=64, heads=3" in pruned[0].reason and not pruned[0].jobs
 
 
 def test_failed_trial_is_left_out_and_named(runs):

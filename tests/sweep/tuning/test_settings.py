@@ -82,5 +82,5 @@ def test_owner_of_a_job_is_the_method_that_uses_its_scores():
 
 
 def test_settings_that_contradict_each_other_are_refused():
-    with pytest.raises(ConfigError, match=r"twice its heads .*width=50, heads=4"):
-        jobs_with({"SS": {"model.width": 50}}, tune={"space": {"model.width": [32, 50]}})
+    with pytest.raises(ConfigError, match=r"twice its heads .*width=64, heads=3"):
+        jobs_with({"SS": {"model.heads": 3}}, tune={"space": {"model.heads": [3, 4]}})

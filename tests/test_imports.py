@@ -33,14 +33,18 @@ ALLOWED = {
     "training": "objectives models feed store marker ownership files config cluster errors",
     "evaluation/decoders": "store errors",
     "evaluation/baselines": "evaluation/decoders store errors",
-    "evaluation": "evaluation/baselines evaluation/decoders models feed store ownership files config papers errors",
+    "evaluation/tuning": "",
+    "evaluation/equal_settings": "evaluation/tuning",
+    "evaluation": "evaluation/baselines evaluation/decoders evaluation/tuning evaluation/equal_settings models feed "
+    "store ownership files config papers errors",
     "tracking": "files errors",
     "decode": "evaluation models feed store files config errors",
     "sweep/config": "evaluation/baselines models papers config errors",
-    "sweep/planning": "sweep/config evaluation/baselines models feed simulation papers store marker ownership locks "
-    "files "
+    "sweep/planning": "sweep/config evaluation/baselines evaluation/tuning evaluation/equal_settings models feed "
+    "simulation papers store marker ownership locks files config errors",
+    "sweep/tuning": "sweep/planning sweep/config evaluation/tuning evaluation/equal_settings store config errors",
+    "sweep/answering": "sweep/tuning sweep/planning sweep/config training evaluation tracking papers store files "
     "config errors",
-    "sweep/answering": "sweep/planning sweep/config training evaluation tracking papers store files config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "
     "interrupts objectives models feed store ownership files config cluster errors",
     "sweep/searching": "sweep/running sweep/answering sweep/planning sweep/config evaluation tracking models store "

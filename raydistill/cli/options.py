@@ -58,6 +58,13 @@ MaxHours = Annotated[
     float | None,
     Parameter(help="Stop after this many hours; trainings save a checkpoint, from which the same command continues."),
 ]
+Tune = Annotated[
+    int | None,
+    Parameter(
+        help="Before the comparison, try this many settings for every method, scored on validation folds. "
+        "The same as --set tune=N, also for the other commands."
+    ),
+]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
 
 Overwrite = Annotated[

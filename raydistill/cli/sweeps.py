@@ -21,6 +21,7 @@ from raydistill.cli.options import (
     Sessions,
     SweepFile,
     SweepOrSearchFile,
+    Tune,
 )
 from raydistill.cli.output import console, say
 from raydistill.cli.searches import print_results, write_page
@@ -48,6 +49,7 @@ def sweep(
         ),
     ] = False,
     max_hours: MaxHours = None,
+    tune: Tune = None,
     set_: Overrides = (),
     remake_if_code_changed: Annotated[
         bool,
@@ -60,8 +62,9 @@ def sweep(
     from raydistill.sweep.running.deadline import Deadline
 
     deadline = Deadline.after(max_hours)
-    from raydistill.sweep.config.reading import lines_named, load_sweep
+    from raydistill.sweep.config.reading import lines_named, load_sweep, with_trials
 
+    set_ = with_trials(file, set_, tune)
     config = load_sweep(file, set_)
     from raydistill.evaluation.terminal import render
     from raydistill.sweep.answering.conclude import concluded
@@ -121,12 +124,13 @@ def plan(
     runs: Runs = RUNS,
     only: Only = (),
     sessions: Sessions = "*",
+    tune: Tune = None,
     set_: Overrides = (),
     json_: AsJson = False,
 ):
     """List the jobs of one or several sweeps: done, missing, stale or failed, and why. Nothing is run."""
     from raydistill.sweep.answering.opened import OpenSweep
-    from raydistill.sweep.config.reading import load_sweep
+    from raydistill.sweep.config.reading import load_sweep, with_trials
     from raydistill.sweep.planning.code import makers, mixture
     from raydistill.sweep.planning.plan import lines, merged
     from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -134,7 +138,8 @@ def plan(
 
     folder, selection = RunsFolder(runs), Selection(only, sessions)
     catalogues: dict[str, list] = {}
-    sweeps = [OpenSweep(load_sweep(path, set_), folder, catalogues, set_) for path in (file, *more)]
+    settings = {path: with_trials(path, set_, tune) for path in (file, *more)}
+    sweeps = [OpenSweep(load_sweep(path, of_file), folder, catalogues, of_file) for path, of_file in settings.items()]
     planned = merged([narrow(sweep.plan(), selection) for sweep in sweeps])
     made_by = makers(planned, folder)
     if json_:
@@ -149,6 +154,7 @@ def results(
     file: SweepOrSearchFile,
     *,
     runs: Runs = RUNS,
+    tune: Tune = None,
     set_: Overrides = (),
     json_: Annotated[
         bool, Parameter(name="--json", help="Print all results as JSON, without tables.", negative="")
@@ -161,10 +167,11 @@ def results(
 
     Of a search: its best values and trials. Nothing is written. The exit code is 1 if something is missing or failed.
     """
-    from raydistill.sweep.config.reading import is_search, load_sweep
+    from raydistill.sweep.config.reading import is_search, load_sweep, with_trials
 
     if is_search(file):
         return print_results(file, runs, set_, "json" if json_ else "csv" if csv else "table")
+    set_ = with_trials(file, set_, tune)
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import to_csv
     from raydistill.evaluation.terminal import render
@@ -190,15 +197,17 @@ def report(
     *,
     out: Annotated[Path, Parameter(help="The page to write, ending in .html.")],
     runs: Runs = RUNS,
+    tune: Tune = None,
     set_: Overrides = (),
 ):
     """Write the results of a sweep or a search so far as one self-contained HTML page, with tables and figures."""
-    from raydistill.sweep.config.reading import is_search, load_sweep
+    from raydistill.sweep.config.reading import is_search, load_sweep, with_trials
 
     check_ending("--out", out, ".html")
     if is_search(file):
         write_page(file, out, runs, set_)
         return
+    set_ = with_trials(file, set_, tune)
     config = load_sweep(file, set_)
     from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.answering.report import write_report

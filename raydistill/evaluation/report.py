@@ -15,6 +15,7 @@ from raydistill.config.controls import CONTROLS
 from raydistill.evaluation.alignment import Alignment
 from raydistill.evaluation.card import Card
 from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, clock_rows
+from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.flags import in_words
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
@@ -24,6 +25,10 @@ from raydistill.evaluation.results import (
     unique,
 )
 from raydistill.evaluation.sentences import headline, limits, missing_by_line, origins, verdict
+from raydistill.evaluation.tuning import settings_in_words
+from raydistill.evaluation.tuning_table import COLUMNS as COLUMNS_OF_TUNING
+from raydistill.evaluation.tuning_table import EXPLANATION as WORDS_OF_TUNING
+from raydistill.evaluation.tuning_table import tuning_rows
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 PROTOCOLS = {
@@ -168,7 +173,7 @@ def _page(results: Results, context: ReportContext) -> dict:
             for c, test in zip(results.controls, json["controls"], strict=True)
         ],
         "meanings": [CONTROLS[name] for name in unique(c.control for c in results.controls)],
-        "origins": origins(results),
+        "origins": [*origins(results), *equal_sentences(results)],
         "notes": results.notes,
         "missing": missing_by_line(results),
         "panels": [_panel(results, panel) for panel in results.panels],
@@ -176,6 +181,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "flags": in_words(results.flags),
         "sees": [{"method": s.method, "words": s.in_words()} for s in results.sees],
         "clock": _clock(results),
+        "tuning": _tuning(results),
         "tests": json["tests"],
         "alignments": [a.to_json() | {"paper": _printed(results, a)} for a in results.alignments],
         "figures": embedded(context.pictures),
@@ -264,6 +270,23 @@ def _clock(results: Results) -> dict:
         "columns": COLUMNS,
         "rows": [(row.method, [row.values[name] for name in NAMES]) for row in rows],
         "words": EXPLANATION,
+    }
+
+
+def _tuning(results: Results) -> dict:
+    """The table of chosen settings, and the trials of each method; without rows if the sweep has no trials."""
+    tuning = results.tuning
+    return {
+        "columns": COLUMNS_OF_TUNING,
+        "rows": tuning_rows(results),
+        "words": WORDS_OF_TUNING,
+        "sentences": tuning.sentences() if tuning else [],
+        "space": dict(tuning.space) if tuning else {},
+        "trials": [
+            (tuned.method, trial, settings_in_words(trial.values))
+            for tuned in (tuning.methods if tuning else ())
+            for trial in tuned.trials
+        ],
     }
 
 

@@ -11,10 +11,12 @@ import numpy as np
 from raydistill.evaluation.alignment import Alignment
 from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.controls import ControlTest
+from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.flags import Flag, flags_of
 from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.evaluation.sees import Sees
 from raydistill.evaluation.settings import DifferentSettings
+from raydistill.evaluation.tuning import TuningResults
 from raydistill.papers.targets import ALL, WHOLE, Panel
 
 MANY_SUBJECTS = 8
@@ -40,6 +42,10 @@ class Results:
     alignments: tuple[Alignment, ...] = ()
     sees: tuple[Sees, ...] = ()
     """What each method and baseline sees."""
+    tuning: TuningResults | None = None
+    """How the settings of the methods were chosen; None: they are those of the sweep file."""
+    equal: tuple[EqualSettings, ...] = ()
+    """Rows of methods with the settings of those that they are compared with."""
     below: tuple[str, ...] = ()
     """Sentences about methods that decode worse than a plain decoder, with what to try."""
     settings: tuple[DifferentSettings, ...] = ()
@@ -62,6 +68,8 @@ class Results:
             "controls": [
                 {"method": c.method, "control": c.control, "r2": c.r2} | _test_json(c.gain) for c in self.controls
             ],
+            "tuning": self.tuning and self.tuning.to_json(),
+            "equal_settings": [row.to_json() for row in self.equal],
             "control_scores": [_score_json(s) for s in self.control_scores],
             "failed": [{"job": f.job, "session": f.session, "cause": f.cause} for f in self.failed],
             "missing": [{"job": m.job, "name": m.name, "reason": m.reason} for m in self.missing],

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from raydistill.config.controls import CONTROLS
 from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, ClockRow, clock_rows
+from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.flags import in_words
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
@@ -19,6 +20,7 @@ from raydistill.evaluation.results import (
     session_means,
 )
 from raydistill.evaluation.sentences import limits, missing_by_line, origins, verdict
+from raydistill.evaluation.tuning_table import tuning_rows
 from raydistill.papers.targets import ALL, Panel, printed_alignment
 
 GAP = 2
@@ -52,6 +54,14 @@ def render(results: Results, console: Console) -> None:
         for table in _control_tables(results, console.width):
             console.print(table)
         for sentence in origins(results):
+            console.print(Text(f"• {sentence}"))
+    for sentence in equal_sentences(results):
+        console.print(Text(f"• {sentence}"))
+    if results.tuning:
+        console.print("\nsettings, chosen on validation folds")
+        for table in _tuning_tables(results, console.width):
+            console.print(table)
+        for sentence in results.tuning.sentences():
             console.print(Text(f"• {sentence}"))
     if rows := clock_rows(results.all_scores):
         console.print("\ncompared with the clock, mean over sessions")
@@ -161,6 +171,15 @@ def _control_tables(results: Results, width: int) -> Iterator[Table]:
 def _clock_tables(clock: Sequence[ClockRow], width: int) -> Iterator[Table]:
     rows = [([r.method], ["–" if np.isnan(r.values[n]) else _short(r.values[n]) for n in NAMES]) for r in clock]
     return _tables(["method"], COLUMNS, rows, width)
+
+
+def _tuning_tables(results: Results, width: int) -> Iterator[Table]:
+    rows = [
+        ([r.method, r.trials, r.settings], ["–" if n is None else _short(n) for n in r.numbers[:6]])
+        for r in tuning_rows(results)
+    ]
+    columns = ("valid: lowest", "median", "highest", "own", "R², own", "R²")
+    return _tables(["method", "trials", "settings"], columns, rows, width)
 
 
 def _sees_table(results: Results) -> Table:

@@ -161,3 +161,10 @@ class Tracker:
     @property
     def _address(self) -> str:
         return str(database_file(self._uri) or shown(self._uri))
+
+
+class LoggedLater(Tracker):
+    """Logs nothing. For jobs that are logged at the end, when it is known to what they belong."""
+
+    def _put(self, message: Message) -> None:
+        pass

@@ -26,6 +26,7 @@ WITHOUT = {("Range", name) for name in ("low", "high", "step", "when")} | {
     ("Choices", "when"),
     ("Choices", "choices"),
     ("SearchConfig", "space"),
+    ("TuneConfig", "space"),
 }
 """Values of a search, whose range is that of the setting that is searched."""
 WITHOUT |= {("Halving", "first"), ("Halving", "part"), ("SearchConfig", "trials"), ("SearchConfig", "seed")}

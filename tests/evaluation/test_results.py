@@ -51,6 +51,8 @@ def test_to_json_has_the_promised_shape():
         "settings",
         "tests",
         "controls",
+        "tuning",
+        "equal_settings",
         "control_scores",
         "failed",
         "missing",

@@ -10,7 +10,7 @@ from raydistill.evaluation.controls import control_tests
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scores import Failure, MissingJob, Score
-from raydistill.evaluation.units import ScoredUnits, read_units
+from raydistill.evaluation.units import read_units
 from raydistill.sweep.answering.advice import advice
 from raydistill.sweep.answering.representations import alignments
 from raydistill.sweep.answering.sees import notes_on_clocks, sees_of
@@ -38,10 +38,11 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
             failed.append(Failure(job.key, job.session, planned.reason))
         elif planned.state != DONE:
             missing.append(MissingJob(job.key, job.name, planned.reason))
-        elif job.method:
+        elif job.method and not (plan.tuning and plan.tuning.hides(job.method)):
             group = {"baseline": baselines, "control": of_controls}.get(job.kind, scores)
-            units = None if job.kind == "baseline" else read_units(runs.job_folder(job.key))
-            group.append(score := _score(job, runs.metrics(job.key), units))
+            group.append(_score(job, runs))
+        if planned.state == DONE and job.also:
+            score = _score(job, runs)
             of_controls += [dataclasses.replace(score, method=label) for label in job.also]
     aligned, notes = alignments(sweep, scores, runs)
     comparisons = compare_all(plan.panels, scores)
@@ -56,6 +57,8 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
         failed=tuple(failed),
         missing=tuple(missing),
         panels=plan.panels,
+        tuning=plan.tuning,
+        equal=plan.equal,
         alignments=tuple(aligned),
         sees=sees_of(sweep, plan),
         notes=(*plan.notes, *notes_on_jobs(plan, runs), *notes, *notes_on_clocks(sweep, plan)),
@@ -77,8 +80,9 @@ def sweep_fingerprint(plan: Plan) -> str:
     return fingerprint(sorted(job.key for job in plan.jobs))
 
 
-def _score(job: Job, metrics: dict, units: ScoredUnits | None) -> Score:
+def _score(job: Job, runs: RunsFolder) -> Score:
     assert job.method and job.session and job.subject, "a method is scored on one session"
+    metrics, units = runs.metrics(job.key), None if job.kind == "baseline" else read_units(runs.job_folder(job.key))
     session, draw = recorded_and_draw(job.session)
     return Score(
         method=job.method,

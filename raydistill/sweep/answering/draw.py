@@ -23,6 +23,8 @@ CAPTIONS = {
     "gain_by_control": "Where the gain of a distilled method comes from. Grey: the methods that it is compared with. "
     "Orange: its controls, whose teacher cannot tell what the spikes of the same moment tell. Blue: the method. A dot "
     "is the mean over seeds of one session, a bar the mean over sessions.",
+    "tuning_trials": "Settings that were tried before the comparison. A dot is the mean R² of one trial over the "
+    "validation folds of the sessions; the diamond has the settings of the sweep file, the blue dot the chosen ones.",
     "trajectories": "Behavior as decoded by each method (in colour) over recorded behavior, in the first scored "
     "seconds of one session: that with the median R² of the first method. Each method is shown by the seed whose R² "
     "is nearest to its mean in this session.",
@@ -62,18 +64,21 @@ def _drawings(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Resu
     from raydistill.evaluation.figures.methods import session_dots
     from raydistill.evaluation.figures.pairs import paired_differences
     from raydistill.evaluation.figures.sizes import sizes
+    from raydistill.evaluation.figures.tuning import tuning_trials
 
     drawings: dict[str, Drawing | None] = {}
     if results.scores:
         drawings["session_dots"] = partial(session_dots, results)
         drawings["paired_differences"] = partial(paired_differences, results)
         drawings["gain_by_control"] = partial(gain_by_control, results) if results.controls else None
+        if results.tuning and any(tuned.scored for tuned in results.tuning.methods):
+            drawings["tuning_trials"] = partial(tuning_trials, results.tuning)
         drawings["trajectories"] = _trajectories(runs, results)
     drawings["tsne"] = _tsne(sweep, runs, results) if sweep.align else None
     parameters = _parameters(planned)
     if results.scores and parameters and max(parameters.values()) >= 2 * min(parameters.values()):
         drawings["sizes"] = partial(sizes, results, parameters)
-    pretrainings = {job.name: runs.job_folder(job.key) for job in planned.jobs if job.is_pretraining}
+    pretrainings = {job.name: runs.job_folder(job.key) for job in planned.without_trials().jobs if job.is_pretraining}
     histories = {name: read_history(path) for name, path in pretrainings.items()}
     if histories := {name: lines for name, lines in histories.items() if lines}:
         drawings["learning_curves"] = partial(learning_curves, histories)

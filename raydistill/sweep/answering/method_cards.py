@@ -53,6 +53,8 @@ def _limits(method: str, results: Results) -> Iterator[str]:
     yield from (sentence for sentence in results.below if sentence.startswith(f"{method} decodes worse"))
     if any(test.method == method for test in results.controls):
         yield origin_of_gain(method, results.controls)
+    if results.tuning and (tuned := results.tuning.of(method)):
+        yield f"Its settings were chosen by scores on validation folds. {tuned.in_words()}."
     subjects = {s.subject for s in results.scores if s.method == method}
     if len(subjects) == 1:
         yield f"All of its sessions are of one subject, {next(iter(subjects))}."

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.job import Job
-from raydistill.sweep.planning.plan import Plan, plan
+from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.sessions import known_entries, lacks_recordings, store_uri
 from raydistill.sweep.planning.variants import variant_name
+from raydistill.sweep.tuning.plan import planned
 
 if TYPE_CHECKING:
     from raydistill.evaluation.results import Results
@@ -37,6 +38,10 @@ class OpenSweep:
     def reopened(self) -> "OpenSweep":
         """The same sweep, whose sessions are read again."""
         return OpenSweep(self.config, self.runs, overrides=self.overrides)
+
+    def replanned(self) -> "OpenSweep":
+        """The same sweep, whose jobs are expanded again: with the settings that its trials have chosen by now."""
+        return OpenSweep(self.config, self.runs, self.catalogues, self.overrides)
 
     @property
     def folder(self) -> Path:
@@ -76,7 +81,7 @@ class OpenSweep:
         Raises:
             ConfigError: the sweep does not fit the sessions.
         """
-        return self._planned.refreshed(self.runs)
+        return self._expanded() if self.config.tuning else self._planned.refreshed(self.runs)
 
     def collect(self, plan: Plan) -> "Results":
         """The results of the jobs that are done according to `plan`."""
@@ -91,4 +96,7 @@ class OpenSweep:
 
     @functools.cached_property
     def _planned(self) -> Plan:
-        return plan(self.config, self.entries, self.runs, self.name)
+        return self._expanded()
+
+    def _expanded(self) -> Plan:
+        return planned(self.config, self.entries, self.runs, self.name)

@@ -12,6 +12,7 @@ from raydistill.config.fingerprint import fingerprint
 from raydistill.config.names import recorded_and_draw
 from raydistill.evaluation.card import Card
 from raydistill.evaluation.comparisons import Comparison
+from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.results import Results, method_table, session_means
 from raydistill.evaluation.sentences import limits, origins, verdict
 from raydistill.sweep.answering.opened import OpenSweep
@@ -139,7 +140,9 @@ def _described(row: TrackedJob, card: Card | None) -> TrackedJob:
 
 def note_of(results: Results, figures: Sequence[Path]) -> str:
     """The answer of a sweep in Markdown: verdicts, means and a figure. `{run}` stands for the id of the sweep's run."""
-    said = (*results.below, *map(verdict, results.comparisons), *origins(results), *limits(results))
+    said = (*results.below, *map(verdict, results.comparisons), *origins(results))
+    said += (*equal_sentences(results), *limits(results))
+    said += tuple(results.tuning.in_words()) if results.tuning else ()
     lines = [*_first(f"- {sentence}" for sentence in said), ""]
     lines += ["| method | mean R² | sessions and seeds |", "|---|---|---|"]
     lines += [*_first(f"| {row.method} | {row.mean:.3f} | {row.n} |" for row in method_table(results)), ""]

@@ -39,6 +39,14 @@ def lines_named(path: Path, overrides: Iterable[str] = ()) -> Iterator[None]:
         raise located(err, tree, Where(str(path))) from None
 
 
+def with_trials(path: Path, overrides: Iterable[str], trials: int | None) -> tuple[str, ...]:
+    """The overrides of a command, with its option --tune as one of them; None leaves `tune` as the file has it."""
+    if trials is None:
+        return tuple(overrides)
+    key = "tune.trials" if isinstance(read_sweep(path).get("tune"), dict) else "tune"
+    return (*overrides, f"{key}={trials}")
+
+
 def read_sweep(path: Path):
     """The mappings of a sweep file, with included files applied."""
     tree = read_yaml(path)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from raydistill.config.load import Where, build, convert, override, read_yaml
+from raydistill.config.load import Where, build, override, read_yaml
 from raydistill.config.names import check_name
 from raydistill.errors import ConfigError, suggest
 from raydistill.sweep.config.reading import read_sweep
-from raydistill.sweep.config.searched_job import number_type, own_value, sweep_with, type_of
-from raydistill.sweep.config.space import Choices, Dimension, Range, Space, Value, Values, ordered
+from raydistill.sweep.config.searched_job import own_value, sweep_with
+from raydistill.sweep.config.space import Choices, Range, Space, Value, Values, ordered
 from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.sweep.config.typed_space import typed
 
 MAX_GRID = 10_000
 """Largest number of points of a grid."""
@@ -129,12 +130,10 @@ def load_search(path: str | Path, overrides: Iterable[str] = ()) -> Search:
     config = build(SearchConfig, tree, Where(str(path)))
     sweep, job_in_file = _read_sweep(path.parent / config.sweep, config.job, of_sweep, path)
     place = Where(str(path)).down(tree, "space")
-    typed = {
-        name: _typed(dimension, name, sweep, config.job, place.down(tree["space"], name))
-        for name, dimension in config.space.items()
-    }
+    job = sweep.jobs[config.job]
+    dimensions = {name: typed(d, name, job, place.down(tree["space"], name)) for name, d in config.space.items()}
     try:
-        space = ordered(typed)
+        space = ordered(dimensions)
     except ConfigError as err:
         at = place.down(tree["space"], err.at[0]) if err.at else place
         raise at.error(f"{at.path}: {err}") from None
@@ -146,40 +145,11 @@ def _read_sweep(path: Path, job: str, overrides: list[str], search: Path) -> tup
     tree = read_sweep(path)
     for text in overrides:
         override(tree, text)
-    sweep = build(SweepConfig, tree, Where(str(path)))
+    # A search has trials of its own: the jobs that its job starts from have the settings of the file.
+    sweep = dataclasses.replace(build(SweepConfig, tree, Where(str(path))), tune=None)
     if job not in sweep.jobs:
         raise ConfigError(f'{search}: job: {path.name} has no job "{job}"{suggest(job, sweep.jobs)}')
     return sweep, json.loads(json.dumps(tree["jobs"][job]))
-
-
-def _typed(dimension: Dimension | tuple[Value, ...], name: str, sweep: SweepConfig, line: str, at: Where) -> Dimension:
-    """The dimension with values of the type that the setting of the job has.
-
-    Raises:
-        ConfigError: the job has no such setting, or a value has another type.
-    """
-    job = sweep.jobs[line]
-    try:
-        kind = type_of(job, name)
-        when = {
-            other: tuple(convert(type_of(job, other), value, at) for value in allowed)
-            for other, allowed in (dimension.when if not isinstance(dimension, tuple) else {}).items()
-        }
-        if not isinstance(dimension, Range):
-            choices = dimension if isinstance(dimension, tuple) else dimension.choices
-            return Choices(choices=tuple(convert(kind, value, at) for value in choices), when=when)
-    except ConfigError as err:
-        raise err if str(err).startswith(at.file) else at.error(f"{at.path}: {err}") from None
-    number = number_type(kind)
-    if number is None:
-        raise at.error(f"`{at.path}` is no number; give a list of choices instead of a range")
-    for key in ("low", "high", "step"):
-        value = getattr(dimension, key)
-        if number is int and value is not None and not value.is_integer():
-            raise at.error(f"`{at.path}` is a whole number, so `{key}` must be one, too; got {value:g}")
-    step = None if dimension.step is None else number(dimension.step)
-    low, high = (convert(kind, number(end), at) for end in (dimension.low, dimension.high))
-    return dataclasses.replace(dimension, low=low, high=high, step=step, when=when)
 
 
 def _check_grid(config: SearchConfig, space: Space, place: Where) -> None:

@@ -20,6 +20,7 @@ from raydistill.models.families import FAMILIES, Settings
 from raydistill.papers.table import PAPER_OF_GROUP, PAPERS
 from raydistill.sweep.config.checks import check_job
 from raydistill.sweep.config.job import JobConfig, Modality, check_distinct
+from raydistill.sweep.config.tune import Trials, TuneConfig, check_methods, space_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +122,12 @@ class SweepConfig:
     controls: Annotated[tuple[str, ...], MAY_BE_EMPTY] = tuple(CONTROLS)
     """Controls of every distilled method that is compared: students whose teacher cannot tell them what the spikes of
     the same moment tell. Their scores enter no comparison of `compare`."""
+    equal_settings: bool = True
+    """Whether a method whose patch, dropout or epochs differ from those of the one that it is compared with is also
+    trained with these values. Such a row enters no comparison."""
+    tune: Trials | TuneConfig | None = None
+    """Before the comparison, each method gets this many trials of settings, which are scored on validation folds. A
+    number is short for `{trials: ...}`; see `tuning`."""
     align: Annotated[tuple[str, ...], MAY_BE_EMPTY] = ()
     """`A ~ B`: how similar are the latents of methods A and B on the scored segments? A's are the queries, B's the
     keys of the retrieval."""
@@ -141,6 +148,11 @@ class SweepConfig:
     """Threads of a job on one session."""
     gpu_per_job: Annotated[float, Limits(above=0, most=1)] = 0.25
     """Share of a GPU, and of its memory, for a job on one session, if the cluster has GPUs."""
+
+    @property
+    def tuning(self) -> TuneConfig | None:
+        """`tune` in full; None: every job has the settings of the sweep."""
+        return TuneConfig(trials=self.tune) if isinstance(self.tune, int) else self.tune
 
     def settings_of(self, job: JobConfig) -> Any:
         """The settings of a job's model: the preset of its family, then `model:` of the sweep, then of the job."""
@@ -230,6 +242,9 @@ class SweepConfig:
         for key in self.model:
             if key not in names:
                 raise ConfigError(f'no model of this sweep has the setting "{key}"', at=("model", key))
+        if self.tuning:
+            check_methods(self.tuning, self.methods)
+            space_of(self.tuning, self.preset, self.jobs.values())
         owners: dict[str, str] = {}
         for method in self.methods:
             for decoder in self.decoders(method):

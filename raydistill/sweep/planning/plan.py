@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from raydistill.evaluation.equal_settings import EqualSettings
+from raydistill.evaluation.tuning import TuningResults
 from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
@@ -51,6 +53,12 @@ class Plan:
     """Sessions whose segments are whole trials that begin at the same event."""
     contents: Contents = dataclasses.field(default_factory=dict)
     """Session -> signal -> sha256, for the words about what has changed."""
+    tuning: TuningResults | None = None
+    """How the settings of the methods were chosen, if the sweep says `tune`."""
+    equal: tuple[EqualSettings, ...] = ()
+    """Rows of methods with the settings of those that they are compared with."""
+    of_trials: frozenset[str] = frozenset()
+    """Keys of the jobs that only trials need, and not the comparison."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -110,6 +118,10 @@ class Plan:
                 waiting += jobs[key].depends_on
         return dataclasses.replace(self, planned=tuple(p for p in self.planned if p.job.key in needed))
 
+    def without_trials(self) -> "Plan":
+        """The part of the plan that the comparison of the methods needs."""
+        return dataclasses.replace(self, planned=tuple(p for p in self.planned if p.job.key not in self.of_trials))
+
     def to_json(self) -> dict:
         """The documented shape of `plan --json`."""
         fields = ("key", "name", "kind", "method", "session", "seed")
@@ -119,21 +131,25 @@ class Plan:
             | ({} if p.parameters is None else {"parameters": p.parameters})
             for p in self.planned
         ]
-        return {"jobs": jobs, "counts": {s: sum(p.state == s for p in self.planned) for s in STATES}}
+        tuning = {"tuning": self.tuning.to_json()} if self.tuning else {}
+        return {"jobs": jobs, "counts": {s: sum(p.state == s for p in self.planned) for s in STATES}} | tuning
 
 
-def plan(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str = "") -> Plan:
+def plan(
+    sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str = "", jobs: Sequence[Job] | None = None
+) -> Plan:
     """The jobs of a sweep over these sessions, with their states.
 
     Args:
         name: of a variant of the sweep; by default that of the file.
+        jobs: those to plan, each after the jobs that it starts from; by default all of the sweep.
 
     Raises:
         ConfigError: the sweep does not fit the sessions.
     """
     by_session = {e.session: e for e in entries}
     n_bins = {e.session: e.n_bins for e in entries}
-    jobs = expand(sweep, entries)
+    jobs = expand(sweep, entries) if jobs is None else jobs
     planned = tuple(
         Planned(
             job=job,
@@ -166,7 +182,7 @@ def merged(plans: list[Plan]) -> Plan:
         sweep=" and ".join(plan.sweep for plan in plans),
         protocol=" and ".join(dict.fromkeys(plan.protocol for plan in plans)),
         planned=tuple(planned.values()),
-        notes=tuple(dict.fromkeys(note for plan in plans for note in plan.notes)),
+        notes=tuple(dict.fromkeys(note for plan in plans for note in (*_about_trials(plan), *plan.notes))),
     )
 
 
@@ -181,7 +197,27 @@ def lines(plan: Plan, code: Sequence[str] = ()) -> list[str]:
     table += [f"{p.job.name:<{width}}  {p.state:<7}  {p.job.key[:12]}  {p.reason}".rstrip() for p in plan.planned]
     counts = ", ".join(f"{n} {state}" for state, n in plan.to_json()["counts"].items() if n)
     seconds = sum(p.estimated_s for p in plan.todo)
-    return [*table, *plan.notes, *code, f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run"]
+    return [
+        *table,
+        *_about_trials(plan),
+        *plan.notes,
+        *code,
+        f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run",
+    ]
+
+
+def _about_trials(plan: Plan) -> list[str]:
+    """What the trials are, and how many jobs the comparison needs in addition if they choose other settings."""
+    if plan.tuning is None:
+        return []
+    if plan.tuning.settled:
+        return plan.tuning.in_words()
+    again = [p for p in plan.without_trials().planned if p.job.trains]
+    return [
+        *plan.tuning.in_words(),
+        "the comparison is listed with the settings of the sweep; with those that the trials choose, up to "
+        f"{len(again)} jobs more (about {sum(p.estimated_s for p in again):.0f} core-seconds) are run",
+    ]
 
 
 def _problem_with_sources(job: Job, planned: Mapping[str, Planned], runs: RunsFolder) -> str:

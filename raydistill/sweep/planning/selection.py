@@ -4,6 +4,7 @@ import fnmatch
 from dataclasses import dataclass
 
 from raydistill.errors import ConfigError, suggest
+from raydistill.evaluation.tuning import TunedMethod
 from raydistill.sweep.planning.plan import Plan
 
 
@@ -31,6 +32,7 @@ def narrow(plan: Plan, selection: Selection) -> Plan:
         job.key
         for job in plan.jobs
         if job.recorded
+        and job.key not in plan.of_trials
         and (not selection.methods or job.method in selection.methods)
         and fnmatch.fnmatchcase(job.recorded, selection.sessions)
     ]
@@ -39,4 +41,10 @@ def narrow(plan: Plan, selection: Selection) -> Plan:
         raise ConfigError(
             f'--sessions: no session matches "{selection.sessions}"{suggest(selection.sessions, sessions)}'
         )
-    return plan.closure(keys)
+    of_trials = {key for tuned in _tuned(plan, selection) for trial in tuned.trials for key in trial.jobs}
+    return plan.closure([*keys, *(job.key for job in plan.jobs if job.key in of_trials)])
+
+
+def _tuned(plan: Plan, selection: Selection) -> list[TunedMethod]:
+    """The methods whose trials the selected ones need, on all sessions."""
+    return plan.tuning.needed_by(selection.methods) if plan.tuning else []

@@ -25,6 +25,7 @@ from raydistill.sweep.running.jobs import SweepRun, run_jobs
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
+from raydistill.sweep.running.trials import are_settled, run_trials
 from raydistill.tracking.tracker import Tracker
 
 
@@ -37,26 +38,31 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
     """
     runs = sweep.runs
     with contextlib.ExitStack() as stack:
+
+        def start() -> JobContext:
+            stack.enter_context(connected(options.address))
+            return JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
+
         stack.enter_context(runs.exclusive_lock())
         if sweep.lacks_recordings:
             stack.enter_context(connected(options.address))
             make_recordings(sweep, progress)
             sweep = sweep.reopened()  # with the sessions that now exist
+        if sweep.config.tuning:
+            sweep = run_trials(sweep, progress, options, start)
         whole = sweep.plan()
-        selected = narrow(whole, options.selection)
+        selected = narrow(whole.without_trials(), options.selection)
         if selected.todo:
             options.deadline.check()
         progress.plan(selected)
         runs.write_keys(sweep.name, whole.jobs, whole.contents)
         records = Records(sweep)
         tracker = stack.enter_context(_open_tracker(sweep, records, progress).interrupted_by_errors())
-        _track_finished(selected, records, tracker)
+        _track_finished(narrow(whole, options.selection), records, tracker)
         cost = None
-        if selected.todo:
-            stack.enter_context(connected(options.address))
-            context = JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
+        if selected.todo and are_settled(whole, options.selection):
             run = SweepRun(
-                sweep=sweep, options=options, context=context, tracker=tracker, records=records, progress=progress
+                sweep=sweep, options=options, context=start(), tracker=tracker, records=records, progress=progress
             )
             cost = run_jobs(run, selected)
             progress.stage(in_words(cost))
@@ -106,7 +112,9 @@ def device_of(options: RunOptions) -> str:
 
 def _open_tracker(sweep: OpenSweep, records: Records, progress: SweepProgress) -> Tracker:
     tracker = Tracker(sweep.runs.path, sweep.name, progress.line)
-    params = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
+    params: dict[str, object] = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
+    if sweep.config.tuning:
+        params["trials of each method"] = sweep.config.tuning.trials
     note = read_notes(sweep.runs).of_sweep(sweep.name)
     tracker.parent(records.fingerprint, params, {"protocol": sweep.protocol} | note.to_tags(), COLUMNS)
     return tracker

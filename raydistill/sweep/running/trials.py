@@ -1,0 +1,70 @@
+"""Running the trials of a sweep that says `tune`: method after method, where one learns from another."""
+
+from collections.abc import Callable, Container
+
+from raydistill.evaluation.tuning import TunedMethod
+from raydistill.sweep.answering.cost import in_words
+from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.answering.tracked import Records
+from raydistill.sweep.planning.plan import Plan
+from raydistill.sweep.planning.selection import Selection
+from raydistill.sweep.running.execute import JobContext
+from raydistill.sweep.running.jobs import SweepRun, run_jobs
+from raydistill.sweep.running.options import RunOptions
+from raydistill.sweep.running.progress import SweepProgress
+from raydistill.tracking.tracker import LoggedLater
+
+
+def run_trials(
+    sweep: OpenSweep, progress: SweepProgress, options: RunOptions, start: Callable[[], JobContext]
+) -> OpenSweep:
+    """Run the trials that are not done, of all methods that the selected ones need; their jobs are those of a sweep.
+
+    MLflow gets them with the comparison, because until then it is not known which of them belong to it.
+
+    Args:
+        start: connects to Ray, and returns where and how jobs run; called when a job has to be run.
+    Returns:
+        The sweep with the settings that the trials chose.
+    Raises:
+        KeyboardInterrupt: the command is interrupted, or the time limit of the options is reached.
+    """
+    tried: set[str] = set()
+    whole = sweep.plan()
+    while ready := _ready(whole, options.selection, tried):
+        tried |= {tuned.method for tuned in ready}
+        needed = whole.closure({key for tuned in ready for trial in tuned.trials for key in trial.jobs})
+        if needed.todo:
+            options.deadline.check()
+            progress.stage(f"trials of {', '.join(tuned.method for tuned in ready)}")
+            progress.plan(needed)
+            sweep.runs.write_keys(sweep.name, whole.jobs, whole.contents)
+            run = SweepRun(
+                sweep=sweep,
+                options=options,
+                context=start(),
+                tracker=LoggedLater(sweep.runs.path, sweep.name),
+                records=Records(sweep),
+                progress=progress,
+            )
+            progress.stage(in_words(run_jobs(run, needed)))
+        sweep = sweep.replanned()
+        whole = sweep.plan()
+        for tuned in ready:
+            if whole.tuning and (now := whole.tuning.of(tuned.method)):
+                progress.line(now.in_words())
+    return sweep
+
+
+def _ready(whole: Plan, selection: Selection, tried: Container[str]) -> list[TunedMethod]:
+    """The methods that were not tried yet and whose teachers were, and are settled."""
+    if whole.tuning is None:
+        return []
+    settled = {tuned.method for tuned in whole.tuning.methods if tuned.settled and tuned.method in tried}
+    needed = whole.tuning.needed_by(selection.methods)
+    return [tuned for tuned in needed if tuned.method not in tried and settled.issuperset(tuned.teachers)]
+
+
+def are_settled(whole: Plan, selection: Selection) -> bool:
+    """Whether the settings of all selected methods are known, so that the comparison can begin."""
+    return whole.tuning is None or all(tuned.settled for tuned in whole.tuning.needed_by(selection.methods))

@@ -1,0 +1,1 @@
+"""Equal search budgets: the same number of trials of settings for every method, before the methods are compared."""

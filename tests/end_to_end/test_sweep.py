@@ -129,7 +129,7 @@ def test_sessions_and_inspect_show_the_store(finished_sweep):
     columns = (
         "session subject dataset bin_width_ms n_segments n_bins n_units n_channels behavior splits recorded_bins unused"
     )
-    columns += " unused_bins unused_percent gap_bins region arrays"
+    columns += " unused_bins unused_percent gap_bins region arrays draws"
     assert all(set(s) == set(columns.split()) for s in sessions)
     raydistill("inspect", "S1_01", "--store", store, "--out", "picture.png", cwd=finished_sweep, check=0)
     assert (finished_sweep / "picture.png").read_bytes().startswith(b"\x89PNG")

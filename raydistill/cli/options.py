@@ -65,6 +65,13 @@ Tune = Annotated[
         "The same as --set tune=N, also for the other commands."
     ),
 ]
+MemoryGb = Annotated[
+    float | None,
+    Parameter(
+        help="Memory in GB that reading one recording may take; by default 1.75, and 64 times the size of its files.",
+        validator=_check_above_zero,
+    ),
+]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]
 
 Overwrite = Annotated[

@@ -23,8 +23,6 @@ from raydistill import errors
 from raydistill.errors import DataError, RaydistillError
 from raydistill.recordings.guard import UNWATCHED, Guard, ended
 
-_QUIET_S = 60.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
@@ -40,14 +38,15 @@ def read_in_child(
     items: Sequence[Item],
     guard: Guard = UNWATCHED,
     report_wait: Callable[[str, float], None] = lambda name, seconds: None,
+    quiet_s: float = 60.0,
 ) -> Iterator[Any]:
     """The result of each item, or the RaydistillError that it raised or that says how it ended its process.
 
     Args:
         what: `manifest`: the text of a manifest of some files; `links`: the names of the files that a file links to.
         guard: what the reading of one item may take.
-        report_wait: called with the first file of an item and for how many seconds it is read: after a minute, two,
-            four and so on.
+        report_wait: called with the first file of an item and for how many seconds it is read.
+        quiet_s: seconds until the first of these calls. The next ones are after twice the time, four times and so on.
     """
     left = list(items)
     while left:
@@ -55,7 +54,7 @@ def read_in_child(
             while left:
                 item, watched = left.pop(0), guard.fresh()
                 order = {"what": what, "item": asdict(item), "guard": asdict(watched)}
-                answer = _answer_of(process, order, partial(report_wait, item.files[0]))
+                answer = _answer_of(process, order, partial(report_wait, item.files[0]), quiet_s)
                 if answer is None:
                     files = [Path(file) for file in item.files]
                     yield DataError(watched.cause(files) or ended(files[0]))
@@ -98,7 +97,9 @@ def _process() -> Iterator[subprocess.Popen]:
         process.communicate()
 
 
-def _answer_of(process: subprocess.Popen, order: dict[str, Any], report_wait: Callable[[float], None]) -> Any:
+def _answer_of(
+    process: subprocess.Popen, order: dict[str, Any], report_wait: Callable[[float], None], quiet_s: float
+) -> Any:
     """What the process answers to an order; None: it has ended."""
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -106,7 +107,7 @@ def _answer_of(process: subprocess.Popen, order: dict[str, Any], report_wait: Ca
         process.stdin.flush()
     except BrokenPipeError:
         return None
-    waited_s, next_s = 0.0, _QUIET_S
+    waited_s, next_s = 0.0, quiet_s
     while not select.select([process.stdout], [], [], next_s)[0]:
         waited_s += next_s
         report_wait(waited_s)

@@ -138,14 +138,19 @@ def fault_of(line: str) -> str:
     return "an unexpected exception" if UNEXPECTED.search(line) else ""
 
 
-def examine(kind: str, seed: int, pristine: Path, folder: Path) -> dict:
-    """`outcome` of one damaged recording, of which each step has a process that is stopped after `LIMIT_S`."""
+def damaged(kind: str, seed: int, pristine: Path, folder: Path) -> tuple[str, Path]:
+    """Write a damaged copy of a sound recording to a new folder: how it is damaged, and what to ingest."""
     rng = np.random.default_rng([seed, zlib.crc32(kind.encode())])
     shutil.copytree(pristine, folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         how = KINDS[kind].odden(folder, rng)
-    place = source(KINDS[kind], folder, rng)
+    return how, source(KINDS[kind], folder, rng)
+
+
+def examine(kind: str, seed: int, pristine: Path, folder: Path) -> dict:
+    """`outcome` of one damaged recording, of which each step has a process that is stopped after `LIMIT_S`."""
+    how, place = damaged(kind, seed, pristine, folder)
     start = time.monotonic()
     result = outcome(kind, place, folder, _in_a_process)
     if result["mb"] > LIMIT_MB and not result["fault"]:

@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -52,13 +53,16 @@ def read_in_child(
     while left:
         with _process() as process:
             while left:
-                item, watched = left.pop(0), guard.fresh()
+                item, watched = left.pop(0), guard.fresh(tempfile.gettempdir())
                 order = {"what": what, "item": asdict(item), "guard": asdict(watched)}
-                answer = _answer_of(process, order, partial(report_wait, item.files[0]), quiet_s)
-                if answer is None:
-                    files = [Path(file) for file in item.files]
-                    yield DataError(watched.cause(files) or ended(files[0]))
-                    break
+                try:
+                    answer = _answer_of(process, order, partial(report_wait, item.files[0]), quiet_s)
+                    if answer is None:
+                        files = [Path(file) for file in item.files]
+                        yield DataError(watched.cause(files) or ended(files[0]))
+                        break
+                finally:
+                    watched.forget()
                 yield answer
 
 

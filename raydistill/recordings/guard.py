@@ -12,13 +12,13 @@ import dataclasses
 import faulthandler
 import os
 import sys
-import tempfile
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raydistill.cluster.folder import folder_of_node
 from raydistill.errors import DataError
 from raydistill.recordings.recording import local_bytes
 from raydistill.recordings.remote import Remote
@@ -41,13 +41,20 @@ class Guard:
     key: str = ""
     """Names the reading, so that its second attempt finds how the first one ended; empty: it is not watched."""
 
-    def fresh(self) -> "Guard":
+    folder: str = ""
+    """Where an attempt leaves how it ended; empty: see `folder_of_node`."""
+
+    def fresh(self, folder: str = "") -> "Guard":
         """The same limits for a reading that is watched."""
-        return dataclasses.replace(self, key=uuid.uuid4().hex)
+        return dataclasses.replace(self, key=uuid.uuid4().hex, folder=folder)
 
     @property
     def _trace(self) -> Path:
-        return Path(tempfile.gettempdir()) / f"raydistill-{self.key}.trace"
+        return Path(self.folder or folder_of_node()) / f"raydistill-{self.key}.trace"
+
+    def forget(self) -> None:
+        """Remove what an attempt on this machine left, if it was killed."""
+        self._trace.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def over(self, paths: Sequence[Path | Remote]) -> Iterator[None]:
@@ -87,7 +94,7 @@ class Guard:
                 faulthandler.disable()
                 if was_enabled and sys.__stderr__ is not None:
                     faulthandler.enable(sys.__stderr__, all_threads=False)
-                self._trace.unlink(missing_ok=True)
+                self.forget()
 
     def cause(self, paths: Sequence[Path | Remote]) -> str:
         """How an attempt on this machine ended its process, in one line; empty: that is not known. It is asked once."""
@@ -95,7 +102,7 @@ class Guard:
             first = self._trace.read_text(errors="replace").partition("\n")[0]
         except OSError:
             return ""
-        self._trace.unlink(missing_ok=True)
+        self.forget()
         if first.startswith("Timeout"):
             return (
                 f"{paths[0]}: a library was stopped that had read in it for {self._limit_s(paths):.0f} s without an "

@@ -74,6 +74,8 @@ def _read(
     with limit.enforced():
         raw = files.enter_context(_opened(path, source, bin_width_ms))
         raw = _with_additions(raw, files, source, bin_width_ms)
+    if not source.additions:
+        limit = replace(limit, name="")  # the reader adds the name of its file
     return replace(raw, lfp=tuple(replace(signal, read=limit.enforced()(signal.read)) for signal in raw.lfp))
 
 

@@ -28,7 +28,7 @@ class MemoryLimit:
     """What the reading of some files may take, above what the process holds when it begins."""
 
     name: str
-    """The files, in messages."""
+    """The files, in messages; empty: whoever catches the error names them."""
     gb: float
 
     @classmethod
@@ -63,8 +63,8 @@ class MemoryLimit:
         except Exception as err:
             if _is_shortage(err):
                 raise DataError(
-                    f"{self.name}: more than {self.gb:.3g} GB of memory are needed to read it; it is probably "
-                    f"damaged: copy it again; if it is right, set `--memory-gb` above {self.gb:.3g}"
+                    f"{self.name}{': ' if self.name else ''}more than {self.gb:.3g} GB of memory are needed to read "
+                    f"it; it is probably damaged: copy it again; if it is right, set `--memory-gb` above {self.gb:.3g}"
                 ) from err
             raise
         finally:

@@ -59,7 +59,7 @@ def test_lfp_that_is_read_later_is_within_the_limit(make_nwb):
     noise = np.zeros((2_000_000, 3), dtype=np.int16)
     (recording,) = plan_sources(make_nwb(lfp={"data": noise, "rate": 30000.0}))
     with (
-        pytest.raises(DataError, match=r"more than 0\.01 GB"),
+        pytest.raises(DataError, match=r"^rec\.nwb: more than 0\.01 GB"),
         open_raw(recording.path, recording.source, 10.0, 0.01) as raw,
     ):
         raw.lfp[0].read(0, 2_000_000)

@@ -208,6 +208,8 @@ def _cause_of_end(err: Exception, path: Path | Remote, guard: Guard) -> str:
     """Why a task of Ray failed, in one line for the user, who need not know Ray."""
     from ray import exceptions
 
+    if isinstance(err, exceptions.RayTaskError) and isinstance(err.cause, exceptions.RayError):
+        return _cause_of_end(err.cause, path, guard)  # the task that hashes the file had ended
     if isinstance(err, exceptions.RayTaskError):  # it raised an error, such as that of a file that cannot be hashed
         is_ours = isinstance(err.cause, RaydistillError)
         return str(err.cause) if is_ours else f"{path.name}: {one_line(err.cause)}"

@@ -5,9 +5,11 @@ the process, the others are read in another one. What a process may do is in `_R
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,8 @@ from typing import Any, Literal
 from raydistill import errors
 from raydistill.errors import DataError, RaydistillError
 from raydistill.recordings.guard import UNWATCHED, Guard, ended
+
+_END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +143,12 @@ def main() -> None:
 
 
 def _end_with(command: int) -> None:
-    """End this process when that of the command has ended, even if it was killed."""
+    """End this process when that of the command has ended, even if it was killed.
+
+    Linux does so even while a library hangs; elsewhere that waits for the end by the guard.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
     while os.getppid() == command:
         time.sleep(1)
     os._exit(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from raydistill.cluster.folder import folder_of_node
 from raydistill.errors import DataError
 from raydistill.recordings.child import Item, links_in_child, read_in_child
 from raydistill.recordings.guard import Guard
@@ -28,7 +29,7 @@ import ctypes, os, signal, time
 from pathlib import Path
 from raydistill.recordings.guard import Guard
 
-with Guard(key={key!r}, stuck_s=3).over([Path("rec.h5")]):
+with Guard(key={key!r}, stuck_s=5).over([Path("rec.h5")]):
     {body}
 """
 
@@ -45,16 +46,12 @@ def endless(tmp_path_factory):
 
 @pytest.fixture
 def guard():
-    return Guard(stuck_s=3).fresh()
+    return Guard(stuck_s=5).fresh()
 
 
 def attempt(guard, body, cwd):
     """The exit code of a process that reads in a guarded way."""
     return subprocess.run([sys.executable, "-c", ATTEMPT.format(key=guard.key, body=body)], cwd=cwd).returncode
-
-
-def traces():
-    return set(Path(tempfile.gettempdir()).glob("raydistill-*.trace"))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +60,7 @@ def traces():
         ("ctypes.string_at(0)", -signal.SIGSEGV, "a library crashed while it read it (segmentation fault)"),
         ("os.abort()", -signal.SIGABRT, "a library crashed while it read it (aborted)"),
         # PyDLL keeps the GIL, as HDF5 does
-        ("ctypes.PyDLL(None).sleep(60)", 1, "a library was stopped that had read in it for 3 s without an end"),
+        ("ctypes.PyDLL(None).sleep(60)", 1, "a library was stopped that had read in it for 5 s without an end"),
     ],
 )
 def test_second_attempt_says_how_the_first_one_ended_its_process(body, code, words, guard, tmp_path):
@@ -79,9 +76,8 @@ def test_attempt_after_one_that_was_killed_reads_again(guard, tmp_path):
 
 
 def test_reading_that_takes_longer_in_python_is_not_stopped_and_leaves_nothing(guard, tmp_path):
-    before = traces()
-    assert attempt(guard, "end = time.monotonic() + 5\n    while time.monotonic() < end: pass", tmp_path) == 0
-    assert traces() <= before
+    assert attempt(guard, "end = time.monotonic() + 8\n    while time.monotonic() < end: pass", tmp_path) == 0
+    assert not list(Path(tempfile.gettempdir()).glob(f"raydistill-{guard.key}.trace"))
 
 
 def test_ingest_of_a_file_that_hdf5_never_ends_fails_alone_and_leaves_no_session(
@@ -90,24 +86,24 @@ def test_ingest_of_a_file_that_hdf5_never_ends_fails_alone_and_leaves_no_session
     damaged_file, sound = endless
     shutil.copy(damaged_file, tmp_path / "a.nwb")
     shutil.copy(sound, tmp_path / "b.nwb")
-    before, store = traces(), Store(str(tmp_path / "store"))
+    store = Store(str(tmp_path / "store"))
     monkeypatch.setattr("raydistill.recordings.ingest._QUIET_S", 0.5)
     waits = []
     outcome = ingest(
-        plan_sources(tmp_path), store.uri, report_wait=lambda *wait: waits.append(wait), guard=Guard(stuck_s=3)
+        plan_sources(tmp_path), store.uri, report_wait=lambda *wait: waits.append(wait), guard=Guard(stuck_s=10)
     )
     assert outcome.stored == ("b",) and list(outcome.failed) == ["a"]
-    assert re.match(STUCK.format(re.escape(str(tmp_path / "a.nwb")), 3), outcome.failed["a"])
+    assert re.match(STUCK.format(re.escape(str(tmp_path / "a.nwb")), 10), outcome.failed["a"])
     assert [entry.session for entry in store.entries()] == ["b"]
     assert sorted(os.listdir(tmp_path / "store" / "segments")) == ["session=b"]
-    assert traces() <= before
+    assert not list(folder_of_node().glob("raydistill-*.trace"))
     assert (["a"], 0.5) in [(sorted(names)[:1], seconds) for names, seconds in waits]
 
 
 def test_files_after_one_that_ends_the_process_are_read_in_another(endless):
     items = [Item(files=(str(file),)) for file in endless]
-    hung, text = read_in_child("manifest", items, Guard(stuck_s=3))
-    assert isinstance(hung, DataError) and re.match(STUCK.format(re.escape(str(endless[0])), 3), str(hung))
+    hung, text = read_in_child("manifest", items, Guard(stuck_s=10))
+    assert isinstance(hung, DataError) and re.match(STUCK.format(re.escape(str(endless[0])), 10), str(hung))
     assert "file: rec.nwb" in text
 
 
@@ -125,6 +121,7 @@ def test_process_that_reads_ends_with_a_command_that_was_killed(endless, tmp_pat
     waiting = start("new-manifest", str(endless[0]), cwd=tmp_path)
     readers = []
     wait_until(lambda: readers.extend(psutil.Process(waiting.pid).children()) or readers, waiting)
+    wait_until(lambda: readers[0].cpu_times().user > 2, waiting)  # it hangs in HDF5
     waiting.kill()
     waiting.wait()
     assert psutil.wait_procs(readers, timeout=20)[1] == []

@@ -74,6 +74,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_dir():
+        return sum(inside.stat().st_size for inside in path.rglob("*") if inside.is_file())
+    return path.stat().st_size
+
+
 @contextmanager
 def renamed_when_whole(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """A temporary name to write to. At the end that file is renamed to `path`; after an error it is deleted.

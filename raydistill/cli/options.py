@@ -16,6 +16,11 @@ def _check_not_empty(kind, value) -> None:
         raise ValueError("it must not be empty; leave it out for all.")
 
 
+def _check_memory(kind, value) -> None:
+    if value is not None and not 0.5 <= value < 1e6:  # the libraries that read files need some themselves
+        raise ValueError("it must be from 0.5 to 1,000,000 GB.")
+
+
 ABOVE_ZERO = Parameter(validator=_check_above_zero)
 """A number or count of which none makes no sense."""
 
@@ -63,6 +68,14 @@ Tune = Annotated[
     Parameter(
         help="Before the comparison, try this many settings for every method, scored on validation folds. "
         "The same as --set tune=N, also for the other commands."
+    ),
+]
+MemoryGb = Annotated[
+    float | None,
+    Parameter(
+        help="Memory in GB that reading one recording may take, at least 0.5; by default 1.75 and 64 times the size of "
+        "its files.",
+        validator=_check_memory,
     ),
 ]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.", negative="")]

@@ -11,6 +11,7 @@ from raydistill.cli.options import (
     Address,
     AsJson,
     IngestOverrides,
+    MemoryGb,
     Overwrite,
     SessionName,
     StoreUri,
@@ -69,6 +70,7 @@ def new_manifest(
     out: Annotated[
         Path | None, Parameter(help="The manifest to write, such as lab.yaml; by default it is printed.")
     ] = None,
+    memory_gb: MemoryGb = None,
 ):
     """Look into files and write a manifest for `ingest`, with reasons for its guesses and questions to answer."""
     from raydistill.errors import ConfigError
@@ -79,9 +81,7 @@ def new_manifest(
         check_ending("--out", out, ".yaml", ".yml")
         if out.exists():
             raise ConfigError(f"--out {out} exists; choose another name, or remove it first")
-    from raydistill.recordings.new_manifest.command import new_manifest as text_for
-
-    text = text_for(files, Path() if out is None else out.parent)
+    text = _manifest_of(files, Path() if out is None else out.parent, memory_gb)
     if out is None:
         print(text, end="")
         return
@@ -90,6 +90,17 @@ def new_manifest(
         file.write(text)
     print(out)
     say(f"{text.count('QUESTION:')} questions and {text.count('FILL_IN  #')} values to fill in; then ingest {out}")
+
+
+def _manifest_of(files: tuple[Path, ...], folder: Path, memory_gb: float | None) -> str:
+    from raydistill.recordings.child import Item, read_in_child
+    from raydistill.recordings.guard import Guard
+
+    item, guard = Item(files=tuple(map(str, files)), folder=str(folder)), Guard(memory_gb=memory_gb)
+    (text,) = read_in_child("manifest", [item], guard, lambda name, seconds: say(f"reading {name} ({seconds:.0f} s)"))
+    if isinstance(text, Exception):
+        raise text
+    return text
 
 
 def ingest(
@@ -117,6 +128,7 @@ def ingest(
     max_hours: Annotated[
         float | None, Parameter(help="Stop after this many hours; recordings that are stored by then are kept.")
     ] = None,
+    memory_gb: MemoryGb = None,
     set_: IngestOverrides = (),
 ):
     """Read recordings into a session store, in parallel. Recordings already stored and unchanged are skipped."""
@@ -137,6 +149,7 @@ def ingest(
         for cause in failures.values():
             say(cause)
         return _ingest_code(len(planned.recordings) - len(failures), len(failures) + len(planned.unsearched))
+    from raydistill.recordings.guard import Guard
     from raydistill.recordings.ingest import ingest_with_ray
     from raydistill.recordings.progress import progress_reporter
 
@@ -145,12 +158,20 @@ def ingest(
 
         def report(result) -> None:
             nonlocal left
-            show(result)
+            show.result(result)
             left -= 1
             if left:
                 deadline.check()
 
-        result = ingest_with_ray(planned.recordings, store, workers=workers, address=address, report=report)
+        result = ingest_with_ray(
+            planned.recordings,
+            store,
+            workers=workers,
+            address=address,
+            report=report,
+            report_wait=show.wait,
+            guard=Guard(memory_gb=memory_gb),
+        )
     say(f"{len(result.stored)} stored, {len(result.skipped)} unchanged, {len(result.failed)} failed; store {store}")
     return _ingest_code(len(result.stored) + len(result.skipped), len(result.failed) + len(planned.unsearched))
 

@@ -57,6 +57,19 @@ def _remove_stale(place: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def folder_of_node() -> Path:
+    """Ray's folder on this machine, for files that nobody needs when Ray has ended; without Ray, any temporary folder.
+
+    All workers on a machine, and the process that started a local Ray, have the same one.
+    """
+    if "ray" in sys.modules:
+        from ray._private import worker
+
+        if worker._global_node is not None:
+            return Path(worker._global_node.get_session_dir_path())
+    return Path(tempfile.gettempdir())
+
+
 def place_for_ray() -> str:
     """Where temporary files belong, or /tmp if the path of Ray's sockets would be too long there."""
     place = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()

@@ -4,19 +4,20 @@ A recording whose files are not here, or that is another session's recording too
 hashes its files, and those that they link to, or asks the server for the ETag, and compares the fingerprint of
 (content, description, configuration, format) with the stored one. If they are equal, and the files of the stored
 session are what was written, it stops. Otherwise it reads, preprocesses and writes the session, its marker file last.
-An error affects only its own recording, and is reported in one line. The driver publishes the catalogue at the end,
-even after an interrupt, so that finished sessions are never lost.
+An error affects only its own recording, and is reported in one line; so does a library that crashes or does not end
+(`guard.py`), or that asks for too much memory (`memory.py`). The driver publishes the catalogue at the end, even after
+an interrupt, so that finished sessions are never lost.
 """
 
 import dataclasses
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -25,10 +26,11 @@ from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.errors import DataError, RaydistillError, one_line
 from raydistill.files import release_free_memory
 from raydistill.recordings.content import Content, StoredContent, content_of, sources
+from raydistill.recordings.guard import UNWATCHED, Guard, ended
 from raydistill.recordings.layouts import open_raw
 from raydistill.recordings.preprocessing.decimation import Decimate, Decimation, decimated
 from raydistill.recordings.preprocessing.session import to_session
-from raydistill.recordings.raw import Signal
+from raydistill.recordings.raw import Raw, Signal
 from raydistill.recordings.recording import Recording, files_of
 from raydistill.recordings.refused import overlapping, refused
 from raydistill.recordings.remote import Remote
@@ -38,7 +40,13 @@ from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.store.unused import unused_notes
 
+if TYPE_CHECKING:
+    import ray
+
 _PART_VALUES = 1 << 29  # raw values that one task decimates: about four minutes of 96 channels at 24 kHz
+_QUIET_S = 60.0  # without a result, after which the recordings that are waited for are named
+_QUIET_S = 60.0
+"""Seconds without a result after which the recordings that are waited for are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +79,13 @@ def ingest_with_ray(
     workers: int | None = None,
     address: str | None = None,
     report: Callable[[RecordingResult], None] = lambda result: None,
+    report_wait: Callable[[list[str], float], None] = lambda names, seconds: None,
+    guard: Guard = UNWATCHED,
 ) -> IngestResult:
     """`ingest` on the cluster at `address`, or on a local Ray that is stopped afterwards."""
     with connected(address):
-        return ingest(recordings, store_uri, workers=workers or (None if address else cores()), report=report)
+        workers = workers or (None if address else cores())
+        return ingest(recordings, store_uri, workers=workers, report=report, report_wait=report_wait, guard=guard)
 
 
 def ingest(
@@ -83,6 +94,8 @@ def ingest(
     *,
     workers: int | None = None,
     report: Callable[[RecordingResult], None] = lambda result: None,
+    report_wait: Callable[[list[str], float], None] = lambda names, seconds: None,
+    guard: Guard = UNWATCHED,
 ) -> IngestResult:
     """Read recordings into the store, in parallel; unchanged sessions are skipped. Ray must be initialised.
 
@@ -91,6 +104,9 @@ def ingest(
         store_uri: path or URI of the store, created if it does not exist.
         workers: maximum number of recordings at a time; None: as many as Ray has CPUs.
         report: called in the driver with the result of each recording when it is known.
+        report_wait: called in the driver with the names of the sessions that are waited for, and for how many seconds
+            there was no result: after a minute, two, four and so on.
+        guard: what the reading of each recording may take.
 
     Raises:
         DataError: the store cannot be used at all. An error of a single recording is not raised.
@@ -102,7 +118,7 @@ def ingest(
     stored = {entry.session: entry for entry in store.complete()}
     results: list[RecordingResult] = []
     try:
-        for result in _results(recordings, store_uri, stored, workers):
+        for result in _results(recordings, store_uri, stored, workers, report_wait, guard):
             results.append(result)
             report(result)
     finally:
@@ -114,7 +130,12 @@ def ingest(
 
 
 def _results(
-    recordings: list[Recording], store_uri: str, stored: dict[str, Entry], workers: int | None
+    recordings: list[Recording],
+    store_uri: str,
+    stored: dict[str, Entry],
+    workers: int | None,
+    report_wait: Callable[[list[str], float], None],
+    guard: Guard,
 ) -> Iterator[RecordingResult]:
     """First those that are refused, which need no reading; then the others as they finish, largest started first."""
     causes = refused(recordings)
@@ -124,57 +145,102 @@ def _results(
     sizes = {name: sum(file.stat().st_size for file in files) for name, files in local.items()}
     present = sorted((r for r in recordings if r.name in sizes), key=lambda r: (-sizes[r.name], r.name))
     notes = overlapping(present)
-    for result in _in_parallel(present, store_uri, stored, workers):
+    for result in _in_parallel(present, store_uri, stored, workers, report_wait, guard):
         is_told = result.state == "stored" and result.name in notes
         yield dataclasses.replace(result, notes=(*result.notes, notes[result.name])) if is_told else result
 
 
 def _in_parallel(
-    recordings: list[Recording], store_uri: str, stored: dict[str, Entry], workers: int | None
+    recordings: list[Recording],
+    store_uri: str,
+    stored: dict[str, Entry],
+    workers: int | None,
+    report_wait: Callable[[list[str], float], None],
+    guard: Guard,
 ) -> Iterator[RecordingResult]:
     """The results in the order in which tasks end. If a worker process dies, only its recording fails."""
     import ray
 
-    hash_file = ray.remote(num_cpus=1)(content_of)
+    hash_file = ray.remote(num_cpus=1, max_retries=1)(_content_in_task)
     task = ray.remote(num_cpus=1, max_retries=1)(_ingest_in_task)
     planned = {recording.name for recording in recordings}
     others = ray.put([StoredContent.of(entry) for entry in stored.values() if entry.recorded not in planned])
     waiting = deque(recordings)
-    running: dict[ray.ObjectRef, Recording] = {}
+    running: dict[ray.ObjectRef, tuple[Recording, Guard]] = {}
     contents: dict[Path | Remote, ray.ObjectRef] = {}
     try:
         while waiting or running:
             while waiting and len(running) < (workers or len(recordings)):
                 recording = waiting.popleft()
                 for path in recording.files:  # a file with several sessions is hashed once
-                    contents[path] = contents.get(path) or hash_file.remote(path, recording.links)  # type: ignore[call-arg]
-                own = [contents[path] for path in recording.files]
+                    contents[path] = contents.get(path) or hash_file.remote(path, recording.links, guard.fresh())  # type: ignore[call-arg]
+                own, its_guard = [contents[path] for path in recording.files], guard.fresh()
                 known = stored[recording.name].fingerprint if recording.name in stored else None
-                running[task.remote(recording, store_uri, known, others, *own)] = recording
-            done, _ = ray.wait(list(running), num_returns=1)
-            recording = running.pop(done[0])
+                started = task.remote(recording, store_uri, known, others, its_guard, *own)
+                running[started] = (recording, its_guard)
+            done = _first_done(list(running), lambda s: report_wait([r.name for r, _ in running.values()], s))
+            recording, its_guard = running.pop(done)
             try:
-                yield ray.get(done[0])
-            except ray.exceptions.RayTaskError as err:  # its file cannot be hashed
-                is_ours = isinstance(err.cause, RaydistillError)
-                cause = str(err.cause) if is_ours else f"{recording.path.name}: {one_line(err.cause)}"
-                yield RecordingResult(name=recording.name, state="failed", cause=cause)
+                yield ray.get(done)
             except ray.exceptions.RayError as err:
-                cause = f"{recording.path.name}: its worker died ({type(err).__name__}: {one_line(err)})"
+                cause = _cause_of_end(err, recording.path, its_guard)
                 yield RecordingResult(name=recording.name, state="failed", cause=cause)
     finally:
         for reference in running:
             ray.cancel(reference)
 
 
+def _first_done(running: "list[ray.ObjectRef]", report_wait: Callable[[float], None]) -> "ray.ObjectRef":
+    """The first task that ends. `report_wait` gets the seconds so far: after a minute, two, four and so on."""
+    import ray
+
+    waited_s, next_s = 0.0, _QUIET_S
+    while True:
+        done, _ = ray.wait(running, num_returns=1, timeout=next_s)
+        if done:
+            return done[0]
+        waited_s += next_s
+        report_wait(waited_s)
+        next_s = waited_s
+
+
+def _cause_of_end(err: Exception, path: Path | Remote, guard: Guard) -> str:
+    """Why a task of Ray failed, in one line for the user, who need not know Ray."""
+    from ray import exceptions
+
+    if isinstance(err, exceptions.RayTaskError) and isinstance(err.cause, exceptions.RayError):
+        return _cause_of_end(err.cause, path, guard)  # the task that hashes the file had ended
+    if isinstance(err, exceptions.RayTaskError):  # it raised an error, such as that of a file that cannot be hashed
+        is_ours = isinstance(err.cause, RaydistillError)
+        return str(err.cause) if is_ours else f"{path.name}: {one_line(err.cause)}"
+    if isinstance(err, exceptions.OutOfMemoryError):
+        return f"{path}: its machine ran short of memory while it was read; use fewer `--workers`"
+    if isinstance(err, exceptions.NodeDiedError):
+        return f"{path}: two machines were lost while they read it; run the same command again"
+    if isinstance(err, exceptions.WorkerCrashedError):
+        return guard.cause([path]) or ended(path)
+    return f"{path}: Ray could not run the reading of it ({one_line(err)}); run the same command again"
+
+
+def _content_in_task(path: Path | Remote, allowed: Sequence[Path], guard: Guard) -> Content:
+    with guard.over([path]):
+        return content_of(path, allowed)
+
+
 def _ingest_in_task(
-    recording: Recording, store_uri: str, stored: str | None, others: list[StoredContent], *contents: Content
+    recording: Recording,
+    store_uri: str,
+    stored: str | None,
+    others: list[StoredContent],
+    guard: Guard,
+    *contents: Content,
 ) -> RecordingResult:
     """`ingest_one`, with further tasks that decimate the LFP of a long recording in parts."""
-    return ingest_one(recording, store_uri, stored, contents, partial(_decimated_in_tasks, recording), others)
+    decimate = partial(_decimated_in_tasks, recording, guard)
+    return ingest_one(recording, store_uri, stored, contents, decimate, others, guard)
 
 
-def _decimated_in_tasks(recording: Recording, signal: Signal, stage: Decimation) -> Iterator[np.ndarray]:
+def _decimated_in_tasks(recording: Recording, guard: Guard, signal: Signal, stage: Decimation) -> Iterator[np.ndarray]:
     """The slices of `decimated`, bit for bit, from tasks that each read a part. A short recording is done here.
 
     While this task waits for the parts, Ray gives its CPU to them.
@@ -188,20 +254,26 @@ def _decimated_in_tasks(recording: Recording, signal: Signal, stage: Decimation)
         return
     task = ray.remote(num_cpus=1, max_retries=1)(_decimated_part)
     starts = deque(range(0, stage.n, part))
-    running: deque[ray.ObjectRef] = deque()
+    running: deque[tuple[ray.ObjectRef, Guard]] = deque()
     while starts or running:
         while starts and len(running) <= cores():
-            a = starts.popleft()
-            running.append(task.remote(recording, signal.number, stage, a, min(a + part, stage.n)))
+            a, its_guard = starts.popleft(), guard.fresh()
+            started = task.remote(recording, its_guard, signal.number, stage, a, min(a + part, stage.n))
+            running.append((started, its_guard))
+        reference, its_guard = running.popleft()
         try:
-            yield ray.get(running.popleft())
+            yield ray.get(reference)
         except ray.exceptions.RayTaskError as err:
             raise err.cause from None
+        except ray.exceptions.RayError as err:
+            raise DataError(_cause_of_end(err, recording.path, its_guard)) from None
 
 
-def _decimated_part(recording: Recording, number: int, stage: Decimation, start: int, stop: int) -> np.ndarray:
+def _decimated_part(
+    recording: Recording, guard: Guard, number: int, stage: Decimation, start: int, stop: int
+) -> np.ndarray:
     """Decimated samples [start, stop) of a series of a recording, (stop - start, C)."""
-    with open_raw(recording.path, recording.source, recording.config.bin_width_ms) as raw:
+    with guard.over(recording.files), _opened(recording, guard) as raw:
         if number >= len(raw.lfp):
             raise DataError(f"{recording.path.name}: its LFP was removed while it was read")
         return np.concatenate(list(decimated(raw.lfp[number], stage, start, stop)))
@@ -214,6 +286,7 @@ def ingest_one(
     contents: Sequence[Content] | None = None,
     decimate: Decimate = decimated,
     others: Sequence[StoredContent] = (),
+    guard: Guard = UNWATCHED,
 ) -> RecordingResult:
     """Write one recording into the store unless it is unchanged; every error becomes a failed RecordingResult.
 
@@ -222,6 +295,7 @@ def ingest_one(
         contents: one per file of the recording, see `content_of`; None: they are read here.
         decimate: computes the first stage of LFP preprocessing, see `lfp_on_bins`.
         others: the sessions in the store that are not ingested again.
+        guard: what the reading may take.
     """
     try:
         contents = [content_of(path, recording.links) for path in recording.files] if contents is None else contents
@@ -234,7 +308,7 @@ def ingest_one(
             *_stored_under_other_names(recording, contents, others),
             *_missing_links(recording, contents),
         )
-        session, lost = _read(recording, contents, decimate)
+        session, lost = _read(recording, contents, decimate, guard)
         release_free_memory()
         entry = write_draws(Store(store_uri), session, recording.config, identity)
     except RaydistillError as err:
@@ -256,13 +330,18 @@ def _damaged(store: Store, recording: Recording, identity: str) -> list[str]:
     return [f"{line}; the session is stored again" for line in lines]
 
 
-def _read(recording: Recording, contents: Sequence[Content], decimate: Decimate) -> tuple[Session, tuple[str, ...]]:
+def _read(
+    recording: Recording, contents: Sequence[Content], decimate: Decimate, guard: Guard
+) -> tuple[Session, tuple[str, ...]]:
     """The session and the notes on it. What was read of its files is released at the return, before the session is
     written; spike times even before the LFP is read, because no name refers to them here."""
     digests = sources(recording.files, contents)
-    opened = open_raw(recording.path, recording.source, recording.config.bin_width_ms)
-    with ExitStack() as files:
-        return to_session(recording, files.enter_context(opened), digests, decimate)
+    with guard.over(recording.files), ExitStack() as files:
+        return to_session(recording, files.enter_context(_opened(recording, guard)), digests, decimate)
+
+
+def _opened(recording: Recording, guard: Guard) -> AbstractContextManager[Raw]:
+    return open_raw(recording.path, recording.source, recording.config.bin_width_ms, guard.memory_gb)
 
 
 def _stored_under_other_names(

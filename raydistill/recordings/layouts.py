@@ -11,9 +11,10 @@ from pathlib import Path
 
 from raydistill.errors import DataError
 from raydistill.recordings.combine import combined, on_session_clock
+from raydistill.recordings.memory import MemoryLimit
 from raydistill.recordings.raw import Raw
 from raydistill.recordings.readers import arrays, flint, gallego, makin, neo, neurotask, nwb, sorter
-from raydistill.recordings.recording import Addition, Layout, RecordingSource
+from raydistill.recordings.recording import Addition, Layout, RecordingSource, read_files
 from raydistill.recordings.remote import Remote, is_there
 
 _READERS = (makin, flint, gallego, neurotask, nwb, sorter, neo, arrays)
@@ -40,27 +41,42 @@ def layout_of(path: Path | Remote) -> Layout | None:
 
 
 @contextmanager
-def open_raw(path: Path | Remote, source: RecordingSource, bin_width_ms: float) -> Iterator[Raw]:
+def open_raw(
+    path: Path | Remote, source: RecordingSource, bin_width_ms: float, memory_gb: float | None = None
+) -> Iterator[Raw]:
     """Yield the recording in `path` and in further files, read as `source` describes it; files stay open inside.
 
     Args:
         bin_width_ms: width of the bins of the session to be made. Files with bins and separate trials are rebinned
             to it, and gaps no longer than one bin are ignored.
+        memory_gb: what its readers may take, see `MemoryLimit.of`.
 
     Raises:
         DataError: the file is missing, damaged, or not as `source` describes it.
     """
+    limit = MemoryLimit.of(read_files(path, source), memory_gb)
     with ExitStack() as files:
-        first = [files.enter_context(_opened(path, source, bin_width_ms))]
         try:
             # No name is left here for what is read, so that the caller can release parts of it.
-            yield _with_additions(first.pop(), files, source, bin_width_ms)
+            yield _read(files, path, source, bin_width_ms, limit)
             return
         except DataError as err:
             if not source.additions:
                 raise  # the reader adds the name of its file
             error = err
     raise error  # an error of the whole or of another file, to which no reader shall add the name of its file
+
+
+def _read(
+    files: ExitStack, path: Path | Remote, source: RecordingSource, bin_width_ms: float, limit: MemoryLimit
+) -> Raw:
+    """The recording, of which all that readers do here and later takes no more memory than the limit."""
+    with limit.enforced():
+        raw = files.enter_context(_opened(path, source, bin_width_ms))
+        raw = _with_additions(raw, files, source, bin_width_ms)
+    if not source.additions:
+        limit = replace(limit, name="")  # the reader adds the name of its file
+    return replace(raw, lfp=tuple(replace(signal, read=limit.enforced()(signal.read)) for signal in raw.lfp))
 
 
 def _with_additions(raw: Raw, files: ExitStack, source: RecordingSource, bin_width_ms: float) -> Raw:

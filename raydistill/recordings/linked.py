@@ -42,15 +42,22 @@ def linked_files(path: Path) -> tuple[Path, ...]:
 
 
 def checked_links(path: Path, allowed: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """The files that a file links to, as `linked_files`, if it may.
+    """The files that a file links to, as `linked_files`, after `check_links`."""
+    links = linked_files(path)
+    check_links(path, links, allowed)
+    return links
+
+
+def check_links(path: Path, links: Iterable[Path], allowed: Iterable[Path] = ()) -> None:
+    """Check where the links of a file lead.
 
     Args:
+        links: the `linked_files` of the file.
         allowed: files and folders to which links may lead, besides the folder of the file.
 
     Raises:
         DataError: one is somewhere else, or is a pipe or a device.
     """
-    links = linked_files(path)
     places = [Path(os.path.abspath(path)).parent, Path(os.path.realpath(path)).parent]
     places += [Path(way(place)) for place in allowed for way in (os.path.abspath, os.path.realpath)]
     for linked in links:
@@ -62,7 +69,15 @@ def checked_links(path: Path, allowed: Iterable[Path] = ()) -> tuple[Path, ...]:
             )
         if linked.exists() and not (linked.is_file() or linked.is_dir()):
             raise DataError(f"{path}: it links to {linked}, which is a pipe or a device, not a file")
-    return links
+
+
+def may_link(path: Path) -> bool:
+    """Whether a file is HDF5, by its signature alone."""
+    import h5py
+
+    with contextlib.suppress(*_DAMAGE):
+        return path.is_file() and bool(h5py.is_hdf5(path))
+    return False
 
 
 def _linked_by(path: Path) -> list[Path]:
@@ -70,7 +85,7 @@ def _linked_by(path: Path) -> list[Path]:
 
     names: dict[str, None] = {}
     with contextlib.suppress(*_DAMAGE):
-        if not path.is_file() or not h5py.is_hdf5(path):
+        if not may_link(path):
             return []
         with h5py.File(path, "r") as file:
             _collect(file, names)

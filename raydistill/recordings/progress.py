@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,17 +14,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from raydistill.cluster.terminal import reserved
 from raydistill.recordings.ingest import RecordingResult
 
+_MOST_NAMED = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestReporter:
+    """What is called while recordings are ingested."""
+
+    result: Callable[[RecordingResult], None]
+    """To be called once for each recording."""
+    wait: Callable[[list[str], float], None]
+    """wait(names, seconds): there was no result for so long, and these sessions are waited for."""
+
 
 @contextmanager
-def progress_reporter(total: int, console: Console | None = None) -> Iterator[Callable[[RecordingResult], None]]:
-    """Yield `report(result)`, to be called once for each of `total` recordings; it writes to stderr.
+def progress_reporter(total: int, console: Console | None = None) -> Iterator[IngestReporter]:
+    """Yield what reports on `total` recordings; it writes to stderr.
 
     Args:
         console: by default a terminal that what Ray prints does not reach.
     """
     if console is None:
-        with _own_terminal() as own, progress_reporter(total, own) as report:
-            yield report
+        with _own_terminal() as own, progress_reporter(total, own) as reporter:
+            yield reporter
         return
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     start, count, terminal = time.monotonic(), 0, console
@@ -41,7 +54,12 @@ def progress_reporter(total: int, console: Console | None = None) -> Iterator[Ca
                 line = f"{result.state:<8}{result.name}{details}{position}"
                 terminal.print(line, highlight=False, markup=False, soft_wrap=True)
 
-        yield report
+        def wait(names: list[str], seconds: float) -> None:
+            more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+            line = f"reading {', '.join(names[:_MOST_NAMED])}{more}; no result for {seconds:.0f} s"
+            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+
+        yield IngestReporter(result=report, wait=wait)
 
 
 @contextmanager

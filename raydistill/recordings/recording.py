@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from raydistill.config.manifest import SessionEntry
 from raydistill.config.recordings import IngestConfig
+from raydistill.files import size_of
 from raydistill.recordings.raw import Raw
 from raydistill.recordings.remote import Remote
 
@@ -79,14 +80,8 @@ class Recording:
 
     @property
     def files(self) -> list[Path | Remote]:
-        """All that is read, each once: first the main file and its companions, then the files of the additions.
-
-        A folder of which only some files are read is represented by these, any other folder by itself.
-        """
-        files = files_of(self.path, self.source.companions)
-        for addition in self.source.additions:
-            files += files_of(addition.path, addition.companions)
-        return list(dict.fromkeys(files))
+        """See `read_files`."""
+        return read_files(self.path, self.source)
 
     def absolute(self) -> "Recording":
         """The same recording, with absolute paths, for processes that have other working directories."""
@@ -96,12 +91,28 @@ class Recording:
         return dataclasses.replace(self, path=self.path.absolute(), source=source, links=links)
 
 
+def read_files(path: Path | Remote, source: RecordingSource) -> list[Path | Remote]:
+    """All that is read, each once: first the main file and its companions, then the files of the additions.
+
+    A folder of which only some files are read is represented by these, any other folder by itself.
+    """
+    files = files_of(path, source.companions)
+    for addition in source.additions:
+        files += files_of(addition.path, addition.companions)
+    return list(dict.fromkeys(files))
+
+
 def files_of(path: Path | Remote, companions: tuple[str, ...]) -> list[Path | Remote]:
     """A file and its companions, or the files of a folder that are read, or the folder if all of them are."""
     if not isinstance(path, Path):
         return [path]
     others: list[Path | Remote] = [path.parent / name for name in companions]
     return others if any(name.startswith(f"{path.name}/") for name in companions) else [path, *others]
+
+
+def local_bytes(paths: Iterable[Path | Remote]) -> int:
+    """Bytes of files and of what is in folders; what is not there, or on a server, counts as empty."""
+    return sum(size_of(path) for path in paths if isinstance(path, Path) and path.exists())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from raydistill.config.fingerprint import fingerprint
-from raydistill.files import sha256_of
+from raydistill.files import sha256_of, size_of
 from raydistill.recordings.layouts import LAYOUTS
 from raydistill.recordings.planning.unfetched import why_absent
 from raydistill.recordings.recording import Recording
@@ -104,10 +104,7 @@ def _what_is_read(recording: Recording, path: Path) -> str:
 
 
 def _size(recording: Recording, path: Path) -> int:
-    """Of a folder, that of all files in it."""
-    if path.is_dir():
-        return sum(inside.stat().st_size for inside in path.rglob("*") if inside.is_file())
-    return path.stat().st_size
+    return size_of(path)
 
 
 def _ends(recording: Recording, path: Path) -> bytes:

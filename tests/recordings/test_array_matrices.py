@@ -119,6 +119,15 @@ def test_sparse_counts_are_read(form, tmp_path, raw, counts):
     assert np.array_equal(found.spikes.values, counts)
 
 
+@pytest.mark.parametrize("starts", [[0, 5, -(1 << 56), -1], [0, 900, 300, 1800], [0, 300, 600, -1], [0, 0, 0, -1]])
+def test_sparse_matrix_whose_columns_do_not_begin_in_order_is_refused(starts, tmp_path, raw):
+    write_matlab(tmp_path / "a.mat", "7.3", {"c": csc_array(np.ones((600, 3)))})
+    with h5py.File(tmp_path / "a.mat", "r+") as file:
+        file["c/jc"][...] = np.array(starts).astype(np.uint64)
+    with pytest.raises(DataError, match=r"c is damaged \("):
+        raw("a.mat", "bin_width_ms: 10, spikes: c")
+
+
 def test_sparse_matrix_without_a_value_and_with_damaged_rows(tmp_path, raw):
     write_matlab(tmp_path / "a.mat", "7.3", {"c": csc_array(np.ones((600, 3))), "none": csc_array((600, 3))})
     with pytest.raises(DataError, match=r"c is a sparse 600 x 3 matrix; it has no part rows"):

@@ -11,6 +11,7 @@ from scipy.io import savemat
 
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError
+from raydistill.recordings.guard import UNWATCHED
 from raydistill.recordings.ingest import _decimated_in_tasks, ingest, ingest_one, ingest_with_ray
 from raydistill.recordings.planning.discover import plan_sources
 from raydistill.simulation.simulate import generate_session
@@ -268,7 +269,7 @@ def test_long_recording_decimated_by_several_tasks_is_the_same_to_the_last_bit(t
     parts = []
 
     def in_parts(signal, stage):
-        parts.extend(_decimated_in_tasks(planned, signal, stage))
+        parts.extend(_decimated_in_tasks(planned, UNWATCHED, signal, stage))
         return parts
 
     monkeypatch.setattr("raydistill.recordings.ingest._PART_VALUES", 1 << 20)
@@ -290,7 +291,7 @@ def test_long_recording_with_a_damaged_part_fails_alone_in_one_line(tmp_path, lo
         file["acquisition/timeseries/broadband/data"].attrs["conversion"] = np.float32(1e-6)
     (planned,) = plan_sources(tmp_path, overrides=["ingest.splits.parent_s=6"])
     monkeypatch.setattr("raydistill.recordings.ingest._PART_VALUES", 1 << 20)
-    found = ingest_one(planned, str(tmp_path / "store"), None, None, partial(_decimated_in_tasks, planned))
+    found = ingest_one(planned, str(tmp_path / "store"), None, None, partial(_decimated_in_tasks, planned, UNWATCHED))
     assert found.state == "failed" and re.search(r"LFP channel 2 is not finite at 40\.9\d+ s", found.cause)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 
+import numcodecs
 import numpy as np
 import pynwb
 import pytest
@@ -98,6 +99,34 @@ def test_zarr_file_that_is_damaged_is_refused_in_one_line(damage, zarr_folder, t
         open_raw(recording.path, recording.source, 10.0),
     ):
         pass
+
+
+@pytest.mark.parametrize("cut", [2500, 4999, 17, 3])
+def test_zarr_chunk_that_was_cut_off_is_refused_and_not_filled_from_memory(cut, zarr_folder, tmp_path):
+    """Blosc stores noise as it is, and copies as many bytes as the header states, also from beyond the chunk."""
+    folder = zarr_folder / "processing/behavior/Position/position/data"
+    noise = np.random.default_rng(0).bytes(3000 * 2 * 8)
+    (chunk,) = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    chunk.write_bytes(numcodecs.Blosc().encode(noise)[:cut])
+    (recording,) = plan_sources(zarr_folder)
+    result = ingest_one(recording, str(tmp_path / "store"), None)
+    assert result.state == "failed"
+    assert f"a chunk of {cut} bytes is not as long as it says; copy the file again" in result.cause
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\0", b"\2\0\0\0\1\0\0\0a", b"\1\0\0\0\2\0\0\0a", b"\xff\xff\xff\xff"])
+def test_zarr_texts_that_are_fewer_or_shorter_than_their_chunk_says_are_refused(content, zarr_folder):
+    with zarr_reader(zarr_folder), pytest.raises(DataError, match=f"a chunk of {len(content)} bytes is not as long"):
+        numcodecs.get_codec({"id": "vlen-utf8"}).decode(content)
+
+
+def test_zarr_codecs_are_those_of_numcodecs_again_after_reading(zarr_folder):
+    texts = np.array(["a", "", "bcd"], dtype=object)
+    before = dict(codec_registry)
+    chunk = numcodecs.VLenUTF8().encode(texts)
+    with zarr_reader(zarr_folder):
+        assert list(numcodecs.get_codec({"id": "vlen-utf8"}).decode(chunk)) == ["a", "", "bcd"]
+    assert codec_registry == before
 
 
 @pytest.mark.parametrize("array", ["acquisition/LFP_probe0/data", "processing/behavior/Position/position/data"])

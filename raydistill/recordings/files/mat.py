@@ -150,6 +150,9 @@ class SparseMatrix(Node):
                 matrix.check_format()  # scipy's own code trusts the indices, and crashes if they are damaged
         except (ValueError, IndexError, TypeError) as err:
             raise DataError(f"{path} is damaged ({one_line(err)})") from err
+        starts = getattr(matrix, "indptr", np.zeros(1))
+        if (starts[1:] < starts[:-1]).any():  # which scipy does not look at if the last one is negative
+            raise DataError(f"{path} is damaged (its columns or rows do not begin one after the other)")
 
     def _read(self, key: tuple) -> np.ndarray:
         if not key:

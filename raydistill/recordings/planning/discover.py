@@ -11,8 +11,8 @@ from raydistill.config.fingerprint import canonical
 from raydistill.config.load import Where, build, mapping, override
 from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError, suggest
+from raydistill.recordings.child import links_in_child
 from raydistill.recordings.layouts import LAYOUTS, folder_layouts, layout_of, layouts_by_ending
-from raydistill.recordings.linked import linked_files
 from raydistill.recordings.planning.manifest import check_describes_itself, describe_files, read_manifest
 from raydistill.recordings.planning.search import search
 from raydistill.recordings.recording import Layout, Recording
@@ -141,10 +141,11 @@ def _owners(recordings: list[Recording]) -> dict[Path | Remote, Path | Remote]:
     """
     mains = {os.path.realpath(str(r.path)): r.path for r in recordings}
     owners: dict[Path | Remote, Path | Remote] = {}
-    for recording in recordings if len(mains) > 1 else []:
-        if isinstance(recording.path, Path) and recording.path not in owners:
-            linked = {os.path.realpath(path) for path in linked_files(recording.path)}
-            owners |= {path: recording.path for resolved, path in mains.items() if resolved in linked}
+    local = [r.path for r in recordings if isinstance(r.path, Path)] if len(mains) > 1 else []
+    for path, links in links_in_child(local).items():
+        if path not in owners and not isinstance(links, Exception):  # reading the file tells what is wrong with it
+            linked = {os.path.realpath(link) for link in links}
+            owners |= {main: path for resolved, main in mains.items() if resolved in linked}
     return owners
 
 

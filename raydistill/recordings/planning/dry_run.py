@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raydistill.config.fingerprint import canonical
-from raydistill.errors import DataError
+from raydistill.errors import DataError, RaydistillError
 from raydistill.papers.crossmodal import MAKIN_LFP, PUBLISHED_NAMES, TABLE_2
-from raydistill.recordings.linked import checked_links, linked_files
+from raydistill.recordings.child import links_in_child
+from raydistill.recordings.linked import check_links
 from raydistill.recordings.recording import Recording
 from raydistill.recordings.refused import refused
 from raydistill.recordings.remote import Remote, is_there
@@ -19,13 +20,21 @@ def expected_failures(recordings: list[Recording]) -> dict[str, str]:
     """Session -> why it would fail, in one line; only what can be known without reading the recordings."""
     absent = {r.name: f"{r.path}: the server has no such file" for r in recordings if not _is_there(r.path)}
     failures = absent | refused(recordings)
+    links = _links([r for r in recordings if r.name not in failures])
     for recording in (r for r in recordings if r.name not in failures):
         try:
-            for file in (file for file in recording.files if isinstance(file, Path)):
-                checked_links(file, recording.links)
-        except DataError as err:
+            for file in (file for file in recording.files if file in links):
+                linked = links[file]
+                if isinstance(linked, RaydistillError):
+                    raise linked
+                check_links(file, linked, recording.links)
+        except RaydistillError as err:
             failures[recording.name] = str(err)
     return failures
+
+
+def _links(recordings: list[Recording]) -> dict[Path, tuple[Path, ...] | RaydistillError]:
+    return links_in_child(file for r in recordings for file in r.files if isinstance(file, Path))
 
 
 def _is_there(path: Path | Remote) -> bool:
@@ -44,12 +53,14 @@ def dry_run(recordings: list[Recording], store_uri: str, failures: dict[str, str
     """
     stored = _stored(store_uri)
     width = max(len(r.name) for r in recordings)
+    links = _links([r for r in recordings if r.name not in failures])
     for recording in recordings:
         action = _action(recording, stored.get(recording.name), failures)
         yield f"{recording.name:<{width}}  {action:<38}  {recording.path}"
         if recording.name not in failures:
-            for file in (file for file in recording.files if isinstance(file, Path)):
-                yield from (f"{'':<{width}}  {_link(linked):<38}  {linked}" for linked in linked_files(file))
+            for found in (links.get(file, ()) for file in recording.files if isinstance(file, Path)):
+                if not isinstance(found, RaydistillError):
+                    yield from (f"{'':<{width}}  {_link(linked):<38}  {linked}" for linked in found)
     yield from _missing(recordings)
 
 

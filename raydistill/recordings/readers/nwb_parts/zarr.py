@@ -13,6 +13,7 @@ from typing import Any, TypeGuard
 from raydistill.errors import DataError, of_library
 
 ENDING = ".zarr"
+_BLOSC_HEADER = 16  # bytes
 _DESCRIBED = ("shape", "chunks", "order")  # of an array
 _ALLOWED = {  # what arrays of texts and of references to other objects need
     ("numpy._core.multiarray", "_reconstruct"),
@@ -41,7 +42,9 @@ def zarr_reader(path: Path) -> Iterator[Callable[[], Any]]:
     """Yield a function that opens an NWB file with hdmf-zarr. Its values must be read inside the context.
 
     hdmf-zarr writes references as pickles, which numcodecs refuses to read, because a pickle can run any program.
-    Inside the context they are read by a codec that refuses everything but references.
+    Inside the context they are read by a codec that refuses everything but references. Blosc and
+    the codecs of texts and of arrays of different lengths trust the lengths that a chunk states: of one that was cut
+    off they return what comes after it in memory. Here these lengths are checked first.
 
     Raises:
         DataError: hdmf-zarr is not installed, or the description of an array is damaged.
@@ -54,14 +57,14 @@ def zarr_reader(path: Path) -> Iterator[Callable[[], Any]]:
             f"{path.name}: NWB files in the Zarr format need further packages: pip install 'raydistill[zarr]'"
         ) from None
     _check_descriptions(path)
-    before = codec_registry.get("pickle")
-    register_codec(_references_only(), "pickle")
+    before = dict(codec_registry)
+    for codec in (_references_only(), *_with_checked_lengths()):
+        register_codec(codec)
     try:
         yield partial(_with_links_inside(NWBZarrIO), str(path), mode="r")
     finally:
-        codec_registry.pop("pickle")
-        if before is not None:
-            register_codec(before, "pickle")
+        codec_registry.clear()
+        codec_registry.update(before)
 
 
 def _check_descriptions(path: Path) -> None:
@@ -147,6 +150,43 @@ def _references_only():
             return out
 
     return ReferencesOnly
+
+
+def _with_checked_lengths() -> list[type]:
+    """Codecs that refuse a chunk that is shorter than it says."""
+    from numcodecs import Blosc
+    from numcodecs.compat import ensure_bytes
+    from numcodecs.vlen import VLenArray, VLenBytes, VLenUTF8
+
+    def checked(codec: type, is_whole: Callable[[bytes], bool]) -> type:
+        class Checked(codec):  # type: ignore[misc, valid-type]
+            def decode(self, buf, out=None):
+                data = ensure_bytes(buf)
+                if not is_whole(data):
+                    raise DataError(f"a chunk of {len(data)} bytes is not as long as it says; copy the file again")
+                return super().decode(data, out)
+
+        return Checked
+
+    return [
+        checked(Blosc, _is_whole_blosc),
+        *(checked(codec, _has_items) for codec in (VLenArray, VLenBytes, VLenUTF8)),
+    ]
+
+
+def _is_whole_blosc(chunk: bytes) -> bool:
+    """Whether a chunk is as long as the header of Blosc says."""
+    return len(chunk) >= _BLOSC_HEADER and int.from_bytes(chunk[12:16], "little") == len(chunk)
+
+
+def _has_items(chunk: bytes) -> bool:
+    """Whether a chunk holds the number of items that it begins with, each after its length in bytes."""
+    at = 4
+    for _ in range(int.from_bytes(chunk[:4], "little")):
+        if at + 4 > len(chunk):
+            return False
+        at += 4 + int.from_bytes(chunk[at : at + 4], "little")
+    return at <= len(chunk)
 
 
 class _Unpickler(pickle.Unpickler):

@@ -14,6 +14,8 @@ class Control:
     reads_same_spikes: bool = False
     """Whether its teacher reads the spikes of the same moment. Random weights pass much of them on, so such a control
     tells what the training of the teacher adds, and not what the spikes add."""
+    has_teacher: bool = True
+    """Whether the student has a target to follow, which may help it whatever the target is."""
 
 
 SHIFT_S = 10.0
@@ -48,14 +50,15 @@ CONTROLS = {
     NONE: Control(
         "no teacher",
         "The student has the same tokens, patches, recipe and loss, but is not aligned with any teacher.",
+        has_teacher=False,
     ),
     MASKED: Control(
         "masked, no teacher",
         "The student has the same tokens, patches and recipe, but is trained by masked autoencoding, with no teacher.",
+        has_teacher=False,
     ),
 }
 """Name in a sweep file -> the control. From the last one up, each is one step from an LFP model to the method."""
-WITHOUT_TEACHER = (NONE, MASKED)
 
 
 def control_method(method: str, control: str) -> str:

@@ -61,7 +61,7 @@ def origin_of_gain(method: str, tests: Sequence[ControlTest]) -> str:
     """Is what the method gains owed to the spikes of the same moment, and to the training of its teacher?
 
     It is owed to the spikes if the method is better than every control that does not read them (an intersection-union
-    test, which needs no correction).
+    test, which needs no correction), and one of these has a teacher: a student may also gain from having any target.
     """
     of_method = [t for t in tests if t.method == method and t.gain.test.n]
     without = [t for t in of_method if not CONTROLS[t.control].reads_same_spikes]
@@ -92,10 +92,16 @@ def _owed_to_spikes(method: str, tests: Sequence[ControlTest]) -> str:
     else:
         subject = "Over session-seed pairs, the gain"
         weak = f"; over {sessions.n} sessions alone this is not significant"
-    return (
-        f"{subject} of {method} is owed to the spikes: it is better than each of {len(tests)} controls without them, "
-        f"of which “{control}” is nearest ({_difference(nearest)}){weak}."
-    )
+    if not any(CONTROLS[t.control].has_teacher for t in tests):
+        return (
+            f"{method} is better than without a teacher ({_difference(nearest)}). Whether it needs the spikes, or just "
+            "any target, is not tested: add shuffled_teacher to `controls`."
+        )
+    if len(tests) == 1:
+        what = f"the control “{control}”"
+    else:
+        what = f"each of {len(tests)} controls without them, of which “{control}” is nearest"
+    return f"{subject} of {method} is owed to the spikes: it is better than {what} ({_difference(nearest)}){weak}."
 
 
 def _owed_to_training(t: ControlTest) -> str:

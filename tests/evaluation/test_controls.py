@@ -2,7 +2,7 @@
 
 import pytest
 
-from raydistill.config.controls import CONTROLS, NONE, RANDOM, SHUFFLED, control_method
+from raydistill.config.controls import CONTROLS, MASKED, NONE, RANDOM, SHUFFLED, control_method
 from raydistill.evaluation.controls import control_tests, origin_of_gain
 from raydistill.evaluation.scores import Score
 
@@ -40,6 +40,17 @@ def test_gain_over_all_controls_is_owed_to_the_spikes():
     )
 
 
+def test_gain_over_a_single_control_names_it():
+    text = origin_of_gain(METHOD, control_tests_with(**{SHUFFLED: 0.1}))
+    assert "owed to the spikes: it is better than the control “spikes of other trials” (difference +0.300" in text
+
+
+def test_gain_over_controls_without_a_target_alone_does_not_speak_for_the_spikes():
+    text = origin_of_gain(METHOD, control_tests_with(**{NONE: 0.3, MASKED: 0.1}))
+    assert text.startswith("Distilled LFP is better than without a teacher (difference +0.100")
+    assert "owed" not in text and text.endswith("is not tested: add shuffled_teacher to `controls`.")
+
+
 @pytest.mark.parametrize("r2", [0.4, 0.45])
 def test_control_that_reaches_the_method_denies_that_the_gain_is_owed_to_the_spikes(r2):
     text = origin_of_gain(METHOD, control_tests_with(**{SHUFFLED: r2, NONE: 0.1}))
@@ -66,5 +77,5 @@ def test_untrained_teacher_says_nothing_about_the_spikes_but_about_the_training_
     text = origin_of_gain(METHOD, control_tests_with(**{SHUFFLED: 0.1, NONE: 0.3, RANDOM: 0.4}))
     assert text.startswith("The gain of Distilled LFP is owed to the spikes: it is better than each of 2 controls")
     assert "It is not shown to need a trained teacher: a teacher with random weights reaches it" in text
-    text = origin_of_gain(METHOD, control_tests_with(**{NONE: 0.3, RANDOM: 0.2}))
+    text = origin_of_gain(METHOD, control_tests_with(**{SHUFFLED: 0.3, RANDOM: 0.2}))
     assert text.endswith("so the teacher's training matters.")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from raydistill.config.controls import NONE, OTHER, WITHOUT_TEACHER, control_method
+from raydistill.config.controls import CONTROLS, NONE, OTHER, control_method
 from raydistill.config.objectives import (
     Distillation,
     DistillationWithBehavior,
@@ -30,7 +30,7 @@ def control_jobs(sweep: SweepConfig, trainings: Mapping[Place, Job], entries: li
         students = {place: job for place, job in trainings.items() if place[0] == line and place[1] is not None}
         for control in sweep.controls:
             for (_, session, seed), job in students.items():
-                if control in WITHOUT_TEACHER:
+                if not CONTROLS[control].has_teacher:
                     spec = _without_teacher(sweep, line, control, job, stored)
                 else:
                     spec = _with(control, job, students, stored)

@@ -54,6 +54,7 @@ def add_session(
     region: str = "",
     config: IngestConfig | None = None,
     overwrite: bool = False,
+    publish: bool = True,
     report: Callable[[str], None] = print,
 ) -> Entry:
     """Store one session from objects in memory. All times are in seconds on one clock.
@@ -84,6 +85,8 @@ def add_session(
         config: preprocessing and splits; None: the defaults, with bins of `bin_width_ms` if that is given, and without
             filters if `lfp_bands` is above 1.
         overwrite: replace a session of this name that was made from something else.
+        publish: list the session in the catalogue of the store. This reads the markers of all stored sessions, so for
+            many sessions give False, and call `Store(store).publish()` after the last one.
         report: called with each line on what was taken and what was left out.
 
     Returns:
@@ -123,7 +126,11 @@ def add_session(
         layout="", options=NoOptions(), subject=subject, dataset=dataset, task=task, region=region, pieces=pieces
     )
     recording = Recording(name=name, path=Path(name), source=source, config=config)
-    return _stored(recording, raw, store if isinstance(store, Store) else Store(str(store)), overwrite, report)
+    opened = store if isinstance(store, Store) else Store(str(store))
+    entry = _stored(recording, raw, opened, overwrite, report)
+    if publish:
+        opened.publish()
+    return entry
 
 
 def _config(config: IngestConfig | None, bin_width_ms: float | None, lfp_bands: int) -> IngestConfig:
@@ -139,7 +146,7 @@ def _config(config: IngestConfig | None, bin_width_ms: float | None, lfp_bands: 
 
 
 def _stored(recording: Recording, raw: Raw, store: Store, overwrite: bool, report: Callable[[str], None]) -> Entry:
-    """Write and publish the session of a `Raw`, unless it is stored already."""
+    """Write the session of a `Raw`, unless it is stored already."""
     name = recording.name
     digest = _digest(raw)
     source = recording.source
@@ -150,7 +157,6 @@ def _stored(recording: Recording, raw: Raw, store: Store, overwrite: bool, repor
     damaged = damaged_draws(store, name, recording.config, identity) if is_same else []
     if before and is_same and not damaged:
         report(f"{name}: unchanged")
-        store.publish()
         return before
     if before and not is_same and not overwrite:
         raise DataError(
@@ -159,7 +165,6 @@ def _stored(recording: Recording, raw: Raw, store: Store, overwrite: bool, repor
         )
     session, notes = to_session(recording, raw, {f"{name} (from Python)": digest})
     entry = write_draws(store, session, recording.config, identity)
-    store.publish()
     for note in (*(f"{line}; the session is stored again" for line in damaged), *notes):
         report(f"{name}: {note}")
     return entry

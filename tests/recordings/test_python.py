@@ -106,6 +106,13 @@ def test_session_is_stored_once_and_replaced_only_if_asked(add, store, spike_tra
     assert len(store.entries()) == 1
 
 
+def test_sessions_are_listed_when_they_are_published(add, store, spike_trains):
+    add("a", spikes=spike_trains)
+    add("b", spikes=[times + 0.5 for times in spike_trains], publish=False)
+    assert [e.session for e in store.entries()] == ["a"]
+    assert [e.session for e in store.publish()] == ["a", "b"] == [e.session for e in store.entries()]
+
+
 def test_session_with_lfp_and_behavior_on_own_clocks_has_their_values_at_bin_centres(add, store, spike_trains):
     t = np.arange(SECONDS * 1000) / 1000
     lfp = np.column_stack([np.sin(2 * np.pi * 0.5 * t), np.cos(2 * np.pi * 0.25 * t)])

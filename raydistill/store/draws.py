@@ -1,7 +1,9 @@
 """Repeated draws of a session's folds (`splits.repeats`): one stored session per draw.
 
 Segments are cut, normalised and stored by fold, so every draw has files of its own. The first draw has the name of the
-session; it is written last, so that a session with the wanted fingerprint has all of its draws.
+session; it is written last, so that a session with the wanted fingerprint has all of its draws. The others are written
+from the second up, and deleted from the last down, so that an interrupt never leaves a draw behind a missing one, where
+`later_draws` would not find it.
 """
 
 import dataclasses
@@ -29,7 +31,7 @@ def write_draws(store: Store, session: Session, config: IngestConfig, fingerprin
         )
     draws = [_of_draw(session, config, draw) for draw in range(1, repeats + 1)]
     plans = [plan_session(*drawn) for drawn in draws]  # before any is stored, so that an error leaves none
-    for (of_draw, _), plan in reversed(list(zip(draws, plans, strict=True))[1:]):
+    for (of_draw, _), plan in list(zip(draws, plans, strict=True))[1:]:
         store.write_planned(of_draw, plan, fingerprint)
     for name in reversed(later_draws(store, session.name, repeats)):
         store.delete(name)
@@ -54,7 +56,8 @@ def later_draws(store: Store, session: str, after: int = 1) -> list[str]:
 
 
 def damaged_draws(store: Store, session: str, config: IngestConfig, fingerprint: str) -> list[str]:
-    """What is wrong with the stored draws of a session, one line each; all of their bytes are read."""
+    """What is wrong with the stored draws of a session, one line each; all of their bytes are read. Further draws, which
+    an interrupted ingest left, are wrong too."""
     lines = []
     for draw in range(1, config.splits.repeats + 1):
         entry = store.stored(draw_name(session, draw))
@@ -62,4 +65,7 @@ def damaged_draws(store: Store, session: str, config: IngestConfig, fingerprint:
             lines.append(f"draw {draw} of the folds of session {session} is missing")
         else:
             lines += store.damage(entry)
+    if surplus := later_draws(store, session, config.splits.repeats):
+        n = "1 further draw" if len(surplus) == 1 else f"{len(surplus)} further draws"
+        lines.append(f"an interrupted ingest left {n} of the folds of session {session}")
     return lines

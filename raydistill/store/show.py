@@ -16,8 +16,10 @@ COLUMNS = ("session", "subject", "dataset", "bin_width_ms", "n_segments", "n_bin
 
 
 def draws_of(entries: Iterable[Entry]) -> dict[str, int]:
-    """Session -> how many draws of its folds the store holds."""
-    return Counter(e.recorded for e in entries)
+    """Session -> how many draws of its folds the store holds. Those that an interrupted ingest left do not count."""
+    entries = list(entries)
+    first = {e.session: e.fingerprint for e in entries if e.draw == 1}
+    return Counter(e.recorded for e in entries if e.fingerprint == first.get(e.recorded))
 
 
 def to_json(entry: Entry, draws: int = 1) -> dict[str, Any]:

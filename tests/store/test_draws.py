@@ -9,6 +9,7 @@ from raydistill.config.names import check_name, check_stored_name, draw_name, re
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError
 from raydistill.store.draws import damaged_draws, later_draws, write_draws
+from raydistill.store.show import draws_of
 from raydistill.store.store import Store
 from tests.store.test_store import make_session
 
@@ -78,7 +79,32 @@ def test_first_draw_is_written_last_so_that_its_fingerprint_stands_for_all(store
     written = []
     monkeypatch.setattr(Store, "write_planned", lambda self, session, plan, fingerprint: written.append(session.name))
     write_draws(store, make_session(), CONFIG, "f" * 64)
-    assert written == ["a_1~3", "a_1~2", "a_1"]
+    assert written == ["a_1~2", "a_1~3", "a_1"]
+
+
+@pytest.mark.parametrize("n_before", [0, 1])
+def test_draws_that_an_interrupt_left_are_named_and_deleted_by_the_next_ingest(store, monkeypatch, n_before):
+    """Without this, the session counts draws of another configuration, and every sweep of the store refuses it."""
+    if n_before:
+        write_draws(store, make_session(), with_repeats(1), "e" * 64)
+    with monkeypatch.context() as patch:
+        write = Store.write_planned
+
+        def interrupted(self, session, plan, fingerprint):
+            if session.name == "a_1~4":
+                raise KeyboardInterrupt
+            return write(self, session, plan, fingerprint)
+
+        patch.setattr(Store, "write_planned", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_draws(store, make_session(), with_repeats(5), "f" * 64)
+    assert {e.session for e in store.complete()} == {"a_1~2", "a_1~3"} | ({"a_1"} if n_before else set())
+    assert draws_of(store.complete()) == ({"a_1": 1} if n_before else {})
+    lines = damaged_draws(store, "a_1", with_repeats(1), "e" * 64)
+    assert lines[-1] == "an interrupted ingest left 2 further draws of the folds of session a_1"
+    write_draws(store, make_session(), with_repeats(1), "e" * 64)
+    assert [e.session for e in store.publish()] == ["a_1"]
+    assert damaged_draws(store, "a_1", with_repeats(1), "e" * 64) == []
 
 
 def test_missing_and_damaged_draws_are_named(store):

@@ -56,8 +56,10 @@ def later_draws(store: Store, session: str, after: int = 1) -> list[str]:
 
 
 def damaged_draws(store: Store, session: str, config: IngestConfig, fingerprint: str) -> list[str]:
-    """What is wrong with the stored draws of a session, one line each; all of their bytes are read. Further draws, which
-    an interrupted ingest left, are wrong too."""
+    """What is wrong with the stored draws of a session, one line each; all of their bytes are read.
+
+    Further draws, which an interrupted ingest left, are wrong too.
+    """
     lines = []
     for draw in range(1, config.splits.repeats + 1):
         entry = store.stored(draw_name(session, draw))

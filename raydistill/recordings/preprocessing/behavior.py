@@ -63,11 +63,11 @@ def prepared(
     every = options.derive == "speed" and "speed" in chosen
     used = {name for name in trace.names if every or name in chosen or _velocity_name(name) in chosen}
     periods = periods_of(trace, options.circular, used)
-    notes += circular_notes(trace, periods, used)
     step_s = usual_step(trace.times)
     cuts = [cut for cut in samples_of_pieces(trace.times, pieces) if cut.stop - cut.start > 1]
     if not cuts:
         raise DataError("behavior has fewer than two samples in every recorded interval")
+    notes += circular_notes(trace, periods, used, cuts)
     values, n_jumps = _processed(trace, cuts, options, periods, _GAP * step_s)
     if n_jumps:
         notes += (f"behavior: samples left out as lost, faster than `max_speed`: {n_jumps} of {len(trace.times)}",)

@@ -103,20 +103,29 @@ def on_the_circle(
     return np.column_stack(columns), tuple(new_names), tuple(new_units)
 
 
-def circular_notes(trace: Trace, periods: Sequence[float | None], used: Collection[str]) -> tuple[str, ...]:
-    """Notes on used columns that look circular and are not set so, and on those that turn too fast to follow."""
+def circular_notes(
+    trace: Trace, periods: Sequence[float | None], used: Collection[str], cuts: Sequence[slice]
+) -> tuple[str, ...]:
+    """Notes on used columns that look circular and are not set so, and on those that turn too fast to follow.
+
+    Args:
+        cuts: the samples of each recorded interval. From one to the next, values may jump: that is no turn.
+    """
     notes: list[str] = []
     for name, unit, values, period in zip(trace.names, trace.units, trace.values.T, periods, strict=True):
-        valid = np.isfinite(values)
-        times, values = trace.times[valid], values[valid]
-        steps = np.abs(np.diff(values))
+        valid = [np.flatnonzero(np.isfinite(values[cut])) + cut.start for cut in cuts]
+        steps = np.concatenate([np.diff(values[at]) for at in valid])
+        seconds = np.concatenate([np.diff(trace.times[at]) for at in valid])
         if len(steps) and name in used:
-            notes += _overlooked(name, unit, times, values) if period is None else _doubtful(name, steps, period)
+            inside = values[np.concatenate(valid)]
+            if period is None:
+                notes += _overlooked(name, unit, inside, steps, seconds)
+            else:
+                notes += _doubtful(name, steps, period)
     return tuple(notes)
 
 
-def _overlooked(name: str, unit: str, times: np.ndarray, values: np.ndarray) -> list[str]:
-    steps = np.abs(np.diff(values))
+def _overlooked(name: str, unit: str, values: np.ndarray, steps: np.ndarray, seconds: np.ndarray) -> list[str]:
     period = _PERIOD_OF_UNIT.get(unit.strip().lower())
     setting = "true" if period else ""
     if period is None and _ANGLE_WORDS & {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}:
@@ -124,8 +133,8 @@ def _overlooked(name: str, unit: str, times: np.ndarray, values: np.ndarray) -> 
         fits = [p for p in (1.0, 2 * np.pi, 360.0) if _NEAR[0] * p < extent < _NEAR[1] * p]
         period, setting = (fits[0], f"{{{name}: {fits[0]:.7g}}}") if fits else (None, "")
     if period is None:
-        return _laps(name, times, values)
-    if not (jumps := int(np.sum((steps > _NEAR[0] * period) & (steps < _NEAR[1] * period)))):
+        return _laps(name, float(np.ptp(values)), steps, seconds)
+    if not (jumps := int(np.sum((np.abs(steps) > _NEAR[0] * period) & (np.abs(steps) < _NEAR[1] * period)))):
         return []
     return [
         f'behavior column "{name}" jumps {jumps} times by about {period:.4g}, as an angle does at the end of its '
@@ -133,10 +142,9 @@ def _overlooked(name: str, unit: str, times: np.ndarray, values: np.ndarray) -> 
     ]
 
 
-def _laps(name: str, times: np.ndarray, values: np.ndarray) -> list[str]:
+def _laps(name: str, extent: float, steps: np.ndarray, seconds: np.ndarray) -> list[str]:
     """A note if values run through their range and jump back to where they began, as on a circular track."""
-    extent, steps, seconds = np.ptp(values), np.diff(values), np.diff(times)
-    steps = steps[seconds <= _GAP * np.median(seconds)]  # a jump between trials is no lap
+    steps = steps[seconds <= _GAP * np.median(seconds)]  # a jump over a time without samples is no lap
     jumps = steps[np.abs(steps) > _NEAR[0] * extent]
     others = np.abs(steps[np.abs(steps) <= _NEAR[0] * extent])
     one_way = max(np.sum(jumps > 0), np.sum(jumps < 0)) >= 0.8 * len(jumps)
@@ -149,6 +157,7 @@ def _laps(name: str, times: np.ndarray, values: np.ndarray) -> list[str]:
 
 
 def _doubtful(name: str, steps: np.ndarray, period: float) -> list[str]:
+    steps = np.abs(steps)
     if (farthest := steps.max()) > 1.5 * period:
         return [f'behavior column "{name}" jumps by {farthest:.4g}, more than its period {period:.4g}; is that right?']
     turns = np.minimum(steps, np.abs(period - steps))

@@ -203,3 +203,11 @@ def test_position_without_laps_gives_no_note(values):
 def test_position_that_begins_again_in_each_trial_gives_no_note():
     runs = trace((10 * np.arange(12)[:, None] + np.arange(350) / 50).ravel(), np.tile(np.linspace(0, 200, 350), 12))
     assert prepared(runs, Behavior()).notes == ()
+
+
+@pytest.mark.parametrize("behavior", [Behavior(), Behavior(circular={"position_x": 80.0})], ids=["laps", "turns"])
+def test_position_that_begins_again_in_each_of_trials_laid_end_to_end_gives_no_note(behavior):
+    runs = trace(np.arange(12 * 350) / 50, np.tile(np.linspace(0, 200, 350), 12))
+    trials = 7.0 * np.arange(12)[:, None] + [0.0, 7.0]
+    assert len(prepared(runs, behavior).notes) == 1
+    assert prepared(runs, behavior, trials).notes == ()

@@ -357,3 +357,15 @@ def test_empty_matrix_is_an_error_naming_it(tmp_path, manifest):
         open_raw(tmp_path / "a.h5", recording.source, 10.0),
     ):
         pass
+
+
+def test_scale_that_the_file_states_and_nothing_applies_is_told(tmp_path, raw):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["lfp"], file["x"] = np.zeros((1200, 2), dtype="i2"), np.zeros(1200)
+        file["lfp"].attrs.update({"scale_factor": 0.5, "add_offset": 2.0})
+        file["x"].attrs["scale_factor"] = 0.25
+    entry = "lfp: {{values: lfp, rate_hz: 100{}}}, behavior: {{values: x, rate_hz: 100}}"
+    told = [raw("a.h5", entry.format(scale))[0].notes for scale in ("", ", scale: 0.5")]
+    of_lfp = "lfp: its file states scale_factor 0.5 and add_offset 2.0, not applied; set `scale` of `lfp`"
+    of_x = "x: its file states scale_factor 0.25, not applied; its values and `units` are those of the file"
+    assert told == [(of_lfp, of_x), (of_x,)]

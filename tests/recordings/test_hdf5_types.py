@@ -71,3 +71,22 @@ def test_attribute_of_a_type_that_numpy_lacks_does_not_hide_the_others(tmp_path)
         h5py.h5a.create(file["lfp"].id, b"made_at", wide, h5py.h5s.create_simple((1,)))
     with open_file(tmp_path / "a.h5") as root:
         assert root.member("lfp").attributes() == {"unit": ("V",)}
+
+
+@pytest.mark.parametrize("dtype", ["i2", "f4", ">f8"])
+def test_values_that_the_file_calls_missing_are_nan(dtype, tmp_path):
+    values = np.arange(12, dtype=dtype).reshape(6, 2)
+    values[2, 0], values[4, 1] = (-32768, -1) if dtype == "i2" else (9.96921e36, -1)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = values
+        file["x"].attrs["_FillValue"] = values[2:3, 0]
+        file["x"].attrs["missing_value"] = values.dtype.type(-1)
+        file["counts"] = np.array([0, 1, 2])
+        file["counts"].attrs["_FillValue"] = np.int64(0)  # as written by default, where 0 is a value
+        file["text"] = np.array([3, 4])
+        file["text"].attrs["_FillValue"] = "none"
+    with open_file(tmp_path / "a.h5") as root:
+        found = root.member("x").read((slice(1, 5), slice(None)))
+        assert np.array_equal(found, [[2, 3], [np.nan, 5], [6, 7], [8, np.nan]], equal_nan=True)
+        assert root.member("x").read((slice(0, 2), slice(None))).dtype == np.dtype(dtype)
+        assert root.member("counts").read().tolist() == [0, 1, 2] and root.member("text").read().tolist() == [3, 4]

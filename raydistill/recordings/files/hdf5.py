@@ -16,6 +16,7 @@ from raydistill.recordings.files.nodes import Node, as_objects, check_readable, 
 from raydistill.recordings.files.plugins import opened, what_is_wrong
 
 _INDEX = "_i_"
+_MISSING = "_FillValue", "missing_value"  # attributes
 _HIDDEN = "#"  # groups in which MATLAB keeps the elements of cells
 
 
@@ -74,6 +75,7 @@ class _Dataset(Node):
         super().__init__(path, "number", shape, str(dataset.dtype.base))
         self.dataset, self.is_matlab = dataset, is_matlab
         self.is_empty = is_matlab and matlab73.is_empty(dataset)
+        self.missing = () if is_matlab else _missing_values(dataset)
         self._is_checked = False
 
     def attributes(self) -> dict[str, tuple[str, ...]]:
@@ -92,7 +94,9 @@ class _Dataset(Node):
             n = len(self.dataset.shape)  # each value can be an array, whose dimensions h5py does not slice
             values = np.asarray(matlab73.read(self.dataset, key[:n], self.path))
             inner = (*key[n:], *(slice(None) for _ in self.shape[max(n, len(key)) :]))
-            return values[(..., *inner)]
+            values = values[(..., *inner)]
+            is_missing = np.isin(values, self.missing) if self.missing else np.False_
+            return np.where(is_missing, np.nan, values) if is_missing.any() else values
         stored_key = (*(slice(None) for _ in self.shape[len(key) :]), *key[::-1])
         return np.asarray(matlab73.read(self.dataset, stored_key, self.path)).T
 
@@ -288,6 +292,17 @@ def _attributes(node: Any) -> dict[str, tuple[str, ...]]:
         with contextlib.suppress(DataError), matlab73.damage_named(name):
             found[name] = tuple(_decoded(word) for word in np.ravel(node.attrs[name]))
     return found
+
+
+def _missing_values(dataset: Any) -> tuple[float, ...]:
+    """The numbers that mean that nothing was recorded, as netCDF and programs that follow it state them. One that is 0
+    does not count, because many programs state it for data in which 0 is a value."""
+    numbers: list[float] = []
+    for name in _MISSING:
+        with contextlib.suppress(DataError), matlab73.damage_named(name):
+            if name in dataset.attrs and (stated := np.asarray(dataset.attrs[name])).dtype.kind in "uif":
+                numbers += np.ravel(stated).astype(dataset.dtype.base).astype(np.float64).tolist()
+    return tuple(number for number in numbers if number and not np.isnan(number))
 
 
 def _decoded(word: Any) -> str:

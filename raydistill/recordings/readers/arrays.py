@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.config.manifest import WHICH_TRIALS, Trials
+from raydistill.config.manifest import WHICH_TRIALS, Behavior, Lfp, Trials
 from raydistill.errors import DataError
 from raydistill.recordings.files.nodes import Node, find
 from raydistill.recordings.files.opening import ENDINGS, open_file
@@ -34,6 +34,7 @@ from raydistill.recordings.readers.array_parts.signals import (
     check_lengths,
     check_width,
     lfp_signal,
+    scale_notes,
     taken,
 )
 from raydistill.recordings.readers.array_parts.spikes import counts_of, rebinned, spike_trains, trains_of_trials
@@ -64,6 +65,8 @@ def _raw(root: Node, options: ArrayOptions, width_s: float) -> Raw:
     counts = _counts_matrix(root, options)
     lfp = tuple(lfp_signal(root, section, bin_s, windows, notes) for section in options.lfp)
     behavior = tuple(behavior_trace(root, section, bin_s) for section in options.behavior)
+    described: tuple[Lfp | Behavior, ...] = (*options.lfp, *options.behavior)
+    notes += [note for section in described for note in scale_notes(root, section)]
     labels, intervals = _trials(root, options.trials, behavior, notes)
     n_file_bins = check_lengths(_binned(options, counts, lfp, behavior, labels))
     n_bins = None

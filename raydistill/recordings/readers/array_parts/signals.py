@@ -8,7 +8,7 @@ import numpy as np
 
 from raydistill.config.manifest import Behavior, Channel, Lfp, seconds_per_unit
 from raydistill.errors import DataError, suggest
-from raydistill.recordings.files.nodes import Node, find
+from raydistill.recordings.files.nodes import Cells, Node, find
 from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import Counts, Signal, SpikeTrains, Trace
 from raydistill.recordings.readers.array_parts.lists import vector
@@ -77,6 +77,19 @@ def lfp_signal(
         bad=bad,
         **clock,
     )
+
+
+def scale_notes(root: Node, section: Lfp | Behavior) -> list[str]:
+    """A note if the file states a scale of the values, as netCDF does, which nothing applies."""
+    node = find(root, section.values)
+    if isinstance(node, Cells) or node.kind != "number":
+        return []
+    found = node.attributes() or {}
+    stated = [f"{name} {found[name][0]}" for name in ("scale_factor", "add_offset") if found.get(name)]
+    if not stated or (isinstance(section, Lfp) and section.scale != 1):
+        return []
+    way_out = "set `scale` of `lfp`" if isinstance(section, Lfp) else "its values and `units` are those of the file"
+    return [f"{section.values}: its file states {' and '.join(stated)}, not applied; {way_out}"]
 
 
 def _scaled(values: Matrix, scale: float, start: int, stop: int) -> np.ndarray:

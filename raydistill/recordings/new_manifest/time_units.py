@@ -23,7 +23,7 @@ def clock_unit(found: Findings, look: Look, is_spikes: bool = False, is_duration
     line = Line(key="time_unit", value=unit, guess="as above" if again else why, questions=(asks,) if asks else ())
     if unit == "samples":
         return [line, rate_of_samples(found, look)]
-    if is_duration:
+    if is_duration and not seen.begins_late:
         found.lasts(seen.high * _SECONDS[unit], look.path)
     return [line]
 
@@ -33,6 +33,6 @@ def rate_of_samples(found: Findings, look: Look) -> Line:
     rate, why, asks = rate_for(found, look, SPIKES | {"samples", "raw"})
     if rate is None:
         return placeholder("rate_hz", f"the rate in Hz at which the samples of {look.path} are counted, such as 30000")
-    if look.seen is not None:
+    if look.seen is not None and not look.seen.begins_late:
         found.lasts(look.seen.high / rate, look.path)
     return Line(key="rate_hz", value=rate, guess=why, questions=asks)

@@ -33,6 +33,11 @@ class Facts:
     nan_share: float = 0.0
 
     @property
+    def begins_late(self) -> bool:
+        """Whether times begin long after 0, as seconds since 1970 do, so that the last says nothing of how long."""
+        return self.low > self.high - self.low
+
+    @property
     def range(self) -> str:
         """The range in words."""
         if not np.isfinite(self.low):
@@ -102,10 +107,11 @@ def time_unit_guess(seen: Facts, is_spikes: bool) -> tuple[str, str]:
     """The most likely unit of ascending times, and why.
 
     A recording lasts from some seconds to some hours, and seconds and sample numbers differ in that only the latter are
-    whole numbers.
+    whole numbers. Times that begin late, such as seconds since 1970, are told by how long they last.
     """
-    last = seen.high
-    if seen.is_integer and seen.high > 1000:
+    lasting = seen.high - seen.low
+    last, words = (lasting, "they last") if seen.begins_late else (seen.high, "the last time is")
+    if seen.is_integer and last > 1000:
         if is_spikes:
             unit = "ms" if last <= 3e6 else "samples" if last <= 1e9 else "us"
         else:
@@ -113,4 +119,4 @@ def time_unit_guess(seen: Facts, is_spikes: bool) -> tuple[str, str]:
     else:
         unit = "s" if last <= 3e4 else "ms" if last <= 3e7 else "us"
     kind = "whole" if seen.is_integer else "not whole"
-    return unit, f"the last time is {last:.6g} and times are {kind} numbers"
+    return unit, f"{words} {last:.6g} and times are {kind} numbers"

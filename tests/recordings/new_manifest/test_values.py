@@ -64,7 +64,16 @@ def test_period_is_that_of_columns_that_jump_between_the_ends_of_its_range(colum
 )
 def test_unit_of_time_by_magnitude(values, is_spikes, expected):
     unit, why = time_unit_guess(seen(values), is_spikes)
-    assert unit == expected and f"{max(values):.6g}" in why
+    assert unit == expected and f"the last time is {max(values):.6g}" in why
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([50000.2, 50060.1], "s"), ([1.6e9 + 0.5, 1.6e9 + 600], "s"), ([1.6e12, 1.6e12 + 6e5], "ms")],
+)
+def test_unit_of_times_that_begin_late_by_how_long_they_last(values, expected):
+    unit, why = time_unit_guess(seen(values), False)
+    assert unit == expected and f"they last {values[1] - values[0]:.6g}" in why
 
 
 def test_words_of_names():

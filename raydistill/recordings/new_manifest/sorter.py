@@ -10,6 +10,7 @@ from raydistill.recordings.files.npy import load_npy
 from raydistill.recordings.new_manifest.parts import FileContent
 from raydistill.recordings.new_manifest.text import Line, Section, choice, placeholder
 from raydistill.recordings.readers import sorter as sorter_layout
+from raydistill.recordings.readers.sorter import NOISE
 from raydistill.recordings.readers.sorter_tables import read_labels, read_rate
 
 
@@ -44,11 +45,12 @@ def sorter_content(folder: Path, name: str, one_file: bool) -> FileContent:
 
 
 def _filter(labels: dict[str, dict[int, str]]) -> list[Line]:
-    column = next((name for name in ("group", "KSLabel") if name in labels), None)
+    stated = (name for name in ("group", "KSLabel") if set(labels.get(name, {}).values()) - {NOISE})
+    column = next(stated, None)
     if column is None:
         return []
     counts = Counter(labels[column].values())
     told = ", ".join(f"{n} {label}" for label, n in counts.most_common())
     asks = f"use only clusters with some labels? {column}: {told}. By default all are used that are not noise"
-    best = "good" if "good" in counts else counts.most_common(1)[0][0]
+    best = "good" if "good" in counts else next(label for label, _ in counts.most_common() if label != NOISE)
     return [choice("unit_filter", {"column": column, "keep": [best]}, asks)]

@@ -24,7 +24,7 @@ from raydistill.store.channels import ChannelTable
 _TIMES, _CLUSTERS, _TEMPLATES = "spike_times.npy", "spike_clusters.npy", "spike_templates.npy"
 _READ = (_TIMES, _CLUSTERS, _TEMPLATES, *TABLES, "params.py", *POSITIONS)
 _KEYS = {"file", "offset_s", "time_scale", "rate_hz"}  # of `spikes`
-_NOISE = "noise"
+NOISE = "noise"
 _NO_LABEL = "without a label"
 
 
@@ -185,7 +185,7 @@ def _selected(clusters: list[int], labels: Labels, unit_filter: UnitFilter | Non
     """
     if unit_filter is None:
         label_of = {cluster: _label(cluster, labels) for cluster in clusters}
-        used = [cluster for cluster in clusters if label_of[cluster] != _NOISE]
+        used = [cluster for cluster in clusters if label_of[cluster] != NOISE]
     else:
         if unit_filter.column not in labels:
             raise DataError(
@@ -206,7 +206,7 @@ def _selected(clusters: list[int], labels: Labels, unit_filter: UnitFilter | Non
     if not left_out:
         return used, []
     counts = ", ".join(f"{n} {kind}" for kind, n in left_out.most_common())
-    way = "" if unit_filter else f"; `unit_filter: {{column: {_column(labels)}, keep: [{_NOISE}, ...]}}` selects labels"
+    way = "" if unit_filter else f"; `unit_filter: {{column: {_column(labels)}, keep: [{NOISE}, ...]}}` selects labels"
     return used, [f"{sum(left_out.values())} of {len(clusters)} clusters were left out ({counts}){way}"]
 
 

@@ -33,6 +33,18 @@ def manifest(folder, *names):
     return text, YAML(typ="safe").load(text)
 
 
+@pytest.mark.parametrize(
+    ("ks_labels", "option"),
+    [("0\tgood\n1\tmua\n2\tgood\n", "# unit_filter: {column: KSLabel, keep: [good]}"), ("", None)],
+)
+def test_folder_in_which_only_noise_was_labelled_is_not_asked_to_keep_the_noise(ks_labels, option, tmp_path):
+    write_sorter(tmp_path / "kilosort")
+    (tmp_path / "kilosort" / "cluster_group.tsv").write_text("cluster_id\tgroup\n1\tnoise\n")
+    (tmp_path / "kilosort" / "cluster_KSLabel.tsv").write_text(f"cluster_id\tKSLabel\n{ks_labels}")
+    text, _ = manifest(tmp_path, "kilosort")
+    assert option in text if option else "unit_filter" not in text
+
+
 def test_files_with_different_content_are_one_session(tmp_path):
     stamps = np.arange(0, SECONDS, 0.02)
     savemat(tmp_path / "sorted.mat", {"spike_times": TIMES, "unit": UNITS})

@@ -11,6 +11,7 @@ from raydistill.recordings.raw import Trace
 _JITTER = 3  # median steps: a stamp that runs back further than this means that the clock was set back
 _TOGETHER = 0.1  # of the median step: time stamps closer than this count as one, stored twice
 _ROUNDING_S = 1e-6  # a stamp this close to the end of a piece is on it; seconds since 1970 are rounded to 2e-7
+_MOST_MERGED = 0.5  # share of the samples: no more than if each were stored twice
 _USUAL = 0.9  # share of the steps that are at most as long as the usual one
 _GAP, _MOST = 5, 0.75  # times the step that this share does not exceed: a longer one is a gap, as between short trials
 
@@ -39,7 +40,8 @@ def ascending(trace: Trace, windows: Sequence[tuple[float, float]] = ()) -> tupl
             was set back matters only within them.
 
     Raises:
-        DataError: a stamp runs back further, or there are fewer than two moments.
+        DataError: a stamp runs back further, most samples share a moment with another, or there are fewer than two
+            moments.
     """
     timed = np.flatnonzero(np.isfinite(trace.times))
     notes = []
@@ -62,6 +64,12 @@ def ascending(trace: Trace, windows: Sequence[tuple[float, float]] = ()) -> tupl
         notes.append(f"behavior: samples averaged with another of the same time stamp: {merged} of {len(timed)}")
     if len(times) < 2:
         raise DataError(f"behavior has {len(times)} different time stamps; two are needed")
+    if merged > _MOST_MERGED * len(timed):
+        raise DataError(
+            f"behavior: {merged} of {len(timed)} samples have the time stamp of another, such as {times[0]:g} s, so "
+            "that when they were taken is unknown; give `rate_hz` and `start_s` instead of `times`, or save the stamps "
+            "with more digits"
+        )
     return replace(trace, times=times, values=values), tuple(notes)
 
 

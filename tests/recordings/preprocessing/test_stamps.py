@@ -27,6 +27,16 @@ def test_stamps_that_repeat_are_averaged_and_told():
     assert notes == ("behavior: samples averaged with another of the same time stamp: 1 of 501",)
 
 
+@pytest.mark.parametrize("n", [2, 3, 50])
+def test_stamps_too_coarse_for_their_samples_are_refused(n):
+    coarse = trace(np.repeat(TIMES[::n], n)[: len(TIMES)], TIMES)
+    if n == 2:  # as when every sample was stored twice
+        assert len(ascending(coarse)[0].times) == 250
+        return
+    with pytest.raises(DataError, match=r"of 500 samples have the time stamp of another, such as 0 s.*`rate_hz` and"):
+        ascending(coarse)
+
+
 def test_samples_without_a_time_are_left_out_and_told():
     times = TIMES.copy()
     times[[3, 4, 499]] = np.nan

@@ -181,6 +181,27 @@ def test_spikes_without_a_unit_are_left_out_and_told(tmp_path, raw):
     assert times_of(found) == [[1, 3], [4]] and "1 of 4 spikes have no unit (NaN in unit), left out" in found.notes
 
 
+def test_numbers_of_units_below_zero_are_told_with_the_setting_that_leaves_them_out(tmp_path, raw):
+    np.savez(tmp_path / "f.npz", t=np.arange(1.0, 5), unit=np.array([7, -1, 7, -2]))
+    found = raw("f.npz", "spikes: {times: t, unit_ids: unit}")
+    assert times_of(found) == [[4], [2], [1, 3]]
+    (note,) = found.notes
+    assert "unit has numbers below 0 (-2, -1)" in note and "`drop_units: [0, 1]` leaves out" in note
+
+
+@pytest.mark.parametrize(
+    ("dtype", "setting", "rounded"),
+    [("f2", "", "31.2 ms"), ("f4", "", None), ("f4", ", time_unit: us", None), ("f8", "", None)],
+)
+@pytest.mark.parametrize("form", ["one unit", "unit_ids"])
+def test_times_in_a_type_that_is_too_short_are_told(dtype, setting, rounded, form, tmp_path, raw):
+    np.savez(tmp_path / "f.npz", t=np.array([1.0, 2.0, 59.97], dtype=dtype), unit=np.array([1, 1, 1]))
+    ids = ", unit_ids: unit" if form == "unit_ids" else ""
+    found = raw("f.npz", f"spikes: {{times: t{ids}{setting}}}")
+    told = [note for note in found.notes if "wrong bins" in note]
+    assert [f"are rounded to {rounded}," in note for note in told] == ([True] if rounded else [])
+
+
 @pytest.mark.parametrize(
     ("setting", "step"),
     [("time_unit: ms", 1e-3), ("time_unit: us", 1e-6), ("time_unit: samples, rate_hz: 30000", 1 / 30000)],

@@ -193,7 +193,7 @@ def test_lfp_with_stamps_is_cut_at_its_gaps(tmp_path, recording):
         assert [(run.first, run.stop) for run in signal.runs] == [(0, 5000), (5000, 10_000)]
         assert [run.start_s for run in signal.runs] == pytest.approx([2, 10]) and signal.rate_hz == pytest.approx(1000)
         made, notes = to_session(planned, found, {})
-    assert "lfp has 1 gaps, the first from 7.000 to 10.000 s; nothing is filtered across them" in notes
+    assert "lfp has 1 gap, from 7.000 to 10.000 s; nothing is filtered across it" in notes
     centres = made.start_s + (np.arange(made.n_bins) + 0.5) * 0.01
     inside = made.piece >= 0
     assert inside.sum() == 1000 and np.array_equal(np.flatnonzero(~inside), np.arange(500, 800))

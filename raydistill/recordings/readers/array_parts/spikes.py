@@ -14,6 +14,7 @@ from raydistill.recordings.readers.array_parts.matrices import Matrix
 from raydistill.store.channels import ChannelTable
 
 _SLICE_VALUES = 2**23  # counts in memory at once, beside those of the session
+_ROUNDED_S = 1e-3  # times that are rounded to more than this are told
 
 
 def rebinned(matrix: Matrix, ratio: int, n_bins: int) -> np.ndarray:
@@ -62,9 +63,22 @@ def spike_trains(root: Node, section: Spikes, notes: list[str]) -> SpikeTrains:
         times = unit_times(node)
         if len(times) == 1 and is_vector(node):
             _check_one_unit(times[0], node, notes)
+    _note_rounding(times, section, notes)
     with np.errstate(invalid="ignore"):  # preprocessing names times that are not finite
         seconds = [np.asarray(unit, dtype=np.float64) * section.seconds_per_unit for unit in times]
     return trains(seconds, section, notes)
+
+
+def _note_rounding(times: Sequence[np.ndarray], section: Spikes, notes: list[str]) -> None:
+    """Note times in a type that is too short for them, such as float32 for milliseconds since 1970."""
+    short = [unit[np.isfinite(unit)] for unit in times if unit.dtype.kind == "f" and unit.dtype.itemsize < 8]
+    last = max((np.abs(unit).max() for unit in short if len(unit)), default=np.float32(0))
+    step_s = float(np.spacing(last)) * section.seconds_per_unit
+    if step_s > _ROUNDED_S:
+        notes.append(
+            f"{section.times}: {last.dtype} numbers as high as {last:g} are rounded to {1000 * step_s:.3g} ms, so that "
+            "spikes are in wrong bins; save the times as float64"
+        )
 
 
 def trains_of_trials(root: Node, section: Spikes, trials: np.ndarray | None, notes: list[str]) -> SpikeTrains:
@@ -209,6 +223,11 @@ def _flat(root: Node, node: Node, section: Spikes, notes: list[str]) -> list[np.
         notes.append(f"{unknown.sum()} of {len(times)} spikes have no unit (NaN in {section.unit_ids}), left out")
         times, owners = times[~unknown], owners[~unknown]
     ids, place = np.unique(owners, return_inverse=True)
+    if ids.dtype.kind in "if" and (below := int(np.sum(ids < 0))):
+        notes.append(
+            f"{section.unit_ids} has numbers below 0 ({', '.join(f'{i:g}' for i in ids[:below])}), as some sorters "
+            f"number noise; they were taken as units, which `drop_units: {list(range(below))}` leaves out"
+        )
     if ids.dtype.kind == "U":
         rank = np.argsort(sorted(range(len(ids)), key=lambda i: natural(str(ids[i]))))
         place = rank[place]

@@ -26,10 +26,10 @@ class StampedClock:
             return ()
         first = self.runs[0]
         stop_s = first.start_s + (first.stop - first.first) / self.rate_hz
-        return (
-            f"{path} has {len(self.runs) - 1} gaps, the first from {stop_s:.3f} to {self.runs[1].start_s:.3f} s; "
-            "nothing is filtered across them",
-        )
+        n = len(self.runs) - 1
+        gaps = "1 gap," if n == 1 else f"{n} gaps, the first"
+        between = f"from {stop_s:.3f} to {self.runs[1].start_s:.3f} s"
+        return (f"{path} has {gaps} {between}; nothing is filtered across {'it' if n == 1 else 'them'}",)
 
 
 def stamped_clock(stamps: np.ndarray, path: str, windows: Sequence[tuple[float, float]] = ()) -> StampedClock:

@@ -32,6 +32,8 @@ class Findings:
     """Path, number of samples and rate, if known, of each signal."""
     in_trials: bool | None = None
     """Whether signals are stored trial by trial, which holds for all or none; None: not known yet."""
+    has_single_channel: bool = False
+    """Whether a series of LFP is of one channel."""
     asked: set[tuple[str, str]] = field(default_factory=set)
     """(file, path) of times whose unit was asked for."""
     duration_s: float | None = None

@@ -10,7 +10,7 @@ from raydistill.recordings.new_manifest.names import SUBJECT, says
 from raydistill.recordings.new_manifest.scalars import bin_width_line
 from raydistill.recordings.new_manifest.signals import behavior, lfp
 from raydistill.recordings.new_manifest.spikes import spikes
-from raydistill.recordings.new_manifest.text import Line, placeholder
+from raydistill.recordings.new_manifest.text import Line, Section, choice, placeholder
 from raydistill.recordings.new_manifest.trials import trials
 from raydistill.recordings.readers import arrays, nwb
 from raydistill.recordings.recording import as_name
@@ -126,12 +126,29 @@ def _settings(found: Findings, lfp_line: Line | None, trials_line: Line | None) 
             "shall only trials be used, each as a whole? By default the recording is cut by time, in 10-s parts"
         )
     if lfp_line is not None and "bands" not in _active_keys(lfp_line):
+        if found.has_single_channel:
+            return [_without_average(values, asks)]
         values["filters"] = {"common_average": False}
         asks.append(
             "by default a notch at 60 Hz and a band-pass of 0.05 to 50 Hz filter the LFP, and the mean of all channels "
             "is subtracted. Shall the mean be kept? `filters: null` leaves the LFP as it is"
         )
     return [Line(key="ingest", value=values, questions=tuple(asks), is_active=False)] if values else []
+
+
+def _without_average(options: dict[str, object], asks: Sequence[str]) -> Line:
+    """The line `ingest` for LFP of one channel, which minus its mean over channels would be 0; the rest are options."""
+    filters = Line(
+        key="filters",
+        value={"common_average": False},
+        guess="one channel has no common average",
+        questions=(
+            "by default a notch at 60 Hz and a band-pass of 0.05 to 50 Hz filter the LFP; `filters: null` leaves it as "
+            "it is",
+        ),
+    )
+    others = (choice(key, value, ask) for (key, value), ask in zip(options.items(), asks, strict=True))
+    return Line(key="ingest", value=Section((filters, *others)))
 
 
 def _active_keys(line: Line) -> set[str]:

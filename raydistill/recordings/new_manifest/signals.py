@@ -203,6 +203,7 @@ def _why(look: Look, vocabulary: set[str]) -> str:
 
 def _lfp_section(found: Findings, look: Look) -> Section:
     lines, width = _values(found, look, "channels", LFP | BANDS, "lfp")
+    found.has_single_channel |= width == 1
     bands = []
     if width > 1 and says(look.path, BANDS):
         bands = [placeholder("bands", f"the number of features per electrode; {width} columns are a multiple of it")]

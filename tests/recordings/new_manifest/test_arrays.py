@@ -334,3 +334,21 @@ def test_first_element_of_an_unused_cell_array_is_described(tmp_path):
     assert "runs: a 1 x 2 cell array, first a struct with the fields trial, label" in new_manifest(
         [tmp_path / "a.mat"], tmp_path
     )
+
+
+def test_lfp_of_one_channel_is_stored_as_it_is_and_not_minus_itself(tmp_path):
+    seconds = np.arange(60_000) / 1000
+    times, unit = np.sort(np.random.default_rng(0).uniform(0, 60, 900)), np.arange(900) % 3
+    on = 3.0 * np.arange(20)
+    lfp = np.sin(2 * np.pi * 3 * seconds)
+    savemat(tmp_path / "a.mat", {"spike_times": times, "unit": unit, "lfp": lfp, "trial_on": on, "trial_off": on + 2})
+    made = guessed(tmp_path, "a.mat")
+    assert made["ingest"] == {"filters": {"common_average": False}}
+    assert "# splits: {by: trials}" in new_manifest([tmp_path / "a.mat"], tmp_path)
+    store = stored(tmp_path, ["a.mat"], subject="m1", rate_hz=1000)
+    entry = store.entry("a")
+    segments = store.read(entry)
+    found = entry.normalisation["lfp"].undo(np.concatenate([s.lfp for s in segments]))[:, 0]
+    at = np.concatenate([s.start_s + (np.arange(s.n_bins) + 0.5) / 100 for s in segments])
+    inner = (at > 15) & (at < 45)
+    assert np.allclose(found[inner], np.sin(2 * np.pi * 3 * at[inner]), atol=0.01)

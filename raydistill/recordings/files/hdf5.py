@@ -47,6 +47,10 @@ class H5Group(Node):
         """Close the file."""
         self.group.file.close()
 
+    def is_same(self, other: Node) -> bool:
+        """As `Node.is_same`."""
+        return isinstance(other, H5Group) and self.group == other.group
+
     def attributes(self) -> dict[str, tuple[str, ...]]:
         """As `Node.attributes`."""
         return _attributes(self.group)

@@ -86,6 +86,10 @@ class Node:
         """The texts of a `text`."""
         raise NotImplementedError
 
+    def is_same(self, other: "Node") -> bool:
+        """Whether both are one object of the file, under two names."""
+        return self is other
+
     def attributes(self) -> dict[str, tuple[str, ...]] | None:
         """Texts that are stored with it; None: files of this kind have none."""
         return None

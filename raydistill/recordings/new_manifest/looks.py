@@ -108,12 +108,18 @@ def _kind_of(look: Look) -> str:
 def looks_into(root: Node, file: str) -> list[Look]:
     """The variables of a file. Those that cannot be read are of the kind `object`."""
     found: list[Look] = []
-    _look_below(root, root, file, 0, found)
+    _look_below([root], file, found)
     return found
 
 
-def _look_below(root: Node, node: Node, file: str, depth: int, found: list[Look]) -> None:
-    members = dict(_members(node))
+def _look_below(path: Sequence[Node], file: str, found: list[Look]) -> None:
+    """Add what is in the last node of a path from the root. Links of HDF5 can lead back to a node of the path."""
+    root, node = path[0], path[-1]
+    members = {
+        name: member
+        for name, member in _members(node)
+        if isinstance(member, str) or not any(member.is_same(above) for above in path)
+    }
     numbered = _numbered(root, node, members, file)
     found += numbered.looks
     found += _stated_rates(node, file)
@@ -123,8 +129,8 @@ def _look_below(root: Node, node: Node, file: str, depth: int, found: list[Look]
             continue
         if isinstance(member, str):
             found.append(Look(file=file, path=_below(node, name), kind="object", described=member))
-        elif member.kind in ("group", "struct", "table") and depth < _DEPTH:
-            _look_below(root, member, file, depth + 1, found)
+        elif member.kind in ("group", "struct", "table") and len(path) <= _DEPTH:
+            _look_below([*path, member], file, found)
         else:
             found.append(look_at(root, member, file, is_struct_array))
 

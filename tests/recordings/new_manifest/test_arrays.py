@@ -352,3 +352,15 @@ def test_lfp_of_one_channel_is_stored_as_it_is_and_not_minus_itself(tmp_path):
     at = np.concatenate([s.start_s + (np.arange(s.n_bins) + 0.5) / 100 for s in segments])
     inner = (at > 15) & (at < 45)
     assert np.allclose(found[inner], np.sin(2 * np.pi * 3 * at[inner]), atol=0.01)
+
+
+def test_groups_that_links_lead_back_to_are_looked_into_once(tmp_path):
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("rec")
+        group["spike_times"], group["unit"] = np.sort(rng.uniform(0, 60, 900)), np.arange(900) % 3
+        group["position"], group["self"], group["up"] = rng.normal(size=(6000, 2)), group, h5py.SoftLink("/")
+    made = guessed(tmp_path, "a.h5")
+    assert made["spikes"] == {"times": "rec/spike_times", "unit_ids": "rec/unit", "time_unit": "s"}
+    assert made["behavior"]["values"] == "rec/position"
+    assert "Not used" not in new_manifest([tmp_path / "a.h5"], tmp_path)

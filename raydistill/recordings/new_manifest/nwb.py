@@ -84,9 +84,7 @@ def _content(file: Any, name: str, one_file: bool) -> FileContent:
     where = "" if one_file else name
     spikes, filters = _spikes(units, where)
     lfp, behavior = _lfp(series, where), _behavior(series, where)
-    used = {
-        line.value.get("values") if isinstance(line.value, Section) else line.value for line in (lfp, behavior) if line
-    }
+    used = {_path_of(line) for line in (lfp, behavior) if line}
     trials = next((p for p in tables if p.split("/")[-1] == "trials"), None)
     unused = [f"{s.path}: {s.described}" for s in series if s.path not in used]
     unused += [f"{p}: a table of intervals ({', '.join(_columns(t))})" for p, t in tables.items() if p != trials]
@@ -95,6 +93,7 @@ def _content(file: Any, name: str, one_file: bool) -> FileContent:
         kind=nwb_layout.LAYOUT.name,
         spikes=spikes,
         lfp=lfp,
+        has_single_channel=any(lfp and s.path == _path_of(lfp) and s.shape[1:] in ((), (1,)) for s in series),
         behavior=behavior,
         trials=None if trials is None else _trials(trials, tables[trials], where),
         others=tuple(filters),
@@ -102,6 +101,10 @@ def _content(file: Any, name: str, one_file: bool) -> FileContent:
         states_subject="general/subject/subject_id" in file,
         words=frozenset([*(s.path for s in series), *tables, *units]),
     )
+
+
+def _path_of(line: Line) -> Any:
+    return line.value.get("values") if isinstance(line.value, Section) else line.value
 
 
 # The objects of the file

@@ -31,6 +31,8 @@ class FileContent:
     spikes: Line | None = None
     """What a file that states what it holds has as spikes, and so on."""
     lfp: Line | None = None
+    has_single_channel: bool = False
+    """Whether this LFP is of one channel."""
     behavior: Line | None = None
     trials: Line | None = None
     others: tuple[Line, ...] = ()
@@ -73,6 +75,7 @@ def session_of(contents: Sequence[FileContent]) -> SessionGuess:
     sections = {key: _stated(stating, key) for key in ("spikes", "lfp", "behavior", "trials")}
     if sections["spikes"] is None:
         sections["spikes"] = spikes(found)
+    found.has_single_channel = any(content.has_single_channel for content in stating)
     sections["lfp"] = sections["lfp"] or lfp(found)
     sections["behavior"] = sections["behavior"] or behavior(found)
     others = [line for content in stating for line in content.others]

@@ -48,6 +48,19 @@ def test_manifest_is_ingested_as_it_is_and_with_its_choices(folder):
     assert velocity[inner] == pytest.approx(np.column_stack([np.cos(times), -np.sin(times)])[inner], abs=0.01)
 
 
+def test_lfp_of_one_channel_is_stored_without_subtracting_its_own_mean(folder):
+    with h5py.File(folder / "rec.nwb", "r+") as file:
+        series = file["acquisition/LFP_probe0"]
+        lfp, electrode = series["data"][:, 0], series["electrodes"][:1]
+        attributes = {name: dict(series[name].attrs) for name in ("data", "electrodes")}
+        for name, values in (("data", lfp), ("electrodes", electrode)):
+            del series[name]
+            series[name] = values
+            series[name].attrs.update(attributes[name])
+    assert guessed(folder, "rec.nwb")["ingest"] == {"filters": {"common_average": False}}
+    assert stored(folder, ["rec.nwb"]).entry("rec").n_channels == 1
+
+
 def test_broken_link_and_series_without_clock_are_told(folder):
     with h5py.File(folder / "rec.nwb", "r+") as file:
         file["acquisition/moved"] = h5py.ExternalLink("gone.nwb", "lfp")

@@ -224,3 +224,18 @@ def test_unit_observed_for_less_time_than_the_others_is_named(make_nwb, spike_tr
     assert "at the same time in 20.0 of 60.0 s (obs_intervals; unit 2 in 20.0 s), and no other" in raw.notes[0]
     raw = read(path, "unit_filter={column: is_long, keep: [true]}")
     assert raw.pieces is None and raw.notes == ("1 of 3 units left out: is_long is False",)
+
+
+def test_unit_observed_for_so_little_time_that_most_spikes_are_lost_is_the_cause_that_is_named(make_nwb, spike_trains):
+    def tweak(nwb):
+        nwb.add_unit_column("is_long", "observed all the time")
+        for times, (start, stop) in zip(spike_trains[:3], ((0.0, 60.0), (0.0, 60.0), (20.0, 28.0)), strict=True):
+            inside = times[(times >= start) & (times < stop)]
+            nwb.add_unit(spike_times=inside, obs_intervals=[[start, stop]], is_long=stop - start == 60)
+
+    path = make_nwb(trains=[], tweak=tweak)
+    with pytest.raises(
+        DataError, match=r"are outside 20\.00 to 28\.00 s, in which all units were observed.*`unit_filter`"
+    ):
+        made(path)
+    assert made(path, "unit_filter={column: is_long, keep: [true]}").spikes.shape[1] == 2

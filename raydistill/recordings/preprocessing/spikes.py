@@ -1,5 +1,6 @@
 """Spikes: checks of their times, counts per bin, and the units to store."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -137,7 +138,14 @@ def _check_trains(trains: SpikeTrains, span: tuple[float, float], config: Ingest
                 "`offset_s` of `spikes` say otherwise"
             )
     n = sum(len(times) for _, times in used)
-    outside = sum(int(((times < span[0]) | (times > span[1])).sum()) for _, times in used)
+    outside = _n_outside(used, span)
+    if trains.observed is not None and _n_outside(used, trains.observed) > config.max_lost * n:
+        raise DataError(
+            f"{_n_outside(used, trains.observed)} of {n} spikes are outside {trains.observed[0]:.2f} to "
+            f"{trains.observed[1]:.2f} s, in which all units were observed according to the file; leave out units that "
+            "were observed for a shorter time by `unit_filter`, or set `max_lost` above "
+            f"{config.max_lost:g}"
+        )
     if outside > config.max_lost * n:
         first, last = min(times[0] for _, times in used), max(times[-1] for _, times in used)
         raise DataError(
@@ -145,6 +153,11 @@ def _check_trains(trains: SpikeTrains, span: tuple[float, float], config: Ingest
             f"s); they extend from {first:.2f} to {last:.2f}: are they in seconds, milliseconds or samples? Set "
             f"`time_unit` or `rate_hz` of `spikes`, or `max_lost` above {config.max_lost:g} if they are right"
         )
+
+
+def _n_outside(units: Sequence[tuple[int, np.ndarray]], span: tuple[float, float]) -> int:
+    """Number of the spikes of these units (number, times in seconds) before or after a span."""
+    return sum(int(((times < span[0]) | (times > span[1])).sum()) for _, times in units)
 
 
 def _note_outside(trains, bins, notes):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raydistill.evaluation.results import Results
-from raydistill.evaluation.scores import r2_by_session
+from raydistill.evaluation.scores import r2_in_common
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,7 +16,7 @@ class BelowBaseline:
     baseline: str
     """The best of these baselines."""
     r2: float
-    """Mean R² over the sessions that both have; the seeds of a session are averaged first."""
+    """Mean R² over the sessions and draws that both have; seeds and draws of a session are averaged first."""
     baseline_r2: float
     worse_in: int
     """Number of sessions in which the method is worse."""
@@ -52,8 +52,8 @@ def below_baselines(results: Results) -> list[BelowBaseline]:
 
 
 def _compared(results: Results, method: str, baseline: str) -> BelowBaseline | None:
-    of_method, of_baseline = r2_by_session(results.scores, method), r2_by_session(results.baselines, baseline)
-    sessions = sorted(of_method.keys() & of_baseline.keys())
+    of_method, of_baseline = r2_in_common((*results.scores, *results.baselines), method, baseline)
+    sessions = sorted(of_method)
     if not sessions:
         return None
     own, rival = (np.array([r2[s] for s in sessions]) for r2 in (of_method, of_baseline))

@@ -4,7 +4,7 @@ import numpy as np
 
 from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.results import Results
-from raydistill.evaluation.scores import r2_by_session
+from raydistill.evaluation.scores import r2_in_common
 from raydistill.evaluation.tuning import settings_in_words
 
 
@@ -17,11 +17,10 @@ def _sentence(row: EqualSettings, results: Results) -> str:
     values = settings_in_words(row.values)
     if row.problem:
         return f"{row.method} cannot have the {values} of {row.other}: {row.problem}"
-    scores = [r2_by_session(results.all_scores, name) for name in (row.title, row.method, row.other)]
-    sessions = set.intersection(*(set(of_row) for of_row in scores))
-    if not sessions:
+    scores = r2_in_common(results.all_scores, row.title, row.method, row.other)
+    if not scores[0]:
         return ""
-    equal, own, other = (float(np.mean([of_row[session] for session in sorted(sessions)])) for of_row in scores)
+    equal, own, other = (float(np.mean([of_row[session] for session in sorted(of_row)])) for of_row in scores)
     return (
         f"With the {values} of {row.other}, {row.method} has R² {equal:.3f} ({own:.3f} with its own "
         f"{settings_in_words(row.own)}); {row.other} has {other:.3f}, a difference of {other - equal:+.3f} at equal "

@@ -45,6 +45,20 @@ def r2_by_session(scores: Iterable[Score], method: str) -> dict[str, float]:
     return {session: float(np.mean(r2)) for session, r2 in of_session.items()}
 
 
+def r2_in_common(scores: Iterable[Score], *methods: str) -> list[dict[str, float]]:
+    """`r2_by_session` of each of these methods, over the draws of the folds in which all of them are scored.
+
+    A job of one draw may be missing. Draws test on other segments, so means over different draws are no comparison.
+
+    Returns:
+        One mapping per method, all with the same sessions: those that have such a draw.
+    """
+    finite = [s for s in scores if s.method in methods and np.isfinite(s.r2)]
+    scored = [{(s.session, s.draw) for s in finite if s.method == method} for method in methods]
+    common = set.intersection(*scored)
+    return [r2_by_session([s for s in finite if (s.session, s.draw) in common], method) for method in methods]
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A job that failed."""

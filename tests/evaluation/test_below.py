@@ -49,3 +49,21 @@ def test_baseline_that_sees_more_or_something_else_is_no_measure(baseline, own):
 
 def test_method_that_is_at_least_as_good_is_not_named():
     assert not below_baselines(results((0.4, 0.2), {"R": (0.3, sees("R", "lfp"))}))
+
+
+def test_methods_with_different_missing_draws_are_compared_on_common_draws_only():
+    scores = (
+        Score("M", "a", "m", 0, 0.5, "", draw=2),  # draw 1 is missing
+        Score("M", "b", "m", 0, 0.7, "", draw=1),
+        Score("M", "b", "m", 0, 0.3, "", draw=2),
+    )
+    of_baseline = (
+        Score("R", "a", "m", None, 0.9, "", draw=1),  # draw 2 is missing, so session a has no draw in common
+        Score("R", "b", "m", None, 0.6, "", draw=1),
+        Score("R", "b", "m", None, 0.5, "", draw=2),
+    )
+    seen = (sees("M", "lfp"), sees("R", "lfp"))
+    found = below_baselines(Results(protocol="corrected", scores=scores, baselines=of_baseline, sees=seen))
+    assert [(b.r2, b.baseline_r2, b.worse_in, b.sessions) for b in found] == [
+        (pytest.approx(0.5), pytest.approx(0.55), 1, 1)
+    ]

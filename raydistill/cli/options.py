@@ -62,6 +62,7 @@ Sessions = Annotated[
 MaxHours = Annotated[
     float | None,
     Parameter(help="Stop after this many hours; trainings save a checkpoint, from which the same command continues."),
+    ABOVE_ZERO,
 ]
 Tune = Annotated[
     int | None,

@@ -126,7 +126,9 @@ def ingest(
     ] = None,
     address: Address = None,
     max_hours: Annotated[
-        float | None, Parameter(help="Stop after this many hours; recordings that are stored by then are kept.")
+        float | None,
+        Parameter(help="Stop after this many hours; recordings that are stored by then are kept."),
+        ABOVE_ZERO,
     ] = None,
     memory_gb: MemoryGb = None,
     set_: IngestOverrides = (),

@@ -114,3 +114,13 @@ def test_surplus_arguments_are_named_and_exit_with_two(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["doctor", "one", "two"])
     assert stopped.value.code == 2 and capsys.readouterr().err == "raydistill: unexpected arguments: one two\n"
+
+
+@pytest.mark.parametrize("command", ["sweep", "search", "run", "ingest"])
+@pytest.mark.parametrize("hours", ["nan", "inf", "0", "-1"])
+def test_time_limit_without_time_is_refused_before_anything_starts(command, hours, capsys):
+    store = ["--store", "nowhere"] if command == "ingest" else []
+    with pytest.raises(SystemExit) as done:
+        main([command, "nothing.yaml", *store, "--max-hours", hours])
+    assert done.value.code == 2
+    assert capsys.readouterr().err == f'raydistill: Invalid value "{float(hours)}" for --max-hours. it must be above 0.\n'

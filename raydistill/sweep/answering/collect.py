@@ -19,7 +19,7 @@ from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.code import makers, mixture
 from raydistill.sweep.planning.controls import controlled_lines
 from raydistill.sweep.planning.job import DONE, FAILED, Job
-from raydistill.sweep.planning.notes import read_notes
+from raydistill.sweep.planning.notes import FILE, are_damaged, read_notes
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
@@ -72,7 +72,8 @@ def notes_on_jobs(plan: Plan, runs: RunsFolder) -> list[str]:
     written, mixed = read_notes(runs), mixture(makers(plan, runs))
     of_sweep = [f"{plan.sweep}: {note.in_words()}" for note in [written.of_sweep(plan.sweep)] if note]
     of_jobs = [f"{job.name}: {note.in_words()}" for job in plan.jobs if (note := written.of_job(job.key))]
-    return [*of_sweep, *of_jobs, *([mixed] if mixed else [])]
+    damaged = [f"{runs.path / FILE} is damaged: notes in it are not shown"] if are_damaged(runs) else []
+    return [*of_sweep, *of_jobs, *damaged, *([mixed] if mixed else [])]
 
 
 def sweep_fingerprint(plan: Plan) -> str:

@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 from raydistill.errors import DataError
-from raydistill.files import sha256_of, write_json
+from raydistill.files import sha256_of
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.job_folder import problem_of
-from raydistill.sweep.planning.notes import FILE, read_notes, to_json
+from raydistill.sweep.planning.notes import changing_notes, read_notes
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
@@ -21,7 +21,7 @@ def archive(plan: Plan, runs: RunsFolder, to: RunsFolder, store: Path | None = N
     Args:
         store: of synthetic recordings, which is in the runs folder, and without which the sweep has other sessions.
     Raises:
-        DataError: `to` is the runs folder itself, or a job is damaged.
+        DataError: `to` is the runs folder itself, or a job or the notes in `to` are damaged.
     """
     if to.path.resolve() == runs.path.resolve():
         raise DataError(f"--to {to} is the runs folder itself; name another folder")
@@ -63,9 +63,10 @@ def _copy_store(source: Path, target: Path) -> None:
 
 
 def _copy_notes(plan: Plan, runs: RunsFolder, to: RunsFolder) -> None:
-    notes, kept = read_notes(runs), read_notes(to)
-    keys = {job.key for job in plan.jobs}
-    sweeps = kept.sweeps | {name: note for name, note in notes.sweeps.items() if name == plan.sweep}
-    jobs = kept.jobs | {key: note for key, note in notes.jobs.items() if key in keys}
+    notes, keys = read_notes(runs), {job.key for job in plan.jobs}
+    sweeps = {name: note for name, note in notes.sweeps.items() if name == plan.sweep}
+    jobs = {key: note for key, note in notes.jobs.items() if key in keys}
     if sweeps or jobs:
-        write_json(to.path / FILE, {"sweeps": to_json(sweeps), "jobs": to_json(jobs)})
+        with changing_notes(to) as kept:
+            kept.sweeps.update(sweeps)
+            kept.jobs.update(jobs)

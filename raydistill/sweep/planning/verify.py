@@ -7,9 +7,11 @@ from pathlib import Path
 from raydistill.files import read_mapping
 from raydistill.marker import MARKER
 from raydistill.sweep.planning.job_folder import JOB, digests_at_start, weights_digest
+from raydistill.sweep.planning.notes import FILE as NOTES
+from raydistill.sweep.planning.notes import are_damaged
 from raydistill.sweep.planning.runs_folder import KEY, RunsFolder
 
-DOCUMENTS = ("rates.json", "notes.json", "sweeps/*.json", "sweeps/*/*.json")
+DOCUMENTS = ("rates.json", "sweeps/*.json", "sweeps/*/*.json")
 
 
 def problems_of_jobs(runs: RunsFolder) -> Iterator[str]:
@@ -40,6 +42,8 @@ def problems_of_documents(runs: RunsFolder) -> Iterator[str]:
                 json.loads(file.read_bytes() if file.is_file() else b"")
             except (OSError, ValueError, RecursionError):
                 yield f"{file}: it is not JSON; delete it, and the next sweep writes it again"
+    if are_damaged(runs):
+        yield f"{runs.path / NOTES}: it is damaged; repair it, or delete it and write the notes again"
 
 
 def job_folders(runs: RunsFolder) -> list[Path]:

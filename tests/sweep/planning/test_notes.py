@@ -1,11 +1,14 @@
 """Notes and tags on sweeps and jobs."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from raydistill.errors import ConfigError, DataError
 from raydistill.files import read_mapping
 from raydistill.sweep.planning.notes import Note, read_notes, write_note
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.verify import problems_of_documents
 
 
 @pytest.fixture
@@ -27,10 +30,24 @@ def test_note_is_kept_changed_and_removed(runs):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"sweeps": 3}', '{"sweeps": {"demo": 3}}'])
-def test_damaged_notes_are_left_out(runs, content):
-    (runs.path / "notes.json").write_text(content)
+def test_damaged_notes_are_left_out_but_never_overwritten(runs, content):
+    file = runs.path / "notes.json"
+    file.write_text(content)
     assert not read_notes(runs).of_sweep("demo")
+    with pytest.raises(DataError, match=r"notes\.json is damaged, and writing it would lose the notes in it"):
+        write_note(runs, sweep="demo", text="new", tags=[])
+    assert file.read_text() == content
+    assert list(problems_of_documents(runs)) == [
+        f"{file}: it is damaged; repair it, or delete it and write the notes again"
+    ]
+    file.unlink()
     assert write_note(runs, sweep="demo", text="new", tags=[]).text == "new"
+
+
+def test_notes_written_at_the_same_time_are_all_kept(runs):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: write_note(runs, job=str(n) * 64, text=f"note {n}", tags=[]), range(8)))
+    assert {n: read_notes(runs).of_job(str(n) * 64).text for n in range(8)} == {n: f"note {n}" for n in range(8)}
 
 
 def test_invalid_tags_and_long_texts_are_refused(runs):

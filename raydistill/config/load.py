@@ -66,6 +66,10 @@ def load(
     return build(cls, tree, Where(str(path)))
 
 
+OPTION = "--set"
+"""Stands for the file of values that were given on the command line."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Where:
     """Location of a value for messages: file, line and dotted path."""
@@ -83,7 +87,7 @@ class Where:
 
     def error(self, text: str) -> ConfigError:
         """An error at this location."""
-        return ConfigError(f"{self.file}{f':{self.line}' if self.line else ''}: {text}")
+        return ConfigError(f"{self.file}{f':{self.line}' if self.line and self.file != OPTION else ''}: {text}")
 
 
 def include(tree: Any, path: str | Path) -> None:
@@ -315,6 +319,9 @@ def override(tree: Any, text: str) -> None:
         if not isinstance(node, dict):
             raise ConfigError(f"--set {path}: `{key}` is a value, not a section")
     node[last] = value
+    if hasattr(node, "lc"):  # it was read from a file, and messages would name the line of the value that is replaced
+        section: Any = node
+        section.included = getattr(section, "included", {}) | {last: (OPTION, None)}
 
 
 def build_from(cls: type[T], overrides: Iterable[str]) -> T:
@@ -322,4 +329,4 @@ def build_from(cls: type[T], overrides: Iterable[str]) -> T:
     tree: dict[str, Any] = {}
     for text in overrides:
         override(tree, text)
-    return build(cls, tree, Where("--set"))
+    return build(cls, tree, Where(OPTION))

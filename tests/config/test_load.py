@@ -90,6 +90,15 @@ def test_load_override_replaces_and_adds_values(tmp_path):
     assert config.training == {"epochs": 5} and config.seeds == (3, 4)
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("training.epochs=0.5", "`training.epochs` must be"), ("seeds=[a]", "`seeds.0` must be"), ("nmae=b", "nmae")],
+)
+def test_wrong_value_of_an_override_is_not_said_to_be_in_a_line_of_the_file(tmp_path, override, message):
+    with pytest.raises(ConfigError, match=rf"^--set: .*{message}"):
+        read(tmp_path, "name: a\nseeds: [0]\ntraining: {epochs: 3}\n", override)
+
+
 @pytest.mark.parametrize("text", ["training.epocs=5", "training", "name.x=1", "training.epochs=[1"])
 def test_load_wrong_override_is_refused(tmp_path, text):
     with pytest.raises(ConfigError):

@@ -186,6 +186,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "alignments": [a.to_json() | {"paper": _printed(results, a)} for a in results.alignments],
         "figures": embedded(context.pictures),
         "protocol": results.protocol,
+        "repeats": results.repeats,
         "protocol_words": " ".join(PROTOCOLS[name] for name in results.protocol.split(" and ") if name in PROTOCOLS),
         "data": {
             "sessions": context.sessions,
@@ -249,7 +250,7 @@ def _parts(n_columns: int) -> list[slice]:
 
 
 def _sessions(results: Results) -> list[dict]:
-    """The table of sessions in parts; a cell is (mean R², SD) over seeds, with None for a missing number."""
+    """The table of sessions in parts; a cell is (mean R², SD) over seeds and draws, with None for a missing number."""
     methods, rows = session_means(results)
     return [
         {

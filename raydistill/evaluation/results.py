@@ -93,6 +93,11 @@ class Results:
         """Of the methods, then of the controls, then of the baselines."""
         return (*self.scores, *self.control_scores, *self.baselines)
 
+    @property
+    def repeats(self) -> str:
+        """What the score of a session is a mean over, in words."""
+        return "seeds and draws of the folds" if any(s.draw > 1 for s in self.all_scores) else "seeds"
+
 
 def _score_json(s: Score) -> dict:
     return {

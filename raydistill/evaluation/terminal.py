@@ -34,7 +34,7 @@ Row = tuple[Sequence[str], Sequence[str]]
 
 def render(results: Results, console: Console) -> None:
     """Print all results of a sweep."""
-    console.print(Text(f"Decoding R² under the {results.protocol} protocol; mean ± SD over seeds"))
+    console.print(Text(f"Decoding R² under the {results.protocol} protocol; mean ± SD over {results.repeats}"))
     for table in _session_tables(results, console.width):
         console.print(table)
     for sentence in (*results.below, *limits(results)):

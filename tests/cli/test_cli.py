@@ -123,4 +123,6 @@ def test_time_limit_without_time_is_refused_before_anything_starts(command, hour
     with pytest.raises(SystemExit) as done:
         main([command, "nothing.yaml", *store, "--max-hours", hours])
     assert done.value.code == 2
-    assert capsys.readouterr().err == f'raydistill: Invalid value "{float(hours)}" for --max-hours. it must be above 0.\n'
+    assert (
+        capsys.readouterr().err == f'raydistill: Invalid value "{float(hours)}" for --max-hours. it must be above 0.\n'
+    )

@@ -43,5 +43,13 @@ def test_table_of_means_fits_the_terminal_with_every_number(width, n_subjects):
     assert all(not line.startswith(" ") for line in heads)
 
 
+@pytest.mark.parametrize(("last_draw", "over"), [(1, "seeds"), (2, "seeds and draws of the folds")])
+def test_title_says_what_the_sd_of_a_session_is_over(last_draw, over):
+    scores = tuple(Score("A", "a.1", "a", 0, 0.1 * draw, "job", draw=draw) for draw in range(1, last_draw + 1))
+    text = io.StringIO()
+    render(Results(protocol="corrected", scores=scores), Console(width=100, file=text))
+    assert text.getvalue().splitlines()[0] == f"Decoding R² under the corrected protocol; mean ± SD over {over}"
+
+
 def test_table_of_means_with_three_subjects_is_one_table_in_100_columns():
     assert sum(line.startswith("method ") for line in lines_of(100, 3)) == 1

@@ -16,7 +16,8 @@ from raydistill.evaluation.scores import Score
 def gain_by_control(results: Results, path: Path, narrow: bool = False) -> dict[str, Path]:
     """One panel per distilled method: the methods that it is compared with, its controls, and itself.
 
-    A dot is the mean over seeds of one session, always in the same place within a row; a bar is the mean over sessions.
+    A dot is the mean over seeds and draws of one session, always in the same place within a row; a bar is the mean over
+    sessions.
 
     Args:
         path: without extension.

@@ -35,7 +35,7 @@ def session_dots(results: Results, path: Path, narrow: bool = False) -> dict[str
 
     Of many baselines, lines are drawn of those that see most (`_drawn_baselines`); the data file has them all.
 
-    A dot is a session (mean over seeds) and its bar the SD over seeds; a bar across, behind the dots, is the mean over
+    A dot is a session (mean over seeds and draws) and its bar their SD; a bar across, behind the dots, is the mean over
     several sessions.
 
     Args:

@@ -14,15 +14,15 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.training.history import read_history
 
 CAPTIONS = {
-    "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds of one session, "
-    "the bar through it the SD over seeds. A bar across is the mean over the sessions of a subject that has several. "
-    "Grey lines are means of the baselines; of more than four, those of each signal that see most (past, future and "
-    "clock).",
+    "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds and draws of "
+    "the folds of one session, the bar through it their SD. A bar across is the mean over the sessions of a subject "
+    "that has several. Grey lines are means of the baselines; of more than four, those of each signal that "
+    "see most (past, future and clock).",
     "paired_differences": "Comparisons of two methods. A thin line joins their scores for one session and seed; the "
     "thick line is the mean. Below: the mean difference with its interval, and p of the one-sided signed-rank test.",
     "gain_by_control": "Where the gain of a distilled method comes from. Grey: the methods that it is compared with. "
     "Orange: its controls, whose teacher cannot tell what the spikes of the same moment tell. Blue: the method. A dot "
-    "is the mean over seeds of one session, a bar the mean over sessions.",
+    "is the mean over seeds and draws of the folds of one session, a bar the mean over sessions.",
     "tuning_trials": "Settings that were tried before the comparison. A dot is the mean R² of one trial over the "
     "validation folds of the sessions; the diamond has the settings of the sweep file, the blue dot the chosen ones.",
     "trajectories": "Behavior as decoded by each method (in colour) over recorded behavior, in the first scored "

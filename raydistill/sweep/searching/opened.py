@@ -72,8 +72,9 @@ class OpenSearch:
         """
         study, others = _read_study(self.folder / DATABASE, name_of_study(self.searched))
         if study is None:
+            studies = f"{others} stud{'y' if others == 1 else 'ies'}"
             changed = (
-                f", and the trials of earlier versions of it ({others} studies) are of another space, job or data"
+                f", and the trials of earlier versions of it ({studies}) are of another space, job or data"
                 if others
                 else ""
             )

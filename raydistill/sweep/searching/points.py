@@ -71,11 +71,14 @@ class Points:
         return [point for text, point in values.items() if text not in self._identity_of]
 
     @property
+    def most(self) -> int:
+        """How many points the search may try: its `trials`, and the sweep's own values if they are not in the space."""
+        return self.config.trials + (self.reference not in self.space)
+
+    @property
     def full(self) -> bool:
         """Whether as many points as the search may try have been tried or are running."""
-        tried = self.results.keys() | self.running.keys()
-        outside = self.reference_identity in tried and self.reference not in self.space
-        return len(tried) - outside >= self.config.trials
+        return len(self.results.keys() | self.running.keys()) >= self.most
 
     @property
     def exhausted(self) -> bool:

@@ -125,13 +125,13 @@ def _r2(value: float) -> str:
 
 def notes(opened: OpenSearch) -> list[str]:
     """What a reader of the answer has to know, one sentence each."""
-    result, trials = opened.result, opened.search.config.trials
+    result, points = opened.result, opened.points
     sentences = []
     if result.exhausted:
         sentences.append("The space is exhausted: every point has been tried or is invalid.")
-    elif not opened.points.finished:
+    elif not points.finished:
         sentences.append(
-            f"The search is not finished: {len(opened.points.results)} points have ended, of at most {trials} that are "
+            f"The search is not finished: {len(points.results)} points have ended, of at most {points.most} that are "
             "tried. The first command below continues it."
         )
     if len(makers_of(opened.keys_done, opened.runs)) > 1:

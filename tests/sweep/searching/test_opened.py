@@ -143,9 +143,7 @@ def test_search_without_trials_says_how_to_run_it(small):
     assert not (small.folder / "runs").exists()
     try_all(small)
     small.searched("{model.layers: [1, 2]}")
-    with pytest.raises(
-        RaydistillError, match=r"earlier versions of it \(1 studies\) are of another space, job or data"
-    ):
+    with pytest.raises(RaydistillError, match=r"earlier versions of it \(1 study\) are of another space, job or data"):
         _ = opened(small).result
 
 

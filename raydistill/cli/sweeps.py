@@ -175,12 +175,13 @@ def results(
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import to_csv
     from raydistill.evaluation.terminal import render
-    from raydistill.sweep.answering.commands import nothing_done
+    from raydistill.sweep.answering.commands import nothing_scored
     from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.planning.runs_folder import RunsFolder
 
     opened = OpenSweep(config, RunsFolder(runs), overrides=set_)
-    collected = opened.collect(opened.plan())
+    planned = opened.plan()
+    collected = opened.collect(planned)
     if json_:
         print(json.dumps(collected.to_json(), indent=1))
     elif csv:
@@ -188,7 +189,7 @@ def results(
     elif collected.scores or collected.baselines or collected.failed:
         render(collected, console())
     else:
-        say(nothing_done(opened.name, file, runs, set_))
+        say(nothing_scored(opened.name, file, runs, set_, planned))
     return 1 if collected.failed or collected.missing else 0
 
 

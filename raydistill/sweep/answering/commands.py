@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from raydistill.sweep.planning.plan import Plan
+
 
 def command(verb: str, file: Path, runs: Path, overrides: Sequence[str] = (), *options: str) -> str:
     """Such as raydistill results s.yaml --json --runs elsewhere --set=seeds=1; the default runs folder is left out."""
@@ -11,6 +13,11 @@ def command(verb: str, file: Path, runs: Path, overrides: Sequence[str] = (), *o
     return shlex.join(["raydistill", verb, str(file), *options, *folder, *(f"--set={text}" for text in overrides)])
 
 
-def nothing_done(name: str, file: Path, runs: Path, overrides: Sequence[str]) -> str:
-    """What to do if no job of a sweep is done."""
-    return f"no job of {name} is done in {runs}; run `{command('sweep', file, runs, overrides)}` first"
+def nothing_scored(name: str, file: Path, runs: Path, overrides: Sequence[str], plan: Plan) -> str:
+    """What to do if a sweep has no score yet."""
+    jobs, done = len(plan.planned), len(plan.planned) - len(plan.todo)
+    sweep = command("sweep", file, runs, overrides)
+    if not done:
+        return f"no job of {name} is done in {runs}; run `{sweep}` first"
+    are = "is" if done == 1 else "are"
+    return f"{name} has no score yet: {done} of its {jobs} jobs {are} done in {runs}; `{sweep}` runs the others"

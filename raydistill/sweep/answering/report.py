@@ -18,7 +18,7 @@ from raydistill.files import read_mapping, write_atomically
 from raydistill.papers.table import PAPERS
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.collect import sweep_fingerprint
-from raydistill.sweep.answering.commands import command, nothing_done
+from raydistill.sweep.answering.commands import command, nothing_scored
 from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.answering.draw import CAPTIONS, draw
 from raydistill.sweep.answering.meanings import meanings
@@ -52,7 +52,7 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
     entries, planned = opened.entries, opened.plan()
     results = opened.collect(planned)
     if not results.scores and not results.baselines and not results.failed:
-        raise RaydistillError(nothing_done(opened.name, path, runs.path, overrides))
+        raise RaydistillError(nothing_scored(opened.name, path, runs.path, overrides, planned))
     narrow = scratch / "narrow"
     drawn = [file for file in draw(sweep, planned, runs, results, scratch, narrow) if file.suffix == ".svg"]
     header, used = header_of(path), _used_sessions(planned, entries)

@@ -3,9 +3,11 @@
 import pytest
 
 from raydistill.errors import RaydistillError
+from raydistill.files import write_json
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.report import write_report
 from raydistill.sweep.config.reading import load_sweep
+from raydistill.sweep.planning.job_folder import mark_complete
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from tests.sweep.baseline_sweep import run_baselines, write_sweep
 
@@ -32,6 +34,17 @@ def test_report_of_a_sweep_without_finished_jobs_raises_an_error(tmp_path):
     with pytest.raises(RaydistillError, match=r"no job of small is done in .*runs; run `raydistill sweep "):
         write_report(OpenSweep(load_sweep(path), RunsFolder(tmp_path / "runs")), path, tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_report_without_scores_says_how_many_jobs_are_done(tmp_path):
+    path = write_sweep(tmp_path, "baselines: []", "tune: {trials: 2, space: {training.epochs: [3, 4]}}")
+    runs = RunsFolder(tmp_path / "runs")
+    own, _ = OpenSweep(load_sweep(path), runs).plan().jobs  # without the second trial, the method has no score
+    folder = runs.open_job(own, {})
+    write_json(folder / "metrics.json", {"r2": 0.5, "valid_r2": 0.4, "r2_per_axis": {"vx": 0.5, "vy": 0.5}})
+    mark_complete(folder)
+    with pytest.raises(RaydistillError, match=r"small has no score yet: 1 of its 2 jobs is done in .*runs the others$"):
+        write_report(OpenSweep(load_sweep(path), runs), path, tmp_path / "page.html")
 
 
 def tree(folder):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from raydistill.errors import RaydistillError
 from raydistill.files import write_atomically
 
 
@@ -22,13 +23,18 @@ def held_by_one(lock: Path, holder: Path, refusal: Callable[[str], Exception], w
         refusal: the error that is raised if another process holds the lock, from the text about that process, or ""
             if it has just started.
         wait_s: how long to wait for another process to release it.
+
+    Raises:
+        RaydistillError: the folder of the lock cannot be written.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
     locked = FileLock(lock)
     try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
         locked.acquire(timeout=wait_s)
     except Timeout:
         raise refusal(holder.read_text() if holder.exists() else "") from None
+    except PermissionError:
+        raise RaydistillError(f"{lock.parent}: nothing can be written there, so this command cannot run") from None
     try:
         since = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
         write_atomically(holder, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())

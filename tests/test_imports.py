@@ -22,7 +22,7 @@ ALLOWED = {
     "files": "config errors",
     "marker": "files config errors",
     "ownership": "files config errors",
-    "locks": "files",
+    "locks": "files errors",
     "papers": "errors",
     "store": "locks files config papers errors",
     "recordings": "store files config cluster papers errors",

@@ -23,7 +23,7 @@ def verify(
     Prints one line per problem, and exits with 1 if there is one.
     """
     from raydistill.sweep.planning.runs_folder import RunsFolder
-    from raydistill.sweep.planning.verify import job_folders, problems_of_documents, problems_of_jobs
+    from raydistill.sweep.planning.verify import number_of_jobs, problems_of_documents, problems_of_jobs
 
     folder = RunsFolder(runs)
     if store is None and not folder.path.is_dir():
@@ -32,7 +32,10 @@ def verify(
     for problem in (*problems_of_jobs(folder), *problems_of_documents(folder)):
         print(problem)
         problems += 1
-    checked = f"{len(job_folders(folder))} jobs"
+    finished, unfinished = number_of_jobs(folder)
+    checked = f"{finished} job{'s' if finished != 1 else ''}"
+    if unfinished:
+        say(f"{unfinished} unfinished job{'s' if unfinished != 1 else ''} not checked")
     if store is not None:
         from raydistill.store.store import Store
 

@@ -73,6 +73,12 @@ def test_edited_score_and_flipped_bit_are_not_in_the_table(runs, capsys):
     assert err == "no job of small is done in my runs; run `raydistill sweep sweep.yaml --runs 'my runs'` first\n"
 
 
+def test_verify_says_which_jobs_it_has_not_checked(runs, capsys):
+    (job_named(runs, "ridge_on_lfp/a_1") / "_SUCCESS").unlink()
+    _, err = command(capsys, "verify")
+    assert err == "1 unfinished job not checked\n2 jobs: no problems\n"
+
+
 def test_damage_of_a_store_is_found_with_its_jobs(runs, capsys, tmp_path):
     out, err = command(capsys, "verify", "--store", "store")
     assert out == "" and err == "3 jobs and the store store: no problems\n"

@@ -46,6 +46,12 @@ def problems_of_documents(runs: RunsFolder) -> Iterator[str]:
         yield f"{runs.path / NOTES}: it is damaged; repair it, or delete it and write the notes again"
 
 
+def number_of_jobs(runs: RunsFolder) -> tuple[int, int]:
+    """How many jobs of a runs folder are finished, and how many are not."""
+    finished = [(folder / MARKER).exists() for folder in job_folders(runs)]
+    return sum(finished), len(finished) - sum(finished)
+
+
 def job_folders(runs: RunsFolder) -> list[Path]:
     """The folders of all jobs, sorted by key."""
     folders = sorted((runs.path / "jobs").glob("*"))

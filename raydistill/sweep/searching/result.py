@@ -131,7 +131,8 @@ def _lines(result: SearchResult) -> list[str]:
     lines = [
         f"{result.trials + len(result.failed)} different points tried: {result.trials - result.stopped} complete, "
         f"{result.stopped} stopped early, {len(result.failed)} failed; "
-        f"{len(result.invalid)} pruned because their values are invalid; {result.repeated} repeated suggestions"
+        f"{len(result.invalid)} pruned because their values are invalid; {result.repeated} repeated "
+        f"suggestion{'s' if result.repeated != 1 else ''}"
     ]
     if result.exhausted:
         lines.append("the space is exhausted: every point has been tried")

@@ -32,7 +32,7 @@ def held_by_one(lock: Path, holder: Path, refusal: Callable[[str], Exception], w
         lock.parent.mkdir(parents=True, exist_ok=True)
         locked.acquire(timeout=wait_s)
     except Timeout:
-        raise refusal(holder.read_text() if holder.exists() else "") from None
+        raise refusal(_who(holder)) from None
     except PermissionError:
         raise RaydistillError(f"{lock.parent}: nothing can be written there, so this command cannot run") from None
     try:
@@ -42,3 +42,11 @@ def held_by_one(lock: Path, holder: Path, refusal: Callable[[str], Exception], w
     finally:
         holder.unlink(missing_ok=True)
         locked.release()
+
+
+def _who(holder: Path) -> str:
+    """What is known of the process that holds a lock, which may end in this moment."""
+    try:
+        return holder.read_text()
+    except OSError:
+        return ""

@@ -37,4 +37,4 @@ def test_paper_rows_pair_printed_means_with_means_over_the_sessions_of_the_figur
 def test_to_csv_has_one_line_per_score():
     scores = (Score("Distilled, LFP", "I_1", "I", 0, 0.5, "job"),)
     lines = to_csv(Results(protocol="paper", scores=scores, baselines=scores)).splitlines()
-    assert lines == ["method,session,subject,seed,r2,job", *['"Distilled, LFP",I_1,I,0,0.5,job'] * 2]
+    assert lines == ["method,session,subject,seed,draw,r2,job", *['"Distilled, LFP",I_1,I,0,1,0.5,job'] * 2]

@@ -46,7 +46,8 @@ def endless(tmp_path_factory):
 
 @pytest.fixture
 def guard():
-    return Guard(stuck_s=5).fresh()
+    """Keeps its trace where processes without Ray do, also if other tests have started Ray in this one."""
+    return Guard(stuck_s=5).fresh(tempfile.gettempdir())
 
 
 def attempt(guard, body, cwd):

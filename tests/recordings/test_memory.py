@@ -56,10 +56,11 @@ def test_compressed_file_that_needs_more_memory_is_refused_unless_more_is_allowe
 
 
 def test_lfp_that_is_read_later_is_within_the_limit(make_nwb):
-    noise = np.zeros((2_000_000, 3), dtype=np.int16)
+    # So large that the allocator never takes it from memory that it holds already.
+    noise = np.zeros((6_000_000, 3), dtype=np.int16)
     (recording,) = plan_sources(make_nwb(lfp={"data": noise, "rate": 30000.0}))
     with (
         pytest.raises(DataError, match=r"^rec\.nwb: more than 0\.01 GB"),
         open_raw(recording.path, recording.source, 10.0, 0.01) as raw,
     ):
-        raw.lfp[0].read(0, 2_000_000)
+        raw.lfp[0].read(0, 6_000_000)

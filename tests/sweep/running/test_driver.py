@@ -11,13 +11,13 @@ from raydistill.cli import main
 from raydistill.errors import RaydistillError
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import load_sweep
-from raydistill.sweep.planning import plan as planning
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import Selection
 from raydistill.sweep.running.deadline import Deadline
 from raydistill.sweep.running.driver import run_single_job, run_sweep
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
+from raydistill.sweep.tuning import plan as planning
 
 HOPELESS = ("jobs.teacher.training.learning_rate=1e12", "training.epochs=3")
 SHORTER = ("jobs.ss_lfp.training.epochs=3",)

@@ -43,14 +43,17 @@ def test_sweep_that_fits_the_local_ray_passes(local_ray, checked):
 
 
 def test_more_cpus_per_job_than_cores_are_refused_with_the_value(local_ray, checked):
-    with pytest.raises(ConfigError, match=r"sweep.yaml: cpus_per_job: `cpus_per_job: 6`.*lower `cpus_per_job`"):
+    with pytest.raises(ConfigError, match=r"^--set: cpus_per_job: `cpus_per_job: 6`.*lower `cpus_per_job`"):
         checked("cpus_per_job=6")
 
 
-def test_more_workers_than_cores_are_refused_with_the_line(local_ray, checked):
-    message = rf"sweep.yaml:{line_of('ms_spike: {')}: jobs.ms_spike.workers: `workers: 6`.*set `workers: \[1, 6\]`"
-    with pytest.raises(ConfigError, match=message):
+def test_more_workers_than_cores_are_refused_with_the_override_or_the_line(local_ray, checked, monkeypatch):
+    message = r"jobs.ms_spike.workers: `workers: 6`.*set `workers: \[1, 6\]`"
+    with pytest.raises(ConfigError, match=f"^--set: {message}"):
         checked("jobs.ms_spike.workers=6")
+    monkeypatch.setattr("tests.sweep.running.test_room.SWEEP", SWEEP.replace("workers: 2", "workers: 6"))
+    with pytest.raises(ConfigError, match=rf"sweep.yaml:{line_of('ms_spike: {')}: {message}"):
+        checked()
     checked("jobs.ms_spike.workers=[1, 6]")
 
 

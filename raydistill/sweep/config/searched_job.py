@@ -1,6 +1,7 @@
 """The settings of a job that a search varies: their values in the sweep, and a sweep with others."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from raydistill.models.families import FAMILIES
@@ -55,14 +56,20 @@ def job_with(job: JobConfig, values: Values) -> JobConfig:
     return dataclasses.replace(job, **changes)
 
 
-def narrowed(sweep: SweepConfig, *lines: str) -> SweepConfig:
-    """The sweep with only these jobs and those that they start or learn from, and without methods and comparisons."""
+def needed_lines(sweep: SweepConfig, lines: Iterable[str]) -> set[str]:
+    """These lines of `jobs`, and all that they start or learn from."""
     needed, waiting = set[str](), list(lines)
     while waiting:
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
             waiting += [other for other in (sweep.jobs[name].source, sweep.jobs[name].distill) if other]
+    return needed
+
+
+def narrowed(sweep: SweepConfig, *lines: str) -> SweepConfig:
+    """The sweep with only these jobs and those that they start or learn from, and without methods and comparisons."""
+    needed = needed_lines(sweep, lines)
     jobs = {name: job for name, job in sweep.jobs.items() if name in needed}
     settings = {key for job in jobs.values() for key in field_names(FAMILIES[job.family].settings)}
     return dataclasses.replace(

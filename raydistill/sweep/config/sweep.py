@@ -377,6 +377,11 @@ class SweepConfig:
         return answer if answer.compare else dataclasses.replace(answer, compare=self.compare)
 
 
+def compared_pairs(sweep: SweepConfig) -> list[tuple[str, str]]:
+    """(better, worse) of every comparison of a sweep and of the figures that it answers; one can come twice."""
+    return pairs(sweep.compare) + [pair for figure in sweep.answers for pair in pairs(sweep.answer(figure).compare)]
+
+
 def pairs(lines: tuple[str, ...], *at, sign: str = ">") -> list[tuple[str, str]]:
     """The two methods of each line: (better, worse) for `compare`, (queries, keys) for `align`.
 

@@ -6,7 +6,7 @@ from statistics import mean
 
 from raydistill.errors import ConfigError
 from raydistill.evaluation.tuning import TriedSettings
-from raydistill.sweep.config.sweep import SweepConfig, pairs
+from raydistill.sweep.config.sweep import SweepConfig, compared_pairs
 from raydistill.sweep.planning.job import DONE, FAILED
 from raydistill.sweep.planning.plan import Planned
 from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -25,7 +25,7 @@ def tuned_methods(sweep: SweepConfig, named: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: methods teach each other.
     """
-    compared = pairs(sweep.compare) + [pair for figure in sweep.answers for pair in pairs(sweep.answer(figure).compare)]
+    compared = compared_pairs(sweep)
     wanted = named or dict.fromkeys(method for pair in compared for method in pair) or list(sweep.methods)
     of_line = owners(sweep)
     ordered: list[str] = []

@@ -13,7 +13,7 @@ from raydistill.sweep.config.job import JobConfig
 from raydistill.sweep.config.searched_job import own_value
 from raydistill.sweep.config.setting_types import type_of
 from raydistill.sweep.config.space import Choices, Space
-from raydistill.sweep.config.sweep import SweepConfig, pairs
+from raydistill.sweep.config.sweep import SweepConfig, compared_pairs
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.tuning.rows import row
 from raydistill.sweep.tuning.settings import Applying, applying, owned_decoders, with_settings
@@ -44,7 +44,7 @@ def equal_rows(sweep: SweepConfig, entries: list[Entry]) -> tuple[tuple[EqualSet
 
 
 def _compared(sweep: SweepConfig) -> list[tuple[str, str]]:
-    lines = pairs(sweep.compare) + [pair for figure in sweep.answers for pair in pairs(sweep.answer(figure).compare)]
+    lines = compared_pairs(sweep)
     return list(dict.fromkeys(lines))
 
 

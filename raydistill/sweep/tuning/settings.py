@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 
 from raydistill.config.objectives import OBJECTIVES
 from raydistill.errors import ConfigError
-from raydistill.sweep.config.searched_job import job_with
+from raydistill.sweep.config.searched_job import job_with, needed_lines
 from raydistill.sweep.config.setting_types import field_names, type_of
 from raydistill.sweep.config.space import Dimension, Range, Space, Value, Values
 from raydistill.sweep.config.sweep import MethodConfig, SweepConfig
@@ -126,7 +126,7 @@ def with_settings(sweep: SweepConfig, chosen: Chosen, dimensions: Applying) -> S
         jobs[names[place]] = job
         return names[place]
 
-    needed_before = _needed(sweep, of_line)
+    needed_before = needed_lines(sweep, of_line)
     for line, owner in of_line.items():
         put(line, tuned(owner))
     kept = {name: job for name, job in jobs.items() if name in names.values() or name not in needed_before}
@@ -140,14 +140,3 @@ def _copy_name(line: str, method: str | None, taken: Collection[str]) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def _needed(sweep: SweepConfig, lines: Mapping[str, str]) -> set[str]:
-    """These lines, and all that they start or learn from."""
-    needed, waiting = set[str](), list(lines)
-    while waiting:
-        line = waiting.pop()
-        if line not in needed:
-            needed.add(line)
-            waiting += [other for other in (sweep.jobs[line].source, sweep.jobs[line].distill) if other]
-    return needed

@@ -2,6 +2,7 @@
 
 Each of them is raised in the main thread as `Interrupted`, so that every command ends in the same way: what is running
 is stopped, what is finished is kept. Libraries that no exception may interrupt, such as Ray Tune, run in other threads.
+Compiled code of a library may drop an exception that is raised in the middle of it: it is then raised again.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -21,6 +23,8 @@ SIGNALS = {
 """The signals that end a command, and what is printed."""
 TOGETHER_S = 0.5
 """Signals that come within this time count as one: a terminal or a scheduler may send several."""
+_AGAIN_S = 0.1
+"""Time until an interrupt that was dropped is raised again."""
 _WAKE = signal.SIGURG  # ignored by default, and used by no library here
 
 terminals: list[TextIO] = []
@@ -28,8 +32,12 @@ terminals: list[TextIO] = []
 _first: list[float] = []
 """Time of the first signal."""
 _thrown: list["Interrupted"] = []
-_raised: list["Interrupted"] = []
-"""Those that were raised: C++ code of Ray that is interrupted raises a KeyboardInterrupt of its own instead."""
+_raised: list[tuple[str, int]] = []
+"""Messages and codes of those that were raised: interrupted C++ code of Ray raises a KeyboardInterrupt of its own."""
+_alive: list["weakref.ref[Interrupted]"] = []
+"""The one that was raised last, while `handled` is active."""
+_dropped: list[tuple[str, int]] = []
+"""Message and code of one that is gone although the command has not ended."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -52,6 +60,7 @@ def handled() -> Iterator[None]:
     """
     _first.clear()
     _raised.clear()
+    _alive.clear()
     with kept():
         if threading.current_thread() is threading.main_thread():
             for number in (*SIGNALS, _WAKE):
@@ -61,8 +70,11 @@ def handled() -> Iterator[None]:
             yield
         except KeyboardInterrupt as err:
             if _raised and not isinstance(err, Interrupted):
-                raise _raised[0] from err
+                raise Interrupted(*_raised[0]) from err
             raise
+        finally:
+            _alive.clear()
+            _dropped.clear()
 
 
 @contextlib.contextmanager
@@ -84,6 +96,10 @@ def kept() -> Iterator[None]:
 def throw(err: Interrupted) -> None:
     """Raise `err` in the main thread, from any other thread."""
     _thrown.append(err)
+    _wake()
+
+
+def _wake() -> None:
     ident = threading.main_thread().ident
     assert ident is not None
     signal.pthread_kill(ident, _WAKE)  # a signal also ends a system call that waits
@@ -105,14 +121,41 @@ def end_at_once(code: int, message: str) -> None:
 
 def _handle(number: int, frame: object) -> None:
     if _thrown:
-        _raised.append(_thrown.pop())
+        err = _thrown.pop()
+    elif _dropped:
+        err = Interrupted(*_dropped.pop())
+        if _is_ending():
+            return
     elif number == _WAKE:
         return
     elif not _first:
         _first.append(time.monotonic())
-        _raised.append(Interrupted(SIGNALS[signal.Signals(number)], 128 + number))
+        err = Interrupted(SIGNALS[signal.Signals(number)], 128 + number)
     elif time.monotonic() - _first[0] > TOGETHER_S:
         end_at_once(128 + number, "ended at once; finished work is kept")
     else:
         return
-    raise _raised[-1]
+    message, code = str(err), err.code
+    _raised.append((message, code))
+    # Code that cannot pass on an exception drops it.
+    _alive[:] = [weakref.ref(err, lambda _: _raise_again(message, code))]
+    try:
+        raise err
+    finally:
+        del err  # the traceback holds this frame, which must not hold the exception
+
+
+def _raise_again(message: str, code: int) -> None:
+    _dropped.append((message, code))
+    # Later: an exception that is raised within a callback, where this runs, would be dropped as well.
+    timer = threading.Timer(_AGAIN_S, _wake)
+    timer.daemon = True
+    timer.start()
+
+
+def _is_ending() -> bool:
+    """Whether an interrupt is on its way through the main thread, where this is called."""
+    err = sys.exception()
+    while err is not None and not isinstance(err, KeyboardInterrupt):
+        err = err.__context__
+    return err is not None

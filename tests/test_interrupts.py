@@ -85,6 +85,48 @@ def test_interrupt_of_another_thread_is_raised_in_the_main_thread():
     assert run(code) == (0, "1 lost\n")
 
 
+def test_interrupt_that_a_library_drops_is_raised_again():
+    code = """
+    class Dropping:
+        def __del__(self):  # Python ignores exceptions here
+            print("ready", flush=True)
+            time.sleep(20)
+
+    sys.unraisablehook = lambda _: None
+    try:
+        with interrupts.handled():
+            Dropping()
+            time.sleep(10)
+            print("to the end")
+    except interrupts.Interrupted as err:
+        print(err.code, err)
+    """
+    assert run(code, signals=[signal.SIGTERM]) == (0, "143 ended by SIGTERM\n")
+
+
+def test_interrupt_that_a_library_replaces_does_not_interrupt_the_clean_up():
+    code = """
+    def replacing():
+        try:
+            print("ready", flush=True)
+            time.sleep(20)
+        except interrupts.Interrupted:
+            pass
+        raise KeyboardInterrupt
+
+    try:
+        with interrupts.handled():
+            try:
+                replacing()
+            finally:
+                time.sleep(0.1)
+                print("cleaned")
+    except interrupts.Interrupted as err:
+        print(err.code, err)
+    """
+    assert run(code, signals=[signal.SIGTERM]) == (0, "cleaned\n143 ended by SIGTERM\n")
+
+
 def test_handlers_of_a_library_are_replaced_by_those_before():
     before = signal.getsignal(signal.SIGTERM)
     with kept():

@@ -252,6 +252,12 @@ class Folder:
                 raise DataError(f"{self.uri}: {name} is behind a link to {folder}, outside, so it is not deleted")
         self.filesystem.delete_file(name)
 
+    def delete_empty(self, folder: str) -> None:
+        """Delete a folder of a disk if nothing is in it; object stores have none."""
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                (self.path / self.held(folder)).rmdir()
+
 
 class _DigestingStream(io.RawIOBase):
     """Counts and hashes what is written through it."""

@@ -167,7 +167,9 @@ def _fields(classes: Sequence[Any], tree: Any, where: Where) -> dict[str, Any]:
     """Values of a mapping by field name; each key must be a field of at least one of the dataclasses."""
     if not isinstance(tree, dict):
         kinds = " or ".join(cls.__name__ for cls in classes)
-        raise where.error(f"`{where.path}` must be a mapping of {kinds} values, got {shortened(tree)}")
+        has_values = any(f.name == "values" for cls in classes for f in dataclasses.fields(cls))
+        hint = f"; write a path as {{values: {shortened(tree)}}}" if has_values and isinstance(tree, str) else ""
+        raise where.error(f"`{where.path}` must be a mapping of {kinds} values, got {shortened(tree)}{hint}")
     names = {_yaml_name(f): f.name for cls in classes for f in dataclasses.fields(cls)}
     hints = [typing.get_type_hints(cls, include_extras=True) for cls in classes]
     empty_by_default = {f.name for cls in classes for f in dataclasses.fields(cls) if f.default == ""}

@@ -108,6 +108,7 @@ class Store:
         with writing(self.folder, f"session {name}"):
             self.folder.delete(marker_of(name))
             self._delete(set(self.folder.names(folder_of(name))))
+            self.folder.delete_empty(folder_of(name))
 
     def damage(self, entry: Entry) -> list[str]:
         """What is wrong with the files of a complete session, one line each; all of its bytes are read.

@@ -44,6 +44,13 @@ def test_sample_numbers_may_be_said_in_two_ways():
     assert Spikes(times="t", rate_hz=1000, time_unit="samples").seconds_per_unit == 0.001
 
 
+def test_path_in_a_list_of_behaviors_is_refused_with_the_way_to_write_it():
+    with pytest.raises(
+        ConfigError, match=r"`behavior.1` must be a mapping of Behavior .*write a path as \{values: 'y'\}"
+    ):
+        build(SessionEntry, {"behavior": [{"values": "x"}, "y"]}, Where("lab.yaml"))
+
+
 @pytest.mark.parametrize(
     ("section", "settings", "message"),
     [

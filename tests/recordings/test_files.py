@@ -8,7 +8,7 @@ from scipy.sparse import csc_matrix, save_npz
 
 from raydistill.errors import DataError
 from raydistill.recordings.files import matlab73
-from raydistill.recordings.files.opening import variables
+from tests.recordings.listing import variables
 
 
 def listed(path):

@@ -6,7 +6,8 @@ import pytest
 
 from raydistill.errors import DataError
 from raydistill.recordings.files.nodes import find
-from raydistill.recordings.files.opening import open_file, variables
+from raydistill.recordings.files.opening import open_file
+from tests.recordings.listing import variables
 
 _BLOSC = 32001
 

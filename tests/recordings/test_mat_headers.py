@@ -9,7 +9,8 @@ from scipy.sparse import csc_matrix
 
 from raydistill.recordings.files.mat_headers import headers
 from raydistill.recordings.files.nodes import find
-from raydistill.recordings.files.opening import open_file, variables
+from raydistill.recordings.files.opening import open_file
+from tests.recordings.listing import variables
 
 
 def element(kind: int, content: bytes) -> bytes:

@@ -8,7 +8,7 @@ from raydistill.errors import DataError, one_line
 from raydistill.recordings.files import matlab73
 from raydistill.recordings.files.hdf5 import H5Group, open_hdf5
 from raydistill.recordings.files.mat import MatFile
-from raydistill.recordings.files.nodes import Node, Variable, listed
+from raydistill.recordings.files.nodes import Node
 from raydistill.recordings.files.npy import NpyFile
 from raydistill.recordings.files.npz import NpzFile
 
@@ -33,18 +33,6 @@ def open_file(path: Path) -> Iterator[Node]:
         yield root
     finally:
         root.close()
-
-
-def variables(path: Path) -> list[Variable]:
-    """The variables of a file with those inside its groups and structs, without their values.
-
-    Variables that cannot be read are listed as an `object`. At most 10000 are listed.
-
-    Raises:
-        DataError: the file cannot be opened.
-    """
-    with open_file(path) as root:
-        return listed(root)
 
 
 def _opened(path: Path) -> MatFile | NpzFile | NpyFile | H5Group:

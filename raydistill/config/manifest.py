@@ -177,6 +177,8 @@ class Behavior(FromFile):
     """Dimensions of a tensor, such as [trials, time, columns]."""
     transpose: bool = False
     """Set this if the matrix is stored as (columns, samples)."""
+    lost_value: AnyNumber | None = None
+    """The number that the tracker writes where it has lost the animal, such as -1: these values are left out."""
     max_speed: Positive | None = None
     """A sample that could be reached only faster than this (behavior unit per second) counts as lost tracking."""
     smooth_s: Duration | None = None

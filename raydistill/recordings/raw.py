@@ -93,7 +93,7 @@ class Trace:
     span: tuple[float, float] | None = None
     """Start and end of the trace in seconds; None: from the first stamp to one median step after the last."""
     processing: Behavior = field(default_factory=Behavior)
-    """How the trace is processed: `max_speed`, `smooth_s`, `derive`, `circular`, `columns`."""
+    """How the trace is processed: `lost_value`, `max_speed`, `smooth_s`, `derive`, `circular`, `columns`."""
 
     @property
     def covers(self) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import numpy as np
 from raydistill.config.manifest import Behavior
 from raydistill.errors import DataError, suggest
 from raydistill.recordings.preprocessing.circular import circular_notes, distance, periods_of, unwrapped
+from raydistill.recordings.preprocessing.lost import without_lost
 from raydistill.recordings.preprocessing.smoothing import derivative, smoothed
 from raydistill.recordings.preprocessing.stamps import ascending, samples_of_pieces, usual_step
 from raydistill.recordings.raw import Trace
@@ -44,7 +45,7 @@ def prepared(
     pieces: np.ndarray | None = None,
     windows: Sequence[tuple[float, float]] = (),
 ) -> PreparedTrace:
-    """The trace in the order of time: `max_speed`, `smooth_s`, `derive` and `columns` applied in this order.
+    """The trace in the order of time: `lost_value`, `max_speed`, `smooth_s`, `derive`, `columns` applied in this order.
 
     Smoothing and derivatives do not cross gaps, times of more than 5 usual steps without a valid sample.
 
@@ -57,7 +58,9 @@ def prepared(
         DataError: the clock was set back, there are too few samples with a time, `circular` does not suit the columns,
             `columns` names one that does not exist, or speed is derived from columns of different units.
     """
+    trace, notes_on_lost = without_lost(trace, options.lost_value)  # first: values of one time are averaged
     trace, notes = ascending(trace, windows)
+    notes = notes_on_lost + notes
     derived = _derived_columns(trace, options)
     chosen = options.columns or trace.names
     every = options.derive == "speed" and "speed" in chosen

@@ -45,7 +45,18 @@ class NwbOptions:
 _KEYS = {
     "spikes": {"table", "channels"},
     "lfp": {"values", "scale", "transpose", "channels"},
-    "behavior": {"values", "names", "units", "transpose", "max_speed", "smooth_s", "derive", "columns", "circular"},
+    "behavior": {
+        "values",
+        "names",
+        "units",
+        "transpose",
+        "lost_value",
+        "max_speed",
+        "smooth_s",
+        "derive",
+        "columns",
+        "circular",
+    },
     "trials": {"table", "where"},
 }
 _CLOCK_KEYS = {"file", "offset_s", "time_scale", "time_unit"}

@@ -36,6 +36,7 @@ SESSIONS = (
             "times": "stamps",
             "names": ["x", "y"],
             "units": ["cm", "cm"],
+            "lost_value": -1,
             "max_speed": 1e6,
             "smooth_s": 0.02,
             "derive": "velocity",

@@ -24,4 +24,4 @@ def crossmodal(backbone: str) -> list[tuple[Any, tuple]]:
 
 
 # Family -> [(settings, use)], for patches of 8 units or channels.
-CASES = {"crossmodal": [case for backbone in ("transformer", "lstm", "cnn") for case in crossmodal(backbone)]}
+CASES = {"crossmodal": [case for backbone in ("transformer", "lstm", "cnn", "mamba") for case in crossmodal(backbone)]}

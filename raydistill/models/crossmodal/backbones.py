@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from raydistill.config.numbers import Size
-from raydistill.models.layers.parameters import linear_parameters, transformer_parameters
+from raydistill.models.layers.parameters import linear_parameters, mamba_parameters, transformer_parameters
 
 if TYPE_CHECKING:
     from torch import nn
@@ -119,12 +119,64 @@ class CnnBackbone:
         )
 
 
-Backbone = TransformerBackbone | LstmBackbone | CnnBackbone
-BackboneName = Literal["transformer", "lstm", "cnn"]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MambaBackbone:
+    """REALM's state-space layers over bins."""
+
+    reads: ClassVar[Literal["tokens", "bins"]] = "bins"
+    name: Literal["mamba"] = "mamba"
+    layers: Size
+    expand: Size
+    """Inner width of a layer, in widths."""
+    states: Size
+    """Dimensions of the state of each inner column."""
+    head: Size
+    """Inner columns that share a decay."""
+    causal: bool
+
+    @classmethod
+    def of_size(cls, like: TransformerBackbone, width: int) -> "MambaBackbone":
+        """State-space layers with about as many parameters as the transformer `like`.
+
+        The layers are about those of REALM (at width 256 an inner width of 512, or 256 in each direction, heads of 64
+        and 64 states): their number comes closest to the budget, and the states then take up the difference.
+        """
+        expand = 2 if like.causal else 1
+        head = max(n for n in range(1, min(64, width // 2) + 1) if expand * width % n == 0)
+        states = min(64, max(2, width // 4 // 2 * 2))
+        sized = lambda n, s: cls(layers=n, expand=expand, states=s, head=head, causal=like.causal)  # noqa: E731
+        budget = like.parameters(width)
+        layers = _closest(lambda n: sized(n, states).parameters(width), budget)
+        return sized(layers, 2 * _closest(lambda half: sized(layers, 2 * half).parameters(width), budget))
+
+    def parameters(self, width: int) -> int:
+        """Number of parameters, for bins of this width."""
+        block = mamba_parameters(width, self.expand, self.states, self.head)
+        merged = 0 if self.causal else block + linear_parameters(2 * width, width) + 2 * width
+        return self.layers * (2 * width + block + merged) + 2 * width
+
+    def build(self, width: int, dropout: float) -> "nn.Module":
+        """An untrained module from bins (N, width) to (N, width)."""
+        from raydistill.models.layers.mamba import Mamba
+
+        return Mamba(
+            width=width,
+            layers=self.layers,
+            expand=self.expand,
+            states=self.states,
+            head=self.head,
+            dropout=dropout,
+            causal=self.causal,
+        )
+
+
+Backbone = TransformerBackbone | LstmBackbone | CnnBackbone | MambaBackbone
+BackboneName = Literal["transformer", "lstm", "cnn", "mamba"]
 BACKBONES: dict[str, type[Backbone]] = {
     "transformer": TransformerBackbone,
     "lstm": LstmBackbone,
     "cnn": CnnBackbone,
+    "mamba": MambaBackbone,
 }
 """Name in `model: {backbone: ...}` -> configuration class. Table 3 of the cross-modal paper compares the backbones."""
 

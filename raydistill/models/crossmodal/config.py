@@ -42,7 +42,7 @@ class CrossModalSettings:
     """paired: patch k of spikes and patch k of LFP become one token; flat: channels are appended to units, and the
     row of both is cut into patches."""
     backbone: BackboneName = "transformer"
-    """transformer reads every token; lstm and cnn read the mean over the patches of each bin."""
+    """transformer reads every token; lstm, cnn and mamba read the mean over the patches of each bin."""
     causal: bool = False
     """Whether the latents of a bin depend on this and earlier bins only."""
     space_std: Deviation = 1.0

@@ -32,6 +32,19 @@ class Dropout(nn.Module):
         return x * mask.to(x.dtype).mul_(2**16 / (2**16 - n_dropped))
 
 
+class DropPath(Dropout):
+    """Zero all entries of a segment with probability `p` and scale the others, as `Dropout`: a layer is left out.
+
+    Shape:
+        x: (n, L, D), segments of one length; noise: (n, L), int32; output: (n, L, D).
+    """
+
+    def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        """`x` after dropping. Raises ValueError in training if there is no noise."""
+        kept = super().forward(x.new_ones(len(x), 1, 1), None if noise is None else noise[:, :1])
+        return x * kept
+
+
 def number_dropout_layers(model: nn.Module) -> None:
     """Number the dropout layers of a model from 1, in the order of its modules."""
     layers = (module for module in model.modules() if isinstance(module, Dropout))

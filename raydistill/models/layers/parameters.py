@@ -12,3 +12,12 @@ def transformer_parameters(width: int, layers: int, mlp_ratio: int) -> int:
     attention = linear_parameters(width, 3 * width) + linear_parameters(width, width)
     mlp = 2 * linear_parameters(width, hidden) + linear_parameters(hidden, width)
     return layers * (2 * width + attention + mlp) + width  # two norms per block, one at the end
+
+
+def mamba_parameters(width: int, expand: int, states: int, head: int) -> int:
+    """Number of parameters of a state-space block in one direction of time (models/layers/mamba.py)."""
+    inner = expand * width
+    heads = inner // head
+    convolution = 5 * inner  # four weights and a bias per column
+    maps = 2 * width * inner + 2 * states * inner + linear_parameters(inner, heads) + inner * width
+    return maps + convolution + 2 * heads

@@ -1,4 +1,4 @@
-"""LSTM and CNN: the transformer's number of parameters, nothing across segments, nothing from later bins if causal."""
+"""LSTM, CNN and Mamba: the transformer's size, nothing across segments, nothing from later bins if causal."""
 
 import dataclasses
 

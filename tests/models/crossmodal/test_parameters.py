@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from raydistill.models.crossmodal.backbones import BACKBONES
+from raydistill.models.crossmodal.backbones import BACKBONES, MambaBackbone
 from raydistill.models.crossmodal.config import PRESETS, configure
 from raydistill.models.crossmodal.parameters import embedding_parameters, parameters, predictor_parameters
 
@@ -81,6 +81,15 @@ def test_paper_size_lstm_and_cnn_have_these_sizes():
     hidden = lambda **changes: config_of(settings=dataclasses.replace(PAPER, **changes)).backbone.hidden  # noqa: E731
     assert (hidden(backbone="lstm"), hidden(backbone="cnn")) == (534, 684)
     assert hidden(backbone="lstm", causal=True) == 884
+
+
+def test_mamba_layers_of_realm_have_the_published_number_of_parameters():
+    """REALM's encoder without tokenizer and final norm: 10 causal layers, and 10 layers in both directions."""
+    sizes = {"expand": 2, "states": 64, "head": 64}
+    causal = MambaBackbone(layers=10, causal=True, **sizes).parameters(256)
+    assert causal == 4_857_365 - 197_413
+    both = MambaBackbone(layers=10, causal=False, **sizes).parameters(256)
+    assert both == 10_830_085 - 197_413
 
 
 def test_counting_parameters_needs_no_torch():

@@ -57,7 +57,7 @@ def make_spec(modality="lfp", embedding="linear", outputs=("predictor",), behavi
 
 def run_step_by_step(model, segment, inputs: Inputs):
     """The state after the last bin of a segment, and the latents (T, D) of its bins, each from one `step`."""
-    state, latents = model.initial_state(), []
+    state, latents = model.initial_state(1, model.spec.sessions[segment.session], segment.n_bins), []
     for t in range(segment.n_bins):
         one = dataclasses.replace(segment, spikes=segment.spikes[t : t + 1], lfp=segment.lfp[t : t + 1])
         state, of_bin = model.step(state, pack([inputs.tokenize(one)]))

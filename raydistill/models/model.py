@@ -1,12 +1,13 @@
 """What training, scoring and decoding need of a model of any family."""
 
-from typing import Any, Self
+from typing import Self
 
 from torch import Tensor, nn
 
 from raydistill.errors import DataError
 from raydistill.feed.masking import Masking
 from raydistill.feed.tokens import Batch
+from raydistill.models.layers.state import State
 from raydistill.models.spec import ModelSpec
 
 
@@ -34,19 +35,26 @@ class Model(nn.Module):
         """The masked patches, predicted from the visible tokens. Shape: (M, S)."""
         raise NotImplementedError(f"models of the family {self.spec.family} are not trained by masking")
 
-    def initial_state(self) -> Any:
-        """The state before the first bin of a segment. Raises ValueError if the model is not causal."""
+    def initial_state(self, streams: int, patches: int, window: int) -> State:
+        """The state before the first bin of n streams of one session.
+
+        Args:
+            patches: per bin of this session.
+            window: bins that attention reads, the present one included; models without attention do not use it.
+        Raises:
+            ValueError: the model is not causal.
+        """
         raise ValueError("only a causal model can run one bin at a time")
 
-    def step(self, state: Any, batch: Batch) -> tuple[Any, Tensor]:
+    def step(self, state: State, batch: Batch) -> tuple[State, Tensor]:
         """The state after the next bin, and the latents of this bin, equal to those of `latents` on the segment.
 
         Args:
-            batch: one bin of one session.
+            batch: one bin of each stream, with the same units or channels as the bins before.
         Returns:
-            The new state, and (1, D) latents.
+            The new state, and (n, D) latents.
         Raises:
-            ValueError: the batch holds more than one bin.
+            ValueError: the batch holds more than one bin of a stream, or several sessions.
         """
         raise NotImplementedError
 
@@ -71,6 +79,9 @@ class Model(nn.Module):
 
 
 def check_one_bin(batch: Batch) -> None:
-    """Check the input of `step`. Raises ValueError if the batch holds more than one bin."""
-    if batch.bins != (1,):
-        raise ValueError(f"`step` takes one bin of one session, but got segments of {batch.bins} bins")
+    """Check the input of `step`. Raises ValueError if it is not one bin of each stream, all of one session."""
+    if set(batch.bins) != {1} or len(set(batch.sessions)) != 1:
+        raise ValueError(
+            f"`step` takes one bin per stream, all of one session, but got segments of {batch.bins} bins of "
+            f"{', '.join(sorted(set(batch.sessions)))}"
+        )

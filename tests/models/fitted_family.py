@@ -46,12 +46,12 @@ class LinearModel(Model):
     def latents(self, batch):
         return mean_per_bin(batch.values.float(), batch)
 
-    def initial_state(self):
-        return None
+    def initial_state(self, streams, patches, window):
+        return {}
 
     def step(self, state, batch):
         check_one_bin(batch)
-        return None, self.latents(batch)
+        return {}, self.latents(batch)
 
 
 def configure(settings, modality, embedding, predictor=False, readout=False):

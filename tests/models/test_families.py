@@ -98,7 +98,7 @@ def test_step_by_step_latents_equal_those_of_the_whole_segment(model):
     inputs = Inputs(modality=model.spec.modality, widths=model.spec.widths)
     if not model.spec.config.causal:
         with pytest.raises(ValueError, match="only a causal"):
-            model.initial_state()
+            model.initial_state(1, 3, 30)
         return
     whole = model.latents(pack([inputs.tokenize(segment)]))
     _, latents = run_step_by_step(model, segment, inputs)
@@ -108,5 +108,20 @@ def test_step_by_step_latents_equal_those_of_the_whole_segment(model):
 def test_step_of_several_bins_is_refused(model):
     if not model.spec.config.causal:
         pytest.skip("this model is not causal")
-    with pytest.raises(ValueError, match="takes one bin of one session"):
-        model.step(model.initial_state(), pack(tokens_of(model)))
+    with pytest.raises(ValueError, match="takes one bin per stream, all of one session"):
+        model.step(model.initial_state(1, 1, 30), pack(tokens_of(model)))
+
+
+def test_steps_of_several_streams_equal_those_of_each_alone(model):
+    if not model.spec.config.causal:
+        pytest.skip("this model is not causal")
+    inputs = Inputs(modality=model.spec.modality, widths=model.spec.widths)
+    segments = make_segments(["b", "b", "b"], [8, 8, 8])
+    state = model.initial_state(3, 3, 8)
+    shapes = {name: values.shape for name, values in state.items()}
+    alone = [run_step_by_step(model, segment, inputs)[1] for segment in segments]
+    for t in range(8):
+        bins = [dataclasses.replace(s, spikes=s.spikes[t : t + 1], lfp=s.lfp[t : t + 1]) for s in segments]
+        state, latents = model.step(state, pack([inputs.tokenize(one) for one in bins]))
+        torch.testing.assert_close(latents, torch.stack([of_stream[t] for of_stream in alone]), atol=2e-6, rtol=1e-5)
+    assert {name: values.shape for name, values in state.items()} == shapes

@@ -12,11 +12,12 @@ from raydistill.feed.masking import Masking
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.config import CrossModalConfig
 from raydistill.models.crossmodal.parameters import BOTTLENECK
-from raydistill.models.crossmodal.streaming import StreamState, step
+from raydistill.models.crossmodal.streaming import initial_state, step
 from raydistill.models.crossmodal.tokenizer import Tokenizer
 from raydistill.models.layers.attention import Packing
 from raydistill.models.layers.dropout import number_dropout_layers
 from raydistill.models.layers.pooling import mean_per_bin
+from raydistill.models.layers.state import State
 from raydistill.models.layers.transformer import Transformer
 from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
@@ -100,11 +101,11 @@ class CrossModalModel(Model):
         packing = Packing(batch.bins, batch.time.device, noise)
         return self.encoder(mean_per_bin(self.tokenizer(batch), batch), batch.time[is_first_patch], packing)
 
-    def initial_state(self) -> StreamState:
-        """The state before the first bin of a segment. Raises ValueError if the model is not causal."""
-        return StreamState(0, None, self.encoder.initial_state())
+    def initial_state(self, streams: int, patches: int, window: int) -> State:
+        """As `Model.initial_state`."""
+        return initial_state(self.tokenizer, self.encoder, streams, patches, window)
 
-    def step(self, state: StreamState, batch: Batch) -> tuple[StreamState, Tensor]:
+    def step(self, state: State, batch: Batch) -> tuple[State, Tensor]:
         """As `Model.step`."""
         return step(self.tokenizer, self.encoder, self.config.backbone.reads == "bins", state, batch)
 

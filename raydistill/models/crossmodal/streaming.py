@@ -1,86 +1,68 @@
 """Running a causal model one bin at a time: a state replaces the earlier bins of the segment.
 
-Axes: P patches per bin, S slots of a patch, D width.
+Axes: n streams of one session, P patches per bin, S slots of a patch, D width, b earlier bins that the tokenizer reads.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from raydistill.errors import DataError
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.tokenizer import CausalConvPatch, Tokenizer
+from raydistill.models.layers.state import State
 from raydistill.models.model import check_one_bin
 
-
-@dataclass(frozen=True)
-class StreamState:
-    """Everything from earlier bins on which the next bin depends."""
-
-    time: int
-    """Number of bins since the segment began."""
-    values: Tensor | None
-    """(earlier bins * P, S) input of earlier bins that a convolutional value embedding reads; None if it reads none."""
-    backbone: Any
-    """State of the backbone: keys and values, hidden states, or past inputs."""
-    layout: tuple[Any, ...] | None = None
-    """Session and number of units or channels of the earlier bins; None before the first bin."""
+VALUES = "values"
+"""Name of the (n, b * P, S) input of earlier bins in a state, if a convolutional value embedding reads it."""
 
 
-def step(
-    tokenizer: Tokenizer, encoder: Any, reads_bins: bool, state: StreamState, batch: Batch
-) -> tuple[StreamState, Tensor]:
-    """The state after the next bin, and the latents of this bin.
+def initial_state(tokenizer: Tokenizer, encoder: Any, streams: int, patches: int, window: int) -> State:
+    """The state before the first bin, see `Model.initial_state`."""
+    state = encoder.initial_state(streams, patches, window)
+    embedding, weight = tokenizer.value, tokenizer.space.table.weight
+    if isinstance(embedding, CausalConvPatch) and (n_bins := embedding.bins_before(patches)):
+        state[VALUES] = weight.new_zeros(streams, n_bins * patches, embedding.conv.in_channels)
+    return state | {"time": torch.zeros((), dtype=torch.int64, device=weight.device)}
+
+
+def step(tokenizer: Tokenizer, encoder: Any, reads_bins: bool, state: State, batch: Batch) -> tuple[State, Tensor]:
+    """The state after the next bin, and the (n, D) latents of this bin, see `Model.step`.
 
     Args:
         reads_bins: whether the encoder reads the mean over the patches of a bin instead of the tokens.
-        batch: one bin of one session.
-    Returns:
-        The new state, and (1, D) latents.
-    Raises:
-        ValueError: the batch holds more than one bin.
-        DataError: the bin is of another session than the earlier ones, or has other units or channels.
     """
     check_one_bin(batch)
-    layout = batch.sessions[0], batch.slots.sum(0).tolist()  # per signal
-    if state.layout not in (None, layout):
-        (session, columns), (earlier, before) = layout, state.layout or layout
-        raise DataError(
-            f"a bin of {session} with {columns} columns follows bins of {earlier} with {before}; a state belongs to "
-            "one session with the same units and channels"
-        )
-    tokens = tokenizer(*_with_past(state.values, batch))  # (P, D)
-    if reads_bins:
-        backbone, latents = encoder.step(state.backbone, tokens.mean(0, keepdim=True), state.time)
-    else:
-        backbone, tokens = encoder.step(state.backbone, tokens, state.time)
-        latents = tokens.mean(0, keepdim=True)
-    return StreamState(state.time + 1, _past_values(tokenizer, state.values, batch), backbone, layout), latents
+    streams = len(batch.bins)
+    values = batch.values.unflatten(0, (streams, -1))  # (n * P, S) -> (n, P, S)
+    patches = values.shape[1]
+    new: State = {}
+    if VALUES in state:
+        values = torch.cat([state[VALUES], values], dim=1)  # (n, (b + 1) * P, S)
+        new[VALUES] = values[:, patches:]
+    tokens = tokenizer(*_with_past(batch, values, patches)).unflatten(0, (streams, patches))  # (n, P, D)
+    backbone, tokens = encoder.step(state, tokens.mean(1, keepdim=True) if reads_bins else tokens)
+    return new | backbone | {"time": state["time"] + 1}, tokens.mean(1)
 
 
-def _with_past(values: Tensor | None, batch: Batch) -> tuple[Batch, Tensor]:
-    """A batch of the earlier bins in `values` and the new bin, and the (P,) rows of the new bin's tokens in it."""
-    n_patches = len(batch.time)
-    n_bins = 1 if values is None else 1 + len(values) // n_patches
+def _with_past(batch: Batch, values: Tensor, patches: int) -> tuple[Batch, Tensor]:
+    """A batch of the earlier bins and the new one of each stream, and the (n * P,) rows of the new bin's tokens in it.
+
+    Shape: values (n, (b + 1) * P, S). Bins before the first are zeros, as the padding of a segment.
+    """
+    streams, n_tokens, device = *values.shape[:2], values.device
+    n_bins = n_tokens // patches
+    spread = lambda x: x.unflatten(0, (streams, patches)).repeat(1, n_bins, *[1] * (x.ndim - 1)).flatten(0, 1)  # noqa: E731
     extended = replace(
         batch,
-        values=batch.values if values is None else torch.cat([values, batch.values]),
-        time=torch.arange(n_bins, device=batch.time.device).repeat_interleave(n_patches),
-        patch=batch.patch.repeat(n_bins),
-        slots=batch.slots.repeat(n_bins, 1),
-        patches=batch.patches.repeat(n_bins),
-        bins=(n_bins,),
-        lengths=(n_bins * n_patches,),
+        values=values.flatten(0, 1),
+        time=torch.arange(n_bins, device=device).repeat_interleave(patches).repeat(streams),
+        patch=spread(batch.patch),
+        slots=spread(batch.slots),
+        patches=spread(batch.patches),
+        bins=(n_bins,) * streams,
+        lengths=(n_tokens,) * streams,
     )
-    return extended, torch.arange((n_bins - 1) * n_patches, n_bins * n_patches, device=batch.time.device)
-
-
-def _past_values(tokenizer: Tokenizer, values: Tensor | None, batch: Batch) -> Tensor | None:
-    """`StreamState.values` for the next bin."""
-    embedding, n_patches = tokenizer.value, len(batch.time)
-    if not isinstance(embedding, CausalConvPatch) or not (n_bins := embedding.bins_before(n_patches)):
-        return None
-    past = batch.values if values is None else torch.cat([values, batch.values])
-    return past[-n_bins * n_patches :]
+    rows = torch.arange(streams * n_tokens, device=device).unflatten(0, (streams, n_tokens))
+    return extended, rows[:, n_tokens - patches :].flatten()

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from raydistill.models.layers.attention import Packing, by_length
 from raydistill.models.layers.dropout import Dropout
+from raydistill.models.layers.state import State
 from raydistill.models.layers.transformer import RMSNorm
 
 
@@ -33,11 +34,11 @@ class ConvBlock(nn.Module):
     def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """The output for one bin, and the past for the next. `past`: normalised inputs of the `reach` bins before it.
 
-        Shape: x (1, D), past (reach, D) -> (1, D), (reach, D).
+        Shape: x (n, 1, D), past (n, reach, D) -> (n, 1, D), (n, reach, D).
         """
-        window = torch.cat([past, self.norm(x)])  # (reach + 1, D)
-        hidden = F.gelu(self.conv(window.T[None]))[0].T  # (1, D, reach + 1) -> (1, hidden, 1) -> (1, hidden)
-        return x + self.out(hidden), window[1:]
+        window = torch.cat([past, self.norm(x)], dim=1)  # (n, reach + 1, D)
+        hidden = F.gelu(self.conv(window.transpose(1, 2))).transpose(1, 2)  # (n, hidden, 1) -> (n, 1, hidden)
+        return x + self.out(hidden), window[:, 1:]
 
 
 class Convolutional(nn.Module):
@@ -66,21 +67,20 @@ class Convolutional(nn.Module):
             x = block(x, noise)
         return x  # (n, L, D)
 
-    def initial_state(self) -> list[Tensor]:
-        """The state before the first bin of a segment: the zeros of its padding. ValueError if it is not causal."""
+    def initial_state(self, streams: int, patches: int, window: int) -> State:
+        """The state before the first bin: the zeros of the padding. ValueError if the network is not causal."""
         if not self.causal:
             raise ValueError("only a causal CNN can run one bin at a time")
-        weight, state = self.norm.weight, []
-        for block in self.blocks:
+        weight, state = self.norm.weight, State()
+        for i, block in enumerate(self.blocks):
             assert isinstance(block, ConvBlock)
-            state.append(weight.new_zeros(block.padding[0], len(weight)))
+            state[f"{i}.past"] = weight.new_zeros(streams, block.padding[0], len(weight))
         return state
 
-    def step(self, state: list[Tensor], x: Tensor, time: int) -> tuple[list[Tensor], Tensor]:
-        """The new state and the output for one bin, in evaluation. Shape: (1, D) -> (1, D)."""
-        new = []
-        for block, past in zip(self.blocks, state, strict=True):
+    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
+        """The new state and the output for the next bin of n streams. Shape: (n, 1, D) -> (n, 1, D)."""
+        new = State()
+        for i, block in enumerate(self.blocks):
             assert isinstance(block, ConvBlock)
-            x, past = block.step(x, past)
-            new.append(past)
+            x, new[f"{i}.past"] = block.step(x, state[f"{i}.past"])
         return new, self.norm(x)

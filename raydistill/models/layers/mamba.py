@@ -3,29 +3,18 @@
 Axes: n segments of one length, L bins of a segment, D width, E = expand * D, H heads of P = E / H, S state dimensions.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydistill.models.layers.attention import Packing, by_length
 from raydistill.models.layers.dropout import Dropout, DropPath
+from raydistill.models.layers.state import State
 from raydistill.models.layers.state_space import scan, step
 
 KERNEL = 4
 CHUNK = 64
 """Bins that are computed at once: more need more memory, fewer more steps."""
-
-
-@dataclass(frozen=True)
-class BlockState:
-    """What a block remembers of earlier bins."""
-
-    inputs: Tensor
-    """(n, KERNEL - 1, E): the last inputs of the convolution."""
-    memory: Tensor
-    """(n, H, P, S)."""
 
 
 class MambaBlock(nn.Module):
@@ -66,23 +55,23 @@ class MambaBlock(nn.Module):
         kind = log_a.dtype
         return x.unflatten(-1, (self.n_heads, -1)).to(kind), write.to(kind), read.to(kind), log_a
 
-    def initial_state(self, n: int = 1) -> BlockState:
-        """The state before the first bin of n segments."""
-        inner = self.leave.in_features
-        zeros = self.leave.weight.new_zeros
-        return BlockState(zeros(n, KERNEL - 1, inner), zeros(n, self.n_heads, inner // self.n_heads, self.n_states))
+    def initial_state(self, streams: int) -> tuple[Tensor, Tensor]:
+        """Last inputs of the convolution, (n, KERNEL - 1, E), and memory, (n, H, P, S), before the first bin."""
+        inner, zeros = self.leave.in_features, self.leave.weight.new_zeros
+        inputs = zeros(streams, KERNEL - 1, inner)
+        return inputs, zeros(streams, self.n_heads, inner // self.n_heads, self.n_states)
 
-    def step(self, state: BlockState, x: Tensor) -> tuple[BlockState, Tensor]:
-        """The new state and the output for one bin. Shape: (n, D) -> (n, D)."""
+    def step(self, x: Tensor, inputs: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The output for one bin of n streams, and the state as in `initial_state`. Shape: (n, D) -> (n, D)."""
         x, gate = self.enter(x).chunk(2, dim=-1)  # (n, E) each
-        window = torch.cat([state.inputs, x[:, None]], dim=1)  # (n, KERNEL, E)
+        window = torch.cat([inputs, x[:, None]], dim=1)  # (n, KERNEL, E)
         bias = self.conv.bias
         assert bias is not None
         x = F.silu((window * self.conv.weight[:, 0].T).sum(1) + bias)  # weight: (E, 1, KERNEL)
         heads, write, read, log_a = self._parts(x)
-        memory, y = step(state.memory, heads, write, read, log_a)
+        memory, y = step(memory, heads, write, read, log_a)
         y = y + self.skip[:, None] * heads
-        return BlockState(window[:, 1:], memory), self.leave(y.flatten(-2) * F.silu(gate))
+        return self.leave(y.flatten(-2) * F.silu(gate)), window[:, 1:], memory
 
 
 class BidirectionalBlock(nn.Module):
@@ -114,11 +103,11 @@ class MambaLayer(nn.Module):
         """The layer on segments of one length."""
         return x + self.drop_path(self.dropout(self.block(self.norm(x)), noise), noise)
 
-    def step(self, state: BlockState, x: Tensor) -> tuple[BlockState, Tensor]:
-        """The new state and the output for one bin. Shape: (n, D) -> (n, D)."""
+    def step(self, x: Tensor, inputs: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `MambaBlock.step`."""
         assert isinstance(self.block, MambaBlock)
-        state, y = self.block.step(state, self.norm(x))
-        return state, x + y
+        y, inputs, memory = self.block.step(self.norm(x), inputs, memory)
+        return x + y, inputs, memory
 
 
 class Mamba(nn.Module):
@@ -167,17 +156,20 @@ class Mamba(nn.Module):
             x = layer(x, noise)
         return x  # (n, L, D)
 
-    def initial_state(self) -> list[BlockState]:
-        """The state before the first bin of a segment. ValueError if the network is not causal."""
+    def initial_state(self, streams: int, patches: int, window: int) -> State:
+        """The state before the first bin, which is zero. ValueError if the network is not causal."""
         if not self.causal:
             raise ValueError("only a causal Mamba can run one bin at a time")
-        return [layer.block.initial_state() for layer in self.layers]  # type: ignore[operator, union-attr]
+        state = State()
+        for i, layer in enumerate(self.layers):
+            assert isinstance(layer, MambaLayer) and isinstance(layer.block, MambaBlock)
+            state[f"{i}.inputs"], state[f"{i}.memory"] = layer.block.initial_state(streams)
+        return state
 
-    def step(self, state: list[BlockState], x: Tensor, time: int) -> tuple[list[BlockState], Tensor]:
-        """The new state and the output for one bin, in evaluation. Shape: (n, D) -> (n, D)."""
-        new = []
-        for layer, before in zip(self.layers, state, strict=True):
+    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
+        """The new state and the output for the next bin of n streams. Shape: (n, 1, D) -> (n, 1, D)."""
+        new, y = State(), x[:, 0]
+        for i, layer in enumerate(self.layers):
             assert isinstance(layer, MambaLayer)
-            after, x = layer.step(before, x)
-            new.append(after)
-        return new, self.norm(x)
+            y, new[f"{i}.inputs"], new[f"{i}.memory"] = layer.step(y, state[f"{i}.inputs"], state[f"{i}.memory"])
+        return new, self.norm(y)[:, None]

@@ -8,10 +8,8 @@ from torch import Tensor, nn
 
 from raydistill.models.layers.attention import Packing, by_length
 from raydistill.models.layers.dropout import Dropout
+from raydistill.models.layers.state import State
 from raydistill.models.layers.transformer import RMSNorm
-
-HiddenAndCell = tuple[Tensor, Tensor]
-"""State of one layer, each (1, hidden)."""
 
 
 class Recurrent(nn.Module):
@@ -36,25 +34,26 @@ class Recurrent(nn.Module):
 
     def _recur(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         if x.device.type == "cpu":
-            x = x.float()
+            x = x.to(self.norm.weight.dtype)
         # CPUs compute the LSTM in float32, because torch has no bfloat16 LSTM for CPUs without AVX-512.
         with torch.autocast("cpu", enabled=False):
             for layer, dropout in zip(self.layers, self.dropouts, strict=True):
                 x = dropout(layer(x)[0], noise)
         return x  # (n, L, directions * hidden)
 
-    def initial_state(self) -> list[HiddenAndCell | None]:
-        """The state before the first bin of a segment. ValueError if the LSTM is not causal."""
+    def initial_state(self, streams: int, patches: int, window: int) -> State:
+        """The state before the first bin, which is zero. ValueError if the LSTM is not causal."""
         if not self.causal:
             raise ValueError("only a causal LSTM can run one bin at a time")
-        return [None] * len(self.layers)
+        zeros = self.norm.weight.new_zeros(streams, self.out.in_features)
+        return {f"{i}.{name}": zeros for i in range(len(self.layers)) for name in ("hidden", "cell")}
 
-    def step(
-        self, state: list[HiddenAndCell | None], x: Tensor, time: int
-    ) -> tuple[list[HiddenAndCell | None], Tensor]:
-        """The new state and the output for one bin, in evaluation. Shape: (1, D) -> (1, D)."""
-        new: list[HiddenAndCell | None] = []
-        for layer, before in zip(self.layers, state, strict=True):
-            x, after = layer(x, before)
-            new.append(after)
+    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
+        """The new state and the output for the next bin of n streams. Shape: (n, 1, D) -> (n, 1, D)."""
+        new: State = {}
+        for i, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.LSTM)
+            before = state[f"{i}.hidden"][None], state[f"{i}.cell"][None]  # (n, hidden) -> (1, n, hidden)
+            x, (hidden, cell) = layer(x, before)
+            new |= {f"{i}.hidden": hidden[0], f"{i}.cell": cell[0]}
         return new, self.norm(self.out(x))

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from raydistill.models.layers.attention import Packing, attend
 from raydistill.models.layers.dropout import Dropout
+from raydistill.models.layers.state import State
 
 ROTARY_BASE = 10_000.0
 NORM_EPS = 1e-6
@@ -27,27 +28,25 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), NORM_EPS)
 
 
-def rotary_angles(time: Tensor, head_width: int) -> tuple[Tensor, Tensor]:
+def rotary_angles(time: Tensor, head_width: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     """Cosine and signed sine of the rotation of each token by its bin.
 
+    Angles are computed in float64, because in float32 those of a stream of an hour would be wrong by 0.01.
+
     Shape:
-        time: (N,) integer bins.
-        output: two of (N, 1, head_width).
+        time: (...) integer bins.
+        output: two of (..., 1, head_width).
     """
-    frequency = ROTARY_BASE ** (-torch.arange(0, head_width, 2, device=time.device) / head_width)
-    angle = time[:, None, None] * frequency  # (N, 1, head_width / 2)
-    cos, sin = angle.cos(), angle.sin()
+    pair = torch.arange(0, head_width, 2, dtype=torch.float64, device=time.device)
+    angle = time[..., None, None] * ROTARY_BASE ** (-pair / head_width)  # (..., 1, head_width / 2)
+    cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
     return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the pairs (x_i, x_{i + d/2}) of each head. Shape: (N, H, d) -> (N, H, d)."""
+    """Rotate the pairs (x_i, x_{i + d/2}) of each head. Shape: (..., H, d) -> (..., H, d)."""
     swapped = x.roll(x.shape[-1] // 2, dims=-1)  # (x_i, x_{i + d/2}) -> (x_{i + d/2}, x_i)
     return torch.addcmul(x * cos.to(x.dtype), swapped, sin.to(x.dtype))
-
-
-KeysAndValues = tuple[Tensor, Tensor]
-"""Rotated keys and values of the L earlier tokens of a segment, each (L, H, d)."""
 
 
 class Attention(nn.Module):
@@ -69,18 +68,22 @@ class Attention(nn.Module):
         return self.dropout(self.out(mixed.flatten(1)), packing.noise)  # (N, H, d) -> (N, D)
 
     def step(
-        self, x: Tensor, angles: tuple[Tensor, Tensor], past: KeysAndValues | None
-    ) -> tuple[Tensor, KeysAndValues]:
-        """The outputs for the P tokens of the next bin, and the past for the bin after it. Shape: (P, D) -> (P, D)."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (P, 3 * D) -> 3 of (P, H, d)
-        k = rotate(k, *angles)
-        if past is not None:
-            k, v = torch.cat([past[0], k]), torch.cat([past[1], v])  # (L, H, d)
-        before = len(k) - len(x)
-        mask = torch.ones(len(x), len(k), dtype=torch.bool, device=x.device).tril(before)  # (P, L)
-        queries, keys, values = (y.transpose(0, 1) for y in (rotate(q, *angles), k, v))  # (., H, d) -> (H, ., d)
-        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)  # (H, P, d)
-        return self.out(mixed.transpose(0, 1).flatten(1)), (k, v)  # (H, P, d) -> (P, H, d) -> (P, D)
+        self, x: Tensor, angles: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The outputs for the P tokens of the next bin of n streams, and the keys and values for the bin after it.
+
+        Args:
+            keys, values: of L earlier tokens; the keys are rotated.
+            mask: which tokens each of the P tokens reads.
+        Shape:
+            x: (n, P, D); keys, values: (n, L, H, d); mask: (P, L + P); output: as x, keys and values.
+        """
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)  # (n, P, 3 * D) -> 3 of (n, P, H, d)
+        keys, values = torch.cat([keys, rotate(k, *angles)], 1), torch.cat([values, v], 1)  # (n, L + P, H, d)
+        q, k, v = (y.transpose(1, 2) for y in (rotate(q, *angles), keys, values))  # (n, ., H, d) -> (n, H, ., d)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (n, H, P, d)
+        out = self.out(mixed.transpose(1, 2).flatten(2))  # (n, H, P, d) -> (n, P, H, d) -> (n, P, D)
+        return out, keys[:, x.shape[1] :], values[:, x.shape[1] :]
 
 
 class GatedMLP(nn.Module):
@@ -115,12 +118,12 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x), packing.noise)
 
     def step(
-        self, x: Tensor, angles: tuple[Tensor, Tensor], past: KeysAndValues | None
-    ) -> tuple[Tensor, KeysAndValues]:
-        """The outputs for the P tokens of the next bin, and the past for the bin after it. Shape: (P, D) -> (P, D)."""
-        mixed, keys_and_values = self.attention.step(self.norm1(x), angles, past)
+        self, x: Tensor, angles: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `Attention.step`."""
+        mixed, keys, values = self.attention.step(self.norm1(x), angles, keys, values, mask)
         x = x + mixed
-        return x + self.mlp(self.norm2(x), None), keys_and_values
+        return x + self.mlp(self.norm2(x), None), keys, values
 
 
 class Transformer(nn.Module):
@@ -138,25 +141,30 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
         """The output of every token."""
-        angles = rotary_angles(time, self.head_width)
+        angles = rotary_angles(time, self.head_width, self.norm.weight.dtype)
         for block in self.blocks:
             x = block(x, angles, packing)
         return self.norm(x)
 
-    def initial_state(self) -> list[KeysAndValues | None]:
-        """The state before the first bin of a segment. ValueError if the transformer is not causal."""
+    def initial_state(self, streams: int, patches: int, window: int) -> State:
+        """The state before the first bin: no earlier token. ValueError if the transformer is not causal."""
         if not self.causal:
             raise ValueError("only a causal transformer can run one bin at a time")
-        return [None] * len(self.blocks)
+        width = len(self.norm.weight)
+        empty = self.norm.weight.new_zeros(streams, (window - 1) * patches, width // self.head_width, self.head_width)
+        return {f"{i}.{name}": empty for i in range(len(self.blocks)) for name in ("keys", "values")}
 
-    def step(
-        self, state: list[KeysAndValues | None], x: Tensor, time: int
-    ) -> tuple[list[KeysAndValues | None], Tensor]:
-        """The new state, and the outputs for the P tokens of bin `time`, in evaluation. Shape: (P, D) -> (P, D)."""
-        angles = rotary_angles(torch.full((len(x),), time, device=x.device), self.head_width)
-        new: list[KeysAndValues | None] = []
-        for block, past in zip(self.blocks, state, strict=True):
+    def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
+        """The new state, and the outputs of the next bin of n streams. Shape: (n, P, D) -> (n, P, D)."""
+        patches, n_earlier = x.shape[1], state["0.keys"].shape[1]
+        angles = rotary_angles(state["time"][None], self.head_width, x.dtype)  # two of (1, 1, d)
+        token = torch.arange(n_earlier + patches, device=x.device)
+        own = torch.arange(n_earlier, n_earlier + patches, device=x.device)[:, None]  # (P, 1)
+        is_filled = token >= n_earlier - state["time"] * patches
+        mask = is_filled & (token <= own)  # (P, L + P)
+        new: State = {}
+        for i, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            x, keys_and_values = block.step(x, angles, past)
-            new.append(keys_and_values)
+            x, keys, values = block.step(x, angles, state[f"{i}.keys"], state[f"{i}.values"], mask)
+            new |= {f"{i}.keys": keys, f"{i}.values": values}
         return new, self.norm(x)

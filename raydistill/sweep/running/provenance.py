@@ -28,6 +28,7 @@ def model_provenance(job: Job, entries: list[Entry]) -> dict:
         "key": job.key,
         "data": {e.session: e.content for e in entries},
         "protocol": " and ".join(sorted({e.protocol for e in entries})),
+        "segment_bins": {e.session: round(1000 * e.config["splits"]["segment_s"] / e.bin_width_ms) for e in entries},
         "normalisation": {
             e.session: {name: asdict(norm) for name, norm in e.normalisation.items() if name != "behavior"}
             for e in entries

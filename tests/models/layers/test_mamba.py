@@ -24,10 +24,10 @@ def bins(n, seed=1):
 def test_steps_give_what_the_whole_segment_gives():
     net, x = network(), bins(150)
     whole = net(x, torch.arange(150), Packing((150,)))
-    state, outputs = net.initial_state(), []
+    state, outputs = net.initial_state(1, 1, 1), []
     for t in range(150):
-        state, y = net.step(state, x[t : t + 1], t)
-        outputs.append(y)
+        state, y = net.step(state, x[None, t : t + 1])
+        outputs.append(y[0])
     assert (torch.cat(outputs) - whole).abs().max() < 1e-10
 
 
@@ -35,10 +35,10 @@ def test_steps_give_what_the_whole_segment_gives():
 def test_steps_in_float32_are_close_to_the_whole_segment():
     net, x = network(dtype=torch.float32), bins(500).float()
     whole = net(x, torch.arange(500), Packing((500,)))
-    state = net.initial_state()
+    state = net.initial_state(1, 1, 1)
     for t in range(500):
-        state, y = net.step(state, x[t : t + 1], t)
-        assert (y - whole[t]).abs().max() < 1e-4
+        state, y = net.step(state, x[None, t : t + 1])
+        assert (y[0] - whole[t]).abs().max() < 1e-4
 
 
 @torch.no_grad()
@@ -76,7 +76,7 @@ def test_packed_segments_of_any_length_do_not_see_each_other(causal):
 
 def test_network_in_both_directions_refuses_to_run_bin_by_bin():
     with pytest.raises(ValueError, match="only a causal Mamba"):
-        network(causal=False).initial_state()
+        network(causal=False).initial_state(1, 1, 1)
 
 
 @pytest.mark.parametrize(("expand", "count"), [(1, 231_692), (2, 465_432)])

@@ -1,7 +1,7 @@
 """Is the gain of a distilled method owed to the spikes? Its comparison with each of its controls (docs/methods.md)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from raydistill.evaluation.comparisons import Comparison, compare
 from raydistill.evaluation.power import smallest_p
 from raydistill.evaluation.scores import Score, r2_by_session
 from raydistill.evaluation.statistics import ALPHA
+from raydistill.papers.targets import WHOLE, Panel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,15 +38,21 @@ class ControlTest:
 
 
 def control_tests(
-    methods: Sequence[str], controls: Sequence[str], scores: Sequence[Score], of_controls: Sequence[Score]
+    methods: Sequence[str],
+    controls: Sequence[str],
+    scores: Sequence[Score],
+    of_controls: Sequence[Score],
+    panel: Panel = WHOLE,
 ) -> tuple[ControlTest, ...]:
-    """Each method against each of its controls that has a score.
+    """Each method of a figure against each of its controls that has a score.
 
     Args:
         of_controls: scores of the controls, whose method is `control_method`.
+        panel: the figure, whose sessions are compared.
     """
+    scores, of_controls = ([s for s in some if panel.shows(s.session)] for some in (scores, of_controls))
     tests = []
-    for method in methods:
+    for method in filter(panel.has, methods):
         for control in controls:
             label = control_method(method, control)
             means = r2_by_session(of_controls, label)
@@ -53,6 +60,7 @@ def control_tests(
             if means and of_method:
                 gain = compare(method, label, [*of_method, *of_controls])
                 r2 = float(np.mean(list(means.values())))
+                gain = replace(gain, figure=panel.figure)
                 tests.append(ControlTest(method=method, control=control, r2=r2, gain=gain))
     return tuple(tests)
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import jinja2
 
 from raydistill.config.controls import CONTROLS
-from raydistill.evaluation.alignment import Alignment
 from raydistill.evaluation.card import Card
 from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, clock_rows
+from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.flags import in_words
+from raydistill.evaluation.published import P
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
     Results,
@@ -29,7 +30,7 @@ from raydistill.evaluation.tuning import settings_in_words
 from raydistill.evaluation.tuning_table import COLUMNS as COLUMNS_OF_TUNING
 from raydistill.evaluation.tuning_table import EXPLANATION as WORDS_OF_TUNING
 from raydistill.evaluation.tuning_table import tuning_rows
-from raydistill.papers.targets import ALL, Panel, printed_alignment
+from raydistill.papers.targets import ALL, Panel
 
 PROTOCOLS = {
     "corrected": "Normalisation is fitted on the training segments only, and the folds have exactly the configured "
@@ -165,7 +166,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "headline": headline(results),
         "limits": [*results.below, *limits(results)],
         "verdicts": [
-            " ".join((f"{c.figure}: " if c.figure else "", verdict(c), results.settings_of(c))).strip()
+            " ".join((f"{c.figure}:" if c.figure else "", verdict(c), results.about(c))).strip()
             for c in results.comparisons
         ],
         "controls": [
@@ -176,14 +177,17 @@ def _page(results: Results, context: ReportContext) -> dict:
         "origins": [*origins(results), *equal_sentences(results)],
         "notes": results.notes,
         "missing": missing_by_line(results),
-        "panels": [_panel(results, panel) for panel in results.panels],
+        "panels": [_panel(results, panel) for panel in results.figures],
+        "published": _published(results),
         "sessions": _sessions(results),
         "flags": in_words(results.flags),
         "sees": [{"method": s.method, "words": s.in_words()} for s in results.sees],
         "clock": _clock(results),
         "tuning": _tuning(results),
-        "tests": json["tests"],
-        "alignments": [a.to_json() | {"paper": _printed(results, a)} for a in results.alignments],
+        "tests": [
+            test | {"paper": _printed_p(results, c)} for c, test in zip(results.comparisons, json["tests"], strict=True)
+        ],
+        "alignments": [a.to_json() | {"paper": results.published_alignment(a)} for a in results.alignments],
         "figures": embedded(context.pictures),
         "protocol": results.protocol,
         "repeats": results.repeats,
@@ -227,7 +231,8 @@ def _panel(results: Results, panel: Panel) -> dict:
             }
             for name in (*subjects, ALL)
         ]
-        spread: list[dict] = [{"value": value, "paper": None} for value in (row.median, row.sd)]
+        printed_sd = panel.printed(row.method, metric="R2_SD")
+        spread: list[dict] = [{"value": row.median, "paper": None}, {"value": row.sd, "paper": printed_sd}]
         spread.append({"value": row.n, "paper": None, "digits": 0})
         cells.append([cell | {"baseline": row.baseline} for cell in (*means, *spread)])
     if is_transposed := len(subjects) > MANY_SUBJECTS:
@@ -250,13 +255,22 @@ def _parts(n_columns: int) -> list[slice]:
 
 
 def _sessions(results: Results) -> list[dict]:
-    """The table of sessions in parts; a cell is (mean R², SD) over seeds and draws, with None for a missing number."""
+    """The table of sessions in parts; a cell is (mean R², SD) over seeds and draws, and what the paper prints; None for
+    a missing number."""
     methods, rows = session_means(results)
+    printed = results.published_sessions
     return [
         {
             "methods": methods[part],
             "rows": [
-                {"session": session, "subject": subject, "cells": [cell or (None, None) for cell in cells[part]]}
+                {
+                    "session": session,
+                    "subject": subject,
+                    "cells": [
+                        (*(cell or (None, None)), printed.get((method, session)))
+                        for method, cell in zip(methods[part], cells[part], strict=True)
+                    ],
+                }
                 for subject, session, cells in rows
             ],
         }
@@ -291,6 +305,19 @@ def _tuning(results: Results) -> dict:
     }
 
 
-def _printed(results: Results, a: Alignment) -> dict[str, float | None]:
-    printed = printed_alignment(results.panels, a.queries, a.keys)
-    return {name: printed.get(name) for name in ("top1", "top5", "mean_rank", "CKA")}
+def _printed_p(results: Results, c: Comparison) -> str:
+    """The p that the paper prints for a comparison; empty if none."""
+    own = (r for r in results.published if r.target.figure == c.figure and r.methods == (c.better, c.worse))
+    return next((row.in_figures()[1] for row in own if row.target.metric == P), "")
+
+
+def _published(results: Results) -> dict:
+    """Every number that the paper prints in the figures of the sweep, by figure, next to that of the sweep."""
+    figures = unique(row.target.figure for row in results.published)
+    return {
+        "figures": [
+            {"figure": figure, "rows": [row for row in results.published if row.target.figure == figure]}
+            for figure in figures
+        ],
+        "other_protocol": "corrected" in results.protocol,
+    }

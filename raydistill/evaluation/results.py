@@ -1,10 +1,11 @@
 """The results of a sweep: scores, baselines, comparisons and failures, as JSON and as CSV."""
 
 import csv
+import functools
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,11 +14,13 @@ from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.controls import ControlTest
 from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.flags import Flag, flags_of
+from raydistill.evaluation.means import MethodMeans, method_means
+from raydistill.evaluation.published import PublishedRow, printed_of_test, published_rows
 from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.evaluation.sees import Sees
 from raydistill.evaluation.settings import DifferentSettings
 from raydistill.evaluation.tuning import TuningResults
-from raydistill.papers.targets import ALL, WHOLE, Panel
+from raydistill.papers.targets import WHOLE, Panel
 
 MANY_SUBJECTS = 8
 """With more subjects, the table of means has a row per subject and not a column."""
@@ -59,7 +62,11 @@ class Results:
             "protocol": self.protocol,
             "scores": [_score_json(s) for s in self.scores],
             "baselines": [_score_json(s) for s in self.baselines],
-            "means": [_means_json(row) for row in method_table(self)],
+            "means": [
+                {"figure": panel.figure} | _means_json(row)
+                for panel in self.figures
+                for row in method_table(self, panel)
+            ],
             "sees": [s.to_json() for s in self.sees],
             "below_baselines": list(self.below),
             "flags": [flag.to_json() for flag in self.flags],
@@ -73,7 +80,7 @@ class Results:
             "control_scores": [_score_json(s) for s in self.control_scores],
             "failed": [{"job": f.job, "session": f.session, "cause": f.cause} for f in self.failed],
             "missing": [{"job": m.job, "name": m.name, "reason": m.reason} for m in self.missing],
-            "paper": paper_rows(self),
+            "paper": [row.to_json() for row in self.published],
             "alignments": [a.to_json() for a in self.alignments],
             "notes": list(self.notes),
         }
@@ -82,6 +89,42 @@ class Results:
         """What differs in the settings of two compared methods, as a sentence; empty if nothing does."""
         found = (s.in_words() for s in self.settings if (s.better, s.worse) == (c.better, c.worse))
         return next(found, "")
+
+    def about(self, c: Comparison) -> str:
+        """What a reader of a comparison has to know: the settings that differ, and what the paper prints; or empty."""
+        printed = printed_of_test(self.published, c.figure, c.better, c.worse)
+        return " ".join(text for text in (printed, self.settings_of(c)) if text)
+
+    @property
+    def figures(self) -> tuple[Panel, ...]:
+        """The panels that show scores."""
+        return tuple(panel for panel in self.panels if panel.methods is None or panel.methods)
+
+    @functools.cached_property
+    def published(self) -> list[PublishedRow]:
+        """Every number that the paper prints in the figures of the sweep, with that of the sweep."""
+        return published_rows(self.panels, functools.partial(method_table, self), self.comparisons, self.alignments)
+
+    def published_alignment(self, a: Alignment) -> dict[str, str]:
+        """Metric -> what the paper prints for the latents of two methods."""
+        return {r.target.metric: r.target.text for r in self.published if r.about == f"{a.queries} ~ {a.keys}"}
+
+    @property
+    def published_sessions(self) -> dict[tuple[str, str], str]:
+        """(method, session) -> the R² that the paper prints."""
+        return {(r.about, r.target.session): r.target.text for r in self.published if r.target.session}
+
+    def part(self, panel: Panel) -> "Results":
+        """The results of the sessions and methods of one figure."""
+        return replace(
+            self,
+            scores=tuple(s for s in self.scores if panel.shows(s.session) and panel.has(s.method)),
+            baselines=tuple(s for s in self.baselines if panel.shows(s.session)),
+            control_scores=tuple(s for s in self.control_scores if panel.shows(s.session)),
+            comparisons=tuple(c for c in self.comparisons if c.figure == panel.figure),
+            controls=tuple(c for c in self.controls if c.gain.figure == panel.figure),
+            panels=(panel,),
+        )
 
     @property
     def flags(self) -> list[Flag]:
@@ -151,54 +194,19 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-@dataclass(frozen=True, slots=True)
-class MethodMeans:
-    """Mean R² of one method: a row in the table of means."""
-
-    method: str
-    baseline: bool
-    """Whether the method is a baseline."""
-    by_subject: dict[str, float]
-    """Subject -> mean R² over its sessions; the seeds and draws of a session are averaged first."""
-    mean: float
-    """Mean R² over all sessions, that is the session-weighted mean over subjects."""
-    median: float
-    """Median over all sessions, which a single session far off does not move."""
-    sd: float
-    """Standard deviation over sessions; NaN for fewer than two."""
-    n: int
-    """Number of scores: sessions times seeds times draws of the folds."""
-
-
 def method_table(results: Results, panel: Panel = WHOLE) -> list[MethodMeans]:
     """Means of each method in the order of the scores, then of each baseline; scores that are not finite are excluded.
 
     Args:
-        panel: the means are over its sessions only.
+        panel: only its methods, and the baselines, have a row; the means are over its sessions only.
     """
     rows: list[MethodMeans] = []
     for scores, baseline in ((results.scores, False), (results.baselines, True)):
         by_method = defaultdict(list)
         for s in scores:
-            if panel.shows(s.session):
+            if panel.shows(s.session) and (baseline or panel.has(s.method)):
                 by_method[s.method].append(s)
-        rows += [_method_means(method, of_method, baseline) for method, of_method in by_method.items()]
-    return rows
-
-
-def paper_rows(results: Results) -> list[dict]:
-    """The mean R² of the sweep and the published one, for every mean that the paper prints.
-
-    Returns:
-        Rows of figure, method, subject ("all": mean over subjects), r2 and paper_r2.
-    """
-    rows: list[dict] = []
-    for panel in results.panels:
-        for row in method_table(results, panel):
-            for subject, value in {**row.by_subject, ALL: row.mean}.items():
-                if (printed := panel.printed(row.method, subject)) is not None:
-                    where = {"figure": panel.figure, "method": row.method, "subject": subject}
-                    rows.append(where | {"r2": _number(value), "paper_r2": printed})
+        rows += [method_means(method, of_method, baseline) for method, of_method in by_method.items()]
     return rows
 
 
@@ -210,25 +218,6 @@ def to_csv(results: Results) -> str:
     for s in results.all_scores:
         writer.writerow([s.method, s.session, s.subject, s.seed, s.draw, s.r2, s.job])
     return text.getvalue()
-
-
-def _method_means(method: str, scores: Sequence[Score], baseline: bool) -> MethodMeans:
-    finite = [s for s in scores if np.isfinite(s.r2)]
-    of_session, of_subject = defaultdict(list), defaultdict(list)
-    for s in finite:
-        of_session[s.subject, s.session].append(s.r2)
-    values = [np.mean(r2) for r2 in of_session.values()]
-    for (subject, _), mean in zip(of_session, values, strict=True):
-        of_subject[subject].append(mean)
-    return MethodMeans(
-        method=method,
-        baseline=baseline,
-        by_subject={subject: float(np.mean(means)) for subject, means in of_subject.items()},
-        mean=float(np.mean(values)) if values else float("nan"),
-        median=float(np.median(values)) if values else float("nan"),
-        sd=float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
-        n=len(finite),
-    )
 
 
 def session_means(results: Results) -> tuple[list[str], list[tuple[str, str, list]]]:

@@ -79,13 +79,21 @@ def limits(results: Results) -> list[str]:
 
 def origins(results: Results) -> list[str]:
     """For each method with controls: is its gain owed to the spikes?"""
+    return [text for method in unique(c.method for c in results.controls) for text in origins_of(method, results)]
+
+
+def origins_of(method: str, results: Results) -> list[str]:
+    """One sentence for each figure in which the method has controls."""
     sentences = []
-    for method in unique(c.method for c in results.controls):
-        gains = [c.mean_difference for c in results.comparisons if c.better == method and c.test.n]
-        if gains and max(gains) <= 0:
-            sentences.append(f"{method} is not better than what it is compared with, so it has no gain to explain.")
+    for figure in dict.fromkeys(c.gain.figure for c in results.controls if c.method == method):
+        tests = [c for c in results.controls if c.gain.figure == figure]
+        compared = [c for c in results.comparisons if c.better == method and c.figure == figure and c.test.n]
+        text = f"{figure}: " if figure else ""
+        if compared and max(c.mean_difference for c in compared) <= 0:
+            text += f"{method} is not better than what it is compared with, so it has no gain to explain."
         else:
-            sentences.append(origin_of_gain(method, results.controls))
+            text += origin_of_gain(method, tests)
+        sentences.append(text)
     return sentences
 
 

@@ -16,17 +16,18 @@ from raydistill.evaluation.results import (
     MANY_SUBJECTS,
     Results,
     method_table,
-    paper_rows,
     session_means,
 )
 from raydistill.evaluation.sentences import limits, missing_by_line, origins, verdict
 from raydistill.evaluation.tuning_table import tuning_rows
-from raydistill.papers.targets import ALL, Panel, printed_alignment
+from raydistill.papers.targets import ALL, Panel
 
 GAP = 2
 """Characters between two columns."""
 METHOD_WIDTH = 11
 """Characters that the table of sessions needs for a method, at least."""
+PRINTED_WIDTH = 7
+"""More of them, where the paper prints a number."""
 
 Row = tuple[Sequence[str], Sequence[str]]
 """The texts of the first columns of a row, and the cells of the others."""
@@ -34,21 +35,22 @@ Row = tuple[Sequence[str], Sequence[str]]
 
 def render(results: Results, console: Console) -> None:
     """Print all results of a sweep."""
-    console.print(Text(f"Decoding R² under the {results.protocol} protocol; mean ± SD over {results.repeats}"))
+    title = f"Decoding R² under the {results.protocol} protocol; mean ± SD over {results.repeats}"
+    console.print(Text(title + _in_brackets(bool(results.published_sessions))))
     for table in _session_tables(results, console.width):
         console.print(table)
     for sentence in (*results.below, *limits(results)):
         console.print(Text(f"• {sentence}"))
-    for panel in results.panels:
+    for panel in results.figures:
         figure = f"{panel.figure}: " if panel.figure else ""
-        printed = any(row["figure"] == panel.figure for row in paper_rows(results))
+        printed = any(row.target.figure == panel.figure for row in results.published)
         console.print(Text(f"\n{figure}mean over sessions, by subject{_in_brackets(printed)}"))
         for table in _subject_tables(results, panel, console.width):
             console.print(table)
         console.print()
         for comparison in results.comparisons:
             if comparison.figure == panel.figure:
-                console.print(Text(f"• {' '.join((verdict(comparison), results.settings_of(comparison))).strip()}"))
+                console.print(Text(f"• {' '.join((verdict(comparison), results.about(comparison))).strip()}"))
     if results.controls:
         console.print(Text("controls of the distilled methods"))
         for table in _control_tables(results, console.width):
@@ -69,7 +71,7 @@ def render(results: Results, console: Console) -> None:
             console.print(table)
         console.print(Text(EXPLANATION))
     if results.alignments:
-        printed = any(printed_alignment(results.panels, a.queries, a.keys) for a in results.alignments)
+        printed = any(results.published_alignment(a) for a in results.alignments)
         console.print(f"\nsimilarity of latents, over the scored segments{_in_brackets(printed)}")
         for table in _alignment_tables(results, console.width):
             console.print(table)
@@ -93,8 +95,9 @@ def _in_brackets(printed: bool) -> str:
 def _session_tables(results: Results, width: int) -> Iterator[Table]:
     """The scores of every session; methods that do not fit into this many characters follow in tables of their own."""
     methods, rows = session_means(results)
+    printed = results.published_sessions
     names = max((len(subject) + len(session) for subject, session, _ in rows), default=0)
-    at_once = max(1, (width - max(names, 14) - 4) // METHOD_WIDTH)
+    at_once = max(1, (width - max(names, 14) - 4) // (METHOD_WIDTH + (PRINTED_WIDTH if printed else 0)))
     for start in range(0, len(methods), at_once):
         table = Table(box=None, pad_edge=False)
         for name in ("subject", "session"):
@@ -102,7 +105,9 @@ def _session_tables(results: Results, width: int) -> Iterator[Table]:
         for method in methods[start : start + at_once]:
             table.add_column(Text(method), justify="right", overflow="fold")
         for subject, session, cells in rows:
-            table.add_row(Text(subject), Text(session), *map(_mean_and_spread, cells[start : start + at_once]))
+            shown = zip(methods[start : start + at_once], cells[start : start + at_once], strict=True)
+            texts = (_and_printed(_mean_and_spread(cell), printed.get((method, session))) for method, cell in shown)
+            table.add_row(Text(subject), Text(session), *texts)
         yield table
 
 
@@ -147,7 +152,7 @@ def _subject_tables(results: Results, panel: Panel, width: int) -> Iterator[Tabl
     for row in rows:
         values = {name: row.by_subject.get(name, float("nan")) for name in subjects} | {ALL: row.mean}
         means = [_with_printed(value, panel.printed(row.method, name)) for name, value in values.items()]
-        spread = ("–" if np.isnan(value) else _short(value) for value in (row.median, row.sd))
+        spread = (_with_printed(row.median, None), _with_printed(row.sd, panel.printed(row.method, metric="R2_SD")))
         cells.append([*means, *spread, str(row.n)])
     if is_transposed := len(subjects) > MANY_SUBJECTS:
         titles, columns, cells = columns, titles, [list(column) for column in zip(*cells, strict=True)]
@@ -193,12 +198,12 @@ def _alignment_tables(results: Results, width: int) -> Iterator[Table]:
     columns = ("n", "top-1", "top-5", "mean rank", "same session", "chance", "CKA", "debiased", "CKA (Eq. 2)")
     rows = []
     for a in results.alignments:
-        printed = printed_alignment(results.panels, a.queries, a.keys)
+        printed = results.published_alignment(a)
         cells = [
             str(a.overall.n),
             _with_printed(a.overall.top1, printed.get("top1")),
             _with_printed(a.overall.top5, printed.get("top5")),
-            f"{a.overall.mean_rank:.1f}" + (f" ({printed['mean_rank']:.1f})" if "mean_rank" in printed else ""),
+            _and_printed(f"{a.overall.mean_rank:.1f}", printed.get("mean_rank")),
             f"{a.within.mean_rank:.1f}",
             f"{a.overall.chance_mean_rank:.1f}, {a.within.chance_mean_rank:.1f}",
             _with_printed(a.cka.cka, printed.get("CKA")),
@@ -209,9 +214,12 @@ def _alignment_tables(results: Results, width: int) -> Iterator[Table]:
     return _tables(["query ~ keys"], columns, rows, width)
 
 
-def _with_printed(value: float, printed: float | None) -> str:
-    text = "–" if np.isnan(value) else _short(value)
-    return text if printed is None else f"{text} ({_short(printed, 2)})"
+def _with_printed(value: float, printed: str | None) -> str:
+    return _and_printed("–" if np.isnan(value) else _short(value), printed)
+
+
+def _and_printed(text: str, printed: str | None) -> str:
+    return text if printed is None else f"{text} ({printed.removeprefix('0')})"
 
 
 def _short(value: float, digits: int = 3) -> str:

@@ -7,7 +7,7 @@ all that it needs to know about the paper from the `Paper`.
 import csv
 import functools
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Protocol
 
@@ -53,6 +53,36 @@ class PaperDataset:
         return self.pretraining + self.held_out
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """One number that a paper prints."""
+
+    figure: str
+    """Figure, table or section, such as F3, T1 or A.8.3."""
+    setting: str
+    """What the number is about, in words."""
+    method: str
+    """By its name in the figure; "A > B" of a comparison, "A vs B" of two models whose latents are compared."""
+    subject: str
+    """"all": over all subjects."""
+    session: str
+    """Empty: over all sessions of the subject."""
+    metric: str
+    """R2, R2_SD; of a comparison p_below (the paper prints p < value), wins, losses, gain_of_wins (the mean over the
+    pairs that are won), gain_of_losses; of latents top1, top5, mean_rank, CKA."""
+    text: str
+    """The number, with as many digits as are printed."""
+    out_of_reach: str = ""
+    """Why no sweep gives this number; empty if one does."""
+    note: str = ""
+    """What a reader of the number has to know."""
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return float(self.text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Paper:
     """One paper: its groups of sessions and its printed numbers."""
@@ -66,10 +96,17 @@ class Paper:
     """Name of a group of sessions -> number of its sessions in the whole corpus. Names are unique over all papers."""
     select: Callable[[str, Collection[StoredSession]], list[str]]
     """(group, entries of a store) -> the sessions of the group, in the order of the entries."""
-    targets: str
-    """File in this folder: figure, setting, method, subject, session, metric and value of every number printed."""
+    printed: str
+    """File in this folder: every number that the paper prints, as columns named like the fields of `Target`."""
+    method_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name of several methods in a printed comparison -> these methods, by their names in the figure."""
     alignment_table: str | None = None
-    """Figure in `targets` that holds retrieval and CKA of pairs of methods, written "A vs B"."""
+    """Figure in `printed` that holds retrieval and CKA of pairs of methods, written "A vs B"."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every number that the paper prints."""
+        return read_targets(self.printed)
 
     def count_mismatches(self, entries: Collection[StoredSession]) -> list[str]:
         """How the groups differ in size from the paper's; empty if the store holds only part of the corpus."""
@@ -79,29 +116,9 @@ class Paper:
         sizes = {name: len(self.select(name, entries)) for name in self.groups}
         return [f"{name} has {sizes[name]} sessions, not {n}" for name, n in self.groups.items() if sizes[name] != n]
 
-    def printed_r2(self, figure: str, method: str, subject: str) -> float | None:
-        """The mean R² that the paper prints; None if it prints none, or several under the same name."""
-        values = [
-            row["value"]
-            for row in read_targets(self.targets)
-            if (row["figure"], row["method"], row["subject"]) == (figure, method, subject)
-            and row["metric"] == "R2"
-            and not row["session"]  # an empty cell: a mean over sessions
-        ]
-        return float(values[0]) if len(values) == 1 else None
-
-    def printed_alignment(self, queries: str, keys: str) -> dict[str, float]:
-        """Metric (top1, top5, mean_rank, CKA) -> the value that the paper prints for these two methods."""
-        names = {f"{queries} vs {keys}", f"{keys} vs {queries}"}
-        return {
-            row["metric"]: float(row["value"])
-            for row in read_targets(self.targets)
-            if row["figure"] == self.alignment_table and row["method"] in names
-        }
-
 
 @functools.cache
-def read_targets(name: str) -> list[dict[str, str]]:
+def read_targets(name: str) -> tuple[Target, ...]:
     """The rows of a file of printed numbers in this folder."""
     with (files(__package__) / name).open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return tuple(Target(text=row.pop("value"), **row) for row in csv.DictReader(file))

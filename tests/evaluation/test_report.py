@@ -70,7 +70,14 @@ def results(**other):
         for i in range(3)
         for seed in range(2)
     )
-    panels = (Panel(paper="crossmodal", figure="F3", pairs=(("Distilled LFP", "SS-LFP"), ("Distilled LFP", WICKED))),)
+    figure = Panel(
+        paper="crossmodal",
+        figure="F3",
+        methods=("Distilled LFP", "SS-LFP", WICKED),
+        pairs=(("Distilled LFP", "SS-LFP"), ("Distilled LFP", WICKED)),
+    )
+    latents = Panel(paper="crossmodal", figure="T1", methods=(), aligned=(("Distilled LFP", "MS-Spike"),))
+    panels = (figure, latents)
     chance = np.random.default_rng(0)
     x = chance.normal(size=(20, 4))
     whole = {
@@ -123,6 +130,9 @@ def test_page_contains_all_results(context):
     for expected in (
         "Distilled LFP decodes better than SS-LFP: mean difference +0.300 R²",
         "paper 0.71",  # its mean of Figure 3, next to ours
+        "paper < 2.6e-10",  # its p, next to ours
+        "Distilled LFPsubject MR² –0.720",  # its cells without a space: a number that we do not have
+        "Distilled LFP ~ MS-Spikeall sessionsmean rank 1.004.9920",
         "the store holds 6 of the 17 sessions",
         "raydistill run 0123456789ab",
         "2.000 core-hours",

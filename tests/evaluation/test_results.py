@@ -205,7 +205,7 @@ def test_render_prints_what_a_method_sees_and_the_cautions():
 def test_to_json_has_means_medians_flags_and_the_clock():
     made = json.loads(json.dumps(_results_with_baselines().to_json(), allow_nan=False))
     assert made["means"][0] == {
-        "method": "Distilled LFP", "baseline": False, "mean": 0.28, "median": 0.28, "sd": None, "n": 1
+        "figure": None, "method": "Distilled LFP", "baseline": False, "mean": 0.28, "median": 0.28, "sd": None, "n": 1
     }  # fmt: skip
     assert made["scores"][0]["clock"] == {"clock_r2": 0.1, "skill_over_clock": 0.2, "r2_other_trials": 0.05}
     assert [flag["kind"] for flag in made["flags"]] == ["few_data"] + ["low_r2"] * 5

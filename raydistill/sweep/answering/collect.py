@@ -46,13 +46,15 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
             of_controls += [dataclasses.replace(score, method=label) for label in job.also]
     aligned, notes = alignments(sweep, scores, runs)
     comparisons = compare_all(plan.panels, scores)
+    controlled = unique(controlled_lines(sweep).values())
+    controls = [control_tests(controlled, sweep.controls, scores, of_controls, panel) for panel in plan.panels]
     results = Results(
         protocol=plan.protocol,
         scores=tuple(scores),
         baselines=tuple(baselines),
         comparisons=comparisons,
         control_scores=tuple(of_controls),
-        controls=control_tests(unique(controlled_lines(sweep).values()), sweep.controls, scores, of_controls),
+        controls=tuple(test for of_panel in controls for test in of_panel),
         settings=different_settings(plan, comparisons),
         failed=tuple(failed),
         missing=tuple(missing),

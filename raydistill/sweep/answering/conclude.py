@@ -4,8 +4,9 @@ import dataclasses
 from pathlib import Path
 
 from raydistill.config.fingerprint import canonical
+from raydistill.evaluation.published import published_csv
 from raydistill.evaluation.results import Results
-from raydistill.files import read_mapping, sha256_of, write_json
+from raydistill.files import read_mapping, sha256_of, write_atomically, write_json
 from raydistill.sweep.answering.collect import notes_on_jobs, sweep_fingerprint
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.draw import draw
@@ -25,6 +26,8 @@ def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, c
     sweep.folder.mkdir(parents=True, exist_ok=True)
     documents = {"sweep_results.json": results.to_json()}
     write_json(sweep.folder / "results.json", results.to_json())
+    if printed := published_csv(results.published):
+        write_atomically(sweep.folder / "paper.csv", printed.encode())
     if cost:
         documents["cost.json"] = cost.to_json()
         write_json(sweep.folder / "cost.json", cost.to_json())

@@ -1,5 +1,6 @@
 """The figures of a sweep; a figure without data is omitted."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,9 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.training.history import read_history
 
 CAPTIONS = {
+    "published": "Decoding R² of each session of the figure, by subject and over all sessions. A dot is the mean over "
+    "seeds and draws of the folds of one session, a bar the mean over sessions. Open diamonds are the numbers that "
+    "the paper prints.",
     "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds and draws of "
     "the folds of one session, the bar through it their SD. A bar across is the mean over the sessions of a subject "
     "that has several. Grey lines are means of the baselines; of more than four, those of each signal that "
@@ -34,10 +38,16 @@ CAPTIONS = {
     "learning_curves": "Training and validation loss of the pretraining jobs. The ring marks the best epoch, whose "
     "model is used.",
 }
-"""File name of a figure -> its caption."""
+"""Kind of figure -> its caption."""
 
 Drawing = Callable[..., dict[str, Path]]
 """(path without extension, narrow=) -> extension -> file."""
+
+
+def caption(stem: str) -> str:
+    """The caption of a figure, from the name of its file without extension: its kind, and the published figure."""
+    kind, _, figure = stem.partition("-")
+    return f"{figure.replace('_', ' ')}: {CAPTIONS[kind]}" if figure else CAPTIONS[kind]
 
 
 def draw(
@@ -57,32 +67,49 @@ def draw(
 
 
 def _drawings(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results) -> dict[str, Drawing]:
-    """Name of a figure -> the function that draws it."""
+    """Name of a figure -> the function that draws it; a sweep that answers published figures has a set for each."""
     # Imported here because importing matplotlib takes half a second, also for commands without figures.
     from raydistill.evaluation.figures.controls import gain_by_control
     from raydistill.evaluation.figures.learning import learning_curves
     from raydistill.evaluation.figures.methods import session_dots
     from raydistill.evaluation.figures.pairs import paired_differences
+    from raydistill.evaluation.figures.published import published_figure
     from raydistill.evaluation.figures.sizes import sizes
     from raydistill.evaluation.figures.tuning import tuning_trials
 
     drawings: dict[str, Drawing | None] = {}
+    parameters = _parameters(planned)
+    for panel in results.figures:
+        part, end = results.part(panel), f"-{_file_name(panel.figure)}" if panel.figure else ""
+        if not part.scores:
+            continue
+        while f"published{end}" in drawings:
+            end += "_"
+        if panel.figure:
+            drawings[f"published{end}"] = partial(published_figure, results, panel)
+        else:
+            drawings["session_dots"] = partial(session_dots, part)
+        if not panel.figure or part.comparisons:
+            drawings[f"paired_differences{end}"] = partial(paired_differences, part)
+        drawings[f"gain_by_control{end}"] = partial(gain_by_control, part) if part.controls else None
+        sized = {method: parameters[method] for method in parameters if panel.has(method)}
+        if sized and max(sized.values()) >= 2 * min(sized.values()):
+            drawings[f"sizes{end}"] = partial(sizes, part, sized)
     if results.scores:
-        drawings["session_dots"] = partial(session_dots, results)
-        drawings["paired_differences"] = partial(paired_differences, results)
-        drawings["gain_by_control"] = partial(gain_by_control, results) if results.controls else None
         if results.tuning and any(tuned.scored for tuned in results.tuning.methods):
             drawings["tuning_trials"] = partial(tuning_trials, results.tuning)
         drawings["trajectories"] = _trajectories(runs, results)
     drawings["tsne"] = _tsne(sweep, runs, results) if sweep.align else None
-    parameters = _parameters(planned)
-    if results.scores and parameters and max(parameters.values()) >= 2 * min(parameters.values()):
-        drawings["sizes"] = partial(sizes, results, parameters)
     pretrainings = {job.name: runs.job_folder(job.key) for job in planned.without_trials().jobs if job.is_pretraining}
     histories = {name: read_history(path) for name, path in pretrainings.items()}
     if histories := {name: lines for name, lines in histories.items() if lines}:
         drawings["learning_curves"] = partial(learning_curves, histories)
     return {name: drawing for name, drawing in drawings.items() if drawing}
+
+
+def _file_name(figure: str) -> str:
+    """The name of a published figure as a part of a file name."""
+    return re.sub(r"[^\w.]+", "_", figure)
 
 
 def _trajectories(runs: RunsFolder, results: Results) -> Drawing | None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from raydistill.evaluation.card import Card, merged
-from raydistill.evaluation.controls import origin_of_gain
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import r2_by_session
+from raydistill.evaluation.sentences import origins_of
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.card import card_of, provenance_of
 from raydistill.sweep.planning.job import DONE
@@ -51,8 +51,7 @@ def _summary(method: str, results: Results) -> str:
 def _limits(method: str, results: Results) -> Iterator[str]:
     """What only the sweep as a whole can tell."""
     yield from (sentence for sentence in results.below if sentence.startswith(f"{method} decodes worse"))
-    if any(test.method == method for test in results.controls):
-        yield origin_of_gain(method, results.controls)
+    yield from origins_of(method, results)
     if results.tuning and (tuned := results.tuning.of(method)):
         yield f"Its settings were chosen by scores on validation folds. {tuned.in_words()}."
     subjects = {s.subject for s in results.scores if s.method == method}

@@ -20,7 +20,7 @@ from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.collect import sweep_fingerprint
 from raydistill.sweep.answering.commands import command, nothing_scored
 from raydistill.sweep.answering.cost import duration
-from raydistill.sweep.answering.draw import CAPTIONS, draw
+from raydistill.sweep.answering.draw import caption, draw
 from raydistill.sweep.answering.meanings import meanings
 from raydistill.sweep.answering.method_cards import method_cards
 from raydistill.sweep.answering.opened import OpenSweep
@@ -61,7 +61,7 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
         name=opened.name,
         question=header.get("Question", ""),
         answers=header.get("Answers", ""),
-        pictures=[picture(f, narrow, CAPTIONS[f.stem], data_file(f, opened.folder)) for f in drawn],
+        pictures=[picture(f, narrow, caption(f.stem), data_file(f, opened.folder)) for f in drawn],
         sessions=len(recorded),
         subjects=len({e.subject for e in used}),
         hours=sum(e.n_bins * e.bin_width_ms for e in recorded.values()) / 3.6e6,

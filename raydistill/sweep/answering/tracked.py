@@ -79,6 +79,7 @@ class Records:
         jobs_of = defaultdict(list)
         for job in self._jobs:
             jobs_of[job.method].append(job)
+        in_figures = _means_in_figures(results)
         for row in method_table(results):
             column = names.index(row.method) if row.method in names else None
             by_session = {
@@ -86,7 +87,11 @@ class Records:
                 for _, session, cells in sessions
                 if column is not None and cells[column]
             }
-            metrics = {"R2": row.mean} | (by_session if len(sessions) <= _FEW_SESSIONS else {})
+            metrics = (
+                {"R2": row.mean}
+                | in_figures.get(row.method, {})
+                | (by_session if len(sessions) <= _FEW_SESSIONS else {})
+            )
             for comparison in gains:
                 if comparison.better == row.method:
                     metrics |= _gain(comparison)
@@ -148,7 +153,7 @@ def note_of(results: Results, figures: Sequence[Path]) -> str:
     lines += [*_first(f"| {row.method} | {row.mean:.3f} | {row.n} |" for row in method_table(results)), ""]
     # MLflow shows a picture in its own size; that of an SVG is the printed one.
     if pictures := [figure.name for figure in figures if figure.suffix == ".svg"]:
-        first = next((name for name in pictures if name.startswith("session_dots")), pictures[0])
+        first = next((name for name in pictures if name.startswith(("session_dots", "published"))), pictures[0])
         lines.append(f"![{first}](get-artifact?path=figures/{first}&run_uuid={{run}})")
     lines += ["", "All figures, scores and tests: Artifacts."]
     return "\n".join(lines)
@@ -161,6 +166,17 @@ def _first(lines: Iterable[str]) -> Iterator[str]:
         room -= len(line) + 1
         if room > 0:
             yield line
+
+
+def _means_in_figures(results: Results) -> dict[str, dict[str, float]]:
+    """Method -> its mean R² in each published figure, whose sessions are not all of the sweep, and the paper's."""
+    means: dict[str, dict[str, float]] = defaultdict(dict)
+    for panel in results.figures if any(panel.figure for panel in results.panels) else ():
+        for row in method_table(results, panel):
+            means[row.method][f"R2 in {panel.figure}"] = row.mean
+            if printed := panel.printed(row.method):
+                means[row.method][f"R2 in {panel.figure} of the paper"] = float(printed)
+    return means
 
 
 def _gain(c: Comparison) -> dict[str, float]:

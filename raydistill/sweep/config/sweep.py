@@ -84,8 +84,10 @@ class Answer:
 
     on: str
     """Group of the sessions in the figure."""
-    compare: tuple[str, ...] = ()
-    """Comparisons in the figure; by default those of the sweep."""
+    methods: tuple[str, ...] = ()
+    """Methods in the figure; by default all of the sweep."""
+    compare: Annotated[tuple[str, ...] | None, MAY_BE_EMPTY] = None
+    """Comparisons in the figure; by default those of the sweep between its methods."""
     called: dict[str, str] = field(default_factory=dict)
     """Method of the sweep -> its name in the figure, if the names differ."""
 
@@ -262,9 +264,18 @@ class SweepConfig:
         for figure in self.answers:
             answer = self.answer(figure)
             _check_exists(answer.on, self.sessions, "answers", figure)
-            compared = [method for pair in pairs(answer.compare, "answers", figure) for method in pair]
-            for method in (*compared, *answer.called):
+            for method in (*answer.methods, *answer.called):
                 _check_exists(method, self.methods, "answers", figure)
+            for method in (method for pair in pairs(answer.compare or (), "answers", figure) for method in pair):
+                _check_exists(method, answer.methods, "answers", figure, "compare")
+            called = [answer.called.get(method, method) for method in answer.methods]
+            for name in called:
+                if called.count(name) > 1:
+                    raise ConfigError(
+                        f"two methods of the figure are called {name!r} there: list the methods of the figure in "
+                        "`methods`, or change `called`",
+                        at=("answers", figure),
+                    )
 
     def sources_first(self) -> list[tuple[str, JobConfig]]:
         """(name, job) in the order of the file, except that each job comes after those it starts or learns from."""
@@ -371,15 +382,22 @@ class SweepConfig:
         return "count" if self.modality_of(name) == "spikes" else "conv" if job.distill else "linear"
 
     def answer(self, figure: str) -> Answer:
-        """The part of the sweep that a figure shows, with default comparisons if it names none."""
+        """The part of the sweep that a figure shows, with default methods and comparisons if it names none."""
         value = self.answers[figure]
         answer = Answer(on=value) if isinstance(value, str) else value
-        return answer if answer.compare else dataclasses.replace(answer, compare=self.compare)
+        methods = answer.methods or tuple(self.methods)
+        of_figure = tuple(
+            line for line, pair in zip(self.compare, pairs(self.compare), strict=True) if {*pair} <= {*methods}
+        )
+        compare = of_figure if answer.compare is None else answer.compare
+        return dataclasses.replace(answer, methods=methods, compare=compare)
 
 
 def compared_pairs(sweep: SweepConfig) -> list[tuple[str, str]]:
     """(better, worse) of every comparison of a sweep and of the figures that it answers; one can come twice."""
-    return pairs(sweep.compare) + [pair for figure in sweep.answers for pair in pairs(sweep.answer(figure).compare)]
+    return pairs(sweep.compare) + [
+        pair for figure in sweep.answers for pair in pairs(sweep.answer(figure).compare or ())
+    ]
 
 
 def pairs(lines: tuple[str, ...], *at, sign: str = ">") -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.tuning import TuningResults
-from raydistill.papers.table import PAPER_OF_GROUP
+from raydistill.papers.table import PAPER_OF_GROUP, PAPERS
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig, pairs
@@ -234,15 +234,29 @@ def _problem_with_sources(job: Job, planned: Mapping[str, Planned], runs: RunsFo
 
 
 def _panels(sweep: SweepConfig, entries: list[Entry]) -> tuple[Panel, ...]:
-    """The figures that the sweep answers; if it names none, one panel with all of its sessions."""
+    """The figures that the sweep answers; if it names none, one panel with all of its sessions.
+
+    Similarity of latents is shown in a table of its own, on all sessions of the sweep and without means of R².
+    """
     if not sweep.answers:
         return (Panel(pairs=tuple(pairs(sweep.compare))),)
     panels = []
     for figure in sweep.answers:
         answer = sweep.answer(figure)
         names = frozenset(e.session for e in select(sweep, answer.on, entries))
-        compared = tuple(pairs(answer.compare))
-        panels.append(Panel(paper=sweep.paper, figure=figure, sessions=names, pairs=compared, called=answer.called))
+        panels.append(
+            Panel(
+                paper=sweep.paper,
+                figure=figure,
+                sessions=names,
+                methods=answer.methods,
+                pairs=tuple(pairs(answer.compare or ())),
+                called=answer.called,
+            )
+        )
+    if sweep.align and (table := PAPERS[sweep.paper].alignment_table):
+        aligned = tuple(pairs(sweep.align, "align", sign="~"))
+        panels.append(Panel(paper=sweep.paper, figure=table, methods=(), aligned=aligned))
     return tuple(panels)
 
 

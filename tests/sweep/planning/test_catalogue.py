@@ -4,6 +4,9 @@ from collections import Counter
 
 import pytest
 
+from raydistill.evaluation.comparisons import compare_all
+from raydistill.evaluation.scores import Score
+from raydistill.papers.crossmodal import CROSSMODAL
 from raydistill.simulation.corpus import planned_sessions
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.plan import plan
@@ -42,7 +45,7 @@ COUNTS = {
         "finetune": 3 * (HELD_OUT + OTHERS),
         "distill": 2 * (HELD_OUT + OTHERS),
         "control": 4 * (HELD_OUT + OTHERS),
-        "train": HELD_OUT + OTHERS,
+        "train": 2 * (HELD_OUT + OTHERS),
     },
     "multi_session": {
         "pretrain": 1,
@@ -50,12 +53,9 @@ COUNTS = {
         "distill": 2 + 6 * (HELD_OUT + OTHERS),
     },
     "generalization": {"pretrain": 2, "finetune": 2, "distill": 2, "train": 54, "evaluate": 3 * 27},
-    "scaling": {
-        "pretrain": 4,
-        "finetune": HELD_OUT + EIGHT + HELD_OUT,
-        "distill": 5 * HELD_OUT + EIGHT,
-    },
-    "pretraining_size": {"pretrain": 3, "finetune": 3 * EIGHT * 3, "distill": 2 * EIGHT * 3},
+    "scaling": {"pretrain": 3, "finetune": 2 * HELD_OUT, "distill": 5 * HELD_OUT, "train": 2 * HELD_OUT},
+    "teacher_size": {"pretrain": 2, "finetune": 2 * EIGHT, "distill": 2 * EIGHT},
+    "pretraining_size": {"pretrain": 3, "finetune": 3 * EIGHT * 3, "distill": 2 * EIGHT * 3, "evaluate": 3 * 34},
     "unfreezing": {"pretrain": 1, "finetune": EIGHT, "distill": 4 * EIGHT},
     "backbones": {"train": 90},
 }
@@ -64,21 +64,23 @@ OWN = {  # (sweep, others): jobs of the sweep that the others do not have
     ("multi_session", "unsupervised", "supervised", "fully_supervised"): 2 + 3 * (HELD_OUT + OTHERS),
     ("fully_supervised", "supervised"): 5 * (HELD_OUT + OTHERS),
     ("generalization", "unsupervised"): 1 + 2 + 2 + 27,
-    ("scaling", "unsupervised"): 1 + 4 * HELD_OUT + EIGHT + EIGHT,
-    ("pretraining_size", "unsupervised"): 1 + 2 * EIGHT * 3,
+    ("scaling", "unsupervised"): 4 * HELD_OUT,
+    ("teacher_size", "unsupervised"): 1 + 2 * EIGHT,
+    ("pretraining_size", "unsupervised"): 1 + 2 * EIGHT * 3 + 34,
     ("unfreezing", "unsupervised"): 3 * EIGHT,
     ("backbones", "fully_supervised"): 60,
 }
 
 SCORES = {  # sweep -> figure -> number of scores
-    "unsupervised": {"F3": 6 * HELD_OUT, "F11": 6 * OTHERS},
+    "unsupervised": {"F3": 6 * HELD_OUT, "F11": 6 * OTHERS, "T1": 0},
     "supervised": {"F6": 6 * HELD_OUT, "F12": 6 * OTHERS},
-    "fully_supervised": {"F13": 5 * HELD_OUT, "F14": 5 * OTHERS},
-    "multi_session": dict.fromkeys(("F15", "F16", "F17"), 6 * HELD_OUT)
-    | dict.fromkeys(("F18", "F19", "F20"), 6 * OTHERS),
+    "fully_supervised": {"F13": 6 * HELD_OUT, "F14": 6 * OTHERS},
+    "multi_session": dict.fromkeys(("F15", "F16", "F17"), 2 * HELD_OUT)
+    | dict.fromkeys(("F18", "F19", "F20"), 2 * OTHERS),
     "generalization": {"F5": 5 * 27},
-    "scaling": {"F10": 6 * HELD_OUT + EIGHT},
-    "pretraining_size": {"F9": 5 * EIGHT * 3},
+    "scaling": {"F10 raw LFP": 8 * EIGHT * 3, "F10 LFP power": 8 * 9 * 3},
+    "teacher_size": {"F10": 2 * EIGHT},
+    "pretraining_size": {"F9": 5 * EIGHT * 3, "A.8.3": 3 * 34},
     "unfreezing": {"T4": 4 * EIGHT},
     "backbones": {"T3": 90},
 }
@@ -115,7 +117,7 @@ def test_sweep_of_the_catalogue_plans_the_jobs_of_its_figures(plans, name):
     jobs = without_baselines(plans[name]).values()
     assert Counter(job.kind for job in jobs) == COUNTS[name]
     of_methods = [j for j in jobs if j.method and j.kind != "control"]
-    scored = {p.figure: sum(p.shows(j.session) for j in of_methods) for p in plans[name].panels}
+    scored = {p.figure: sum(p.shows(j.session) and p.has(j.method) for j in of_methods) for p in plans[name].panels}
     assert scored == SCORES[name] and not plans[name].notes
 
 
@@ -137,3 +139,37 @@ def test_spike_model_for_generalization_is_not_trained_on_any_session_that_it_de
     decoded = {j.session for j in jobs if j.method}
     assert len(unseen.spec.sessions) == 199 and len(decoded) == 27
     assert not decoded & set(unseen.spec.sessions)
+
+
+def test_every_number_of_the_paper_is_in_exactly_one_figure_or_named_as_out_of_reach(plans):
+    users = {target: set() for target in CROSSMODAL.targets}
+    assert len(users) == len(CROSSMODAL.targets) == 213, "no row comes twice"
+    for name, planned in plans.items():
+        for panel in planned.panels:
+            for target, _ in panel.answers():
+                users[target].add((name, panel.figure))
+    used = {target for target, figures in users.items() if len(figures) == 1}
+    assert [target for target, figures in users.items() if len(figures) > 1] == []
+    assert {target for target in users if target.out_of_reach} == users.keys() - used
+    assert Counter(target.figure for target in users.keys() - used) == {"F8": 5, "A7": 1}
+
+
+def test_comparison_with_several_methods_is_shown_for_each(plans):
+    (panel,) = (panel for panel in plans["unsupervised"].panels if panel.figure == "F11")
+    shown = [methods for target, methods in panel.answers() if target.text == "3.6e-15"]
+    assert shown == [("Distilled LFP", other) for other in ("MS-LFP", "SS-LFP", "SS-MM-ZS")]
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_complete_run_of_a_sweep_misses_no_pair_and_has_as_many_as_the_paper(plans, name):
+    scores = [
+        Score(j.method, j.session, j.subject, j.seed, 0.1 + 0.01 * n, j.key)
+        for n, j in enumerate(plans[name].jobs)
+        if j.method and j.kind not in ("control", "baseline")
+    ]
+    panels = plans[name].panels
+    comparisons = compare_all(panels, scores)
+    assert {(c.figure, c.better, c.worse): len(c.missing) for c in comparisons if c.missing} == {}
+    n = {(c.figure, (c.better, c.worse)): c.test.n for c in comparisons}
+    tests = [(t, pair) for panel in panels for t, pair in panel.answers() if t.metric == "p_below"]
+    assert all(t.setting == f"one-sided Wilcoxon, n={n[t.figure, pair]}" for t, pair in tests)

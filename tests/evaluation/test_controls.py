@@ -1,10 +1,15 @@
 """Controls: a gain is owed to the spikes only if no control reaches the method."""
 
+from dataclasses import replace
+
 import pytest
 
 from raydistill.config.controls import CONTROLS, MASKED, NONE, RANDOM, SHUFFLED, control_method
 from raydistill.evaluation.controls import control_tests, origin_of_gain
+from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Score
+from raydistill.evaluation.sentences import origins
+from raydistill.papers.targets import Panel
 
 METHOD = "Distilled LFP"
 
@@ -79,3 +84,16 @@ def test_untrained_teacher_says_nothing_about_the_spikes_but_about_the_training_
     assert "It is not shown to need a trained teacher: a teacher with random weights reaches it" in text
     text = origin_of_gain(METHOD, control_tests_with(**{SHUFFLED: 0.3, RANDOM: 0.2}))
     assert text.endswith("so the teacher's training matters.")
+
+
+def test_control_tests_of_a_figure_are_over_its_sessions_and_their_origin_names_it():
+    figure = Panel(figure="F3", sessions=frozenset({"s0", "s1"}))
+    of_controls = scores(control_method(METHOD, NONE), 0.1, 5)
+    tests = [
+        t
+        for panel in (figure, replace(figure, figure="F11", sessions=None), replace(figure, methods=()))
+        for t in control_tests([METHOD], [NONE], scores(METHOD, 0.4, 5), of_controls, panel)
+    ]
+    assert [(t.gain.figure, t.gain.session_level.n) for t in tests] == [("F3", 2), ("F11", 5)]
+    sentences = origins(Results(protocol="paper", scores=(), controls=tuple(tests)))
+    assert [sentence.partition(": ")[0] for sentence in sentences] == ["F3", "F11"]

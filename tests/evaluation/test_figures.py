@@ -15,6 +15,7 @@ from raydistill.evaluation.figures.latents import embed, tsne
 from raydistill.evaluation.figures.learning import learning_curves
 from raydistill.evaluation.figures.methods import session_dots
 from raydistill.evaluation.figures.pairs import MOST_SESSIONS, paired_differences
+from raydistill.evaluation.figures.published import published_figure
 from raydistill.evaluation.figures.recording import session_picture
 from raydistill.evaluation.figures.search import parallel_coordinates
 from raydistill.evaluation.figures.sizes import sizes
@@ -112,6 +113,27 @@ def test_session_dots_draws_of_many_baselines_those_that_see_most_and_saves_all(
     assert drawn == ["Wide ridge on LFP and clock", "Wide ridge on spikes", "Clock"]
 
 
+def test_published_figure_has_a_letter_per_subject_and_the_numbers_of_the_paper(tmp_path):
+    panel = Panel(
+        paper="crossmodal", figure="F3", methods=("Distilled LFP", "MS-LFP"), sessions=frozenset({"I.0", "C.0"})
+    )
+    files = published_figure(_results(), panel, tmp_path / "published-F3")
+    rows = _whole(files, "published-F3")
+    svg = files["svg"].read_text()
+    for title in ("a  subject C", "b  subject I", "c  all sessions", "printed in the paper"):
+        assert f"<!-- {title} -->" in svg
+    assert {r["session"] for r in rows} == {"I.0", "C.0", ""}, "sessions of other figures are not mixed in"
+    means = {(r["method"], r["subject"]): r["paper_r2"] for r in rows if not r["session"]}
+    assert means["Distilled LFP", "I"] == "0.66" and means["MS-LFP", "all"] == "0.27"
+
+
+def test_published_figure_draws_the_sessions_that_the_paper_prints(tmp_path):
+    scores = tuple(Score("MS-LFP", f"MonkeyC_{name}", "C", 0, 0.3, "job") for name in ("e2_1", "e2_2"))
+    panel = Panel(paper="crossmodal", figure="F5", methods=("MS-LFP",))
+    files = published_figure(Results(protocol="paper", scores=scores), panel, tmp_path / "F5")
+    assert [r["paper_r2"] for r in _whole(files, "F5")] == ["0.290", "0.387", "", ""]
+
+
 def test_paired_differences_saves_every_pair_and_omits_comparisons_without_pairs(tmp_path):
     rows = _whole(paired_differences(_results(), tmp_path / "pairs"), "pairs")
     assert len(rows) == 8
@@ -149,7 +171,9 @@ def test_log_values_of_a_search_have_a_log_axis(tmp_path):
     assert "<!-- (log) -->" in log and "<!-- (log) -->" not in linear and linear != log
 
 
-@pytest.mark.parametrize("name", ["dots", "pairs", "controls", "tsne", "trajectories", "curves", "coordinates"])
+@pytest.mark.parametrize(
+    "name", ["dots", "pairs", "controls", "tsne", "trajectories", "curves", "coordinates", "published"]
+)
 def test_narrow_figure_fits_a_phone_with_letters_of_nine_pixels(tmp_path, name):
     drawings = _narrow_drawings()
     files = drawings[name](tmp_path / name, narrow=True)
@@ -174,6 +198,9 @@ def _narrow_drawings():
     return {
         "dots": partial(session_dots, results),
         "pairs": partial(paired_differences, results),
+        "published": partial(
+            published_figure, results, Panel(paper="crossmodal", figure="F3", methods=("Distilled LFP", "MS-LFP"))
+        ),
         "controls": partial(gain_by_control, controlled),
         "tsne": partial(tsne, embed(vectors), ["s"] * 12, ["A"] * 12),
         "trajectories": partial(trajectories, "s", ("vx", "vy"), {"A": model, "B": model}),

@@ -8,6 +8,7 @@ from pathlib import Path
 from raydistill.errors import DataError
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scored_segments import read_segments
+from raydistill.papers.targets import Panel
 from raydistill.sweep.answering.representations import shared_segments, typical_scores, typical_session
 from raydistill.sweep.config.sweep import SweepConfig, pairs
 from raydistill.sweep.planning.plan import Plan
@@ -69,32 +70,15 @@ def draw(
 def _drawings(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Results) -> dict[str, Drawing]:
     """Name of a figure -> the function that draws it; a sweep that answers published figures has a set for each."""
     # Imported here because importing matplotlib takes half a second, also for commands without figures.
-    from raydistill.evaluation.figures.controls import gain_by_control
     from raydistill.evaluation.figures.learning import learning_curves
-    from raydistill.evaluation.figures.methods import session_dots
-    from raydistill.evaluation.figures.pairs import paired_differences
-    from raydistill.evaluation.figures.published import published_figure
-    from raydistill.evaluation.figures.sizes import sizes
     from raydistill.evaluation.figures.tuning import tuning_trials
 
     drawings: dict[str, Drawing | None] = {}
-    parameters = _parameters(planned)
     for panel in results.figures:
-        part, end = results.part(panel), f"-{_file_name(panel.figure)}" if panel.figure else ""
-        if not part.scores:
-            continue
-        while f"published{end}" in drawings:
+        end = f"-{_file_name(panel.figure)}" if panel.figure else ""
+        while f"published{end}" in drawings:  # two names that differ in signs which file names lack
             end += "_"
-        if panel.figure:
-            drawings[f"published{end}"] = partial(published_figure, results, panel)
-        else:
-            drawings["session_dots"] = partial(session_dots, part)
-        if not panel.figure or part.comparisons:
-            drawings[f"paired_differences{end}"] = partial(paired_differences, part)
-        drawings[f"gain_by_control{end}"] = partial(gain_by_control, part) if part.controls else None
-        sized = {method: parameters[method] for method in parameters if panel.has(method)}
-        if sized and max(sized.values()) >= 2 * min(sized.values()):
-            drawings[f"sizes{end}"] = partial(sizes, part, sized)
+        drawings |= {f"{kind}{end}": drawing for kind, drawing in _of_figure(results, panel, planned).items()}
     if results.scores:
         if results.tuning and any(tuned.scored for tuned in results.tuning.methods):
             drawings["tuning_trials"] = partial(tuning_trials, results.tuning)
@@ -105,6 +89,32 @@ def _drawings(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Resu
     if histories := {name: lines for name, lines in histories.items() if lines}:
         drawings["learning_curves"] = partial(learning_curves, histories)
     return {name: drawing for name, drawing in drawings.items() if drawing}
+
+
+def _of_figure(results: Results, panel: Panel, planned: Plan) -> dict[str, Drawing | None]:
+    """Kind of figure -> the function that draws it with the sessions and methods of one published figure."""
+    from raydistill.evaluation.figures.controls import gain_by_control
+    from raydistill.evaluation.figures.methods import session_dots
+    from raydistill.evaluation.figures.pairs import paired_differences
+    from raydistill.evaluation.figures.published import published_figure
+    from raydistill.evaluation.figures.sizes import sizes
+
+    part = results.part(panel)
+    if not part.scores:
+        return {}
+    drawings: dict[str, Drawing | None] = {}
+    if panel.figure:
+        drawings["published"] = partial(published_figure, results, panel)
+    else:
+        drawings["session_dots"] = partial(session_dots, part)
+    if part.comparisons or not panel.figure:
+        drawings["paired_differences"] = partial(paired_differences, part)
+    if part.controls:
+        drawings["gain_by_control"] = partial(gain_by_control, part)
+    parameters = {method: n for method, n in _parameters(planned).items() if panel.has(method)}
+    if parameters and max(parameters.values()) >= 2 * min(parameters.values()):
+        drawings["sizes"] = partial(sizes, part, parameters)
+    return drawings
 
 
 def _file_name(figure: str) -> str:

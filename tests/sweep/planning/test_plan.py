@@ -359,10 +359,39 @@ def test_frozen_model_on_a_session_with_another_number_of_channels_is_refused():
         expand(sweep, entries)
 
 
+def panels_of(tmp_path, answers, compare="Distilled > SS"):
+    sessions = SWEEP["sessions"] | {"others": {"names": "a_2"}}
+    tree = SWEEP | {"answers": answers, "sessions": sessions, "compare": compare}
+    return plan(build(SweepConfig, tree, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path)).panels
+
+
 def test_panels_compare_within_the_sessions_of_each_figure(tmp_path):
     answers = {"F3": "held_out", "F11": {"on": "others", "compare": "SS > Distilled", "called": {"SS": "SS-LFP"}}}
-    sessions = SWEEP["sessions"] | {"others": {"names": "a_2"}}
-    tree = SWEEP | {"answers": answers, "sessions": sessions, "compare": "Distilled > SS"}
-    first, second = plan(build(SweepConfig, tree, Where("sweep.yaml")), ENTRIES, RunsFolder(tmp_path)).panels
+    first, second = panels_of(tmp_path, answers)
     assert (first.figure, first.sessions, first.pairs) == ("F3", {"a_2", "b_2"}, (("Distilled", "SS"),))
     assert (second.sessions, second.pairs, second.called) == ({"a_2"}, (("SS", "Distilled"),), {"SS": "SS-LFP"})
+    assert first.methods == second.methods == ("Distilled", "SS"), "all of the sweep"
+
+
+def test_figure_has_the_methods_that_it_names_and_the_comparisons_between_them(tmp_path):
+    answers = {
+        "F3": {"on": "held_out", "methods": ["Distilled"]},
+        "F11": {"on": "held_out", "methods": ["SS", "Distilled"], "compare": []},
+    }
+    first, second = panels_of(tmp_path, answers)
+    assert (first.methods, first.pairs) == (("Distilled",), ())
+    assert (second.methods, second.pairs) == (("SS", "Distilled"), ())
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"methods": ["Distil"]}, 'answers.F3: there is no "Distil"; did you mean "Distilled"?'),
+        ({"methods": ["Distilled"], "compare": "Distilled > SS"}, 'answers.F3.compare: there is no "SS"'),
+        ({"called": {"SS": "Distilled"}}, "answers.F3: two methods of the figure are called 'Distilled' there"),
+    ],
+)
+def test_figure_with_methods_that_do_not_fit_is_refused(tmp_path, answer, message):
+    with pytest.raises(ConfigError) as caught:
+        panels_of(tmp_path, {"F3": {"on": "held_out"} | answer})
+    assert message in str(caught.value)

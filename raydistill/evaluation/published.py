@@ -15,7 +15,6 @@ from raydistill.papers.targets import ALL, Panel
 
 P = "p_below"
 QUANTITIES = {
-    "R2": "R²",
     "R2_SD": "SD of R²",
     P: "p",
     "wins": "wins",
@@ -27,7 +26,7 @@ QUANTITIES = {
     "mean_rank": "mean rank",
     "CKA": "CKA",
 }
-"""Metric of a printed number -> its name for readers."""
+"""Metric of a printed number, other than R² -> its name for readers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,16 +44,13 @@ class PublishedRow:
     """The methods in `about`."""
 
     @property
-    def where(self) -> str:
-        """The sessions that the number is about, in words."""
+    def quantity(self) -> str:
+        """What is measured, and of a mean R² over which sessions, or in which."""
+        if self.target.metric != "R2":
+            return QUANTITIES[self.target.metric]
         if self.target.session:
             return self.target.session
         return "all sessions" if self.target.subject == ALL else f"subject {self.target.subject}"
-
-    @property
-    def quantity(self) -> str:
-        """What is measured."""
-        return QUANTITIES[self.target.metric]
 
     def in_figures(self) -> tuple[str, str]:
         """Our number, or a dash, and the one that is printed."""

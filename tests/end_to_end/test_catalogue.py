@@ -30,6 +30,12 @@ def test_part_of_the_unsupervised_sweep_answers_both_figures(tmp_path):
         assert {s["session"] for s in results["scores"] if s["method"] == method} == HELD_OUT | OTHERS
     answered = {(t["figure"], t["n"]) for t in results["tests"] if t["worse"] == "SS-LFP"}
     assert answered == {("F3", 2), ("F11", 2)}
-    assert {(row["figure"], row["paper_r2"]) for row in results["paper"] if row["method"] == "SS-LFP"} >= {("F3", 0.24)}
+    (of_ss_lfp,) = (row for row in results["paper"] if (row["figure"], row["method"]) == ("F3", "SS-LFP"))
+    mean = next(row["mean"] for row in results["means"] if (row["figure"], row["method"]) == ("F3", "SS-LFP"))
+    assert (of_ss_lfp["ours"], of_ss_lfp["paper"], of_ss_lfp["n"]) == (mean, 0.24, 2)
+    (folder,) = (tmp_path / "runs" / "sweeps").glob("*/")
+    drawn = {path.stem for path in folder.glob("*.svg")}
+    assert drawn >= {"published-F3", "published-F11", "paired_differences-F3", "paired_differences-F11"}
+    assert len((folder / "paper.csv").read_text().splitlines()) == 1 + len(results["paper"])
     rest = read_json("plan", UNSUPERVISED, *small, cwd=tmp_path)["counts"]
     assert rest["done"] == 12 and rest["missing"] > 0, "jobs that were not selected are left for later"

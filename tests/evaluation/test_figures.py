@@ -134,6 +134,16 @@ def test_published_figure_draws_the_sessions_that_the_paper_prints(tmp_path):
     assert [r["paper_r2"] for r in _whole(files, "F5")] == ["0.290", "0.387", "", ""]
 
 
+def test_published_figure_draws_failed_sessions_at_its_lower_edge_and_saves_their_scores(tmp_path):
+    scores = tuple(
+        Score("MS-LFP", f"MonkeyC_{name}", "C", 0, r2, "job") for name, r2 in (("e2_1", 0.3), ("e2_2", -900))
+    )
+    panel = Panel(paper="crossmodal", figure="F5", methods=("MS-LFP",))
+    files = published_figure(Results(protocol="paper", scores=scores), panel, tmp_path / "F5")
+    assert [float(r["mean_r2"]) for r in _whole(files, "F5")][:2] == [0.3, -900]
+    assert "<!-- −1.0 -->" in files["svg"].read_text() and "<!-- −2" not in files["svg"].read_text()
+
+
 def test_paired_differences_saves_every_pair_and_omits_comparisons_without_pairs(tmp_path):
     rows = _whole(paired_differences(_results(), tmp_path / "pairs"), "pairs")
     assert len(rows) == 8

@@ -131,8 +131,8 @@ def test_page_contains_all_results(context):
         "Distilled LFP decodes better than SS-LFP: mean difference +0.300 R²",
         "paper 0.71",  # its mean of Figure 3, next to ours
         "paper < 2.6e-10",  # its p, next to ours
-        "Distilled LFPsubject MR² –0.720",  # its cells without a space: a number that we do not have
-        "Distilled LFP ~ MS-Spikeall sessionsmean rank 1.004.9920",
+        "Distilled LFP subject M –0.720",  # its cells without a space: a number that we do not have
+        "Distilled LFP ~ MS-Spike mean rank 1.004.9920",
         "the store holds 6 of the 17 sessions",
         "raydistill run 0123456789ab",
         "2.000 core-hours",

@@ -24,8 +24,10 @@ from raydistill.evaluation.means import MethodMeans
 from raydistill.evaluation.results import Results, method_table, unique
 from raydistill.papers.targets import ALL, Panel
 
-PAPER: dict[str, Any] = {"color": "black", "marker": "D", "markerfacecolor": "none", "markeredgewidth": 0.8}
+PAPER: dict[str, Any] = {"color": "black", "marker": "D", "markerfacecolor": "none", "markeredgewidth": 0.7}
 """Look of a number that the paper prints."""
+LOWEST = -1.0
+"""Lower scores are drawn at this one, or one session that fails would hide all others."""
 
 
 @styled
@@ -33,8 +35,8 @@ def published_figure(results: Results, panel: Panel, path: Path, narrow: bool = 
     """Decoding R² in the sessions of one figure: a panel per subject, and one over all sessions.
 
     A dot is a session (mean over seeds and draws), a bar the mean over the sessions of the panel, and an open diamond a
-    number that the paper prints, of a mean or of a session. Methods have the colours that they have in the other
-    figures of the sweep.
+    number that the paper prints, of a mean or of a session. Scores below `LOWEST` are drawn there; the table has them.
+    Methods have the colours that they have in the other figures of the sweep.
 
     Args:
         path: without extension.
@@ -44,7 +46,7 @@ def published_figure(results: Results, panel: Panel, path: Path, narrow: bool = 
     place = {method: m for m, method in enumerate(unique(s.method for s in results.scores))}
     of_subject = {s.session: s.subject for s in results.scores if panel.shows(s.session)}
     subjects = [*sorted({s for row in rows for s in row.by_subject}), ALL]
-    width, columns = (ONE_COLUMN, 2) if narrow else (TWO_COLUMNS, min(4, len(subjects)))
+    width, columns = (ONE_COLUMN, 2) if narrow else (TWO_COLUMNS, _columns(len(subjects)))
     n_rows = -(-len(subjects) // columns)
     handles = [marker(row.method, look(place[row.method])) for row in rows]
     handles.append(Line2D([], [], linestyle="", markersize=3.5, label="printed in the paper", **PAPER))
@@ -65,6 +67,12 @@ def published_figure(results: Results, panel: Panel, path: Path, narrow: bool = 
     return save(figure, path, ("method", "subject", "session", "mean_r2", "paper_r2"), table, narrow)
 
 
+def _columns(n_panels: int) -> int:
+    """Panels next to each other: all of few; of more, as many as give rows of nearly equal length."""
+    n_rows = -(-n_panels // 5)
+    return -(-n_panels // n_rows)
+
+
 def _draw(ax: Axes, rows: list[MethodMeans], place: dict[str, int], panel: Panel, subject: str, of: dict[str, str]):
     """One panel: a column per method."""
     for x, row in enumerate(rows):
@@ -73,14 +81,17 @@ def _draw(ax: Axes, rows: list[MethodMeans], place: dict[str, int], panel: Panel
             continue
         mark = look(place[row.method])
         at = x + (np.linspace(-0.28, 0.28, len(sessions)) if len(sessions) > 1 else np.zeros(1))
-        ax.scatter(at, [row.by_session[s] for s in sessions], s=7, linewidths=0, zorder=3, **mark)
-        mean = row.mean if subject == ALL else row.by_subject[subject]
+        scores = [max(LOWEST, row.by_session[s]) for s in sessions]
+        ax.scatter(at, scores, s=7, linewidths=0, zorder=3, **mark)
+        mean = max(LOWEST, row.mean if subject == ALL else row.by_subject[subject])
         ax.plot([x - 0.4, x + 0.4], [mean] * 2, color="black", linewidth=1.2, solid_capstyle="butt", zorder=2)
-        printed = [(position, panel.printed(row.method, of[s], s)) for position, s in zip(at, sessions, strict=True)]
-        printed.append((x, panel.printed(row.method, subject)))
-        for position, text in printed:
+        printed = [
+            (at_session, 2.2, panel.printed(row.method, of[s], s)) for at_session, s in zip(at, sessions, strict=True)
+        ]
+        printed.append((x, 3.5, panel.printed(row.method, subject)))
+        for position, size, text in printed:
             if text is not None:
-                ax.plot([position], [float(text)], markersize=3.5, zorder=4, **PAPER)
+                ax.plot([position], [float(text)], markersize=size, zorder=4, **PAPER)
     ax.axhline(0, color=GREY, linewidth=0.5, zorder=1)
     ax.set_xlim(-0.7, len(rows) - 0.3)
     ax.set_xticks([])

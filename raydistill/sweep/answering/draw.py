@@ -18,7 +18,7 @@ from raydistill.training.history import read_history
 CAPTIONS = {
     "published": "Decoding R² of each session of the figure, by subject and over all sessions. A dot is the mean over "
     "seeds and draws of the folds of one session, a bar the mean over sessions. Open diamonds are the numbers that "
-    "the paper prints.",
+    "the paper prints. Scores and means below -1 are drawn at -1; the data file has them.",
     "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds and draws of "
     "the folds of one session, the bar through it their SD. A bar across is the mean over the sessions of a subject "
     "that has several. Grey lines are means of the baselines; of more than four, those of each signal that "

@@ -150,7 +150,9 @@ def note_of(results: Results, figures: Sequence[Path]) -> str:
     said += tuple(results.tuning.in_words()) if results.tuning else ()
     lines = [*_first(f"- {sentence}" for sentence in said), ""]
     lines += ["| method | mean R² | sessions and seeds |", "|---|---|---|"]
-    lines += [*_first(f"| {row.method} | {row.mean:.3f} | {row.n} |" for row in method_table(results)), ""]
+    means = ((panel.figure, row) for panel in results.figures for row in method_table(results, panel))
+    rows = (f"| {figure + ': ' if figure else ''}{row.method} | {row.mean:.3f} | {row.n} |" for figure, row in means)
+    lines += [*_first(rows), ""]
     # MLflow shows a picture in its own size; that of an SVG is the printed one.
     if pictures := [figure.name for figure in figures if figure.suffix == ".svg"]:
         first = next((name for name in pictures if name.startswith(("session_dots", "published"))), pictures[0])

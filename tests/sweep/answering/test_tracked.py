@@ -10,6 +10,7 @@ from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Score
 from raydistill.files import read_mapping, write_json
 from raydistill.marker import write_marker
+from raydistill.papers.targets import Panel
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.tracked import Records, note_of
 from raydistill.sweep.planning.notes import write_note
@@ -88,6 +89,22 @@ def test_note_says_the_verdict_first_and_shows_a_figure_of_the_run(results, tmp_
     assert first.startswith("- Good ") and "| Good | 0.450 | 4 |" in others
     assert "![session_dots.svg](get-artifact?path=figures/session_dots.svg&run_uuid={run})" in others
     assert "![" not in note_of(results, [])
+
+
+def test_methods_and_note_have_the_means_of_each_published_figure_and_those_of_the_paper(opened):
+    found = scores(**{"SS-LFP": (0.5, 0.7, 0.3, 0.3)})
+    figures = {"F3": frozenset({"a"}), "F11": frozenset({"b"})}
+    panels = tuple(
+        Panel(paper="crossmodal", figure=name, methods=("SS-LFP",), sessions=of) for name, of in figures.items()
+    )
+    made = Results(protocol="corrected", scores=tuple(found), panels=panels)
+    (record,) = Records(opened).methods(made, {})
+    in_figures = {name: value for name, value in record.metrics.items() if name.startswith("R2 in")}
+    assert in_figures == {
+        "R2 in F3": 0.6, "R2 in F3 of the paper": 0.24, "R2 in F11": 0.3, "R2 in F11 of the paper": 0.28
+    }  # fmt: skip
+    note = note_of(made, [])
+    assert "| F3: SS-LFP | 0.600 | 2 |" in note and "| F11: SS-LFP | 0.300 | 2 |" in note
 
 
 def test_note_of_many_comparisons_has_room_in_mlflow(results, tmp_path):

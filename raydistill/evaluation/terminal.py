@@ -168,7 +168,8 @@ def _control_tables(results: Results, width: int) -> Iterator[Table]:
         wins = f"{gain.wins} of {gain.test.n}"
         cells = (_short(c.r2), f"{gain.mean_difference:+.3f}", interval, wins)
         p_values = (f"{gain.test.p:.2g}", f"{gain.session_level.p:.2g}")
-        rows.append(([c.method, CONTROLS[c.control].title], [*cells, *p_values]))
+        method = f"{gain.figure}: {c.method}" if gain.figure else c.method
+        rows.append(([method, CONTROLS[c.control].title], [*cells, *p_values]))
     columns = ("R²", "gain over it", "95% CI", "better", "p", "p, sessions")
     return _tables(["method", "control"], columns, rows, width)
 

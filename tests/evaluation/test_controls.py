@@ -1,14 +1,17 @@
 """Controls: a gain is owed to the spikes only if no control reaches the method."""
 
+import io
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from raydistill.config.controls import CONTROLS, MASKED, NONE, RANDOM, SHUFFLED, control_method
 from raydistill.evaluation.controls import control_tests, origin_of_gain
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Score
 from raydistill.evaluation.sentences import origins
+from raydistill.evaluation.terminal import render
 from raydistill.papers.targets import Panel
 
 METHOD = "Distilled LFP"
@@ -95,5 +98,8 @@ def test_control_tests_of_a_figure_are_over_its_sessions_and_their_origin_names_
         for t in control_tests([METHOD], [NONE], scores(METHOD, 0.4, 5), of_controls, panel)
     ]
     assert [(t.gain.figure, t.gain.session_level.n) for t in tests] == [("F3", 2), ("F11", 5)]
-    sentences = origins(Results(protocol="paper", scores=(), controls=tuple(tests)))
-    assert [sentence.partition(": ")[0] for sentence in sentences] == ["F3", "F11"]
+    results = Results(protocol="paper", scores=(), controls=tuple(tests))
+    assert [sentence.partition(": ")[0] for sentence in origins(results)] == ["F3", "F11"]
+    out = io.StringIO()
+    render(results, Console(file=out, width=120))
+    assert f"F3: {METHOD}  " in out.getvalue() and f"F11: {METHOD}  " in out.getvalue()

@@ -72,12 +72,28 @@ def decode(
         Parameter(help="Picture of decoded over recorded behavior to write, ending in .png, .pdf or .svg."),
     ] = None,
     overwrite: Overwrite = False,
+    stream: Annotated[
+        bool,
+        Parameter(
+            help="Decode the scored segments bin by bin, as they would have arrived, and report R² and latency. Needs a "
+            "causal model (`model: {causal: true}`).",
+            negative="",
+        ),
+    ] = False,
     json_: Annotated[bool, Parameter(name="--json", help="Print R² and its scope as JSON.", negative="")] = False,
 ):
     """Decode behavior from one stored session with a trained model and report R²."""
     from raydistill.decode.command import decode as run
     from raydistill.decode.command import summary_line
 
+    if stream:
+        if out or picture:
+            raise RaydistillError("--stream reports R² and latency and writes no file; omit --out and --picture")
+        from raydistill.stream.command import replayed
+
+        report = replayed(model, session, store, as_, behavior)
+        print(json.dumps(report.to_json(), indent=1) if json_ else f"{session}: {report.in_words()}")
+        return
     about = run(model, session, store, as_, behavior, out, picture, overwrite)
     print(json.dumps(about, indent=1) if json_ else summary_line(about))
     for file in (out, picture):

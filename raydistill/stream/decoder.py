@@ -1,0 +1,53 @@
+"""A trained model and its read-out, bin by bin, in the units of the recording."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from raydistill.decode.decoder import Decoder
+from raydistill.feed.tokens import Tokens
+from raydistill.models.inputs import inputs_of
+from raydistill.models.stream import Stream
+from raydistill.store.session import Segment
+
+
+class _SessionInputs:
+    """Cuts bins of a session of a store into tokens, as its segments are cut."""
+
+    def __init__(self, decoder: Decoder):
+        self._inputs = inputs_of(decoder.model.spec, [decoder.entry])
+        self._name, self.session = decoder.entry.session, decoder.about["as"]
+
+    def tokenize(self, arrays: Mapping[str, np.ndarray]) -> Tokens:
+        """The tokens of (T, columns) arrays by signal."""
+        return self._inputs.tokenize(Segment(self._name, 0, "test", 0.0, arrays.get("spikes"), arrays.get("lfp"), None))
+
+
+class StreamDecoder:
+    """Decodes the behavior of one session bin by bin, in the units of the recording.
+
+    A model with a behavior head decodes by this head, any other by the least squares that `Decoder` has fitted.
+
+    Raises:
+        DataError: the model is not causal.
+    """
+
+    def __init__(self, decoder: Decoder, window_bins: int | None = None):
+        self.decoder = decoder
+        self.stream = Stream(decoder.model, _SessionInputs(decoder), window_bins=window_bins)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The K behavior columns."""
+        return self.decoder.columns
+
+    def reset(self) -> None:
+        """Begin a new segment: forget all earlier bins."""
+        self.stream.reset()
+
+    def step(self, *, spikes: np.ndarray | None = None, lfp: np.ndarray | None = None) -> np.ndarray:
+        """The behavior (K,) of the next bin, from its counts (units,) and z-scored LFP (channels,)."""
+        latents = self.stream.step(spikes=spikes, lfp=lfp).latents
+        z_scored = self.decoder.score.predict(torch.from_numpy(latents[None]))
+        return self.decoder.entry.normalisation["behavior"].undo(z_scored, self.decoder.column_indices)[0]

@@ -1,0 +1,129 @@
+"""The scored segments of a stored session, decoded bin by bin as they would have arrived: R² and latency."""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from raydistill.evaluation.decoders.scoring import PooledR2
+from raydistill.evaluation.folds import behavior_of
+from raydistill.evaluation.session_scores import scored_folds
+from raydistill.models.columns import signals_of
+from raydistill.store.session import Segment
+from raydistill.store.store import Store
+from raydistill.stream.decoder import StreamDecoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """How long the bins took, from their values to the decoded behavior."""
+
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    share_over_bin: float
+    """Share of bins that took longer than a bin lasts."""
+
+    @classmethod
+    def of(cls, seconds: np.ndarray, bin_width_ms: float) -> "Latency":
+        """Of the times of all bins, (n,)."""
+        ms = 1000 * seconds
+        p50, p99 = np.percentile(ms, [50, 99])
+        over = float((ms > bin_width_ms).mean())
+        return cls(p50_ms=float(p50), p99_ms=float(p99), max_ms=float(ms.max()), share_over_bin=over)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """What `raydistill decode --stream` reports."""
+
+    r2: float
+    """Mean over behavior columns, of the bins of the scored segments."""
+    r2_whole: float
+    """The same with whole segments."""
+    largest_difference: float
+    """Between behavior decoded bin by bin and from whole segments, in standard deviations."""
+    n_bins: int
+    bin_width_ms: float
+    latency: Latency
+    memory_mb: float
+    """Largest memory of the process."""
+    threads: int
+
+    def to_json(self) -> dict:
+        """As nested dictionaries."""
+        return asdict(self)
+
+    def in_words(self) -> str:
+        """As one line of text."""
+        times = self.latency
+        return (
+            f"R² {self.r2:.3f} bin by bin, {self.r2_whole:.3f} over whole segments (decoded values differ by at most "
+            f"{self.largest_difference:.1g} SD); {self.n_bins} bins of {self.bin_width_ms:g} ms took {times.p50_ms:.2f} "
+            f"ms (median), {times.p99_ms:.2f} ms (99 %), at most {times.max_ms:.2f} ms, {times.share_over_bin:.2%} of "
+            f"them longer than a bin; {self.memory_mb:.0f} MB, {self.threads} thread{'s' * (self.threads > 1)}"
+        )
+
+
+def replay(decoder: StreamDecoder, store: Store, threads: int = 1) -> Replay:
+    """Decode the scored segments of the session bin by bin; each begins with an empty state.
+
+    Args:
+        threads: of torch. A single bin is too little work for several.
+    """
+    entry, seconds, r2 = decoder.decoder.entry, list[float](), PooledR2()
+    whole, difference = decoder.decoder.score.decoding, 0.0
+    signals = (*signals_of(decoder.decoder.model.spec), "behavior")
+    segments = (s for fold in scored_folds(entry) for s in store.stream(entry, fold, signals=signals))
+    norm, indices = entry.normalisation["behavior"], decoder.decoder.column_indices
+    std = np.asarray(norm.std)[indices]
+    with _threads(threads):
+        for segment, at_once in zip(segments, whole.decoded, strict=True):
+            decoded = np.array(list(_timed(decoder, segment, seconds)))  # (T, K), in the units of the recording
+            difference = max(difference, float((np.abs(decoded - norm.undo(at_once, indices)) / std).max()))
+            recorded = norm.undo(behavior_of(segment, entry, decoder.columns), indices)
+            is_valid = np.isfinite(recorded).all(axis=1)
+            r2.add(recorded[is_valid], decoded[is_valid])
+    return Replay(
+        r2=float(r2.per_axis().mean()),
+        r2_whole=whole.r2,
+        largest_difference=difference,
+        n_bins=len(seconds),
+        bin_width_ms=entry.bin_width_ms,
+        latency=Latency.of(np.array(seconds), entry.bin_width_ms),
+        memory_mb=_memory_mb(),
+        threads=threads,
+    )
+
+
+def _timed(decoder: StreamDecoder, segment: Segment, seconds: list[float]) -> Iterator[np.ndarray]:
+    """The decoded behavior (K,) of each bin; the time that it took is added to `seconds`."""
+    decoder.reset()
+    for t in range(segment.n_bins):
+        signals = {"spikes": segment.spikes, "lfp": segment.lfp}
+        values = {name: x[t] for name, x in signals.items() if x is not None}
+        began = time.perf_counter()
+        behavior = decoder.step(**values)
+        seconds.append(time.perf_counter() - began)
+        yield behavior
+
+
+@contextmanager
+def _threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _memory_mb() -> float:
+    """The largest memory that this process has had; macOS counts bytes, Linux kilobytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

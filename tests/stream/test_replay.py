@@ -1,0 +1,95 @@
+"""`raydistill decode --stream`: the scored segments of a stored session, bin by bin."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from raydistill.config.recordings import IngestConfig, Splits
+from raydistill.decode.command import decode
+from raydistill.models.families import FAMILIES, build_model
+from raydistill.models.files import save_model
+from raydistill.models.spec import ModelSpec
+from raydistill.store.session import Session
+from raydistill.store.store import Store
+from raydistill.stream.command import replayed
+from raydistill.stream.replay import Latency
+from tests.commands import raydistill
+
+N_BINS = 2000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A store with one session, whose behavior is in the last bins of the LFP, and models of it."""
+    folder = tmp_path_factory.mktemp("stream")
+    rng = np.random.default_rng(0)
+    lfp = rng.normal(size=(N_BINS, 6))
+    place = np.cumsum(lfp[:, :2], axis=0) * 0.1
+    session = Session.from_arrays(
+        "S",
+        subject="s",
+        bin_width_ms=20.0,
+        spikes=rng.poisson(0.5, (N_BINS, 5)),
+        lfp=lfp,
+        behavior=np.column_stack([np.diff(place, axis=0, prepend=0), place])[:, :2] * 30 + 7,
+        behavior_names=("x", "y"),
+        behavior_units=("cm/s", "cm/s"),
+    )
+    store = Store(str(folder / "store"))
+    store.write(session, IngestConfig(bin_width_ms=20, splits=Splits(segment_s=1, parent_s=2)), "f" * 64)
+    store.publish()
+    return folder
+
+
+def save(folder, causal=True, behavior=(), backbone="transformer"):
+    torch.manual_seed(0)
+    family = FAMILIES["crossmodal"]
+    settings = dataclasses.replace(family.presets["tiny"], causal=causal, backbone=backbone)
+    spec = ModelSpec(
+        family="crossmodal",
+        config=family.configure(settings, "lfp", "linear"),
+        sessions={"S": 1},
+        behavior=behavior,
+        provenance={"segment_bins": {"S": 50}},
+    )
+    place = folder / f"model-{causal}-{len(behavior)}-{backbone}"
+    place.mkdir(exist_ok=True)
+    save_model(build_model(spec), place)
+    return place
+
+
+@pytest.mark.parametrize("behavior", [(), ("y", "x")])
+@pytest.mark.parametrize("backbone", ["transformer", "mamba"])
+def test_replay_decodes_what_whole_segments_give(folder, behavior, backbone):
+    model, store = save(folder, True, behavior, backbone), str(folder / "store")
+    report = replayed(model, "S", store, None, ())
+    at_once = decode(model, "S", store, None, (), None, None)
+    assert report.r2 == pytest.approx(at_once["r2"], abs=1e-5) and report.r2_whole == at_once["r2"]
+    assert report.n_bins == at_once["n_test"] and report.largest_difference < 1e-4
+    if not behavior:
+        assert report.r2 > 0.9  # by least squares
+    assert 0 < report.latency.p50_ms <= report.latency.p99_ms <= report.latency.max_ms
+    assert torch.get_num_threads() >= 1 and report.threads == 1 and report.memory_mb > 50
+
+
+def test_command_prints_one_line_or_json(folder):
+    model, store = save(folder), folder / "store"
+    arguments = ("decode", model, "--session", "S", "--store", store, "--stream")
+    line = raydistill(*arguments, cwd=folder, check=0).stdout
+    assert line.startswith("S: R² ") and "over whole segments" in line and line.count("\n") == 1
+    report = json.loads(raydistill(*arguments, "--json", cwd=folder, check=0).stdout)
+    assert set(report) >= {"r2", "r2_whole", "latency", "n_bins", "memory_mb", "threads"}
+
+
+def test_model_that_reads_later_bins_is_refused_with_the_setting(folder):
+    model = save(folder, causal=False)
+    done = raydistill("decode", model, "--session", "S", "--store", folder / "store", "--stream", cwd=folder, check=2)
+    assert "train one with `model: {causal: true}`" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_latency_counts_the_bins_that_took_too_long():
+    latency = Latency.of(np.array([0.001] * 99 + [0.05]), 20.0)
+    assert (latency.p50_ms, latency.max_ms, latency.share_over_bin) == (pytest.approx(1), pytest.approx(50), 0.01)

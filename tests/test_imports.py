@@ -39,7 +39,7 @@ ALLOWED = {
     "store ownership files config papers errors",
     "tracking": "files errors",
     "decode": "evaluation models feed store files config errors",
-    "stream": "decode evaluation models feed store config errors",
+    "stream": "decode evaluation recordings models feed store config errors",
     "sweep/config": "evaluation/baselines models papers config errors",
     "sweep/planning": "sweep/config evaluation/baselines evaluation/tuning evaluation/equal_settings models feed "
     "simulation papers store marker ownership locks files config errors",
@@ -52,8 +52,8 @@ ALLOWED = {
     "files config cluster errors",
     "bench": "sweep training evaluation simulation recordings objectives models feed store files config cluster errors",
     "doctor": "models cluster errors",
-    "cli": "bench stream decode doctor sweep evaluation tracking simulation recordings models store config cluster interrupts "
-    "errors",
+    "cli": "bench stream decode doctor sweep evaluation tracking simulation recordings models store config cluster "
+    "interrupts errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {

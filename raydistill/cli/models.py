@@ -75,8 +75,8 @@ def decode(
     stream: Annotated[
         bool,
         Parameter(
-            help="Decode the scored segments bin by bin, as they would have arrived, and report R² and latency. Needs a "
-            "causal model (`model: {causal: true}`).",
+            help="Decode the scored segments bin by bin, as they would have arrived, and report R² and latency. Needs "
+            "a causal model (`model: {causal: true}`).",
             negative="",
         ),
     ] = False,

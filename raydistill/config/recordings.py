@@ -36,6 +36,9 @@ class LfpFilters:
     """Butterworth, order 2, zero phase; at most half the bin rate."""
     common_average: bool | Literal["array"] = True
     """Subtract the mean over the channels of a series at every sample; `array`: over the channels of each array."""
+    causal: bool = False
+    """Run the filters forward only, and average the samples of a bin, as a decoder must that runs in an experiment. The
+    signal is delayed."""
 
     def __post_init__(self):
         check_limits(self)
@@ -119,3 +122,5 @@ class IngestConfig:
             raise ConfigError(
                 f"`segment_s` must hold at least one bin, but got ({self.splits.segment_s=}, {self.bin_width_ms=})"
             )
+        if self.protocol == "released" and self.filters is not None and self.filters.causal:
+            raise ConfigError("`protocol: released` has zero-phase filters; leave out `filters.causal`")

@@ -64,9 +64,10 @@ class Replay:
         times = self.latency
         return (
             f"R² {self.r2:.3f} bin by bin, {self.r2_whole:.3f} over whole segments (decoded values differ by at most "
-            f"{self.largest_difference:.1g} SD); {self.n_bins} bins of {self.bin_width_ms:g} ms took {times.p50_ms:.2f} "
-            f"ms (median), {times.p99_ms:.2f} ms (99 %), at most {times.max_ms:.2f} ms, {times.share_over_bin:.2%} of "
-            f"them longer than a bin; {self.memory_mb:.0f} MB, {self.threads} thread{'s' * (self.threads > 1)}"
+            f"{self.largest_difference:.1g} SD); {self.n_bins} bins of {self.bin_width_ms:g} ms took "
+            f"{times.p50_ms:.2f} ms (median), {times.p99_ms:.2f} ms (99 %), at most {times.max_ms:.2f} ms, "
+            f"{times.share_over_bin:.2%} of them longer than a bin; {self.memory_mb:.0f} MB, {self.threads} "
+            f"thread{'s' * (self.threads > 1)}"
         )
 
 

@@ -44,8 +44,7 @@ Decimate = Callable[[Signal, Decimation], Iterator[np.ndarray]]
 
 def planned(signal: Signal, first: int, stop: int, bin_hz: float, channels: np.ndarray, lfp_nan) -> Decimation:
     """The decimation of raw samples [first, stop), to 500 Hz or more and at least 2.5 samples per bin."""
-    # A rate from time stamps is 999.9999 Hz as likely as 1000 Hz.
-    factor = max(1, int(signal.rate_hz / max(_DECIMATED_HZ, _BINS * bin_hz) * (1 + _RATE_ROUNDING)))
+    factor = factor_of(signal.rate_hz, bin_hz)
     frames = _SLICE_BYTES // (4 * signal.n_channels * factor)
     step = max(8 * _HALF_TAPS, frames - 2 * _HALF_TAPS)  # the first slice also reads those of the filter
     return Decimation(
@@ -56,6 +55,12 @@ def planned(signal: Signal, first: int, stop: int, bin_hz: float, channels: np.n
         lfp_nan=lfp_nan,
         step=step,
     )
+
+
+def factor_of(rate_hz: float, bin_hz: float) -> int:
+    """How many raw samples become one, for 500 Hz or more and at least 2.5 samples per bin."""
+    # A rate from time stamps is 999.9999 Hz as likely as 1000 Hz.
+    return max(1, int(rate_hz / max(_DECIMATED_HZ, _BINS * bin_hz) * (1 + _RATE_ROUNDING)))
 
 
 def decimated(signal: Signal, stage: Decimation, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:

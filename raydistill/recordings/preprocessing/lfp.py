@@ -21,18 +21,18 @@ from tempfile import TemporaryFile
 
 import numpy as np
 
-from raydistill.config.recordings import IngestConfig, LfpFilters
+from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
 from raydistill.recordings.preprocessing.bins import Bins
+from raydistill.recordings.preprocessing.causal import causal_on_bins
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated, planned
+from raydistill.recordings.preprocessing.lfp_filters import averaged_groups, filter_sections
 from raydistill.recordings.preprocessing.resample import at_places, at_published_stamps
 from raydistill.recordings.raw import Signal
 
 _BLOCK_BYTES = 8 << 20  # of a block of channels in float32, the unit of filtering
 _BINS_AT_ONCE = 1 << 13  # whose weights are in memory
 _FREQUENCIES_AT_ONCE = 1 << 15  # whose gain is computed in complex numbers
-_NOTCH_Q = 30.0
-_ORDER = 2
 _STOP = 1.1  # of the bins' Nyquist frequency: at and above it the gain is 0, so that nothing aliases
 _SETTLE_S, _SETTLE_BINS = 1.0, 50  # after which the ringing of the notches and of the band limit is negligible
 
@@ -66,7 +66,9 @@ def lfp_on_bins(
             f"LFP is sampled at {signal.rate_hz:g} Hz, below the {bin_hz:g} bins per second; is its `rate_hz`, or the "
             f"`time_unit` of its time stamps, right? If so, set `bin_width_ms` to {1000 / signal.rate_hz:g} or more"
         )
-    groups = _averaged_groups(filters, len(channels), arrays)
+    if filters is not None and filters.causal:
+        return causal_on_bins(signal, bins, filters, channels, arrays, config.lfp_nan)
+    groups = averaged_groups(filters, len(channels), arrays)
     whole = config.protocol == "released"
     first, stop = (0, signal.n_samples) if whole else _needed_samples(signal, bins, filters)
     stage = planned(signal, first, stop, bin_hz, channels, config.lfp_nan)
@@ -86,51 +88,6 @@ def lfp_on_bins(
     for group in groups:
         out[:, group] -= out[:, group].mean(axis=1, keepdims=True)
     return out
-
-
-def _averaged_groups(filters: LfpFilters | None, n: int, arrays: Sequence[str] | None) -> list[slice | np.ndarray]:
-    """The columns of each group of channels of which the common average is subtracted."""
-    if filters is None or not filters.common_average:
-        return []
-    if filters.common_average is True:
-        if n == 1:
-            raise DataError(
-                "subtracting the common average of a single LFP channel leaves 0; set `filters.common_average: false`"
-            )
-        return [slice(None)]
-    if arrays is None or "" in arrays:
-        raise DataError(
-            "`filters.common_average: array` needs the array of every LFP channel; give `lfp.channels`, or set it to "
-            "true or false"
-        )
-    names = np.array(arrays)
-    groups = [np.flatnonzero(names == name) for name in dict.fromkeys(arrays)]
-    if alone := [names[group[0]] for group in groups if len(group) == 1]:
-        raise DataError(
-            f'array "{alone[0]}" has a single LFP channel, of which the common average leaves 0; leave it out with '
-            "`drop_channels`, or set `filters.common_average` to true or false"
-        )
-    return list(groups)
-
-
-def filter_sections(filters: LfpFilters | None, rate_hz: float, bin_hz: float) -> np.ndarray:
-    """Second-order sections of notch, high-pass and low-pass at `rate_hz`; (0, 6) if there is nothing to filter.
-
-    The low-pass is never above half the bin rate; stages at or above the Nyquist frequency are left out.
-    """
-    from scipy.signal import butter, iirnotch
-
-    nyquist, sections = rate_hz / 2, []
-    if filters is not None and filters.notch_hz:
-        for frequency in np.arange(filters.notch_hz, nyquist, filters.notch_hz):
-            sections.append(np.hstack(iirnotch(frequency, _NOTCH_Q, rate_hz))[None])  # b, a -> (1, 6)
-    if filters is not None and filters.highpass_hz and filters.highpass_hz < nyquist:
-        sections.append(butter(_ORDER, filters.highpass_hz, "highpass", fs=rate_hz, output="sos"))
-    if filters is not None and filters.lowpass_hz:
-        lowpass_hz = min(filters.lowpass_hz, bin_hz / 2)
-        if lowpass_hz < nyquist:
-            sections.append(butter(_ORDER, lowpass_hz, "lowpass", fs=rate_hz, output="sos"))
-    return np.concatenate(sections) if sections else np.empty((0, 6))
 
 
 def _needed_samples(signal, bins, filters):

@@ -12,7 +12,8 @@ from raydistill.errors import DataError
 from raydistill.recordings.preprocessing import decimation, lfp
 from raydistill.recordings.preprocessing.bins import Bins
 from raydistill.recordings.preprocessing.decimation import decimated, decimator, planned
-from raydistill.recordings.preprocessing.lfp import filter_sections, lfp_on_bins
+from raydistill.recordings.preprocessing.lfp import lfp_on_bins
+from raydistill.recordings.preprocessing.lfp_filters import filter_sections
 from raydistill.recordings.raw import Signal
 from tests.recordings.signals import bins, signal
 

@@ -76,6 +76,8 @@ CONFINED = {
     "numcodecs": ("recordings/readers/nwb_parts/zarr.py",),
     "zarr": ("recordings/readers/nwb_parts/zarr.py",),
     "neo": ("recordings/readers/neo.py",),
+    "pylsl": ("stream/lsl.py",),
+    "zmq": ("stream/zmq.py",),
     "matplotlib": ("evaluation/figures/",),
 }
 HEAVY = {"torch", "ray", "mlflow", "optuna", "scipy", "pandas"}

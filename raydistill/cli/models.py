@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import Overwrite, SessionName, StoreUri
+from raydistill.cli.options import ABOVE_ZERO, Overwrite, SessionName, StoreUri
 from raydistill.cli.output import say
 from raydistill.errors import RaydistillError
 
@@ -80,17 +80,50 @@ def decode(
             negative="",
         ),
     ] = False,
+    from_: Annotated[
+        str | None,
+        Parameter(
+            name="--from",
+            allow_leading_hyphen=True,
+            help="With --stream: decode what arrives instead of the stored segments. - reads one line of numbers per "
+            "sample; lsl:NAME and zmq:ADDRESS need `pip install 'raydistill[lsl]'` or `[zmq]`.",
+        ),
+    ] = None,
+    to: Annotated[
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="With --from: where decoded behavior goes: - (standard output), lsl:NAME or zmq:ADDRESS.",
+        ),
+    ] = "-",
+    rate_hz: Annotated[
+        float | None,
+        ABOVE_ZERO,
+        Parameter(
+            help="With --from: rate of raw LFP samples, which are filtered as in the store (`filters: {causal: "
+            "true}`). By default z-scored bins arrive."
+        ),
+    ] = None,
+    timeout_s: Annotated[
+        float, ABOVE_ZERO, Parameter(help="With --from: end after this many seconds without a sample.")
+    ] = 10.0,
     json_: Annotated[bool, Parameter(name="--json", help="Print R² and its scope as JSON.", negative="")] = False,
 ):
     """Decode behavior from one stored session with a trained model and report R²."""
     from raydistill.decode.command import decode as run
     from raydistill.decode.command import summary_line
 
+    if from_ is not None and not stream:
+        raise RaydistillError("--from needs --stream")
     if stream:
         if out or picture:
             raise RaydistillError("--stream reports R² and latency and writes no file; omit --out and --picture")
-        from raydistill.stream.command import replayed
+        from raydistill.stream.command import Place, decode_live, replayed
 
+        if from_ is not None:
+            place = Place(source=from_, target=to, rate_hz=rate_hz, timeout_s=timeout_s)
+            decode_live(model, session, store, as_, behavior, place, say)
+            return
         report = replayed(model, session, store, as_, behavior)
         print(json.dumps(report.to_json(), indent=1) if json_ else f"{session}: {report.in_words()}")
         return
@@ -99,3 +132,19 @@ def decode(
     for file in (out, picture):
         if file is not None:
             say(str(file))
+
+
+def send(
+    *,
+    session: SessionName,
+    store: StoreUri,
+    to: Annotated[
+        str, Parameter(help="- (standard output), lsl:NAME or zmq:ADDRESS, such as zmq:tcp://127.0.0.1:5555.")
+    ],
+    signal: Annotated[Literal["lfp", "spikes"], Parameter(help="The signal to send.")] = "lfp",
+    speed: Annotated[float, ABOVE_ZERO, Parameter(help="How many times faster than recorded.")] = 1.0,
+):
+    """Send a stored session bin by bin, as an acquisition system would, to try `decode --stream --from` without one."""
+    from raydistill.stream.command import send as run
+
+    run(session, store, signal, to, speed, say)

@@ -5,19 +5,29 @@ Axes: n streams, D width of the latents, K behavior columns.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from raydistill.errors import DataError
 from raydistill.feed.tokens import Batch, Tokens, pack
-from raydistill.models.arrays import ArrayInputs
 from raydistill.models.columns import signals_of
 from raydistill.models.model import Model
 
 DEFAULT_WINDOW_BINS = 500
 """Bins that attention reads if model.json does not say how long the segments of the training were."""
+
+
+class StreamInputs(Protocol):
+    """How bins of a session become tokens."""
+
+    session: str
+    """Whose space embeddings the model uses."""
+
+    def tokenize(self, arrays: Mapping[str, Any]) -> Tokens:
+        """The tokens of (T, columns) arrays by signal."""
+        ...
 
 
 class StreamOutput(NamedTuple):
@@ -39,7 +49,7 @@ class Stream:
         DataError: the model is not causal, or an argument is not a number above 0.
     """
 
-    def __init__(self, model: Model, inputs: ArrayInputs, *, streams: int = 1, window_bins: int | None = None):
+    def __init__(self, model: Model, inputs: StreamInputs, *, streams: int = 1, window_bins: int | None = None):
         if not model.spec.config.causal:
             raise DataError(
                 "this model reads later bins, so it cannot run bin by bin; train one with `model: {causal: true}`"

@@ -1,0 +1,80 @@
+"""Decoding samples as they arrive: `raydistill decode --from`."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from raydistill.errors import DataError
+from raydistill.stream.decoder import StreamDecoder
+from raydistill.stream.preprocess import Preprocess
+from raydistill.stream.replay import Latency
+from raydistill.stream.samples import Gaps, SilenceError, Source, longest_gap
+
+HOLD_S = 1.0
+"""Losses up to this long are bridged by the last sample."""
+
+
+class LiveDecoder:
+    """Decodes samples of one signal until the sender ends or is silent.
+
+    Args:
+        preprocess: makes what turns raw samples into bins; None: each sample is a z-scored bin as in the store.
+        rate_hz: of the samples; None: one per bin.
+    Raises:
+        DataError: the model reads two signals.
+    """
+
+    def __init__(
+        self,
+        decoder: StreamDecoder,
+        preprocess: Callable[[], Preprocess] | None = None,
+        rate_hz: float | None = None,
+    ):
+        entry, self._signal = decoder.decoder.entry, decoder.decoder.model.spec.modality
+        if self._signal == "multimodal":
+            raise DataError("`--from` sends one signal, but this model reads spikes and LFP; use `LoadedModel.stream`")
+        self._decoder, self._make_preprocess = decoder, preprocess
+        self._bin_width_ms = entry.bin_width_ms
+        self._gaps = Gaps(longest_gap(HOLD_S, rate_hz or 1000 / entry.bin_width_ms))
+        self._seconds: list[float] = []
+        self._silence = ""
+        self._begin()
+        columns = {"spikes": entry.n_units, "lfp": entry.n_channels}[self._signal]
+        self.n_channels = self._chain.n_channels if self._chain else columns
+        """Columns of a sample."""
+
+    def _begin(self) -> None:
+        self._decoder.reset()
+        self._chain = self._make_preprocess() if self._make_preprocess else None
+
+    def run(self, source: Source) -> Iterator[np.ndarray]:
+        """The behavior (K,) of each bin, in the units of the recording.
+
+        Raises:
+            DataError: the sender has another number of channels, or its samples are not finite.
+        """
+        try:
+            for chunk in source.chunks(self.n_channels):
+                began = time.perf_counter()
+                samples, starts_anew = self._gaps.fill(chunk)
+                if starts_anew:
+                    self._begin()
+                for values in self._chain.push(samples) if self._chain else samples:
+                    behavior = self._decoder.step(**{self._signal: values})
+                    self._seconds.append(time.perf_counter() - began)
+                    yield behavior
+                    began = time.perf_counter()
+        except SilenceError as err:
+            self._silence = f"; {err}"
+
+    def in_words(self) -> str:
+        """What was decoded and lost, and how long it took, as one line."""
+        if not self._seconds:
+            return f"no bin was decoded{self._silence}"
+        latency = Latency.of(np.array(self._seconds), self._bin_width_ms)
+        lost = f"; {self._gaps.in_words()}" if self._gaps.in_words() else ""
+        return (
+            f"{len(self._seconds)} bins decoded in {latency.p50_ms:.2f} ms (median), {latency.p99_ms:.2f} ms (99 %), "
+            f"at most {latency.max_ms:.2f} ms{lost}{self._silence}"
+        )

@@ -1,0 +1,78 @@
+"""Samples through the Lab Streaming Layer, which most acquisition systems can send."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from raydistill.errors import DataError
+from raydistill.stream.extras import needs
+from raydistill.stream.samples import Chunk, SilenceError
+
+with needs("pylsl", "lsl"):
+    import pylsl
+    from pylsl.util import LostError
+
+_PULL_S = 0.2
+_LINGER_S = 3.0
+
+
+class LslSource:
+    """Reads the stream of a name. Its time stamps are dejittered, and a step in them is a number of lost samples."""
+
+    def __init__(self, name: str, timeout_s: float):
+        self.name, self.timeout_s = name, timeout_s
+
+    def chunks(self, n_channels: int) -> Iterator[Chunk]:
+        """The samples as they come, without end until the sender is silent."""
+        found = pylsl.resolve_byprop("name", self.name, 1, self.timeout_s)
+        if not found:
+            raise SilenceError(self.timeout_s)
+        if found[0].channel_count() != n_channels:
+            raise DataError(
+                f"lsl:{self.name} has {found[0].channel_count()} channels, but the model reads {n_channels}"
+            )
+        flags = pylsl.proc_clocksync | pylsl.proc_dejitter
+        inlet = pylsl.StreamInlet(found[0], max_buflen=60, processing_flags=flags, recover=False)
+        rate_hz, number, before, heard = found[0].nominal_srate(), 0, 0.0, time.monotonic()
+        while True:
+            try:
+                samples, stamps = inlet.pull_chunk(timeout=_PULL_S)
+            except LostError:
+                return
+            if not samples:
+                if time.monotonic() - heard > self.timeout_s:
+                    raise SilenceError(self.timeout_s)
+                continue
+            heard = time.monotonic()
+            if rate_hz and before:
+                number += max(0, round((stamps[0] - before) * rate_hz) - 1)
+            yield Chunk(number, np.array(samples))
+            number, before = number + len(samples), stamps[-1]
+
+
+class LslSender:
+    """Offers a stream of a name."""
+
+    def __init__(self, name: str, n_channels: int, rate_hz: float, kind: str, labels: tuple[str, ...] = ()):
+        info = pylsl.StreamInfo(name, kind, n_channels, rate_hz, "float32", f"raydistill-{name}")
+        channels = info.desc().append_child("channels")
+        for label in labels:
+            channels.append_child("channel").append_child_value("label", label)
+        self._outlet = pylsl.StreamOutlet(info)
+
+    def wait_for_listener(self, seconds: float) -> bool:
+        """Whether somebody listens, within this time."""
+        return self._outlet.wait_for_consumers(seconds)
+
+    def send(self, chunk: Chunk) -> None:
+        """Send samples."""
+        self._outlet.push_chunk(chunk.values.astype(np.float32).tolist())
+
+    def end(self) -> None:
+        """Give the listeners time to take the last samples, which are lost when the stream is withdrawn."""
+        time.sleep(_LINGER_S)
+
+    def close(self) -> None:
+        """Withdraw the stream."""
+        del self._outlet

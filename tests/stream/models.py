@@ -1,0 +1,53 @@
+"""A store with one small session, and untrained models of it."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from raydistill.config.recordings import IngestConfig, Splits
+from raydistill.models.families import FAMILIES, build_model
+from raydistill.models.files import save_model
+from raydistill.models.spec import ModelSpec
+from raydistill.store.session import Session
+from raydistill.store.store import Store
+
+N_BINS = 2000
+
+
+def make_folder(folder):
+    """A store with one session, whose behavior is in the last bins of the LFP, and models of it."""
+    rng = np.random.default_rng(0)
+    lfp = rng.normal(size=(N_BINS, 6))
+    place = np.cumsum(lfp[:, :2], axis=0) * 0.1
+    session = Session.from_arrays(
+        "S",
+        subject="s",
+        bin_width_ms=20.0,
+        spikes=rng.poisson(0.5, (N_BINS, 5)),
+        lfp=lfp,
+        behavior=np.column_stack([np.diff(place, axis=0, prepend=0), place])[:, :2] * 30 + 7,
+        behavior_names=("x", "y"),
+        behavior_units=("cm/s", "cm/s"),
+    )
+    store = Store(str(folder / "store"))
+    store.write(session, IngestConfig(bin_width_ms=20, splits=Splits(segment_s=1, parent_s=2)), "f" * 64)
+    store.publish()
+    return folder
+
+
+def save(folder, causal=True, behavior=(), backbone="transformer"):
+    torch.manual_seed(0)
+    family = FAMILIES["crossmodal"]
+    settings = dataclasses.replace(family.presets["tiny"], causal=causal, backbone=backbone)
+    spec = ModelSpec(
+        family="crossmodal",
+        config=family.configure(settings, "lfp", "linear"),
+        sessions={"S": 1},
+        behavior=behavior,
+        provenance={"segment_bins": {"S": 50}},
+    )
+    place = folder / f"model-{causal}-{len(behavior)}-{backbone}"
+    place.mkdir(exist_ok=True)
+    save_model(build_model(spec), place)
+    return place

@@ -1,0 +1,211 @@
+"""Samples that arrive while an experiment runs, from real senders on loopback."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from raydistill.decode.decoder import open_decoder
+from raydistill.errors import DataError
+from raydistill.evaluation.session_scores import scored_folds
+from raydistill.store.store import Store
+from raydistill.stream.decoder import StreamDecoder
+from raydistill.stream.live import LiveDecoder
+from raydistill.stream.samples import Chunk, Gaps, SilenceError
+from tests.commands import COMMAND, raydistill
+from tests.stream.models import make_folder, save
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("live"))
+
+
+@pytest.fixture
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def decoder(folder):
+    store = Store(str(folder / "store"))
+    return StreamDecoder(open_decoder(save(folder), store, "S", None, ()))
+
+
+class Given:
+    """A source of given chunks, silent at the end if `is_silent`."""
+
+    def __init__(self, *chunks, is_silent=False):
+        self.given, self.is_silent = chunks, is_silent
+
+    def chunks(self, n_channels):
+        yield from self.given
+        if self.is_silent:
+            raise SilenceError(2)
+
+
+def bins(n, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, 6)).astype(np.float32)
+
+
+def test_chunks_of_any_length_decode_as_single_bins(decoder):
+    values = bins(30)
+    live = LiveDecoder(decoder)
+    together = list(live.run(Given(Chunk(0, values[:7]), Chunk(7, values[7:]))))
+    decoder.reset()
+    assert np.array_equal(together, [decoder.step(lfp=row) for row in values])
+    assert live.in_words().startswith("30 bins decoded in ")
+
+
+def test_lost_bins_are_held_and_counted(decoder):
+    values = bins(20)
+    live = LiveDecoder(decoder)
+    decoded = list(live.run(Given(Chunk(0, values[:10]), Chunk(13, values[10:]))))
+    held = np.concatenate([values[:10], np.repeat(values[9:10], 3, axis=0), values[10:]])
+    assert np.array_equal(decoded, list(LiveDecoder(decoder).run(Given(Chunk(0, held)))))
+    assert live.in_words().endswith("3 lost samples were replaced by the last one before them")
+
+
+def test_after_a_longer_loss_decoding_starts_anew(decoder):
+    values = bins(20)
+    live = LiveDecoder(decoder)
+    decoded = list(live.run(Given(Chunk(0, values[:10]), Chunk(10 + 51, values[10:]))))
+    assert len(decoded) == 20
+    assert np.array_equal(decoded[10:], list(LiveDecoder(decoder).run(Given(Chunk(0, values[10:])))))
+    assert "1 times more were lost at once, and decoding started anew" in live.in_words()
+
+
+def test_bins_that_come_twice_are_used_once():
+    gaps = Gaps(5)
+    values = bins(10)
+    assert np.array_equal(gaps.fill(Chunk(0, values[:6]))[0], values[:6])
+    assert np.array_equal(gaps.fill(Chunk(4, values[4:8]))[0], values[6:8])
+    assert len(gaps.fill(Chunk(0, values[:3]))[0]) == 0
+    assert np.array_equal(gaps.fill(Chunk(8, values[8:]))[0], values[8:])
+    assert gaps.in_words() == "5 samples came twice"
+
+
+def test_silent_sender_ends_decoding_with_its_reason(decoder):
+    live = LiveDecoder(decoder)
+    assert len(list(live.run(Given(Chunk(0, bins(5)), is_silent=True)))) == 5
+    assert live.in_words().endswith("; no sample has come for 2 s")
+
+
+def decode(folder, source, *more, **options):
+    command = [*COMMAND, "decode", str(save(folder)), "--session", "S", "--store", str(folder / "store"), "--stream"]
+    return subprocess.run(
+        [*command, "--from", source, *more], capture_output=True, text=True, timeout=120, cwd=folder, **options
+    )
+
+
+def stored_bins(folder):
+    store = Store(str(folder / "store"))
+    entry = store.entry("S")
+    return np.concatenate([s.lfp for fold in scored_folds(entry) for s in store.read(entry, fold)])
+
+
+def test_lines_on_standard_input_give_lines_of_behavior(folder, decoder):
+    values = stored_bins(folder)
+    text = "\n".join(",".join(f"{x:.7g}" for x in row) for row in values)
+    done = decode(folder, "-", input=text)
+    header, *lines = done.stdout.splitlines()
+    assert header == "x y" and done.returncode == 0
+    expected = list(LiveDecoder(decoder).run(Given(Chunk(0, values))))
+    assert np.abs(np.array([line.split() for line in lines], dtype=float) - expected).max() < 1e-3
+    assert done.stderr.startswith(f"{len(values)} bins decoded in ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 2 3\n", "line 1 of the input has 3 numbers, but the model reads 6"),
+        ("a b c d e f\n", "is not one of numbers"),
+    ],
+)
+def test_line_of_something_else_is_refused(folder, text, message):
+    done = decode(folder, "-", input=text)
+    assert done.returncode == 2 and message in done.stderr
+
+
+def test_unknown_source_is_refused_with_what_is_known(folder):
+    done = decode(folder, "usb:1")
+    assert done.returncode == 2 and "give - (lines on standard input), lsl:NAME or zmq:ADDRESS" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["zmq", "lsl"])
+def test_sender_of_a_stored_session_is_decoded_by_another_process(folder, decoder, kind, tmp_path, unused_port):
+    name = f"zmq:tcp://127.0.0.1:{unused_port}" if kind == "zmq" else f"lsl:raydistill-test-{unused_port}"
+    environment = local_lsl(tmp_path)
+    arguments = ["send", "--session", "S", "--store", str(folder / "store"), "--to", name, "--speed", "5"]
+    reads = ["decode", str(save(folder)), "--session", "S", "--store", str(folder / "store"), "--stream"]
+    listener = subprocess.Popen(
+        [*COMMAND, *reads, "--from", name, "--timeout-s", "20"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=environment,
+    )
+    assert listener.stdout.readline() == "x y\n"  # the model is loaded
+    sender = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=120, env=environment)
+    assert sender.returncode == 0, sender.stderr
+    out, err = listener.communicate(timeout=120)
+    values = stored_bins(folder)
+    decoded = np.array([line.split() for line in out.splitlines()], dtype=float)
+    expected = np.array(list(LiveDecoder(decoder).run(Given(Chunk(0, values)))))
+    assert len(decoded) >= len(values) - 5 and "bins decoded in" in err, err
+    if len(decoded) == len(values):
+        assert np.abs(decoded - expected).max() < 1e-3
+
+
+def test_sender_with_another_number_of_channels_is_refused(folder, unused_port):
+    from raydistill.stream.zmq import ZmqSender, ZmqSource
+
+    sender = ZmqSender(f"tcp://127.0.0.1:{unused_port}")
+    chunks = ZmqSource(f"tcp://127.0.0.1:{unused_port}", 5).chunks(6)
+    over = threading.Event()
+
+    def keep_sending():
+        while not over.wait(0.05):
+            sender.send(Chunk(0, np.zeros((1, 5))))
+
+    thread = threading.Thread(target=keep_sending)
+    thread.start()
+    try:
+        with pytest.raises(DataError, match="a message has 5 values, which is no multiple of the 6 channels"):
+            next(chunks)
+    finally:
+        over.set()
+        thread.join()
+        sender.close()
+
+
+def test_nobody_sends_ends_with_one_line(folder, unused_port):
+    done = decode(folder, f"zmq:tcp://127.0.0.1:{unused_port}", "--timeout-s", "0.3")
+    assert done.returncode == 0 and done.stderr == "no bin was decoded; no sample has come for 0.3 s\n"
+
+
+def test_missing_library_names_the_extra(folder):
+    code = "import sys; sys.modules['zmq'] = None; from raydistill.cli import main; main(sys.argv[1:])"
+    arguments = ["decode", str(save(folder)), "--session", "S", "--store", str(folder / "store"), "--stream"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--from", "zmq:tcp://127.0.0.1:1"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "pip install 'raydistill[zmq]'" in done.stderr
+
+
+def test_from_without_stream_is_refused(folder):
+    arguments = ("decode", save(folder), "--session", "S", "--store", folder / "store", "--from", "-")
+    assert "--from needs --stream" in raydistill(*arguments, cwd=folder, check=2).stderr
+
+
+def local_lsl(folder):
+    """The environment of processes whose LSL speaks to this machine alone."""
+    (folder / "lsl.cfg").write_text("[multicast]\nResolveScope = machine\n[ports]\nIPv6 = disable\n")
+    return os.environ | {"LSLAPICFG": str(folder / "lsl.cfg")}

@@ -78,6 +78,9 @@ CONFINED = {
     "neo": ("recordings/readers/neo.py",),
     "pylsl": ("stream/lsl.py",),
     "zmq": ("stream/zmq.py",),
+    "onnx": ("stream/deploy.py",),
+    "onnxruntime": ("stream/deploy.py",),
+    "onnxscript": ("stream/deploy.py",),
     "matplotlib": ("evaluation/figures/",),
 }
 HEAVY = {"torch", "ray", "mlflow", "optuna", "scipy", "pandas"}

@@ -13,7 +13,7 @@ from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
 from raydistill import __version__
 from raydistill.cli.machine import bench, doctor
-from raydistill.cli.models import decode, import_, send
+from raydistill.cli.models import decode, deploy, import_, send
 from raydistill.cli.output import close_stdout, say
 from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
 from raydistill.cli.runs import archive, gc, note, verify
@@ -34,7 +34,7 @@ for command in (
     *(sweep, plan, results, report, search, run),
     *(verify, gc, archive, note),
     *(synth, new_manifest, ingest, sessions, inspect, export),
-    *(import_, decode, send, ui, bench, doctor),
+    *(import_, decode, send, deploy, ui, bench, doctor),
 ):
     app.command(command)
 

@@ -134,12 +134,41 @@ def decode(
             say(str(file))
 
 
+def deploy(
+    model: Annotated[Path, Parameter(help="Folder of a causal model, as for `decode`.")],
+    *,
+    session: SessionName,
+    store: StoreUri,
+    out: Annotated[Path, Parameter(help="New folder for decoder.onnx and decoder.json.")],
+    as_: Annotated[
+        str | None, Parameter(name="--as", help="Session that the model was trained on, whose embeddings it uses.")
+    ] = None,
+    behavior: Annotated[
+        tuple[str, ...], Parameter(help="Behavior column to decode; may be repeated.", negative="", show_default=False)
+    ] = (),
+    rate_hz: Annotated[
+        float | None,
+        ABOVE_ZERO,
+        Parameter(help="Rate of raw LFP samples: also write the coefficients of the causal filters."),
+    ] = None,
+):
+    """Write one step of a causal model as ONNX, for a program without torch (examples/run_decoder.py)."""
+    from raydistill.stream.command import deployed
+
+    say(deployed(model, session, store, as_, behavior, out, rate_hz))
+    print(out)
+
+
 def send(
     *,
     session: SessionName,
     store: StoreUri,
     to: Annotated[
-        str, Parameter(help="- (standard output), lsl:NAME or zmq:ADDRESS, such as zmq:tcp://127.0.0.1:5555.")
+        str,
+        Parameter(
+            allow_leading_hyphen=True,
+            help="- (standard output), lsl:NAME or zmq:ADDRESS, such as zmq:tcp://127.0.0.1:5555.",
+        ),
     ],
     signal: Annotated[Literal["lfp", "spikes"], Parameter(help="The signal to send.")] = "lfp",
     speed: Annotated[float, ABOVE_ZERO, Parameter(help="How many times faster than recorded.")] = 1.0,

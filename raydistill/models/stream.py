@@ -13,6 +13,7 @@ import torch
 from raydistill.errors import DataError
 from raydistill.feed.tokens import Batch, Tokens, pack
 from raydistill.models.columns import signals_of
+from raydistill.models.layers.state import State
 from raydistill.models.model import Model
 
 DEFAULT_WINDOW_BINS = 500
@@ -64,8 +65,12 @@ class Stream:
 
     def reset(self) -> None:
         """Begin a new segment: forget all earlier bins."""
+        self._state = self.first_state()
+
+    def first_state(self) -> State:
+        """The state before the first bin."""
         patches = self._model.spec.sessions[self.session]
-        self._state = self._model.initial_state(self.streams, patches, self.window_bins)
+        return self._model.initial_state(self.streams, patches, self.window_bins)
 
     @property
     def state(self) -> dict[str, np.ndarray]:

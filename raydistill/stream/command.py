@@ -77,6 +77,28 @@ def decode_live(
             say(live.in_words())
 
 
+def deployed(
+    model: Path,
+    session: str,
+    store: str,
+    embeddings_of: str | None,
+    behavior: tuple[str, ...],
+    out: Path,
+    rate_hz: float | None,
+) -> str:
+    """Write a model as a graph of one step; returns how well it agrees, as one line.
+
+    Raises:
+        RaydistillError: as `open_decoder` and `deploy`.
+    """
+    from raydistill.stream.deploy import deploy
+
+    opened = Store(store)
+    decoder = StreamDecoder(open_decoder(model, opened, session, embeddings_of, behavior))
+    difference = deploy(decoder, opened, out, rate_hz)
+    return f"onnxruntime and torch differ by at most {difference:.1g}"
+
+
 def send(session: str, store: str, signal: str, target: str, speed: float, say: Callable[[str], None]) -> None:
     """Send the scored segments of a stored session bin by bin, at the speed at which they were recorded.
 

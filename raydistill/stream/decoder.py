@@ -12,7 +12,7 @@ from raydistill.models.stream import Stream
 from raydistill.store.session import Segment
 
 
-class _SessionInputs:
+class SessionInputs:
     """Cuts bins of a session of a store into tokens, as its segments are cut."""
 
     def __init__(self, decoder: Decoder):
@@ -35,7 +35,7 @@ class StreamDecoder:
 
     def __init__(self, decoder: Decoder, window_bins: int | None = None):
         self.decoder = decoder
-        self.stream = Stream(decoder.model, _SessionInputs(decoder), window_bins=window_bins)
+        self.stream = Stream(decoder.model, SessionInputs(decoder), window_bins=window_bins)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -47,6 +47,11 @@ class Preprocess:
         self._mean, self._variance = np.array(norm.mean), np.square(norm.std)
         self._share = 0.0 if adapt_s is None else min(1.0, entry.bin_width_ms / 1000 / adapt_s)
 
+    def coefficients(self) -> dict:
+        """What another program needs to do the same, see `CausalLfp.coefficients`."""
+        chain = self._chain.coefficients()
+        return chain | {"channels": self._channels.tolist(), "n_raw_channels": self.n_channels}
+
     def push(self, samples: np.ndarray) -> np.ndarray:
         """The bins that end with these samples.
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from raydistill.config.recordings import IngestConfig, Splits
+from raydistill.config.recordings import IngestConfig, LfpFilters, Splits
 from raydistill.models.families import FAMILIES, build_model
 from raydistill.models.files import save_model
 from raydistill.models.spec import ModelSpec
@@ -31,7 +31,11 @@ def make_folder(folder):
         behavior_units=("cm/s", "cm/s"),
     )
     store = Store(str(folder / "store"))
-    store.write(session, IngestConfig(bin_width_ms=20, splits=Splits(segment_s=1, parent_s=2)), "f" * 64)
+    store.write(
+        session,
+        IngestConfig(bin_width_ms=20, filters=LfpFilters(causal=True), splits=Splits(segment_s=1, parent_s=2)),
+        "f" * 64,
+    )
     store.publish()
     return folder
 

@@ -137,6 +137,8 @@ class SpaceEmbedding(nn.Module):
                     f"{self.sessions[name]} for {name}; the number of units or channels differs"
                 )
             starts.append(self.start[name])
+        if len(starts) == 1:
+            return batch.patch + starts[0]
         device = batch.patch.device
         lengths = torch.tensor(batch.lengths, device=device)
         return torch.tensor(starts, device=device).repeat_interleave(lengths) + batch.patch

@@ -66,6 +66,26 @@ class CausalLfp:
         self._last = np.zeros(len(self.channels))
         self._sum, self._count = np.zeros(len(self.channels)), 0
 
+    def coefficients(self) -> dict:
+        """What another program needs to filter in the same way, as numbers and lists.
+
+        `decimate` and `filters` are second-order sections, rows b0 b1 b2 1 a1 a2; `*_state` is their state for a first
+        sample of 1; every `factor`-th sample after `decimate` is used, from the first on.
+        """
+        from scipy.signal import sosfilt_zi
+
+        parts = {"decimate": self._before.sections, "filters": self._after.sections}
+        states = {f"{name}_state": sosfilt_zi(s).tolist() if len(s) else [] for name, s in parts.items()}
+        n = len(self.channels)
+        groups = [np.arange(n)[group].tolist() for group in self._groups]
+        return {
+            "rate_hz": self.rate_hz,
+            "factor": self.factor,
+            **{name: s.tolist() for name, s in parts.items()},
+            **states,
+            "averaged_groups": groups,
+        }
+
     def push(self, samples: np.ndarray) -> np.ndarray:
         """The bins that end with these samples.
 

@@ -1,0 +1,74 @@
+"""Run a decoder that `raydistill deploy` wrote, with numpy and onnxruntime alone.
+
+    python run_decoder.py FOLDER < samples.txt
+
+Each line has the numbers of one bin, z-scored as in the store; or, if FOLDER was written with --rate-hz and --raw is
+given, of one raw sample of all channels. A line with the decoded behavior is printed per bin.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+
+class Filters:
+    """Second-order sections with their state, which begins as if the first sample had lasted forever."""
+
+    def __init__(self, sections, state):
+        self.sections, self.first, self.state = np.array(sections), np.array(state), None
+
+    def __call__(self, x):
+        if self.state is None:
+            self.state = [[z * x for z in pair] for pair in self.first]
+        for (b0, b1, b2, _, a1, a2), state in zip(self.sections, self.state, strict=True):
+            y = b0 * x + state[0]
+            state[0], state[1] = b1 * x - a1 * y + state[1], b2 * x - a2 * y
+            x = y
+        return x
+
+
+class Bins:
+    """Raw samples -> z-scored bins."""
+
+    def __init__(self, about):
+        raw, norm = about["preprocessing"]["raw"], about["preprocessing"]
+        self.raw, self.mean, self.std = raw, np.array(norm["mean"]), np.array(norm["std"])
+        self.decimate = Filters(raw["decimate"], raw["decimate_state"])
+        self.filters = Filters(raw["filters"], raw["filters_state"])
+        self.per_bin = about["bin_width_ms"] / 1000 * raw["rate_hz"]
+        self.n, self.bin, self.values = 0, 0, []
+
+    def push(self, sample):
+        """The bins that end with a sample: usually none, sometimes one."""
+        x = self.decimate(np.asarray(sample, dtype=float)[self.raw["channels"]])
+        if self.n % self.raw["factor"] == 0:
+            self.values.append(self.filters(x))
+        self.n += 1
+        following = -(-self.n // self.raw["factor"]) * self.raw["factor"]
+        while int(following / self.per_bin + 1e-6) > self.bin:
+            x = np.mean(self.values, axis=0)
+            for group in self.raw["averaged_groups"]:
+                x[group] -= x[group].mean()
+            self.bin, self.values = self.bin + 1, self.values[:0]
+            yield (x - self.mean) / self.std
+
+
+def main(folder, is_raw):
+    about = json.loads((folder / "decoder.json").read_text())
+    session = onnxruntime.InferenceSession(folder / about["graph"], providers=["CPUExecutionProvider"])
+    state = {name: np.zeros(s["shape"], dtype=s["dtype"]) for name, s in about["state"].items()}
+    bins = Bins(about) if is_raw else None
+    print(*(column["name"] for column in about["behavior"]))
+    for line in sys.stdin:
+        sample = np.array(line.replace(",", " ").split(), dtype=float)
+        for values in bins.push(sample) if bins else [sample]:
+            behavior, _, *new = session.run(None, {"bin": values.astype(np.float32)} | state)
+            state = dict(zip(state, new, strict=True))
+            print(*(f"{value:.6g}" for value in behavior), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), "--raw" in sys.argv)

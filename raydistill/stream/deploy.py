@@ -1,0 +1,138 @@
+"""`raydistill deploy`: one step of a model as an ONNX file, with all that a program needs to run it.
+
+The folder has decoder.onnx and decoder.json; examples/run_decoder.py reads them with numpy and onnxruntime alone.
+"""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from raydistill.decode.decoder import Decoder
+from raydistill.errors import DataError
+from raydistill.evaluation.session_scores import scored_folds
+from raydistill.store.catalogue import Entry
+from raydistill.store.store import Store
+from raydistill.stream.decoder import StreamDecoder
+from raydistill.stream.extras import needs
+from raydistill.stream.preprocess import Preprocess
+from raydistill.stream.step import StepModule
+
+with needs("onnx", "onnx"):
+    import onnx  # noqa: F401 - the exporter imports it
+    import onnxruntime
+    import onnxscript  # noqa: F401
+
+GRAPH, ABOUT = "decoder.onnx", "decoder.json"
+CHECKED_BINS = 100
+TOLERANCE = 1e-4
+"""Largest difference between onnxruntime and torch, in standard deviations of the behavior and in latents."""
+OPSET = 20
+
+
+def deploy(decoder: StreamDecoder, store: Store, folder: Path, rate_hz: float | None = None) -> float:
+    """Write the files, once onnxruntime agrees with torch on the first scored bins.
+
+    Args:
+        rate_hz: of raw LFP samples, for which the coefficients of the filters are written; None: none are.
+    Returns:
+        The largest difference between the two.
+    Raises:
+        DataError: the folder holds something, the model reads two signals, the session was stored with filters that
+            read later samples although `rate_hz` is given, or onnxruntime does not agree.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"--out {folder}: this folder is not empty; name another folder")
+    module = StepModule(decoder)
+    about = _about(module, decoder, rate_hz)
+    graph = _exported(module)
+    difference = _difference(module, graph, _bins(decoder.decoder, store, module.signal))
+    if not difference <= TOLERANCE:
+        raise DataError(
+            f"onnxruntime and torch differ by {difference:.2g} over {CHECKED_BINS} bins, more than {TOLERANCE:g}; "
+            "nothing was written"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / GRAPH).write_bytes(graph)
+    (folder / ABOUT).write_text(json.dumps(about, indent=1))
+    return difference
+
+
+def _exported(module: StepModule) -> bytes:
+    # Copies: the exporter would take one tensor that is several states for one input.
+    inputs = (torch.zeros(module.n_columns), *(values.clone() for values in module.first_state.values()))
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of the exporter, about itself
+        program = torch.onnx.export(
+            module,
+            inputs,
+            input_names=["bin", *module.state_names],
+            output_names=["behavior", "latents", *(f"next_{name}" for name in module.state_names)],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto.SerializeToString()
+
+
+def _bins(decoder: Decoder, store: Store, signal: str) -> np.ndarray:
+    """(CHECKED_BINS, C) or fewer of the first scored segments."""
+    rows, n = [], 0
+    for fold in scored_folds(decoder.entry):
+        for segment in store.stream(decoder.entry, fold, signals=(signal,)):
+            rows.append(getattr(segment, signal))
+            n += len(rows[-1])
+            if n >= CHECKED_BINS:
+                break
+    return np.concatenate(rows)[:CHECKED_BINS].astype(np.float32)
+
+
+@torch.no_grad()
+def _difference(module: StepModule, graph: bytes, bins: np.ndarray) -> float:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    state = list(module.first_state.values())
+    other = [values.numpy() for values in state]
+    names = ["bin", *module.state_names]
+    scale = torch.linalg.vector_norm(module.weights, dim=0).numpy()  # of behavior, per unit of the latents
+    largest = 0.0
+    for values in bins:
+        behavior, latents, *state = module(torch.from_numpy(values), *state)
+        theirs, their_latents, *other = session.run(None, dict(zip(names, [values, *other], strict=True)))
+        of_behavior = np.abs(theirs - behavior.numpy()) / np.maximum(scale, np.finfo(np.float32).tiny)
+        largest = max(largest, float(of_behavior.max()), float(np.abs(their_latents - latents.numpy()).max()))
+    return largest
+
+
+def _about(module: StepModule, decoder: StreamDecoder, rate_hz: float | None) -> dict:
+    """What decoder.json holds."""
+    opened, entry = decoder.decoder, decoder.decoder.entry
+    units = [entry.behavior_units[k] for k in opened.column_indices]
+    state = {
+        name: {"shape": list(values.shape), "dtype": str(values.dtype).removeprefix("torch.")}
+        for name, values in module.first_state.items()
+    }
+    return {
+        "graph": GRAPH,
+        "session": entry.session,
+        "model": opened.about,
+        "bin_width_ms": entry.bin_width_ms,
+        "signal": module.signal,
+        "columns": module.n_columns,
+        "behavior": [{"name": n, "unit": u} for n, u in zip(opened.columns, units, strict=True)],
+        "state": state,
+        "first_state": "zeros",
+        "window_bins": decoder.stream.window_bins,
+        "preprocessing": _preprocessing(entry, rate_hz) if module.signal == "lfp" else None,
+    }
+
+
+def _preprocessing(entry: Entry, rate_hz: float | None) -> dict:
+    """How LFP becomes the values of a bin: mean and SD of each channel, and the filters for raw samples."""
+    norm = entry.normalisation["lfp"]
+    filters = {} if rate_hz is None else {"raw": Preprocess(entry, rate_hz).coefficients()}
+    return {"mean": list(norm.mean), "std": list(norm.std), **filters}

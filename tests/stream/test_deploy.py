@@ -1,0 +1,94 @@
+"""A model as a graph of one step, run by a program that has numpy and onnxruntime alone."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from raydistill.decode.decoder import open_decoder
+from raydistill.errors import DataError
+from raydistill.models.crossmodal.backbones import BACKBONES
+from raydistill.store.store import Store
+from raydistill.stream import deploy as deploying
+from raydistill.stream.decoder import StreamDecoder
+from raydistill.stream.deploy import deploy
+from raydistill.stream.live import LiveDecoder
+from raydistill.stream.preprocess import Preprocess
+from raydistill.stream.samples import Lines
+from tests.commands import raydistill
+from tests.paths import ROOT
+from tests.stream.models import make_folder, save
+
+PROGRAM = ROOT / "examples" / "run_decoder.py"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("deploy"))
+
+
+def make_decoder(folder, backbone="transformer", behavior=()):
+    store = Store(str(folder / "store"))
+    return StreamDecoder(open_decoder(save(folder, True, behavior, backbone), store, "S", None, ())), store
+
+
+def lines_of(values):
+    return "\n".join(" ".join(f"{x:.8g}" for x in row) for row in values)
+
+
+def run_program(folder, text, *options):
+    done = subprocess.run(
+        [sys.executable, "-S", str(PROGRAM), str(folder), *options],
+        input=text,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": np.__path__[0].rpartition("/")[0]},
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    header, *rows = done.stdout.splitlines()
+    return header, np.array([row.split() for row in rows], dtype=float)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_graph_in_a_program_without_torch_decodes_as_the_stream(folder, backbone, tmp_path):
+    decoder, store = make_decoder(folder, backbone, ("y", "x") if backbone == "lstm" else ())
+    assert deploy(decoder, store, tmp_path / "out") < 1e-4
+    values = np.random.default_rng(1).normal(size=(70, 6))
+    header, decoded = run_program(tmp_path / "out", lines_of(values))
+    expected = np.array(list(LiveDecoder(decoder).run(Lines(lines_of(values).splitlines()))))
+    assert header == " ".join(decoder.columns)
+    assert np.abs(decoded - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_raw_samples_are_filtered_as_in_the_store(folder, tmp_path):
+    decoder, store = make_decoder(folder)
+    deploy(decoder, store, tmp_path / "out", rate_hz=1000.0)
+    raw = np.random.default_rng(2).normal(size=(3000, 6)) + 3
+    _, decoded = run_program(tmp_path / "out", lines_of(raw), "--raw")
+    live = LiveDecoder(decoder, lambda: Preprocess(decoder.decoder.entry, 1000.0), 1000.0)
+    expected = np.array(list(live.run(Lines(lines_of(raw).splitlines()))))
+    assert len(decoded) == len(expected) == 150
+    assert np.abs(decoded - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_command_writes_graph_and_description(folder, tmp_path):
+    arguments = ("deploy", save(folder), "--session", "S", "--store", folder / "store", "--out", tmp_path / "out")
+    done = raydistill(*arguments, cwd=tmp_path, check=0)
+    assert done.stdout == f"{tmp_path / 'out'}\n" and done.stderr.splitlines()[-1].startswith(
+        "onnxruntime and torch differ"
+    )
+    about = json.loads((tmp_path / "out" / "decoder.json").read_text())
+    assert about["behavior"] == [{"name": "x", "unit": "cm/s"}, {"name": "y", "unit": "cm/s"}]
+    assert about["state"]["0.keys"] == {"shape": [1, 49, 4, 16], "dtype": "float32"} and about["window_bins"] == 50
+    assert "not empty" in raydistill(*arguments, cwd=tmp_path, check=2).stderr
+
+
+def test_graph_that_does_not_agree_is_not_written(folder, tmp_path, monkeypatch):
+    decoder, store = make_decoder(folder)
+    monkeypatch.setattr(deploying, "TOLERANCE", 0.0)
+    with pytest.raises(DataError, match=r"differ by .*; nothing was written"):
+        deploy(decoder, store, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

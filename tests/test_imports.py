@@ -50,7 +50,8 @@ ALLOWED = {
     "interrupts objectives models feed store ownership files config cluster errors",
     "sweep/searching": "sweep/running sweep/answering sweep/planning sweep/config evaluation tracking models store "
     "files config cluster errors",
-    "bench": "sweep training evaluation simulation recordings objectives models feed store files config cluster errors",
+    "bench": "stream sweep training evaluation simulation recordings objectives models feed store files config cluster "
+    "errors",
     "doctor": "models cluster errors",
     "cli": "bench stream decode doctor sweep evaluation tracking simulation recordings models store config cluster "
     "interrupts errors",

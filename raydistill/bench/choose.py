@@ -6,10 +6,13 @@ from typing import Any, Literal, get_args
 from raydistill.bench import Report
 from raydistill.errors import ConfigError
 
-Benchmark = Literal["ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers", "sweep", "evaluate"]
+Benchmark = Literal[
+    "ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers", "sweep", "evaluate", "latency"
+]
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "ingest": ("minutes",),
+    "latency": ("bins",),
     "train": ("segments", "bins", "precision", "compile", "device"),
     "load": ("sessions",),
     "stream-vs-memory": ("sessions",),
@@ -77,4 +80,8 @@ def _run(what: Benchmark, say: Callable[[str], None], options: dict[str, Any]) -
             from raydistill.bench.evaluate import bench_evaluate
 
             return bench_evaluate(say=say)
+        case "latency":
+            from raydistill.bench.latency import bench_latency
+
+            return bench_latency(**options, say=say)
     raise ValueError(f"`what` must be one of {', '.join(get_args(Benchmark))}, got {what!r}")

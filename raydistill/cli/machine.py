@@ -20,7 +20,11 @@ def bench(
     ] = None,
     segments: Annotated[int | None, Parameter(help="train: segments per batch (default 8)."), ABOVE_ZERO] = None,
     bins: Annotated[
-        int | None, Parameter(help="train: bins per segment, of two patches each (default 500)."), ABOVE_ZERO
+        int | None,
+        Parameter(
+            help="train: bins per segment, of two patches each (default 500). latency: bins per model (default 2000)."
+        ),
+        ABOVE_ZERO,
     ] = None,
     precision: Annotated[
         Literal["auto", "fp32", "bf16"] | None,

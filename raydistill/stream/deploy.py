@@ -45,10 +45,10 @@ def deploy(decoder: StreamDecoder, store: Store, folder: Path, rate_hz: float | 
     """
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"--out {folder}: this folder is not empty; name another folder")
-    module = StepModule(decoder)
+    module = StepModule.of(decoder)
     about = _about(module, decoder, rate_hz)
-    graph = _exported(module)
-    difference = _difference(module, graph, _bins(decoder.decoder, store, module.signal))
+    graph = exported(module)
+    difference = _difference(module, graph, _bins(decoder.decoder, store))
     if not difference <= TOLERANCE:
         raise DataError(
             f"onnxruntime and torch differ by {difference:.2g} over {CHECKED_BINS} bins, more than {TOLERANCE:g}; "
@@ -60,7 +60,8 @@ def deploy(decoder: StreamDecoder, store: Store, folder: Path, rate_hz: float | 
     return difference
 
 
-def _exported(module: StepModule) -> bytes:
+def exported(module: StepModule) -> bytes:
+    """The ONNX file of a step."""
     # Copies: the exporter would take one tensor that is several states for one input.
     inputs = (torch.zeros(module.n_columns), *(values.clone() for values in module.first_state.values()))
     with warnings.catch_warnings(), torch.no_grad():
@@ -78,9 +79,9 @@ def _exported(module: StepModule) -> bytes:
     return program.model_proto.SerializeToString()
 
 
-def _bins(decoder: Decoder, store: Store, signal: str) -> np.ndarray:
+def _bins(decoder: Decoder, store: Store) -> np.ndarray:
     """(CHECKED_BINS, C) or fewer of the first scored segments."""
-    rows, n = [], 0
+    rows, n, signal = [], 0, decoder.model.spec.modality
     for fold in scored_folds(decoder.entry):
         for segment in store.stream(decoder.entry, fold, signals=(signal,)):
             rows.append(getattr(segment, signal))
@@ -92,9 +93,7 @@ def _bins(decoder: Decoder, store: Store, signal: str) -> np.ndarray:
 
 @torch.no_grad()
 def _difference(module: StepModule, graph: bytes, bins: np.ndarray) -> float:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = on_one_thread(graph)
     state = list(module.first_state.values())
     other = [values.numpy() for values in state]
     names = ["bin", *module.state_names]
@@ -108,9 +107,17 @@ def _difference(module: StepModule, graph: bytes, bins: np.ndarray) -> float:
     return largest
 
 
+def on_one_thread(graph: bytes) -> onnxruntime.InferenceSession:
+    """The graph, ready to run. A step is too little work for several threads."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
 def _about(module: StepModule, decoder: StreamDecoder, rate_hz: float | None) -> dict:
     """What decoder.json holds."""
     opened, entry = decoder.decoder, decoder.decoder.entry
+    signal = opened.model.spec.modality
     units = [entry.behavior_units[k] for k in opened.column_indices]
     state = {
         name: {"shape": list(values.shape), "dtype": str(values.dtype).removeprefix("torch.")}
@@ -121,13 +128,13 @@ def _about(module: StepModule, decoder: StreamDecoder, rate_hz: float | None) ->
         "session": entry.session,
         "model": opened.about,
         "bin_width_ms": entry.bin_width_ms,
-        "signal": module.signal,
+        "signal": signal,
         "columns": module.n_columns,
         "behavior": [{"name": n, "unit": u} for n, u in zip(opened.columns, units, strict=True)],
         "state": state,
         "first_state": "zeros",
         "window_bins": decoder.stream.window_bins,
-        "preprocessing": _preprocessing(entry, rate_hz) if module.signal == "lfp" else None,
+        "preprocessing": _preprocessing(entry, rate_hz) if signal == "lfp" else None,
     }
 
 

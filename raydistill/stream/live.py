@@ -57,8 +57,8 @@ class LiveDecoder:
         try:
             for chunk in source.chunks(self.n_channels):
                 began = time.perf_counter()
-                samples, starts_anew = self._gaps.fill(chunk)
-                if starts_anew:
+                samples, starts_again = self._gaps.fill(chunk)
+                if starts_again:
                     self._begin()
                 for values in self._chain.push(samples) if self._chain else samples:
                     behavior = self._decoder.step(**{self._signal: values})

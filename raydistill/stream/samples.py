@@ -69,7 +69,7 @@ class Gaps:
     """Makes one uninterrupted row of what arrives: short losses are held, samples that come twice are left out.
 
     Args:
-        longest: number of lost samples that are replaced by the last one; after more, decoding starts anew.
+        longest: number of lost samples that are replaced by the last one; after more, decoding starts again.
     """
 
     def __init__(self, longest: int):
@@ -78,27 +78,27 @@ class Gaps:
         self._last = np.empty((0, 0))
 
     def fill(self, chunk: Chunk) -> tuple[np.ndarray, bool]:
-        """The samples to use, (m, channels), and whether decoding starts anew with them."""
+        """The samples to use, (m, channels), and whether decoding starts again with them."""
         values, missing = chunk.values, 0 if self._next is None else chunk.first - self._next
         if missing < 0:
             repeated = min(-missing, len(values))
             self.n_repeated += repeated
             values = values[repeated:]
-        starts_anew = missing > self.longest
-        if starts_anew:
+        starts_again = missing > self.longest
+        if starts_again:
             self.n_restarts += 1
         elif missing > 0:
             self.n_held += missing
             values = np.concatenate([np.repeat(self._last, missing, axis=0), values])
         if len(values):
             self._next, self._last = chunk.first + len(chunk.values), values[-1:]
-        return values, starts_anew
+        return values, starts_again
 
     def in_words(self) -> str:
         """What was lost, or "" if nothing was."""
         told = [
             (self.n_held, "lost samples were replaced by the last one before them"),
-            (self.n_restarts, "times more were lost at once, and decoding started anew"),
+            (self.n_restarts, "times more were lost at once, and decoding started again"),
             (self.n_repeated, "samples came twice"),
         ]
         return ", ".join(f"{n} {what}" for n, what in told if n)

@@ -13,35 +13,46 @@ from raydistill.decode.decoder import Decoder
 from raydistill.errors import DataError
 from raydistill.feed.tokens import Batch, pack
 from raydistill.models.layers.state import State
+from raydistill.models.model import Model
 from raydistill.stream.decoder import SessionInputs, StreamDecoder
 
 
 class StepModule(nn.Module):
     """(bin, state) -> (behavior in the units of the recording, latents, state).
 
-    Raises:
-        DataError: the model reads two signals, or is not causal.
+    Args:
+        batch: a bin of one stream; its values do not matter.
+        first_state: before the first bin.
+        n_columns: C.
+        weights, bias: (D, K) and (K,), from latents to behavior.
     """
 
     weights: Tensor
-    """(D, K)."""
     bias: Tensor
-    """(K,)."""
 
-    def __init__(self, decoder: StreamDecoder):
+    def __init__(
+        self, model: Model, batch: Batch, first_state: State, n_columns: int, weights: np.ndarray, bias: np.ndarray
+    ):
         super().__init__()
-        opened, self.signal = decoder.decoder, decoder.decoder.model.spec.modality
-        if self.signal == "multimodal":
-            raise DataError("a model that reads spikes and LFP cannot be deployed; distil it into a model of LFP")
-        self.model = opened.model.eval()
-        self.first_state = decoder.stream.first_state()
-        self.state_names = tuple(self.first_state)
-        columns = {"spikes": opened.entry.n_units, "lfp": opened.entry.n_channels}
-        self.n_columns = columns[self.signal]
-        self._batch = _blank(decoder, self.signal, self.n_columns)
-        weights, bias = _readout(opened)
+        self.model, self.first_state, self.n_columns, self._batch = model.eval(), first_state, n_columns, batch
+        self.state_names = tuple(first_state)
         self.register_buffer("weights", torch.from_numpy(weights))
         self.register_buffer("bias", torch.from_numpy(bias))
+
+    @classmethod
+    def of(cls, decoder: StreamDecoder) -> "StepModule":
+        """That of a decoder.
+
+        Raises:
+            DataError: the model reads two signals.
+        """
+        opened, signal = decoder.decoder, decoder.decoder.model.spec.modality
+        if signal == "multimodal":
+            raise DataError("a model that reads spikes and LFP cannot be deployed; distil it into a model of LFP")
+        n_columns = {"spikes": opened.entry.n_units, "lfp": opened.entry.n_channels}[signal]
+        kind = np.uint8 if signal == "spikes" else np.float32
+        batch = pack([SessionInputs(opened).tokenize({signal: np.zeros((1, n_columns), dtype=kind)})])
+        return cls(opened.model, batch, decoder.stream.first_state(), n_columns, *_readout(opened))
 
     def forward(self, values: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One bin.
@@ -57,13 +68,6 @@ class StepModule(nn.Module):
         after, latents = self.model.step(before, batch)
         behavior = latents[0] @ self.weights + self.bias
         return behavior, latents[0], *(after[name] for name in self.state_names)
-
-
-def _blank(decoder: StreamDecoder, signal: str, n_columns: int) -> Batch:
-    """One bin of zeros."""
-    kind = np.uint8 if signal == "spikes" else np.float32
-    tokens = SessionInputs(decoder.decoder).tokenize({signal: np.zeros((1, n_columns), dtype=kind)})
-    return pack([tokens])
 
 
 def _readout(decoder: Decoder) -> tuple[np.ndarray, np.ndarray]:

@@ -72,13 +72,13 @@ def test_lost_bins_are_held_and_counted(decoder):
     assert live.in_words().endswith("3 lost samples were replaced by the last one before them")
 
 
-def test_after_a_longer_loss_decoding_starts_anew(decoder):
+def test_after_a_longer_loss_decoding_starts_again(decoder):
     values = bins(20)
     live = LiveDecoder(decoder)
     decoded = list(live.run(Given(Chunk(0, values[:10]), Chunk(10 + 51, values[10:]))))
     assert len(decoded) == 20
     assert np.array_equal(decoded[10:], list(LiveDecoder(decoder).run(Given(Chunk(0, values[10:])))))
-    assert "1 times more were lost at once, and decoding started anew" in live.in_words()
+    assert "1 times more were lost at once, and decoding started again" in live.in_words()
 
 
 def test_bins_that_come_twice_are_used_once():

@@ -1,0 +1,95 @@
+"""`bench latency`: how long a causal model takes per bin of 96 LFP channels, on one thread.
+
+Untrained models: their time does not depend on their weights. Each is stepped by PyTorch (`LoadedModel.stream`) and, if
+it is installed, by onnxruntime (`raydistill deploy`).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from raydistill.bench import Report, versions
+from raydistill.bench.machine import copy_gb_per_s
+from raydistill.errors import RaydistillError
+from raydistill.feed.tokens import pack
+from raydistill.models.arrays import ArrayInputs
+from raydistill.models.crossmodal.backbones import BackboneName, MambaBackbone
+from raydistill.models.crossmodal.config import PRESETS, CrossModalConfig, configure
+from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.spec import ModelSpec
+from raydistill.models.stream import Stream
+from raydistill.stream.step import StepModule
+
+BACKBONES: tuple[BackboneName, ...] = ("transformer", "mamba")
+CHANNELS, BEHAVIOR = 96, ("velocity_x", "velocity_y")
+WARM_UP = 50
+
+
+def bench_latency(*, bins: int = 2000, say: Callable[[str], None] = lambda text: None) -> Report:
+    """Median, 99th percentile and maximum of the time per bin, for a transformer and Mamba of each preset and for Mamba
+    of REALM's size (10 layers of width 256, 4.9 million parameters with its tokenizer)."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    figures = {"memory_gb_per_s": copy_gb_per_s()}
+    try:
+        for name, config in _configs().items():
+            say(f"{name}: {bins} bins")
+            figures |= _times(name, config, bins, figures["memory_gb_per_s"])
+    finally:
+        torch.set_num_threads(threads)
+    return Report(
+        what="latency", device="cpu", threads=1, precision="fp32", figures=figures, versions=versions("torch", "numpy")
+    )
+
+
+def _configs() -> dict[str, CrossModalConfig]:
+    def made(preset: str, backbone: BackboneName) -> CrossModalConfig:
+        return configure(replace(PRESETS[preset], causal=True, backbone=backbone), "lfp", "conv")
+
+    configs = {f"{preset}_{b}": made(preset, b) for preset in PRESETS for b in BACKBONES}
+    realm = MambaBackbone(layers=10, expand=2, states=64, head=64, causal=True)
+    return configs | {"realm_size": replace(made("paper", "mamba"), backbone=realm)}
+
+
+def _times(name: str, config: CrossModalConfig, bins: int, memory_gb_per_s: float) -> dict[str, float]:
+    model = CrossModalModel(
+        ModelSpec(family="crossmodal", config=config, sessions={"S": -(-CHANNELS // 32)}, behavior=BEHAVIOR)
+    ).eval()
+    inputs = ArrayInputs(model.spec, None)
+    stream = Stream(model, inputs)
+    values = np.random.default_rng(0).normal(size=(bins + WARM_UP, CHANNELS)).astype(np.float32)
+    n_bytes = 4 * sum(p.numel() for p in model.parameters())
+    figures = {f"{name}_parameters": n_bytes / 4, f"{name}_read_ms": n_bytes / 1e6 / memory_gb_per_s}
+    figures |= _percentiles(f"{name}_torch", lambda row: stream.step(lfp=row), values)
+    try:
+        from raydistill.stream.deploy import exported, on_one_thread
+    except RaydistillError:
+        return figures
+    width = config.width
+    weights, bias = np.zeros((width, 2), dtype=np.float32), np.zeros(2, dtype=np.float32)
+    module = StepModule(
+        model, pack([inputs.tokenize({"lfp": values[:1]})]), stream.first_state(), CHANNELS, weights, bias
+    )
+    session = on_one_thread(exported(module))
+    state = {key: value.numpy() for key, value in module.first_state.items()}
+
+    def run(state: dict[str, np.ndarray], row: np.ndarray) -> None:
+        _, _, *new = session.run(None, {"bin": row} | state)
+        state.update(zip(state, new, strict=True))
+
+    return figures | _percentiles(f"{name}_onnx", partial(run, state), values)
+
+
+def _percentiles(name: str, step: Callable[[np.ndarray], object], values: np.ndarray) -> dict[str, float]:
+    seconds = []
+    for row in values:
+        began = time.perf_counter()
+        step(row)
+        seconds.append(time.perf_counter() - began)
+    ms = 1000 * np.array(seconds[WARM_UP:])
+    p50, p99 = np.percentile(ms, [50, 99])
+    return {f"{name}_p50_ms": float(p50), f"{name}_p99_ms": float(p99), f"{name}_max_ms": float(ms.max())}

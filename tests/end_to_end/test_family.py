@@ -10,9 +10,10 @@ import raydistill as package
 from raydistill.store.store import Store
 from tests.commands import SWEEP, raydistill, read_json
 
-JOBS = """  teacher_full: {finetune: ms_spike, each: held_out, supervision: full}
+JOBS = """  teacher_many: {finetune: ms_spike, on: pretraining}
+  teacher_full: {finetune: teacher_many, each: held_out, supervision: full}
   distilled_full: {distill: teacher_full, each: held_out, supervision: full}
-  ms_distilled: {distill: ms_spike, on: pretraining, workers: 2}
+  ms_distilled: {distill: teacher_many, on: pretraining, workers: 2}
   ms_distilled_ft: {distill: teacher, start: ms_distilled, each: held_out}
   unfrozen: {distill: teacher, each: held_out, unfreeze_epoch: 1}
   mm: {train: [spikes, lfp], each: held_out, supervision: joint}

@@ -98,7 +98,8 @@ def _summary(job: Job, sees: Sees, entries: Sequence[Entry], metrics: Mapping[st
     signals = " and ".join({"lfp": "LFP", "spikes": "spikes"}[name] for name in sees.reads) or "the time alone"
     if job.session is None:
         n = len(job.spec.sessions)
-        return f"A model of {signals}, pretrained on {n} session{'s' if n != 1 else ''}. Other jobs start from it."
+        how = {"finetune": "fine-tuned", "distill": "distilled"}.get(job.kind, "pretrained")
+        return f"A model of {signals}, {how} on {n} session{'s' if n != 1 else ''}. Other jobs start from it."
     columns = ", ".join(metrics.get("r2_per_axis", ()))
     is_apart = all(e.protocol == "corrected" for e in entries)
     fold = "the test fold, which is used for nothing else" if is_apart else "the validation and test folds together"

@@ -23,7 +23,8 @@ class JobConfig:
     pretrain: Modality | None = None
     """Masked autoencoding over all sessions of the group `on`."""
     finetune: str | None = None
-    """Training on each session of the group `each`, which starts from the weights of this job."""
+    """Training that starts from the weights of this job: on each session of the group `each`, or of one model over all
+    sessions of the group `on`."""
     train: Modality | tuple[Modality, ...] | None = None
     """Training from scratch on each session of the group `each`; [spikes, lfp] for a multimodal model."""
     distill: str | None = None
@@ -93,7 +94,7 @@ class JobConfig:
 
     @property
     def is_pretraining(self) -> bool:
-        """Whether the job trains one model over all sessions of a group."""
+        """Whether the job trains one model over all sessions of a group, whatever its verb."""
         return self.on is not None
 
     @property
@@ -123,10 +124,10 @@ class JobConfig:
         if OBJECTIVES[self.objective_name].needs.teacher != bool(self.distill):
             problem = "has no teacher, but `distill` names one" if self.distill else "needs a teacher: give `distill`"
             raise ConfigError(f"`objective: {self.objective_name}` {problem}", at=("objective",))
-        allowed = {"pretrain": "`on: GROUP`", "distill": "either `on: GROUP` or `each: GROUP`"}
-        groups = {"pretrain": [True], "distill": [True, False]}.get(self.verb, [False])
-        if (self.on is None) == (self.each is None) or self.is_pretraining not in groups:
-            raise ConfigError(f"`{self.verb}` takes its sessions from {allowed.get(self.verb, '`each: GROUP`')}")
+        groups = {"pretrain": ("on",), "train": ("each",)}.get(self.verb, ("on", "each"))
+        if (self.on is None) == (self.each is None) or ("on" if self.is_pretraining else "each") not in groups:
+            allowed = f"`{groups[0]}: GROUP`" if len(groups) == 1 else "either `on: GROUP` or `each: GROUP`"
+            raise ConfigError(f"`{self.verb}` takes its sessions from {allowed}")
         counts = (self.workers,) if isinstance(self.workers, int) else self.workers
         if len(counts) not in (1, 2) or counts[0] > counts[-1]:
             got = self.workers if isinstance(self.workers, int) else list(self.workers)

@@ -321,6 +321,12 @@ class SweepConfig:
                 f"the job starts from {job.source}, which is of another family ({self.jobs[job.source].family})",
                 at=("jobs", name),
             )
+        if job.source and job.is_pretraining and not self.jobs[job.source].is_pretraining:
+            raise ConfigError(
+                f"one model over several sessions starts from one model, but {job.source} has one for each session; "
+                "start from a job that has `on`",
+                at=("jobs", name),
+            )
         try:
             objective = self.objective_of(job)
             self.model_of(name)

@@ -168,9 +168,7 @@ def _training_spec(
 ) -> TrainingSpec:
     """The specification of one job of a line: `template`, with the job's sessions, seed and sources."""
     config = sweep.jobs[name]
-    teachers = {
-        e.session: _source(sweep, name, config.distill, e.session, seed, jobs) for e in entries if config.distill
-    }
+    teachers = {e.session: _teacher(sweep, name, e.session, seed, jobs) for e in entries if config.distill}
     return replace(
         template,
         sessions={e.session: e.content_of(template.reads) for e in entries},
@@ -203,6 +201,18 @@ def _source(sweep, name: str, other: str, session: str, seed: int, jobs: Mapping
             "give both the same sessions and seeds"
         )
     return jobs[place].key
+
+
+def _teacher(sweep, name: str, session: str, seed: int, jobs: Mapping[Place, Job]) -> str:
+    """The key of the job whose model teaches a job of `name` on this session and seed."""
+    line = sweep.jobs[name].distill
+    key = _source(sweep, name, line, session, seed, jobs)
+    if sweep.jobs[line].is_pretraining and session not in jobs[line, None, None].spec.sessions:
+        raise ConfigError(
+            f"{sweep.name}: jobs.{name} runs on session {session}, on which its teacher jobs.{line} is not trained; "
+            f"finetune {line} on this session, and distill from that"
+        )
+    return key
 
 
 def _evaluations(sweep, trainings: Mapping[Place, Job], draws: Draws, draw: int):

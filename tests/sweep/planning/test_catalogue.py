@@ -49,7 +49,7 @@ COUNTS = {
     },
     "multi_session": {
         "pretrain": 1,
-        "finetune": HELD_OUT + 14 + 2 * (HELD_OUT + OTHERS),
+        "finetune": 1 + HELD_OUT + 14 + 2 * (HELD_OUT + OTHERS),  # one model on the 14 sessions with LFP power
         "distill": 2 + 6 * (HELD_OUT + OTHERS),
     },
     "generalization": {"pretrain": 2, "finetune": 2, "distill": 2, "train": 54, "evaluate": 3 * 27},
@@ -61,7 +61,7 @@ COUNTS = {
 }
 
 OWN = {  # (sweep, others): jobs of the sweep that the others do not have
-    ("multi_session", "unsupervised", "supervised", "fully_supervised"): 2 + 3 * (HELD_OUT + OTHERS),
+    ("multi_session", "unsupervised", "supervised", "fully_supervised"): 1 + 2 + 3 * (HELD_OUT + OTHERS),
     ("fully_supervised", "supervised"): 5 * (HELD_OUT + OTHERS),
     ("generalization", "unsupervised"): 1 + 2 + 2 + 27,
     ("scaling", "unsupervised"): 4 * HELD_OUT,

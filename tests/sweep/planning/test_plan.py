@@ -395,3 +395,46 @@ def test_figure_with_methods_that_do_not_fit_is_refused(tmp_path, answer, messag
     with pytest.raises(ConfigError) as caught:
         panels_of(tmp_path, {"F3": {"on": "held_out"} | answer})
     assert message in str(caught.value)
+
+
+CHAIN = {
+    "jobs": SWEEP["jobs"]
+    | {
+        "many": {"finetune": "ms", "on": "lfp", "seed": 3, "training": {"epochs": 7}},
+        "again": {"finetune": "many", "each": "held_out", "supervision": "full"},
+        "student": {"distill": "many", "on": "lfp"},
+    },
+    "sessions": SWEEP["sessions"] | {"lfp": {"modality": "lfp", "except": "held_out"}},
+    "methods": {"Again": "again"},
+    "pretraining": {"batch": 5},
+}
+
+
+def test_expand_of_a_chain_over_several_sessions_starts_each_model_from_the_one_before():
+    jobs = jobs_of(**CHAIN)
+    many = jobs["many/seed3"]
+    assert many.kind == "finetune" and many.is_pretraining and list(many.spec.sessions) == ["a_1", "b_1"]
+    assert many.spec.weights == jobs["ms/seed0"].key and many.spec.seed == 3
+    assert (many.spec.training.epochs, many.spec.training.batch) == (7, 5)
+    assert {jobs[f"again/{s}/seed{k}"].spec.weights for s in ("a_2", "b_2") for k in (0, 1)} == {many.key}
+    assert jobs["student/seed0"].spec.teachers == dict.fromkeys(("a_1", "b_1"), many.key)
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        (
+            {"finetune": "teacher", "on": "held_out"},
+            "one model over several sessions starts from one model, but teacher",
+        ),
+        ({"distill": "ms", "start": "teacher", "on": "lfp"}, "starts from one model, but teacher has one for each"),
+        ({"finetune": "ms", "on": "lfp", "supervision": "full"}, "`supervision` applies only to a job on `each`"),
+        ({"distill": "ms", "each": "held_out"}, r"session a_2, on which its teacher jobs\.ms is not trained"),
+        ({"distill": "many", "on": "both"}, r"session a_2, on which its teacher jobs\.many is not trained"),
+        ({"finetune": "ms", "on": "lfp", "each": "held_out"}, "either `on: GROUP` or `each: GROUP`"),
+    ],
+)
+def test_expand_of_a_chain_that_cannot_run_is_refused(job, message):
+    sessions = CHAIN["sessions"] | {"both": {"names": ["a_1", "a_2"]}}
+    with pytest.raises(ConfigError, match=message):
+        jobs_of(**CHAIN | {"sessions": sessions, "jobs": CHAIN["jobs"] | {"new": job}})

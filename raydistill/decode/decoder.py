@@ -15,7 +15,7 @@ import torch
 from raydistill.errors import DataError, suggest
 from raydistill.evaluation.folds import behavior_of
 from raydistill.evaluation.session_scores import SessionScore, score_model
-from raydistill.models.columns import check_columns, normalisation_of, signals_of
+from raydistill.models.columns import check_columns, signals_of
 from raydistill.models.files import load_model
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import encode
@@ -174,13 +174,8 @@ def _load(folder: Path, store: Store, session: str, embeddings_of: str | None) -
         if not columns[modality]:
             raise DataError(f"the model reads {modality}, which session {session} does not have")
     if embeddings_of is not None:
-        if "lfp" in signals_of(model.spec):
-            trained = normalisation_of(model.spec, embeddings_of).get("lfp")
-            if trained and columns["lfp"] != (channels := len(trained.mean)):
-                raise DataError(
-                    f"session {session} has {columns['lfp']} channels, but {embeddings_of}, which the model was "
-                    f"trained on, has {channels}; a model identifies channels by number, so both need the same"
-                )
+        # Sorted units have no order that two sessions could share, so their number tells nothing.
+        check_columns(model.spec, embeddings_of, columns, f"session {session} of the store", only=("lfp",))
         model.use_embeddings_of(session, embeddings_of)
     elif session not in model.spec.sessions:
         sessions = ", ".join(sorted(model.spec.sessions))

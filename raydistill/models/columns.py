@@ -37,17 +37,37 @@ def normalisation_of(spec: ModelSpec, session: str) -> dict[str, Normalisation]:
         ) from None
 
 
-def check_columns(spec: ModelSpec, session: str, columns: Mapping[str, int], given: str) -> None:
+def columns_of(spec: ModelSpec, session: str) -> dict[str, int]:
+    """Signal -> number of its columns in a session on which the model was trained.
+
+    Empty for a session that is unknown, and for models that record no numbers.
+
+    Raises:
+        CheckpointError: model.json holds something else in this place.
+    """
+    columns = {name: len(norm.mean) for name, norm in normalisation_of(spec, session).items() if name in WORDS}
+    imported = spec.provenance.get("columns", {})  # an imported model records numbers of columns only
+    if not isinstance(imported, dict) or not all(type(n) is int and n > 0 for n in imported.values()):
+        raise CheckpointError("model.json: `provenance.columns` is damaged: it must map sessions to numbers from 1")
+    if not columns and session in imported:
+        columns = dict.fromkeys(signals_of(spec), imported[session])
+    return columns
+
+
+def check_columns(
+    spec: ModelSpec, session: str, columns: Mapping[str, int], given: str, only: tuple[str, ...] = ("spikes", "lfp")
+) -> None:
     """Raise DataError unless the signals have as many columns as those of a session on which the model was trained.
 
     Args:
         session: of the model. Sessions without recorded numbers pass.
         columns: signal -> number of its columns.
         given: what has these columns, for the message.
+        only: the signals to check.
     """
-    trained = normalisation_of(spec, session)
+    trained = columns_of(spec, session)
     for signal in signals_of(spec):
-        if signal in trained and columns[signal] != (expected := len(trained[signal].mean)):
+        if signal in only and signal in trained and columns[signal] != (expected := trained[signal]):
             raise DataError(
                 f"{given} has {columns[signal]} {WORDS[signal]}, but {session}, which the model was trained on, has "
                 f"{expected}; a model identifies {WORDS[signal]} by number, so both need the same"

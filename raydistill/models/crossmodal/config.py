@@ -38,6 +38,8 @@ class CrossModalSettings:
     conv_dilation: Size = 1
     conv_axis: Literal["time", "tokens"] = "time"
     """`time` convolves each patch along time; `tokens` convolves along the row of tokens, as the released code does."""
+    mlp_hidden: tuple[Size, ...] = (512,)
+    """Units of each hidden layer of `embedding: mlp`."""
     multimodal: Literal["paired", "flat"] = "paired"
     """paired: patch k of spikes and patch k of LFP become one token; flat: channels are appended to units, and the
     row of both is cut into patches."""
@@ -116,9 +118,12 @@ class LinearEmbedding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MlpEmbedding:
-    """Two linear layers with tanh between them."""
+    """Linear layers, each hidden one followed by tanh."""
 
     name: Literal["mlp"] = "mlp"
+    hidden: tuple[Size, ...]
+    """Units of each hidden layer. Without any, tanh is applied to the patch itself, as the released code does where its
+    list of layers is null."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,7 +223,7 @@ def _embedding(s: CrossModalSettings, name: str) -> CountEmbedding | LinearEmbed
         return ConvEmbedding(kernel=s.conv_kernel, dilation=s.conv_dilation, axis=s.conv_axis)
     if name == "count":
         return CountEmbedding()
-    return MlpEmbedding() if name == "mlp" else LinearEmbedding()
+    return MlpEmbedding(hidden=s.mlp_hidden) if name == "mlp" else LinearEmbedding()
 
 
 def _predictor(s: CrossModalSettings) -> PredictorConfig:

@@ -3,6 +3,8 @@
 This file imports no torch, because planning prints these numbers.
 """
 
+from itertools import pairwise
+
 from raydistill.models.crossmodal.config import (
     ConvEmbedding,
     CountEmbedding,
@@ -14,8 +16,6 @@ from raydistill.models.layers.parameters import linear_parameters, transformer_p
 
 BOTTLENECK = 64
 """Width of the layer between the predictor's transformer and the reconstructed patch."""
-MLP_HIDDEN = 512
-"""Hidden units of the two-layer value embedding."""
 
 
 def parameters(config: CrossModalConfig, *, patches: int, bands: int = 1, n_behavior: int = 0) -> int:
@@ -52,5 +52,6 @@ def embedding_parameters(config: CrossModalConfig, patch: int) -> int:
         case ConvEmbedding():
             return linear_parameters(patch * config.embedding.kernel, config.width)
         case MlpEmbedding():
-            return linear_parameters(patch, MLP_HIDDEN) + linear_parameters(MLP_HIDDEN, config.width)
+            sizes = (patch, *config.embedding.hidden, config.width)
+            return sum(linear_parameters(a, b) for a, b in pairwise(sizes))
     return linear_parameters(patch, config.width)

@@ -4,7 +4,7 @@ Axes: N tokens of a packed batch, n tokens at the indices `rows` (all N if it is
 P patches per bin of a session.
 """
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,6 @@ from raydistill.models.crossmodal.config import (
     MlpEmbedding,
     SpikesInput,
 )
-from raydistill.models.crossmodal.parameters import MLP_HIDDEN
 
 
 class CountTable(nn.Module):
@@ -53,16 +52,25 @@ class LinearPatch(nn.Module):
 
 
 class PerceptronPatch(nn.Module):
-    """Two linear layers with tanh between them, as in the released LFP models. Shape: (N, S) float32 -> (N, D)."""
+    """Linear layers, each hidden one followed by tanh, as in the released LFP models. Shape: (N, S) -> (N, D).
 
-    def __init__(self, patch: int, width: int):
+    Args:
+        hidden: units of each hidden layer. Without any, tanh is applied to the patch itself.
+    """
+
+    def __init__(self, patch: int, width: int, hidden: tuple[int, ...]):
         super().__init__()
-        self.hidden = nn.Linear(patch, MLP_HIDDEN)
-        self.linear = nn.Linear(MLP_HIDDEN, width)
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise((patch, *hidden)))
+        self.linear = nn.Linear((patch, *hidden)[-1], width)
 
     def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
         """The value embeddings of the tokens at `rows`. Shape: (n, D)."""
-        return self.linear(self.hidden(_take(batch.values, rows)).tanh())
+        x = _take(batch.values, rows).to(self.linear.weight.dtype)
+        if not self.hidden:
+            return self.linear(x.tanh())
+        for layer in self.hidden:
+            x = layer(x).tanh()
+        return self.linear(x)
 
 
 class CausalConvPatch(nn.Module):
@@ -185,7 +193,7 @@ def _value_embedding(config: CrossModalConfig, patch: int) -> nn.Module:
             assert isinstance(config.inputs, SpikesInput)
             return CountTable(patch, config.width, config.inputs.max_count)
         case MlpEmbedding():
-            return PerceptronPatch(patch, config.width)
+            return PerceptronPatch(patch, config.width, embedding.hidden)
         case ConvEmbedding():
             return CausalConvPatch(patch, config.width, embedding.kernel, embedding.dilation, embedding.axis)
     return LinearPatch(patch, config.width)

@@ -15,7 +15,8 @@ from raydistill.models.released.inert_pickle import Record
 N = TypeVar("N", int, float)
 _LINK = re.compile(r"\$\{([\w.]+)\}")
 _NAME = re.compile(r"[\w.-]{1,200}")
-_ABSENT = object()
+ABSENT = object()
+"""Stands for a setting that a file does not contain."""
 
 
 class Settings:
@@ -31,12 +32,16 @@ class Settings:
 
     def get(self, section: str, name: str, default: Any) -> Any:
         """The value of a setting; the default, which is noted in `assumed`, if the file does not contain it."""
-        for path in ((section, name), (section, "config", name)):
-            value = self._follow(path)
-            if value is not _ABSENT:
-                return value
-        self.assumed[f"{section}.{name}"] = default
-        return default
+        value = self.find(section, name)
+        if value is ABSENT:
+            self.assumed[f"{section}.{name}"] = default
+            return default
+        return value
+
+    def find(self, section: str, name: str) -> Any:
+        """The value of a setting, ABSENT if the file does not contain it."""
+        values = (self._follow(path) for path in ((section, name), (section, "config", name)))
+        return next((value for value in values if value is not ABSENT), ABSENT)
 
     def number(self, section: str, name: str, default: N, low: float, high: float) -> N:
         """A number of the type of `default`, or a whole number, within [low, high]."""
@@ -71,11 +76,13 @@ class Settings:
         node = _plain(self.root)
         for name in path:
             if not isinstance(node, dict) or name not in node:
-                return _ABSENT
+                return ABSENT
             node = _plain(node[name])
         if not isinstance(node, str | int | float | list | None):
             raise CheckpointError(f"has a setting {'.'.join(path)[:80]} that is a {type(node).__name__}")
-        return _ABSENT if node == "???" else node
+        if isinstance(node, list):
+            return [_plain(item) for item in node]
+        return ABSENT if node == "???" else node
 
 
 class Weights:
@@ -86,7 +93,7 @@ class Weights:
         for name, tensor in pairs:
             if not isinstance(tensor, Tensor) or not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise CheckpointError('has no "state_dict" of named tensors; a released checkpoint has one')
-        self.tensors: dict[str, Tensor] = tensors
+        self.tensors: dict[str, Tensor] = dict(tensors)
         self.left = set(tensors)
         """Names of the tensors that were not taken yet."""
 
@@ -108,6 +115,11 @@ class Weights:
             raise CheckpointError(f"has {name} with values that are not finite numbers")
         self.left.discard(name)
         return tensor
+
+    def put(self, name: str, tensor: Tensor) -> None:
+        """Add a tensor that was computed from others."""
+        self.tensors[name] = tensor
+        self.left.add(name)
 
 
 def _plain(node: Any) -> Any:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+DTYPE = "numpy.dtype"
+"""The kind of the Record that stands for the type of a number of NumPy. Its state is a tuple."""
 # Names that Python 3 writes for Python 2, because protocol 2 requires it.
 _OLD_NAMES = {"__builtin__.long": "builtins.int", "__builtin__.unicode": "builtins.str"}
 
@@ -171,6 +173,8 @@ class _Machine:
         match self.stack[-1], state:
             case Record(state=attributes), dict():
                 attributes.update(state)
+            case Record(kind="numpy.dtype", state=attributes), tuple():
+                attributes["state"] = state
             case dict(), dict():
                 pass  # attributes of an OrderedDict: the versions that torch stores with a state_dict
             case _:

@@ -26,6 +26,7 @@ from raydistill.models.crossmodal.config import CrossModalConfig, CrossModalSett
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.layers.transformer import NORM_EPS, ROTARY_BASE
 from raydistill.models.released.checkpoint_parts import Settings, Weights
+from raydistill.models.released.perceptron import read_perceptron
 from raydistill.models.released.torch_file import read_torch_file
 from raydistill.models.spec import ModelSpec
 
@@ -35,8 +36,7 @@ MAX_LAYERS = 256
 _EMBEDDERS = {
     "count": "tokenizer.embedder.weight",
     "conv": "tokenizer.embedder.conv.weight",
-    "mlp": "tokenizer.embedder.layers.0.weight",
-    "linear": "tokenizer.embedder.final_layer.weight",
+    "mlp": "tokenizer.embedder.final_layer.weight",
 }
 # Parts of our names of weights -> parts of the published names.
 _NAMES = {
@@ -48,7 +48,7 @@ _NAMES = {
     ".up.": ".up_proj.",
     ".down.": ".down_proj.",
     "tokenizer.value.conv.": "tokenizer.embedder.conv.",
-    "tokenizer.value.hidden.": "tokenizer.embedder.layers.0.",
+    "tokenizer.value.hidden.": "tokenizer.embedder.layers.",
     "tokenizer.value.linear.": "tokenizer.embedder.final_layer.",
     "tokenizer.value.table.": "tokenizer.embedder.",
 }
@@ -113,11 +113,14 @@ def read_columns(path: Path) -> dict[str, int]:
         session, n = row.get("subject_session"), row.get("d_input")
         if session is None or n is None:
             raise DataError(f"{path}, line {line}: `subject_session,d_input` is expected, but got {list(row.values())}")
-        if check_name(session, f"{path}, line {line}: session") in columns:
-            raise DataError(f"{path}, line {line}: session {session} is listed twice")
-        if not n.strip().isdecimal() or not 0 < int(n) < 2**20:
+        check_name(session, f"{path}, line {line}: session")
+        number = n.strip().removesuffix(".0")  # pandas writes 96.0 where another row of the column was empty
+        if not number.isdecimal() or not 0 < int(number) < 2**20:
             raise DataError(f"{path}, line {line}: session {session} has d_input {n!r}, but it must be a number from 1")
-        columns[session] = int(n)
+        if columns.setdefault(session, int(number)) != int(number):
+            raise DataError(
+                f"{path}, line {line}: session {session} is listed twice, with {columns[session]} and {number} columns"
+            )
     if not columns:
         raise DataError(
             f"{path}: lists no session; it must have the columns `subject_session,d_input` and one line per session"
@@ -132,7 +135,7 @@ def _convert(content: Any, columns: dict[str, int], size: int) -> tuple[CrossMod
             f"contains a {type(content).__name__}; a released checkpoint contains a config and a state_dict"
         )
     published, settings = Weights(content.get("state_dict")), Settings(content.get("config"))
-    spec = _spec(published, settings, columns)
+    spec, notes = _spec(published, settings, columns)
     # On the meta device a model takes no memory, whatever sizes the file contains.
     with torch.device("meta"):
         model = CrossModalModel(spec)
@@ -145,23 +148,30 @@ def _convert(content: Any, columns: dict[str, int], size: int) -> tuple[CrossMod
     weights = {n: w.to(torch.float32, copy=True, memory_format=torch.contiguous_format) for n, w in taken.items()}
     weights[_SPACE] = torch.cat(spaces).float()
     _check_rotation(published, spec.config)
-    notes = _move_padding(weights, spec, columns) + _left_out(published) + _assumed(settings)
+    notes += _move_padding(weights, spec, columns) + _left_out(published) + _assumed(settings)
     model.load_state_dict(weights, assign=True)
     return model, notes
 
 
-def _spec(published: Weights, settings: Settings, columns: dict[str, int]) -> ModelSpec:
+def _spec(published: Weights, settings: Settings, columns: dict[str, int]) -> tuple[ModelSpec, list[str]]:
+    """The specification of the model, and notes."""
     value = next((v for v, name in _EMBEDDERS.items() if name in published.tensors), None)
     if value is None:
         raise CheckpointError(f"has no known value embedding ({', '.join(_EMBEDDERS.values())})")
     encoder = _encoder_sizes(published, settings)
-    patch, tokenizer = _tokenizer_sizes(published, settings, value, encoder["width"])
+    notes: list[str] = []
+    if value == "mlp":
+        value, tokenizer, notes = read_perceptron(published, settings)
+    else:
+        tokenizer = _tokenizer_sizes(published, settings, value, encoder["width"])
+    patch = tokenizer["spikes_patch" if value == "count" else "lfp_patch"]
     sizes = CrossModalSettings(**encoder, **tokenizer)
-    return ModelSpec(
+    spec = ModelSpec(
         family="crossmodal",
         config=configure(sizes, "spikes" if value == "count" else "lfp", value),
         sessions=_patches(published, columns, patch),
     )
+    return spec, notes
 
 
 def _encoder_sizes(published: Weights, settings: Settings) -> dict[str, Any]:
@@ -182,26 +192,16 @@ def _encoder_sizes(published: Weights, settings: Settings) -> dict[str, Any]:
     return {"width": width, "layers": layers, "heads": heads, "mlp_ratio": hidden // width, "dropout": dropout}
 
 
-def _tokenizer_sizes(published: Weights, settings: Settings, value: str, width: int) -> tuple[int, dict[str, Any]]:
-    """S, and the further settings that the value embedding determines."""
+def _tokenizer_sizes(published: Weights, settings: Settings, value: str, width: int) -> dict[str, Any]:
+    """The settings that a table of counts or a convolution determines."""
     shape = published.shape(_EMBEDDERS[value], 3 if value == "conv" else 2)
     if value == "count":
         rows, numbers = shape
         if width % numbers or rows < 3:
             raise CheckpointError(f"has a count table of shape {shape}, which does not fit {width=}")
-        return width // numbers, {"spikes_patch": width // numbers, "max_count": rows - 2}
-    patch = shape[1]
-    sizes: dict[str, Any] = {"lfp_patch": patch}
-    if value == "conv":
-        dilation = settings.number("tokenizer", "dilation", 1, 1, 2**20)
-        sizes |= {"conv_kernel": shape[2], "conv_dilation": dilation, "conv_axis": "tokens"}
-    elif value == "mlp":
-        settings.expect("tokenizer", "activation", "tanh", default="tanh")
-    elif (
-        settings.get("tokenizer", "layer_list", [512]) != []
-    ):  # without hidden layers their activation is still applied
-        settings.expect("tokenizer", "activation", "linear", default="tanh")
-    return patch, sizes
+        return {"spikes_patch": width // numbers, "max_count": rows - 2}
+    dilation = settings.number("tokenizer", "dilation", 1, 1, 2**20)
+    return {"lfp_patch": shape[1], "conv_kernel": shape[2], "conv_dilation": dilation, "conv_axis": "tokens"}
 
 
 def _patches(published: Weights, columns: dict[str, int], patch: int) -> dict[str, int]:
@@ -237,7 +237,9 @@ def _check_rotation(published: Weights, config: CrossModalConfig) -> None:
     expected = ROTARY_BASE ** (-torch.arange(0, head, 2) / head)
     for layer in range(config.backbone.layers):
         name = f"backbone.layers.{layer}.attention.rotary_emb.inv_freq"
-        if not torch.allclose(published.take(name, (head // 2,)).float(), expected, rtol=1e-3):
+        frequencies = published.take(name, (head // 2,))
+        rounding = max(1e-3, torch.finfo(frequencies.dtype).eps)  # bfloat16 has three digits
+        if not torch.allclose(frequencies.float(), expected, rtol=rounding):
             raise CheckpointError(
                 f"has {name} with another rotary base than {ROTARY_BASE:g}, which is the only one supported"
             )

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from raydistill.errors import CheckpointError, one_line
 from raydistill.models.released.inert_pickle import Name, Refused, unpickle
+from raydistill.models.released.plain_values import FUNCTIONS, plain_value
 
 MAX_PICKLE = 16 * 2**20
 """Bytes of structure, without the values of tensors: a hundred times what a model of hundreds of sessions needs."""
@@ -35,14 +36,14 @@ _RECORDS = {
     "omegaconf.listconfig.ListConfig",
     "omegaconf.base.ContainerMetadata",
     "omegaconf.base.Metadata",
-    *(f"omegaconf.nodes.{kind}Node" for kind in ("Any", "String", "Integer", "Float", "Boolean")),
+    *(f"omegaconf.nodes.{kind}Node" for kind in ("Any", "String", "Integer", "Float", "Boolean", "Path")),
 }
 _FUNCTIONS = {
     "torch._utils._rebuild_tensor_v2",
     "torch._utils._rebuild_parameter",
     "collections.OrderedDict",
     "collections.defaultdict",
-}
+} | FUNCTIONS
 # Settings refer to the types of their values.
 _TYPES = {f"typing.{name}" for name in ("Any", "Dict", "List", "Optional", "Union")}
 _TYPES |= {f"builtins.{name}" for name in ("dict", "list", "tuple", "str", "int", "float", "bool")}
@@ -149,6 +150,8 @@ def _call(name: str, arguments: tuple[Any, ...]) -> object:
             return tensor
         case "collections.OrderedDict" | "collections.defaultdict", () | (Name(),):
             return {}
+    if name in FUNCTIONS:
+        return plain_value(name, arguments)
     raise Refused(f"calls {name} in a way that torch.save never does")
 
 

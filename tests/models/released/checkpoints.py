@@ -8,6 +8,7 @@ import sys
 import types
 import typing
 from collections import OrderedDict, defaultdict
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ def make_config(value, **tokenizer):
     }
 
 
-def make_weights(value, columns, *, width=32, heads=2, layers=2, patch=32, kernel=3, rows=7, seed=0):
+def make_weights(value, columns, *, width=32, heads=2, layers=2, patch=32, kernel=3, rows=7, hidden=(512,), seed=0):
     """Weights of one checkpoint, of the size that training leaves them: float32 by their published names."""
     random = np.random.default_rng(seed)
     weights = {}
@@ -96,8 +97,10 @@ def make_weights(value, columns, *, width=32, heads=2, layers=2, patch=32, kerne
     if value == "conv":
         linear("tokenizer.embedder.conv", width, patch, kernel)
     elif value == "mlp":
-        linear("tokenizer.embedder.layers.0", 512, patch)
-        linear("tokenizer.embedder.final_layer", width, 512)
+        sizes = (patch, *hidden)
+        for i, (fan_in, out) in enumerate(pairwise(sizes)):
+            linear(f"tokenizer.embedder.layers.{i}", out, fan_in)
+        linear("tokenizer.embedder.final_layer", width, sizes[-1])
     elif value == "linear":
         linear("tokenizer.embedder.final_layer", width, patch)
     else:
@@ -121,14 +124,16 @@ def make_weights(value, columns, *, width=32, heads=2, layers=2, patch=32, kerne
 # ---- The published equations (docs/methods.md, Tokens and Model) ----
 
 
-def published_tokens(weights, session, x, *, patch=32, dilation=1):
+def published_tokens(weights, session, x, *, patch=32, dilation=1, activation=np.tanh, on_input=False):
     """Tokens after the final norm. Shape: (T, n) of one segment -> (T * P, D)."""
     w = {name: np.asarray(value, dtype=np.float64) for name, value in weights.items()}
     space = w[f"tokenizer.patch_embeddings.{session}.weight"]  # (P, D)
     n_bins, n = x.shape
     padded = np.pad(x.astype(np.float64), ((0, 0), (0, len(space) * patch - n)), constant_values=np.nan)
     patches = padded.reshape(n_bins * len(space), patch)  # (T, P * S) -> (N, S), patch after patch of each bin
-    tokens = _embedded(w, patches, dilation) + np.tile(space, (n_bins, 1))
+    if on_input:  # a null list of layers: the activation is applied to the input
+        patches = activation(patches)
+    tokens = _embedded(w, patches, dilation, activation) + np.tile(space, (n_bins, 1))
     time = np.repeat(np.arange(n_bins), len(space))
     layer = 0
     while f"backbone.layers.{layer}.norm1.weight" in w:
@@ -139,7 +144,7 @@ def published_tokens(weights, session, x, *, patch=32, dilation=1):
     return _rms_norm(tokens, w["backbone.norm.weight"])
 
 
-def _embedded(w, patches, dilation):
+def _embedded(w, patches, dilation, activation):
     """Value embeddings. Shape: (N, S), NaN in padded slots -> (N, D)."""
     zeros = np.nan_to_num(patches)
     if "tokenizer.embedder.weight" in w:
@@ -153,8 +158,10 @@ def _embedded(w, patches, dilation):
             back = (kernel.shape[2] - 1 - tap) * dilation  # tokens, not bins: along the flattened axis
             out[back:] += zeros[: len(zeros) - back] @ kernel[:, :, tap].T
         return out
-    if "tokenizer.embedder.layers.0.weight" in w:
-        zeros = np.tanh(_linear(w, "tokenizer.embedder.layers.0", zeros))
+    layer = 0
+    while f"tokenizer.embedder.layers.{layer}.weight" in w:
+        zeros = activation(_linear(w, f"tokenizer.embedder.layers.{layer}", zeros))
+        layer += 1
     return _linear(w, "tokenizer.embedder.final_layer", zeros)
 
 

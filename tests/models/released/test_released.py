@@ -1,6 +1,7 @@
 """Released checkpoints: the same tokens as the published equations, and what does not fit is named."""
 
 import json
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -59,16 +60,37 @@ def ours(model, made):
         ("conv", {}, {}),
         ("conv", {"dilation": 3}, {"heads": 4, "layers": 3, "kernel": 2}),
         ("mlp", {"activation": "tanh"}, {}),
+        ("mlp", {"layer_list": [40, 24, 56]}, {"hidden": (40, 24, 56)}),
+        ("mlp", {"layer_list": [512], "activation": "linear"}, {}),
+        ("mlp", {"activation": "Linear"}, {"hidden": (40, 24)}),
+        ("mlp", {"layer_list": None, "activation": "tanh"}, {"hidden": ()}),
+        ("mlp", {"layer_list": None, "activation": "linear"}, {"hidden": ()}),
         ("linear", {"layer_list": []}, {"width": 48, "heads": 3}),
+        ("linear", {}, {}),
         ("count", {}, {"width": 64, "patch": 16}),
     ],
-    ids=["conv", "dilated", "mlp", "linear", "count"],
+    ids=[
+        "conv",
+        "dilated",
+        "mlp",
+        "deep",
+        "folded",
+        "deep-folded",
+        "null-list",
+        "null-linear",
+        "linear",
+        "no-list",
+        "count",
+    ],
 )
 def test_imported_model_gives_the_published_tokens(tmp_path, value, config, sizes):
     checkpoint, metadata, weights = write(tmp_path, value, config=config, **sizes)
     save_model(import_checkpoint(checkpoint, metadata).model, tmp_path)
     made = segments(value, COLUMNS)
     options = {"patch": sizes.get("patch", 32), "dilation": config.get("dilation", 1)}
+    if config.get("activation", "tanh").lower() == "linear":
+        options["activation"] = lambda x: x
+    options["on_input"] = config.get("layer_list", []) is None
     for segment, tokens, latents in zip(made, *ours(load_model(tmp_path), made), strict=True):
         x = segment.spikes if value == "count" else segment.lfp
         expected = published_tokens(weights, segment.session, x, **options)
@@ -130,10 +152,30 @@ def test_settings_that_are_not_ours_are_refused(tmp_path, section, setting, why)
     assert why in str(caught.value)
 
 
-def test_linear_embedding_after_a_nonlinearity_is_refused(tmp_path):
-    checkpoint, metadata, _ = write(tmp_path, "linear", config={"layer_list": None, "activation": "tanh"})
-    with pytest.raises(CheckpointError, match=r"tokenizer\.activation = 'tanh', but raydistill supports only 'linear'"):
+@pytest.mark.parametrize(
+    ("config", "sizes", "why"),
+    [
+        ({"activation": "relu"}, {}, "has tokenizer.activation = 'relu', but raydistill supports only 'tanh'"),
+        ({"layer_list": None, "activation": "gelu"}, {"hidden": ()}, "has tokenizer.activation = 'gelu'"),
+        ({"layer_list": [256]}, {}, "has tokenizer.layer_list = [256], but the hidden layers .* have [512] units"),
+        ({"layer_list": [512]}, {"hidden": ()}, "has tokenizer.layer_list = [512], but the hidden layers .* have []"),
+    ],
+)
+def test_value_embedding_of_other_equations_is_refused_by_name(tmp_path, config, sizes, why):
+    checkpoint, metadata, _ = write(tmp_path, "mlp", config=config, **sizes)
+    with pytest.raises(CheckpointError, match=why.replace("[", r"\[").replace("]", r"\]")):
         import_checkpoint(checkpoint, metadata)
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, np.float16])
+def test_settings_that_are_numbers_of_numpy_or_paths_are_read(tmp_path, number):
+    config = make_config("conv", dilation=np.int64(3), layer_list=[np.int32(512)], folder=PurePosixPath("/a/b"))
+    config["backbone"] |= {"dropout": number(0.25), "norm_first": np.bool_(True)}
+    config["checkpoint"] = "${tokenizer.folder}"
+    checkpoint = write_checkpoint(tmp_path / "c.ckpt", config, make_weights("conv", COLUMNS))
+    sizes = import_checkpoint(checkpoint, write_metadata(tmp_path / "c.csv", COLUMNS)).model.spec.config
+    assert (sizes.embedding.dilation, sizes.dropout) == (3, 0.25)
+    assert type(sizes.embedding.dilation) is int and type(sizes.dropout) is float
 
 
 @pytest.mark.parametrize(
@@ -165,8 +207,9 @@ def test_heads_of_a_checkpoint_are_left_out_with_a_note(tmp_path):
     assert "left out: task.weight" in imported.notes
 
 
-def test_half_precision_and_views_of_one_storage_are_read(tmp_path):
-    weights = {n: torch.from_numpy(w).half() for n, w in make_weights("conv", COLUMNS).items()}
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_and_views_of_one_storage_are_read(tmp_path, dtype):
+    weights = {n: torch.from_numpy(w).to(dtype) for n, w in make_weights("conv", COLUMNS).items()}
     both = torch.cat([weights["backbone.layers.0.norm1.weight"], weights["backbone.layers.0.norm2.weight"]])
     weights["backbone.layers.0.norm1.weight"], weights["backbone.layers.0.norm2.weight"] = both[:32], both[32:]
     weights["backbone.layers.0.mlp.up_proj.weight"] = weights["backbone.layers.0.mlp.up_proj.weight"].T.contiguous().T
@@ -206,7 +249,8 @@ def test_table_of_sessions_that_disagrees_is_refused_with_its_numbers(tmp_path, 
     [
         ("", "lists no session"),
         ("session,n\na,96\n", "line 2: `subject_session,d_input` is expected"),
-        ("subject_session,d_input\na,96\na,95\n", "line 3: session a is listed twice"),
+        ("subject_session,d_input\na,96\na,95\n", "line 3: session a is listed twice, with 96 and 95 columns"),
+        ("subject_session,d_input\na,96.5\n", "line 2: session a has d_input '96.5'"),
         ("subject_session,d_input\na,many\n", "line 2: session a has d_input 'many'"),
         ("subject_session,d_input\na,0\n", "line 2: session a has d_input '0'"),
         ("subject_session,d_input\na\n", "line 2: `subject_session,d_input` is expected"),
@@ -218,6 +262,11 @@ def test_table_of_sessions_that_cannot_be_read_is_refused_with_its_line(tmp_path
     with pytest.raises(DataError, match=r"t\.csv") as caught:
         read_columns(tmp_path / "t.csv")
     assert why in str(caught.value)
+
+
+def test_table_of_sessions_may_repeat_rows_that_agree_and_write_whole_numbers_with_a_point(tmp_path):
+    (tmp_path / "t.csv").write_text("subject_session,d_input,path\na,96.0,x\na,96,y\nb,95,z\n")
+    assert read_columns(tmp_path / "t.csv") == {"a": 96, "b": 95}
 
 
 def test_import_command_writes_a_model_with_its_origin(tmp_path, monkeypatch, capsys):

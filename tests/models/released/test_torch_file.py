@@ -21,6 +21,11 @@ from tests.models.released.checkpoints import make_config, make_weights, stand_i
 
 STORAGE = b"X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06"
 """The parts of a persistent id: storage 0 of six float32."""
+SCALAR = (
+    b"cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nX\x02\x00\x00\x00f8\x89\x88\x87R"
+    b"c_codecs\nencode\nX\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00X\x06\x00\x00\x00latin1\x86R\x86R"
+)
+"""A NumPy number, as protocol 2 writes it: zero in float64."""
 
 
 @pytest.fixture
@@ -173,6 +178,10 @@ def test_storage_of_the_wrong_length_is_refused(tmp_path, length):
         ),
         (b"(" + STORAGE + b"tQ(" + STORAGE.replace(b"Float", b"Int") + b"tQ", "describes storage 0 in two ways"),
         (b"c\x1b[31mred\nname\n", "asks for ?[31mred.name"),
+        (b"cnumpy\ndtype\nX\x02\x00\x00\x00O8\x85R", "calls numpy.dtype in a way that numbers and paths never do"),
+        (b"c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R", "calls _codecs.encode in a way"),
+        (SCALAR.replace(b"f8", b"f4"), "calls numpy.core.multiarray.scalar in a way"),
+        (b"cpathlib\nPosixPath\nN\x85R", "calls pathlib.PosixPath in a way"),
     ],
 )
 def test_pickle_that_does_more_than_describe_data_is_refused(tmp_path, monkeypatch, instructions, why):

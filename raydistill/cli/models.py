@@ -20,8 +20,9 @@ def import_(
     out: Annotated[Path, Parameter(help="New folder for model.safetensors and model.json.")],
 ):
     """Convert a released checkpoint of the cross-modal distillation paper. No code in the file is run."""
-    from raydistill.models.files import SPEC, save_model
+    from raydistill.models.files import save_model
     from raydistill.models.released.released import import_checkpoint
+    from raydistill.models.spec_file import SPEC
 
     if (out / SPEC).exists():
         raise RaydistillError(f"--out {out}: this folder already contains a model; name another folder")

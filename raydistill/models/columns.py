@@ -5,6 +5,7 @@ or too few would often be read without an error, as another recording.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from raydistill.config.plain import from_plain
 from raydistill.errors import CheckpointError, DataError
@@ -46,11 +47,11 @@ def columns_of(spec: ModelSpec, session: str) -> dict[str, int]:
         CheckpointError: model.json holds something else in this place.
     """
     columns = {name: len(norm.mean) for name, norm in normalisation_of(spec, session).items() if name in WORDS}
-    imported = spec.provenance.get("columns", {})  # an imported model records numbers of columns only
+    imported: Any = spec.provenance.get("columns", {})  # an imported model records numbers of columns only
     if not isinstance(imported, dict) or not all(type(n) is int and n > 0 for n in imported.values()):
         raise CheckpointError("model.json: `provenance.columns` is damaged: it must map sessions to numbers from 1")
     if not columns and session in imported:
-        columns = dict.fromkeys(signals_of(spec), imported[session])
+        columns = {name: imported[session] for name in signals_of(spec)}
     return columns
 
 

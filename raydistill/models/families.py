@@ -32,6 +32,8 @@ class Family:
     `causal`, and `inputs.widths(bands)` (slots of each signal in a patch)."""
     configure: Callable[..., Any]
     """(settings, modality, embedding, predictor, readout) -> config; ConfigError if they contradict each other."""
+    settings_of: Callable[[Any], dict[str, Any]]
+    """config -> the settings from which `configure` makes it, as far as they follow from it."""
     parameters: Callable[..., int]
     """(config, patches=, bands=, n_behavior=) -> number of parameters."""
     build: "Callable[[ModelSpec], Model]"
@@ -53,6 +55,7 @@ FAMILIES = {
         presets=crossmodal.PRESETS,
         config=crossmodal.CrossModalConfig,
         configure=crossmodal.configure,
+        settings_of=crossmodal.settings_of,
         parameters=crossmodal_parameters,
         build=_build_crossmodal,
     ),

@@ -1,24 +1,21 @@
 """A model on disk: weights as safetensors, its specification as JSON; no pickle is written or read."""
 
-import dataclasses
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from raydistill.config.plain import from_plain, to_plain
-from raydistill.errors import CheckpointError, one_line, suggest
+from raydistill.errors import CheckpointError, one_line
 from raydistill.files import write_atomically, write_json
 from raydistill.marker import damage_of
-from raydistill.models.families import FAMILIES, build_model
+from raydistill.models.families import build_model
 from raydistill.models.model import Model
-from raydistill.models.spec import ModelSpec
+from raydistill.models.spec_file import SPEC, spec_from_json, spec_to_json
 from raydistill.ownership import check_owner
 
-WEIGHTS, SPEC, CARD = "model.safetensors", "model.json", "card.md"
+WEIGHTS, CARD = "model.safetensors", "card.md"
 DEFAULT_JOBS = Path("runs/jobs")
 """Where a key without a folder is looked up."""
 _KEY, _SHORT_KEY = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{4,64}")
@@ -94,28 +91,3 @@ def _of_short_key(folder: Path) -> Path:
             "for another runs folder, give RUNS/jobs/KEY"
         )
     return found[0]
-
-
-def spec_to_json(spec: ModelSpec) -> dict:
-    """JSON data of a specification."""
-    return vars(spec) | {"config": to_plain(spec.config), "behavior": list(spec.behavior)}
-
-
-def spec_from_json(tree: dict) -> ModelSpec:
-    """The specification from its JSON data. Raises ValueError if a part of it is invalid."""
-    if not isinstance(tree, dict):
-        raise ValueError(f"a mapping is needed, got {type(tree).__name__}")
-    fields = {f.name: f for f in dataclasses.fields(ModelSpec)}
-    required = [name for name, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING]
-    for name in required:
-        if name not in tree:
-            raise ValueError(f'the key "{name}" is missing; an earlier version may have written the file')
-    for name in tree:
-        if name not in fields:
-            raise ValueError(f'unknown key "{name}"{suggest(name, fields)}')
-    if tree["family"] not in FAMILIES:
-        raise ValueError(f'there is no model family "{tree["family"]}"{suggest(str(tree["family"]), FAMILIES)}')
-    if not isinstance(tree.get("behavior", []), list):
-        raise ValueError(f"`behavior` must be a list, got {tree['behavior']!r}")
-    config: Any = from_plain(FAMILIES[tree["family"]].config, tree["config"])
-    return ModelSpec(**(tree | {"config": config, "behavior": tuple(tree.get("behavior", []))}))

@@ -6,8 +6,9 @@ import pytest
 
 from raydistill.errors import CheckpointError
 from raydistill.models.families import FAMILIES, build_model
-from raydistill.models.files import SPEC, load_model, save_model
+from raydistill.models.files import load_model, save_model
 from raydistill.models.spec import ModelSpec
+from raydistill.models.spec_file import SPEC
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ predictor. The key of a job depends on the `CrossModalConfig`, not on unused set
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from raydistill.config.numbers import Limits, Size, check_limits
 from raydistill.errors import ConfigError
@@ -47,6 +47,9 @@ class CrossModalSettings:
     """transformer reads every token; lstm, cnn and mamba read the mean over the patches of each bin."""
     causal: bool = False
     """Whether the latents of a bin depend on this and earlier bins only."""
+    readout: Literal["tokens", "pooled"] = "tokens"
+    """From what a distilled student reconstructs the LFP: each patch from its own token, or all channels of a bin from
+    the latents of this bin, which are also aligned with the teacher (paper, Eq. 1 as printed)."""
     space_std: Deviation = 1.0
     """Standard deviation of the normal distribution from which the space embeddings of a new session are drawn."""
     predictor_width: Size = 192
@@ -158,7 +161,9 @@ class CrossModalConfig:
     space_std: Deviation
     predictor: PredictorConfig | None = None
     readout: bool = False
-    """Whether a linear map reconstructs the LFP from every token, as in a distilled student."""
+    """Whether a linear map reconstructs the LFP, as in a distilled student."""
+    readout_of: Literal["pooled"] | None = None
+    """What this map reads: None, every token; pooled, the latents of every bin."""
 
     @property
     def modality(self) -> str:
@@ -180,7 +185,7 @@ def configure(
         modality: spikes, lfp or multimodal.
         embedding: count, linear, conv or mlp.
         predictor: whether the model is trained by masking.
-        readout: whether the model reconstructs the LFP from every token.
+        readout: whether the model reconstructs the LFP from what `settings.readout` names.
     Raises:
         ConfigError: the settings contradict each other.
     """
@@ -194,9 +199,11 @@ def configure(
             "`width` must be a multiple of `spikes_patch` for the count table, "
             f"but got (width={s.width}, spikes_patch={s.spikes_patch})"
         )
-    if BACKBONES[s.backbone].reads == "bins" and (predictor or readout):
+    if BACKBONES[s.backbone].reads == "bins" and (predictor or (readout and s.readout == "tokens")):
+        way_out = ", or reconstruct from bins: `model: {readout: pooled}`" if readout else ""
         raise ConfigError(
             f"`backbone: {s.backbone}` reads bins and has no tokens to mask or reconstruct: set `supervision: full`"
+            f"{way_out}"
         )
     return CrossModalConfig(
         inputs=_inputs(s, modality),
@@ -207,7 +214,35 @@ def configure(
         space_std=s.space_std,
         predictor=_predictor(s) if predictor else None,
         readout=readout,
+        readout_of="pooled" if readout and s.readout == "pooled" else None,
     )
+
+
+def settings_of(config: CrossModalConfig) -> dict[str, Any]:
+    """The settings from which `configure` makes a model of this form, as far as they follow from it: the layers of a
+    transformer of which an LSTM or CNN has the size do not."""
+    settings: dict[str, Any] = {"width": config.width, "dropout": config.dropout, "space_std": config.space_std}
+    settings |= {"backbone": config.backbone.name, "causal": config.backbone.causal}
+    backbone, inputs, embedding = config.backbone, config.inputs, config.embedding
+    if config.readout:
+        settings |= {"readout": config.readout_of or "tokens"}
+    if isinstance(backbone, TransformerBackbone):
+        settings |= {"layers": backbone.layers, "heads": backbone.heads, "mlp_ratio": backbone.mlp_ratio}
+    match inputs:
+        case SpikesInput():
+            settings |= {"spikes_patch": inputs.patch, "max_count": inputs.max_count}
+        case LfpInput():
+            settings |= {"lfp_patch": inputs.patch}
+        case MultimodalInput():
+            settings |= {"spikes_patch": inputs.spikes_patch, "lfp_patch": inputs.lfp_patch}
+            settings |= {"multimodal": inputs.pairing}
+    match embedding:
+        case ConvEmbedding():
+            settings |= {"conv_kernel": embedding.kernel, "conv_dilation": embedding.dilation}
+            settings |= {"conv_axis": embedding.axis}
+        case MlpEmbedding():
+            settings |= {"mlp_hidden": embedding.hidden}
+    return settings
 
 
 def _inputs(s: CrossModalSettings, modality: str) -> SpikesInput | LfpInput | MultimodalInput:

@@ -108,7 +108,7 @@ def read_columns(path: Path) -> dict[str, int]:
             rows = list(csv.DictReader(file))
     except (UnicodeDecodeError, csv.Error) as err:
         raise DataError(f"{path}: not a CSV file ({err})") from None
-    columns = {}
+    columns: dict[str, int] = {}
     for line, row in enumerate(rows, start=2):
         session, n = row.get("subject_session"), row.get("d_input")
         if session is None or n is None:

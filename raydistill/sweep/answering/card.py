@@ -17,7 +17,7 @@ from raydistill.sweep.planning.code import in_words
 from raydistill.sweep.planning.job import Job, parameters
 from raydistill.sweep.planning.job_folder import CARD
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
+from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, ImportedSpec, TrainingSpec
 
 NAMED = 6
 """Sessions that a fact names."""
@@ -151,10 +151,13 @@ def _training(
         yield "decoder", BASELINES[job.spec.baseline].title
         return
     trainings = trainings_of(job, jobs)
-    spec = trainings[0].training_spec
+    spec = trainings[0].model_spec
     if isinstance(job.spec, EvaluationSpec):
         yield "model", f"that of the job {trainings[0].name}, as it is"
-    yield "objective", _settings(to_plain(spec.objective)) if spec.objective else "fitted in one step"
+    if isinstance(spec, ImportedSpec):
+        yield "objective", "not known: the model was imported"
+    else:
+        yield "objective", _settings(to_plain(spec.objective)) if spec.objective else "fitted in one step"
     if spec.control:
         yield "control", spec.control
     yield "architecture", f"{spec.family}: {_settings(to_plain(spec.model))}"
@@ -162,7 +165,7 @@ def _training(
         yield "parameters", f"{parameters(job, list(entries)):,}"
     if spec.training:
         yield "recipe", _settings(to_plain(spec.training))
-    if "epoch" in metrics:
+    if "epoch" in metrics and isinstance(spec, TrainingSpec):
         yield "epochs run", f"{metrics['epoch']} of at most {spec.epochs}"
     for name, keys in (("starts from", [spec.weights]), ("teacher", list((spec.teachers or {}).values()))):
         if sources := [jobs[key].name for key in keys if key and key in jobs]:
@@ -173,6 +176,8 @@ def _training(
 
 def _in_short(job: Job) -> str:
     """A training behind a model: its name, its objective and its sessions."""
+    if isinstance(job.spec, ImportedSpec):
+        return f"{job.name} (imported)"
     objective = job.training_spec.objective
     return f"{job.name} ({objective.name if objective else 'a fit'} on {_listed(list(job.spec.sessions))})"
 

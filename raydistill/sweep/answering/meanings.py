@@ -7,7 +7,7 @@ from raydistill.evaluation.results import Results, unique
 from raydistill.sweep.answering.sees import trainings_of
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.plan import Plan
-from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
+from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, ImportedSpec, TrainingSpec
 
 SIGNALS = {"lfp": "LFP", "spikes": "spikes", "multimodal": "spikes and LFP"}
 LEARNS = {
@@ -35,8 +35,14 @@ def _meaning(job: Job, jobs: Mapping[str, Job]) -> str:
     if isinstance(job.spec, BaselineSpec):
         return BASELINES[job.spec.baseline].meaning
     trained = trainings_of(job, jobs)[0]
-    spec = trained.training_spec
-    sentences = [f"A model that reads {SIGNALS[spec.model.modality]} and {_learns(spec, jobs)}.", _begin(trained, jobs)]
+    spec = trained.model_spec
+    if isinstance(spec, ImportedSpec):
+        sentences = [f"A model that reads {SIGNALS[spec.model.modality]} and was imported as it is."]
+    else:
+        sentences = [
+            f"A model that reads {SIGNALS[spec.model.modality]} and {_learns(spec, jobs)}.",
+            _begin(trained, jobs),
+        ]
     if isinstance(job.spec, EvaluationSpec):
         sentences.append(_decoded_otherwise(job.spec))
     has_head = bool(spec.predicted_behavior)
@@ -61,6 +67,8 @@ def _begin(trained: Job, jobs: Mapping[str, Job]) -> str:
     on = "each session alone" if trained.session else f"{n} session{'s' if n != 1 else ''} together"
     if source is None:
         return f"It is trained on {on}, from random weights."
+    if isinstance(source.spec, ImportedSpec):
+        return f"It is trained on {on}, from the imported weights of `{source.line}`."
     before = len(source.spec.sessions)
     return f"It is trained on {on}, from the weights of `{source.line}` ({before} session{'s' if before != 1 else ''})."
 

@@ -59,7 +59,7 @@ def sees_of_job(job: Job, jobs: Mapping[str, Job], is_aligned: bool) -> Sees:
             other_sessions=False,
             spikes="decoding" if "spikes" in baseline.reads else "never",
         )
-    trainings = [one.training_spec for one in trainings_of(job, jobs)]
+    trainings = [one.model_spec for one in trainings_of(job, jobs)]
     model = trainings[0].model
     reads = ("spikes", "lfp") if model.modality == "multimodal" else (model.modality,)
     if isinstance(job.spec, EvaluationSpec) and job.spec.spikes_as != "recorded":
@@ -72,19 +72,19 @@ def sees_of_job(job: Job, jobs: Mapping[str, Job], is_aligned: bool) -> Sees:
         past=True,
         future=not model.causal,
         clock=is_aligned,  # it sees where its segment begins, which is where the trial does
-        labels=any(spec.objective is None or spec.objective.needs.behavior for spec in trainings),
+        labels=any(spec.uses_labels for spec in trainings),
         other_sessions=any(set(spec.sessions) != {job.session} for spec in trainings),
         spikes=spikes,
     )
 
 
 def trainings_of(job: Job, jobs: Mapping[str, Job]) -> list[Job]:
-    """The training of the model that a job decodes, and those of all models that it starts or learns from."""
+    """The training or import of the model that a job decodes, and of all models that it starts or learns from."""
     found: dict[str, Job] = {}
     waiting = [job]
     while waiting:
         one = waiting.pop(0)
-        if one.trains:
+        if one.has_model:
             found.setdefault(one.key, one)
         waiting += [jobs[key] for key in one.depends_on if key in jobs and key not in found]
     return list(found.values())

@@ -9,7 +9,7 @@ from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.settings import DifferentSettings
 from raydistill.sweep.answering.sees import trainings_of
 from raydistill.sweep.planning.plan import Plan
-from raydistill.sweep.planning.spec import TrainingSpec
+from raydistill.sweep.planning.spec import ImportedSpec, TrainingSpec
 
 OF_THE_METHOD = ("embedding", "predictor", "readout")
 """Parts of a model that follow from its objective, and so belong to what is compared."""
@@ -23,7 +23,7 @@ def different_settings(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[D
     jobs, found = {job.key: job for job in plan.jobs}, defaultdict[str, list[dict[str, str]]](list)
     for job in plan.jobs:
         if job.method and job.kind != "control" and (trainings := trainings_of(job, jobs)):
-            found[job.method].append(dict(_settings(trainings[0].training_spec)))
+            found[job.method].append(dict(_settings(trainings[0].model_spec)))
     differences = []
     for better, worse in dict.fromkeys((c.better, c.worse) for c in comparisons):
         own, others = _values(found[better]), _values(found[worse])
@@ -33,7 +33,7 @@ def different_settings(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[D
     return tuple(differences)
 
 
-def _settings(spec: TrainingSpec) -> Iterator[tuple[str, str]]:
+def _settings(spec: TrainingSpec | ImportedSpec) -> Iterator[tuple[str, str]]:
     model = {name: value for name, value in to_plain(spec.model).items() if name not in OF_THE_METHOD}
     inputs = model.pop("inputs", {})
     signal = inputs.get("name")

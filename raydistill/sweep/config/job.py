@@ -1,6 +1,6 @@
 """One line of `jobs` in a sweep file: what is trained, on which sessions, and from which weights."""
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Annotated, Any, Literal, get_args
 
 from raydistill.config.engine import EngineConfig
@@ -12,13 +12,13 @@ from raydistill.errors import ConfigError, suggest
 from raydistill.models.families import DEFAULT_FAMILY, FAMILIES, Settings
 
 Modality = Literal["spikes", "lfp"]
-Verb = Literal["pretrain", "finetune", "train", "distill"]
+Verb = Literal["pretrain", "finetune", "train", "distill", "imported"]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobConfig:
-    """One line of `jobs`: exactly one of pretrain, finetune, train and distill, and the sessions to run on."""
+    """One line of `jobs`: exactly one of pretrain, finetune, train, distill and imported, and its sessions."""
 
     pretrain: Modality | None = None
     """Masked autoencoding over all sessions of the group `on`."""
@@ -30,13 +30,20 @@ class JobConfig:
     distill: str | None = None
     """Distillation from the models of this job (paper, Eq. 1): one student per session of the group `each`, or, as a
     pretraining, one student over all sessions of the group `on`."""
+    imported: str | None = None
+    """Folder, relative to the file that names it, of a finished model (`raydistill import`, or RUNS/jobs/KEY), which is
+    not trained. It is known by its content, wherever it lies."""
+    trained_with: tuple[Modality, ...] = ()
+    """For an imported model: the signals with which it, its teacher or its first weights were trained, as far as is
+    known. Results say so of each method; by default they are those that the model reads."""
     into: Literal["lfp"] = "lfp"
     """Input of the student of a distillation."""
     start: str | None = None
     """For a distillation: the job from whose weights the student starts; by default its weights are drawn."""
     supervision: Literal["none", "joint", "full"] = "none"
     """none: training without behavior. joint: masked autoencoding plus behavior regression. full: behavior regression
-    alone, or, for a distillation, behavior regression in place of reconstruction (paper, Eq. 3)."""
+    alone, or, for a distillation, behavior regression in place of reconstruction (paper, Eq. 3). Of an imported model,
+    what is known of its training."""
     unfreeze_epoch: CountOrZero | None = None
     """For a distillation: the epoch from which the teacher is trained too (paper, Table 4); by default it never is."""
     family: str = DEFAULT_FAMILY
@@ -67,7 +74,7 @@ class JobConfig:
 
     @property
     def verb(self) -> Verb:
-        """pretrain, finetune, train or distill."""
+        """pretrain, finetune, train, distill or imported."""
         return next(verb for verb in VERBS if getattr(self, verb))
 
     @property
@@ -98,15 +105,30 @@ class JobConfig:
         return self.on is not None
 
     @property
+    def is_one_model(self) -> bool:
+        """Whether the line gives one model, and not one per session and seed."""
+        return self.is_pretraining or self.imported is not None
+
+    @property
     def is_fitted(self) -> bool:
         """Whether the job's model is fitted by its family, and not trained by the loop."""
         return FAMILIES[self.family].fit is not None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the loop trains the job's model, by an objective and a recipe."""
+        return not self.is_fitted and self.imported is None
 
     def __post_init__(self):
         check_limits(self)
         verbs = [verb for verb in VERBS if getattr(self, verb)]
         if len(verbs) != 1:
             raise ConfigError(f"a job is exactly one of {', '.join(VERBS)}; got {' and '.join(verbs) or 'none'}")
+        if self.imported:
+            _check_imported(self)
+            return
+        if self.trained_with:
+            raise ConfigError("`trained_with` applies only to `imported`; other jobs know it", at=("trained_with",))
         if self.family not in FAMILIES:
             raise ConfigError(
                 f'there is no model family "{self.family}"{suggest(self.family, FAMILIES)}', at=("family",)
@@ -142,6 +164,17 @@ class JobConfig:
         if self.supervision != "none" and self.is_pretraining:
             raise ConfigError(
                 "`supervision` applies only to a job on `each` session, because sessions have different behavior"
+            )
+
+
+def _check_imported(job: JobConfig) -> None:
+    """Raise ConfigError if an imported model has a setting of a training."""
+    for f in fields(JobConfig):
+        default = f.default if f.default is not MISSING else {}
+        if f.name not in ("imported", "trained_with", "supervision") and getattr(job, f.name) != default:
+            raise ConfigError(
+                f"`imported` is a finished model, which no `{f.name}` can change; leave it out, or `finetune` the job",
+                at=(f.name,),
             )
 
 

@@ -74,6 +74,7 @@ def _include_shared(tree, path: Path) -> None:
     jobs = tree.get("jobs")
     if not isinstance(jobs, dict):
         return
+    _resolve_imported(jobs, path)
     included = getattr(jobs, "included", {})
     to_visit, needed = [*(name for name in jobs if name not in included), *_names_in(tree.get("methods"))], set()
     while to_visit:
@@ -92,6 +93,15 @@ def _resolve_store(tree, path: Path) -> None:
     if isinstance(store, str) and store and "://" not in store:
         file = getattr(tree, "included", {}).get("store", (path, None))[0]
         tree["store"] = os.path.normpath(Path(file).parent / store)
+
+
+def _resolve_imported(jobs, path: Path) -> None:
+    """Turn the folders of imported models, which are relative to the file that names them, as `_resolve_store` does."""
+    for name, job in jobs.items():
+        folder = job.get("imported") if isinstance(job, dict) else None
+        if isinstance(folder, str) and folder:
+            file = getattr(jobs, "included", {}).get(name, (path, None))[0]
+            job["imported"] = os.path.normpath(Path(file).parent / folder)
 
 
 def _names_in(tree) -> list[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from raydistill.config.controls import CONTROLS
@@ -14,9 +15,11 @@ from raydistill.config.plain import from_plain
 from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.config.training import RECIPES, Recipe, TrainingConfig
-from raydistill.errors import ConfigError, suggest
+from raydistill.errors import CheckpointError, ConfigError, suggest
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.models.families import FAMILIES, Settings
+from raydistill.models.spec import ModelSpec
+from raydistill.models.spec_file import read_spec
 from raydistill.papers.table import PAPER_OF_GROUP, PAPERS
 from raydistill.sweep.config.checks import check_job
 from raydistill.sweep.config.job import JobConfig, Modality, check_distinct
@@ -166,11 +169,25 @@ class SweepConfig:
     def _model_values(self, job: JobConfig) -> dict[str, Any]:
         """The `model:` of a job on top of that of the job whose weights it starts from."""
         source = self.jobs[job.source] if job.source else None
+        if source and source.imported:
+            spec = self.imported_spec(source)
+            return (FAMILIES[job.family].settings_of(spec.config) if spec.family == job.family else {}) | job.model
         return (self._model_values(source) if source and source.family == job.family else {}) | job.model
+
+    def imported_spec(self, job: JobConfig) -> ModelSpec:
+        """The specification of an imported model. Raises ConfigError if it cannot be read."""
+        assert job.imported
+        try:
+            return read_spec(Path(job.imported))
+        except CheckpointError as err:
+            line = next(name for name, other in self.jobs.items() if other is job)
+            raise ConfigError(str(err), at=("jobs", line, "imported")) from None
 
     def model_of(self, name: str) -> Any:
         """The configuration of the model that a job trains, of the configuration class of its family."""
         job = self.jobs[name]
+        if job.imported:
+            return self.imported_spec(job).config
         objective = self.objective_of(job)
         return FAMILIES[job.family].configure(
             self.settings_of(job),
@@ -181,9 +198,9 @@ class SweepConfig:
         )
 
     def objective_of(self, job: JobConfig) -> ObjectiveConfig | None:
-        """The objective of a job, None for a fitted model. Settings that `objective:` does not give come from
-        `training:`."""
-        if job.is_fitted:
+        """The objective of a job, None for a fitted or imported model. Settings that `objective:` does not give come
+        from `training:`."""
+        if not job.is_trained:
             return None
         cls, training = OBJECTIVES[job.objective_name], self.training_of(job)
         names = {f.name for f in dataclasses.fields(cls)}
@@ -205,8 +222,8 @@ class SweepConfig:
         return dataclasses.replace(base, **(self.training | job.training))
 
     def recipe_of(self, job: JobConfig) -> Recipe | None:
-        """How the weights of a job's model are optimised, None for a fitted model."""
-        return None if job.is_fitted else self.training_of(job).recipe
+        """How the weights of a job's model are optimised, None for a fitted or imported model."""
+        return self.training_of(job).recipe if job.is_trained else None
 
     def engine_of(self, job: JobConfig) -> EngineConfig:
         """The execution settings of a job: those of the sweep, then those of the job."""
@@ -309,6 +326,8 @@ class SweepConfig:
 
     def _check_values(self, name: str, job: JobConfig) -> None:
         """Check the values of a job after they are merged with those of the preset and the sweep."""
+        if job.imported:
+            return
         names = [f.name for f in dataclasses.fields(FAMILIES[job.family].settings)]
         for key in job.model:
             if key not in names:
@@ -316,12 +335,11 @@ class SweepConfig:
                 raise ConfigError(
                     f'`family: {job.family}` has no setting "{key}"{hint}', at=("jobs", name, "model", key)
                 )
-        if job.source and self.jobs[job.source].family != job.family:
+        if job.source and (family := self._family_of(job.source)) != job.family:
             raise ConfigError(
-                f"the job starts from {job.source}, which is of another family ({self.jobs[job.source].family})",
-                at=("jobs", name),
+                f"the job starts from {job.source}, which is of another family ({family})", at=("jobs", name)
             )
-        if job.source and job.is_pretraining and not self.jobs[job.source].is_pretraining:
+        if job.source and job.is_pretraining and not self.jobs[job.source].is_one_model:
             raise ConfigError(
                 f"one model over several sessions starts from one model, but {job.source} has one for each session; "
                 "start from a job that has `on`",
@@ -335,25 +353,30 @@ class SweepConfig:
         except ConfigError as err:
             raise ConfigError(str(err), at=("jobs", name, *err.at)) from None
         trains_teacher = getattr(objective, "unfreeze_epoch", None) is not None
-        if trains_teacher and job.is_pretraining and job.distill and not self.jobs[job.distill].is_pretraining:
+        if trains_teacher and job.is_pretraining and job.distill and not self.jobs[job.distill].is_one_model:
             raise ConfigError(
                 f"`unfreeze_epoch` trains one teacher with one student, but {job.distill} has one for each session; "
                 "distill from a pretraining, or on `each` session",
                 at=("jobs", name),
             )
 
+    def _family_of(self, name: str) -> str:
+        job = self.jobs[name]
+        return self.imported_spec(job).family if job.imported else job.family
+
     def _check_decoder(self, method: str, decoder: MethodConfig) -> None:
         at = ("methods", method)
         _check_exists(decoder.job, self.jobs, *at)
         _check_exists(decoder.each, self.sessions, *at)
-        pretraining = self.jobs[decoder.job].is_pretraining
-        if pretraining and decoder.each is None:
+        job = self.jobs[decoder.job]
+        if job.is_one_model and decoder.each is None:
             raise ConfigError(
                 f"{decoder.job} is one model over many sessions: give the sessions to decode as "
                 f"{{job: {decoder.job}, each: GROUP}}",
                 at=at,
             )
-        if (decoder.as_ is not None) != (decoder.each is not None and not pretraining):
+        # An imported model may know the sessions that it decodes, or decode them as one that it knows.
+        if not job.imported and (decoder.as_ is not None) != (decoder.each is not None and not job.is_pretraining):
             raise ConfigError(
                 "to decode other sessions with the model of one session, give both `each: GROUP` and `as: SESSION`",
                 at=at,
@@ -372,6 +395,8 @@ class SweepConfig:
     def modality_of(self, name: str) -> str:
         """The signals that a job's model reads: spikes, lfp or multimodal."""
         job = self.jobs[name]
+        if job.imported:
+            return self.imported_spec(job).modality
         if isinstance(job.train, tuple):
             return "multimodal" if len(set(job.train)) == 2 else job.train[0]
         if job.finetune:
@@ -381,6 +406,8 @@ class SweepConfig:
     def embedding_of(self, name: str) -> str:
         """The value embedding of a job's model: that of `embedding:`, or the default (see `JobConfig.embedding`)."""
         job = self.jobs[name]
+        if job.imported:
+            return self.imported_spec(job).config.embedding.name
         if job.embedding:
             return job.embedding
         if job.source:

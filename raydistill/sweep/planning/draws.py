@@ -64,7 +64,7 @@ class Draws:
 def _decoded(sweep: SweepConfig, groups: Groups) -> set[str]:
     """The sessions with jobs or scores of their own."""
     of_methods = [d.each for method in sweep.methods for d in sweep.decoders(method) if d.each]
-    of_jobs = [job.group for job in sweep.jobs.values() if not job.is_pretraining]
+    of_jobs = [job.group for job in sweep.jobs.values() if not job.is_one_model]
     return {e.session for group in (*of_methods, *of_jobs) for e in groups[group]}
 
 
@@ -86,5 +86,5 @@ def _decoded_with(line: str, sweep: SweepConfig, groups: Groups) -> set[str]:
         if users & {config.source, config.distill}:
             users.add(name)
     decoders = [d for method in sweep.methods for d in sweep.decoders(method) if d.each and d.job in users]
-    lines = [sweep.jobs[name].group for name in users if not sweep.jobs[name].is_pretraining]
+    lines = [sweep.jobs[name].group for name in users if not sweep.jobs[name].is_one_model]
     return {e.session for group in (*lines, *(d.each for d in decoders if d.each)) for e in groups[group]}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from raydistill.models.families import FAMILIES
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.runs_folder import Rates, RunsFolder
-from raydistill.sweep.planning.spec import BaselineSpec, TrainingSpec
+from raydistill.sweep.planning.spec import BaselineSpec, ImportedSpec, TrainingSpec
 
 # Of one CPU core: 1.3e10 measured at a width of 64, 3.7e10 at 256. Small matrices do not use a core fully.
 ASSUMED_FLOPS_PER_S, HALF_SPEED_WIDTH = 6e10, 230
@@ -55,4 +55,4 @@ def _kind(job: Job) -> str:
             verb = "pretrain" if job.is_pretraining else job.kind
             backbone = getattr(job.spec.model, "backbone", None)
             return f"{verb} {job.spec.model.modality} {backbone.name if backbone else job.spec.family}"
-    return "evaluate"
+    return "imported" if isinstance(job.spec, ImportedSpec) else "evaluate"

@@ -17,6 +17,7 @@ from raydistill.sweep.config.sweep import MethodConfig, SessionGroup, SweepConfi
 from raydistill.sweep.planning.baselines import baselines_of
 from raydistill.sweep.planning.controls import control_jobs
 from raydistill.sweep.planning.draws import Draws
+from raydistill.sweep.planning.imported import decoded_by_imported, imported_job
 from raydistill.sweep.planning.job import Job, Place
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
 
@@ -33,7 +34,9 @@ def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
     for draw in draws.numbers:
         trainings = dict(kept)
         for name, config in sweep.sources_first():
-            if (name, None, None) not in trainings:
+            if config.imported:
+                trainings[name, None, None] = imported_job(sweep, name, config)
+            elif (name, None, None) not in trainings:
                 sessions = draws.sessions(config.group, draw)
                 trainings |= dict(_instances(sweep, name, config, methods.get(name), sessions, trainings))
         kept = {place: job for place, job in trainings.items() if place[1] is None and place[0] not in draws.again}
@@ -66,7 +69,9 @@ def _each_once(sweep_name: str, jobs: Iterable[Job]) -> list[Job]:
 
 
 def _used_groups(sweep) -> set[str]:
-    used = {job.group for job in sweep.jobs.values()} | {sweep.answer(figure).on for figure in sweep.answers}
+    used = {job.group for job in sweep.jobs.values() if job.group} | {
+        sweep.answer(figure).on for figure in sweep.answers
+    }
     return used | {d.each for m in sweep.methods for d in sweep.decoders(m) if d.each}
 
 
@@ -194,7 +199,7 @@ def _training_job(sweep, config: JobConfig, title, spec: TrainingSpec, method, e
 
 def _source(sweep, name: str, other: str, session: str, seed: int, jobs: Mapping[Place, Job]) -> str:
     """The key of the job of `other` from which a job of `name` on this session and seed starts or learns."""
-    place = (other, None, None) if sweep.jobs[other].is_pretraining else (other, session, seed)
+    place = (other, None, None) if sweep.jobs[other].is_one_model else (other, session, seed)
     if place not in jobs:
         raise ConfigError(
             f"{sweep.name}: jobs.{name} runs on session {session} with seed {seed}, but jobs.{other} does not; "
@@ -207,7 +212,11 @@ def _teacher(sweep, name: str, session: str, seed: int, jobs: Mapping[Place, Job
     """The key of the job whose model teaches a job of `name` on this session and seed."""
     line = sweep.jobs[name].distill
     key = _source(sweep, name, line, session, seed, jobs)
-    if sweep.jobs[line].is_pretraining and session not in jobs[line, None, None].spec.sessions:
+    teacher = sweep.jobs[line]
+    if not teacher.is_one_model:
+        return key
+    known = sweep.imported_spec(teacher).sessions if teacher.imported else jobs[line, None, None].spec.sessions
+    if session not in known:
         raise ConfigError(
             f"{sweep.name}: jobs.{name} runs on session {session}, on which its teacher jobs.{line} is not trained; "
             f"finetune {line} on this session, and distill from that"
@@ -219,7 +228,11 @@ def _evaluations(sweep, trainings: Mapping[Place, Job], draws: Draws, draw: int)
     """The jobs of methods that do not use the scores of their trainings: one per session and model to decode."""
     for method in sweep.methods:
         for decoder in sweep.decoders(method):
-            if not decoder.is_training:
+            if sweep.jobs[decoder.job].imported:
+                job = trainings[decoder.job, None, None]
+                for entry, own in decoded_by_imported(sweep, method, decoder, draws.sessions(str(decoder.each), draw)):
+                    yield _evaluation(sweep, method, own, entry, job)
+            elif not decoder.is_training:
                 decoder = replace(decoder, as_=draw_name(decoder.as_, draw)) if decoder.as_ else decoder
                 for entry, trained in _decodes(sweep, method, decoder, trainings, draws, draw):
                     yield _evaluation(sweep, method, decoder, entry, trained)
@@ -264,8 +277,8 @@ def _check_channels(at, source, entries):
 
 
 def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained: Job) -> Job:
-    seed = None if trained.is_pretraining else trained.seed
-    signals = _signals(trained.training_spec.model.modality)
+    seed = trained.seed if trained.session else None
+    signals = _signals(trained.model_spec.model.modality)
     _need(sweep, decoder.job, [entry], *signals)
     reads = _reads(*signals, "behavior")
     return Job(
@@ -280,7 +293,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
             sessions={entry.session: entry.content_of(reads)},
             reads=reads,
             behavior=_behavior(sweep, entry),
-            seed=trained.training_spec.seed,
+            seed=trained.model_spec.seed,
             spikes_as=decoder.spikes_as if decoder.inputs else "recorded",
             embeddings_of=decoder.as_,
         ),

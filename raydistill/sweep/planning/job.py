@@ -10,11 +10,11 @@ from raydistill.errors import ConfigError
 from raydistill.feed.patches import patches_per_bin
 from raydistill.models.families import FAMILIES
 from raydistill.store.catalogue import Entry
-from raydistill.sweep.planning.spec import JobSpec, TrainingSpec, job_key, spec_from_json, spec_to_json
+from raydistill.sweep.planning.spec import ImportedSpec, JobSpec, TrainingSpec, job_key, spec_from_json, spec_to_json
 
 DONE, MISSING, STALE, FAILED = STATES = ("done", "missing", "stale", "failed")
 
-Kind = Literal["pretrain", "finetune", "train", "distill", "control", "evaluate", "baseline"]
+Kind = Literal["pretrain", "finetune", "train", "distill", "imported", "control", "evaluate", "baseline"]
 Place = tuple[str, str | None, int | None]
 """(line of `jobs`, session, seed); session and seed are None for a pretraining."""
 
@@ -39,6 +39,8 @@ class Job:
     """Fewest and most workers of a pretraining."""
     engine: EngineConfig = field(default_factory=EngineConfig)
     """Execution settings, which never enter the key."""
+    folder: str | None = None
+    """Folder from which an imported model is copied, which never enters the key."""
     key: str = ""
     """sha256 of the specification."""
 
@@ -59,13 +61,24 @@ class Job:
     @property
     def is_pretraining(self) -> bool:
         """Whether the job trains one model over many sessions, on Ray Train workers."""
-        return self.session is None
+        return self.session is None and self.trains
 
     @property
     def training_spec(self) -> TrainingSpec:
         """The specification of a job that trains."""
         assert isinstance(self.spec, TrainingSpec), f"{self.name} trains nothing"
         return self.spec
+
+    @property
+    def model_spec(self) -> TrainingSpec | ImportedSpec:
+        """The specification of a job that gives a model."""
+        assert isinstance(self.spec, TrainingSpec | ImportedSpec), f"{self.name} gives no model"
+        return self.spec
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the job gives a model: it trains or imports one."""
+        return isinstance(self.spec, TrainingSpec | ImportedSpec)
 
     @property
     def trains(self) -> bool:
@@ -80,7 +93,8 @@ class Job:
     def to_json(self) -> dict:
         """The job as JSON data, the main part of job.json."""
         plain = {name: getattr(self, name) for name in ("key", "name", "kind", "method", "session", "subject", "seed")}
-        return plain | {
+        imported = {"folder": self.folder} if self.folder else {}
+        return (plain | imported) | {
             "spec": spec_to_json(self.spec),
             "depends_on": list(self.depends_on),
             "workers": list(self.workers),
@@ -96,6 +110,7 @@ class Job:
             spec=spec_from_json(tree["spec"]),
             workers=tuple(tree["workers"]),
             engine=from_plain(EngineConfig, tree["engine"]),
+            folder=tree.get("folder"),
         )
 
 

@@ -167,7 +167,7 @@ def plan(
         notes=_missing_of_paper(sweep, entries),
         aligned=frozenset(e.session for e in entries if e.aligned),
         panels=_panels(sweep, entries),
-        groups={line: config.group for line, config in sweep.jobs.items()},
+        groups={line: config.group for line, config in sweep.jobs.items() if config.group},
         contents={e.session: e.contents for e in entries if e.session in used},
     )
     return unstated.refreshed(runs)

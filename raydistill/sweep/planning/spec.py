@@ -5,7 +5,7 @@ job does not use. Settings that are None count as absent, so a new optional sett
 jobs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
@@ -49,15 +49,47 @@ class TrainingSpec:
         return self.training.epochs if self.training else 1
 
     @property
+    def uses_labels(self) -> bool:
+        """Whether behavior is part of the training."""
+        return self.objective is None or self.objective.needs.behavior
+
+    @property
     def predicted_behavior(self) -> tuple[str, ...]:
         """Behavior columns that the model itself predicts."""
-        return self.behavior if self.objective is None or self.objective.needs.behavior else ()
+        return self.behavior if self.uses_labels else ()
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Keys of the jobs that must be done first."""
         keys = (self.weights, *(self.teachers or {}).values())
         return tuple(dict.fromkeys(key for key in keys if key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedSpec:
+    """A finished model that is copied from a folder. Its files are its identity, and not where they lie."""
+
+    name: ClassVar[str] = "imported"
+    family: str
+    model: Any
+    """An instance of the configuration class of the family."""
+    files: dict[str, str]
+    """File of the model -> sha256."""
+    sessions: dict[str, str] = field(default_factory=dict)
+    """Empty: nothing is read from the store."""
+    reads: tuple[str, ...] = ()
+    """Which of spikes and lfp the model was trained with, as far as is known."""
+    uses_labels: bool = False
+    """Whether the model was trained with behavior, as far as is known."""
+    behavior: ClassVar[tuple[str, ...]] = ()
+    objective: ClassVar[None] = None
+    training: ClassVar[None] = None
+    weights: ClassVar[None] = None
+    teachers: ClassVar[None] = None
+    control: ClassVar[None] = None
+    seed: ClassVar[int] = 0
+    predicted_behavior: ClassVar[tuple[str, ...]] = ()
+    sources: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +129,13 @@ class BaselineSpec:
         return ()
 
 
-JobSpec = TrainingSpec | EvaluationSpec | BaselineSpec
-SPECS: dict[str, type[JobSpec]] = {"training": TrainingSpec, "evaluation": EvaluationSpec, "baseline": BaselineSpec}
+JobSpec = TrainingSpec | ImportedSpec | EvaluationSpec | BaselineSpec
+SPECS: dict[str, type[JobSpec]] = {
+    "training": TrainingSpec,
+    "imported": ImportedSpec,
+    "evaluation": EvaluationSpec,
+    "baseline": BaselineSpec,
+}
 
 
 def job_key(spec: JobSpec) -> str:
@@ -115,6 +152,9 @@ def spec_from_json(tree: dict) -> JobSpec:
     """The specification that `spec_to_json` wrote."""
     tree = dict(tree)
     cls = SPECS[tree.pop("name")]
+    if cls is ImportedSpec:
+        model: Any = from_plain(FAMILIES[tree["family"]].config, tree["model"])
+        return ImportedSpec(**(tree | {"model": model, "reads": tuple(tree["reads"])}))
     if cls is not TrainingSpec:
         return from_plain(cls, tree)
     parts = {

@@ -1,6 +1,7 @@
 """Executing one job of each kind: from its specification alone, with its results in its folder."""
 
 import functools
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from raydistill.evaluation.scored_segments import write_segments
 from raydistill.evaluation.session_scores import score_baseline, score_model
 from raydistill.evaluation.units import write_units
 from raydistill.feed.reading import read_directly
-from raydistill.files import write_json
+from raydistill.files import write_atomically, write_json
 from raydistill.models.files import load_model, save_model
 from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
@@ -25,7 +26,7 @@ from raydistill.sweep.answering.card import write_card
 from raydistill.sweep.planning.job import Job, session_patches, shared_bands
 from raydistill.sweep.planning.job_folder import mark_complete
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
+from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, ImportedSpec, TrainingSpec
 from raydistill.sweep.running.provenance import model_provenance, provenance
 from raydistill.training.assemble import TrainingTask, assemble
 from raydistill.training.distributed import DistributedTraining, train_on_workers
@@ -76,6 +77,8 @@ def run_session_job(job: Job, context: JobContext) -> dict:
         match job.spec:
             case TrainingSpec():
                 advance_job(job, context, job.spec.epochs)
+            case ImportedSpec():
+                _import(job, job.spec, context)
             case EvaluationSpec():
                 _evaluate(job, job.spec, context)
             case BaselineSpec():
@@ -209,6 +212,20 @@ def _mean_scores(model: Model, store: Store, entries: list[Entry], columns: tupl
     scores = (score_model(model, store, e, columns or e.behavior, device=device) for e in entries if e.behavior)
     metrics = [score.metrics() for score in scores]
     return {name: mean(of_session[name] for of_session in metrics) for name in ("valid_r2", "r2")}
+
+
+def _import(job: Job, spec: ImportedSpec, context: JobContext) -> None:
+    """Copy a finished model. Raises DataError if it has changed since planning."""
+    started, folder, source = time.time(), _open_folder(job, context), Path(str(job.folder))
+    load_model(source)  # so that a model that cannot be used fails here and not in every job that needs it
+    for name, digest in spec.files.items():
+        content = (source / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise DataError(f"{source / name} has changed since planning; run the sweep again")
+        write_atomically(folder / name, content)
+    check_owner(folder)
+    write_json(folder / "metrics.json", {"seconds": round(time.time() - started, 3), "device": "cpu"})
+    mark_complete(folder)
 
 
 def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:

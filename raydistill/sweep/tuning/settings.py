@@ -65,6 +65,8 @@ def applying(sweep: SweepConfig, space: Space) -> Applying:
 
 def _applies(sweep: SweepConfig, line: str, name: str, space: Space) -> bool:
     job, (section, _, setting) = sweep.jobs[line], name.partition(".")
+    if job.imported:
+        return False
     if (section == "objective" and setting not in field_names(OBJECTIVES[job.objective_name])) or (
         section != "model" and job.is_fitted
     ):

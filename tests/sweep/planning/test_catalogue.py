@@ -130,7 +130,7 @@ def test_sweep_of_the_catalogue_shares_jobs_with_the_others(plans, names, count)
 
 def test_catalogue_has_exactly_the_sweeps_of_the_paper():
     shipped = {path.stem for path in SWEEPS.glob("*.yaml") if "include:" in path.read_text()}
-    assert shipped == set(COUNTS)
+    assert shipped == set(COUNTS) | {"generalization_released"}  # which trains nothing: see test_imported.py
 
 
 def test_spike_model_for_generalization_is_not_trained_on_any_session_that_it_decodes(plans):

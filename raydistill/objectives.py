@@ -22,7 +22,6 @@ from raydistill.feed.masking import Draw, Masking, mask_tokens
 from raydistill.feed.noise import fork
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.model import CrossModalModel
-from raydistill.models.layers.pooling import mean_per_bin
 from raydistill.models.model import Model
 
 P = TypeVar("P")
@@ -178,11 +177,10 @@ def distillation(alignment: float) -> Objective[TaughtBatch]:
 
     def totals(model: CrossModalModel, prepared: TaughtBatch, draw: Draw) -> dict[str, Tensor]:
         batch = prepared.batch
-        tokens = model.encode(batch)  # (N, D)
-        error = (model.readout(tokens) - batch.values).square()
+        latents, reconstructed = model.latents_and_lfp(batch)
         return {
-            "reconstruction": _sum_valid(error, batch.valid),
-            "alignment": _misalignment(mean_per_bin(tokens, batch), prepared.target),
+            "reconstruction": _sum_valid((reconstructed - batch.values).square(), batch.valid),
+            "alignment": _misalignment(latents, prepared.target),
         }
 
     def counts(prepared: TaughtBatch) -> dict[str, Tensor]:
@@ -196,7 +194,8 @@ def reconstruction() -> Objective[Batch]:
     """Eq. 1 without its alignment: MSE(y, f(h)), nothing masked. It needs no teacher."""
 
     def totals(model: CrossModalModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
-        return {"reconstruction": _sum_valid((model.readout(model.encode(batch)) - batch.values).square(), batch.valid)}
+        _, reconstructed = model.latents_and_lfp(batch)
+        return {"reconstruction": _sum_valid((reconstructed - batch.values).square(), batch.valid)}
 
     def counts(batch: Batch) -> dict[str, Tensor]:
         return {"reconstruction": batch.slots.sum().double()}

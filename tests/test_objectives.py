@@ -24,10 +24,11 @@ from raydistill.objectives import (
     distillation,
     distillation_with_behavior,
     masked_autoencoding,
+    reconstruction,
     together,
     unfrozen,
 )
-from tests.small import make_batch, make_feed_batch, make_spec, noise_of
+from tests.small import SETTINGS, make_batch, make_feed_batch, make_segments, make_spec, noise_of
 
 DRAW = Draw(seed=0, epoch=3)
 
@@ -76,6 +77,27 @@ def test_distillation_is_equation_1():
     cosine = torch.nn.functional.cosine_similarity(mean_per_bin(tokens, batch), given.teacher_latents).mean()
     total = sum(t.weight * t.total / t.count for t in terms.values())
     torch.testing.assert_close(total, (mse + 5 * (1 - cosine)).to(total.dtype))
+
+
+def test_distillation_from_pooled_latents_is_equation_1_as_printed():
+    """f maps the latents of a bin, which the cosine compares, to all channels of the session of this bin."""
+    torch.manual_seed(0)
+    settings = dataclasses.replace(SETTINGS, readout="pooled")
+    model = CrossModalModel(make_spec("lfp", "conv", ("readout",), settings=settings))
+    given = distillation_batch()  # 6 bins of a, with 8 channels in one patch, and 4 of b, with 20 in three
+    terms = distillation(5.0)(model, given, DRAW)
+    latents, errors = model.latents(given.tokens), []
+    weight, bias = model.pooled_readout.weight, model.pooled_readout.bias.unflatten(0, (4, 8))
+    segments = make_segments(["a", "b"], [6, 4])
+    for segment, h, rows in zip(segments, latents.split([6, 4]), ([0], [1, 2, 3]), strict=True):
+        f = torch.cat([weight[row] for row in rows]), torch.cat([bias[row] for row in rows])
+        predicted = (h @ f[0].T + f[1])[:, : segment.lfp.shape[1]]  # (T, n): padded slots do not count
+        errors.append((predicted - torch.from_numpy(segment.lfp)).square().flatten())
+    cosine = torch.nn.functional.cosine_similarity(latents, given.teacher_latents).mean()
+    total = sum(t.weight * t.total / t.count for t in terms.values())
+    torch.testing.assert_close(total, (torch.cat(errors).mean() + 5 * (1 - cosine)).to(total.dtype))
+    alone = reconstruction()(model, given, DRAW)["reconstruction"]
+    assert alone.total == terms["reconstruction"].total and alone.count == terms["reconstruction"].count
 
 
 def test_distillation_without_alignment_reconstructs_alone():

@@ -17,7 +17,7 @@ class Needs:
     predictor: bool = False
     """The model reconstructs masked patches."""
     readout: bool = False
-    """The model reconstructs the LFP from every token."""
+    """The model reconstructs the LFP."""
     behavior: bool = False
     """The model predicts the behavior of its session."""
     teacher: bool = False

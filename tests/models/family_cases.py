@@ -17,10 +17,11 @@ def crossmodal(backbone: str) -> list[tuple[Any, tuple]]:
     uses = (MASKED if backbone == "transformer" else BINS) + UNMASKED
     if backbone != "transformer":
         uses = tuple((modality, embedding, False, False) for modality, embedding, _, _ in uses)
-    return [
-        (dataclasses.replace(PRESETS["tiny"], spikes_patch=8, lfp_patch=8, backbone=backbone, causal=causal), use)
-        for causal, use in itertools.product((False, True), uses)
+    settings = dataclasses.replace(PRESETS["tiny"], spikes_patch=8, lfp_patch=8, backbone=backbone)
+    cases = [
+        (dataclasses.replace(settings, causal=causal), use) for causal, use in itertools.product((False, True), uses)
     ]
+    return [*cases, (dataclasses.replace(settings, readout="pooled"), ("lfp", "conv", False, True))]
 
 
 # Family -> [(settings, use)], for patches of 8 units or channels.

@@ -12,6 +12,7 @@ from raydistill.feed.masking import Masking
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.config import CrossModalConfig
 from raydistill.models.crossmodal.parameters import BOTTLENECK
+from raydistill.models.crossmodal.readout import PooledReadout
 from raydistill.models.crossmodal.streaming import initial_state, step
 from raydistill.models.crossmodal.tokenizer import Tokenizer
 from raydistill.models.layers.attention import Packing
@@ -73,7 +74,9 @@ class CrossModalModel(Model):
         self.encoder: Any = config.backbone.build(config.width, config.dropout)
         if config.predictor:
             self.predictor = Predictor(config, spec.patch)
-        if config.readout:
+        if config.readout_of == "pooled":
+            self.pooled_readout = PooledReadout(config, spec.patch, spec.sessions)
+        elif config.readout:
             self.readout = nn.Linear(config.width, spec.patch)
         if spec.behavior:
             self.behavior = nn.Linear(config.width, len(spec.behavior))
@@ -101,6 +104,18 @@ class CrossModalModel(Model):
         packing = Packing(batch.bins, batch.time.device, noise)
         return self.encoder(mean_per_bin(self.tokenizer(batch), batch), batch.time[is_first_patch], packing)
 
+    def latents_and_lfp(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Latents of every bin, and the LFP that the read-out reconstructs, patch by patch, nothing masked.
+
+        Shape:
+            output: (sum of T, D) and (N, S).
+        """
+        if self.config.readout_of == "pooled":
+            latents = self.latents(batch)
+            return latents, self.pooled_readout(latents, batch)
+        tokens = self.encode(batch)  # (N, D)
+        return mean_per_bin(tokens, batch), self.readout(tokens)
+
     def initial_state(self, streams: int, patches: int, window: int) -> State:
         """As `Model.initial_state`."""
         return initial_state(self.tokenizer, self.encoder, streams, patches, window)
@@ -110,8 +125,12 @@ class CrossModalModel(Model):
         return step(self.tokenizer, self.encoder, self.config.backbone.reads == "bins", state, batch)
 
     def weights_of_sessions(self, spec: ModelSpec) -> dict[str, Tensor]:
-        """The space embeddings, drawn for sessions that this model does not know."""
-        return {"tokenizer.space.table.weight": self.tokenizer.space.transplanted(spec.sessions).table.weight}
+        """The space embeddings and pooled read-outs, drawn for sessions that this model does not know."""
+        weights = {"tokenizer.space.table.weight": self.tokenizer.space.transplanted(spec.sessions).table.weight}
+        if self.config.readout_of == "pooled":
+            readout = self.pooled_readout.transplanted(spec.sessions)
+            weights |= {f"pooled_readout.{name}": weight for name, weight in readout.state_dict().items()}
+        return weights
 
     def use_embeddings_of(self, session: str, known_session: str) -> None:
         """Read segments of `session` with the space embeddings of `known_session`, on which the model was trained."""

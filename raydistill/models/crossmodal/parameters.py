@@ -29,7 +29,8 @@ def parameters(config: CrossModalConfig, *, patches: int, bands: int = 1, n_beha
     patch = sum(config.inputs.widths(bands))
     total = config.backbone.parameters(config.width) + embedding_parameters(config, patch) + patches * config.width
     total += predictor_parameters(config, patch)
-    total += linear_parameters(config.width, patch) if config.readout else 0
+    if config.readout:
+        total += linear_parameters(config.width, patch) * (patches if config.readout_of == "pooled" else 1)
     return total + (linear_parameters(config.width, n_behavior) if n_behavior else 0)
 
 

@@ -130,3 +130,13 @@ def test_convolution_along_tokens_reaches_the_patch_before_but_never_the_segment
     values[4] += 1
     after = model.tokenizer(dataclasses.replace(batch, values=values)).detach()
     assert (after - before).abs().sum(1).nonzero().flatten().tolist() == [4, 5, 6, 11]
+
+
+def test_pooled_readout_of_known_sessions_is_kept_and_of_new_ones_drawn():
+    settings = dataclasses.replace(SETTINGS, readout="pooled")
+    model = CrossModalModel(make_spec("lfp", "conv", ("readout",), settings=settings))
+    new = model.transplanted(dataclasses.replace(model.spec, sessions={"0": 2, "b": 3}))
+    ours, theirs = new.pooled_readout, model.pooled_readout
+    assert ours.weight.shape == (5, 8, 32) and ours.bias.shape == (40,)
+    assert torch.equal(ours.weight[2:], theirs.weight[1:]) and torch.equal(ours.bias[16:], theirs.bias[8:])
+    assert not torch.equal(ours.weight[:1], theirs.weight[:1])

@@ -65,6 +65,8 @@ def test_distilled_models_are_as_large_as_published():
         assert parameters(student, patches=3, bands=bands, n_behavior=2) == total + 514
     with_readout = config_of(embedding="conv", readout=True)
     assert parameters(with_readout, patches=3) == 10_550_016 + 256 * 32 + 32
+    pooled = config_of(embedding="conv", readout=True, settings=dataclasses.replace(PAPER, readout="pooled"))
+    assert parameters(pooled, patches=3) == 10_550_016 + 256 * 96 + 96
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -66,7 +66,8 @@ class Splits:
     guard_s: Duration = 0.0
     """For `blocks`: seconds left out on both sides of a boundary between folds."""
     outliers: Literal["keep", "drop"] = "keep"
-    """`drop` leaves out split units whose behavior SD is above Tukey's fence over the training units."""
+    """`drop` leaves out split units whose behavior SD is above Tukey's fence over the training units, or, under the
+    protocol `released`, over all units before the folds are drawn."""
 
     def __post_init__(self):
         check_limits(self)
@@ -90,7 +91,7 @@ class IngestConfig:
     """`corrected` fits normalisation on the training fold and scores on the test fold. `paper` and `released` fit it
     on the whole session and score on the validation and test folds together. `released` also reproduces two slips of
     the published code: fold sizes that are off by one, and time stamps by which the LFP drifts one bin against the
-    spikes (docs/methods.md, Slips of the released code)."""
+    spikes; and for Flint its filters and outliers (docs/methods.md, Splits and protocols)."""
     bin_width_ms: BinWidth = 10.0
     """Width of the session's bins in milliseconds."""
     min_rate_hz: NotNegative = 0.0

@@ -54,6 +54,8 @@ def metrics_of(decoding: Decoding, bin_width_ms: float, clock: ClockSkill | None
     """The numbers of a decoding that a job stores as JSON; `test_s` are the seconds of the scored bins."""
     names = ("r2", "r2_per_axis", "valid_r2", "n_train", "n_test", "n_test_segments", "settings")
     metrics = {name: getattr(decoding, name) for name in names} | {"test_s": decoding.n_test * bin_width_ms / 1000}
+    if decoding.valid_r2 is None:
+        del metrics["valid_r2"]
     return metrics | r2_interval(units).metrics() | (clock.metrics() if clock else {})
 
 

@@ -20,9 +20,13 @@ import numpy as np
 
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError
+from raydistill.store.outliers import is_regular_as_released
 from raydistill.store.session import Session
 
 TRAIN, VALID, TEST = "train", "valid", "test"
+OUTLIER = "outlier"
+"""Instead of a fold: a span that left before the folds were drawn (protocol `released`)."""
+RELEASED = "released"
 _ADVICE = "give a longer recording or shorter `splits.parent_s`, or assign whole trials: `splits: {by: trials}`"
 
 
@@ -49,6 +53,8 @@ class Cut:
 def draw_folds(session: Session, config: IngestConfig) -> list[SplitSpan]:
     """The split spans of a session in time order, each with its fold.
 
+    Under the protocol `released`, outliers leave before the folds are drawn, and have none.
+
     Raises:
         DataError: the session has too few spans for three folds, or the split is by trials and it has none.
     """
@@ -57,24 +63,21 @@ def draw_folds(session: Session, config: IngestConfig) -> list[SplitSpan]:
         if session.trial is None:
             raise DataError(f"session {name}: `splits.by: trials` needs trials, but the recording has none")
         bounds = label_runs(session.trial)
-        folds = _draw(name, len(bounds), config, "trials", "give more trials, or split by time: `splits: {by: time}`")
+        folds = _folds(session, bounds, config, "trials", "give more trials, or split by time: `splits: {by: time}`")
         trials = [int(session.trial[start]) for start, _ in bounds]
         return [
             SplitSpan(start, stop, fold, trial)
             for (start, stop), fold, trial in zip(bounds, folds, trials, strict=True)
         ]
     bounds = _parents(session.n_bins, session.piece, _bins(splits.parent_s, session.bin_width_ms))
-    what = f"{splits.parent_s:g}-s parents"
-    by_time = splits.by == "time"
-    folds = _draw(name, len(bounds), config, what, _ADVICE) if by_time else _draw_blocks(name, len(bounds), config)
+    folds = _folds(session, bounds, config, f"{splits.parent_s:g}-s parents", _ADVICE)
     return [SplitSpan(start, stop, fold) for (start, stop), fold in zip(bounds, folds, strict=True)]
 
 
 def without_outliers(spans: list[SplitSpan], behavior: np.ndarray | None, config: IngestConfig) -> list[SplitSpan]:
-    """The spans in which no behavior column has an SD above Tukey's fence, Q3 + 1.5 (Q3 - Q1).
+    """The spans in which no behavior column has an SD above Tukey's fence, Q3 + 1.5 (Q3 - Q1), fitted on train.
 
-    The fence is fitted on the spans of train; the released code fits it on all (docs/methods.md, Slips of the
-    released code).
+    Under the protocol `released`, `draw_folds` has found the outliers by the released rule (outliers.py).
 
     Args:
         behavior: (T, K), NaN where it was lost; None: no span is an outlier.
@@ -84,10 +87,11 @@ def without_outliers(spans: list[SplitSpan], behavior: np.ndarray | None, config
     """
     if config.splits.outliers == "keep" or behavior is None:
         return spans
+    if config.protocol == RELEASED:
+        return [s for s in spans if s.split != OUTLIER]
     with np.errstate(all="ignore"):
         sd = np.array([_sd(behavior[s.start : s.stop]) for s in spans])  # (spans, K)
-        fitted = sd if config.protocol == "released" else sd[[s.split == TRAIN for s in spans]]
-        q1, q3 = np.nanpercentile(fitted, [25, 75], axis=0)
+        q1, q3 = np.nanpercentile(sd[[s.split == TRAIN for s in spans]], [25, 75], axis=0)
     regular = [s for s, values in zip(spans, sd, strict=True) if not np.any(values > q3 + 1.5 * (q3 - q1))]
     if empty := {s.split for s in spans} - {s.split for s in regular}:
         raise DataError(
@@ -115,7 +119,7 @@ def cut(spans: list[SplitSpan], session: Session, config: IngestConfig) -> list[
     if splits.by == "blocks":
         # Rounded up: a guard of less than a bin is one bin.
         cuts = _keep_guard(cuts, ceil(_fraction(splits.guard_s) * 1000 / _fraction(session.bin_width_ms)))
-    if empty := {TRAIN, VALID, TEST} - {c.split for c in cuts}:
+    if empty := _needed_folds(config) - {c.split for c in cuts}:
         raise DataError(
             f"session {session.name}: no segment of {splits.segment_s:g} s is left in {' and '.join(sorted(empty))}"
             f"{_of_pieces(session)}; set shorter `splits.segment_s` or `splits.guard_s`"
@@ -208,10 +212,26 @@ def _parents(n_bins: int, piece: np.ndarray | None, parent: Fraction) -> list[tu
     return bounds
 
 
+def _needed_folds(config: IngestConfig) -> set[str]:
+    """The folds without which no session can be stored."""
+    return {TRAIN, TEST} if config.protocol == RELEASED else {TRAIN, VALID, TEST}
+
+
+def _folds(session: Session, bounds: list[tuple[int, int]], config: IngestConfig, what: str, advice: str) -> list[str]:
+    """A fold for each span, OUTLIER for one that leaves before the draw."""
+    drawn = np.ones(len(bounds), dtype=bool)
+    if config.protocol == RELEASED and config.splits.outliers == "drop":
+        drawn = is_regular_as_released(session, bounds)
+    folds, n = np.full(len(bounds), OUTLIER, dtype=object), int(drawn.sum())
+    by_blocks = config.splits.by == "blocks"
+    folds[drawn] = _draw_blocks(session.name, n, config) if by_blocks else _draw(session.name, n, config, what, advice)
+    return folds.tolist()
+
+
 def _draw(name: str, n: int, config: IngestConfig, what: str, advice: str) -> list[str]:
     """A fold for each of n spans, drawn without replacement from `splits.seed`."""
     n_valid, n_test = fold_sizes(n, config)
-    if min(n_valid, n_test, n - n_valid - n_test) < 1:
+    if min(n_test, n - n_valid - n_test) < 1 or (VALID in _needed_folds(config) and n_valid < 1):
         raise DataError(f"session {name}: {n} {what} are too few for train, valid and test; {advice}")
     order = np.random.RandomState(config.splits.seed).permutation(n)  # the random generator of the released code
     folds = np.full(n, TRAIN, dtype=object)
@@ -221,13 +241,13 @@ def _draw(name: str, n: int, config: IngestConfig, what: str, advice: str) -> li
 
 
 def fold_sizes(n: int, config: IngestConfig) -> tuple[int, int]:
-    """Number of spans in valid and in test, of n spans.
+    """Number of spans in valid and in test, of n spans that are drawn from.
 
     The protocol `released` has one more in test, and none in valid for n below ten (docs/methods.md, Slips of the
     released code).
     """
     n_valid, n_test = int(config.splits.valid * n), int(config.splits.test * n)
-    if config.protocol == "released":
+    if config.protocol == RELEASED:
         return n_valid, n_test + 1
     return max(1, n_valid), max(1, n_test)
 

@@ -118,6 +118,19 @@ def test_option_applies_to_the_layouts_that_have_it(folder):
     assert planned["gallego"].source.options.results == planned["neurotask"].source.options.results == ("R",)
 
 
+def test_released_protocol_has_the_filters_and_outliers_of_the_released_code_unless_they_are_given(folder):
+    released = {r.source.layout: r.config for r in plan_sources(folder, overrides=["ingest.protocol=released"])}
+    flint, makin = released["flint"], released["makin"]
+    assert (flint.filters.notch_hz, flint.filters.highpass_hz, flint.filters.lowpass_hz) == (None, None, 50)
+    assert flint.splits.outliers == "drop" and flint.min_rate_hz == 1
+    assert (makin.filters.notch_hz, makin.filters.highpass_hz, makin.splits.outliers) == (60, 0.05, "keep")
+    overrides = ["ingest.protocol=released", "ingest.filters.notch_hz=50", "ingest.splits.outliers=keep"]
+    (given,) = (r.config for r in plan_sources(folder, dataset="flint", overrides=overrides))
+    assert (given.filters.notch_hz, given.filters.highpass_hz, given.splits.outliers) == (50, None, "keep")
+    (usual,) = (r.config for r in plan_sources(folder, dataset="flint"))
+    assert usual.filters.notch_hz == 60 and usual.splits.outliers == "keep"
+
+
 def test_manifest_key_applies_to_nwb_files_of_a_folder(folder):
     overrides = ["defaults.subject=monkey", "ingest.bin_width_ms=20"]
     planned = {r.source.layout: r for r in plan_sources(folder, overrides=overrides)}

@@ -4,6 +4,7 @@ from itertools import pairwise
 from math import ceil, floor
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -257,17 +258,57 @@ def test_outliers_dropped_are_those_above_the_fence_of_train_in_every_fold(restl
     assert without_outliers(spans, made.behavior, IngestConfig()) == spans
 
 
-def test_outliers_fence_is_fitted_on_train_alone_unless_released():
+def test_outliers_fence_is_fitted_on_train_alone():
     """A third of the spans is wild, all in test: a fence over all folds lets them pass, one over train does not."""
     behavior = np.random.default_rng(0).normal(size=(3000, 2))
     folds = ["test" if i % 3 == 0 else "valid" if i == 1 else "train" for i in range(30)]
     spans = [SplitSpan(i * 100, i * 100 + 100, fold) for i, fold in enumerate(folds)]
     for s in spans[3::3]:
         behavior[s.start : s.stop] *= 5
-    drop = Splits(outliers="drop")
-    kept = without_outliers(spans, behavior, IngestConfig(splits=drop))
+    kept = without_outliers(spans, behavior, IngestConfig(splits=Splits(outliers="drop")))
     assert [s for s in kept if s.split == "test"] == spans[:1]
-    assert without_outliers(spans, behavior, IngestConfig(splits=drop, protocol="released")) == spans
+
+
+def released_folds(velocity, n_bins):
+    """The windows and folds of the released code for one session: window -> fold, without its outliers."""
+    zscored = (velocity - velocity.mean(0)) / velocity.std(0, ddof=1)
+    windows = zscored[: len(zscored) // n_bins * n_bins].reshape(-1, n_bins, velocity.shape[1])
+    sd = np.array([window.std(ddof=1) for window in windows])
+    fence = np.percentile(sd, 75) + 1.5 * (np.percentile(sd, 75) - np.percentile(sd, 25))
+    rows = pd.DataFrame({"window": np.flatnonzero(sd <= fence), "split": "train"})
+    rows = rows.sample(frac=1, random_state=42).reset_index(drop=True)
+    size = int(0.1 * len(rows))
+    rows.loc[:size, "split"] = "valid"
+    rows.loc[size : 2 * size, "split"] = "test"
+    return dict(zip(rows["window"].tolist(), rows["split"].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("n", [4, 9, 10, 23, 61])
+def test_released_folds_are_those_of_the_released_code(n):
+    """Outliers leave before the draw, by one SD over both axes; below ten windows there is no validation fold."""
+    random = np.random.default_rng(n)
+    velocity = random.normal(size=(n * 100 + 40, 2)) * [3, 200]
+    for wild in (1, n // 2):
+        velocity[wild * 100 : (wild + 1) * 100, 0] *= 4
+    made = Session.from_arrays(
+        "s",
+        subject="a",
+        bin_width_ms=100.0,
+        spikes=np.ones((len(velocity), 1)),
+        behavior=np.hstack([random.normal(size=(len(velocity), 1)) * 1e6, velocity]),
+        behavior_names=("position_x", "velocity_x", "velocity_y"),
+        behavior_units=("", "", ""),
+    )
+    config = IngestConfig(bin_width_ms=100.0, protocol="released", splits=Splits(outliers="drop"))
+    spans = draw_folds(made, config)
+    kept = without_outliers(spans, made.behavior, config)
+    expected = released_folds(velocity, 100)
+    assert {s.start // 100: s.split for s in kept} == expected and len(spans) == n
+    assert n < 10 or len(expected) < n
+    cuts = cut(kept, made, config)
+    assert {c.start // 100: c.split for c in cuts} == expected and len(cuts) == 2 * len(expected)
+    sizes = [sum(split == fold for split in expected.values()) for fold in ("valid", "test")]
+    assert tuple(sizes) == fold_sizes(len(expected), config)
 
 
 def test_outliers_that_are_all_of_a_fold_are_an_error(restless):

@@ -6,6 +6,7 @@ is neither fitted nor scored. See docs/methods.md, Decoding and metrics.
 Axes: T bins of one segment, D features, K behavior columns.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -26,8 +27,8 @@ class Decoding:
     """Mean over behavior columns of the R² pooled over the scored bins."""
     r2_per_axis: dict[str, float]
     """Behavior column -> R²."""
-    valid_r2: float
-    """As `r2`, on the validation fold."""
+    valid_r2: float | None
+    """As `r2`, on the validation fold; None if it is empty."""
     n_train: int
     """Number of bins fitted; 0 for a model's own head."""
     n_test: int
@@ -82,7 +83,8 @@ def decode(train: Pairs, valid: Pairs, test: Pairs, columns: Sequence[str]) -> D
             the validation and test folds together (paper, released) pass both as `test`.
         columns: names of the K behavior columns.
     Raises:
-        DataError: a fold has no bin with behavior, a column is constant, or a feature is not finite.
+        DataError: a fold has no bin with behavior, a column is constant, or a feature is not finite. The validation
+            fold may be empty.
     """
     fit = LeastSquares()
     for features, behavior in finite_bins(train, "train"):
@@ -112,12 +114,14 @@ def evaluate(
             has_behavior.append(bool(np.isfinite(behavior).all(axis=1).any()))
             yield features, behavior
 
-    valid_r2, _ = pooled_r2(predict, valid, "valid", columns)
+    valid = iter(valid)
+    first = next(valid, None)  # short sessions have no validation fold under the protocol `released`
+    valid_r2 = None if first is None else pooled_r2(predict, itertools.chain([first], valid), "valid", columns)[0]
     test_r2, n_test = pooled_r2(predict, remembered(), "test", columns)
     return Decoding(
         r2=float(test_r2.mean()),
         r2_per_axis=dict(zip(columns, test_r2.tolist(), strict=True)),
-        valid_r2=float(valid_r2.mean()),
+        valid_r2=None if valid_r2 is None else float(valid_r2.mean()),
         n_train=n_train,
         n_test=n_test,
         n_test_segments=sum(has_behavior),

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,6 +177,14 @@ def _check_keys(layouts: list[Layout], overrides: Sequence[str]) -> None:
             raise ConfigError(f'--set {text}: there is no "{key}" for {names}{suggest(key, allowed)}')
 
 
+def _merged(tree: dict, changes: Mapping[str, Any]) -> dict:
+    """The tree with these values; those of a section replace only values of the same name."""
+    merged = dict(tree)
+    for key, value in changes.items():
+        merged[key] = _merged(merged[key], value) if isinstance(value, Mapping) else value
+    return merged
+
+
 def _first_word(text: str) -> str:
     return text.partition("=")[0].partition(".")[0].strip()
 
@@ -190,6 +198,11 @@ def _with_overrides(
     tree: dict = {"ingest": canonical(layout.config)}
     for text in texts:
         override(tree, text)
+    given = tree["ingest"] if isinstance(tree["ingest"], dict) else {}
+    if given.get("protocol") == "released":  # what is given has the last word
+        tree = {"ingest": _merged(canonical(layout.config), layout.released)}
+        for text in texts:
+            override(tree, text)
     config = build(IngestConfig, tree.pop("ingest"), Where("--set", "ingest"))
     links = build(_Links, mapping({key: tree.pop(key) for key in ("links",) if key in tree}), Where("--set")).links
     options: Any = build(layout.options, tree, Where("--set"))

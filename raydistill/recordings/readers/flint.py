@@ -165,4 +165,6 @@ LAYOUT = Layout(
     find=find,
     open=open_raw,
     config=IngestConfig(bin_width_ms=10, min_rate_hz=1.0),  # the paper leaves out units below 1 Hz
+    # The released code has neither notch nor high-pass for these files, and leaves out windows of restless behavior.
+    released={"filters": {"notch_hz": None, "highpass_hz": None}, "splits": {"outliers": "drop"}},
 )

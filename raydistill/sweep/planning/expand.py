@@ -134,6 +134,7 @@ def _instances(
     modalities = {sweep.modality_of(line) for line in (name, config.distill) if line}
     signals = sorted({signal for m in modalities for signal in _signals(m)})
     _need(sweep, name, sessions, *signals)
+    _need_validation(sweep, name, config, sessions)
     objective = sweep.objective_of(config)
     decodes = not config.is_pretraining or (objective is not None and objective.needs.behavior)
     template = TrainingSpec(
@@ -310,6 +311,21 @@ def _need(sweep, name, entries, *modalities):
                 )
 
 
+def lacks_validation(entry: Entry) -> bool:
+    """Whether a session has no validation fold: under the protocol `released`, one with fewer than ten parents."""
+    return bool(entry.splits) and not entry.splits.get("valid")
+
+
+def _need_validation(sweep: SweepConfig, name: str, config: JobConfig, entries: list[Entry]) -> None:
+    """Refuse a training that nothing could stop."""
+    without = [entry.session for entry in entries if lacks_validation(entry)]
+    if without and (not config.is_pretraining or len(without) == len(entries)):
+        raise ConfigError(
+            f"{sweep.name}: jobs.{name} needs a validation fold, which session {without[0]} does not have, because "
+            "`protocol: released` draws none from fewer than ten split units; leave the session out of its group"
+        )
+
+
 def _behavior(sweep, entry: Entry) -> tuple[str, ...]:
     for column in sweep.behavior:
         if column not in entry.behavior:
@@ -320,7 +336,7 @@ def _behavior(sweep, entry: Entry) -> tuple[str, ...]:
 
 def _baselines(sweep, entry):
     for name in baselines_of(sweep):
-        if BASELINES[name].suits(entry):
+        if BASELINES[name].suits(entry) and not lacks_validation(entry):
             reads = _reads(*BASELINES[name].reads, "behavior")
             yield Job(
                 name=f"{name}/{entry.session}",

@@ -12,7 +12,7 @@ from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.sweep import SweepConfig, pairs
 from raydistill.sweep.planning.changes import Contents, SessionChanges
 from raydistill.sweep.planning.estimate import pace, work
-from raydistill.sweep.planning.expand import expand, select
+from raydistill.sweep.planning.expand import expand, lacks_validation, select
 from raydistill.sweep.planning.job import DONE, MISSING, STATES, Job, parameters
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
@@ -164,7 +164,7 @@ def plan(
         sweep=name or sweep.name,
         protocol=" and ".join(sorted({e.protocol for e in entries if e.session in read})),
         planned=planned,
-        notes=_missing_of_paper(sweep, entries),
+        notes=(*_missing_of_paper(sweep, entries), *_without_baselines(jobs, by_session)),
         aligned=frozenset(e.session for e in entries if e.aligned),
         panels=_panels(sweep, entries),
         groups={line: config.group for line, config in sweep.jobs.items() if config.group},
@@ -258,6 +258,13 @@ def _panels(sweep: SweepConfig, entries: list[Entry]) -> tuple[Panel, ...]:
         aligned = tuple(pairs(sweep.align, "align", sign="~"))
         panels.append(Panel(paper=sweep.paper, figure=table, methods=(), aligned=aligned))
     return tuple(panels)
+
+
+def _without_baselines(jobs: Sequence[Job], by_session: Mapping[str, Entry]) -> tuple[str, ...]:
+    """Which decoded sessions have no baselines, because these choose their settings on the validation fold."""
+    decoded = dict.fromkeys(job.session for job in jobs if job.method and job.session)
+    without = sorted(session for session in decoded if lacks_validation(by_session[session]))
+    return (f"no baselines for {', '.join(without)}: no validation fold to choose settings on",) if without else ()
 
 
 def _missing_of_paper(sweep: SweepConfig, entries: list[Entry]) -> tuple[str, ...]:

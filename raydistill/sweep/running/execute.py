@@ -208,10 +208,10 @@ def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Pat
 
 
 def _mean_scores(model: Model, store: Store, entries: list[Entry], columns: tuple[str, ...], device: str) -> dict:
-    """`valid_r2` and `r2`, as means over the sessions with behavior."""
+    """`valid_r2` and `r2`, as means over the sessions with behavior that have such a fold."""
     scores = (score_model(model, store, e, columns or e.behavior, device=device) for e in entries if e.behavior)
     metrics = [score.metrics() for score in scores]
-    return {name: mean(of_session[name] for of_session in metrics) for name in ("valid_r2", "r2")}
+    return {name: mean(of[name] for of in metrics if name in of) for name in ("valid_r2", "r2")}
 
 
 def _import(job: Job, spec: ImportedSpec, context: JobContext) -> None:

@@ -439,3 +439,16 @@ def test_expand_of_a_chain_that_cannot_run_is_refused(job, message):
     sessions = CHAIN["sessions"] | {"both": {"names": ["a_1", "a_2"]}}
     with pytest.raises(ConfigError, match=message):
         jobs_of(**CHAIN | {"sessions": sessions, "jobs": CHAIN["jobs"] | {"new": job}})
+
+
+def test_session_without_a_validation_fold_is_decoded_but_not_trained_on(tmp_path):
+    short = make_entry("a_2", splits={"train": 14, "valid": 0, "test": 2}, protocol="released")
+    entries = [*(e for e in ENTRIES if e.session != "a_2"), short]
+    with pytest.raises(ConfigError, match=r"jobs\.teacher needs a validation fold, which session a_2 does not have"):
+        jobs_of(entries)
+    groups = {"one": {"names": ["a_2"]}, "pretraining": {"modality": "spikes"}}
+    jobs, methods = {"ms": SWEEP["jobs"]["ms"]}, {"MS": {"job": "ms", "each": "one"}}
+    sweep = build(SweepConfig, SWEEP | {"sessions": groups, "jobs": jobs, "methods": methods}, Where("sweep.yaml"))
+    planned = plan(sweep, entries, RunsFolder(tmp_path))
+    assert [job.kind for job in planned.jobs] == ["pretrain", "evaluate"]
+    assert planned.notes == ("no baselines for a_2: no validation fold to choose settings on",)

@@ -42,6 +42,8 @@ class Cka:
     Independent Gaussian features have about D / (N + D), not 0."""
     debiased: float
     """With the unbiased estimate of HSIC (Song et al. 2012): about 0 for independent features of any N."""
+    random: float
+    """CKA of the second representation with Gaussian noise of the first one's size: what no similarity at all gives."""
     printed: float
     """By the formula as it is printed (paper, Eq. 2). Its norms are squared, so it depends on scale and is not 1 for
     equal representations; for comparison only."""
@@ -141,8 +143,15 @@ def linear_cka(x, y) -> Cka:
         cka=xy / np.sqrt(xx * yy),
         # An unbiased estimate may be negative, for instance if a representation hardly varies.
         debiased=hsic_xy / np.sqrt(hsic_xx * hsic_yy) if hsic_xx > 0 and hsic_yy > 0 else float("nan"),
+        random=_cka_of_noise(x.shape, y),
         printed=xy / (xx * yy),
     )
+
+
+def _cka_of_noise(shape: tuple[int, ...], y: np.ndarray) -> float:
+    noise = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    xx, yy, xy = _Moments(noise, y).squared_norms()
+    return float(xy / np.sqrt(xx * yy))
 
 
 class _Moments:

@@ -36,7 +36,7 @@ Row = tuple[Sequence[str], Sequence[str]]
 def render(results: Results, console: Console) -> None:
     """Print all results of a sweep."""
     title = f"Decoding R² under the {results.protocol} protocol; mean ± SD over {results.repeats}"
-    console.print(Text(title + _in_brackets(bool(results.published_sessions))))
+    console.print(Text(title + _in_brackets(bool(results.published_sessions), results)))
     for table in _session_tables(results, console.width):
         console.print(table)
     for sentence in (*results.below, *limits(results)):
@@ -44,7 +44,7 @@ def render(results: Results, console: Console) -> None:
     for panel in results.figures:
         figure = f"{panel.figure}: " if panel.figure else ""
         printed = any(row.target.figure == panel.figure for row in results.published)
-        console.print(Text(f"\n{figure}mean over sessions, by subject{_in_brackets(printed)}"))
+        console.print(Text(f"\n{figure}mean over sessions, by subject{_in_brackets(printed, results)}"))
         for table in _subject_tables(results, panel, console.width):
             console.print(table)
         console.print()
@@ -72,7 +72,7 @@ def render(results: Results, console: Console) -> None:
         console.print(Text(EXPLANATION))
     if results.alignments:
         printed = any(results.published_alignment(a) for a in results.alignments)
-        console.print(f"\nsimilarity of latents, over the scored segments{_in_brackets(printed)}")
+        console.print(f"\nsimilarity of latents, over the scored segments{_in_brackets(printed, results)}")
         for table in _alignment_tables(results, console.width):
             console.print(table)
     if results.sees:
@@ -88,8 +88,9 @@ def render(results: Results, console: Console) -> None:
         console.print(Text(f"failed: {failure.session or ''} {failure.job[:12]}: {failure.cause}", style="red"))
 
 
-def _in_brackets(printed: bool) -> str:
-    return " (paper's value in brackets)" if printed else ""
+def _in_brackets(printed: bool, results: Results) -> str:
+    of_other = "" if results.protocol in ("paper", "released") else ", under the paper's protocol"
+    return f" (paper's value in brackets{of_other})" if printed else ""
 
 
 def _session_tables(results: Results, width: int) -> Iterator[Table]:
@@ -196,7 +197,18 @@ def _sees_table(results: Results) -> Table:
 
 
 def _alignment_tables(results: Results, width: int) -> Iterator[Table]:
-    columns = ("n", "top-1", "top-5", "mean rank", "same session", "chance", "CKA", "debiased", "CKA (Eq. 2)")
+    columns = (
+        "n",
+        "top-1",
+        "top-5",
+        "mean rank",
+        "same session",
+        "chance",
+        "CKA",
+        "of noise",
+        "debiased",
+        "CKA (Eq. 2)",
+    )
     rows = []
     for a in results.alignments:
         printed = results.published_alignment(a)
@@ -208,6 +220,7 @@ def _alignment_tables(results: Results, width: int) -> Iterator[Table]:
             f"{a.within.mean_rank:.1f}",
             f"{a.overall.chance_mean_rank:.1f}, {a.within.chance_mean_rank:.1f}",
             _with_printed(a.cka.cka, printed.get("CKA")),
+            _short(a.cka.random),
             _short(a.cka.debiased),
             f"{a.cka.printed:.1e}",
         ]

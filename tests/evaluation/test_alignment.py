@@ -64,7 +64,14 @@ def test_cka_of_unrelated_gaussians_is_as_large_as_they_are_wide(chance):
     n, d = 3013, 256  # of the paper's Table 1
     found = linear_cka(chance.normal(size=(n, d)), chance.normal(size=(n, d)))
     assert found.cka == pytest.approx(d / (n + d), abs=0.002)
+    assert found.random == pytest.approx(d / (n + d), abs=0.002)
     assert abs(found.debiased) < 0.005
+
+
+def test_cka_of_noise_does_not_depend_on_the_queries(chance):
+    x = chance.normal(size=(200, 6))
+    same, other = linear_cka(x, x), linear_cka(chance.normal(size=(200, 6)), x)
+    assert same.random == other.random < 0.1 and same.cka == pytest.approx(1)
 
 
 def test_printed_cka_falls_with_the_fourth_power_of_scale(chance):

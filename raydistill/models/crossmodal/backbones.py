@@ -29,6 +29,8 @@ class TransformerBackbone:
     heads: Size
     mlp_ratio: Size
     causal: bool
+    projection_dropout: bool | None = None
+    """Whether the output of the heads has dropout before it is projected, too; None: no."""
 
     @classmethod
     def of_size(cls, like: "TransformerBackbone", width: int) -> "TransformerBackbone":
@@ -50,6 +52,7 @@ class TransformerBackbone:
             mlp_ratio=self.mlp_ratio,
             dropout=dropout,
             causal=self.causal,
+            before_projection=bool(self.projection_dropout),
         )
 
 

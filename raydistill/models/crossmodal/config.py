@@ -28,6 +28,9 @@ class CrossModalSettings:
     heads: Size = 8
     mlp_ratio: Size = 4
     dropout: Dropout = 0.1
+    projection_dropout: bool = False
+    """Whether the transformer has a fourth dropout in each layer, before the output projection of the attention, as the
+    released code does."""
     spikes_patch: Size = 64
     """Units in one token."""
     lfp_patch: Size = 32
@@ -228,6 +231,7 @@ def settings_of(config: CrossModalConfig) -> dict[str, Any]:
         settings |= {"readout": config.readout_of or "tokens"}
     if isinstance(backbone, TransformerBackbone):
         settings |= {"layers": backbone.layers, "heads": backbone.heads, "mlp_ratio": backbone.mlp_ratio}
+        settings |= {"projection_dropout": bool(backbone.projection_dropout)}
     match inputs:
         case SpikesInput():
             settings |= {"spikes_patch": inputs.patch, "max_count": inputs.max_count}
@@ -269,7 +273,13 @@ def _predictor(s: CrossModalSettings) -> PredictorConfig:
 
 def _backbone(s: CrossModalSettings) -> Backbone:
     """The chosen backbone, with about as many parameters as the transformer of these settings."""
-    transformer = TransformerBackbone(layers=s.layers, heads=s.heads, mlp_ratio=s.mlp_ratio, causal=s.causal)
+    transformer = TransformerBackbone(
+        layers=s.layers,
+        heads=s.heads,
+        mlp_ratio=s.mlp_ratio,
+        causal=s.causal,
+        projection_dropout=s.projection_dropout or None,
+    )
     return BACKBONES[s.backbone].of_size(transformer, s.width)
 
 

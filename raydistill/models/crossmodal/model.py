@@ -39,6 +39,7 @@ class Predictor(nn.Module):
             heads=sizes.heads,
             mlp_ratio=sizes.mlp_ratio,
             dropout=config.dropout,
+            before_projection=bool(getattr(config.backbone, "projection_dropout", None)),
         )
         self.down = nn.Linear(sizes.width, BOTTLENECK)
         self.leave = nn.Linear(BOTTLENECK, patch)

@@ -52,20 +52,24 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head self-attention within each segment. Shape: (N, D) -> (N, D)."""
 
-    def __init__(self, width: int, heads: int, dropout: float, causal: bool):
+    def __init__(self, width: int, heads: int, dropout: float, causal: bool, before_projection: bool):
         super().__init__()
         if heads < 1 or width % (2 * heads):
             raise ValueError(f"width must be a multiple of twice its heads (rotary pairs), got ({width=}, {heads=})")
         self.heads, self.causal = heads, causal
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
+        self.mixed_dropout = Dropout(dropout) if before_projection else None
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
         """The output of every token; `angles` are the `rotary_angles` of the tokens."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(1)  # (N, 3 * D) -> 3 of (N, H, d)
         mixed = attend(rotate(q, *angles), rotate(k, *angles), v, packing, self.causal)
-        return self.dropout(self.out(mixed.flatten(1)), packing.noise)  # (N, H, d) -> (N, D)
+        mixed = mixed.flatten(1)  # (N, H, d) -> (N, D)
+        if self.mixed_dropout is not None:
+            mixed = self.mixed_dropout(mixed, packing.noise)
+        return self.dropout(self.out(mixed), packing.noise)
 
     def step(
         self, x: Tensor, angles: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, mask: Tensor
@@ -105,10 +109,10 @@ class GatedMLP(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)). Shape: (N, D) -> (N, D)."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float, causal: bool):
+    def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float, causal: bool, before_projection: bool):
         super().__init__()
         self.norm1 = RMSNorm(width)
-        self.attention = Attention(width, heads, dropout, causal)
+        self.attention = Attention(width, heads, dropout, causal, before_projection)
         self.norm2 = RMSNorm(width)
         self.mlp = GatedMLP(width, mlp_ratio * width, dropout)
 
@@ -129,13 +133,26 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """`layers` blocks and a final norm. Tokens attend to all tokens of their segment, or if `causal` to earlier ones.
 
+    Args:
+        before_projection: whether the output of the heads has dropout before it is projected, too.
     Shape:
         x: (N, D) packed tokens; time: (N,) their bins; output: (N, D).
     """
 
-    def __init__(self, *, width: int, layers: int, heads: int, mlp_ratio: int, dropout: float, causal: bool = False):
+    def __init__(
+        self,
+        *,
+        width: int,
+        layers: int,
+        heads: int,
+        mlp_ratio: int,
+        dropout: float,
+        causal: bool = False,
+        before_projection: bool = False,
+    ):
         super().__init__()
-        self.blocks = nn.ModuleList([Block(width, heads, mlp_ratio, dropout, causal) for _ in range(layers)])
+        made = (Block(width, heads, mlp_ratio, dropout, causal, before_projection) for _ in range(layers))
+        self.blocks = nn.ModuleList(made)
         self.head_width, self.causal = width // heads, causal
         self.norm = RMSNorm(width)
 

@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional as F
 
 from raydistill.models.layers.attention import Packing
-from raydistill.models.layers.transformer import RMSNorm, Transformer, rotary_angles, rotate
+from raydistill.models.layers.dropout import Dropout, number_dropout_layers
+from raydistill.models.layers.transformer import Attention, RMSNorm, Transformer, rotary_angles, rotate
 
 
 def make_transformer(causal=False, dropout=0.0):
@@ -90,3 +91,24 @@ def test_transformer_of_packed_segments_equals_each_alone_with_gradients(causal)
     weights = torch.randn_like(x)
     grads = [torch.autograd.grad((F.silu(out) * weights).sum(), x)[0] for out in (together, alone)]
     torch.testing.assert_close(*grads, atol=1e-5, rtol=1e-4)
+
+
+def test_dropout_before_the_projection_zeroes_the_output_of_the_heads():
+    """With the other dropouts off, the outputs are those of the projection of heads that were dropped and scaled."""
+    torch.manual_seed(0)
+    attention = Attention(32, 4, 0.5, causal=False, before_projection=True).train()
+    number_dropout_layers(attention)
+    attention.dropout.p = 0.0
+    noise = torch.arange(6, dtype=torch.int32) * 12345
+    packing, x = Packing((6,), torch.device("cpu"), noise), torch.randn(6, 32)
+    seen = []
+    attention.out.register_forward_hook(lambda module, given, output: seen.append(given[0].detach()))
+    attention(x, rotary_angles(torch.arange(6), 8), packing)
+    attention.eval()
+    attention(x, rotary_angles(torch.arange(6), 8), packing)
+    dropped, whole = seen
+    kept = dropped != 0
+    assert 0.3 < kept.float().mean() < 0.7
+    torch.testing.assert_close(dropped[kept], 2 * whole[kept])
+    usual = Attention(32, 4, 0.5, causal=False, before_projection=False)
+    assert sum(isinstance(module, Dropout) for module in usual.modules()) == 1

@@ -112,6 +112,9 @@ def test_key_changes_only_if_the_job_uses_the_value():
     students = {n for n in every if n.startswith("distilled")}
     assert changed(model={"lfp_patch": 16}) == students | {n for n in every if n.startswith("ss")}
     assert changed(model={"conv_kernel": 5}) == students == changed(training={"alignment": 1.0})
+    assert (
+        changed(model={"projection_dropout": True}) == every and changed(model={"projection_dropout": False}) == set()
+    )
     assert changed(model={"readout": "pooled"}) == students and changed(model={"readout": "tokens"}) == set()
     assert changed(model={"spikes_patch": 32}) == {n for n in every if not n.startswith("ss")}
 

@@ -16,6 +16,9 @@ from raydistill.sweep.planning.expand import expand, lacks_validation, select
 from raydistill.sweep.planning.job import DONE, MISSING, STATES, Job, parameters
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
+NAMED = 4
+"""Sessions that a note names."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
@@ -264,7 +267,10 @@ def _without_baselines(jobs: Sequence[Job], by_session: Mapping[str, Entry]) -> 
     """Which decoded sessions have no baselines, because these choose their settings on the validation fold."""
     decoded = dict.fromkeys(job.session for job in jobs if job.method and job.session)
     without = sorted(session for session in decoded if lacks_validation(by_session[session]))
-    return (f"no baselines for {', '.join(without)}: no validation fold to choose settings on",) if without else ()
+    if not without:
+        return ()
+    more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
+    return (f"no baselines for {', '.join(without[:NAMED])}{more}: no validation fold to choose settings on",)
 
 
 def _missing_of_paper(sweep: SweepConfig, entries: list[Entry]) -> tuple[str, ...]:

@@ -81,6 +81,8 @@ class ImportedSpec:
     """Which of spikes and lfp the model was trained with, as far as is known."""
     uses_labels: bool = False
     """Whether the model was trained with behavior, as far as is known."""
+    predicted_behavior: tuple[str, ...] = ()
+    """Behavior columns that the model itself predicts."""
     behavior: ClassVar[tuple[str, ...]] = ()
     objective: ClassVar[None] = None
     training: ClassVar[None] = None
@@ -88,7 +90,6 @@ class ImportedSpec:
     teachers: ClassVar[None] = None
     control: ClassVar[None] = None
     seed: ClassVar[int] = 0
-    predicted_behavior: ClassVar[tuple[str, ...]] = ()
     sources: ClassVar[tuple[str, ...]] = ()
 
 
@@ -154,7 +155,8 @@ def spec_from_json(tree: dict) -> JobSpec:
     cls = SPECS[tree.pop("name")]
     if cls is ImportedSpec:
         model: Any = from_plain(FAMILIES[tree["family"]].config, tree["model"])
-        return ImportedSpec(**(tree | {"model": model, "reads": tuple(tree["reads"])}))
+        lists = {name: tuple(tree[name]) for name in ("reads", "predicted_behavior")}
+        return ImportedSpec(**(tree | lists | {"model": model}))
     if cls is not TrainingSpec:
         return from_plain(cls, tree)
     parts = {

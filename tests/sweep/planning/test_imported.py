@@ -8,6 +8,7 @@ import pytest
 
 from raydistill.config.load import Where, build
 from raydistill.errors import ConfigError, DataError
+from raydistill.models.families import build_model
 from raydistill.models.files import load_model, save_model
 from raydistill.models.released.released import import_checkpoint
 from raydistill.simulation.corpus import planned_sessions
@@ -142,6 +143,19 @@ def test_imported_model_is_copied_and_says_what_is_known_of_it(released, tmp_pat
     assert runs.is_current(job) and runs.find_job(job.key[:8])[0] == job
     (sees,) = sees_of(sweep, planned)
     assert (sees.reads, sees.spikes, sees.labels, sees.other_sessions) == (("lfp",), "training", True, True)
+
+
+def test_imported_model_with_a_head_is_decoded_by_it_where_the_session_has_its_columns(released, tmp_path):
+    spec = dataclasses.replace(load_model(released).spec, behavior=("velocity",))
+    folder = tmp_path / "supervised"
+    folder.mkdir()
+    save_model(build_model(spec), folder)
+    lines, methods = {"m": {"imported": str(folder)}}, {"M": {"job": "m", "each": "known"}}
+    imported = jobs_of(lines, methods)["m/imported"].spec
+    assert imported.predicted_behavior == ("velocity",) and imported.uses_labels
+    others = [dataclasses.replace(e, behavior=("speed",)) for e in ENTRIES]
+    with pytest.raises(ConfigError, match="m predicts velocity, which session a_1 does not have; .*speed"):
+        jobs_of(lines, methods, others)
 
 
 def test_imported_model_that_changed_since_planning_is_refused(tmp_path):

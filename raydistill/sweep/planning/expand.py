@@ -281,6 +281,12 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
     seed = trained.seed if trained.session else None
     signals = _signals(trained.model_spec.model.modality)
     _need(sweep, decoder.job, [entry], *signals)
+    for column in trained.model_spec.predicted_behavior:
+        if column not in entry.behavior:
+            raise ConfigError(
+                f"{sweep.name}: methods.{method}: the model of {decoder.job} predicts {column}, which session "
+                f"{entry.session} does not have{suggest(column, entry.behavior)}"
+            )
     reads = _reads(*signals, "behavior")
     return Job(
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",

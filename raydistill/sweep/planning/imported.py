@@ -46,8 +46,7 @@ def decoded_by_imported(
     """Each session that an imported model decodes, and how: as itself, or as the session of the model that `as` names.
 
     Raises:
-        ConfigError: the model does not know the session, knows it with another number of channels, or predicts
-            behavior that the session lacks.
+        ConfigError: the model does not know the session, or knows it with another number of channels.
     """
     spec, at = sweep.imported_spec(sweep.jobs[decoder.job]), f"{sweep.name}: methods.{method}"
     if decoder.as_ and decoder.as_ not in spec.sessions:
@@ -60,11 +59,6 @@ def decoded_by_imported(
             raise ConfigError(
                 f"{at}: {decoder.job} was not trained on session {known}; decode sessions on which it was trained, or "
                 f"give one of its sessions as `as`: {', '.join(sorted(spec.sessions))}"
-            )
-        if missing := [column for column in spec.behavior if column not in entry.behavior]:
-            raise ConfigError(
-                f"{at}: {decoder.job} predicts {missing[0]}, which session {entry.session} does not have"
-                f"{suggest(missing[0], entry.behavior)}"
             )
         try:
             check_columns(spec, known, {"spikes": entry.n_units, "lfp": entry.n_channels}, f"session {entry.session}")

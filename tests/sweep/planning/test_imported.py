@@ -154,7 +154,7 @@ def test_imported_model_with_a_head_is_decoded_by_it_where_the_session_has_its_c
     imported = jobs_of(lines, methods)["m/imported"].spec
     assert imported.predicted_behavior == ("velocity",) and imported.uses_labels
     others = [dataclasses.replace(e, behavior=("speed",)) for e in ENTRIES]
-    with pytest.raises(ConfigError, match="m predicts velocity, which session a_1 does not have; .*speed"):
+    with pytest.raises(ConfigError, match="model of m predicts velocity, which session a_1 does not have"):
         jobs_of(lines, methods, others)
 
 

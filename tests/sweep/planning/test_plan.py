@@ -363,6 +363,17 @@ def test_frozen_model_on_a_session_with_another_number_of_channels_is_refused():
         expand(sweep, entries)
 
 
+def test_frozen_model_with_a_head_on_a_session_without_its_behavior_is_refused():
+    line = DECODED["jobs"] | {"distilled_a": DECODED["jobs"]["distilled_a"] | {"supervision": "full"}}
+    entries = [
+        make_entry(e.session, behavior=("velocity", "x") if e.session == "a_2" else ("velocity",)) for e in ENTRIES
+    ]
+    without = {key: value for key, value in SWEEP.items() if key != "behavior"}
+    sweep = build(SweepConfig, without | DECODED | {"jobs": line}, Where("sweep.yaml"))
+    with pytest.raises(ConfigError, match="the model of distilled_a predicts x, which session a_1 does not have"):
+        expand(sweep, entries)
+
+
 def panels_of(tmp_path, answers, compare="Distilled > SS"):
     sessions = SWEEP["sessions"] | {"others": {"names": "a_2"}}
     tree = SWEEP | {"answers": answers, "sessions": sessions, "compare": compare}

@@ -32,12 +32,13 @@ class Family:
     `causal`, and `inputs.widths(bands)` (slots of each signal in a patch)."""
     configure: Callable[..., Any]
     """(settings, modality, embedding, predictor, readout) -> config; ConfigError if they contradict each other."""
-    settings_of: Callable[[Any], dict[str, Any]]
-    """config -> the settings from which `configure` makes it, as far as they follow from it."""
     parameters: Callable[..., int]
     """(config, patches=, bands=, n_behavior=) -> number of parameters."""
     build: "Callable[[ModelSpec], Model]"
     """An untrained model, with weights drawn from torch's random state."""
+    settings_of: Callable[[Any], dict[str, Any]] = lambda config: {}
+    """config -> the settings from which `configure` makes it. Jobs that start from an imported model take them over; by
+    default there are none."""
     fit: "Callable[[ModelSpec, Batch, Batch], Model] | None" = None
     """(spec, train, valid) -> a model fitted to the packed segments of the train fold of one session, whose settings
     may be chosen on the valid fold. It predicts behavior. None: the loop trains models of this family."""

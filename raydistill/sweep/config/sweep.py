@@ -20,9 +20,10 @@ from raydistill.evaluation.baselines import BASELINES
 from raydistill.models.families import FAMILIES, Settings
 from raydistill.models.spec import ModelSpec
 from raydistill.models.spec_file import read_spec
-from raydistill.papers.table import PAPER_OF_GROUP, PAPERS
+from raydistill.papers.table import PAPERS
 from raydistill.sweep.config.checks import check_job
-from raydistill.sweep.config.job import JobConfig, Modality, check_distinct
+from raydistill.sweep.config.groups import SessionGroup
+from raydistill.sweep.config.job import JobConfig, check_distinct
 from raydistill.sweep.config.tune import Trials, TuneConfig, check_methods, space_of
 
 
@@ -34,30 +35,6 @@ class Recordings:
     """The recordings to simulate."""
     ingest: IngestConfig = field(default_factory=IngestConfig)
     """How they are preprocessed and stored."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SessionGroup:
-    """The sessions of the store that meet all conditions of the group."""
-
-    named: str | None = None
-    """Only sessions of this group, which a paper defines, such as paper_held_out."""
-    names: tuple[str, ...] = ()
-    """Only these sessions."""
-    subjects: tuple[str, ...] = ()
-    """Only sessions of these subjects."""
-    datasets: tuple[str, ...] = ()
-    """Only sessions of these datasets."""
-    modality: Modality | None = None
-    """Only sessions that have this signal."""
-    except_: str | None = None
-    """Only sessions that are not in this other group of the sweep."""
-
-    def __post_init__(self):
-        if self.named is not None and self.named not in PAPER_OF_GROUP:
-            raise ConfigError(
-                f'no paper defines a group "{self.named}"{suggest(self.named, PAPER_OF_GROUP)}', ("named",)
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -321,6 +321,8 @@ def ingest_one(
         notes += (f"{repeats} draws of its folds",)
     if entry.outliers:
         notes += (f"{entry.outliers} split units excluded: behavior SD above Tukey's fence (`splits.outliers: drop`)",)
+    if not entry.splits.get("valid"):
+        notes += ("no validation fold, because `protocol: released` draws none from fewer than ten split units",)
     return RecordingResult(name=recording.name, state="stored", notes=notes)
 
 

@@ -131,6 +131,19 @@ def test_released_protocol_has_the_filters_and_outliers_of_the_released_code_unl
     assert usual.filters.notch_hz == 60 and usual.splits.outliers == "keep"
 
 
+def test_released_protocol_stores_a_short_session_without_a_validation_fold_and_says_so(folder, tmp_path):
+    overrides = ["ingest.protocol=released"]  # six parents of 10 s
+    (recording,) = plan_sources(folder, dataset="makin", overrides=overrides)
+    arrival = ingest_one(recording, str(tmp_path), None)
+    assert arrival.state == "stored" and any(note.startswith("no validation fold") for note in arrival.notes)
+    store = Store(str(tmp_path))
+    store.publish()
+    splits = store.entries()[0].splits
+    assert splits["valid"] == 0 and splits["test"] == 2 and splits["train"] > 2  # segments of 5 s
+    (usual,) = plan_sources(folder, dataset="makin", overrides=["ingest.splits.parent_s=5"])
+    assert not any("validation" in note for note in ingest_one(usual, str(tmp_path / "usual"), None).notes)
+
+
 def test_manifest_key_applies_to_nwb_files_of_a_folder(folder):
     overrides = ["defaults.subject=monkey", "ingest.bin_width_ms=20"]
     planned = {r.source.layout: r for r in plan_sources(folder, overrides=overrides)}

@@ -63,9 +63,20 @@ class Stream:
         self._batch: Batch | None = None
         self.reset()
 
-    def reset(self) -> None:
-        """Begin a new segment: forget all earlier bins."""
-        self._state = self.first_state()
+    def reset(self, which: np.ndarray | None = None) -> None:
+        """Begin a new segment: forget all earlier bins.
+
+        Args:
+            which: (n,) bool, the streams that begin one; None: all.
+        """
+        first = self.first_state()
+        if which is None:
+            self._state = first
+            return
+        begins = torch.from_numpy(np.asarray(which, dtype=bool))
+        for name, values in self._state.items():
+            shape = (self.streams, *[1] * (values.ndim - 1))
+            self._state[name] = torch.where(begins.view(shape), first[name], values)  # (n,) -> (n, 1, ...)
 
     def first_state(self) -> State:
         """The state before the first bin."""

@@ -33,9 +33,9 @@ class StreamDecoder:
         DataError: the model is not causal.
     """
 
-    def __init__(self, decoder: Decoder, window_bins: int | None = None):
+    def __init__(self, decoder: Decoder, window_bins: int | None = None, streams: int = 1):
         self.decoder = decoder
-        self.stream = Stream(decoder.model, SessionInputs(decoder), window_bins=window_bins)
+        self.stream = Stream(decoder.model, SessionInputs(decoder), window_bins=window_bins, streams=streams)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -47,7 +47,11 @@ class StreamDecoder:
         self.stream.reset()
 
     def step(self, *, spikes: np.ndarray | None = None, lfp: np.ndarray | None = None) -> np.ndarray:
-        """The behavior (K,) of the next bin, from its counts (units,) and z-scored LFP (channels,)."""
+        """The behavior (K,) of the next bin, from its counts (units,) and z-scored LFP (channels,).
+
+        With n streams, all arrays have n rows.
+        """
         latents = self.stream.step(spikes=spikes, lfp=lfp).latents
-        z_scored = self.decoder.score.predict(torch.from_numpy(latents[None]))
-        return self.decoder.entry.normalisation["behavior"].undo(z_scored, self.decoder.column_indices)[0]
+        z_scored = self.decoder.score.predict(torch.from_numpy(np.atleast_2d(latents)))
+        behavior = self.decoder.entry.normalisation["behavior"].undo(z_scored, self.decoder.column_indices)
+        return behavior[0] if self.stream.streams == 1 else behavior

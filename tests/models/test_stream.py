@@ -120,7 +120,7 @@ def test_attention_reads_the_last_bins_of_its_window_at_any_time():
     for t in (9, 10, 63, 119):
         assert np.abs(whole(model, lfp=lfp[t - 9 : t + 1])[-1] - latents[t]).max() < 1e-5
     late = stream.state
-    late["time"] = np.array(360_000_000)  # 1000 hours of bins of 10 ms
+    late["time"] = np.array([360_000_000])  # 1000 hours of bins of 10 ms
     for name in late:  # keys are rotated by their time, so none may be left
         late[name] = late[name] if name == "time" else np.zeros_like(late[name])
     stream.state = late
@@ -140,6 +140,17 @@ def test_streams_run_together_as_each_alone():
     out = np.array([together.step(lfp=np.stack(rows)).latents for rows in zip(first, second, strict=True)])
     for k, lfp in enumerate((first, second)):
         assert np.abs(out[:, k] - run(make_stream(model), lfp)).max() < 1e-5
+
+
+def test_one_of_several_streams_begins_again_while_the_others_go_on():
+    model = make_model(embedding="conv")
+    stream, lfp = make_stream(model, streams=2), arrays()["lfp"]
+    for row in lfp[:30]:
+        stream.step(lfp=np.stack([row, row]))
+    stream.reset(np.array([True, False]))
+    out = np.array([stream.step(lfp=np.stack([row, row])).latents for row in lfp[30:60]])
+    assert np.abs(out[:, 0] - run(make_stream(model), lfp[30:60])).max() < 1e-5
+    assert np.abs(out[:, 1] - run(make_stream(model), lfp[:60])[30:]).max() < 1e-5
 
 
 @pytest.mark.parametrize(

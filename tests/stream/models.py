@@ -40,18 +40,18 @@ def make_folder(folder):
     return folder
 
 
-def save(folder, causal=True, behavior=(), backbone="transformer"):
+def save(folder, causal=True, behavior=(), backbone="transformer", modality="lfp"):
     torch.manual_seed(0)
     family = FAMILIES["crossmodal"]
     settings = dataclasses.replace(family.presets["tiny"], causal=causal, backbone=backbone)
     spec = ModelSpec(
         family="crossmodal",
-        config=family.configure(settings, "lfp", "linear"),
+        config=family.configure(settings, modality, "count" if modality == "spikes" else "linear"),
         sessions={"S": 1},
         behavior=behavior,
         provenance={"segment_bins": {"S": 50}},
     )
-    place = folder / f"model-{causal}-{len(behavior)}-{backbone}"
+    place = folder / f"model-{causal}-{len(behavior)}-{backbone}-{modality}"
     place.mkdir(exist_ok=True)
     save_model(build_model(spec), place)
     return place

@@ -24,7 +24,7 @@ def initial_state(tokenizer: Tokenizer, encoder: Any, streams: int, patches: int
     embedding, weight = tokenizer.value, tokenizer.space.table.weight
     if isinstance(embedding, CausalConvPatch) and (n_bins := embedding.bins_before(patches)):
         state[VALUES] = weight.new_zeros(streams, n_bins * patches, embedding.conv.in_channels)
-    return state | {"time": torch.zeros((), dtype=torch.int64, device=weight.device)}
+    return state | {"time": torch.zeros(streams, dtype=torch.int64, device=weight.device)}
 
 
 def step(tokenizer: Tokenizer, encoder: Any, reads_bins: bool, state: State, batch: Batch) -> tuple[State, Tensor]:

@@ -6,5 +6,5 @@ Shapes and names stay the same from the first bin on, so a state can be saved, r
 from torch import Tensor
 
 State = dict[str, Tensor]
-"""Name -> tensor of n streams, (n, ...). "time", a scalar, is the number of bins so far. A layer adds its number to the
+"""Name -> tensor of n streams, (n, ...). "time", (n,), is the number of bins so far. A layer adds its number to the
 names of its own tensors, as in 0.keys."""

@@ -80,7 +80,7 @@ class Attention(nn.Module):
             keys, values: of L earlier tokens; the keys are rotated.
             mask: which tokens each of the P tokens reads.
         Shape:
-            x: (n, P, D); keys, values: (n, L, H, d); mask: (P, L + P); output: as x, keys and values.
+            x: (n, P, D); keys, values: (n, L, H, d); mask: (n, 1, P, L + P); output: as x, keys and values.
         """
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)  # (n, P, 3 * D) -> 3 of (n, P, H, d)
         keys, values = torch.cat([keys, rotate(k, *angles)], 1), torch.cat([values, v], 1)  # (n, L + P, H, d)
@@ -174,11 +174,11 @@ class Transformer(nn.Module):
     def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
         """The new state, and the outputs of the next bin of n streams. Shape: (n, P, D) -> (n, P, D)."""
         patches, n_earlier = x.shape[1], state["0.keys"].shape[1]
-        angles = rotary_angles(state["time"][None], self.head_width, x.dtype)  # two of (1, 1, d)
+        angles = rotary_angles(state["time"][:, None], self.head_width, x.dtype)  # two of (n, 1, 1, d)
         token = torch.arange(n_earlier + patches, device=x.device)
         own = torch.arange(n_earlier, n_earlier + patches, device=x.device)[:, None]  # (P, 1)
-        is_filled = token >= n_earlier - state["time"] * patches
-        mask = is_filled & (token <= own)  # (P, L + P)
+        is_filled = token >= n_earlier - state["time"][:, None] * patches  # (n, L + P)
+        mask = is_filled[:, None, None] & (token <= own)  # (n, 1, P, L + P), the same for all heads
         new: State = {}
         for i, block in enumerate(self.blocks):
             assert isinstance(block, Block)

@@ -15,7 +15,10 @@ def bench(
     *,
     minutes: Annotated[
         float | None,
-        Parameter(help="ingest: length of the recording that is written and ingested (default 1)."),
+        Parameter(
+            help="ingest: length of the recording that is written and ingested (default 1). schedule: length of every "
+            "session (default 10)."
+        ),
         ABOVE_ZERO,
     ] = None,
     segments: Annotated[int | None, Parameter(help="train: segments per batch (default 8)."), ABOVE_ZERO] = None,
@@ -45,13 +48,16 @@ def bench(
     listed: Annotated[
         int | None, Parameter(help="sweep: sessions of the store with which the commands that read are timed.")
     ] = None,
+    sweeps: Annotated[
+        str | None, Parameter(help="schedule: folder with the sweep files of the paper (default sweeps).")
+    ] = None,
     json_: AsJson = False,
 ):
     """Benchmark one part of raydistill and compare it with this machine's peak."""
     from raydistill.bench.choose import run
 
     options = {"minutes": minutes, "segments": segments, "bins": bins, "precision": precision, "compile": compile_}
-    report = run(what, say, options | {"device": device, "sessions": sessions, "listed": listed})
+    report = run(what, say, options | {"device": device, "sessions": sessions, "listed": listed, "sweeps": sweeps})
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:

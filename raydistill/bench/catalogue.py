@@ -1,0 +1,82 @@
+"""The jobs of all sweeps of the paper, and how long each of them takes, without recordings and without running any."""
+
+from pathlib import Path
+
+from raydistill.config.fingerprint import fingerprint
+from raydistill.errors import ConfigError
+from raydistill.simulation.corpus import PlannedSession, planned_sessions
+from raydistill.store.catalogue import Entry
+from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.config.reading import load_sweep
+from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.runs_folder import RunsFolder
+
+SWEEPS = (
+    "unsupervised",
+    "supervised",
+    "fully_supervised",
+    "multi_session",
+    "scaling",
+    "generalization",
+    "pretraining_size",
+    "unfreezing",
+    "backbones",
+)
+"""Names of the sweep files, without `.yaml`."""
+SEGMENT_S = 5.0
+TRAIN_SHARE = 0.8
+"""Of the segments of a session."""
+
+
+def catalogue_jobs(folder: Path, minutes: float) -> list[Job]:
+    """The jobs of the paper's sweeps, each once and after the jobs that it depends on.
+
+    Args:
+        folder: the sweep files.
+        minutes: length of every session.
+
+    Raises:
+        ConfigError: a file is missing or invalid.
+    """
+    entries, jobs = [_entry(planned, minutes) for planned in planned_sessions()], dict[str, Job]()
+    for name in SWEEPS:
+        file = folder / f"{name}.yaml"
+        if not file.exists():
+            raise ConfigError(f"--sweeps {folder}: {file} does not exist; give the folder `sweeps` of the checkout")
+        sweep = OpenSweep(load_sweep(file), RunsFolder(Path("there-are-none")))
+        sweep.catalogues[sweep.store] = entries
+        jobs |= {job.key: job for job in sweep.jobs}
+    return list(jobs.values())
+
+
+def _entry(planned: PlannedSession, minutes: float) -> Entry:
+    """A session as the store would describe it."""
+    has_power = planned.layout == "gallego"
+    bin_ms, bands = (30.0, 9) if has_power else (10.0, 1)
+    segments = int(minutes * 60 / SEGMENT_S)
+    signals = ("spikes", "behavior", *(["lfp"] if planned.has_lfp else []))
+    return Entry(
+        session=planned.session,
+        subject=planned.subject,
+        dataset=planned.dataset,
+        task="reaching",
+        region="",
+        bin_width_ms=bin_ms,
+        n_segments=segments,
+        n_bins=int(minutes * 60 * 1000 / bin_ms),
+        n_units=96,
+        n_channels=96 * bands if planned.has_lfp else 0,
+        lfp_bands=bands,
+        behavior=("velocity_x", "velocity_y"),
+        behavior_units=("cm/s", "cm/s"),
+        splits={"train": int(segments * TRAIN_SHARE)},
+        aligned=False,
+        protocol="corrected",
+        normalisation={},
+        config={},
+        fingerprint="",
+        content="",
+        contents={name: fingerprint([planned.session, name]) for name in signals},
+        sources={},
+        parts=(),
+    )

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from raydistill.bench.choose import Benchmark
-from raydistill.cli.options import ABOVE_ZERO, RUNS, AsJson, Runs
+from raydistill.cli.options import ABOVE_ZERO, RUNS, Address, AsJson, Runs
 from raydistill.cli.output import say
+from raydistill.errors import ConfigError
 
 
 def bench(
@@ -66,11 +67,27 @@ def bench(
             print(f"{name:<28} {value:10.4g}")
 
 
-def doctor(*, runs: Runs = RUNS):
-    """Check packages, device, memory and folders, and show which attention will be used."""
+def doctor(
+    *,
+    runs: Runs = RUNS,
+    address: Address = None,
+    store: Annotated[str | None, Parameter(help="With --address: session store that every node must read.")] = None,
+):
+    """Check packages, device, memory and folders, and show which attention will be used.
+
+    With --address, every node of that cluster is checked instead: its versions, whether it shares and can write the
+    runs folder, its GPUs, free disk and clock.
+    """
     from raydistill.doctor import examine
 
-    checks = examine(runs)
+    if store is not None and address is None:
+        raise ConfigError("--store is read on the nodes of a cluster; give its --address, for example --address auto")
+    if address:
+        from raydistill.doctor_nodes import examine_cluster
+
+        checks = examine_cluster(address, runs, store)
+    else:
+        checks = examine(runs)
     for check in checks:
         print(f"{check.state:<8} {check.name:<22} {check.detail}")
     return 1 if any(check.state == "missing" for check in checks) else 0

@@ -59,8 +59,8 @@ class Room:
         """How many pieces of work the cluster holds when it has all nodes that it may start."""
         return max(self.now(need), sum(node.holds(need) * node.most for node in self.types))
 
-    def beside(self, others: Iterable[tuple[Need, int]], need: Need) -> int:
-        """How many pieces of work the cluster holds beside others, when it has all nodes that it may start.
+    def left_by(self, others: Iterable[tuple[Need, int]], need: Need) -> int:
+        """How many pieces of work the cluster holds next to others, when it has all nodes that it may start.
 
         Args:
             others: need and number of pieces of each other work. Those together go to as few machines as possible.

@@ -25,7 +25,7 @@ def test_pretraining_on_fewer_gpus_than_it_may_use_takes_longer():
     assert [simulate([job], {"ms": 10.0}, gpus).makespan for gpus in (1, 2, 4, 8)] == [40.0, 20.0, 10.0, 10.0]
 
 
-def test_jobs_run_beside_a_pretraining_and_after_it():
+def test_jobs_run_during_a_pretraining_and_after_it():
     jobs = [make_job("ms", session=None), make_job("student", "ms"), *(make_job(str(n)) for n in range(8))]
     seconds = {job.key: 10.0 for job in jobs} | {"ms": 20.0}
     schedule = simulate(jobs, seconds, gpus=2)

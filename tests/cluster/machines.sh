@@ -2,7 +2,7 @@
 # Runs a command on a machine that reaches two others, 10.77.0.1 and 10.77.0.2, through SSH: machines.sh FOLDER COMMAND...
 #
 # The three are namespaces of this machine: each has its own processes, network, home folder and folders of Ray, so that
-# `ray stop` ends nothing else. All share the file system besides. FOLDER has an sshd_config, and the homes client,
+# `ray stop` ends nothing else. All share the rest of the file system. FOLDER has an sshd_config, and the homes client,
 # home1 and home2. It needs root. When the command ends, all processes end with it.
 set -eu
 if [ $$ != 1 ]; then

@@ -117,16 +117,17 @@ class _Jobs:
         """Watch while jobs on one session run, and start pretrainings that have become ready and have room."""
         self.watch()
         self.start_pretrainings()
+        self.meter.is_shared |= bool(self.lanes)
 
     def start_pretrainings(self) -> None:
         """Start the pretrainings that are ready and have room, each on workers of its own.
 
-        Where there is no room for jobs on one session beside a pretraining, it waits until none of these can run. All
+        Where there is no room for jobs on one session next to a pretraining, it waits until none of these can run. All
         that are ready then take turns on the same workers, which take longer to start than a small training takes.
         """
         while job := self.queue.peek(pretraining=True):
-            beside = self.room_beside(job)
-            if beside > 0:
+            left = self.room_left(job)
+            if left > 0:
                 self._start(at_once=1)
             elif self.lanes or self.queue.session_jobs_running:
                 return
@@ -142,8 +143,8 @@ class _Jobs:
         lane = Lane(jobs, most, self.run.context, self.run.progress.line)
         self.lanes, self.mirrors[lane] = [*self.lanes, lane], _Mirror(self.run)
 
-    def room_beside(self, another: Job | None = None) -> int:
-        """How many jobs on one session have room beside the pretrainings that run, and beside another one.
+    def room_left(self, another: Job | None = None) -> int:
+        """How many jobs on one session have room next to the pretrainings that run, and to another one.
 
         Returns:
             -1 if the other one has no room.
@@ -158,7 +159,7 @@ class _Jobs:
             there_is = Room((replace(there_is.nodes[0], cpus=cores()),))
         others = [(need_of_worker(use_gpu), count) for count in workers]
         others += [] if local else [(Need(1), len(workers))]
-        return there_is.beside(others, need_of_session_job(self.run.sweep.config, self.run.context.device))
+        return there_is.left_by(others, need_of_session_job(self.run.sweep.config, self.run.context.device))
 
     def at_most(self) -> int:
         """How many jobs on one session may run now.
@@ -170,7 +171,7 @@ class _Jobs:
             return sys.maxsize
         if any(not lane.has_started and room().now(lane.need) >= lane.fewest for lane in self.lanes):
             return 0
-        return max(0, self.room_beside())
+        return max(0, self.room_left())
 
     def _pretraining_ended(self, job: Job, outcome: dict | Exception) -> None:
         if isinstance(outcome, TimeLimitReached):

@@ -1,4 +1,4 @@
-"""Pretrainings that run beside other work: each lane is a thread, with workers on which its pretrainings take turns."""
+"""Pretrainings at the same time as other work: a lane is a thread, with workers on which its pretrainings take turns."""
 
 import itertools
 import os

@@ -8,7 +8,7 @@ def ended(runs, job):
     return (runs / "jobs" / job / "_SUCCESS").stat().st_mtime
 
 
-def test_jobs_run_beside_a_pretraining_that_leaves_room(tmp_path):
+def test_jobs_run_during_a_pretraining_that_leaves_room(tmp_path):
     text = SWEEP.replace("workers: 2", "workers: 1").replace("pretraining: {epochs: 20}", "pretraining: {epochs: 200}")
     (tmp_path / "sweep.yaml").write_text(text)
     done = raydistill("sweep", "sweep.yaml", "--device", "cpu", cwd=tmp_path, check=0)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raydistill.cluster.connection import connected
-from raydistill.cluster.nodes import Answer, ask_nodes
+from raydistill.cluster.nodes import NodeAnswer, ask_nodes
 from raydistill.doctor import GIB, ROOMY, Check, devices
 from raydistill.errors import RaydistillError, one_line
 from raydistill.store.store import Store
@@ -138,11 +138,11 @@ def _store_error(store: str | None) -> str:
     return ""
 
 
-def _is_seen(runs: Path, answer: Answer) -> bool:
+def _is_seen(runs: Path, answer: NodeAnswer) -> bool:
     return bool(answer.value) and not answer.value["cannot_write"] and _wait_for(runs / answer.value["wrote"])
 
 
-def _checks(answer: Answer, here: dict, about: dict, seen: bool) -> list[Check]:
+def _checks(answer: NodeAnswer, here: dict, about: dict, seen: bool) -> list[Check]:
     name = f"node {answer.node}"
     if answer.error:
         mend = "install the same raydistill there, or end this node"
@@ -154,7 +154,7 @@ def _checks(answer: Answer, here: dict, about: dict, seen: bool) -> list[Check]:
     return [Check(name, "ok", f"{what}; attention: {found['devices'].get('attention', 'unknown')}")]
 
 
-def problems_of(answer: Answer, here: dict, about: dict, seen: bool) -> Iterator[str]:
+def problems_of(answer: NodeAnswer, here: dict, about: dict, seen: bool) -> Iterator[str]:
     """What is wrong with a node that has answered, each in one line with the way to mend it.
 
     Args:

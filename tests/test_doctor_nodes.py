@@ -3,7 +3,7 @@
 import pytest
 from ray.cluster_utils import Cluster
 
-from raydistill.cluster.nodes import Answer
+from raydistill.cluster.nodes import NodeAnswer
 from raydistill.doctor_nodes import look, problems_of
 from tests.commands import raydistill
 from tests.sweep.baseline_sweep import write_sweep
@@ -21,7 +21,7 @@ WHOLE = HERE | {
 
 
 def problems(answer=None, *, seen=True, **changes):
-    answer = answer or Answer("10.0.0.2", 1, WHOLE | changes)
+    answer = answer or NodeAnswer("10.0.0.2", 1, WHOLE | changes)
     return list(problems_of(answer, HERE, ABOUT, seen))
 
 
@@ -51,7 +51,7 @@ def test_problem_of_a_node_is_one_line_with_its_mend(changes, fault, mend):
     ("ahead_s", "doubt_s", "lines"), [(-30.0, 0.1, ["30.0 s behind"]), (30.0, 0.1, ["30.0 s ahead of"]), (3.0, 2.0, [])]
 )
 def test_clock_is_told_of_when_it_is_surely_wrong(ahead_s, doubt_s, lines):
-    found = problems(Answer("10.0.0.2", 1, WHOLE, ahead_s=ahead_s, doubt_s=doubt_s))
+    found = problems(NodeAnswer("10.0.0.2", 1, WHOLE, ahead_s=ahead_s, doubt_s=doubt_s))
     assert [text in line for text, line in zip(lines, found, strict=True)] == [True] * len(lines)
 
 

@@ -54,8 +54,8 @@ ALLOWED = {
     "errors",
     "doctor": "models cluster errors",
     "doctor_nodes": "doctor sweep/planning store models cluster errors",
-    "cli": "bench stream decode doctor_nodes doctor sweep evaluation tracking simulation recordings models store config "
-    "cluster interrupts errors",
+    "cli": "bench stream decode doctor_nodes doctor sweep evaluation tracking simulation recordings models store "
+    "config cluster interrupts errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {

@@ -11,18 +11,8 @@ from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
-SWEEPS = (
-    "unsupervised",
-    "supervised",
-    "fully_supervised",
-    "multi_session",
-    "scaling",
-    "generalization",
-    "pretraining_size",
-    "unfreezing",
-    "backbones",
-)
-"""Names of the sweep files, without `.yaml`."""
+SHARED = "include/paper.yaml"
+"""The file that every sweep of the paper includes."""
 SEGMENT_S = 5.0
 TRAIN_SHARE = 0.8
 """Of the segments of a session."""
@@ -36,13 +26,15 @@ def catalogue_jobs(folder: Path, minutes: float) -> list[Job]:
         minutes: length of every session.
 
     Raises:
-        ConfigError: a file is missing or invalid.
+        ConfigError: there is no such file, or one is invalid.
     """
     entries, jobs = [_entry(planned, minutes) for planned in planned_sessions()], dict[str, Job]()
-    for name in SWEEPS:
-        file = folder / f"{name}.yaml"
-        if not file.exists():
-            raise ConfigError(f"--sweeps {folder}: {file} does not exist; give the folder `sweeps` of the checkout")
+    files = [file for file in sorted(folder.glob("*.yaml")) if SHARED in file.read_text()]
+    if not files:
+        raise ConfigError(
+            f"--sweeps {folder}: no sweep there includes {SHARED}; give the folder `sweeps` of the checkout"
+        )
+    for file in files:
         sweep = OpenSweep(load_sweep(file), RunsFolder(Path("there-are-none")))
         sweep.catalogues[sweep.store] = entries
         jobs |= {job.key: job for job in sweep.jobs}

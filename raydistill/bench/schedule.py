@@ -39,7 +39,7 @@ _DECODING_S_PER_MINUTE = 0.24
 
 
 @dataclass(frozen=True)
-class Schedule:
+class SimulatedRun:
     """What a simulated sweep takes, in seconds."""
 
     makespan: float
@@ -100,7 +100,7 @@ def _training_s(job: Job, minutes: float) -> float:
     return recipe.epochs * ceil(segments / recipe.batch) * step_s
 
 
-def simulate(jobs: Sequence[Job], seconds: Mapping[str, float], gpus: int) -> Schedule:
+def simulate(jobs: Sequence[Job], seconds: Mapping[str, float], gpus: int) -> SimulatedRun:
     """Run jobs in simulated time, in the order of the sweep's queue.
 
     A pretraining has its GPUs for itself and takes in proportion longer on fewer than it may use; `PER_GPU` jobs on one
@@ -124,7 +124,7 @@ def simulate(jobs: Sequence[Job], seconds: Mapping[str, float], gpus: int) -> Sc
         for place in places:
             free[place] += 1
     work = sum(_share(job, _width(job, gpus)) * seconds[job.key] for job in jobs)
-    return Schedule(makespan=now, bound=max(max(longest_paths(jobs, seconds).values()), work / gpus))
+    return SimulatedRun(makespan=now, bound=max(max(longest_paths(jobs, seconds).values()), work / gpus))
 
 
 def _start(queue: Queue, free: list[int], gpus: int) -> tuple[Job, list[int]] | None:

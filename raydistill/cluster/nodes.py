@@ -12,7 +12,7 @@ WAIT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class NodeAnswer:
     """What a node answered."""
 
     node: str
@@ -29,7 +29,9 @@ class Answer:
     """By how much `ahead_s` may be wrong: half the time of the question and its answer."""
 
 
-def ask_nodes(question: Callable[[dict], Any], about: Callable[[dict], dict], wait_s: float = WAIT_S) -> list[Answer]:
+def ask_nodes(
+    question: Callable[[dict], Any], about: Callable[[dict], dict], wait_s: float = WAIT_S
+) -> list[NodeAnswer]:
     """Call a function once on every living node, at the same time; it takes no CPU or GPU from running work.
 
     Args:
@@ -45,7 +47,7 @@ def ask_nodes(question: Callable[[dict], Any], about: Callable[[dict], dict], wa
         here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         asker: Any = ray.remote(_Asker).options(num_cpus=0, scheduling_strategy=here).remote()
         asked.append((node, asker, asker.ask.remote(question, about(node))))
-    end, answers = time.monotonic() + wait_s, list[Answer]()
+    end, answers = time.monotonic() + wait_s, list[NodeAnswer]()
     for node, asker, reply in asked:
         name, gpus = node["NodeManagerAddress"], int(node["Resources"].get("GPU", 0))
         try:
@@ -53,12 +55,12 @@ def ask_nodes(question: Callable[[dict], Any], about: Callable[[dict], dict], wa
             sent = time.time()
             there: float = ray.get(asker.now.remote(), timeout=10)
             took = time.time() - sent
-            answers.append(Answer(name, gpus, value, ahead_s=there - sent - took / 2, doubt_s=took / 2))
+            answers.append(NodeAnswer(name, gpus, value, ahead_s=there - sent - took / 2, doubt_s=took / 2))
         except ray.exceptions.GetTimeoutError:
-            answers.append(Answer(name, gpus, error=f"no answer within {wait_s:g} s"))
+            answers.append(NodeAnswer(name, gpus, error=f"no answer within {wait_s:g} s"))
         except Exception as err:
             cause = getattr(err, "cause", None) or err
-            answers.append(Answer(name, gpus, error=f"{type(cause).__name__}: {one_line(cause)}"))
+            answers.append(NodeAnswer(name, gpus, error=f"{type(cause).__name__}: {one_line(cause)}"))
         ray.kill(asker)
     return answers
 

@@ -51,5 +51,5 @@ def test_sweeps_of_the_paper_have_thousands_of_jobs(jobs):
 
 
 def test_folder_without_the_sweeps_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"unsupervised\.yaml does not exist"):
+    with pytest.raises(ConfigError, match=r"no sweep there includes include/paper\.yaml"):
         catalogue_jobs(tmp_path, minutes=10)

@@ -1,4 +1,4 @@
-"""Pretrainings at the same time as other work: a lane is a thread, with workers on which its pretrainings take turns."""
+"""Pretrainings at the same time as other work: a lane is a thread, and its pretrainings take turns on its workers."""
 
 import itertools
 import os

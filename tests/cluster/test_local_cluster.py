@@ -48,7 +48,7 @@ def test_sweep_on_two_machines_gives_the_scores_of_one(tmp_path):
     file = tmp_path / "cluster.local.yaml"
     file.write_text(adapted(tmp_path))
 
-    done = run_there(tmp_path, COMMANDS.format(file=file, sweep=sweep, runs=tmp_path / "shared/runs"), timeout_s=240)
+    done = run_there(tmp_path, COMMANDS.format(file=file, sweep=sweep, runs=tmp_path / "shared/runs"), timeout_s=420)
     assert done.returncode == 0, done.stdout + done.stderr
     alone, together = (
         read_json("results", sweep, "--runs", tmp_path / runs, cwd=tmp_path)["scores"]

@@ -101,7 +101,7 @@ def test_sweep_on_two_nodes_gives_the_scores_of_one_machine(tmp_path):
     exported = " ".join(f"{name}='{value}'" for name, value in variables.items())
     runs = tmp_path / "shared" / "runs"
     done = run_there(
-        tmp_path, f"export {exported}; cd {tmp_path}; bash {SCRIPT} {sweep} {runs} --device cpu", timeout_s=240
+        tmp_path, f"export {exported}; cd {tmp_path}; bash {SCRIPT} {sweep} {runs} --device cpu", timeout_s=420
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "On head node" in done.stdout and "On worker node" in done.stdout

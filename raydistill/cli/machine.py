@@ -17,8 +17,8 @@ def bench(
     minutes: Annotated[
         float | None,
         Parameter(
-            help="ingest: length of the recording that is written and ingested (default 1). schedule: length of every "
-            "session (default 10)."
+            help="ingest, schedule: length of the recording that is written and ingested (default 1), or of every "
+            "session of the sweeps (default 10)."
         ),
         ABOVE_ZERO,
     ] = None,
@@ -26,7 +26,7 @@ def bench(
     bins: Annotated[
         int | None,
         Parameter(
-            help="train: bins per segment, of two patches each (default 500). latency: bins per model (default 2000)."
+            help="train, latency: bins per segment, of two patches each (default 500), or per model (default 2000)."
         ),
         ABOVE_ZERO,
     ] = None,

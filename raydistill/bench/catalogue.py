@@ -19,7 +19,7 @@ TRAIN_SHARE = 0.8
 
 
 def catalogue_jobs(folder: Path, minutes: float) -> list[Job]:
-    """The jobs of the paper's sweeps, each once and after the jobs that it depends on.
+    """The jobs of the paper's sweeps that import no models, each once and after the jobs that it depends on.
 
     Args:
         folder: the sweep files.
@@ -35,7 +35,10 @@ def catalogue_jobs(folder: Path, minutes: float) -> list[Job]:
             f"--sweeps {folder}: no sweep there includes {SHARED}; give the folder `sweeps` of the checkout"
         )
     for file in files:
-        sweep = OpenSweep(load_sweep(file), RunsFolder(Path("there-are-none")))
+        config = load_sweep(file)
+        if any(job.imported for job in config.jobs.values()):  # models of others, which are not there to be read
+            continue
+        sweep = OpenSweep(config, RunsFolder(Path("there-are-none")))
         sweep.catalogues[sweep.store] = entries
         jobs |= {job.key: job for job in sweep.jobs}
     return list(jobs.values())
@@ -45,7 +48,9 @@ def _entry(planned: PlannedSession, minutes: float) -> Entry:
     """A session as the store would describe it."""
     has_power = planned.layout == "gallego"
     bin_ms, bands = (30.0, 9) if has_power else (10.0, 1)
-    segments = int(minutes * 60 / SEGMENT_S)
+    segments = max(20, int(minutes * 60 / SEGMENT_S))  # fewer would leave a fold empty
+    train = int(segments * TRAIN_SHARE)
+    scored = segments - train
     signals = ("spikes", "behavior", *(["lfp"] if planned.has_lfp else []))
     return Entry(
         session=planned.session,
@@ -61,7 +66,7 @@ def _entry(planned: PlannedSession, minutes: float) -> Entry:
         lfp_bands=bands,
         behavior=("velocity_x", "velocity_y"),
         behavior_units=("cm/s", "cm/s"),
-        splits={"train": int(segments * TRAIN_SHARE)},
+        splits={"train": train, "valid": scored // 2, "test": scored - scored // 2},
         aligned=False,
         protocol="corrected",
         normalisation={},

@@ -42,7 +42,7 @@ def examine(runs: Path = Path("runs")) -> list[Check]:
     """All checks, in the order in which problems should be fixed."""
     return [
         *_packages(),
-        *_devices(),
+        *devices(),
         *_cores_and_memory(),
         _compiler(),
         _ray_auth(),
@@ -78,7 +78,8 @@ def _package(name: str, required: "SpecifierSet") -> Check:
     return Check(name, "warn", f"{version} is not the tested {required}: run `pip install '{name}{required}'`")
 
 
-def _devices() -> list[Check]:
+def devices() -> list[Check]:
+    """The device of this machine, and the attention that it will use."""
     if not util.find_spec("torch"):
         return []  # already reported by _packages()
     import torch

@@ -53,8 +53,9 @@ ALLOWED = {
     "bench": "stream sweep training evaluation simulation recordings objectives models feed store files config cluster "
     "errors",
     "doctor": "models cluster errors",
-    "cli": "bench stream decode doctor sweep evaluation tracking simulation recordings models store config cluster "
-    "interrupts errors",
+    "doctor_nodes": "doctor sweep/planning store models cluster errors",
+    "cli": "bench stream decode doctor_nodes doctor sweep evaluation tracking simulation recordings models store "
+    "config cluster interrupts errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {

@@ -7,7 +7,7 @@ from raydistill.bench import Report
 from raydistill.errors import ConfigError
 
 Benchmark = Literal[
-    "ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers", "sweep", "evaluate", "latency"
+    "ingest", "train", "load", "stream-vs-memory", "checkpoint", "workers", "sweep", "evaluate", "latency", "schedule"
 ]
 
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -18,6 +18,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "stream-vs-memory": ("sessions",),
     "workers": ("sessions",),
     "sweep": ("sessions", "listed"),
+    "schedule": ("sweeps", "minutes"),
 }
 """Benchmark -> its options; a benchmark that is not listed takes none."""
 
@@ -84,4 +85,8 @@ def _run(what: Benchmark, say: Callable[[str], None], options: dict[str, Any]) -
             from raydistill.bench.latency import bench_latency
 
             return bench_latency(**options, say=say)
+        case "schedule":
+            from raydistill.bench.schedule import bench_schedule
+
+            return bench_schedule(**options, say=say)
     raise ValueError(f"`what` must be one of {', '.join(get_args(Benchmark))}, got {what!r}")

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from raydistill.bench.choose import Benchmark
-from raydistill.cli.options import ABOVE_ZERO, RUNS, AsJson, Runs
+from raydistill.cli.options import ABOVE_ZERO, RUNS, Address, AsJson, Runs
 from raydistill.cli.output import say
+from raydistill.errors import ConfigError
 
 
 def bench(
@@ -15,14 +16,17 @@ def bench(
     *,
     minutes: Annotated[
         float | None,
-        Parameter(help="ingest: length of the recording that is written and ingested (default 1)."),
+        Parameter(
+            help="ingest, schedule: length of the recording that is written and ingested (default 1), or of every "
+            "session of the sweeps (default 10)."
+        ),
         ABOVE_ZERO,
     ] = None,
     segments: Annotated[int | None, Parameter(help="train: segments per batch (default 8)."), ABOVE_ZERO] = None,
     bins: Annotated[
         int | None,
         Parameter(
-            help="train: bins per segment, of two patches each (default 500). latency: bins per model (default 2000)."
+            help="train, latency: bins per segment, of two patches each (default 500), or per model (default 2000)."
         ),
         ABOVE_ZERO,
     ] = None,
@@ -45,13 +49,16 @@ def bench(
     listed: Annotated[
         int | None, Parameter(help="sweep: sessions of the store with which the commands that read are timed.")
     ] = None,
+    sweeps: Annotated[
+        str | None, Parameter(help="schedule: folder with the sweep files of the paper (default sweeps).")
+    ] = None,
     json_: AsJson = False,
 ):
     """Benchmark one part of raydistill and compare it with this machine's peak."""
     from raydistill.bench.choose import run
 
     options = {"minutes": minutes, "segments": segments, "bins": bins, "precision": precision, "compile": compile_}
-    report = run(what, say, options | {"device": device, "sessions": sessions, "listed": listed})
+    report = run(what, say, options | {"device": device, "sessions": sessions, "listed": listed, "sweeps": sweeps})
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:
@@ -60,11 +67,27 @@ def bench(
             print(f"{name:<28} {value:10.4g}")
 
 
-def doctor(*, runs: Runs = RUNS):
-    """Check packages, device, memory and folders, and show which attention will be used."""
+def doctor(
+    *,
+    runs: Runs = RUNS,
+    address: Address = None,
+    store: Annotated[str | None, Parameter(help="With --address: session store that every node must read.")] = None,
+):
+    """Check packages, device, memory and folders, and show which attention will be used.
+
+    With --address, every node of that cluster is checked instead: its versions, whether it shares and can write the
+    runs folder, its GPUs, free disk and clock.
+    """
     from raydistill.doctor import examine
 
-    checks = examine(runs)
+    if store is not None and address is None:
+        raise ConfigError("--store is read on the nodes of a cluster; give its --address, for example --address auto")
+    if address:
+        from raydistill.doctor_nodes import examine_cluster
+
+        checks = examine_cluster(address, runs, store)
+    else:
+        checks = examine(runs)
     for check in checks:
         print(f"{check.state:<8} {check.name:<22} {check.detail}")
     return 1 if any(check.state == "missing" for check in checks) else 0

@@ -1,8 +1,11 @@
 """The machines of a Ray cluster: how many pieces of work they have room for, now and when the cluster has grown."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
+_MANY = 64
+"""Nodes of one type that are looked at, if a cluster may have more."""
 POOL = "pool"
 """Label of nodes that are kept for one kind of work (cluster.yaml)."""
 
@@ -55,6 +58,28 @@ class Room:
     def grown(self, need: Need) -> int:
         """How many pieces of work the cluster holds when it has all nodes that it may start."""
         return max(self.now(need), sum(node.holds(need) * node.most for node in self.types))
+
+    def left_by(self, others: Iterable[tuple[Need, int]], need: Need) -> int:
+        """How many pieces of work the cluster holds next to others, when it has all nodes that it may start.
+
+        Args:
+            others: need and number of pieces of each other work. Those together go to as few machines as possible.
+        Returns:
+            -1 if there is no room for the others themselves.
+        """
+        machines = [replace(kind, most=1) for kind in self.types for _ in range(min(kind.most, _MANY))]
+        machines = machines or list(self.nodes)
+        for other, left in others:
+            machines.sort(key=lambda machine: -machine.holds(other))
+            for number, machine in enumerate(machines):
+                taken = min(left, machine.holds(other))
+                left -= taken
+                machines[number] = replace(
+                    machine, cpus=machine.cpus - taken * other.cpus, gpus=machine.gpus - taken * other.gpus
+                )
+            if left:
+                return -1
+        return sum(machine.holds(need) for machine in machines)
 
     def __str__(self) -> str:
         listed = "; ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in self.nodes) or "no node"

@@ -68,7 +68,7 @@ def test_example_of_set_is_valid_for_an_ingest(tmp_path):
         (
             "checkpoint",
             {"minutes": 1.0},
-            "--minutes is an option of `bench ingest`; `bench checkpoint` takes no option",
+            "--minutes is an option of `bench ingest` and `bench schedule`; `bench checkpoint` takes no option",
         ),
         ("train", {"sessions": 2}, "`bench train` takes --segments, --bins, --precision, --compile, --device"),
         ("load", {"compile": True}, "--compile is an option of `bench train`; `bench load` takes --sessions"),

@@ -1,6 +1,9 @@
 import re
 
+import boto3
+import moto
 import pytest
+from ray.autoscaler._private.aws.config import bootstrap_aws
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
@@ -76,6 +79,33 @@ def test_jobs_of_one_session_start_spot_nodes_alone(cluster):
 def test_pretraining_starts_the_node_of_several_gpus_alone(cluster):
     workers = GangResourceRequest(requests=outside("sessions", jobs=4))
     assert launched(cluster, gang_resource_requests=[workers]) == {"pretraining": 1}
+
+
+def test_nodes_get_their_role_and_only_ssh_is_open_to_the_outside(cluster, tmp_path, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("HOME", str(tmp_path))  # where Ray writes the key that it makes
+    (tmp_path / ".ssh").mkdir()
+    with moto.mock_aws():
+        for profile in ("raydistill-head", "raydistill-node"):
+            boto3.client("iam").create_instance_profile(InstanceProfileName=profile)
+        made = bootstrap_aws(prepare_config(cluster))["available_node_types"]
+        (group,) = {group for node in made.values() for group in node["node_config"]["SecurityGroupIds"]}
+        client = boto3.client("ec2", region_name=cluster["provider"]["region"])
+        rules = client.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
+    roles = {name: node["node_config"]["IamInstanceProfile"]["Name"] for name, node in made.items()}
+    assert roles == {"head": "raydistill-head", "pretraining": "raydistill-node", "sessions": "raydistill-node"}
+    assert [(rule["FromPort"], rule["ToPort"]) for rule in rules if rule["IpRanges"] or rule["Ipv6Ranges"]] == [
+        (22, 22)
+    ]
+
+
+def test_every_package_is_the_one_of_the_lock_file(cluster):
+    commands = cluster["setup_commands"] + cluster["head_setup_commands"]
+    installs = [command for command in commands if " install " in command]
+    assert installs and all("--constraint ~/raydistill/constraints.txt" in command for command in installs)
+    assert "pip install boto3 -c constraints.txt" in TEXT
+    assert re.findall(r"astral.sh/uv/([\d.]+)/install.sh", TEXT) == ["0.13.8"]
 
 
 def test_every_node_starts_ray_with_the_token(cluster):

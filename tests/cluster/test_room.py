@@ -63,3 +63,26 @@ def test_room_of_a_cluster_counts_the_types_of_nodes_that_it_may_start(local_ray
         assert room().types == (Machine(cpus=4, gpus=1, most=12),)
     finally:
         _internal_kv_del(key, namespace=namespace)
+
+
+def test_room_left_others_is_what_they_leave():
+    gpu_job, worker = Need(1, 0.25, not_in="pretraining"), Need(1, 1, not_in="sessions")
+    server = Room((Machine(64, gpus=8),))
+    assert server.left_by([], gpu_job) == 32
+    assert server.left_by([(worker, 4)], gpu_job) == 16
+    assert server.left_by([(worker, 4), (worker, 4)], gpu_job) == 0
+    assert server.left_by([(worker, 9)], gpu_job) == -1
+    assert Room((Machine(2),)).left_by([(Need(1), 1)], Need(1)) == 1
+
+
+def test_room_left_others_keeps_small_machines_free():
+    worker, job = Need(1, 1), Need(1, 0.25)
+    cluster = Room((Machine(0),), (Machine(4, gpus=1, most=12), Machine(48, gpus=4, most=1)))
+    assert cluster.left_by([(worker, 4)], job) == 12 * 4
+
+
+def test_room_left_others_is_that_of_their_pools():
+    nodes = Room((Machine(8, gpus=2, pool="pretraining"), Machine(4, gpus=1, pool="sessions")))
+    worker, job = Need(1, 1, not_in="sessions"), Need(1, 0.25, not_in="pretraining")
+    assert nodes.left_by([(worker, 2)], job) == 4
+    assert nodes.left_by([(worker, 3)], job) == -1

@@ -117,12 +117,13 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
 
 
 def run_pretrainings(
-    jobs: Sequence[Job], context: JobContext, watch: Callable[[], None] = lambda: None
+    jobs: Sequence[Job], context: JobContext, watch: Callable[[], None] = lambda: None, group: str = "pretraining"
 ) -> Iterator[tuple[Job, dict | Exception]]:
     """Run pretrainings on Ray Train workers, one after another; jobs that are complete are skipped.
 
     Args:
         watch: called a few times per second while they train.
+        group: a name that no other group of pretrainings has that runs at the same time.
     Yields:
         Each job when it ends, with its metrics or the error that ended it; mostly in the order given. A job that was
         stopped at a checkpoint has the error TimeLimitReached.
@@ -139,7 +140,7 @@ def run_pretrainings(
         else:
             yield job, metrics
     trainings = [training for _, training in by_folder.values()]
-    for training, outcome in train_on_workers(trainings, context.runs.scratch, watch):
+    for training, outcome in train_on_workers(trainings, context.runs.scratch / group, watch):
         folder = training.task.folder
         job, _ = by_folder[folder]
         if not isinstance(outcome, Exception):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -66,27 +67,32 @@ def fan_out(
     resources: Resources,
     tell: Callable[[Ended | Lost], None],
     watch: Callable[[], None],
+    at_most: Callable[[], int] = lambda: sys.maxsize,
 ) -> None:
-    """Run the jobs on one session until no more of them can start.
+    """Run the jobs on one session until no more of them can start before another pretraining is done.
 
     Args:
         tell: called in this thread with everything that happens to a job.
         watch: called in this thread a few times per second.
+        at_most: called in another thread; how many jobs may run at the same time now. Those that run may be more.
     Raises:
         RaydistillError: Ray Tune ended before the jobs.
         BaseException: what `tell` or `watch` raises, for example KeyboardInterrupt.
     """
     events: SimpleQueue[Ended | Lost] = SimpleQueue()
-    dealer = _JobsInOrder(queue, context, resources, events.put)
+    dealer = _JobsInOrder(queue, context, resources, events.put, at_most)
 
     def deliver() -> None:
         while not events.empty():
             tell(events.get())
         watch()
 
-    run_tune(_trial, dealer, len(queue.waiting), context, resources, watch=deliver)
-    if not queue.exhausted:
-        raise RaydistillError(f"Ray Tune ended with {len(queue.running)} jobs running; run the same command again")
+    # One more than there are jobs, so that the dealer is always asked until it says that it has finished.
+    run_tune(_trial, dealer, len(queue.waiting) + 1, context, resources, watch=deliver)
+    if not dealer.is_finished or queue.session_jobs_running:
+        raise RaydistillError(
+            f"Ray Tune ended with {queue.session_jobs_running} jobs running; run the same command again"
+        )
 
 
 def run_tune(
@@ -120,7 +126,7 @@ def run_tune(
         [{"CPU": resources.cpus} | gpu], bundle_label_selector=[{"pool": "!pretraining"}]
     )
     one_machine = len(ray.nodes()) == 1
-    scratch = context.runs.scratch
+    scratch = context.runs.scratch / "trials"
     shutil.rmtree(scratch, ignore_errors=True)
     guard = _Guard(dealer)
     tuner = tune.Tuner(
@@ -240,16 +246,27 @@ class _OnLostWorker(tune.Callback):
 class _JobsInOrder(Dealer):
     """Suggests each job as soon as it is ready, so that no stage of the sweep waits for another."""
 
-    def __init__(self, queue: Queue, context: JobContext, resources: Resources, tell: Callable[[Ended | Lost], None]):
+    def __init__(
+        self,
+        queue: Queue,
+        context: JobContext,
+        resources: Resources,
+        tell: Callable[[Ended | Lost], None],
+        at_most: Callable[[], int],
+    ):
         super().__init__(metric="finished", mode="max")
-        self.queue, self.context, self.resources, self.tell = queue, context, resources, tell
+        self.queue, self.context, self.resources, self.tell, self.at_most = queue, context, resources, tell, at_most
+        self.is_finished = False
         self.trials: dict[str, Job] = {}
         self.lost: Counter[str] = Counter()
 
     def suggest(self, trial_id):
-        job = self.queue.next()
-        if job is None:  # all waiting jobs need running ones, or no job is left
-            return Searcher.FINISHED if self.queue.exhausted else None
+        if self.queue.exhausted:  # all waiting jobs need pretrainings, or no job is left
+            self.is_finished = True
+            return Searcher.FINISHED
+        job = self.queue.next() if self.queue.session_jobs_running < self.at_most() else None
+        if job is None:
+            return None
         self.trials[trial_id] = job
         return {"job": job.to_json(), "context": self.context, "resources": self.resources}
 

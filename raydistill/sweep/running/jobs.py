@@ -2,12 +2,15 @@
 
 import functools
 import itertools
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ray
 
+from raydistill.cluster import cores
+from raydistill.cluster.room import Need, Room, room
 from raydistill.errors import RaydistillError, TimeLimitReached
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.opened import OpenSweep
@@ -18,16 +21,17 @@ from raydistill.sweep.planning.job_folder import MARKER
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.running.bookkeeping import Bookkeeping
 from raydistill.sweep.running.deadline import GRACE_S
-from raydistill.sweep.running.execute import JobContext, run_pretrainings
+from raydistill.sweep.running.execute import JobContext
 from raydistill.sweep.running.failures import advice, cause, log_text
 from raydistill.sweep.running.fanout import Ended, Lost, Resources, fan_out, jobs_at_once
+from raydistill.sweep.running.lanes import Lane
 from raydistill.sweep.running.meter import Meter
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.queue import Queue
 from raydistill.sweep.running.room import check_room, need_of_session_job, told_while_waiting
 from raydistill.tracking.tracker import Tracker
-from raydistill.training.distributed import need_of_worker
+from raydistill.training.distributed import CHECK_S, most_workers, need_of_worker
 
 LATE_S = 30.0
 """How long files that another machine has written may take to be seen here."""
@@ -64,17 +68,17 @@ def run_jobs(run: SweepRun, plan: Plan) -> Cost:
     """
     check_room(run.sweep.config, [p.job for p in plan.todo], run.context.device, local=not run.options.address)
     jobs = _Jobs(run, plan)
-    at_once = 1 if run.options.fail_fast else None  # pretrainings that share their workers cannot be held back
-    # A pretraining may learn from jobs on one session, and these may start from other pretrainings.
-    while jobs.queue.waiting and not jobs.queue.closed:
-        while ready := list(itertools.islice(iter(lambda: jobs.queue.next(pretraining=True), None), at_once)):
-            jobs.pretrain(ready)
-        if not jobs.queue.exhausted:
+    while jobs.queue.waiting or jobs.lanes:
+        jobs.start_pretrainings()
+        if not jobs.queue.exhausted and jobs.at_most():
             run.progress.stage("jobs on one session")
             need = need_of_session_job(run.sweep.config, run.context.device)
             with jobs.meter.fanning_out(), told_while_waiting("jobs on one session", need, 1, run.progress.line):
-                fan_out(jobs.queue, run.context, run.resources, jobs.tell, jobs.watch)
+                fan_out(jobs.queue, run.context, run.resources, jobs.tell, jobs.watch_both, jobs.at_most)
+        elif not jobs.lanes:  # the queue was closed
+            break
         jobs.watch()
+        time.sleep(CHECK_S if jobs.lanes else 0.0)
     jobs.bookkeeping.finish()
     jobs.wait_for_files()
     if jobs.queue.waiting:
@@ -89,39 +93,95 @@ class _Jobs:
         self.run, self.runs = run, run.context.runs
         self.work = {p.job.key: p.work for p in plan.planned}
         done = {p.job.key for p in plan.planned if p.state == DONE}
-        self.queue = Queue([p.job for p in plan.todo], done, run.options.fail_fast)
+        seconds = {p.job.key: p.estimated_s for p in plan.todo}
+        self.queue = Queue([p.job for p in plan.todo], done, run.options.fail_fast, seconds)
         self.meter = Meter(jobs_at_once(run.context, run.resources), several_machines=len(ray.nodes()) > 1)
         self.bookkeeping = Bookkeeping(run.progress.line)
+        self.lanes: list[Lane] = []
+        self.mirrors: dict[Lane, _Mirror] = {}
 
     def watch(self) -> None:
         """Let no job start after the time limit; raise Interrupted if one that runs has not stopped by itself."""
         if self.run.options.deadline.is_reached:
             self.queue.close()
         self.run.options.deadline.check(GRACE_S)
+        for lane in self.lanes:
+            self.mirrors[lane].update(lane.left)
+            for job, outcome in lane.ended():
+                self._pretraining_ended(job, outcome)
+                if lane.left:
+                    self.run.progress.start(lane.left[0])
+        self.lanes = [lane for lane in self.lanes if not lane.is_over]
 
-    def pretrain(self, jobs: list[Job]) -> None:
-        """Run pretrainings, one after another on the same workers."""
-        left, mirror = list(jobs), _Mirror(self.run)
-        self.run.progress.start(left[0])
+    def watch_both(self) -> None:
+        """Watch while jobs on one session run, and start pretrainings that have become ready and have room."""
+        self.watch()
+        self.start_pretrainings()
+        self.meter.is_shared |= bool(self.lanes)
 
-        def watch() -> None:
-            mirror.update(left)
-            self.watch()
+    def start_pretrainings(self) -> None:
+        """Start the pretrainings that are ready and have room, each on workers of its own.
 
-        need, fewest = need_of_worker(self.run.context.device == "cuda"), jobs[0].workers[0]
-        with told_while_waiting(jobs[0].name, need, fewest, self.run.progress.line):
-            for job, outcome in run_pretrainings(jobs, self.run.context, watch):
-                left.remove(job)
-                if isinstance(outcome, TimeLimitReached):
-                    self.queue.put_back(job.key)
-                elif isinstance(outcome, Exception):
-                    self._write("the log of a failed job", self.runs.write_log, job.key, log_text(outcome))
-                    self.fail(self.queue.fail(job.key, cause(outcome)))
-                else:
-                    self.queue.succeed(job.key)
-                    self.succeed(job, outcome)
-                if left:
-                    self.run.progress.start(left[0])
+        Where there is no room for jobs on one session next to a pretraining, it waits until none of these can run. All
+        that are ready then take turns on the same workers, which take longer to start than a small training takes.
+        """
+        while job := self.queue.peek(pretraining=True):
+            left = self.room_left(job)
+            if left > 0:
+                self._start(at_once=1)
+            elif self.lanes or self.queue.session_jobs_running:
+                return
+            else:
+                at_once = 1 if self.run.options.fail_fast else None  # those that share workers cannot be held back
+                self._start(at_once)
+
+    def _start(self, at_once: int | None) -> None:
+        """Start a lane with so many of the pretrainings that are ready; None: all."""
+        jobs = list(itertools.islice(iter(lambda: self.queue.next(pretraining=True), None), at_once))
+        self.run.progress.start(jobs[0])
+        most = min(jobs[0].workers[1], most_workers(room(), self.run.context.device == "cuda"))
+        lane = Lane(jobs, most, self.run.context, self.run.progress.line)
+        self.lanes, self.mirrors[lane] = [*self.lanes, lane], _Mirror(self.run)
+
+    def room_left(self, another: Job | None = None) -> int:
+        """How many jobs on one session have room next to the pretrainings that run, and to another one.
+
+        Returns:
+            -1 if the other one has no room.
+        """
+        there_is, use_gpu = room(), self.run.context.device == "cuda"
+        local = not self.run.options.address
+        workers = [lane.workers for lane in self.lanes]
+        if another:
+            workers.append(min(another.workers[1], most_workers(there_is, use_gpu)))
+        # A local Ray has one CPU more than the machine, for reading; on a cluster, each pretraining needs one.
+        if local:
+            there_is = Room((replace(there_is.nodes[0], cpus=cores()),))
+        others = [(need_of_worker(use_gpu), count) for count in workers]
+        others += [] if local else [(Need(1), len(workers))]
+        return there_is.left_by(others, need_of_session_job(self.run.sweep.config, self.run.context.device))
+
+    def at_most(self) -> int:
+        """How many jobs on one session may run now.
+
+        None start while the workers of a pretraining wait for places that the present nodes have: a pretraining needs
+        whole GPUs, of which new jobs would take the parts.
+        """
+        if not self.lanes:
+            return sys.maxsize
+        if any(not lane.has_started and room().now(lane.need) >= lane.fewest for lane in self.lanes):
+            return 0
+        return max(0, self.room_left())
+
+    def _pretraining_ended(self, job: Job, outcome: dict | Exception) -> None:
+        if isinstance(outcome, TimeLimitReached):
+            self.queue.put_back(job.key)
+        elif isinstance(outcome, Exception):
+            self._write("the log of a failed job", self.runs.write_log, job.key, log_text(outcome))
+            self.fail(self.queue.fail(job.key, cause(outcome)))
+        else:
+            self.queue.succeed(job.key)
+            self.succeed(job, outcome)
 
     def wait_for_files(self) -> None:
         """Wait until this machine sees that the jobs are complete, which on a shared disk may take some seconds.

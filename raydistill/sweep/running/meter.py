@@ -24,6 +24,8 @@ class Meter:
         self.lines: dict[str, LineCost] = {}
         self.fan_out_s = self.session_jobs_s = 0.0
         self.session_jobs = self.peak_memory = 0
+        self.is_shared: bool = False
+        """Set when a pretraining has had a part of the cores meanwhile, so that the overhead of a job is unknown."""
 
     def add(self, job: Job, seconds: float) -> None:
         """Add a job that has ended after `seconds` in its own process."""
@@ -46,10 +48,11 @@ class Meter:
         """The cost from the creation of the meter until now."""
         one_machine = not self.several_machines
         overhead_s = self.slots * self.fan_out_s - self.session_jobs_s
+        has_overhead = one_machine and self.session_jobs and not self.is_shared
         return Cost(
             wall_s=time.monotonic() - self.started,
             busy_share=_busy_share(self.cpu) if one_machine else None,
-            overhead_s_per_job=overhead_s / self.session_jobs if one_machine and self.session_jobs else None,
+            overhead_s_per_job=overhead_s / self.session_jobs if has_overhead else None,
             peak_memory_gb=self.peak_memory / 1e9 if one_machine else None,
             lines=tuple(self.lines.values()),
         )

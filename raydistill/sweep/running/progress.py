@@ -46,7 +46,7 @@ class SweepProgress:
         self.done: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.current: Job | None = None
-        """The pretraining that is running."""
+        """The pretraining that is running, the last one to start if there are several."""
         self.started, self.left = clock(), 0
         self.estimates: dict[str, float] = {}
         """Key -> estimated seconds, of the jobs to run."""
@@ -125,7 +125,9 @@ class SweepProgress:
     def _count(self, counter: Counter[str], job: Job) -> None:
         counter[job.line] += 1
         self.ended_s += self.estimates.get(job.key, 0.0)
-        self.left, self.current = self.left - 1, None
+        self.left -= 1
+        if self.current and self.current.key == job.key:
+            self.current = None
 
     def _line_with_eta(self, text: str) -> None:
         self.line(text + (f"  ({self.left} left{self._eta()})" if self.left else ""))

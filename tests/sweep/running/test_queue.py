@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raydistill.sweep.running.queue import Queue
+from raydistill.sweep.running.queue import Queue, longest_paths
 from tests.sweep.jobs import make_job
 
 JOBS = [make_job("a"), make_job("b", "a"), make_job("c", "b"), make_job("d"), make_job("e", "a", "d")]
@@ -71,3 +71,21 @@ def test_queue_ends_with_every_job_done_or_failed(data):
         else:
             failed |= {job.key for job, _ in queue.fail(key, "boom")}
     assert done | failed == {job.key for job in jobs} and not done & failed
+
+
+def test_queue_begins_with_the_longest_path():
+    jobs = [make_job("alone"), make_job("first"), make_job("second", "first"), make_job("third", "second")]
+    seconds = {"alone": 5.0, "first": 1.0, "second": 3.0, "third": 2.0}
+    assert longest_paths(jobs, seconds) == {"alone": 5.0, "first": 6.0, "second": 5.0, "third": 2.0}
+    queue = Queue(jobs, set(), seconds=seconds)
+    assert [queue.peek(False).key, queue.next().key] == ["first", "first"]
+    queue.succeed("first")
+    assert [queue.next().key, queue.next().key, queue.next()] == ["alone", "second", None]
+
+
+def test_queue_is_exhausted_while_only_a_pretraining_runs():
+    queue = Queue([make_job("ms", session=None), make_job("teacher", "ms")], set())
+    queue.next(pretraining=True)
+    assert queue.exhausted and queue.session_jobs_running == 0
+    queue.succeed("ms")
+    assert not queue.exhausted

@@ -1,0 +1,73 @@
+"""Pretrainings at the same time as other work: a lane is a thread, and its pretrainings take turns on its workers."""
+
+import itertools
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+
+from raydistill.files import read_mapping
+from raydistill.ownership import OWNER
+from raydistill.sweep.planning.job import Job
+from raydistill.sweep.running.execute import JobContext, run_pretrainings
+from raydistill.sweep.running.room import told_while_waiting
+from raydistill.training.distributed import in_a_thread, need_of_worker
+
+_numbers = itertools.count()
+
+
+class Lane:
+    """Pretrainings that have been started, one after another on the same workers.
+
+    Args:
+        jobs: at least one.
+        workers: as many as it may use.
+        tell: shows a line; it is called from the lane's thread.
+    """
+
+    def __init__(self, jobs: Sequence[Job], workers: int, context: JobContext, tell: Callable[[str], None]):
+        self.workers = workers
+        self.left = list(jobs)
+        """Those that have not ended; the first of them is running."""
+        self.context, self.tell = context, tell
+        self.need, self.fewest = need_of_worker(context.device == "cuda"), jobs[0].workers[0]
+        self._outcomes: SimpleQueue[tuple[Job, dict | Exception]] = SimpleQueue()
+        self._owner_file = context.runs.job_folder(jobs[0].key) / OWNER
+        self._owner_before = read_mapping(self._owner_file)  # of a run that was killed
+        self._has_started, self._count = False, len(jobs)
+        self._group = f"pretraining{next(_numbers)}"  # two lanes may not share a folder of Ray Train
+        self._thread = in_a_thread(self._run)
+
+    def _run(self) -> None:
+        with told_while_waiting(self.left[0].name, self.need, self.fewest, self.tell):
+            for outcome in run_pretrainings(tuple(self.left), self.context, group=self._group):
+                self._outcomes.put(outcome)
+
+    def ended(self) -> Iterator[tuple[Job, dict | Exception]]:
+        """The pretrainings that have ended since the last call, with their metrics or errors.
+
+        Raises:
+            BaseException: the error that ended the lane itself.
+        """
+        is_over = self._thread.done()  # before the look at the outcomes, so that none is missed
+        while not self._outcomes.empty():
+            job, outcome = self._outcomes.get()
+            self.left.remove(job)
+            yield job, outcome
+        if is_over and (error := self._thread.exception()):
+            raise error
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all of its pretrainings have ended, and its workers too."""
+        return self._thread.done() and self._outcomes.empty()
+
+    @property
+    def has_started(self) -> bool:
+        """Whether its workers have taken the places that they wait for."""
+        if not self._has_started:
+            owner = read_mapping(self._owner_file)  # first this process, then the first worker
+            here = (os.getpid(), socket.gethostname())
+            is_worker = owner and owner != self._owner_before and (owner.get("pid"), owner.get("host")) != here
+            self._has_started = bool(is_worker) or self._thread.done() or len(self.left) < self._count
+        return self._has_started

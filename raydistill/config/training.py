@@ -85,9 +85,9 @@ RECIPES = {
         continued=TrainingConfig(epochs=60, warmup_epochs=10, learning_rate=1e-3, precision="fp32"),
     ),
     "tiny": Recipes(
-        pretraining=TrainingConfig(epochs=12, batch=16, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
-        training=TrainingConfig(epochs=20, batch=8, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
-        continued=TrainingConfig(epochs=20, batch=8, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
+        pretraining=TrainingConfig(epochs=36, batch=16, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
+        training=TrainingConfig(epochs=60, batch=8, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
+        continued=TrainingConfig(epochs=60, batch=8, warmup_epochs=3, learning_rate=3e-3, precision="fp32"),
     ),
 }
 """Preset -> its recipes."""

@@ -294,6 +294,7 @@ PRESETS = {
         heads=4,
         mlp_ratio=2,
         dropout=0.0,
+        spikes_patch=16,  # with 64, most small recordings have one token per bin, and nothing to learn across units
         predictor_width=48,
         predictor_layers=1,
         predictor_heads=4,

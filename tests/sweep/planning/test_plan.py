@@ -19,6 +19,9 @@ SWEEP = {
     "name": "s",
     "store": "somewhere",
     "preset": "tiny",
+    "model": {"spikes_patch": 64},  # these three so that the golden keys do not depend on the preset
+    "pretraining": {"epochs": 12},
+    "training": {"epochs": 20},
     "seeds": [0, 1],
     "behavior": ["velocity"],
     "sessions": {"held_out": {"names": ["a_2", "b_2"]}, "pretraining": {"except": "held_out", "modality": "spikes"}},
@@ -45,6 +48,7 @@ ENTRIES = [make_entry(s) for s in ("a_1", "a_2", "b_1", "b_2")] + [make_entry("c
 
 
 def jobs_of(entries=ENTRIES, **change):
+    change |= {name: SWEEP[name] | change[name] for name in ("model", "pretraining", "training") if name in change}
     sweep = build(SweepConfig, SWEEP | change, Where("sweep.yaml"))
     return {job.name: job for job in expand(sweep, entries)}
 

@@ -39,7 +39,7 @@ ALLOWED = {
     "store ownership files config papers errors",
     "tracking": "files errors",
     "decode": "evaluation models feed store files config errors",
-    "stream": "decode evaluation recordings models feed store config errors",
+    "stream": "decode evaluation recordings models feed store config cluster errors",
     "sweep/config": "evaluation/baselines models papers config errors",
     "sweep/planning": "sweep/config evaluation/baselines evaluation/tuning evaluation/equal_settings models feed "
     "simulation papers store marker ownership locks files config errors",

@@ -11,7 +11,7 @@ from raydistill.bench import Report, versions
 _WORK = """
 import json, time
 import numpy as np
-from raydistill.bench.machine import peak_mb, resident_mb
+from raydistill.cluster.memory import peak_mb, resident_mb
 from raydistill.evaluation.alignment import align
 random = np.random.default_rng(0)
 a, b = (random.standard_normal(({n}, {width}), np.float32) for _ in range(2))

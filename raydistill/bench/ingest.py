@@ -20,7 +20,8 @@ from tempfile import TemporaryDirectory, gettempdir
 import numpy as np
 
 from raydistill.bench import Report, versions
-from raydistill.bench.machine import copy_gb_per_s, matmul_gflops, peak_mb, resident_mb
+from raydistill.bench.machine import copy_gb_per_s, matmul_gflops
+from raydistill.cluster.memory import peak_mb, resident_mb
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.errors import ConfigError, DataError, RaydistillError
 from raydistill.recordings.content import content_of

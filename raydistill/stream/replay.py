@@ -1,7 +1,5 @@
 """The scored segments of a stored session, decoded bin by bin as they would have arrived: R² and latency."""
 
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from raydistill.cluster.memory import peak_mb
 from raydistill.evaluation.decoders.scoring import PooledR2
 from raydistill.evaluation.folds import behavior_of
 from raydistill.evaluation.session_scores import scored_folds
@@ -97,7 +96,7 @@ def replay(decoder: StreamDecoder, store: Store, threads: int = 1) -> Replay:
         n_bins=len(seconds),
         bin_width_ms=entry.bin_width_ms,
         latency=Latency.of(np.array(seconds), entry.bin_width_ms),
-        memory_mb=_memory_mb(),
+        memory_mb=peak_mb(),
         threads=threads,
     )
 
@@ -122,9 +121,3 @@ def _threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _memory_mb() -> float:
-    """The largest memory that this process has had; macOS counts bytes, Linux kilobytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

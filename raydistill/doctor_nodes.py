@@ -13,7 +13,7 @@ from pathlib import Path
 from raydistill.cluster.connection import connected
 from raydistill.cluster.nodes import NodeAnswer, ask_nodes
 from raydistill.doctor import GIB, ROOMY, Check, devices
-from raydistill.errors import ConfigError, RaydistillError, one_line
+from raydistill.errors import RaydistillError, one_line
 from raydistill.store.store import Store
 from raydistill.sweep.planning.code import present_code
 
@@ -35,8 +35,6 @@ def examine_cluster(address: str, runs: Path, store: str | None = None) -> list[
     Raises:
         RaydistillError: there is no cluster at the address, or the runs folder cannot be written here.
     """
-    if ":/" in str(runs):
-        raise ConfigError(f"--runs {runs}: a runs folder is on a disk that all nodes share, such as /shared/runs")
     runs, existed = runs.absolute(), runs.exists()
     probe = f".doctor-{secrets.token_hex(8)}"
     if store and "://" not in store:

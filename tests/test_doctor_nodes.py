@@ -67,11 +67,6 @@ def test_store_is_read_on_the_nodes_alone(tmp_path):
     assert "--address" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
-def test_runs_in_an_object_store_are_refused_and_no_folder_is_made(tmp_path):
-    done = raydistill("doctor", "--address", "10.0.0.1:6379", "--runs", "s3://lab/runs", cwd=tmp_path, check=2)
-    assert "on a disk that all nodes share" in done.stderr and list(tmp_path.iterdir()) == []
-
-
 def test_doctor_of_a_cluster_names_the_node_whose_gpu_is_not_there(tmp_path):
     write_sweep(tmp_path)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})

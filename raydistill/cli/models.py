@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import ABOVE_ZERO, Overwrite, SessionName, StoreUri
+from raydistill.cli.options import ABOVE_ZERO, ON_DISK, Overwrite, SessionName, StoreUri
 from raydistill.cli.output import say
 from raydistill.errors import RaydistillError
 
@@ -17,7 +17,7 @@ def import_(
     metadata: Annotated[
         Path, Parameter(help="CSV of the checkpoint's sessions, with the columns subject_session and d_input.")
     ],
-    out: Annotated[Path, Parameter(help="New folder for model.safetensors and model.json.")],
+    out: Annotated[Path, Parameter(help="New folder for model.safetensors and model.json."), ON_DISK],
 ):
     """Convert a released checkpoint of the cross-modal distillation paper. No code in the file is run."""
     from raydistill.models.files import save_model
@@ -67,10 +67,12 @@ def decode(
             help="File for the latents and decoded behavior of every bin: .parquet, or .nwb, which also contains the "
             "recorded session."
         ),
+        ON_DISK,
     ] = None,
     picture: Annotated[
         Path | None,
         Parameter(help="Picture of decoded over recorded behavior to write, ending in .png, .pdf or .svg."),
+        ON_DISK,
     ] = None,
     overwrite: Overwrite = False,
     stream: Annotated[
@@ -140,7 +142,7 @@ def deploy(
     *,
     session: SessionName,
     store: StoreUri,
-    out: Annotated[Path, Parameter(help="New folder for decoder.onnx and decoder.json.")],
+    out: Annotated[Path, Parameter(help="New folder for decoder.onnx and decoder.json."), ON_DISK],
     as_: Annotated[
         str | None, Parameter(name="--as", help="Session that the model was trained on, whose embeddings it uses.")
     ] = None,

@@ -21,6 +21,14 @@ def _check_memory(kind, value) -> None:
         raise ValueError("it must be from 0.5 to 1,000,000 GB.")
 
 
+def _check_folder(kind, value) -> None:
+    # A path has lost one of the slashes of a URI, and would be a local folder of that name.
+    if value is not None and value.parts and value.parts[0].endswith(":"):
+        raise ValueError("it must be on a disk; only a session store may be in an object store.")
+
+
+ON_DISK = Parameter(validator=_check_folder)
+"""A path that is written."""
 ABOVE_ZERO = Parameter(validator=_check_above_zero)
 """A number or count of which none makes no sense."""
 
@@ -33,7 +41,7 @@ def _set(example: str) -> Parameter:
 
 SweepFile = Annotated[Path, Parameter(help="Sweep file (YAML).")]
 SweepOrSearchFile = Annotated[Path, Parameter(help="Sweep or search file (YAML).")]
-Runs = Annotated[Path, Parameter(help="Folder for jobs, results and MLflow runs.")]
+Runs = Annotated[Path, Parameter(help="Folder for jobs, results and MLflow runs."), ON_DISK]
 Address = Annotated[
     str | None, Parameter(help="Address of a Ray cluster. By default a local Ray is started, and stopped at the end.")
 ]

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from raydistill.cli.options import (
     ABOVE_ZERO,
+    ON_DISK,
     Address,
     AsJson,
     IngestOverrides,
@@ -30,7 +31,7 @@ else:  # the choices that cyclopts offers
 
 
 def synth(
-    folder: Annotated[Path, Parameter(help="Folder to write the files into; it is created.")],
+    folder: Annotated[Path, Parameter(help="Folder to write the files into; it is created."), ON_DISK],
     *,
     layout: Annotated[
         WrittenLayout,
@@ -68,7 +69,7 @@ def new_manifest(
     ],
     *,
     out: Annotated[
-        Path | None, Parameter(help="The manifest to write, such as lab.yaml; by default it is printed.")
+        Path | None, Parameter(help="The manifest to write, such as lab.yaml; by default it is printed."), ON_DISK
     ] = None,
     memory_gb: MemoryGb = None,
 ):
@@ -205,6 +206,7 @@ def inspect(
         Parameter(
             help="The picture to write: .png, .pdf or .svg. All three and the data as CSV are saved side by side."
         ),
+        ON_DISK,
     ],
 ):
     """Draw spikes, LFP and behavior of one stored session."""
@@ -224,7 +226,7 @@ def export(
     session: Annotated[str, Parameter(help="Name of the session; `raydistill sessions` lists them.")],
     *,
     store: Annotated[str, Parameter(help="Path or URI of the session store.")],
-    nwb: Annotated[Path, Parameter(help="The file to write, ending in .nwb.")],
+    nwb: Annotated[Path, Parameter(help="The file to write, ending in .nwb."), ON_DISK],
     overwrite: Overwrite = False,
 ):
     """Write one session of a store as an NWB 2 file. `raydistill ingest FILE` makes the same session of it again."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import RUNS, Overrides, Runs, SweepFile
+from raydistill.cli.options import ON_DISK, RUNS, Overrides, Runs, SweepFile
 from raydistill.cli.output import say
 from raydistill.errors import ConfigError
 
@@ -78,7 +78,7 @@ def gc(
 def archive(
     file: SweepFile,
     *,
-    to: Annotated[Path, Parameter(help="Runs folder that receives the jobs; created if it does not exist.")],
+    to: Annotated[Path, Parameter(help="Runs folder that receives the jobs; created if it does not exist."), ON_DISK],
     runs: Runs = RUNS,
     set_: Overrides = (),
 ):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from raydistill.cli.options import (
+    ON_DISK,
     RUNS,
     Address,
     AsJson,
@@ -196,7 +197,7 @@ def results(
 def report(
     file: SweepOrSearchFile,
     *,
-    out: Annotated[Path, Parameter(help="The page to write, ending in .html.")],
+    out: Annotated[Path, Parameter(help="The page to write, ending in .html."), ON_DISK],
     runs: Runs = RUNS,
     tune: Tune = None,
     set_: Overrides = (),

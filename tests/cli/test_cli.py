@@ -116,6 +116,31 @@ def test_surplus_arguments_are_named_and_exit_with_two(capsys):
     assert stopped.value.code == 2 and capsys.readouterr().err == "raydistill: unexpected arguments: one two\n"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sweep", "nothing.yaml", "--runs", "s3://lab/runs"],
+        ["doctor", "--address", "10.0.0.1:6379", "--runs", "s3://lab/runs"],
+        ["gc", "--runs", "gs://lab/runs"],
+        ["archive", "nothing.yaml", "--to", "s3://lab/archive"],
+        ["report", "nothing.yaml", "--out", "s3://lab/page.html"],
+        ["synth", "s3://lab/recordings"],
+        ["export", "S", "--store", "nowhere", "--nwb", "s3://lab/S.nwb"],
+        ["inspect", "S", "--store", "nowhere", "--out", "s3://lab/S.png"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_path_of_an_object_store_is_refused_where_a_local_folder_of_that_name_would_be_made(
+    arguments, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as done:
+        main(arguments)
+    message = capsys.readouterr().err
+    assert done.value.code == 2 and "it must be on a disk" in message and message.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("command", ["sweep", "search", "run", "ingest"])
 @pytest.mark.parametrize("hours", ["nan", "inf", "0", "-1"])
 def test_time_limit_without_time_is_refused_before_anything_starts(command, hours, capsys):

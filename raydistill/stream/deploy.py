@@ -4,6 +4,7 @@ The folder has decoder.onnx and decoder.json; examples/run_decoder.py reads them
 """
 
 import json
+import logging
 import warnings
 from pathlib import Path
 
@@ -64,8 +65,9 @@ def exported(module: StepModule) -> bytes:
     """The ONNX file of a step."""
     # Copies: the exporter would take one tensor that is several states for one input.
     inputs = (torch.zeros(module.n_columns), *(values.clone() for values in module.first_state.values()))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of the exporter, about itself
+        warnings.simplefilter("ignore")  # of the exporter, about itself and about torchvision
         program = torch.onnx.export(
             module,
             inputs,

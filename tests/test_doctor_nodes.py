@@ -1,10 +1,10 @@
 """What the doctor says about the nodes of a cluster."""
 
 import pytest
-from ray.cluster_utils import Cluster
 
 from raydistill.cluster.nodes import NodeAnswer
 from raydistill.doctor_nodes import look, problems_of
+from tests.cluster.nodes import running
 from tests.commands import raydistill
 from tests.sweep.baseline_sweep import write_sweep
 
@@ -69,15 +69,12 @@ def test_store_is_read_on_the_nodes_alone(tmp_path):
 
 def test_doctor_of_a_cluster_names_the_node_whose_gpu_is_not_there(tmp_path):
     write_sweep(tmp_path)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    try:
+    with running() as cluster:
         whole = raydistill("doctor", "--address", cluster.address, "--store", "store", cwd=tmp_path, check=0)
         (line,) = whole.stdout.splitlines()
         assert line.startswith("ok       node ") and "GiB free" in line and "attention" in line
-        cluster.add_node(num_cpus=1, num_gpus=1)
+        cluster.add()
         done = raydistill("doctor", "--address", cluster.address, "--store", "no-store", cwd=tmp_path, check=1)
-    finally:
-        cluster.shutdown()
     lines = done.stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [["missing", "node"]] * 3
     assert sum("cannot read the store" in line for line in lines) == 2

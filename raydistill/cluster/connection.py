@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from raydistill.cluster.folder import ray_folder
 from raydistill.cluster.isolation import SAFE_PATH, job_config
 from raydistill.cluster.processes import supervised
 from raydistill.errors import RaydistillError, one_line
-from raydistill.interrupts import kept
+from raydistill.interrupts import end_at_once, kept
+
+JOIN_S = 60.0
+"""A cluster must have taken this process in within this time."""
 
 # Ray reads these when it is imported or when its processes start.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -73,13 +77,30 @@ def _join(address: str) -> None:
 
     check_address(address)
     try:
-        ray.init(address=address, runtime_env={"env_vars": _KEEP_MEMORY | SAFE_PATH}, **_options())
+        with _for_a_limited_time(address):
+            ray.init(address=address, runtime_env={"env_vars": _KEEP_MEMORY | SAFE_PATH}, **_options())
     except Exception as err:
         raise RaydistillError(
             f"--address {address}: cannot join a Ray cluster there ({type(err).__name__}: {one_line(err)}); check the "
             "address, that its version of Ray and Python is this one's, and that RAY_AUTH_MODE=token is set if it "
             "asks for a token"
         ) from err
+
+
+@contextlib.contextmanager
+def _for_a_limited_time(address: str) -> Iterator[None]:
+    """End the process if joining takes too long: by itself, Ray would try for a quarter of an hour."""
+    message = (
+        f"--address {address}: the cluster has not answered for {JOIN_S:g} s; is its head reached at the same "
+        "address from this machine as from its own nodes, and does RAY_AUTH_MODE with its token fit?"
+    )
+    timer = threading.Timer(JOIN_S, end_at_once, (2, message))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _start(cpus: int, folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 import http.server
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -50,3 +52,15 @@ def test_address_of_another_server_is_refused_within_seconds():
     assert time.monotonic() - started < 15
     server.shutdown()
     server.server_close()
+
+
+def test_cluster_that_listens_on_loopback_alone_is_not_waited_for(local_ray, tmp_path):
+    """Ray takes the machine's own address for 127.0.0.1, at which nothing listens, and would try for 13 minutes."""
+    port = local_ray.get_runtime_context().gcs_address.rpartition(":")[2]
+    code = (
+        "from raydistill.cluster import connection; connection.JOIN_S = 3.0; "
+        f"from raydistill.cli import main; main(['doctor', '--address', '127.0.0.1:{port}'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"raydistill: --address 127.0.0.1:{port}: the cluster has not answered for 3 s; is its head" in done.stderr

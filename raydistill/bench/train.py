@@ -29,7 +29,7 @@ from raydistill.training.optim import build_optimizer, set_schedule
 
 MATRIX = {"cpu": 2048, "cuda": 8192}
 """Rows and columns of a matrix product that is large enough for the highest rate of the device."""
-_UNITS = 128  # two patches of 64
+_PATCHES = 2  # per bin
 _TRAINING = 3  # a training step costs three forward passes: one forward, two backward
 
 
@@ -116,7 +116,7 @@ def _training_step(
     config: CrossModalSettings, recipe: TrainingConfig, segments: int, bins: int, device: str, compiled: bool
 ) -> tuple[Callable[[], None], int]:
     """A training step on one batch of random spikes, and the number of tokens of the batch."""
-    spec = masked_model(config, "spikes", {"s": 2})
+    spec = masked_model(config, "spikes", {"s": _PATCHES})
     torch.manual_seed(0)
     model = CrossModalModel(spec).to(device).train()
     objective = masked_autoencoding(recipe.mask_ratio)
@@ -152,7 +152,7 @@ def _block_flops(length: int, width: int, mlp_ratio: int) -> int:
 def _batch(spec: ModelSpec, segments: int, bins: int) -> Batch:
     random = np.random.default_rng(0)
     inputs = inputs_of(spec, [])
-    spikes = lambda: random.poisson(0.1, (bins, _UNITS)).astype(np.uint8)  # noqa: E731
+    spikes = lambda: random.poisson(0.1, (bins, _PATCHES * spec.patch)).astype(np.uint8)  # noqa: E731
     examples = (Segment("s", i, "train", 0.0, spikes(), None, None) for i in range(segments))
     return pack([inputs.tokenize(segment) for segment in examples])
 

@@ -68,7 +68,8 @@ def test_epochs_that_a_preset_gives_a_student_of_many_sessions_make_no_row():
     lines = {"many": {"distill": "ms", "on": "held_out"}, "more": {"distill": "teacher", "each": "held_out"}}
     jobs = JOBS | {"many": lines["many"], "more": lines["more"] | {"start": "many"}}
     methods = METHODS | {"More": "more"}
-    changed = {"jobs": jobs, "methods": methods, "compare": ["More > Distilled"], "preset": "small"}
+    changed = {"jobs": jobs, "methods": methods, "compare": ["More > Distilled"]}
+    changed |= {"preset": "small", "pretraining": {}, "training": {}}  # nothing but the preset's epochs
     sweep = build(SweepConfig, SWEEP | changed, Where("sweep.yaml"))
     epochs = [sweep.training_of(sweep.jobs[line]).epochs for line in ("more", "distilled")]
     assert epochs[0] != epochs[1] and equal_rows(sweep, ENTRIES)[0] == ()

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 
 from raydistill.bench import Report, versions
 from raydistill.bench.machine import copy_gb_per_s
@@ -22,25 +21,22 @@ from raydistill.models.crossmodal.config import PRESETS, CrossModalConfig, confi
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.spec import ModelSpec
 from raydistill.models.stream import Stream
+from raydistill.stream.replay import Latency, torch_threads
 from raydistill.stream.step import StepModule
 
 BACKBONES: tuple[BackboneName, ...] = ("transformer", "mamba")
 CHANNELS, BEHAVIOR = 96, ("velocity_x", "velocity_y")
-WARM_UP = 50
+WARM_UP, BIN_MS = 50, 10.0
 
 
 def bench_latency(*, bins: int = 2000, say: Callable[[str], None] = lambda text: None) -> Report:
     """Median, 99th percentile and maximum of the time per bin, for a transformer and Mamba of each preset and for Mamba
     of REALM's size (10 layers of width 256, 4.9 million parameters with its tokenizer)."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     figures = {"memory_gb_per_s": copy_gb_per_s()}
-    try:
+    with torch_threads(1):
         for name, config in _configs().items():
             say(f"{name}: {bins} bins")
             figures |= _times(name, config, bins, figures["memory_gb_per_s"])
-    finally:
-        torch.set_num_threads(threads)
     return Report(
         what="latency", device="cpu", threads=1, precision="fp32", figures=figures, versions=versions("torch", "numpy")
     )
@@ -90,6 +86,5 @@ def _percentiles(name: str, step: Callable[[np.ndarray], object], values: np.nda
         began = time.perf_counter()
         step(row)
         seconds.append(time.perf_counter() - began)
-    ms = 1000 * np.array(seconds[WARM_UP:])
-    p50, p99 = np.percentile(ms, [50, 99])
-    return {f"{name}_p50_ms": float(p50), f"{name}_p99_ms": float(p99), f"{name}_max_ms": float(ms.max())}
+    latency = Latency.of(np.array(seconds[WARM_UP:]), BIN_MS)
+    return {f"{name}_{which}": getattr(latency, which) for which in ("p50_ms", "p99_ms", "max_ms")}

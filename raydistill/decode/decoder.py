@@ -169,7 +169,7 @@ def _per_bin(segments: Sequence[Segment], values: Sequence[int] | Sequence[str])
 def _load(folder: Path, store: Store, session: str, embeddings_of: str | None) -> tuple[Model, Entry]:
     """The model, reading the session as `embeddings_of`, and the session's entry in the store."""
     model, entry = load_model(folder), store.entry(session)
-    columns = {"spikes": entry.n_units, "lfp": entry.n_channels}
+    columns = entry.n_columns
     for modality in signals_of(model.spec):
         if not columns[modality]:
             raise DataError(f"the model reads {modality}, which session {session} does not have")

@@ -109,6 +109,11 @@ class Entry:
     parts: tuple[Part, ...]
 
     @property
+    def n_columns(self) -> dict[str, int]:
+        """spikes and lfp -> number of units and of channels; 0 for a signal that the session lacks."""
+        return {"spikes": self.n_units, "lfp": self.n_channels}
+
+    @property
     def recorded(self) -> str:
         """The session without the number of its draw."""
         return recorded_and_draw(self.session)[0]

@@ -30,7 +30,7 @@ def segments_from_table(table: "pa.Table", entry: Entry, z_scored: bool = True) 
     columns were not read.
     """
     columns = {name: _values(table, name) for name in SIGNALS}
-    widths = {"spikes": entry.n_units, "lfp": entry.n_channels, "behavior": len(entry.behavior)}
+    widths = entry.n_columns | {"behavior": len(entry.behavior)}
     n_bins = table.column("n_bins").to_pylist()
     edges = np.concatenate([[0], np.cumsum(n_bins)])  # (segments + 1,)
     arrays = {}

@@ -111,7 +111,7 @@ def send(session: str, store: str, signal: str, target: str, speed: float, say: 
     """
     opened = Store(store)
     entry = opened.entry(session)
-    columns = {"spikes": entry.n_units, "lfp": entry.n_channels}[signal]
+    columns = entry.n_columns[signal]
     if not columns:
         raise DataError(f"session {session} has no {signal}")
     with _target(target, columns, 1000 / entry.bin_width_ms * speed, "EEG" if signal == "lfp" else "Spikes") as sender:

@@ -40,8 +40,7 @@ class LiveDecoder:
         self._seconds: list[float] = []
         self._silence = ""
         self._begin()
-        columns = {"spikes": entry.n_units, "lfp": entry.n_channels}[self._signal]
-        self.n_channels = self._chain.n_channels if self._chain else columns
+        self.n_channels = self._chain.n_channels if self._chain else entry.n_columns[self._signal]
         """Columns of a sample."""
 
     def _begin(self) -> None:

@@ -82,7 +82,7 @@ def replay(decoder: StreamDecoder, store: Store, threads: int = 1) -> Replay:
     segments = (s for fold in scored_folds(entry) for s in store.stream(entry, fold, signals=signals))
     norm, indices = entry.normalisation["behavior"], decoder.decoder.column_indices
     std = np.asarray(norm.std)[indices]
-    with _threads(threads):
+    with torch_threads(threads):
         for segment, at_once in zip(segments, whole.decoded, strict=True):
             decoded = np.array(list(_timed(decoder, segment, seconds)))  # (T, K), in the units of the recording
             difference = max(difference, float((np.abs(decoded - norm.undo(at_once, indices)) / std).max()))
@@ -114,7 +114,8 @@ def _timed(decoder: StreamDecoder, segment: Segment, seconds: list[float]) -> It
 
 
 @contextmanager
-def _threads(threads: int) -> Iterator[None]:
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads meanwhile."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

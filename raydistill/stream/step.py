@@ -49,7 +49,7 @@ class StepModule(nn.Module):
         opened, signal = decoder.decoder, decoder.decoder.model.spec.modality
         if signal == "multimodal":
             raise DataError("a model that reads spikes and LFP cannot be deployed; distil it into a model of LFP")
-        n_columns = {"spikes": opened.entry.n_units, "lfp": opened.entry.n_channels}[signal]
+        n_columns = opened.entry.n_columns[signal]
         kind = np.uint8 if signal == "spikes" else np.float32
         batch = pack([SessionInputs(opened).tokenize({signal: np.zeros((1, n_columns), dtype=kind)})])
         return cls(opened.model, batch, decoder.stream.first_state(), n_columns, *_readout(opened))

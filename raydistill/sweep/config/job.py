@@ -32,7 +32,7 @@ class JobConfig:
     pretraining, one student over all sessions of the group `on`."""
     imported: str | None = None
     """Folder, relative to the file that names it, of a finished model (`raydistill import`, or RUNS/jobs/KEY), which is
-    not trained. It is known by its content, wherever it lies."""
+    not trained. It is known by its content, wherever it is."""
     trained_with: tuple[Modality, ...] = ()
     """For an imported model: the signals with which it, its teacher or its first weights were trained, as far as is
     known. Results say so of each method; by default they are those that the model reads."""

@@ -61,7 +61,7 @@ def decoded_by_imported(
                 f"give one of its sessions as `as`: {', '.join(sorted(spec.sessions))}"
             )
         try:
-            check_columns(spec, known, {"spikes": entry.n_units, "lfp": entry.n_channels}, f"session {entry.session}")
+            check_columns(spec, known, entry.n_columns, f"session {entry.session}")
         except DataError as err:
             raise ConfigError(f"{at}: {err}") from None
         yield entry, replace(decoder, as_=known if known != entry.session else None)

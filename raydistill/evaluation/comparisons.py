@@ -54,6 +54,18 @@ class Comparison:
     """(method, session, seed) that lacks a score that the other method has; in a draw of the folds in which one is
     missing, neither counts."""
 
+    @property
+    def means(self) -> tuple[float, float]:
+        """Mean R² of `better` and of `worse` over the pairs; nan without pairs."""
+        of_better, of_worse = (float(np.mean([pair[i] for pair in self.pairs] or [np.nan])) for i in (2, 3))
+        return of_better, of_worse
+
+    @property
+    def decodes_nothing(self) -> bool:
+        """Whether neither method is better than predicting the mean. A difference between two such methods tells which
+        one overfits less, and not what their signals hold."""
+        return bool(self.pairs) and max(self.means) <= 0
+
 
 def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> Comparison:
     """Compare two methods over the sessions and seeds of either.

@@ -1,28 +1,46 @@
 """What rows with equal settings show, in sentences."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from raydistill.evaluation.equal_settings import EqualSettings
-from raydistill.evaluation.results import Results
+from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scores import r2_in_common
-from raydistill.evaluation.tuning import settings_in_words
+from raydistill.evaluation.tuning import Setting, settings_in_words
 
 
 def equal_sentences(results: Results) -> list[str]:
     """One sentence per row that has a score, or that cannot have one."""
-    return [sentence for row in results.equal if (sentence := _sentence(row, results))]
+    refused = unique(
+        f"{row.method} cannot have the {settings_in_words(row.values)} of {row.other}: {row.problem}"
+        for row in results.equal
+        if row.problem
+    )
+    trained = [row for row in results.equal if not row.problem]
+    by_title = {row.title: [other for other in trained if other.title == row.title] for row in trained}
+    sentences = [_sentence(rows, results) for rows in by_title.values()]
+    return [*refused, *(sentence for sentence in sentences if sentence)]
 
 
-def _sentence(row: EqualSettings, results: Results) -> str:
-    values = settings_in_words(row.values)
-    if row.problem:
-        return f"{row.method} cannot have the {values} of {row.other}: {row.problem}"
+def _sentence(rows: Sequence[EqualSettings], results: Results) -> str:
+    """What a row shows, whose settings may differ between the draws of the folds."""
+    row = rows[0]
     scores = r2_in_common(results.all_scores, row.title, row.method, row.other)
     if not scores[0]:
         return ""
     equal, own, other = (float(np.mean([of_row[session] for session in sorted(of_row)])) for of_row in scores)
     return (
-        f"With the {values} of {row.other}, {row.method} has R² {equal:.3f} ({own:.3f} with its own "
-        f"{settings_in_words(row.own)}); {row.other} has {other:.3f}, a difference of {other - equal:+.3f} at equal "
-        "settings."
+        f"With the {_in_words([row.values for row in rows])} of {row.other}, {row.method} has R² {equal:.3f} "
+        f"({own:.3f} with its own {_in_words([row.own for row in rows])}); {row.other} has {other:.3f}, "
+        f"a difference of {other - equal:+.3f} at equal settings."
     )
+
+
+def _in_words(values: Sequence[Mapping[str, Setting]]) -> str:
+    """The values; their names alone if each draw of the folds has its own."""
+    texts = unique(map(settings_in_words, values))
+    if len(texts) == 1:
+        return texts[0]
+    names = unique(name.rpartition(".")[2] for of_draw in values for name in of_draw)
+    return f"{' and '.join(names)} of each draw"

@@ -298,7 +298,7 @@ def _tuning(results: Results) -> dict:
         "sentences": tuning.sentences() if tuning else [],
         "space": dict(tuning.space) if tuning else {},
         "trials": [
-            (tuned.method, trial, settings_in_words(trial.values))
+            (tuned.title, trial, settings_in_words(trial.values))
             for tuned in (tuning.methods if tuning else ())
             for trial in tuned.trials
         ],

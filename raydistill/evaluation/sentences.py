@@ -16,9 +16,11 @@ def headline(results: Results) -> str:
     if not compared:
         return ""
     c = compared[0]
-    better, worse = (float(np.mean([pair[i] for pair in c.pairs])) for i in (2, 3))
+    better, worse = c.means
     scores = f"{better:.2f} against {worse:.2f}, where 1 is perfect and 0 is no better than the mean"
-    if c.p_holm >= ALPHA:
+    if c.decodes_nothing:
+        text = f"Neither {c.better} nor {c.worse} decodes behavior here ({scores})."
+    elif c.p_holm >= ALPHA:
         text = f"It is not shown that {c.better} decodes behavior better than {c.worse} ({scores})."
     elif c.session_level.p >= ALPHA:
         n = c.session_level.n
@@ -47,6 +49,12 @@ def verdict(c: Comparison) -> str:
 
 
 def _finding(c: Comparison) -> str:
+    if c.decodes_nothing:
+        better, worse = c.means
+        return (
+            f"and {c.worse} decode nothing (mean R² {better:+.3f} and {worse:+.3f}, where 0 is no better than the "
+            "mean), so a difference between them is no gain"
+        )
     if c.p_holm >= ALPHA:
         return f"does not decode significantly better than {c.worse}"
     if c.session_level.p >= ALPHA:
@@ -89,7 +97,9 @@ def origins_of(method: str, results: Results) -> list[str]:
         tests = [c for c in results.controls if c.gain.figure == figure]
         compared = [c for c in results.comparisons if c.better == method and c.figure == figure and c.test.n]
         text = f"{figure}: " if figure else ""
-        if compared and max(c.mean_difference for c in compared) <= 0:
+        if compared and all(c.decodes_nothing for c in compared):
+            text += f"{method} decodes nothing, so it has no gain to explain."
+        elif compared and max(c.mean_difference for c in compared) <= 0:
             text += f"{method} is not better than what it is compared with, so it has no gain to explain."
         else:
             text += origin_of_gain(method, tests)

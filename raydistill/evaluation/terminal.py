@@ -182,7 +182,7 @@ def _clock_tables(clock: Sequence[ClockRow], width: int) -> Iterator[Table]:
 
 def _tuning_tables(results: Results, width: int) -> Iterator[Table]:
     rows = [
-        ([r.method, r.trials, r.settings], ["–" if n is None else _short(n) for n in r.numbers[:6]])
+        ([r.title, r.trials, r.settings], ["–" if n is None else _short(n) for n in r.numbers[:6]])
         for r in tuning_rows(results)
     ]
     columns = ("valid: lowest", "median", "highest", "own", "R², own", "R²")

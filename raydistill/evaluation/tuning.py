@@ -37,6 +37,8 @@ class TunedMethod:
     """The trials of a method, and the settings that it has in the comparison."""
 
     method: str
+    draw: int | None = None
+    """Of the folds; None: the sweep has one."""
     trials: tuple[TriedSettings, ...]
     sessions: int
     """Number of sessions over which each trial is scored."""
@@ -48,6 +50,11 @@ class TunedMethod:
     """Methods whose models teach those of this one."""
     settled: bool = False
     """Whether every trial has ended, and so have those of the teachers."""
+
+    @property
+    def title(self) -> str:
+        """The method, and the draw of the folds if there are several."""
+        return self.method if self.draw is None else f"{self.method}, draw {self.draw}"
 
     @property
     def scored(self) -> list[TriedSettings]:
@@ -84,15 +91,15 @@ class TunedMethod:
         if not self.settled:
             left = self.number_of("missing")
             waits = f"; they follow those of {' and '.join(self.teachers)}" if self.teachers else ""
-            return f"{self.method}: {len(self.trials) - left} of {count} have ended{waits}"
+            return f"{self.title}: {len(self.trials) - left} of {count} have ended{waits}"
         if self.best is None or self.spread is None:
-            return f"{self.method}: no trial has a score ({count}), so it has the settings of the sweep"
+            return f"{self.title}: no trial has a score ({count}), so it has the settings of the sweep"
         low, middle, high = self.spread
         what = f"trial {self.best.number}: {settings_in_words(self.changes)}" if self.best.number else OWN
         own = self.trials[0].valid_r2
         before = f", {OWN} {own:+.3f}" if self.best.number and own is not None else ""
         return (
-            f"{self.method}: {what} (validation R² {high:+.3f}{before}; {count}: lowest {low:+.3f}, "
+            f"{self.title}: {what} (validation R² {high:+.3f}{before}; {count}: lowest {low:+.3f}, "
             f"median {middle:+.3f})"
         )
 
@@ -117,13 +124,11 @@ class TuningResults:
     space: Mapping[str, str]
     """Setting -> what was tried of it, in words."""
     methods: tuple[TunedMethod, ...]
-    """Each after the methods that own its teachers."""
+    """Each after the methods that own its teachers, and once per draw of the folds."""
     followers: Mapping[str, str]
     """Method that decodes the models of another one -> this other method."""
     unsettled: tuple[str, ...] = ()
     """Methods whose settings, or those of their teachers, are not known yet; their scores would not be the answer."""
-    draws: int = 1
-    """Number of draws of the folds that the comparison has; the trials have the first."""
     on_scored_fold: bool = False
     """Whether the protocol of a session scores its validation fold as well."""
 
@@ -139,42 +144,50 @@ class TuningResults:
 
     def needed_by(self, rows: Sequence[str]) -> list[TunedMethod]:
         """The tuned methods whose trials determine the settings of these rows; of all rows if there are none."""
-        owners = [tuned.method for tuned in self.methods]
+        owners = [tuned.method for tuned in self.firsts]
         named = [
             self.followers.get(name, name) for row in rows for name in (*owners, *self.followers) if _depends(row, name)
         ]
         wanted = named if rows else owners
         for method in wanted:  # which grows
-            tuned = self.of(method)
-            wanted += [teacher for teacher in (tuned.teachers if tuned else ()) if teacher not in wanted]
+            taught = [tuned for tuned in self.firsts if tuned.method == method]
+            wanted += [teacher for tuned in taught for teacher in tuned.teachers if teacher not in wanted]
         return [tuned for tuned in self.methods if tuned.method in wanted]
 
-    def of(self, method: str) -> TunedMethod | None:
-        """The tuning of a method; None if it has none."""
-        return next((tuned for tuned in self.methods if tuned.method == method), None)
+    def of(self, method: str, draw: int | None = None) -> TunedMethod | None:
+        """The tuning of a method in a draw of the folds; None if it has none."""
+        return next((tuned for tuned in self.methods if (tuned.method, tuned.draw) == (method, draw)), None)
+
+    @property
+    def firsts(self) -> list[TunedMethod]:
+        """Each method once, as in the first draw of the folds."""
+        return [tuned for tuned in self.methods if tuned.draw in (None, 1)]
+
+    @property
+    def draws(self) -> int:
+        """Number of draws of the folds, each with trials of its own."""
+        return max((tuned.draw or 1 for tuned in self.methods), default=1)
 
     def sentences(self) -> list[str]:
         """The budget, and in what the methods are not equal."""
-        whose = f"each of {len(self.methods)} methods gets" if len(self.methods) != 1 else "the method gets"
+        firsts = self.firsts
+        whose = f"each of {len(firsts)} methods gets" if len(firsts) != 1 else "the method gets"
+        again = f" in each of {self.draws} draws of the folds" if self.draws > 1 else ""
         budget = (
-            f"Before the comparison, {whose} {self.trials} trials of settings (seed {self.seed}), scored by R² on the "
-            "validation folds of its sessions; no test fold is read to choose settings."
+            f"Before the comparison, {whose} {self.trials} trials of settings{again} (seed {self.seed}), scored by R² "
+            f"on the validation folds of its sessions{' in this draw' if again else ''}; no test fold is read to "
+            "choose settings."
         )
         both = "The protocol scores validation folds as well, so scores with chosen settings are optimistic."
         optimistic = [both] if self.on_scored_fold else []
-        first_draw = [
-            f"Settings are chosen in the first of {self.draws} draws of the folds. Segments that it validates on are "
-            "tested on in other draws, so the mean over draws is slightly optimistic; the scores of the first are not."
-        ]
-        optimistic += first_draw if self.draws > 1 else []
         left_out = [
             f"{tuned.method}: {', '.join(tuned.left_out)} not varied, because its jobs do not use it."
-            for tuned in self.methods
+            for tuned in firsts
             if tuned.left_out
         ]
         fewer = [
             f"{tuned.method}: only {len(tuned.trials)} trials, because this space has no more settings for it."
-            for tuned in self.methods
+            for tuned in firsts
             if len(tuned.trials) < self.trials
         ]
         following = [
@@ -214,6 +227,7 @@ def _method_json(tuned: TunedMethod) -> dict:
     spread = tuned.spread or (None, None, None)
     return {
         "method": tuned.method,
+        "draw": tuned.draw,
         "sessions": tuned.sessions,
         "job_seed": tuned.job_seed,
         "chosen_trial": tuned.best.number if tuned.best else None,

@@ -30,7 +30,8 @@ EXPLANATION = (
 class TuningRow:
     """One method."""
 
-    method: str
+    title: str
+    """The method, and the draw of the folds if there are several."""
     trials: str
     """Such as 20, or 20 (1 failed)."""
     settings: str
@@ -40,15 +41,16 @@ class TuningRow:
 
 
 def tuning_rows(results: Results) -> list[TuningRow]:
-    """One row per tuned method; none if the sweep has no trials."""
+    """One row per tuned method and draw of the folds; none if the sweep has no trials."""
     rows = []
     for tuned in results.tuning.methods if results.tuning else ():
         ended = [f"{n} {state}" for state in ("failed", "pruned", "missing") if (n := tuned.number_of(state))]
         best = tuned.best
-        own, chosen = (_mean_and_median(results.all_scores, name) for name in (tuned.method + WITH_OWN, tuned.method))
+        of_draw = [s for s in results.all_scores if tuned.draw in (None, s.draw)]
+        own, chosen = (_mean_and_median(of_draw, name) for name in (tuned.method + WITH_OWN, tuned.method))
         rows.append(
             TuningRow(
-                method=tuned.method,
+                title=tuned.title,
                 trials=f"{len(tuned.trials)}" + (f" ({', '.join(ended)})" if ended else ""),
                 settings="not known yet"
                 if not tuned.settled
@@ -68,6 +70,6 @@ def tuning_rows(results: Results) -> list[TuningRow]:
     return rows
 
 
-def _mean_and_median(scores: tuple[Score, ...], method: str) -> tuple[float | None, float | None]:
+def _mean_and_median(scores: list[Score], method: str) -> tuple[float | None, float | None]:
     means = list(r2_by_session(scores, method).values())
     return (float(np.mean(means)), float(np.median(means))) if means else (None, None)

@@ -111,6 +111,16 @@ def test_verdict_names_the_result_and_the_level_at_which_it_is_significant():
     assert "cannot be compared" in verdict(compare("a", "b", []))
 
 
+def test_difference_between_two_methods_that_decode_nothing_is_called_no_gain():
+    scores = tuple(replace(s, r2=s.r2 - 1.0) for s in _results().scores)
+    (c,) = compare_all([Panel(pairs=(("Distilled [LFP]", "MS-LFP"),))], scores)
+    assert c.p_holm < 0.001 and c.decodes_nothing, "the difference is significant, which is the point"
+    results = replace(_results(), scores=scores, comparisons=(c,))
+    assert headline(results).startswith("Neither Distilled [LFP] nor MS-LFP decodes behavior here (-0.4")
+    assert "and MS-LFP decode nothing (mean R² -0.4" in verdict(c) and "is no gain" in verdict(c)
+    assert not _results().comparisons[0].decodes_nothing and not compare("a", "b", []).decodes_nothing
+
+
 def test_render_prints_scores_means_tests_and_failures():
     console = Console(file=io.StringIO(), width=160)
     render(_results(), console)

@@ -66,8 +66,9 @@ def test_budget_and_what_is_not_equal_are_said():
     ]
     published = make_tuning(make_tuned([0.1] * 4), on_scored_fold=True).sentences()
     assert "scores with chosen settings are optimistic" in published[1]
-    drawn = make_tuning(make_tuned([0.1] * 4), draws=5).sentences()
-    assert drawn[1].startswith("Settings are chosen in the first of 5 draws of the folds.") and len(drawn) == 2
+    drawn = make_tuning(*(make_tuned([0.1] * 4, draw=draw) for draw in range(1, 6))).sentences()
+    assert drawn[0].startswith("Before the comparison, the method gets 4 trials of settings in each of 5 draws")
+    assert len(drawn) == 1
 
 
 def test_method_that_waits_and_its_controls_are_hidden_but_not_its_own_settings():
@@ -96,7 +97,7 @@ def test_table_has_the_scores_with_chosen_settings_beside_those_without():
     tuning = make_tuning(make_tuned([0.1, 0.4, None]))
     results = Results(protocol="corrected", scores=tuple(chosen), control_scores=tuple(own), tuning=tuning)
     (row,) = tuning_rows(results)
-    assert (row.method, row.trials, row.settings) == ("A", "3 (1 failed)", "learning_rate 0.002, layers 2")
+    assert (row.title, row.trials, row.settings) == ("A", "3 (1 failed)", "learning_rate 0.002, layers 2")
     shown = dict(zip(COLUMNS[2:], row.numbers, strict=True))
     assert shown == pytest.approx(
         {
@@ -111,3 +112,18 @@ def test_table_has_the_scores_with_chosen_settings_beside_those_without():
         }
     )
     assert results.to_json()["tuning"]["methods"][0]["chosen_trial"] == 1
+
+
+def test_table_has_a_row_per_draw_with_the_scores_of_that_draw():
+    scores = [
+        Score(method=name, session="s1", subject="s", seed=0, r2=r2, job="", draw=draw)
+        for name, of_draw in (("A", (0.5, 0.3)), ("A (own settings)", (0.2, 0.25)))
+        for draw, r2 in enumerate(of_draw, 1)
+    ]
+    tuning = make_tuning(make_tuned([0.1, 0.4], draw=1), make_tuned([0.3, 0.2], draw=2))
+    rows = tuning_rows(Results(protocol="corrected", scores=tuple(scores), tuning=tuning))
+    assert [(row.title, row.settings) for row in rows] == [
+        ("A, draw 1", "learning_rate 0.002, layers 2"),
+        ("A, draw 2", "own settings"),
+    ]
+    assert [row.numbers[4:6] for row in rows] == [(0.2, 0.5), (0.25, 0.3)]

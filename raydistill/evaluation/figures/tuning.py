@@ -11,7 +11,7 @@ from raydistill.evaluation.tuning import TuningResults
 
 @styled
 def tuning_trials(tuning: TuningResults, path: Path, narrow: bool = False) -> dict[str, Path]:
-    """One row per method, one dot per trial.
+    """One row per method and draw of the folds, one dot per trial.
 
     Args:
         path: without extension.
@@ -28,10 +28,10 @@ def tuning_trials(tuning: TuningResults, path: Path, narrow: bool = False) -> di
         best = [r2 for number, r2 in scored if tuned.best and number == tuned.best.number]
         ax.scatter(best, [y] * len(best), s=14, color=COLORS[0], zorder=4)
         table += [
-            (tuned.method, t.number, t.state, json.dumps(dict(t.values)), "" if t.valid_r2 is None else t.valid_r2)
+            (tuned.title, t.number, t.state, json.dumps(dict(t.values)), "" if t.valid_r2 is None else t.valid_r2)
             for t in tuned.trials
         ]
-    ax.set_yticks(range(len(tuning.methods)), [tuned.method for tuned in tuning.methods])
+    ax.set_yticks(range(len(tuning.methods)), [tuned.title for tuned in tuning.methods])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(tuning.methods) - 0.5, -0.5)
     ax.set_xlabel("R² on validation folds")

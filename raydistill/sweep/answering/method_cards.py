@@ -52,8 +52,11 @@ def _limits(method: str, results: Results) -> Iterator[str]:
     """What only the sweep as a whole can tell."""
     yield from (sentence for sentence in results.below if sentence.startswith(f"{method} decodes worse"))
     yield from origins_of(method, results)
-    if results.tuning and (tuned := results.tuning.of(method)):
-        yield f"Its settings were chosen by scores on validation folds. {tuned.in_words()}."
+    chosen = [
+        tuned.in_words() for tuned in (results.tuning.methods if results.tuning else ()) if tuned.method == method
+    ]
+    if chosen:
+        yield f"Its settings were chosen by scores on validation folds. {'. '.join(chosen)}."
     subjects = {s.subject for s in results.scores if s.method == method}
     if len(subjects) == 1:
         yield f"All of its sessions are of one subject, {next(iter(subjects))}."

@@ -22,8 +22,8 @@ class Draws:
 
     numbers: range
     """The draws, from 1."""
-    again: frozenset[str]
-    """Lines of `jobs` with a pretraining that is trained once per draw."""
+    shared: frozenset[str]
+    """Lines of `jobs` with a pretraining that all draws have in common."""
     sweep: str
     """Its name, for messages."""
     groups: Groups
@@ -39,8 +39,12 @@ class Draws:
             counts[e.recorded] = max(counts.get(e.recorded, 0), e.draw)
         most = max((counts[session] for session in _decoded(sweep, groups)), default=1)
         return cls(
-            numbers=range(1, most + 1), again=_again(sweep, groups), sweep=sweep.name, groups=groups, stored=stored
+            numbers=range(1, most + 1), shared=_shared(sweep, groups), sweep=sweep.name, groups=groups, stored=stored
         )
+
+    def trained_on(self, line: str, draw: int) -> int:
+        """The draw whose folds train the jobs of a line: the first for a pretraining that all draws share."""
+        return 1 if line in self.shared else draw
 
     def sessions(self, group: str, draw: int) -> list[Entry]:
         """The sessions of a group in one draw.
@@ -68,15 +72,15 @@ def _decoded(sweep: SweepConfig, groups: Groups) -> set[str]:
     return {e.session for group in (*of_methods, *of_jobs) for e in groups[group]}
 
 
-def _again(sweep: SweepConfig, groups: Groups) -> frozenset[str]:
-    """The lines with a pretraining on sessions that are decoded with its help, or that starts or learns from one."""
+def _shared(sweep: SweepConfig, groups: Groups) -> frozenset[str]:
+    """The lines with a pretraining on no session that is decoded with its help, and whose sources are such lines."""
     again: set[str] = set()
-    for line, config in sweep.sources_first():
-        if config.is_pretraining:
-            own = {e.session for e in groups[config.group]}
-            if again & {config.source, config.distill} or own & _decoded_with(line, sweep, groups):
-                again.add(line)
-    return frozenset(again)
+    pretrainings = [(line, config) for line, config in sweep.sources_first() if config.is_pretraining]
+    for line, config in pretrainings:
+        own = {e.session for e in groups[config.group]}
+        if again & {config.source, config.distill} or own & _decoded_with(line, sweep, groups):
+            again.add(line)
+    return frozenset(line for line, _ in pretrainings if line not in again)
 
 
 def _decoded_with(line: str, sweep: SweepConfig, groups: Groups) -> set[str]:

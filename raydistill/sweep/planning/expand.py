@@ -23,29 +23,38 @@ from raydistill.sweep.planning.job import Job, Place
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
 
 
-def expand(sweep: SweepConfig, entries: list[Entry]) -> list[Job]:
+def expand(sweep: SweepConfig, entries: list[Entry], only: int | None = None) -> list[Job]:
     """Every job of the sweep, each after the jobs that it starts from.
 
+    Args:
+        only: a draw of the folds; without it, the jobs of all draws.
     Raises:
         ConfigError: the sweep does not fit the sessions.
     """
-    groups = {name: select(sweep, name, entries) for name in _used_groups(sweep)}
     methods = {d.job: m for m in sweep.methods for d in sweep.decoders(m) if d.is_training}
-    draws, kept, jobs = Draws.of(sweep, groups, entries), dict[Place, Job](), list[Job]()
-    for draw in draws.numbers:
-        trainings = dict(kept)
+    draws, jobs = draws_of(sweep, entries), list[Job]()
+    for draw in draws.numbers if only is None else (only,):
+        trainings = dict[Place, Job]()
         for name, config in sweep.sources_first():
             if config.imported:
                 trainings[name, None, None] = imported_job(sweep, name, config)
-            elif (name, None, None) not in trainings:
-                sessions = draws.sessions(config.group, draw)
+            else:
+                sessions = draws.sessions(config.group, draws.trained_on(name, draw))
                 trainings |= dict(_instances(sweep, name, config, methods.get(name), sessions, trainings))
-        kept = {place: job for place, job in trainings.items() if place[1] is None and place[0] not in draws.again}
         jobs += [*trainings.values(), *control_jobs(sweep, trainings, entries)]
         jobs += _evaluations(sweep, trainings, draws, draw)
     decoded = {job.session for job in jobs if job.method}
     jobs += [job for e in entries if e.session in decoded for job in _baselines(sweep, e)]
     return _each_once(sweep.name, jobs)
+
+
+def draws_of(sweep: SweepConfig, entries: list[Entry]) -> Draws:
+    """The draws of the folds that the sweep decodes.
+
+    Raises:
+        ConfigError: the sweep does not fit the sessions.
+    """
+    return Draws.of(sweep, {name: select(sweep, name, entries) for name in _used_groups(sweep)}, entries)
 
 
 def _each_once(sweep_name: str, jobs: Iterable[Job]) -> list[Job]:

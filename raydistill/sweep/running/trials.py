@@ -29,14 +29,14 @@ def run_trials(
     Raises:
         KeyboardInterrupt: the command is interrupted, or the time limit of the options is reached.
     """
-    tried: set[str] = set()
+    tried: set[tuple[str, int | None]] = set()
     whole = sweep.plan()
     while ready := _ready(whole, options.selection, tried):
-        tried |= {tuned.method for tuned in ready}
+        tried |= {(tuned.method, tuned.draw) for tuned in ready}
         needed = whole.closure({key for tuned in ready for trial in tuned.trials for key in trial.jobs})
         if needed.todo:
             options.deadline.check()
-            progress.stage(f"trials of {', '.join(tuned.method for tuned in ready)}")
+            progress.stage(f"trials of {', '.join(tuned.title for tuned in ready)}")
             progress.plan(needed)
             sweep.runs.write_keys(sweep.name, whole.jobs, whole.contents)
             run = SweepRun(
@@ -51,18 +51,22 @@ def run_trials(
         sweep = sweep.replanned()
         whole = sweep.plan()
         for tuned in ready:
-            if whole.tuning and (now := whole.tuning.of(tuned.method)):
+            if whole.tuning and (now := whole.tuning.of(tuned.method, tuned.draw)):
                 progress.line(now.in_words())
     return sweep
 
 
-def _ready(whole: Plan, selection: Selection, tried: Container[str]) -> list[TunedMethod]:
+def _ready(whole: Plan, selection: Selection, tried: Container[tuple[str, int | None]]) -> list[TunedMethod]:
     """The methods that were not tried yet and whose teachers were, and are settled."""
     if whole.tuning is None:
         return []
-    settled = {tuned.method for tuned in whole.tuning.methods if tuned.settled and tuned.method in tried}
-    needed = whole.tuning.needed_by(selection.methods)
-    return [tuned for tuned in needed if tuned.method not in tried and settled.issuperset(tuned.teachers)]
+    methods = whole.tuning.methods
+    settled = {(t.method, t.draw) for t in methods if t.settled and (t.method, t.draw) in tried}
+    return [
+        t
+        for t in whole.tuning.needed_by(selection.methods)
+        if (t.method, t.draw) not in tried and settled.issuperset((teacher, t.draw) for teacher in t.teachers)
+    ]
 
 
 def are_settled(whole: Plan, selection: Selection) -> bool:

@@ -24,9 +24,13 @@ COMPARED = (*MODEL, EPOCHS)
 """Settings whose difference between two methods a reader may take for a difference between the methods."""
 
 
-def equal_rows(sweep: SweepConfig, entries: list[Entry]) -> tuple[tuple[EqualSettings, ...], list[Job]]:
+def equal_rows(
+    sweep: SweepConfig, entries: list[Entry], draw: int | None = None
+) -> tuple[tuple[EqualSettings, ...], list[Job]]:
     """A row for each comparison of methods that differ in such settings: the second method with those of the first.
 
+    Args:
+        draw: the draw of the folds in which the sweep has these settings; by default all.
     Returns:
         The rows, and their jobs with those that these start from.
     """
@@ -36,7 +40,7 @@ def equal_rows(sweep: SweepConfig, entries: list[Entry]) -> tuple[tuple[EqualSet
         if equal is not None:
             try:
                 changed = with_settings(sweep, {worse: dict(equal.values)}, dimensions)
-                jobs += row(changed, worse, equal.title, entries)
+                jobs += row(changed, worse, equal.title, entries, draw)
             except ConfigError as err:
                 equal = dataclasses.replace(equal, problem=one_line(err))
             found.append(equal)

@@ -4,14 +4,18 @@ Nothing but the runs folder keeps what was chosen: each time, it follows from th
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from raydistill.config.names import draw_name
+from raydistill.evaluation.equal_settings import EqualSettings
+from raydistill.evaluation.results import unique
 from raydistill.evaluation.tuning import TunedMethod, TuningResults
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.space import Choices, Dimension
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.config.tune import TuneConfig
-from raydistill.sweep.planning.expand import expand
+from raydistill.sweep.planning.expand import draws_of, expand
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.plan import Plan, plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -45,42 +49,84 @@ def planned_with_trials(
 ) -> Plan:
     """The plan of a sweep that says `tune`, as far as the finished trials determine it.
 
-    Until the trials of a method have ended, the sweep's own settings stand for those that will be chosen: the number of
-    jobs is right, and some of their keys will change.
+    Each draw of the folds has trials and settings of its own. Until the trials of a method have ended, the sweep's own
+    settings stand for those that will be chosen: the number of jobs is right, and some of their keys will change.
 
     Args:
         name: of a variant of the sweep; by default that of the file.
     Raises:
         ConfigError: the sweep does not fit the sessions.
     """
-    trials = TrialMaker.of(sweep, tune, entries)
-    methods, jobs_of_trials = _tuned_methods(trials, runs, name)
-    tuned_sweep = trials.with_settings({method: dict(tuned.changes) for method, tuned in methods.items()})
-    equal, jobs_of_equal = equal_rows(tuned_sweep, entries)
-    compared = joined(expand(tuned_sweep, entries), [*own_rows(sweep, methods, entries), *jobs_of_equal])
+    numbers = draws_of(sweep, entries).numbers
+    makers = [TrialMaker.of(sweep, tune, entries, draw) for draw in numbers]
+    draws = [_tuned_draw(maker, runs, name, among=len(numbers)) for maker in makers]
+    methods = unique(method for draw in draws for method in draw.methods)
+    beside = [*own_rows(sweep, methods, entries), *(job for draw in draws for job in draw.jobs_of_equal)]
+    compared = joined(_apart(draws), beside)
     needed = {job.key for job in compared}
+    jobs_of_trials = {key: job for draw in draws for key, job in draw.jobs_of_trials.items()}
     only_trials = [job for key, job in jobs_of_trials.items() if key not in needed]
     whole = plan(sweep, entries, runs, name, [*compared, *only_trials])
     sessions = {job.session for job in compared if job.method}
-    scored = [e for e in entries if e.session in sessions]
     return dataclasses.replace(
         whole,
-        equal=equal,
+        equal=tuple(row for draw in draws for row in draw.equal),
         of_trials=frozenset(job.key for job in only_trials),
         tuning=TuningResults(
             trials=tune.trials,
             seed=tune.seed,
-            space={setting: _in_words(dimension) for setting, dimension in trials.space.dimensions.items()},
-            methods=tuple(methods.values()),
-            followers=followers(sweep, list(methods)),
-            unsettled=_unsettled(sweep, methods),
-            on_scored_fold=any(e.protocol != CORRECTED for e in scored),
-            draws=max((e.draw for e in scored), default=1),
+            space={setting: _in_words(dimension) for setting, dimension in makers[0].space.dimensions.items()},
+            methods=tuple(tuned for method in methods for draw in draws for tuned in [draw.methods[method]]),
+            followers=followers(sweep, methods),
+            unsettled=tuple(unique(method for draw in draws for method in _unsettled(sweep, draw.methods))),
+            on_scored_fold=any(e.protocol != CORRECTED for e in entries if e.session in sessions),
         ),
     )
 
 
-def _tuned_methods(trials: TrialMaker, runs: RunsFolder, name: str) -> tuple[dict[str, TunedMethod], dict[str, Job]]:
+@dataclass(frozen=True, kw_only=True)
+class _TunedDraw:
+    """One draw of the folds: its trials, and its part of the comparison."""
+
+    number: int
+    methods: dict[str, TunedMethod]
+    """Each after those that own its teachers."""
+    jobs_of_trials: dict[str, Job]
+    """By key."""
+    jobs: list[Job]
+    equal: tuple[EqualSettings, ...]
+    jobs_of_equal: list[Job]
+
+
+def _tuned_draw(trials: TrialMaker, runs: RunsFolder, name: str, among: int) -> _TunedDraw:
+    methods, jobs_of_trials = _tuned_methods(trials, runs, name, among)
+    tuned_sweep = trials.with_settings({method: dict(tuned.changes) for method, tuned in methods.items()})
+    equal, jobs_of_equal = equal_rows(tuned_sweep, trials.entries, trials.draw)
+    jobs = expand(tuned_sweep, trials.entries, trials.draw)
+    return _TunedDraw(
+        number=trials.draw,
+        methods=methods,
+        jobs_of_trials=jobs_of_trials,
+        jobs=jobs,
+        equal=equal,
+        jobs_of_equal=jobs_of_equal,
+    )
+
+
+def _apart(draws: Sequence[_TunedDraw]) -> list[Job]:
+    """The jobs of the comparison in all draws. A pretraining on sessions that are not decoded has the same name in each
+    of them, and perhaps other settings; the later one then gets the number of its draw."""
+    jobs, keys = list[Job](), dict[str, str]()
+    for draw in draws:
+        for job in draw.jobs:
+            is_other = keys.setdefault(job.name, job.key) != job.key
+            jobs.append(dataclasses.replace(job, name=draw_name(job.name, draw.number)) if is_other else job)
+    return jobs
+
+
+def _tuned_methods(
+    trials: TrialMaker, runs: RunsFolder, name: str, among: int
+) -> tuple[dict[str, TunedMethod], dict[str, Job]]:
     """The tuned methods, each after those that own its teachers, and the jobs of their trials by key."""
     methods: dict[str, TunedMethod] = {}
     jobs: dict[str, Job] = {}
@@ -94,6 +140,7 @@ def _tuned_methods(trials: TrialMaker, runs: RunsFolder, name: str) -> tuple[dic
         dimensions = trials.applying_to(method)
         methods[method] = TunedMethod(
             method=method,
+            draw=trials.draw if among > 1 else None,
             trials=tried,
             sessions=len(of_method[0].scored),
             job_seed=job_seed(trials.sweep, method),

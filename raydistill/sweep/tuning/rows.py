@@ -16,11 +16,15 @@ def own_rows(sweep: SweepConfig, methods: Iterable[str], entries: list[Entry]) -
     return [job for method in methods for job in row(sweep, method, f"{method}{WITH_OWN}", entries)]
 
 
-def row(sweep: SweepConfig, method: str, title: str, entries: list[Entry]) -> list[Job]:
-    """The jobs of a method as a row of another name, and those that these start from."""
+def row(sweep: SweepConfig, method: str, title: str, entries: list[Entry], draw: int | None = None) -> list[Job]:
+    """The jobs of a method as a row of another name, and those that these start from.
+
+    Args:
+        draw: of the folds; by default all.
+    """
     part = narrowed(sweep, *(decoder.job for decoder in sweep.decoders(method)))
     alone = dataclasses.replace(part, methods={method: sweep.methods[method]}, controls=())
-    return [_titled(job, title) for job in expand(alone, entries)]
+    return [_titled(job, title) for job in expand(alone, entries, draw)]
 
 
 def _titled(job: Job, title: str) -> Job:

@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
+from raydistill.config.names import draw_name
 from raydistill.errors import ConfigError, one_line
 from raydistill.evaluation.tuning import Setting
 from raydistill.store.catalogue import Entry
@@ -45,14 +46,16 @@ class TrialMaker:
     space: Space
     dimensions: Applying
     entries: list[Entry]
-    """The sessions of the store, with the first draw of their folds."""
+    """The sessions of the store."""
+    draw: int
+    """The draw of their folds: each has trials of its own, because what one draw validates on another tests on."""
 
     @classmethod
-    def of(cls, sweep: SweepConfig, tune: TuneConfig, entries: list[Entry]) -> "TrialMaker":
-        """Those of a sweep."""
+    def of(cls, sweep: SweepConfig, tune: TuneConfig, entries: list[Entry], draw: int) -> "TrialMaker":
+        """Those of one draw of a sweep."""
         space = space_of(tune, sweep.preset, sweep.jobs.values())
-        firsts = [e for e in entries if e.draw == 1]
-        return cls(sweep=sweep, tune=tune, space=space, dimensions=applying(sweep, space), entries=firsts)
+        dimensions = applying(sweep, space)
+        return cls(sweep=sweep, tune=tune, space=space, dimensions=dimensions, entries=entries, draw=draw)
 
     def with_settings(self, chosen: Chosen) -> SweepConfig:
         """The sweep with these settings; ConfigError if they contradict each other."""
@@ -103,8 +106,8 @@ class TrialMaker:
             methods={method: decoders},
             controls=(),
         )
-        jobs = expand(alone, self.entries)
-        title = f"{TITLE}{method.replace('/', ' ')}/trial {number}"
+        jobs = expand(alone, self.entries, self.draw)
+        title = f"{TITLE}{method.replace('/', ' ')}/{draw_name(f'trial {number}', self.draw)}"
         return Trial(
             number=number,
             values=dict(values),

@@ -201,10 +201,42 @@ def test_methods_that_are_named_are_the_only_ones_with_trials(runs):
     assert [tuned.method for tuned in tuning.methods] == ["Distilled"] and tuning.of("Distilled").teachers == ()
 
 
-def test_trials_have_the_first_draw_of_the_folds_and_the_comparison_has_all(runs):
+def test_every_draw_of_the_folds_has_trials_and_chooses_settings_by_them_alone(runs):
+    """In the first draw the highest learning rate is best, in the second the lowest: also for the teacher."""
+
+    def score(job):
+        rate = job.training_spec.training.learning_rate
+        return -rate if str(job.session).endswith("~2") else rate
+
+    for _ in range(3):
+        finish(runs, make_plan(runs, entries=HELD_OUT_TWICE), score)
     plan = make_plan(runs, entries=HELD_OUT_TWICE)
-    tried = {job.session for method in METHODS for job in trials_of(plan, method) if job.session}
-    assert tried == {"a_2", "b_2"} and plan.tuning.draws == 2
-    assert len({job.session for job in plan.jobs if job.method == "SS"}) == 4
-    assert "Settings are chosen in the first of 2 draws" in plan.tuning.sentences()[1]
-    assert make_plan(runs).tuning.draws == 1
+    assert not plan.todo and plan.tuning.draws == 2 and make_plan(runs).tuning.draws == 1
+    assert [tuned.title for tuned in plan.tuning.methods[:2]] == ["Teacher, draw 1", "Teacher, draw 2"]
+    tried = {
+        number: {t.values["training.learning_rate"] for t in plan.tuning.of("SS", number).trials} for number in (1, 2)
+    }
+    for job in plan.jobs:
+        number = 2 if str(job.session).endswith("~2") else 1
+        if job.method in METHODS and job.session:
+            best = (min if number == 2 else max)(tried[number])
+            assert job.training_spec.training.learning_rate == best, job.name
+    assert {job.session for job in plan.jobs if job.method == "SS"} == {"a_2", "b_2", "a_2~2", "b_2~2"}
+    of_draw = {key for trial in plan.tuning.of("SS", 2).trials for key in trial.jobs}
+    assert {job.session for job in plan.jobs if job.key in of_draw} == {"a_2~2", "b_2~2"}
+    assert "4 trials of settings in each of 2 draws of the folds" in plan.tuning.sentences()[0]
+
+
+def test_pretraining_that_draws_share_is_trained_with_the_settings_of_each_and_has_a_name_of_its_own(runs):
+    def score(job):
+        rate = job.training_spec.training.learning_rate
+        return -rate if str(job.session).endswith("~2") else rate
+
+    for _ in range(3):
+        finish(runs, make_plan(runs, entries=HELD_OUT_TWICE), score)
+    jobs = {job.name: job for job in make_plan(runs, entries=HELD_OUT_TWICE).without_trials().jobs}
+    assert len(jobs) == len(make_plan(runs, entries=HELD_OUT_TWICE).without_trials().jobs), "names are unique"
+    first, second = (jobs[name].training_spec for name in ("ms/seed0", "ms/seed0~2"))
+    assert first.training.learning_rate > second.training.learning_rate
+    assert list(first.sessions) == list(second.sessions) == ["a_1", "b_1", "c_1"], "no decoded session is in it"
+    assert jobs["teacher/a_2~2/seed0"].depends_on == (jobs["ms/seed0~2"].key,)

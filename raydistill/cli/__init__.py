@@ -13,11 +13,12 @@ from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
 
 from raydistill import __version__
 from raydistill.cli.machine import bench, doctor
-from raydistill.cli.models import decode, deploy, import_, send
+from raydistill.cli.models import decode, import_
 from raydistill.cli.output import close_stdout, say
 from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
 from raydistill.cli.runs import archive, gc, note, verify
 from raydistill.cli.searches import search
+from raydistill.cli.streaming import deploy, send
 from raydistill.cli.sweeps import plan, report, results, run, sweep, ui
 from raydistill.cluster.isolation import leave_working_folder
 from raydistill.config.secrets import check_no_secret

@@ -1,13 +1,15 @@
 """Commands on single models."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import ABOVE_ZERO, ON_DISK, Overwrite, SessionName, StoreUri
+from raydistill.cli.options import ON_DISK, Overwrite, SessionName, StoreUri
 from raydistill.cli.output import say
+from raydistill.cli.streaming import STORED, Live
 from raydistill.errors import RaydistillError
 
 
@@ -83,50 +85,27 @@ def decode(
             negative="",
         ),
     ] = False,
-    from_: Annotated[
-        str | None,
-        Parameter(
-            name="--from",
-            allow_leading_hyphen=True,
-            help="With --stream: decode what arrives instead of the stored segments. - reads one line of numbers per "
-            "sample; lsl:NAME and zmq:ADDRESS need `pip install 'raydistill[lsl]'` or `[zmq]`.",
-        ),
-    ] = None,
-    to: Annotated[
-        str,
-        Parameter(
-            allow_leading_hyphen=True,
-            help="With --from: where decoded behavior goes: - (standard output), lsl:NAME or zmq:ADDRESS.",
-        ),
-    ] = "-",
-    rate_hz: Annotated[
-        float | None,
-        ABOVE_ZERO,
-        Parameter(
-            help="With --from: rate of raw LFP samples, which are filtered as in the store (`filters: {causal: "
-            "true}`). By default z-scored bins arrive."
-        ),
-    ] = None,
-    timeout_s: Annotated[
-        float, ABOVE_ZERO, Parameter(help="With --from: end after this many seconds without a sample.")
-    ] = 10.0,
+    live: Live = STORED,
     json_: Annotated[bool, Parameter(name="--json", help="Print R² and its scope as JSON.", negative="")] = False,
 ):
     """Decode behavior from one stored session with a trained model and report R²."""
     from raydistill.decode.command import decode as run
     from raydistill.decode.command import summary_line
 
-    if from_ is not None and not stream:
-        raise RaydistillError("--from needs --stream")
-    if stream:
-        if out or picture:
-            raise RaydistillError("--stream reports R² and latency and writes no file; omit --out and --picture")
-        from raydistill.stream.command import Place, decode_live, replayed
+    written = {"--out": out, "--picture": picture}
+    if stream and live.source is not None:
+        _refuse("--from prints decoded behavior as it comes", written | {"--json": json_, "--overwrite": overwrite})
+        from raydistill.stream.command import decode_live
 
-        if from_ is not None:
-            place = Place(source=from_, target=to, rate_hz=rate_hz, timeout_s=timeout_s)
-            decode_live(model, session, store, as_, behavior, place, say)
-            return
+        decode_live(model, session, store, as_, behavior, live.place(), say)
+        return
+    if live.source is not None:
+        raise RaydistillError("--from needs --stream")
+    _refuse("a stored session is decoded, and not what arrives (--stream --from SOURCE)", live.given)
+    if stream:
+        from raydistill.stream.command import replayed
+
+        _refuse("--stream reports R² and latency and writes no file", written | {"--overwrite": overwrite})
         report = replayed(model, session, store, as_, behavior)
         print(json.dumps(report.to_json(), indent=1) if json_ else f"{session}: {report.in_words()}")
         return
@@ -137,46 +116,8 @@ def decode(
             say(str(file))
 
 
-def deploy(
-    model: Annotated[Path, Parameter(help="Folder of a causal model, as for `decode`.")],
-    *,
-    session: SessionName,
-    store: StoreUri,
-    out: Annotated[Path, Parameter(help="New folder for decoder.onnx and decoder.json."), ON_DISK],
-    as_: Annotated[
-        str | None, Parameter(name="--as", help="Session that the model was trained on, whose embeddings it uses.")
-    ] = None,
-    behavior: Annotated[
-        tuple[str, ...], Parameter(help="Behavior column to decode; may be repeated.", negative="", show_default=False)
-    ] = (),
-    rate_hz: Annotated[
-        float | None,
-        ABOVE_ZERO,
-        Parameter(help="Rate of raw LFP samples: also write the coefficients of the causal filters."),
-    ] = None,
-):
-    """Write one step of a causal model as ONNX, for a program without torch (examples/run_decoder.py)."""
-    from raydistill.stream.command import deployed
-
-    say(deployed(model, session, store, as_, behavior, out, rate_hz))
-    print(out)
-
-
-def send(
-    *,
-    session: SessionName,
-    store: StoreUri,
-    to: Annotated[
-        str,
-        Parameter(
-            allow_leading_hyphen=True,
-            help="- (standard output), lsl:NAME or zmq:ADDRESS, such as zmq:tcp://127.0.0.1:5555.",
-        ),
-    ],
-    signal: Annotated[Literal["lfp", "spikes"], Parameter(help="The signal to send.")] = "lfp",
-    speed: Annotated[float, ABOVE_ZERO, Parameter(help="How many times faster than recorded.")] = 1.0,
-):
-    """Send a stored session bin by bin, as an acquisition system would, to try `decode --stream --from` without one."""
-    from raydistill.stream.command import send as run
-
-    run(session, store, signal, to, speed, say)
+def _refuse(why: str, options: Mapping[str, object]) -> None:
+    """Refuse the options that were given and would have no effect."""
+    given = [name for name, value in options.items() if value not in (None, False)]
+    if given:
+        raise RaydistillError(f"{why}; omit {' and '.join(given)}")

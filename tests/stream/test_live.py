@@ -1,6 +1,7 @@
 """Samples that arrive while an experiment runs, from real senders on loopback."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -203,6 +204,20 @@ def test_missing_library_names_the_extra(folder):
 def test_from_without_stream_is_refused(folder):
     arguments = ("decode", save(folder), "--session", "S", "--store", folder / "store", "--from", "-")
     assert "--from needs --stream" in raydistill(*arguments, cwd=folder, check=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "refusal"),
+    [
+        (["--to", "-", "--timeout-s", "3"], "a stored session is decoded, .* omit --to and --timeout-s"),
+        (["--stream", "--rate-hz", "1000"], "a stored session is decoded, .* omit --rate-hz"),
+        (["--stream", "--from", "-", "--json", "--overwrite"], "--from prints .* omit --json and --overwrite"),
+        (["--stream", "--overwrite"], "--stream reports R² .* omit --overwrite"),
+    ],
+)
+def test_option_without_effect_is_refused_by_name(folder, given, refusal):
+    arguments = ("decode", "model", "--session", "S", "--store", "store", *given)
+    assert re.search(refusal, raydistill(*arguments, cwd=folder, check=2).stderr)
 
 
 def local_lsl(folder):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container
 
+from raydistill.evaluation.results import unique
 from raydistill.evaluation.tuning import TunedMethod
 from raydistill.sweep.answering.cost import in_words
 from raydistill.sweep.answering.opened import OpenSweep
@@ -36,7 +37,9 @@ def run_trials(
         needed = whole.closure({key for tuned in ready for trial in tuned.trials for key in trial.jobs})
         if needed.todo:
             options.deadline.check()
-            progress.stage(f"trials of {', '.join(tuned.title for tuned in ready)}")
+            draws = {tuned.draw for tuned in ready}
+            in_draws = f" in {len(draws)} draws of the folds" if len(draws) > 1 else ""
+            progress.stage(f"trials of {', '.join(unique(tuned.method for tuned in ready))}{in_draws}")
             progress.plan(needed)
             sweep.runs.write_keys(sweep.name, whole.jobs, whole.contents)
             run = SweepRun(

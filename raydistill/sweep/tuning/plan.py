@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from raydistill.config.names import draw_name
 from raydistill.evaluation.equal_settings import EqualSettings
-from raydistill.evaluation.results import unique
 from raydistill.evaluation.tuning import TunedMethod, TuningResults
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.space import Choices, Dimension
@@ -60,7 +59,7 @@ def planned_with_trials(
     numbers = draws_of(sweep, entries).numbers
     makers = [TrialMaker.of(sweep, tune, entries, draw) for draw in numbers]
     draws = [_tuned_draw(maker, runs, name, among=len(numbers)) for maker in makers]
-    methods = unique(method for draw in draws for method in draw.methods)
+    methods = list(draws[0].methods)  # each draw has the same
     beside = [*own_rows(sweep, methods, entries), *(job for draw in draws for job in draw.jobs_of_equal)]
     compared = joined(_apart(draws), beside)
     needed = {job.key for job in compared}
@@ -78,7 +77,7 @@ def planned_with_trials(
             space={setting: _in_words(dimension) for setting, dimension in makers[0].space.dimensions.items()},
             methods=tuple(tuned for method in methods for draw in draws for tuned in [draw.methods[method]]),
             followers=followers(sweep, methods),
-            unsettled=tuple(unique(method for draw in draws for method in _unsettled(sweep, draw.methods))),
+            unsettled=tuple(dict.fromkeys(method for draw in draws for method in _unsettled(sweep, draw.methods))),
             on_scored_fold=any(e.protocol != CORRECTED for e in entries if e.session in sessions),
         ),
     )

@@ -137,7 +137,9 @@ BASELINES = {
         title="Clock", meaning=_CLOCK, reads=(), suits=is_aligned, score=clock, clock=True, default="always"
     ),
 }
-"""Name, as sweep files write it -> baseline."""
+"""Name, as `baselines` of a sweep file writes it -> baseline."""
+TITLES = {baseline.title: name for name, baseline in BASELINES.items()}
+"""Title, as tables and `compare` write it -> name."""
 
 
 def default_baselines(*, spikes: bool, causal: bool) -> tuple[str, ...]:

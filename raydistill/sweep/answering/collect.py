@@ -45,7 +45,7 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
             score = _score(job, runs)
             of_controls += [dataclasses.replace(score, method=label) for label in job.also]
     aligned, notes = alignments(sweep, scores, runs)
-    comparisons = compare_all(plan.panels, scores)
+    comparisons = compare_all(plan.panels, [*scores, *baselines])
     controlled = unique(controlled_lines(sweep).values())
     controls = [control_tests(controlled, sweep.controls, scores, of_controls, panel) for panel in plan.panels]
     results = Results(
@@ -85,7 +85,7 @@ def sweep_fingerprint(plan: Plan) -> str:
 
 def _score(job: Job, runs: RunsFolder) -> Score:
     assert job.method and job.session and job.subject, "a method is scored on one session"
-    metrics, units = runs.metrics(job.key), None if job.kind == "baseline" else read_units(runs.job_folder(job.key))
+    metrics = runs.metrics(job.key)
     session, draw = recorded_and_draw(job.session)
     return Score(
         method=job.method,
@@ -99,5 +99,5 @@ def _score(job: Job, runs: RunsFolder) -> Score:
         n_segments=metrics.get("n_test_segments"),
         seconds=metrics.get("test_s"),
         clock=ClockSkill.from_metrics(metrics),
-        units=units,
+        units=read_units(runs.job_folder(job.key)),
     )

@@ -16,7 +16,7 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.config.training import RECIPES, Recipe, TrainingConfig
 from raydistill.errors import CheckpointError, ConfigError, suggest
-from raydistill.evaluation.baselines import BASELINES
+from raydistill.evaluation.baselines import BASELINES, TITLES
 from raydistill.models.families import FAMILIES, Settings
 from raydistill.models.spec import ModelSpec
 from raydistill.models.spec_file import read_spec
@@ -213,6 +213,10 @@ class SweepConfig:
         check_limits(self)
         for method in self.methods:
             check_label(method, "method")
+            if method in TITLES:
+                raise ConfigError(
+                    f'"{method}" is the name of a baseline; give the method another', at=("methods", method)
+                )
         for figure in self.answers:
             check_label(figure, "figure")
         if not self.jobs:
@@ -251,7 +255,7 @@ class SweepConfig:
                     )
         for pair in pairs(self.compare, "compare"):
             for method in pair:
-                _check_exists(method, self.methods, "compare")
+                _check_exists(method, (*self.methods, *TITLES), "compare")
         for pair in pairs(self.align, "align", sign="~"):
             for method in pair:
                 _check_exists(method, self.methods, "align")
@@ -261,7 +265,7 @@ class SweepConfig:
             for method in (*answer.methods, *answer.called):
                 _check_exists(method, self.methods, "answers", figure)
             for method in (method for pair in pairs(answer.compare or (), "answers", figure) for method in pair):
-                _check_exists(method, answer.methods, "answers", figure, "compare")
+                _check_exists(method, (*answer.methods, *TITLES), "answers", figure, "compare")
             called = [answer.called.get(method, method) for method in answer.methods]
             for name in called:
                 if called.count(name) > 1:
@@ -397,17 +401,22 @@ class SweepConfig:
         answer = Answer(on=value) if isinstance(value, str) else value
         methods = answer.methods or tuple(self.methods)
         of_figure = tuple(
-            line for line, pair in zip(self.compare, pairs(self.compare), strict=True) if {*pair} <= {*methods}
+            line for line, pair in zip(self.compare, pairs(self.compare), strict=True) if {*pair} <= {*methods, *TITLES}
         )
         compare = of_figure if answer.compare is None else answer.compare
         return dataclasses.replace(answer, methods=methods, compare=compare)
 
 
 def compared_pairs(sweep: SweepConfig) -> list[tuple[str, str]]:
-    """(better, worse) of every comparison of a sweep and of the figures that it answers; one can come twice."""
-    return pairs(sweep.compare) + [
-        pair for figure in sweep.answers for pair in pairs(sweep.answer(figure).compare or ())
-    ]
+    """(better, worse) of every comparison of a sweep and of the figures that it answers, each once. Both are names of
+    methods or titles of baselines."""
+    of_figures = (pair for figure in sweep.answers for pair in pairs(sweep.answer(figure).compare or ()))
+    return list(dict.fromkeys([*pairs(sweep.compare), *of_figures]))
+
+
+def compared_methods(sweep: SweepConfig) -> list[str]:
+    """The methods of the comparisons, without baselines, each once."""
+    return list(dict.fromkeys(name for pair in compared_pairs(sweep) for name in pair if name in sweep.methods))
 
 
 def pairs(lines: tuple[str, ...], *at, sign: str = ">") -> list[tuple[str, str]]:

@@ -1,11 +1,17 @@
 """Which baselines a sweep scores."""
 
-from raydistill.evaluation.baselines import default_baselines
-from raydistill.sweep.config.sweep import SweepConfig
+from raydistill.evaluation.baselines import TITLES, default_baselines
+from raydistill.sweep.config.sweep import SweepConfig, compared_pairs
 
 
 def baselines_of(sweep: SweepConfig) -> tuple[str, ...]:
-    """The baselines that the sweep lists, or by default all that its methods have to be compared with."""
+    """The baselines that the sweep lists, or by default all that its methods have to be compared with; and those that
+    `compare` names."""
+    compared = [TITLES[name] for pair in compared_pairs(sweep) for name in pair if name in TITLES]
+    return tuple(dict.fromkeys([*_listed(sweep), *compared]))
+
+
+def _listed(sweep: SweepConfig) -> tuple[str, ...]:
     if sweep.baselines is not None:
         return sweep.baselines
     causal = any(sweep.model_of(d.job).causal for method in sweep.methods for d in sweep.decoders(method))

@@ -13,7 +13,7 @@ from raydistill.config.objectives import (
 from raydistill.models.families import FAMILIES
 from raydistill.store.catalogue import Entry
 from raydistill.store.table import SIGNALS
-from raydistill.sweep.config.sweep import SweepConfig, compared_pairs
+from raydistill.sweep.config.sweep import SweepConfig, compared_methods
 from raydistill.sweep.planning.job import Job, Place
 from raydistill.sweep.planning.spec import TrainingSpec
 
@@ -42,8 +42,7 @@ def control_jobs(sweep: SweepConfig, trainings: Mapping[Place, Job], entries: li
 
 def controlled_lines(sweep: SweepConfig) -> dict[str, str]:
     """Line of `jobs` -> method, for all lines that distil the students of a method that is compared."""
-    compared = compared_pairs(sweep)
-    lines = {d.job: method for pair in compared for method in pair for d in sweep.decoders(method) if d.is_training}
+    lines = {d.job: method for method in compared_methods(sweep) for d in sweep.decoders(method) if d.is_training}
     return {line: method for line, method in lines.items() if sweep.jobs[line].distill and sweep.jobs[line].each}
 
 

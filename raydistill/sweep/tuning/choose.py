@@ -6,7 +6,7 @@ from statistics import mean
 
 from raydistill.errors import ConfigError
 from raydistill.evaluation.tuning import TriedSettings
-from raydistill.sweep.config.sweep import SweepConfig, compared_pairs
+from raydistill.sweep.config.sweep import SweepConfig, compared_methods
 from raydistill.sweep.planning.job import DONE, FAILED
 from raydistill.sweep.planning.plan import Planned
 from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -25,8 +25,7 @@ def tuned_methods(sweep: SweepConfig, named: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: methods teach each other.
     """
-    compared = compared_pairs(sweep)
-    wanted = named or dict.fromkeys(method for pair in compared for method in pair) or list(sweep.methods)
+    wanted = named or compared_methods(sweep) or list(sweep.methods)
     of_line = owners(sweep)
     ordered: list[str] = []
 

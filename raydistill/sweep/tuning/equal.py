@@ -35,7 +35,8 @@ def equal_rows(
         The rows, and their jobs with those that these start from.
     """
     found, jobs = list[EqualSettings](), list[Job]()
-    for better, worse in _compared(sweep) if sweep.equal_settings else ():
+    compared = [pair for pair in compared_pairs(sweep) if {*pair} <= {*sweep.methods}] if sweep.equal_settings else []
+    for better, worse in compared:
         equal, dimensions = _difference(sweep, worse, better)
         if equal is not None:
             try:
@@ -45,11 +46,6 @@ def equal_rows(
                 equal = dataclasses.replace(equal, problem=one_line(err))
             found.append(equal)
     return tuple(found), jobs
-
-
-def _compared(sweep: SweepConfig) -> list[tuple[str, str]]:
-    lines = compared_pairs(sweep)
-    return list(dict.fromkeys(lines))
 
 
 def _difference(sweep: SweepConfig, method: str, other: str) -> tuple[EqualSettings | None, Applying]:

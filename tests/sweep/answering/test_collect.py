@@ -44,3 +44,17 @@ def test_score_of_a_session_is_its_mean_over_the_draws_of_its_folds(tmp_path):
     assert (row.n, row.mean) == (3, pytest.approx(sum(r2) / 3))
     jobs = {job.name for job in planned.jobs}
     assert {"ss_lfp/a_1/seed0", "ss_lfp/a_1~2/seed0", "ss_lfp/a_1~3/seed0", "ridge_on_lfp/a_1~2"} <= jobs
+
+
+def test_baselines_that_are_compared_have_a_test_as_methods_have(tmp_path):
+    path = write_sweep(tmp_path, "compare: [Ridge on LFP > Past ridge on LFP]", "baselines: []", repeats=3)
+    sweep, planned, runs = run_baselines(path)
+    (comparison,) = OpenSweep(sweep, runs).collect(planned.refreshed(runs)).comparisons
+    assert (comparison.better, comparison.worse) == ("Ridge on LFP", "Past ridge on LFP")
+    r2 = {job.method: [] for job in planned.jobs if job.kind == "baseline"}
+    for job in planned.jobs:
+        if job.kind == "baseline":
+            r2[job.method].append(runs.metrics(job.key)["r2"])
+    assert set(r2) == {"Ridge on LFP", "Past ridge on LFP"} and all(len(of_draw) == 3 for of_draw in r2.values())
+    expected = [sum(of_draw) / 3 for of_draw in r2.values()]
+    assert comparison.pairs == (("a_1", None, *(pytest.approx(mean) for mean in expected)),)

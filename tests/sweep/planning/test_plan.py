@@ -470,3 +470,26 @@ def test_session_without_a_validation_fold_is_decoded_but_not_trained_on(tmp_pat
     planned = plan(sweep, entries, RunsFolder(tmp_path))
     assert [job.kind for job in planned.jobs] == ["pretrain", "evaluate"]
     assert planned.notes == ("no baselines for a_2: no validation fold to choose settings on",)
+
+
+def test_baseline_that_is_compared_is_scored_and_has_no_controls_and_no_trials():
+    jobs = jobs_of(
+        compare=["Distilled > Clock", "Past ridge on LFP > SS"],
+        baselines=["ridge_on_lfp"],
+        controls=["shuffled_teacher"],
+    )
+    baselines = {job.method for job in jobs.values() if job.kind == "baseline"}
+    assert {"Ridge on LFP", "Past ridge on LFP"} <= baselines
+    assert {job.method for job in jobs.values() if job.kind == "control"} == {"Distilled, spikes of other trials"}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"compare": ["Distilled > Rigde on LFP"]}, "did you mean"),
+        ({"methods": {"Clock": "ss"}, "compare": []}, "is the name of a baseline"),
+    ],
+)
+def test_compared_name_that_is_neither_method_nor_baseline_is_refused(change, named):
+    with pytest.raises(ConfigError, match=named):
+        build(SweepConfig, SWEEP | change, Where("sweep.yaml"))

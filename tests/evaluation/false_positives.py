@@ -74,8 +74,12 @@ def _smooth(rng: np.random.Generator, columns: int) -> np.ndarray:
     return np.sqrt(1 - 0.9**2) * lfilter([1], [1, -0.9], rng.normal(size=(BINS + 100, columns)), axis=0)[100:]
 
 
-def run_sweep(seed: int) -> list[tuple[str, float, float, float]]:
-    """One sweep: (comparison, mean difference, p over pairs, p over sessions) of each comparison."""
+Row = tuple[str, float, float, float, float, bool]
+
+
+def run_sweep(seed: int) -> list[Row]:
+    """One sweep: (comparison, mean R² of the first method, mean difference, p over pairs, p over sessions, whether
+    neither method is better than the mean) of each comparison."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -89,19 +93,24 @@ def run_sweep(seed: int) -> list[tuple[str, float, float, float]]:
     return [_row(c) for c in (*results.comparisons, *(test.gain for test in results.controls))]
 
 
-def _row(c: Comparison) -> tuple[str, float, float, float]:
+def _row(c: Comparison) -> Row:
     assert c.test.n == SESSIONS * len(SEEDS) and c.session_level.n == SESSIONS, "a job is missing"
-    return f"{c.better} > {c.worse}", c.mean_difference, c.test.p, c.session_level.p
+    name = f"{c.better} > {c.worse}"
+    return name, c.means[0], c.mean_difference, c.test.p, c.session_level.p, c.decodes_nothing
 
 
-def summary(rows: list[tuple[str, float, float, float]]) -> Iterator[str]:
-    """Two lines per comparison: how often p was below 0.05, with the interval of a share that is 0.05 in truth."""
+def summary(rows: list[Row]) -> Iterator[str]:
+    """Per comparison: how often p was below 0.05, with the interval of the share, and how often both methods decoded
+    nothing, in which case the verdict calls no difference a gain."""
     by_comparison = defaultdict(list)
     for name, *numbers in rows:
         by_comparison[name].append(numbers)
     for name, numbers in by_comparison.items():
-        differences, *ps = np.array(numbers).T
-        yield f"{name}: mean difference {differences.mean():+.4f} R², SD over sweeps {differences.std(ddof=1):.4f}"
+        r2, differences, *ps, nothing = np.array(numbers, dtype=float).T
+        yield (
+            f"{name}: mean R² of the first {r2.mean():+.3f}, mean difference {differences.mean():+.4f}, SD over sweeps "
+            f"{differences.std(ddof=1):.4f}; both decode nothing in {nothing.sum():.0f} of {len(r2)}"
+        )
         for what, p in zip(("session-seed pairs", "sessions"), ps, strict=True):
             k, n = int((p < ALPHA).sum()), len(p)
             low, high = binomtest(k, n).proportion_ci(method="exact")
@@ -115,7 +124,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first sweep")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
-    rows: list[tuple[str, float, float, float]] = []
+    rows: list[Row] = []
     with ProcessPoolExecutor(arguments.processes) as pool:
         for n, of_sweep in enumerate(
             pool.map(run_sweep, range(arguments.first, arguments.first + arguments.sweeps)), 1

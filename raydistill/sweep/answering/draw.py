@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from raydistill.config.names import recorded_and_draw
 from raydistill.errors import DataError
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scored_segments import read_segments
@@ -111,7 +112,7 @@ def _of_figure(results: Results, panel: Panel, planned: Plan) -> dict[str, Drawi
         drawings["paired_differences"] = partial(paired_differences, part)
     if part.controls:
         drawings["gain_by_control"] = partial(gain_by_control, part)
-    parameters = {method: n for method, n in _parameters(planned).items() if panel.has(method)}
+    parameters = parameters_of(planned, panel)
     if parameters and max(parameters.values()) >= 2 * min(parameters.values()):
         drawings["sizes"] = partial(sizes, part, parameters)
     return drawings
@@ -148,12 +149,13 @@ def _tsne(sweep: SweepConfig, runs: RunsFolder, results: Results) -> Drawing | N
     return partial(tsne, embed(shared.vectors), shared.sessions, shared.subjects)
 
 
-def _parameters(planned: Plan) -> dict[str, int]:
-    """Method -> number of parameters of its largest model."""
+def parameters_of(planned: Plan, panel: Panel) -> dict[str, int]:
+    """Method -> number of parameters of its largest model on a session of one figure."""
     by_key = {p.job.key: p.parameters for p in planned.planned if p.parameters}
     largest: dict[str, int] = {}
     for job in planned.jobs:
         size = by_key.get(job.key) or by_key.get(getattr(job.spec, "trained", ""))
-        if job.method and size:
+        shown = job.session and panel.shows(recorded_and_draw(job.session)[0])
+        if job.method and shown and panel.has(job.method) and size:
             largest[job.method] = max(largest.get(job.method, 0), size)
     return largest

@@ -76,7 +76,9 @@ def limits(results: Results) -> list[str]:
         for n, p in sorted(few.items())
     ]
     needed = [
-        f"{c.session_level.needed} sessions for {c.better} > {c.worse}" for c in compared if c.session_level.needed
+        f"{c.session_level.needed} sessions for {c.better} > {c.worse}{f' in {c.figure}' if c.figure else ''}"
+        for c in compared
+        if c.session_level.needed
     ]
     if needed:
         sentences.append(

@@ -16,19 +16,21 @@ from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.training.history import read_history
 
+_AT_LEAST = "Scores and means below -1 are drawn at -1; the data file has them."
 CAPTIONS = {
     "published": "Decoding R² of each session of the figure, by subject and over all sessions. A dot is the mean over "
     "seeds and draws of the folds of one session, a bar the mean over sessions. Open diamonds are the numbers that "
-    "the paper prints. Scores and means below -1 are drawn at -1; the data file has them.",
+    f"the paper prints. {_AT_LEAST}",
     "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds and draws of "
     "the folds of one session, the bar through it their SD. A bar across is the mean over the sessions of a subject "
     "that has several. Grey lines are means of the baselines; of more than four, those of each signal that "
-    "see most (past, future and clock).",
+    f"see most (past, future and clock). {_AT_LEAST}",
     "paired_differences": "Comparisons of two methods. A thin line joins their scores for one session and seed; the "
-    "thick line is the mean. Below: the mean difference with its interval, and p of the one-sided signed-rank test.",
+    "thick line is the mean. Below: the mean difference with its interval, and p of the one-sided signed-rank test. "
+    f"{_AT_LEAST}",
     "gain_by_control": "Where the gain of a distilled method comes from. Grey: the methods that it is compared with. "
     "Orange: its controls, whose teacher cannot tell what the spikes of the same moment tell. Blue: the method. A dot "
-    "is the mean over seeds and draws of the folds of one session, a bar the mean over sessions.",
+    f"is the mean over seeds and draws of the folds of one session, a bar the mean over sessions. {_AT_LEAST}",
     "tuning_trials": "Settings that were tried before the comparison. A dot is the mean R² of one trial over the "
     "validation folds of the sessions; the diamond has the settings of the sweep file, the blue dot the chosen ones.",
     "trajectories": "Behavior as decoded by each method (in colour) over recorded behavior, in the first scored "

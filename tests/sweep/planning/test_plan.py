@@ -171,12 +171,13 @@ def test_plan_with_a_named_group_of_the_paper_counts_the_sessions_that_the_store
     held_out = [make_entry(f"MonkeyI_{day}", dataset="makin") for day in ("20160622_01", "20160630_01")]
     other = make_entry("MonkeyI_20160624_03", dataset="makin")
     groups = {"held_out": {"named": "paper_held_out"}, "pretraining": {"named": "paper_pretraining"}}
+    groups["held_out_raw"] = {"named": "paper_held_out", "datasets": "makin"}
     sweep = build(SweepConfig, SWEEP | {"sessions": groups}, Where("sweep.yaml"))
     planned = plan(sweep, [*held_out, other, *ENTRIES], RunsFolder(tmp_path))
     assert {j.session for j in planned.jobs if j.session} == {e.session for e in held_out}
     assert list(next(j for j in planned.jobs if j.name == "ms/seed0").spec.sessions) == [other.session]
     assert planned.notes == (
-        "sessions.held_out: the store holds 2 of the 17 sessions of paper_held_out",
+        "sessions.held_out, held_out_raw: the store holds 2 of the 17 sessions of paper_held_out",
         "sessions.pretraining: the store holds 1 of the 226 sessions of paper_pretraining",
     )
 

@@ -408,13 +408,27 @@ def test_figure_has_the_methods_that_it_names_and_the_comparisons_between_them(t
     [
         ({"methods": ["Distil"]}, 'answers.F3: there is no "Distil"; did you mean "Distilled"?'),
         ({"methods": ["Distilled"], "compare": "Distilled > SS"}, 'answers.F3.compare: there is no "SS"'),
-        ({"called": {"SS": "Distilled"}}, "answers.F3: two methods of the figure are called 'Distilled' there"),
+        (
+            {"called": {"SS": "SS-LFP", "Distilled": "SS-LFP"}},
+            "answers.F3: two methods of the figure are called 'SS-LFP' there",
+        ),
+        ({"called": {"SS": "SSLFP"}}, 'answers.F3.called.SS: there is no "SSLFP"; did you mean "SS-LFP"?'),
     ],
 )
 def test_figure_with_methods_that_do_not_fit_is_refused(tmp_path, answer, message):
     with pytest.raises(ConfigError) as caught:
         panels_of(tmp_path, {"F3": {"on": "held_out"} | answer})
     assert message in str(caught.value)
+
+
+def test_table_of_similar_latents_is_refused_as_a_figure(tmp_path):
+    with pytest.raises(ConfigError, match=r"answers\.T1: T1 is about latents, which `align` compares"):
+        panels_of(tmp_path, {"T1": "held_out"})
+
+
+def test_figure_without_printed_numbers_may_call_its_methods_as_it_likes(tmp_path):
+    (panel,) = panels_of(tmp_path, {"F10 raw LFP": {"on": "held_out", "called": {"SS": "Anything"}}})
+    assert panel.called == {"SS": "Anything"} and not list(panel.answers())
 
 
 CHAIN = {

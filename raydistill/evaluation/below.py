@@ -1,11 +1,13 @@
 """Methods that decode worse than a plain decoder of the same signals: what a reader must know before anything else."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from raydistill.evaluation.results import Results
-from raydistill.evaluation.scores import r2_in_common
+from raydistill.evaluation.scores import Score, r2_in_common
+from raydistill.evaluation.sees import Sees
+from raydistill.papers.targets import Panel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,44 +17,67 @@ class BelowBaseline:
     method: str
     baseline: str
     """The best of these baselines."""
+    figure: str | None = None
+    """Figure of a paper over whose sessions the means are; None: over all sessions."""
     r2: float
     """Mean R² over the sessions and draws that both have; seeds and draws of a session are averaged first."""
     baseline_r2: float
     worse_in: int
     """Number of sessions in which the method is worse."""
     sessions: int
+    advice: str = ""
+    """What to try, as a sentence."""
 
     def in_words(self) -> str:
-        """One sentence."""
+        """One sentence, and the advice."""
+        figure = f"{self.figure}: " if self.figure else ""
         return (
-            f"{self.method} decodes worse than a plain decoder of the same signals: {self.r2:.3f} against "
+            f"{figure}{self.method} decodes worse than a plain decoder of the same signals: {self.r2:.3f} against "
             f"{self.baseline_r2:.3f} of {self.baseline}, in {self.worse_in} of {self.sessions} "
-            f"session{'s' if self.sessions != 1 else ''}."
-        )
+            f"session{'s' if self.sessions != 1 else ''}. {self.advice}"
+        ).rstrip()
 
 
-def below_baselines(results: Results) -> list[BelowBaseline]:
-    """The methods that are worse than a baseline, in their order; without what they see (`Results.sees`) none are."""
-    sees = {s.method: s for s in results.sees}
-    baselines = [s for s in results.sees if s.method in {b.method for b in results.baselines}]
+def below_baselines(
+    panels: Sequence[Panel], scores: Sequence[Score], baselines: Sequence[Score], sees: Sequence[Sees]
+) -> list[BelowBaseline]:
+    """The methods that are worse than a baseline over the sessions of a panel, in the order of panels and scores.
+
+    Args:
+        sees: what methods and baselines see; one that is not in it is not compared.
+    """
     below = []
-    for method in dict.fromkeys(s.method for s in results.scores):
-        if method not in sees:
-            continue
-        own = sees[method]
-        rivals = [
-            b.method
-            for b in baselines
-            if set(b.reads) <= set(own.reads) and b.reads and b.future <= own.future and b.clock <= own.clock
-        ]
-        found = [worse for rival in rivals if (worse := _compared(results, method, rival))]
-        if found:
-            below.append(max(found, key=lambda b: b.baseline_r2 - b.r2))
+    for panel in panels:
+        own = [s for s in scores if panel.shows(s.session) and panel.has(s.method)]
+        of_baselines = [s for s in baselines if panel.shows(s.session)]
+        for method in dict.fromkeys(s.method for s in own):
+            found = [
+                worse
+                for rival in _rivals(method, of_baselines, sees)
+                if (worse := _compared((*own, *of_baselines), method, rival, panel.figure))
+            ]
+            if found:
+                below.append(max(found, key=lambda b: b.baseline_r2 - b.r2))
     return below
 
 
-def _compared(results: Results, method: str, baseline: str) -> BelowBaseline | None:
-    of_method, of_baseline = r2_in_common((*results.scores, *results.baselines), method, baseline)
+def _rivals(method: str, baselines: Sequence[Score], sees: Sequence[Sees]) -> list[str]:
+    """The baselines with scores that read signals, and see nothing that the method does not see."""
+    scored, own = {s.method for s in baselines}, next((s for s in sees if s.method == method), None)
+    return [
+        b.method
+        for b in sees
+        if own
+        and b.method in scored
+        and b.reads
+        and set(b.reads) <= set(own.reads)
+        and b.future <= own.future
+        and b.clock <= own.clock
+    ]
+
+
+def _compared(scores: Sequence[Score], method: str, baseline: str, figure: str | None) -> BelowBaseline | None:
+    of_method, of_baseline = r2_in_common(scores, method, baseline)
     sessions = sorted(of_method)
     if not sessions:
         return None
@@ -62,6 +87,7 @@ def _compared(results: Results, method: str, baseline: str) -> BelowBaseline | N
     return BelowBaseline(
         method=method,
         baseline=baseline,
+        figure=figure,
         r2=float(own.mean()),
         baseline_r2=float(rival.mean()),
         worse_in=int((own < rival).sum()),

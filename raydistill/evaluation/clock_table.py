@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Score
 
 NAMES = ("r2", "clock_r2", "skill_over_clock", "r2_other_trials", "r2_with_clock")
@@ -22,20 +23,29 @@ class ClockRow:
     """One method: means over its sessions with aligned trials, the seeds and draws of each averaged first."""
 
     method: str
+    """Its name, after that of the figure of a paper whose sessions these are."""
     values: dict[str, float]
     """Each of NAMES -> its mean; NaN if no session has it."""
     n: int
     """Number of sessions."""
 
 
-def clock_rows(scores: Iterable[Score]) -> list[ClockRow]:
-    """A row for each method with a score on aligned trials, in the order of the scores."""
+def clock_rows(results: Results) -> list[ClockRow]:
+    """A row for each figure and method with a score on aligned trials, in the order of the scores."""
+    return [
+        row
+        for panel in results.figures
+        for row in _of_figure(results.part(panel).all_scores, f"{panel.figure}: " if panel.figure else "")
+    ]
+
+
+def _of_figure(scores: Iterable[Score], figure: str) -> list[ClockRow]:
     by_method: dict[str, dict[str, list[Score]]] = defaultdict(lambda: defaultdict(list))
     for s in scores:
         if s.clock is not None and np.isfinite(s.r2):
             by_method[s.method][s.session].append(s)
     return [
-        ClockRow(method, {name: _mean(by_session.values(), name) for name in NAMES}, len(by_session))
+        ClockRow(figure + method, {name: _mean(by_session.values(), name) for name in NAMES}, len(by_session))
         for method, by_session in by_method.items()
     ]
 

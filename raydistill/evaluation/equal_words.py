@@ -6,12 +6,12 @@ import numpy as np
 
 from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.results import Results, unique
-from raydistill.evaluation.scores import r2_in_common
+from raydistill.evaluation.scores import Score, r2_in_common
 from raydistill.evaluation.tuning import Setting, settings_in_words
 
 
 def equal_sentences(results: Results) -> list[str]:
-    """One sentence per row that has a score, or that cannot have one."""
+    """One sentence per row that cannot have a score, and per figure in which a row has one."""
     refused = unique(
         f"{row.method} cannot have the {settings_in_words(row.values)} of {row.other}: {row.problem}"
         for row in results.equal
@@ -19,17 +19,22 @@ def equal_sentences(results: Results) -> list[str]:
     )
     trained = [row for row in results.equal if not row.problem]
     by_title = {row.title: [other for other in trained if other.title == row.title] for row in trained}
-    sentences = [_sentence(rows, results) for rows in by_title.values()]
-    return [*refused, *(sentence for sentence in sentences if sentence)]
+    sentences = [
+        f"{panel.figure}: {sentence}" if panel.figure else sentence
+        for rows in by_title.values()
+        for panel in results.figures
+        if (sentence := _sentence(rows, results.part(panel).all_scores))
+    ]
+    return [*refused, *sentences]
 
 
-def _sentence(rows: Sequence[EqualSettings], results: Results) -> str:
-    """What a row shows, whose settings may differ between the draws of the folds."""
+def _sentence(rows: Sequence[EqualSettings], scores: Sequence[Score]) -> str:
+    """What a row, whose settings may differ between the draws of the folds, shows over these scores; empty if none."""
     row = rows[0]
-    scores = r2_in_common(results.all_scores, row.title, row.method, row.other)
-    if not scores[0]:
+    r2 = r2_in_common(scores, row.title, row.method, row.other)
+    if not r2[0]:
         return ""
-    equal, own, other = (float(np.mean([of_row[session] for session in sorted(of_row)])) for of_row in scores)
+    equal, own, other = (float(np.mean([of_row[session] for session in sorted(of_row)])) for of_row in r2)
     return (
         f"With the {_in_words([row.values for row in rows])} of {row.other}, {row.method} has R² {equal:.3f} "
         f"({own:.3f} with its own {_in_words([row.own for row in rows])}); {row.other} has {other:.3f}, "

@@ -164,7 +164,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "question": context.question or context.name,
         "answers": context.answers,
         "headline": headline(results),
-        "limits": [*results.below, *limits(results)],
+        "limits": [*(b.in_words() for b in results.below), *limits(results)],
         "verdicts": [
             " ".join((f"{c.figure}:" if c.figure else "", verdict(c), results.about(c))).strip()
             for c in results.comparisons
@@ -280,7 +280,7 @@ def _sessions(results: Results) -> list[dict]:
 
 def _clock(results: Results) -> dict:
     """The table of methods compared with the clock; without rows if no trials are aligned."""
-    rows = clock_rows(results.all_scores)
+    rows = clock_rows(results)
     return {
         "columns": COLUMNS,
         "rows": [(row.method, [row.values[name] for name in NAMES]) for row in rows],

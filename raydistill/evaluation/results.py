@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from raydistill.evaluation.alignment import Alignment
+from raydistill.evaluation.below import BelowBaseline
 from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.controls import ControlTest
 from raydistill.evaluation.equal_settings import EqualSettings
@@ -49,8 +50,8 @@ class Results:
     """How the settings of the methods were chosen; None: they are those of the sweep file."""
     equal: tuple[EqualSettings, ...] = ()
     """Rows of methods with the settings of those that they are compared with."""
-    below: tuple[str, ...] = ()
-    """Sentences about methods that decode worse than a plain decoder, with what to try."""
+    below: tuple[BelowBaseline, ...] = ()
+    """Methods that decode worse than a plain decoder."""
     settings: tuple[DifferentSettings, ...] = ()
     """For each comparison of methods with different settings: which."""
     notes: tuple[str, ...] = ()
@@ -68,7 +69,7 @@ class Results:
                 for row in method_table(self, panel)
             ],
             "sees": [s.to_json() for s in self.sees],
-            "below_baselines": list(self.below),
+            "below_baselines": [b.in_words() for b in self.below],
             "flags": [flag.to_json() for flag in self.flags],
             "settings": [s.to_json() for s in self.settings],
             "tests": [_test_json(c) for c in self.comparisons],
@@ -87,8 +88,8 @@ class Results:
 
     def settings_of(self, c: Comparison) -> str:
         """What differs in the settings of two compared methods, as a sentence; empty if nothing does."""
-        found = (s.in_words() for s in self.settings if (s.better, s.worse) == (c.better, c.worse))
-        return next(found, "")
+        of = (c.better, c.worse, c.figure)
+        return next((s.in_words() for s in self.settings if (s.better, s.worse, s.figure) == of), "")
 
     def about(self, c: Comparison) -> str:
         """What a reader of a comparison has to know: the settings that differ, and what the paper prints; or empty."""

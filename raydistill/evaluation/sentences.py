@@ -28,8 +28,9 @@ def headline(results: Results) -> str:
         text = f"{c.better} decodes behavior better than {c.worse} here ({scores}), but {few}."
     else:
         text = f"{c.better} decodes behavior better than {c.worse} ({scores})."
-    is_below = any(sentence.startswith(f"{c.better} decodes worse") for sentence in results.below)
-    return text + (f" A plain decoder of the same signals is better than {c.better}." if is_below else "")
+    is_below = (c.better, c.figure) in {(b.method, b.figure) for b in results.below}
+    figure = f"{c.figure}: " if c.figure else ""
+    return figure + text + (f" A plain decoder of the same signals is better than {c.better}." if is_below else "")
 
 
 def verdict(c: Comparison) -> str:
@@ -75,7 +76,9 @@ def limits(results: Results) -> list[str]:
         for n, p in sorted(few.items())
     ]
     needed = [
-        f"{c.session_level.needed} sessions for {c.better} > {c.worse}" for c in compared if c.session_level.needed
+        f"{c.session_level.needed} sessions for {c.better} > {c.worse}{f' in {c.figure}' if c.figure else ''}"
+        for c in compared
+        if c.session_level.needed
     ]
     if needed:
         sentences.append(

@@ -9,13 +9,15 @@ class DifferentSettings:
 
     better: str
     worse: str
+    figure: str | None = None
+    """Figure of a paper whose jobs are compared; None: all jobs are."""
     values: dict[str, tuple[str, str]]
     """Setting -> its value in `better` and in `worse`; of several values, all."""
 
     def to_json(self) -> dict:
         """As JSON data."""
         values = {name: list(pair) for name, pair in self.values.items()}
-        return {"better": self.better, "worse": self.worse, "settings": values}
+        return {"figure": self.figure, "better": self.better, "worse": self.worse, "settings": values}
 
     def in_words(self) -> str:
         """One sentence."""

@@ -39,7 +39,7 @@ def render(results: Results, console: Console) -> None:
     console.print(Text(title + _in_brackets(bool(results.published_sessions), results)))
     for table in _session_tables(results, console.width):
         console.print(table)
-    for sentence in (*results.below, *limits(results)):
+    for sentence in (*(b.in_words() for b in results.below), *limits(results)):
         console.print(Text(f"• {sentence}"))
     for panel in results.figures:
         figure = f"{panel.figure}: " if panel.figure else ""
@@ -65,7 +65,7 @@ def render(results: Results, console: Console) -> None:
             console.print(table)
         for sentence in results.tuning.sentences():
             console.print(Text(f"• {sentence}"))
-    if rows := clock_rows(results.all_scores):
+    if rows := clock_rows(results):
         console.print("\ncompared with the clock, mean over sessions")
         for table in _clock_tables(rows, console.width):
             console.print(table)

@@ -108,6 +108,11 @@ class Paper:
         """Every number that the paper prints."""
         return read_targets(self.printed)
 
+    def methods_in(self, figure: str) -> frozenset[str]:
+        """The methods about which a number is printed in a figure; empty for one without numbers."""
+        printed = (t.method.replace(" vs ", " > ").split(" > ") for t in self.targets if t.figure == figure)
+        return frozenset(m for names in printed for name in names for m in self.method_sets.get(name, (name,)))
+
     def count_mismatches(self, entries: Collection[StoredSession]) -> list[str]:
         """How the groups differ in size from the paper's; empty if the store holds only part of the corpus."""
         stored = {dataset: sum(e.dataset == dataset for e in entries) for dataset in self.datasets}

@@ -87,7 +87,8 @@ def means(sums: dict[str, list[float]], weights: dict[str, float], when: str) ->
     """
     if not any(count for _, count in sums.values()):
         raise TrainingError(
-            f"{when}: the fold has no data to train on; give longer recordings or other splits",
+            f"{when}: the fold has no data to train on; give longer recordings, other splits or, where segments have "
+            "so few tokens that none is masked, a larger `mask_ratio`",
             everywhere=True,
         )
     term_means = {name: total / max(count, 1) for name, (total, count) in sums.items()}

@@ -144,6 +144,32 @@ def test_published_figure_draws_failed_sessions_at_its_lower_edge_and_saves_thei
     assert "<!-- −1.0 -->" in files["svg"].read_text() and "<!-- −2" not in files["svg"].read_text()
 
 
+@pytest.mark.parametrize("draw", [session_dots, paired_differences, gain_by_control])
+def test_session_that_fails_is_drawn_at_the_lower_edge_and_its_score_is_saved(tmp_path, draw):
+    r2_of = {"Distilled LFP": (0.5, 0.6), "MS-LFP": (0.3, -900), "Distilled LFP, no teacher": (0.4, -700)}
+    scores = {
+        method: [
+            Score(method, f"I.{i}", "I", seed, r2 + 9 * seed * (r2 < 0), "")
+            for i, r2 in enumerate(of)
+            for seed in (0, 1)
+        ]
+        for method, of in r2_of.items()
+    }
+    of_methods, of_controls = [*scores["Distilled LFP"], *scores["MS-LFP"]], scores["Distilled LFP, no teacher"]
+    panel = Panel(pairs=(("Distilled LFP", "MS-LFP"),))
+    made = Results(
+        protocol="corrected",
+        scores=tuple(of_methods),
+        control_scores=tuple(of_controls),
+        comparisons=compare_all([panel], of_methods),
+        controls=tuple(control_tests(["Distilled LFP"], ["same_architecture"], of_methods, of_controls, panel)),
+    )
+    files = draw(made, tmp_path / "drawn")
+    assert re.search(r"-(900|895)\.?\d*", files["csv"].read_text())
+    labels = [float(n.replace("−", "-")) for n in re.findall(r"<!-- (−?\d+\.\d+) -->", files["svg"].read_text())]
+    assert labels and min(labels) >= -1
+
+
 def test_paired_differences_saves_every_pair_and_omits_comparisons_without_pairs(tmp_path):
     rows = _whole(paired_differences(_results(), tmp_path / "pairs"), "pairs")
     assert len(rows) == 8

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from raydistill.evaluation.alignment import align
+from raydistill.evaluation.below import BelowBaseline
 from raydistill.evaluation.card import Card, ScoreRow
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
@@ -240,3 +241,9 @@ def test_page_without_comparisons_and_failures_omits_their_sections(context):
     text = Page(html(bare, context)).text
     assert "The sweep does not compare methods." in text
     assert "Failures" not in text and "Statistics" not in text and "paper 0.71" not in text
+
+
+def test_page_without_comparisons_still_names_methods_below_a_plain_decoder(context):
+    found = BelowBaseline(method="MS-LFP", baseline="Ridge", r2=0.1, baseline_r2=0.2, worse_in=1, sessions=1)
+    text = Page(html(results(comparisons=(), below=(found,)), context)).text
+    assert "The sweep does not compare methods." in text and found.in_words() in text

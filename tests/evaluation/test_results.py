@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from raydistill.evaluation.below import BelowBaseline
 from raydistill.evaluation.comparisons import compare, compare_all
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
 from raydistill.evaluation.results import Results, method_table
 from raydistill.evaluation.scores import Failure, Score
 from raydistill.evaluation.sees import Sees
-from raydistill.evaluation.sentences import headline, verdict
+from raydistill.evaluation.sentences import headline, limits, verdict
 from raydistill.evaluation.terminal import render
 from raydistill.papers.targets import Panel
 
@@ -228,6 +229,30 @@ def test_headline_says_the_first_comparison_without_statistics():
         "better than the mean), but 4 sessions are too few to be sure."
     )
     assert headline(_results(lift=-0.1)).startswith("It is not shown that Distilled [LFP] decodes behavior better than")
-    below = replace(_results(), below=("Distilled [LFP] decodes worse than a plain decoder",))
+    found = BelowBaseline(
+        method="Distilled [LFP]", baseline="Ridge", r2=0.56, baseline_r2=0.6, worse_in=4, sessions=4, advice="Try it."
+    )
+    below = replace(_results(), below=(found,))
     assert headline(below).endswith("A plain decoder of the same signals is better than Distilled [LFP].")
+    assert below.to_json()["below_baselines"] == [
+        "Distilled [LFP] decodes worse than a plain decoder of the same signals: 0.560 against 0.600 of Ridge, "
+        "in 4 of 4 sessions. Try it."
+    ]
+    of_figure = replace(below, comparisons=tuple(replace(c, figure="F3") for c in below.comparisons))
+    assert headline(of_figure).startswith("F3: Distilled [LFP] decodes behavior better than MS-LFP here (0.56 ")
+    assert headline(of_figure).endswith("to be sure."), "what is below a plain decoder in another figure is not meant"
     assert headline(replace(_results(), comparisons=())) == ""
+
+
+def test_limits_say_how_many_sessions_a_gain_needs_and_in_which_figure():
+    cannot, needs = limits(_results())
+    assert (
+        cannot == "4 sessions cannot show that any method is better: the smallest p that a test over 4 sessions can "
+        "give is 0.062."
+    )
+    assert "would need about 5 sessions for Distilled [LFP] > MS-LFP (80 % power" in needs
+    of_figure = tuple(replace(c, figure="F3") for c in _results().comparisons)
+    assert (
+        "about 5 sessions for Distilled [LFP] > MS-LFP in F3 (80 %"
+        in limits(replace(_results(), comparisons=of_figure))[1]
+    )

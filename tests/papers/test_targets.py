@@ -41,3 +41,10 @@ def test_every_row_of_the_paper_is_a_number_of_a_known_subject():
     assert {t.note for t in CROSSMODAL.targets if t.figure == "F17" and t.metric == "p_below"} == {
         "from Appendix A.12; Section 4.5 prints p < 1.3e-6 for the same comparison"
     }
+
+
+def test_methods_of_a_figure_are_those_of_its_means_comparisons_and_pairs_of_latents():
+    assert CROSSMODAL.methods_in("T1") == {"Distilled LFP", "MS-Spike", "MS-LFP"}
+    assert CROSSMODAL.methods_in("F14") == {"Distilled LFP", "MS-LFP", "supervised Distilled LFP"}
+    assert CROSSMODAL.methods_in("F11") == {"Distilled LFP", "MS-Spike", "MS-LFP", "SS-LFP", "SS-MM-ZS"}
+    assert CROSSMODAL.methods_in("F10 raw LFP") == set()

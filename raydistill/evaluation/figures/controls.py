@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from raydistill.config.controls import CONTROLS, control_method
-from raydistill.evaluation.figures.style import COLORS, GREY, ONE_COLUMN, TWO_COLUMNS, save, styled
+from raydistill.evaluation.figures.style import COLORS, GREY, ONE_COLUMN, TWO_COLUMNS, drawn, save, styled
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scores import Score
 
@@ -17,7 +17,7 @@ def gain_by_control(results: Results, path: Path, narrow: bool = False) -> dict[
     """One panel per distilled method: the methods that it is compared with, its controls, and itself.
 
     A dot is the mean over seeds and draws of one session, always in the same place within a row; a bar is the mean over
-    sessions.
+    sessions. Scores below `LOWEST` are drawn there; the data file has them.
 
     Args:
         path: without extension.
@@ -34,8 +34,8 @@ def gain_by_control(results: Results, path: Path, narrow: bool = False) -> dict[
             color = {"method": COLORS[0], "control": COLORS[1]}.get(kind, GREY)
             means = [float(np.mean(r2)) for _, r2 in sorted(by_session.items())]
             offsets = np.linspace(-0.25, 0.25, len(means)) if len(means) > 1 else np.zeros(1)
-            ax.barh(y, np.mean(means), height=0.72, color=color, alpha=0.3, linewidth=0)
-            ax.scatter(means, y + offsets, s=8, color=color, linewidths=0, zorder=3)
+            ax.barh(y, drawn(np.mean(means)), height=0.72, color=color, alpha=0.3, linewidth=0)
+            ax.scatter(drawn(means), y + offsets, s=8, color=color, linewidths=0, zorder=3)
             table += [(method, kind, label, session, r2) for session, r2 in sorted(by_session.items())]
         ax.axvline(0, color="black", linewidth=0.6)
         ax.set_yticks(range(len(of_method)), [label for label, _, _ in of_method])

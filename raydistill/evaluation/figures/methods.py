@@ -13,6 +13,7 @@ from raydistill.evaluation.figures.style import (
     GREY,
     ONE_COLUMN,
     TWO_COLUMNS,
+    drawn,
     legend_columns,
     look,
     marker,
@@ -36,7 +37,7 @@ def session_dots(results: Results, path: Path, narrow: bool = False) -> dict[str
     Of many baselines, lines are drawn of those that see most (`_drawn_baselines`); the data file has them all.
 
     A dot is a session (mean over seeds and draws) and its bar their SD; a bar across, behind the dots, is the mean over
-    several sessions.
+    several sessions. Scores below `LOWEST` are drawn there; the data file has them.
 
     Args:
         path: without extension; here and below.
@@ -69,7 +70,7 @@ def session_dots(results: Results, path: Path, narrow: bool = False) -> dict[str
                 r2 = [s.r2 for s in baselines if (s.method, s.subject) == (baseline, subject)]
                 if r2:
                     span = [g * step - 0.5, g * step + len(methods) - 0.5]
-                    ax.plot(span, [np.mean(r2)] * 2, **_line(b), linewidth=1, zorder=1)
+                    ax.plot(span, drawn([np.mean(r2)] * 2), **_line(b), linewidth=1, zorder=1)
         ax.set_xticks([g * step + (len(methods) - 1) / 2 for g in range(len(row))], row)
         ax.set_xlim(-0.8, max(columns, 1) - 1.2)
         ax.tick_params(axis="x", length=0)
@@ -122,13 +123,19 @@ def _dots(ax, x: float, scores: Sequence[Score], m: int) -> None:
         by_session[s.session].append(s.r2)
     if not by_session:
         return
-    means = [np.mean(r2) for r2 in by_session.values()]
-    spreads = [np.std(r2, ddof=1) if len(r2) > 1 else 0.0 for r2 in by_session.values()]
+    means = np.array([np.mean(r2) for r2 in by_session.values()])
+    spreads = np.array([np.std(r2, ddof=1) if len(r2) > 1 else 0.0 for r2 in by_session.values()])
+    bars = np.abs(drawn([means - spreads, means + spreads]) - drawn(means))
     offsets = np.linspace(-0.28, 0.28, len(means)) if len(means) > 1 else np.zeros(1)
     mark = look(m)
-    ax.errorbar(x + offsets, means, spreads, fmt="none", ecolor=mark["color"], elinewidth=0.7, alpha=0.7)
-    ax.scatter(x + offsets, means, s=9, linewidths=0, zorder=3, **mark)
+    ax.errorbar(x + offsets, drawn(means), bars, fmt="none", ecolor=mark["color"], elinewidth=0.7, alpha=0.7)
+    ax.scatter(x + offsets, drawn(means), s=9, linewidths=0, zorder=3, **mark)
     if len(means) > 1:
         ax.plot(
-            [x - 0.42, x + 0.42], [np.mean(means)] * 2, color="black", linewidth=1.2, solid_capstyle="butt", zorder=1.5
+            [x - 0.42, x + 0.42],
+            drawn([np.mean(means)] * 2),
+            color="black",
+            linewidth=1.2,
+            solid_capstyle="butt",
+            zorder=1.5,
         )

@@ -15,6 +15,7 @@ from raydistill.evaluation.figures.style import (
     ONE_COLUMN,
     OTHER_COLORS,
     TWO_COLUMNS,
+    drawn,
     legend_columns,
     look_of_subject,
     marker,
@@ -36,7 +37,8 @@ Look = tuple[str, Mapping[str, Any]]
 def paired_differences(results: Results, path: Path, narrow: bool = False) -> dict[str, Path]:
     """One panel per comparison: a line per session and seed from method `worse` to method `better`; test below.
 
-    Lines of one session have one colour and marker; with many sessions, lines of one subject do.
+    Lines of one session have one colour and marker; with many sessions, lines of one subject do. Scores below `LOWEST`
+    are drawn there; the numbers below a panel, and the data file, have them.
 
     Args:
         path: without extension.
@@ -82,9 +84,17 @@ def _looks(results: Results, comparisons: Sequence[Comparison]) -> dict[str, Loo
 
 def _pair_lines(ax: Axes, c: Comparison, looks: Mapping[str, Look]) -> None:
     for session, _, better, worse in c.pairs:
-        ax.plot([0, 1], [worse, better], linewidth=0.7, alpha=0.7, markersize=3, markeredgewidth=0, **looks[session][1])
+        ax.plot(
+            [0, 1],
+            drawn([worse, better]),
+            linewidth=0.7,
+            alpha=0.7,
+            markersize=3,
+            markeredgewidth=0,
+            **looks[session][1],
+        )
     means = np.mean([p[2:] for p in c.pairs], axis=0)
-    ax.plot([0, 1], means[::-1], color="black", linewidth=2, marker="o", markersize=4, zorder=5)
+    ax.plot([0, 1], drawn(means[::-1]), color="black", linewidth=2, marker="o", markersize=4, zorder=5)
     ax.set_xticks([0, 1], [fill(name, 12) for name in (c.worse, c.better)])
     ax.set_xlim(-0.3, 1.3)
     interval = f"\n95% CI {c.ci_low:+.3f} to {c.ci_high:+.3f}" if np.isfinite(c.ci_low) else ""

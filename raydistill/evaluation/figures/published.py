@@ -14,6 +14,7 @@ from raydistill.evaluation.figures.style import (
     GREY,
     ONE_COLUMN,
     TWO_COLUMNS,
+    drawn,
     legend_columns,
     look,
     marker,
@@ -26,8 +27,6 @@ from raydistill.papers.targets import ALL, Panel
 
 PAPER: dict[str, Any] = {"color": "black", "marker": "D", "markerfacecolor": "none", "markeredgewidth": 0.7}
 """Look of a number that the paper prints."""
-LOWEST = -1.0
-"""Lower scores are drawn at this one, or one session that fails would hide all others."""
 
 
 @styled
@@ -35,8 +34,8 @@ def published_figure(results: Results, panel: Panel, path: Path, narrow: bool = 
     """Decoding R² in the sessions of one figure: a panel per subject, and one over all sessions.
 
     A dot is a session (mean over seeds and draws), a bar the mean over the sessions of the panel, and an open diamond a
-    number that the paper prints, of a mean or of a session. Scores below `LOWEST` are drawn there; the table has them.
-    Methods have the colours that they have in the other figures of the sweep.
+    number that the paper prints, of a mean or of a session. Scores below `LOWEST` are drawn there; the data file has
+    them. Methods have the colours that they have in the other figures of the sweep.
 
     Args:
         path: without extension.
@@ -81,9 +80,8 @@ def _draw(ax: Axes, rows: list[MethodMeans], place: dict[str, int], panel: Panel
             continue
         mark = look(place[row.method])
         at = x + (np.linspace(-0.28, 0.28, len(sessions)) if len(sessions) > 1 else np.zeros(1))
-        scores = [max(LOWEST, row.by_session[s]) for s in sessions]
-        ax.scatter(at, scores, s=7, linewidths=0, zorder=3, **mark)
-        mean = max(LOWEST, row.mean if subject == ALL else row.by_subject[subject])
+        ax.scatter(at, drawn([row.by_session[s] for s in sessions]), s=7, linewidths=0, zorder=3, **mark)
+        mean = drawn(row.mean if subject == ALL else row.by_subject[subject])
         ax.plot([x - 0.4, x + 0.4], [mean] * 2, color="black", linewidth=1.2, solid_capstyle="butt", zorder=2)
         printed = [
             (at_session, 2.2, panel.printed(row.method, of[s], s)) for at_session, s in zip(at, sessions, strict=True)

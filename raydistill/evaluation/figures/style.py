@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0
 """A figure of one column is as wide as a phone. Wider ones have a narrow form, whose panels are below each other."""
@@ -24,6 +26,8 @@ OTHER_MARKERS = ("^", "v", "P", "X")
 """Colours (of Tol) and markers for subjects and sessions, which no method has. None is so light that it is lost on
 white, or, where a page turns light into dark, on black."""
 GREY = "#8a8a8a"
+LOWEST = -1.0
+"""Lower scores are drawn at this one, or one session that fails would hide all others."""
 MAX_LABELS = 8
 """Labels of numbers that fit next to each other below a figure of one column."""
 
@@ -51,6 +55,11 @@ STYLE = {
 
 styled = matplotlib.rc_context(STYLE)  # type: ignore[arg-type]  # the stubs want literal keys
 """Decorator of a function that draws."""
+
+
+def drawn(r2: ArrayLike) -> np.ndarray:
+    """Where scores are drawn."""
+    return np.maximum(r2, LOWEST)
 
 
 def look(m: int) -> dict[str, Any]:

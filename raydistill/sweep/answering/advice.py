@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from raydistill.config.names import recorded_and_draw
 from raydistill.errors import DataError
 from raydistill.evaluation.below import BelowBaseline
 from raydistill.evaluation.scored_segments import read_segments
@@ -21,7 +22,9 @@ FEWEST_DIMENSIONS, FEWEST_SEGMENTS = 2.0, 20
 
 def advice(below: BelowBaseline, plan: Plan, runs: RunsFolder) -> str:
     """One sentence: whether training was still improving, whether the latents collapsed, and what to try."""
-    jobs = [p.job for p in plan.planned if p.job.method == below.method and p.state == "done"]
+    panel = next(panel for panel in plan.panels if panel.figure == below.figure)
+    of_method = (p.job for p in plan.planned if p.job.method == below.method and p.state == "done")
+    jobs = [job for job in of_method if job.session and panel.shows(recorded_and_draw(job.session)[0])]
     trained = [job for job in jobs if isinstance(job.spec, TrainingSpec)]
     parts = []
     improving = [job for job in trained if _was_improving(job, runs)]

@@ -65,8 +65,9 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
         sees=sees_of(sweep, plan),
         notes=(*plan.notes, *notes_on_jobs(plan, runs), *notes, *notes_on_clocks(sweep, plan)),
     )
-    below = [f"{b.in_words()} {advice(b, plan, runs)}" for b in below_baselines(results)]
-    return dataclasses.replace(results, below=tuple(below))
+    below = below_baselines(results.figures, results.scores, results.baselines, results.sees)
+    advised = (dataclasses.replace(b, advice=advice(b, plan, runs)) for b in below)
+    return dataclasses.replace(results, below=tuple(advised))
 
 
 def notes_on_jobs(plan: Plan, runs: RunsFolder) -> list[str]:

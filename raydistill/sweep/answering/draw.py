@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from raydistill.config.names import recorded_and_draw
 from raydistill.errors import DataError
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scored_segments import read_segments
@@ -15,19 +16,21 @@ from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.training.history import read_history
 
+_AT_LEAST = "Scores and means below -1 are drawn at -1; the data file has them."
 CAPTIONS = {
     "published": "Decoding R² of each session of the figure, by subject and over all sessions. A dot is the mean over "
     "seeds and draws of the folds of one session, a bar the mean over sessions. Open diamonds are the numbers that "
-    "the paper prints. Scores and means below -1 are drawn at -1; the data file has them.",
+    f"the paper prints. {_AT_LEAST}",
     "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds and draws of "
     "the folds of one session, the bar through it their SD. A bar across is the mean over the sessions of a subject "
     "that has several. Grey lines are means of the baselines; of more than four, those of each signal that "
-    "see most (past, future and clock).",
+    f"see most (past, future and clock). {_AT_LEAST}",
     "paired_differences": "Comparisons of two methods. A thin line joins their scores for one session and seed; the "
-    "thick line is the mean. Below: the mean difference with its interval, and p of the one-sided signed-rank test.",
+    "thick line is the mean. Below: the mean difference with its interval, and p of the one-sided signed-rank test. "
+    f"{_AT_LEAST}",
     "gain_by_control": "Where the gain of a distilled method comes from. Grey: the methods that it is compared with. "
     "Orange: its controls, whose teacher cannot tell what the spikes of the same moment tell. Blue: the method. A dot "
-    "is the mean over seeds and draws of the folds of one session, a bar the mean over sessions.",
+    f"is the mean over seeds and draws of the folds of one session, a bar the mean over sessions. {_AT_LEAST}",
     "tuning_trials": "Settings that were tried before the comparison. A dot is the mean R² of one trial over the "
     "validation folds of the sessions; the diamond has the settings of the sweep file, the blue dot the chosen ones.",
     "trajectories": "Behavior as decoded by each method (in colour) over recorded behavior, in the first scored "
@@ -111,7 +114,7 @@ def _of_figure(results: Results, panel: Panel, planned: Plan) -> dict[str, Drawi
         drawings["paired_differences"] = partial(paired_differences, part)
     if part.controls:
         drawings["gain_by_control"] = partial(gain_by_control, part)
-    parameters = {method: n for method, n in _parameters(planned).items() if panel.has(method)}
+    parameters = parameters_of(planned, panel)
     if parameters and max(parameters.values()) >= 2 * min(parameters.values()):
         drawings["sizes"] = partial(sizes, part, parameters)
     return drawings
@@ -148,12 +151,13 @@ def _tsne(sweep: SweepConfig, runs: RunsFolder, results: Results) -> Drawing | N
     return partial(tsne, embed(shared.vectors), shared.sessions, shared.subjects)
 
 
-def _parameters(planned: Plan) -> dict[str, int]:
-    """Method -> number of parameters of its largest model."""
+def parameters_of(planned: Plan, panel: Panel) -> dict[str, int]:
+    """Method -> number of parameters of its largest model on a session of one figure."""
     by_key = {p.job.key: p.parameters for p in planned.planned if p.parameters}
     largest: dict[str, int] = {}
     for job in planned.jobs:
         size = by_key.get(job.key) or by_key.get(getattr(job.spec, "trained", ""))
-        if job.method and size:
+        shown = job.session and panel.shows(recorded_and_draw(job.session)[0])
+        if job.method and shown and panel.has(job.method) and size:
             largest[job.method] = max(largest.get(job.method, 0), size)
     return largest

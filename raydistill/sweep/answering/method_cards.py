@@ -37,20 +37,27 @@ def method_cards(plan: Plan, results: Results, entries: Sequence[Entry], runs: R
 
 
 def _summary(method: str, results: Results) -> str:
-    by_session = r2_by_session(results.scores, method)
     n_models = sum(s.method == method for s in results.scores)
-    if not by_session:
+    sessions = r2_by_session(results.scores, method)
+    if not sessions:
         return f"{n_models} models without a finite score."
-    mean, n = np.mean(list(by_session.values())), len(by_session)
-    return (
-        f"{n_models} models, each scored on one of {n} session{'s' if n != 1 else ''}: "
-        f"mean R² {mean:.3f} over sessions."
-    )
+    n = len(sessions)
+    means = "; ".join(_means(method, results))
+    return f"{n_models} models, each scored on one of {n} session{'s' if n != 1 else ''}: {means}."
+
+
+def _means(method: str, results: Results) -> Iterator[str]:
+    """The mean R² of a method, in each figure of a paper that shows it."""
+    for panel in results.figures:
+        if panel.has(method) and (r2 := r2_by_session(results.part(panel).scores, method)):
+            count = f"{len(r2)} session{'s' if len(r2) != 1 else ''}"
+            over = f"{count} of {panel.figure}" if panel.figure else "sessions"
+            yield f"mean R² {np.mean(list(r2.values())):.3f} over {over}"
 
 
 def _limits(method: str, results: Results) -> Iterator[str]:
     """What only the sweep as a whole can tell."""
-    yield from (sentence for sentence in results.below if sentence.startswith(f"{method} decodes worse"))
+    yield from (b.in_words() for b in results.below if b.method == method)
     yield from origins_of(method, results)
     chosen = [
         tuned.in_words() for tuned in (results.tuning.methods if results.tuning else ()) if tuned.method == method

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from raydistill.config.names import recorded_and_draw
 from raydistill.config.plain import to_plain
 from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.settings import DifferentSettings
@@ -20,16 +21,21 @@ def different_settings(plan: Plan, comparisons: Sequence[Comparison]) -> tuple[D
 
     Models of different signals are compared in what they have in common.
     """
-    jobs, found = {job.key: job for job in plan.jobs}, defaultdict[str, list[dict[str, str]]](list)
+    jobs, panels = {job.key: job for job in plan.jobs}, {panel.figure: panel for panel in plan.panels}
+    found = defaultdict[str, list[tuple[str, dict[str, str]]]](list)  # method -> (session, settings) of each job
     for job in plan.jobs:
-        if job.method and job.kind != "control" and (trainings := trainings_of(job, jobs)):
-            found[job.method].append(dict(_settings(trainings[0].model_spec)))
+        if job.method and job.session and job.kind != "control" and (trainings := trainings_of(job, jobs)):
+            session, _ = recorded_and_draw(job.session)
+            found[job.method].append((session, dict(_settings(trainings[0].model_spec))))
     differences = []
-    for better, worse in dict.fromkeys((c.better, c.worse) for c in comparisons):
-        own, others = _values(found[better]), _values(found[worse])
+    for figure, better, worse in dict.fromkeys((c.figure, c.better, c.worse) for c in comparisons):
+        own, others = (
+            _values([settings for session, settings in found[method] if panels[figure].shows(session)])
+            for method in (better, worse)
+        )
         values = {name: (own[name], others[name]) for name in own if name in others and own[name] != others[name]}
         if values:
-            differences.append(DifferentSettings(better=better, worse=worse, values=values))
+            differences.append(DifferentSettings(better=better, worse=worse, figure=figure, values=values))
     return tuple(differences)
 
 

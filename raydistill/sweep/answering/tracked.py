@@ -15,6 +15,7 @@ from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.results import Results, method_table, session_means
 from raydistill.evaluation.sentences import limits, origins, verdict
+from raydistill.papers.targets import Panel
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.job_folder import CARD, JOB
@@ -64,42 +65,46 @@ class Records:
     def methods(self, results: Results, cards: Mapping[str, Card]) -> list[TrackedJob]:
         """Mean R² of each method, control and baseline, over all sessions and in each, and its gains; rounded.
 
+        A sweep that answers figures of a paper has such a record for each figure, over the sessions of this figure.
+
         Args:
             cards: method -> its card, which MLflow shows as the description of the method's run.
         """
-        controls = dataclasses.replace(
-            results, scores=results.control_scores, baselines=(), comparisons=(), controls=()
-        )
-        gains = (*results.comparisons, *(test.gain for test in results.controls))
-        rows = (*self._rows(results, gains, "method"), *self._rows(controls, (), "control"))
-        return [_described(row, cards.get(row.key)) for row in rows]
+        return [row for panel in results.figures for row in self._of_figure(results.part(panel), panel, cards)]
 
-    def _rows(self, results: Results, gains: Sequence[Comparison], stage: str) -> Iterator[TrackedJob]:
-        names, sessions = session_means(results)
+    def _of_figure(self, part: Results, panel: Panel, cards: Mapping[str, Card]) -> Iterator[TrackedJob]:
+        """The records of one figure of a paper, or of a sweep that answers none."""
+        controls = dataclasses.replace(part, scores=part.control_scores, baselines=(), comparisons=(), controls=())
+        gains = (*part.comparisons, *(test.gain for test in part.controls))
+        for row in (*self._rows(part, panel, gains, "method"), *self._rows(controls, panel, (), "control")):
+            yield _described(row, cards.get(str(row.params["method"])))
+
+    def _rows(self, part: Results, panel: Panel, gains: Sequence[Comparison], stage: str) -> Iterator[TrackedJob]:
+        names, sessions = session_means(part)
         jobs_of = defaultdict(list)
         for job in self._jobs:
-            jobs_of[job.method].append(job)
-        in_figures = _means_in_figures(results)
-        for row in method_table(results):
+            if job.session and panel.shows(recorded_and_draw(job.session)[0]):
+                jobs_of[job.method].append(job)
+        for row in method_table(part):
             column = names.index(row.method) if row.method in names else None
             by_session = {
                 f"R2 {session}": cells[column][0]
                 for _, session, cells in sessions
                 if column is not None and cells[column]
             }
-            metrics = (
-                {"R2": row.mean}
-                | in_figures.get(row.method, {})
-                | (by_session if len(sessions) <= _FEW_SESSIONS else {})
-            )
+            printed = panel.printed(row.method)
+            metrics = {"R2": row.mean} | ({"R2 of the paper": float(printed)} if printed else {})
+            metrics |= by_session if len(sessions) <= _FEW_SESSIONS else {}
             for comparison in gains:
                 if comparison.better == row.method:
                     metrics |= _gain(comparison)
             metrics |= {"R2 SD over sessions": row.sd, "R2 number of scores": float(row.n)} | by_session
+            name = f"{panel.figure}: {row.method}" if panel.figure else row.method
+            figure = {"figure": panel.figure} if panel.figure else {}
             yield TrackedJob(
-                key=row.method,
-                name=row.method,
-                params={"method": row.method, **self._shared_settings(jobs_of[row.method])},
+                key=name,
+                name=name,
+                params={"method": row.method, **figure, **self._shared_settings(jobs_of[row.method])},
                 tags={"stage": "baseline" if row.baseline else stage, "protocol": self._protocol},
                 metrics={name: _short(value) for name, value in metrics.items() if np.isfinite(value)},
             )
@@ -145,7 +150,7 @@ def _described(row: TrackedJob, card: Card | None) -> TrackedJob:
 
 def note_of(results: Results, figures: Sequence[Path]) -> str:
     """The answer of a sweep in Markdown: verdicts, means and a figure. `{run}` stands for the id of the sweep's run."""
-    said = (*results.below, *map(verdict, results.comparisons), *origins(results))
+    said = (*(b.in_words() for b in results.below), *map(verdict, results.comparisons), *origins(results))
     said += (*equal_sentences(results), *limits(results))
     said += tuple(results.tuning.in_words()) if results.tuning else ()
     lines = [*_first(f"- {sentence}" for sentence in said), ""]
@@ -170,19 +175,8 @@ def _first(lines: Iterable[str]) -> Iterator[str]:
             yield line
 
 
-def _means_in_figures(results: Results) -> dict[str, dict[str, float]]:
-    """Method -> its mean R² in each published figure, whose sessions are not all of the sweep, and the paper's."""
-    means: dict[str, dict[str, float]] = defaultdict(dict)
-    for panel in results.figures if any(panel.figure for panel in results.panels) else ():
-        for row in method_table(results, panel):
-            means[row.method][f"R2 in {panel.figure}"] = row.mean
-            if printed := panel.printed(row.method):
-                means[row.method][f"R2 in {panel.figure} of the paper"] = float(printed)
-    return means
-
-
 def _gain(c: Comparison) -> dict[str, float]:
-    what = f"R2 gain over {c.worse}{f' in {c.figure}' if c.figure else ''}"
+    what = f"R2 gain over {c.worse}"
     return {what: c.mean_difference, f"{what} p": c.test.p, f"{what} p over sessions": c.session_level.p}
 
 

@@ -259,13 +259,18 @@ class SweepConfig:
         for pair in pairs(self.align, "align", sign="~"):
             for method in pair:
                 _check_exists(method, self.methods, "align")
+        paper = PAPERS[self.paper]
         for figure in self.answers:
+            if figure == paper.alignment_table:
+                raise ConfigError(f"{figure} is about latents, which `align` compares", at=("answers", figure))
             answer = self.answer(figure)
             _check_exists(answer.on, self.sessions, "answers", figure)
             for method in (*answer.methods, *answer.called):
                 _check_exists(method, self.methods, "answers", figure)
             for method in (method for pair in pairs(answer.compare or (), "answers", figure) for method in pair):
                 _check_exists(method, (*answer.methods, *TITLES), "answers", figure, "compare")
+            for method, name in answer.called.items() if paper.methods_in(figure) else ():
+                _check_exists(name, paper.methods_in(figure), "answers", figure, "called", method)
             called = [answer.called.get(method, method) for method in answer.methods]
             for name in called:
                 if called.count(name) > 1:

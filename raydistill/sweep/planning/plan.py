@@ -1,6 +1,7 @@
 """The plan of a sweep: its jobs, each with its state in the runs folder. Planning starts nothing."""
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -275,12 +276,15 @@ def _without_baselines(jobs: Sequence[Job], by_session: Mapping[str, Entry]) -> 
 
 def _missing_of_paper(sweep: SweepConfig, entries: list[Entry]) -> tuple[str, ...]:
     """One line per group of the paper of which the store lacks sessions."""
-    named = {name: group.named for name, group in sweep.sessions.items() if group.named}
+    users = defaultdict[str, list[str]](list)  # group of the paper -> groups of the sweep that are a part of it
+    for name, group in sweep.sessions.items():
+        if group.named:
+            users[group.named].append(name)
     firsts = [e for e in entries if e.draw == 1]
-    counts = {group: len(PAPER_OF_GROUP[group].select(group, firsts)) for group in named.values()}
-    sizes = {group: PAPER_OF_GROUP[group].groups[group] for group in counts}
+    counts = {group: len(PAPER_OF_GROUP[group].select(group, firsts)) for group in users}
+    sizes = {group: PAPER_OF_GROUP[group].groups[group] for group in users}
     return tuple(
-        f"sessions.{name}: the store holds {counts[group]} of the {sizes[group]} sessions of {group}"
-        for name, group in named.items()
+        f"sessions.{', '.join(names)}: the store holds {counts[group]} of the {sizes[group]} sessions of {group}"
+        for group, names in users.items()
         if counts[group] < sizes[group]
     )

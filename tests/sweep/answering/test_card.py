@@ -4,7 +4,10 @@ import pytest
 
 from raydistill import load_model
 from raydistill.errors import CheckpointError
+from raydistill.evaluation.results import Results
+from raydistill.evaluation.scores import Score
 from raydistill.files import read_mapping
+from raydistill.papers.targets import Panel
 from raydistill.sweep.answering.method_cards import method_cards
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import load_sweep
@@ -85,6 +88,20 @@ def test_card_that_was_edited_is_refused(opened):
             load_model(folder)
     finally:
         (folder / "card.md").write_text(text)
+
+
+def test_card_of_a_method_has_the_mean_in_each_figure_that_shows_it(opened):
+    plan, r2 = opened.plan(), (0.5, 0.7, 0.2)
+    places = (("a_1", 0), ("a_1", 1), ("b_1", 0))
+    scores = [Score("Distilled LFP", s, s[0], seed, r, "") for (s, seed), r in zip(places, r2, strict=True)]
+    shown = {"F3": ("a_1", "Distilled LFP"), "F11": ("b_1", "Distilled LFP"), "F12": ("a_1", "SS-Spike")}
+    panels = [Panel(figure=f, methods=(method,), sessions=frozenset({s})) for f, (s, method) in shown.items()]
+    results = Results(protocol="corrected", scores=tuple(scores), panels=tuple(panels))
+    card = method_cards(plan, results, opened.entries, opened.runs)["Distilled LFP"]
+    assert card.summary == (
+        "3 models, each scored on one of 2 sessions: mean R² 0.600 over 1 session of F3; "
+        "mean R² 0.200 over 1 session of F11."
+    )
 
 
 def test_card_of_a_method_has_the_scores_of_its_jobs_and_what_the_sweep_says(opened):

@@ -1,8 +1,10 @@
 """Settings in which compared methods differ, and what methods are, from the specifications of their jobs."""
 
+from dataclasses import replace
+
 import pytest
 
-from raydistill.evaluation.comparisons import compare
+from raydistill.evaluation.comparisons import compare, compare_all
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Score
 from raydistill.store.store import Store
@@ -11,7 +13,9 @@ from raydistill.sweep.answering.settings import different_settings
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.plan import plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from tests.paths import SWEEPS
 from tests.sweep.baseline_sweep import write_sweep
+from tests.sweep.planning.test_catalogue import corpus
 
 JOBS = """jobs:
   ms_spike: {pretrain: spikes, on: every}
@@ -44,6 +48,18 @@ def test_settings_that_differ_are_those_that_the_sweep_gives(planned):
     assert results.settings_of(compare("Distilled LFP", "SS-LFP", [])) == differ.in_words()
     assert results.settings_of(compare("SS-LFP", "Distilled LFP", [])) == ""
     assert results.to_json()["settings"][0]["settings"]["epochs"] == ["7", "3"]
+
+
+def test_settings_that_differ_are_those_of_the_jobs_of_the_figure(tmp_path):
+    planned = plan(load_sweep(SWEEPS / "unsupervised.yaml"), corpus(), RunsFolder(tmp_path))
+    found = {(d.figure, d.worse): d for d in different_settings(planned, compare_all(planned.panels, []))}
+    assert set(found) == {("F11", "MS-LFP"), ("F11", "MS-Spike")}  # there, some are pretrained models as they are
+    differ = found["F11", "MS-LFP"]
+    assert differ.values == {"epochs": ("400", "550 or 560"), "batch": ("32", "64")}
+    results = Results(protocol="corrected", scores=(), settings=tuple(found.values()))
+    of_figure = {f: replace(compare("Distilled LFP", "MS-LFP", []), figure=f) for f in ("F3", "F11")}
+    assert results.settings_of(of_figure["F11"]) == differ.in_words() and results.settings_of(of_figure["F3"]) == ""
+    assert differ.to_json()["figure"] == "F11"
 
 
 def test_methods_with_equal_settings_do_not_differ_by_their_objectives_or_signals(planned):

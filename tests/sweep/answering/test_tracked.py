@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from raydistill.evaluation.card import Card
-from raydistill.evaluation.comparisons import compare
+from raydistill.evaluation.comparisons import compare, compare_all
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Score
 from raydistill.files import read_mapping, write_json
@@ -91,18 +91,35 @@ def test_note_says_the_verdict_first_and_shows_a_figure_of_the_run(results, tmp_
     assert "![" not in note_of(results, [])
 
 
-def test_methods_and_note_have_the_means_of_each_published_figure_and_those_of_the_paper(opened):
-    found = scores(**{"SS-LFP": (0.5, 0.7, 0.3, 0.3)})
+def test_methods_have_a_record_for_each_published_figure_over_its_own_sessions(opened):
+    found = scores(**{"SS-LFP": (0.5, 0.7, 0.3, 0.3), "Bad": (0.1, 0.1, 0.1, 0.2)})
+    ridge = tuple(Score("Ridge on LFP", session, "S", None, r2, "") for session, r2 in {"a": 0.2, "b": 0.4}.items())
     figures = {"F3": frozenset({"a"}), "F11": frozenset({"b"})}
     panels = tuple(
-        Panel(paper="crossmodal", figure=name, methods=("SS-LFP",), sessions=of) for name, of in figures.items()
+        Panel(paper="crossmodal", figure=name, methods=("SS-LFP", "Bad"), sessions=of, pairs=(("SS-LFP", "Bad"),))
+        for name, of in figures.items()
     )
-    made = Results(protocol="corrected", scores=tuple(found), panels=panels)
-    (record,) = Records(opened).methods(made, {})
-    in_figures = {name: value for name, value in record.metrics.items() if name.startswith("R2 in")}
-    assert in_figures == {
-        "R2 in F3": 0.6, "R2 in F3 of the paper": 0.24, "R2 in F11": 0.3, "R2 in F11 of the paper": 0.28
-    }  # fmt: skip
+    made = Results(
+        protocol="corrected",
+        scores=tuple(found),
+        baselines=ridge,
+        comparisons=compare_all(panels, found),
+        panels=panels,
+    )
+    card = Card(title="SS-LFP", summary="Four models.", sections={})
+    records = {record.name: record for record in Records(opened).methods(made, {"SS-LFP": card})}
+    assert list(records) == [
+        "F3: SS-LFP", "F3: Bad", "F3: Ridge on LFP", "F11: SS-LFP", "F11: Bad", "F11: Ridge on LFP"
+    ]  # fmt: skip
+    first, second = records["F3: SS-LFP"], records["F11: SS-LFP"]
+    assert first.params["method"] == second.params["method"] == "SS-LFP"
+    assert (first.params["figure"], second.params["figure"]) == ("F3", "F11")
+    shown = ("R2", "R2 of the paper", "R2 gain over Bad", "R2 number of scores")
+    assert [first.metrics[name] for name in shown] == [0.6, 0.24, 0.5, 2]
+    assert [second.metrics[name] for name in shown] == [0.3, 0.28, 0.15, 2]
+    assert "R2 b" not in first.metrics and second.metrics["R2 b"] == 0.3
+    assert [records[f"{figure}: Ridge on LFP"].metrics["R2"] for figure in figures] == [0.2, 0.4]
+    assert first.tags["mlflow.note.content"] == second.tags["mlflow.note.content"] == "# SS-LFP\n\nFour models."
     note = note_of(made, [])
     assert "| F3: SS-LFP | 0.600 | 2 |" in note and "| F11: SS-LFP | 0.300 | 2 |" in note
 

@@ -171,12 +171,13 @@ def test_plan_with_a_named_group_of_the_paper_counts_the_sessions_that_the_store
     held_out = [make_entry(f"MonkeyI_{day}", dataset="makin") for day in ("20160622_01", "20160630_01")]
     other = make_entry("MonkeyI_20160624_03", dataset="makin")
     groups = {"held_out": {"named": "paper_held_out"}, "pretraining": {"named": "paper_pretraining"}}
+    groups["held_out_raw"] = {"named": "paper_held_out", "datasets": "makin"}
     sweep = build(SweepConfig, SWEEP | {"sessions": groups}, Where("sweep.yaml"))
     planned = plan(sweep, [*held_out, other, *ENTRIES], RunsFolder(tmp_path))
     assert {j.session for j in planned.jobs if j.session} == {e.session for e in held_out}
     assert list(next(j for j in planned.jobs if j.name == "ms/seed0").spec.sessions) == [other.session]
     assert planned.notes == (
-        "sessions.held_out: the store holds 2 of the 17 sessions of paper_held_out",
+        "sessions.held_out, held_out_raw: the store holds 2 of the 17 sessions of paper_held_out",
         "sessions.pretraining: the store holds 1 of the 226 sessions of paper_pretraining",
     )
 
@@ -407,13 +408,27 @@ def test_figure_has_the_methods_that_it_names_and_the_comparisons_between_them(t
     [
         ({"methods": ["Distil"]}, 'answers.F3: there is no "Distil"; did you mean "Distilled"?'),
         ({"methods": ["Distilled"], "compare": "Distilled > SS"}, 'answers.F3.compare: there is no "SS"'),
-        ({"called": {"SS": "Distilled"}}, "answers.F3: two methods of the figure are called 'Distilled' there"),
+        (
+            {"called": {"SS": "SS-LFP", "Distilled": "SS-LFP"}},
+            "answers.F3: two methods of the figure are called 'SS-LFP' there",
+        ),
+        ({"called": {"SS": "SSLFP"}}, 'answers.F3.called.SS: there is no "SSLFP"; did you mean "SS-LFP"?'),
     ],
 )
 def test_figure_with_methods_that_do_not_fit_is_refused(tmp_path, answer, message):
     with pytest.raises(ConfigError) as caught:
         panels_of(tmp_path, {"F3": {"on": "held_out"} | answer})
     assert message in str(caught.value)
+
+
+def test_table_of_similar_latents_is_refused_as_a_figure(tmp_path):
+    with pytest.raises(ConfigError, match=r"answers\.T1: T1 is about latents, which `align` compares"):
+        panels_of(tmp_path, {"T1": "held_out"})
+
+
+def test_figure_without_printed_numbers_may_call_its_methods_as_it_likes(tmp_path):
+    (panel,) = panels_of(tmp_path, {"F10 raw LFP": {"on": "held_out", "called": {"SS": "Anything"}}})
+    assert panel.called == {"SS": "Anything"} and not list(panel.answers())
 
 
 CHAIN = {

@@ -31,6 +31,10 @@ class Model(nn.Module):
         """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
         raise NotImplementedError
 
+    def residual(self, batch: Batch) -> Tensor:
+        """The latents before the final norm of the encoder; of a family without one, the latents themselves."""
+        return self.latents(batch)
+
     def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:
         """The masked patches, predicted from the visible tokens. Shape: (M, S)."""
         raise NotImplementedError(f"models of the family {self.spec.family} are not trained by masking")

@@ -25,6 +25,8 @@ class StreamInputs(Protocol):
 
     session: str
     """Whose space embeddings the model uses."""
+    patches: int
+    """Patches per bin."""
 
     def tokenize(self, arrays: Mapping[str, Any]) -> Tokens:
         """The tokens of (T, columns) arrays by signal."""
@@ -80,8 +82,7 @@ class Stream:
 
     def first_state(self) -> State:
         """The state before the first bin."""
-        patches = self._model.spec.sessions[self.session]
-        return self._model.initial_state(self.streams, patches, self.window_bins)
+        return self._model.initial_state(self.streams, self._inputs.patches, self.window_bins)
 
     @property
     def state(self) -> dict[str, np.ndarray]:
@@ -115,6 +116,11 @@ class Stream:
         given = {name: self._rows(name, x) for name, x in (("spikes", spikes), ("lfp", lfp)) if x is not None}
         missing = {name: None for name in signals_of(self._model.spec) if name not in given}
         tokens = self._inputs.tokenize(given | missing)  # n bins of one segment, taken as one bin of n streams
+        if tokens.n_patches != self._inputs.patches:
+            raise DataError(
+                f"a bin of {self.session} has {tokens.n_patches} patches, but the stream began with "
+                f"{self._inputs.patches}; give the channels of one session on which the model was trained"
+            )
         self._state, latents = self._model.step(self._state, self._packed(tokens))
         behavior = self._model.behavior(latents) if self._model.spec.behavior else None
         return StreamOutput(self._unstacked(latents), None if behavior is None else self._unstacked(behavior))
@@ -148,5 +154,7 @@ class Stream:
 
 def _trained_window(model: Model, session: str) -> int:
     """Bins of the segments on which a model was trained."""
-    bins = model.spec.provenance.get("segment_bins", {}).get(session, DEFAULT_WINDOW_BINS)
+    known = model.spec.provenance.get("segment_bins", {})
+    others = [n for n in known.values() if type(n) is int] if model.spec.reads_any_session else []
+    bins = known.get(session, max(others, default=DEFAULT_WINDOW_BINS))
     return bins if type(bins) is int and bins > 0 else DEFAULT_WINDOW_BINS

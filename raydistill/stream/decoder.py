@@ -18,6 +18,7 @@ class SessionInputs:
     def __init__(self, decoder: Decoder):
         self._inputs = inputs_of(decoder.model.spec, [decoder.entry])
         self._name, self.session = decoder.entry.session, decoder.about["as"]
+        self.patches = self._inputs.patches_of(decoder.entry)
 
     def tokenize(self, arrays: Mapping[str, np.ndarray]) -> Tokens:
         """The tokens of (T, columns) arrays by signal."""

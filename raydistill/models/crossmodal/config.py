@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 
 from raydistill.config.numbers import Limits, Size, check_limits
 from raydistill.errors import ConfigError
-from raydistill.models.crossmodal.backbones import BACKBONES, Backbone, BackboneName, TransformerBackbone
+from raydistill.models.crossmodal.backbones import (
+    BACKBONES,
+    Backbone,
+    BackboneName,
+    TransformerBackbone,
+    mamba_head,
+    mamba_states,
+)
 
 Dropout = Annotated[float, Limits(least=0, below=1)]
 Deviation = Annotated[float, Limits(least=0, most=1000)]
@@ -143,6 +150,18 @@ class ConvEmbedding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GatedEmbedding:
+    """REALM's: features of each channel along time, a gate over channels, and a linear map."""
+
+    name: Literal["gated"] = "gated"
+    causal: bool
+    """Whether features and gates of a bin depend on this and earlier bins only."""
+
+
+Embedding = CountEmbedding | LinearEmbedding | MlpEmbedding | ConvEmbedding | GatedEmbedding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PredictorConfig:
     """Reconstructs masked patches from the latents of visible ones."""
 
@@ -153,11 +172,19 @@ class PredictorConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BinsPredictorConfig:
+    """Reconstructs masked bins from latents of all bins: a state-space block in both directions of time, and an MLP."""
+
+    states: Size
+    head: Size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CrossModalConfig:
     """Tokenizer, backbone and outputs of one model."""
 
     inputs: SpikesInput | LfpInput | MultimodalInput
-    embedding: CountEmbedding | LinearEmbedding | MlpEmbedding | ConvEmbedding
+    embedding: Embedding
     backbone: Backbone
     width: Size
     dropout: Dropout
@@ -165,13 +192,23 @@ class CrossModalConfig:
     predictor: PredictorConfig | None = None
     readout: bool = False
     """Whether a linear map reconstructs the LFP, as in a distilled student."""
-    readout_of: Literal["pooled"] | None = None
-    """What this map reads: None, every token; pooled, the latents of every bin."""
+    readout_of: Literal["pooled", "hidden"] | None = None
+    """What this map reads: None, every token; pooled, the latents of every bin. hidden: these, too, through two layers
+    that all sessions share."""
+    bins_predictor: BinsPredictorConfig | None = None
+    """In place of `predictor`, for backbones that read bins."""
+    space: Literal["none"] | None = None
+    """none: no weight belongs to a session, so that the model reads any session; None: tokens have space embeddings."""
 
     @property
     def modality(self) -> str:
         """spikes, lfp or multimodal."""
         return self.inputs.name
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether the model can be trained by masking."""
+        return self.predictor is not None or self.bins_predictor is not None
 
     @property
     def causal(self) -> bool:
@@ -186,7 +223,7 @@ def configure(
 
     Args:
         modality: spikes, lfp or multimodal.
-        embedding: count, linear, conv or mlp.
+        embedding: count, linear, conv, mlp or gated.
         predictor: whether the model is trained by masking.
         readout: whether the model reconstructs the LFP from what `settings.readout` names.
     Raises:
@@ -202,11 +239,16 @@ def configure(
             "`width` must be a multiple of `spikes_patch` for the count table, "
             f"but got (width={s.width}, spikes_patch={s.spikes_patch})"
         )
-    if BACKBONES[s.backbone].reads == "bins" and (predictor or (readout and s.readout == "tokens")):
-        way_out = ", or reconstruct from bins: `model: {readout: pooled}`" if readout else ""
+    reads_bins = BACKBONES[s.backbone].reads == "bins"
+    if reads_bins and readout and s.readout == "tokens":
         raise ConfigError(
-            f"`backbone: {s.backbone}` reads bins and has no tokens to mask or reconstruct: set `supervision: full`"
-            f"{way_out}"
+            f"`backbone: {s.backbone}` reads bins and has no tokens to reconstruct from: reconstruct from bins by "
+            "`model: {readout: pooled}`, or set `supervision: full`"
+        )
+    if embedding == "gated" and not reads_bins and predictor:
+        raise ConfigError(
+            "`embedding: gated` reads all bins of a segment, so that a transformer would see tokens that are masked; "
+            "give another backbone or another embedding"
         )
     return CrossModalConfig(
         inputs=_inputs(s, modality),
@@ -215,7 +257,8 @@ def configure(
         width=s.width,
         dropout=s.dropout,
         space_std=s.space_std,
-        predictor=_predictor(s) if predictor else None,
+        predictor=_predictor(s) if predictor and not reads_bins else None,
+        bins_predictor=bins_predictor(s.width) if predictor and reads_bins else None,
         readout=readout,
         readout_of="pooled" if readout and s.readout == "pooled" else None,
     )
@@ -257,7 +300,14 @@ def _inputs(s: CrossModalSettings, modality: str) -> SpikesInput | LfpInput | Mu
     return MultimodalInput(spikes_patch=s.spikes_patch, lfp_patch=s.lfp_patch, pairing=s.multimodal)
 
 
-def _embedding(s: CrossModalSettings, name: str) -> CountEmbedding | LinearEmbedding | MlpEmbedding | ConvEmbedding:
+def bins_predictor(width: int) -> BinsPredictorConfig:
+    """The predictor of masked bins, for latents of this width."""
+    return BinsPredictorConfig(states=mamba_states(width), head=mamba_head(width, 1))
+
+
+def _embedding(s: CrossModalSettings, name: str) -> Embedding:
+    if name == "gated":
+        return GatedEmbedding(causal=s.causal)
     if name == "conv":
         return ConvEmbedding(kernel=s.conv_kernel, dilation=s.conv_dilation, axis=s.conv_axis)
     if name == "count":

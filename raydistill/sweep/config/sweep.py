@@ -181,7 +181,7 @@ class SweepConfig:
             return None
         cls, training = OBJECTIVES[job.objective_name], self.training_of(job)
         names = {f.name for f in dataclasses.fields(cls)}
-        settings = {name: getattr(training, name) for name in names & {"mask_ratio", "alignment"}}
+        settings = {name: value for name, value in training.of_objectives.items() if name in names}
         if job.unfreeze_epoch is not None:
             settings["unfreeze_epoch"] = job.unfreeze_epoch
         overrides = job.objective if isinstance(job.objective, dict) else {}
@@ -192,9 +192,10 @@ class SweepConfig:
 
     def training_of(self, job: JobConfig) -> TrainingConfig:
         """The recipe of a job: that of the preset, then the values of the sweep, then those of the job."""
-        preset = RECIPES[self.preset]
+        preset = FAMILIES[job.family].recipes[self.preset]
         if job.is_pretraining:
-            return dataclasses.replace(preset.pretraining, **(self.pretraining | job.training))
+            base = (preset.shared_student if job.distill else None) or preset.pretraining
+            return dataclasses.replace(base, **(self.pretraining | job.training))
         base = preset.continued if job.start else preset.training
         return dataclasses.replace(base, **(self.training | job.training))
 
@@ -393,6 +394,8 @@ class SweepConfig:
             return job.embedding
         if job.source:
             return self.embedding_of(job.source)
+        if embedding := FAMILIES[job.family].embedding:
+            return embedding
         return "count" if self.modality_of(name) == "spikes" else "conv" if job.distill else "linear"
 
     def answer(self, figure: str) -> Answer:

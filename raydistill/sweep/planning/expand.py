@@ -9,6 +9,7 @@ from dataclasses import replace
 from raydistill.config.names import draw_name
 from raydistill.errors import ConfigError, suggest
 from raydistill.evaluation.baselines import BASELINES
+from raydistill.models.spec import reads_any_session
 from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.store.catalogue import Entry
 from raydistill.store.table import SIGNALS
@@ -155,6 +156,8 @@ def _instances(
         sessions={},
         reads=_reads(*signals, *(["behavior"] if decodes else [])),
         seed=0,
+        inherit=config.inherit,
+        freeze=config.freeze,
     )
     if config.is_pretraining:
         spec = _training_spec(sweep, name, template, sessions, config.seed, jobs)
@@ -227,7 +230,7 @@ def _teacher(sweep, name: str, session: str, seed: int, jobs: Mapping[Place, Job
     if not teacher.is_one_model:
         return key
     known = sweep.imported_spec(teacher).sessions if teacher.imported else jobs[line, None, None].spec.sessions
-    if session not in known:
+    if session not in known and not reads_any_session(sweep.model_of(line)):
         raise ConfigError(
             f"{sweep.name}: jobs.{name} runs on session {session}, on which its teacher jobs.{line} is not trained; "
             f"finetune {line} on this session, and distill from that"
@@ -258,7 +261,7 @@ def _decodes(sweep, method, decoder: MethodConfig, trainings: Mapping[Place, Job
     if decoder.as_ is None:
         pretrained = trained[None, None]
         for entry in entries:
-            if entry.session not in pretrained.spec.sessions:
+            if entry.session not in pretrained.spec.sessions and not reads_any_session(pretrained.model_spec.model):
                 raise ConfigError(
                     f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {entry.session}; decode "
                     "sessions on which it is trained, or finetune it"

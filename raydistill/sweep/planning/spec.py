@@ -38,6 +38,10 @@ class TrainingSpec:
     """Key of the job from whose weights this one starts."""
     teachers: dict[str, str] | None = None
     """For a distillation: session -> key of the teacher's job."""
+    inherit: str | None = None
+    """What a student takes over from its teacher."""
+    freeze: str | None = None
+    """What is not trained."""
     control: str | None = None
     """A key of `CONTROLS`, if the teacher is not the true one or does not read the spikes of the same moment."""
     borrowed: dict[str, str] | None = None

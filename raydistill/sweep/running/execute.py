@@ -167,6 +167,8 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
         folder=folder,
         weights=folder_of(spec.weights) if spec.weights else None,
         teachers={session: folder_of(key) for session, key in (spec.teachers or {}).items()},
+        inherit=spec.inherit,
+        freeze=spec.freeze,
         control=spec.control,
         borrowed=tuple(_unchanged(Store(context.store), spec.borrowed or {}, ("spikes",))),
         stop_at=context.stop_at,

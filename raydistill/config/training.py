@@ -92,13 +92,17 @@ class TrainingConfig(Recipe):
         return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe)})
 
     @property
+    def blocks(self) -> dict[str, int]:
+        """The blocks of `mask: bins`."""
+        return {"shortest": self.mask_block[0], "longest": self.mask_block[1]}
+
+    @property
     def of_objectives(self) -> dict[str, Any]:
         """The settings of objectives, named as their fields; None for a usual value, which changes no key."""
-        blocks = {"shortest": self.mask_block[0], "longest": self.mask_block[1]}
         changes = {name: getattr(self, name) for name in ("channel_dropout", "gain_jitter", "noise")}
         return {
             "mask_ratio": self.mask_ratio,
-            "blocks": blocks if self.mask == "bins" else None,
+            "blocks": self.blocks if self.mask == "bins" else None,
             "augmentation": changes if any(changes.values()) else None,
             "alignment": self.alignment,
             "reconstruction": None if self.reconstruction == 1 else self.reconstruction,

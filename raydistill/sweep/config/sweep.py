@@ -9,7 +9,7 @@ from raydistill.config.controls import CONTROLS
 from raydistill.config.engine import EngineConfig
 from raydistill.config.load import MAY_BE_EMPTY, Overrides
 from raydistill.config.names import check_label, check_name
-from raydistill.config.numbers import Count, Limits, Seed, check_limits
+from raydistill.config.numbers import Count, CountOrZero, Limits, Seed, check_limits
 from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig
 from raydistill.config.plain import from_plain
 from raydistill.config.recordings import IngestConfig
@@ -52,10 +52,17 @@ class MethodConfig:
     spikes_as: Literal["mean", "silence"] = "mean"
     """What replaces the spikes: their mean (zero after z-scoring), or counts of zero."""
 
+    past_bins: CountOrZero | None = None
+    """Behavior is decoded by ridge regression from the latents of a bin and so many bins before it. By default, by the
+    model's own head, or by least squares from the latents of the bin."""
+
+    def __post_init__(self):
+        check_limits(self)
+
     @property
     def is_training(self) -> bool:
         """Whether the method uses the scores that the job itself computes."""
-        return self.inputs is None and self.each is None
+        return self.inputs is None and self.each is None and self.past_bins is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -66,14 +66,14 @@ def _without_teacher(
     return None if spec.weights else _masked(sweep, line, alone)
 
 
-def _masked(sweep: SweepConfig, line: str, spec: TrainingSpec) -> TrainingSpec | None:
+def _masked(sweep: SweepConfig, line: str, spec: TrainingSpec) -> TrainingSpec:
     """The student trained by masked autoencoding, which needs a predictor instead of a read-out."""
     config = sweep.jobs[line]
     masking = MaskedAutoencoding if isinstance(spec.objective, Distillation) else MaskedAutoencodingWithBehavior
-    settings = sweep.training_of(config).of_objectives
-    settings = {name: settings[name] for name in ("mask_ratio", "blocks", "augmentation")}
-    if sweep.model_of(line).backbone.reads == "bins" and settings["blocks"] is None:
-        return None
+    training = sweep.training_of(config)
+    settings = {name: training.of_objectives[name] for name in ("mask_ratio", "blocks", "augmentation")}
+    if spec.model.backbone.reads == "bins":
+        settings["blocks"] = training.blocks
     model = FAMILIES[config.family].configure(
         sweep.settings_of(config),
         sweep.modality_of(line),

@@ -300,6 +300,11 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
                 f"{sweep.name}: methods.{method}: the model of {decoder.job} predicts {column}, which session "
                 f"{entry.session} does not have{suggest(column, entry.behavior)}"
             )
+    if decoder.past_bins is not None and lacks_validation(entry):
+        raise ConfigError(
+            f"{sweep.name}: methods.{method}: `past_bins` chooses a penalty on the validation fold, which session "
+            f"{entry.session} does not have; leave the session out of the group"
+        )
     reads = _reads(*signals, "behavior")
     return Job(
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
@@ -316,6 +321,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
             seed=trained.model_spec.seed,
             spikes_as=decoder.spikes_as if decoder.inputs else "recorded",
             embeddings_of=decoder.as_,
+            past_bins=decoder.past_bins,
         ),
     )
 

@@ -111,6 +111,8 @@ class EvaluationSpec:
     spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
     embeddings_of: str | None = None
     """Session whose space embeddings are used; None: those of the decoded session."""
+    past_bins: int | None = None
+    """Behavior is decoded by ridge from the latents of a bin and so many before it; None: as the model's own scores."""
 
     @property
     def sources(self) -> tuple[str, ...]:

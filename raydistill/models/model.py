@@ -62,6 +62,16 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
+    def step_after_end(self, state: State, batch: Batch) -> tuple[State, Tensor]:
+        """The state and the latents after one of the `lookahead_bins` that follow the last bin of a segment.
+
+        Only of a model with `lookahead_bins`, whose `step` gives the latents of the bin so many bins before.
+
+        Args:
+            batch: one bin of each stream, whose values do not matter.
+        """
+        raise NotImplementedError
+
     def transplanted(self, spec: ModelSpec) -> Self:
         """A model of `spec` that starts from the weights of this one; weights that this one does not have are drawn."""
         new = type(self)(spec)

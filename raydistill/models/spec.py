@@ -56,6 +56,11 @@ class ModelSpec:
         return reads_any_session(self.config)
 
     @property
+    def lookahead_bins(self) -> int:
+        """Later bins that the latents of a bin of a causal model depend on, so that a stream answers so late."""
+        return getattr(self.config, "lookahead_bins", None) or 0
+
+    @property
     def patch(self) -> int:
         """S, slots of a patch."""
         return sum(self.widths)

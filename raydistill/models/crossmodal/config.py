@@ -21,6 +21,7 @@ from raydistill.models.crossmodal.backbones import (
 
 Dropout = Annotated[float, Limits(least=0, below=1)]
 Deviation = Annotated[float, Limits(least=0, most=1000)]
+Lookahead = Annotated[int, Limits(least=0, most=65536)]
 SpikeCount = Annotated[int, Limits(least=1, most=255)]
 """Counts are stored as uint8."""
 
@@ -57,6 +58,8 @@ class CrossModalSettings:
     """transformer reads every token; lstm, cnn and mamba read the mean over the patches of each bin."""
     causal: bool = False
     """Whether the latents of a bin depend on this and earlier bins only."""
+    lookahead_bins: Lookahead = 0
+    """Of a causal model: later bins that the latents of a bin may depend on. A stream answers so many bins late."""
     readout: Literal["tokens", "pooled"] = "tokens"
     """From what a distilled student reconstructs the LFP: each patch from its own token, or all channels of a bin from
     the latents of this bin, which are also aligned with the teacher (paper, Eq. 1 as printed)."""
@@ -199,6 +202,8 @@ class CrossModalConfig:
     """In place of `predictor`, for backbones that read bins."""
     space: Literal["none"] | None = None
     """none: no weight belongs to a session, so that the model reads any session; None: tokens have space embeddings."""
+    lookahead_bins: Size | None = None
+    """Later bins that the latents of a bin of a causal model depend on; None: none."""
 
     @property
     def modality(self) -> str:
@@ -261,7 +266,27 @@ def configure(
         bins_predictor=bins_predictor(s.width) if predictor and reads_bins else None,
         readout=readout,
         readout_of="pooled" if readout and s.readout == "pooled" else None,
+        lookahead_bins=lookahead(s.lookahead_bins, s.causal, predictor),
     )
+
+
+def lookahead(bins: int, causal: bool, predictor: bool) -> int | None:
+    """The later bins that a model may read, None for none.
+
+    Raises:
+        ConfigError: it reads all of them in any case, or is trained by masking.
+    """
+    if bins and not causal:
+        raise ConfigError(
+            f"`lookahead_bins: {bins}` lets a causal model read some later bins, but this one reads all of them; set "
+            "`causal: true`, or leave it out"
+        )
+    if bins and predictor:
+        raise ConfigError(
+            f"`lookahead_bins: {bins}` applies to models that learn from behavior or from a teacher, and not to those "
+            "that are trained by masking; leave it out"
+        )
+    return bins or None
 
 
 def settings_of(config: CrossModalConfig) -> dict[str, Any]:
@@ -269,6 +294,7 @@ def settings_of(config: CrossModalConfig) -> dict[str, Any]:
     transformer of which an LSTM or CNN has the size do not."""
     settings: dict[str, Any] = {"width": config.width, "dropout": config.dropout, "space_std": config.space_std}
     settings |= {"backbone": config.backbone.name, "causal": config.backbone.causal}
+    settings |= {"lookahead_bins": config.lookahead_bins or 0}
     backbone, inputs, embedding = config.backbone, config.inputs, config.embedding
     if config.readout:
         settings |= {"readout": config.readout_of or "tokens"}

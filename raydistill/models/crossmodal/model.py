@@ -3,7 +3,6 @@
 Axes: N tokens of a packed batch, M masked tokens, S slots of a patch, D width, T bins, K behavior columns.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,10 +14,11 @@ from raydistill.models.crossmodal.config import CrossModalConfig
 from raydistill.models.crossmodal.from_bins import BinsPredictor, SharedReadout
 from raydistill.models.crossmodal.parameters import BOTTLENECK
 from raydistill.models.crossmodal.readout import PooledReadout
-from raydistill.models.crossmodal.streaming import initial_state, step
+from raydistill.models.crossmodal.streaming import initial_state, step, step_after_end
 from raydistill.models.crossmodal.tokenizer import Tokenizer
 from raydistill.models.layers.attention import Packing
 from raydistill.models.layers.dropout import number_dropout_layers
+from raydistill.models.layers.lookahead import answered_late
 from raydistill.models.layers.pooling import mean_per_bin
 from raydistill.models.layers.state import State
 from raydistill.models.layers.transformer import Transformer
@@ -87,16 +87,23 @@ class CrossModalModel(Model):
             self.readout = nn.Linear(config.width, spec.patch)
         if spec.behavior:
             self.behavior = nn.Linear(config.width, len(spec.behavior))
+        if config.lookahead_bins:
+            self.after_end = nn.Parameter(torch.randn(config.width) * config.width**-0.5)
         number_dropout_layers(self)
 
     def encode(self, batch: Batch, residual: bool = False) -> Tensor:
         """The encoder's outputs for all tokens, nothing masked; the backbone must read tokens. Shape: (N, D)."""
         packing = Packing(batch.lengths, batch.time.device, batch.noise)
-        return self._encoder(residual)(self.tokenizer(batch), batch.time, packing)
+        return self._encode(self.tokenizer(batch), batch.time, packing, batch.bins, residual)
 
-    def _encoder(self, residual: bool) -> Callable[[Tensor, Tensor, Packing], Tensor]:
-        """The encoder, or the same without its final norm."""
-        return self.encoder.residual if residual else self.encoder
+    def _encode(
+        self, x: Tensor, time: Tensor, packing: Packing, bins: tuple[int, ...], residual: bool = False
+    ) -> Tensor:
+        """The outputs of the encoder, or those before its final norm. Shape: (N, D) -> (N, D)."""
+        encoder = self.encoder.residual if residual else self.encoder
+        if self.config.lookahead_bins:
+            return answered_late(encoder, self.config.lookahead_bins, self.after_end, x, packing, bins)
+        return encoder(x, time, packing)
 
     def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:
         """The masked patches, predicted from the visible tokens or bins. Shape: (M, S)."""
@@ -130,7 +137,7 @@ class CrossModalModel(Model):
         is_first_patch = batch.patch == 0  # one token per bin, which gives the bin its time and noise
         noise = None if batch.noise is None else batch.noise[is_first_patch]
         packing = Packing(batch.bins, batch.time.device, noise)
-        return self._encoder(residual)(bins, batch.time[is_first_patch], packing)
+        return self._encode(bins, batch.time[is_first_patch], packing, batch.bins, residual)
 
     def latents_and_lfp(self, batch: Batch, residual: bool = False) -> tuple[Tensor, Tensor]:
         """Latents of every bin, and the LFP that the read-out reconstructs, patch by patch, nothing masked.
@@ -154,6 +161,11 @@ class CrossModalModel(Model):
     def step(self, state: State, batch: Batch) -> tuple[State, Tensor]:
         """As `Model.step`."""
         return step(self.tokenizer, self.encoder, self.config.backbone.reads == "bins", state, batch)
+
+    def step_after_end(self, state: State, batch: Batch) -> tuple[State, Tensor]:
+        """As `Model.step_after_end`."""
+        reads_bins = self.config.backbone.reads == "bins"
+        return step_after_end(self.encoder, self.after_end, reads_bins, state, batch)
 
     def weights_of_sessions(self, spec: ModelSpec) -> dict[str, Tensor]:
         """The space embeddings and pooled read-outs, drawn for sessions that this model does not know."""

@@ -32,6 +32,7 @@ def parameters(config: CrossModalConfig, *, patches: int, bands: int = 1, n_beha
     patch = sum(config.inputs.widths(bands))
     total = config.backbone.parameters(config.width) + embedding_parameters(config, patch)
     total += 0 if config.space == "none" else patches * config.width
+    total += config.width if config.lookahead_bins else 0  # what is read after the end of a segment
     total += predictor_parameters(config, patch) + bins_predictor_parameters(config, patch, patches)
     if config.readout:
         total += linear_parameters(config.width, patch) * (patches if config.readout_of == "pooled" else 1)

@@ -54,6 +54,17 @@ def step(tokenizer: Tokenizer, encoder: Any, reads_bins: bool, state: State, bat
     return new | backbone | {"time": state["time"] + 1}, tokens.mean(1)
 
 
+def step_after_end(
+    encoder: Any, after_end: Tensor, reads_bins: bool, state: State, batch: Batch
+) -> tuple[State, Tensor]:
+    """As `step` for one of the bins that follow a segment (layers/lookahead.py); `batch` has any bin."""
+    check_one_bin(batch)
+    streams = len(batch.bins)
+    patches = 1 if reads_bins else len(batch.values) // streams
+    backbone, tokens = encoder.step(state, after_end.expand(streams, patches, -1))
+    return state | backbone | {"time": state["time"] + 1}, tokens.mean(1)
+
+
 def _with_past(batch: Batch, values: Tensor, patches: int) -> tuple[Batch, Tensor]:
     """A batch of the earlier bins and the new one of each stream, and the (n * P,) rows of the new bin's tokens in it.
 

@@ -15,7 +15,9 @@ from raydistill.models.crossmodal.config import (
     CrossModalConfig,
     GatedEmbedding,
     LfpInput,
+    Lookahead,
     bins_predictor,
+    lookahead,
 )
 
 Probability = Annotated[float, Limits(least=0, below=1)]
@@ -40,6 +42,8 @@ class RealmSettings:
     """LFP electrodes in one token. With more electrodes than this, a bin has several tokens, which are averaged."""
     causal: bool = False
     """Whether the latents of a bin depend on this and earlier bins only."""
+    lookahead_bins: Lookahead = 0
+    """Of a causal model: later bins that the latents of a bin may depend on. A stream answers so many bins late."""
 
     def __post_init__(self):
         check_limits(self)
@@ -91,6 +95,7 @@ def configure(
         readout=readout,
         readout_of="hidden" if readout else None,
         space="none",
+        lookahead_bins=lookahead(s.lookahead_bins, s.causal, predictor),
     )
 
 
@@ -101,7 +106,7 @@ def settings_of(config: CrossModalConfig) -> dict[str, Any]:
     names = ("layers", "expand", "states", "head", "causal")
     settings: dict[str, Any] = {name: getattr(backbone, name) for name in names}
     settings |= {"width": config.width, "dropout": config.dropout, "drop_path": backbone.drop_path or 0.0}
-    return settings | {"lfp_patch": config.inputs.patch}
+    return settings | {"lfp_patch": config.inputs.patch, "lookahead_bins": config.lookahead_bins or 0}
 
 
 _PRETRAINING = TrainingConfig(

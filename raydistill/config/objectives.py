@@ -100,7 +100,7 @@ class Distillation:
     align: Literal["residual"] | None = None
     """residual: the latents before the final norm of student and teacher are aligned and read out; None: after it."""
     readout_share: InnerFraction | None = None
-    """Share of the bins of each segment whose LFP is reconstructed, drawn anew each epoch; None: all."""
+    """Share of the bins of each segment whose LFP is reconstructed, drawn again in each epoch; None: all."""
     unfreeze_epoch: CountOrZero | None = None
     """Epoch from which the teacher is trained too; None: never."""
 

@@ -77,7 +77,7 @@ class TrainingConfig(Recipe):
     align: Literal["latents", "residual"] = "latents"
     """What a distillation aligns and reads out: latents, or the same before the final norm of each encoder."""
     readout_share: Annotated[float, Limits(above=0, most=1)] = 1.0
-    """Of a distillation: share of the bins of each segment whose LFP is reconstructed, drawn anew each epoch."""
+    """Of a distillation: share of the bins of each segment whose LFP is reconstructed, drawn again in each epoch."""
 
     def __post_init__(self):
         check_limits(self)

@@ -255,10 +255,11 @@ def configure(
             "`embedding: gated` reads all bins of a segment, so that a transformer would see tokens that are masked; "
             "give another backbone or another embedding"
         )
+    backbone = _backbone(s)
     return CrossModalConfig(
         inputs=_inputs(s, modality),
-        embedding=_embedding(s, embedding),
-        backbone=_backbone(s),
+        embedding=_embedding(s, embedding, backbone.causal),
+        backbone=backbone,
         width=s.width,
         dropout=s.dropout,
         space_std=s.space_std,
@@ -266,7 +267,7 @@ def configure(
         bins_predictor=bins_predictor(s.width) if predictor and reads_bins else None,
         readout=readout,
         readout_of="pooled" if readout and s.readout == "pooled" else None,
-        lookahead_bins=lookahead(s.lookahead_bins, s.causal, predictor),
+        lookahead_bins=lookahead(s.lookahead_bins, backbone.causal, predictor),
     )
 
 
@@ -331,9 +332,9 @@ def bins_predictor(width: int) -> BinsPredictorConfig:
     return BinsPredictorConfig(states=mamba_states(width), head=mamba_head(width, 1))
 
 
-def _embedding(s: CrossModalSettings, name: str) -> Embedding:
+def _embedding(s: CrossModalSettings, name: str, causal: bool) -> Embedding:
     if name == "gated":
-        return GatedEmbedding(causal=s.causal)
+        return GatedEmbedding(causal=causal)
     if name == "conv":
         return ConvEmbedding(kernel=s.conv_kernel, dilation=s.conv_dilation, axis=s.conv_axis)
     if name == "count":

@@ -104,11 +104,20 @@ def test_student_streams_a_session_that_it_has_never_read(realm, jobs):
     assert np.abs(latents - model.latents(lfp=segment.lfp, session="S2_02")).max() < 1e-4
 
 
+def test_late_answers_are_the_latents_of_the_whole_segment(realm, jobs):
+    """Decoded behavior may differ more: least squares on few bins of hardly trained latents have large weights."""
+    model = package.load_model(jobs["late/S1_02/seed0"])
+    (store,) = (realm / "runs" / "stores").iterdir()
+    for segment in Store(str(store)).read(Store(str(store)).entry("S1_02"), "test"):
+        stream = model.stream(session="S1_02")
+        outputs = [stream.step(lfp=row).latents for row in segment.lfp] + [out.latents for out in stream.finish()]
+        assert np.abs(np.array(outputs[3:]) - model.latents(lfp=segment.lfp, session="S1_02")).max() < 1e-4
+
+
 def test_decode_replays_late_answers_and_says_how_late(realm, jobs):
     (store,) = (realm / "runs" / "stores").iterdir()
     options = ("--session", "S1_02", "--store", store, "--stream")
     done = raydistill("decode", jobs["late/S1_02/seed0"], *options, cwd=realm, check=0)
     assert "each bin is answered 60 ms late" in done.stdout + done.stderr
     report = read_json("decode", str(jobs["late/S1_02/seed0"]), *map(str, options), cwd=realm)
-    assert report["lookahead_bins"] == 3 and abs(report["r2"] - report["r2_whole"]) < 1e-4
-    assert report["largest_difference"] < 1e-3
+    assert report["lookahead_bins"] == 3 and report["r2"] == pytest.approx(report["r2_whole"], abs=0.02)

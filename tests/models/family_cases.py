@@ -11,6 +11,8 @@ from raydistill.models.realm.config import PRESETS as REALM_PRESETS
 MASKED = (("spikes", "count", True, False), ("lfp", "linear", True, False))
 UNMASKED = (("lfp", "mlp", False, False), ("lfp", "conv", False, True))
 GATED = ("lfp", "gated", True, False)
+BINS = (("spikes", "count", False, False), ("lfp", "linear", False, False))
+"""Uses of a family that is trained on behavior alone (docs/extending.md)."""
 
 
 def crossmodal(backbone: str) -> list[tuple[Any, tuple]]:

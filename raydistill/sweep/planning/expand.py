@@ -146,6 +146,7 @@ def _instances(
     signals = sorted({signal for m in modalities for signal in _signals(m)})
     _need(sweep, name, sessions, *signals)
     _need_validation(sweep, name, config, sessions)
+    _need_one_patch(sweep, name, sessions)
     objective = sweep.objective_of(config)
     decodes = not config.is_pretraining or (objective is not None and objective.needs.behavior)
     template = TrainingSpec(
@@ -334,6 +335,20 @@ def _need(sweep, name, entries, *modalities):
                     f"{sweep.name}: jobs.{name} needs {modality}, which session {entry.session} does not have; "
                     f"add `modality: {modality}` to its group"
                 )
+
+
+def _need_one_patch(sweep: SweepConfig, name: str, entries: list[Entry]) -> None:
+    """Refuse sessions with more channels than a patch, if the model reconstructs all patches of a bin by one map."""
+    model = sweep.model_of(name)
+    if not reads_any_session(model) or not (model.is_masked or model.readout):
+        return
+    for entry in entries:
+        if entry.n_channels > model.inputs.widths(entry.lfp_bands)[0]:
+            raise ConfigError(
+                f"{sweep.name}: jobs.{name} reconstructs all channels of a bin by one map, so they must fit into one "
+                f"patch, but session {entry.session} has {entry.n_channels}; set `model: {{lfp_patch: "
+                f"{entry.n_channels // entry.lfp_bands}}}`"
+            )
 
 
 def lacks_validation(entry: Entry) -> bool:

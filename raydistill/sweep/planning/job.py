@@ -135,16 +135,7 @@ def session_patches(job: Job, entries: list[Entry]) -> dict[str, int]:
     """Session -> patches per bin of the model that a job trains."""
     model = job.training_spec.model
     widths = model.inputs.widths(shared_bands(job, entries))
-    patches = {e.session: patches_per_bin(widths, model.modality, e.n_units, e.n_channels) for e in entries}
-    has_one_map = getattr(model, "space", None) == "none" and (model.bins_predictor or model.readout)
-    for entry in entries:
-        if has_one_map and patches[entry.session] > 1:
-            raise ConfigError(
-                f"{job.name}: the model reconstructs all channels of a bin by one map, so that they must fit into one "
-                f"patch, but session {entry.session} has {entry.n_channels}; set `model: {{lfp_patch: "
-                f"{entry.n_channels}}}`"
-            )
-    return patches
+    return {e.session: patches_per_bin(widths, model.modality, e.n_units, e.n_channels) for e in entries}
 
 
 def parameters(job: Job, entries: list[Entry]) -> int:

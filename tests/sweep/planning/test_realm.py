@@ -1,5 +1,6 @@
 """The sweep of REALM on the sessions of the paper: its jobs, and decoding of sessions that no model has seen."""
 
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -9,6 +10,7 @@ from raydistill.evaluation.published import published_rows
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.plan import plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.tuning.equal import equal_rows
 from tests.paths import SWEEPS
 from tests.sweep.config.odd_values import paper_entries
 
@@ -46,3 +48,12 @@ def test_sessions_with_more_channels_than_a_patch_are_refused_where_one_map_reco
     sweep = load_sweep(SWEEPS / "realm.yaml", ["model.lfp_patch=8"])
     with pytest.raises(ConfigError, match=r"has 20; set `model: \{lfp_patch: 20\}`"):
         plan(sweep, paper_entries(), RunsFolder(tmp_path))
+
+
+def test_row_with_smaller_patches_of_another_method_is_left_out_with_its_reason():
+    sweep = load_sweep(SWEEPS / "realm.yaml", ["equal_settings=true"])
+    entries = [dataclasses.replace(e, n_channels=96) for e in paper_entries()]
+    rows, jobs = equal_rows(sweep, entries)
+    (row,) = (row for row in rows if row.method == "Causal Distilled LFP")
+    assert row.values["model.lfp_patch"] == 32 and "must fit into one patch" in row.problem
+    assert not any(job.method and row.title in job.method for job in jobs)

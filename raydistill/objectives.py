@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from raydistill.config import objectives as configs
-from raydistill.config.objectives import ObjectiveConfig
+from raydistill.config.objectives import Augmentation, Blocks, ObjectiveConfig
+from raydistill.feed.augmentation import augmented
 from raydistill.feed.feed import FeedBatch
-from raydistill.feed.masking import Draw, Masking, mask_tokens
+from raydistill.feed.masking import Draw, Masking, draw_bins, mask_bins, mask_tokens
 from raydistill.feed.noise import fork
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.model import CrossModalModel
@@ -65,19 +66,20 @@ def build_objective(config: ObjectiveConfig) -> Objective:
     """The objective of these settings. For one that unfreezes its teacher, the model is a `StudentAndTeacher`."""
     match config:
         case configs.MaskedAutoencoding():
-            return masked_autoencoding(config.mask_ratio)
+            return masked_autoencoding(config.mask_ratio, config.blocks, config.augmentation)
         case configs.BehaviorRegression():
             return behavior_regression()
         case configs.MaskedAutoencodingWithBehavior():
-            return together(masked_autoencoding(config.mask_ratio), behavior_regression())
+            masked = masked_autoencoding(config.mask_ratio, config.blocks, config.augmentation)
+            return together(masked, behavior_regression())
         case configs.Distillation(alignment=0):
-            return reconstruction()
+            return reconstruction(_readout(config))
         case configs.DistillationWithBehavior(alignment=0):
             return behavior_regression()
         case configs.Distillation():
-            objective = distillation(config.alignment)
+            objective = distillation(config.alignment, _readout(config))
         case configs.DistillationWithBehavior():
-            objective = distillation_with_behavior(config.alignment)
+            objective = distillation_with_behavior(config.alignment, config.align == "residual")
     return objective if config.unfreeze_epoch is None else unfrozen(objective, config.unfreeze_epoch)
 
 
@@ -90,22 +92,35 @@ class MaskedBatch:
 
     batch: Batch
     masking: Masking
+    recorded: Tensor | None = None
+    """(N, S) values to reconstruct, if those of the batch are augmented."""
 
 
-def masked_autoencoding(mask_ratio: float) -> Objective[MaskedBatch]:
-    """Reconstruct exactly floor(mask_ratio * N) masked tokens of each segment from the others.
+def masked_autoencoding(
+    mask_ratio: float, blocks: Blocks | None = None, augmentation: Augmentation | None = None
+) -> Objective[MaskedBatch]:
+    """Reconstruct masked tokens of each segment from the others: floor(mask_ratio * N), or those of blocks of bins.
 
     Spikes: Poisson negative log-likelihood exp(eta) - y * eta of clamped counts y under log-rates eta.
     LFP: squared error. Padded slots do not count.
+
+    Args:
+        augmentation: of the input in training, not of what is reconstructed.
     """
 
     def prepare(batch: FeedBatch, draw: Draw) -> MaskedBatch:
-        return MaskedBatch(batch.tokens, mask_tokens(batch.tokens, mask_ratio, draw))
+        tokens = batch.tokens
+        masking = mask_bins(tokens, mask_ratio, blocks, draw) if blocks else mask_tokens(tokens, mask_ratio, draw)
+        if augmentation is None or draw.split != "train":
+            return MaskedBatch(tokens, masking)
+        changed = dataclasses.replace(tokens, values=augmented(tokens, augmentation, draw))
+        return MaskedBatch(changed, masking, tokens.values)
 
     def totals(model: Model, prepared: MaskedBatch, draw: Draw) -> dict[str, Tensor]:
         batch, masked = prepared.batch, prepared.masking.masked
         predicted = model.reconstruct(batch, prepared.masking)  # (M, S)
-        truth, valid = batch.values[masked], batch.valid[masked]
+        recorded = batch.values if prepared.recorded is None else prepared.recorded
+        truth, valid = recorded[masked], batch.valid[masked]
         if model.spec.modality == "spikes":
             truth = truth.clamp(max=model.spec.config.inputs.max_count).to(predicted.dtype)
             loss = predicted.exp() - truth * predicted
@@ -164,59 +179,105 @@ class TaughtBatch:
     batch: Batch
     target: Tensor
     """(sum of T, D)"""
+    read_out: Tensor | None = None
+    """Indices of the tokens whose LFP is reconstructed; None: all."""
 
 
-def _with_target(batch: FeedBatch, draw: Draw) -> TaughtBatch:
+@dataclass(frozen=True, kw_only=True)
+class Readout:
+    """The reconstruction of the LFP in a distillation."""
+
+    weight: float = 1.0
+    share: float = 1.0
+    """Share of the bins of each segment."""
+    residual: bool = False
+    """Whether latents before the final norm are read out and aligned."""
+
+    def chosen(self, batch: Batch, draw: Draw) -> Tensor | None:
+        """Indices of the tokens that are reconstructed; None: all. A function of `draw` and the segment alone."""
+        return None if self.share == 1 else draw_bins(batch, self.share, draw)
+
+
+def _readout(config: configs.Distillation) -> Readout:
+    return Readout(
+        weight=1.0 if config.reconstruction is None else config.reconstruction,
+        share=config.readout_share or 1.0,
+        residual=config.align == "residual",
+    )
+
+
+def _with_target(batch: FeedBatch, read_out: Tensor | None = None) -> TaughtBatch:
     if batch.teacher_latents is None:
         raise ValueError("distillation needs the latents of a teacher: open the feed with one")
-    return TaughtBatch(batch.tokens, batch.teacher_latents)
+    return TaughtBatch(batch.tokens, batch.teacher_latents, read_out)
 
 
-def distillation(alignment: float) -> Objective[TaughtBatch]:
-    """Eq. 1: MSE(y, f(h)) + alignment * (1 - mean over bins of cos(h, h_teacher)), nothing masked on either side."""
+def distillation(alignment: float, readout: Readout = Readout()) -> Objective[TaughtBatch]:
+    """Eq. 1: MSE(y, f(h)) + alignment * (1 - mean over bins of cos(h, h_teacher)), nothing masked on either side.
+
+    Args:
+        readout: of the LFP; by default that of Eq. 1.
+    """
+
+    def prepare(batch: FeedBatch, draw: Draw) -> TaughtBatch:
+        return _with_target(batch, readout.chosen(batch.tokens, draw))
 
     def totals(model: CrossModalModel, prepared: TaughtBatch, draw: Draw) -> dict[str, Tensor]:
-        batch = prepared.batch
-        latents, reconstructed = model.latents_and_lfp(batch)
+        latents, reconstructed = model.latents_and_lfp(prepared.batch, readout.residual)
         return {
-            "reconstruction": _sum_valid((reconstructed - batch.values).square(), batch.valid),
+            "reconstruction": _lfp_error(reconstructed, prepared.batch, prepared.read_out),
             "alignment": _misalignment(latents, prepared.target),
         }
 
     def counts(prepared: TaughtBatch) -> dict[str, Tensor]:
-        batch = prepared.batch
-        return {"reconstruction": batch.slots.sum().double(), "alignment": _bins(batch)}
+        return {"reconstruction": _lfp_count(prepared.batch, prepared.read_out), "alignment": _bins(prepared.batch)}
 
-    return Objective({"reconstruction": 1.0, "alignment": alignment}, _with_target, totals, counts)
+    return Objective({"reconstruction": readout.weight, "alignment": alignment}, prepare, totals, counts)
 
 
-def reconstruction() -> Objective[Batch]:
+@dataclass(frozen=True)
+class ReadOutBatch:
+    """A student's input and the tokens whose LFP it reconstructs."""
+
+    batch: Batch
+    read_out: Tensor | None
+
+
+def reconstruction(readout: Readout = Readout()) -> Objective[ReadOutBatch]:
     """Eq. 1 without its alignment: MSE(y, f(h)), nothing masked. It needs no teacher."""
 
-    def totals(model: CrossModalModel, batch: Batch, draw: Draw) -> dict[str, Tensor]:
-        _, reconstructed = model.latents_and_lfp(batch)
-        return {"reconstruction": _sum_valid((reconstructed - batch.values).square(), batch.valid)}
+    def prepare(batch: FeedBatch, draw: Draw) -> ReadOutBatch:
+        return ReadOutBatch(batch.tokens, readout.chosen(batch.tokens, draw))
 
-    def counts(batch: Batch) -> dict[str, Tensor]:
-        return {"reconstruction": batch.slots.sum().double()}
+    def totals(model: CrossModalModel, prepared: ReadOutBatch, draw: Draw) -> dict[str, Tensor]:
+        _, reconstructed = model.latents_and_lfp(prepared.batch, readout.residual)
+        return {"reconstruction": _lfp_error(reconstructed, prepared.batch, prepared.read_out)}
 
-    return Objective({"reconstruction": 1.0}, lambda batch, draw: batch.tokens, totals, counts)
+    def counts(prepared: ReadOutBatch) -> dict[str, Tensor]:
+        return {"reconstruction": _lfp_count(prepared.batch, prepared.read_out)}
+
+    return Objective({"reconstruction": readout.weight}, prepare, totals, counts)
 
 
-def distillation_with_behavior(alignment: float) -> Objective[TaughtBatch]:
-    """Eq. 3: Eq. 1 with the error of behavior, divided by its own dimensions, in place of that of the LFP."""
+def distillation_with_behavior(alignment: float, residual: bool = False) -> Objective[TaughtBatch]:
+    """Eq. 3: Eq. 1 with the error of behavior, divided by its own dimensions, in place of that of the LFP.
+
+    Args:
+        residual: whether latents before the final norm are aligned; the head always reads those after it.
+    """
 
     def totals(model: Model, prepared: TaughtBatch, draw: Draw) -> dict[str, Tensor]:
         latents = model.latents(prepared.batch)
+        aligned = model.residual(prepared.batch) if residual else latents
         return {
             "behavior": _behavior_error(model, latents, prepared.batch),
-            "alignment": _misalignment(latents, prepared.target),
+            "alignment": _misalignment(aligned, prepared.target),
         }
 
     def counts(prepared: TaughtBatch) -> dict[str, Tensor]:
         return {"behavior": _behavior_count(prepared.batch), "alignment": _bins(prepared.batch)}
 
-    return Objective({"behavior": 1.0, "alignment": alignment}, _with_target, totals, counts)
+    return Objective({"behavior": 1.0, "alignment": alignment}, lambda batch, draw: _with_target(batch), totals, counts)
 
 
 class StudentAndTeacher(nn.Module):
@@ -280,6 +341,16 @@ def _behavior_error(model: Model, latents: Tensor, batch: Batch) -> Tensor:
 def _behavior_count(batch: Batch) -> Tensor:
     assert batch.behavior is not None
     return batch.behavior.isfinite().sum().double()
+
+
+def _lfp_error(reconstructed: Tensor, batch: Batch, rows: Tensor | None) -> Tensor:
+    """Sum of squared errors over recorded channels, of the tokens at `rows` (None: all). Shape: (N, S) -> ()."""
+    error, valid = (reconstructed - batch.values).square(), batch.valid
+    return _sum_valid(error, valid) if rows is None else _sum_valid(error[rows], valid[rows])
+
+
+def _lfp_count(batch: Batch, rows: Tensor | None) -> Tensor:
+    return (batch.slots if rows is None else batch.slots[rows]).sum().double()
 
 
 def _bins(batch: Batch) -> Tensor:

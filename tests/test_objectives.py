@@ -7,16 +7,23 @@ import torch
 
 from raydistill.config.objectives import (
     OBJECTIVES,
+    Augmentation,
     BehaviorRegression,
+    Blocks,
     Distillation,
     DistillationWithBehavior,
     MaskedAutoencoding,
     MaskedAutoencodingWithBehavior,
 )
 from raydistill.feed.feed import FeedBatch
-from raydistill.feed.masking import Draw, mask_tokens
+from raydistill.feed.masking import Draw, draw_bins, mask_tokens
+from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.layers.attention import Packing
 from raydistill.models.layers.pooling import mean_per_bin
+from raydistill.models.realm.config import PRESETS as REALM_PRESETS
+from raydistill.models.realm.config import configure as configure_realm
+from raydistill.models.spec import ModelSpec
 from raydistill.objectives import (
     StudentAndTeacher,
     behavior_regression,
@@ -115,6 +122,70 @@ def test_unused_session_gets_no_gradient():
     masked_autoencoding(0.6)(model, make_feed_batch(["a"], [10]), DRAW)["reconstruction"].total.backward()
     gradient = model.tokenizer.space.table.weight.grad
     assert gradient[0].abs().sum() > 0 and gradient[1:].abs().sum() == 0
+
+
+BLOCKS = Blocks(shortest=2, longest=3)
+
+
+def realm(causal=True, sessions=("a", "b"), **outputs):
+    torch.manual_seed(0)
+    settings = dataclasses.replace(REALM_PRESETS["tiny"], lfp_patch=24, causal=causal)
+    config = configure_realm(settings, "lfp", "gated", **outputs)
+    return CrossModalModel(ModelSpec(family="realm", config=config, sessions=dict.fromkeys(sessions, 1)))
+
+
+def one_patch_batch(lengths=(20, 12), **teacher):
+    inputs = Inputs(modality="lfp", widths=(24,))
+    return FeedBatch(tokens=pack([inputs.tokenize(s) for s in make_segments(["a", "b"], lengths)]), **teacher)
+
+
+def test_masked_bins_are_replaced_and_reconstructed_from_all_others():
+    model, given = realm(predictor=True), one_patch_batch()
+    objective = masked_autoencoding(0.6, BLOCKS)
+    prepared, batch = objective.prepare(given, DRAW), given.tokens
+    masked = prepared.masking.masked
+    tokens = model.tokenizer(batch).index_copy(0, masked, model.bins_predictor.mask.expand(len(masked), -1))
+    x, packing = model.encoder(tokens, batch.time, Packing(batch.bins)), Packing(batch.bins)
+    predictor, rows = model.bins_predictor, []
+    for of_segment in x.split(packing.lengths):
+        mixed = predictor.norm2(of_segment + predictor.block(predictor.norm1(of_segment[None]))[0])
+        rows.append(predictor.readout.linear(mixed + predictor.mlp(mixed)))
+    error = (torch.cat(rows) - batch.values)[masked][batch.valid[masked]].square()
+    term = objective(model, given, DRAW)["reconstruction"]
+    torch.testing.assert_close(term.total, error.sum())
+    assert term.count == len(error) == batch.slots[masked].sum()
+
+
+def test_augmented_input_is_compared_with_what_was_recorded_and_in_training_only():
+    model, given = realm(predictor=True), one_patch_batch()
+    objective = masked_autoencoding(0.6, BLOCKS, Augmentation(channel_dropout=0.3, gain_jitter=0.2, noise=0.1))
+    prepared = objective.prepare(given, DRAW)
+    assert prepared.recorded is given.tokens.values and not torch.equal(prepared.batch.values, given.tokens.values)
+    predicted, masked = model.reconstruct(prepared.batch, prepared.masking), prepared.masking.masked
+    error = (predicted - given.tokens.values[masked])[given.tokens.valid[masked]].square().sum()
+    torch.testing.assert_close(objective.totals(model, prepared, DRAW)["reconstruction"], error)
+    assert objective.prepare(given, Draw(0, 0, "valid")).batch is given.tokens
+
+
+def test_distillation_of_residuals_aligns_and_reads_out_what_lies_before_the_final_norm():
+    model = realm(readout=True)
+    target = torch.randn(32, 64, generator=torch.Generator().manual_seed(1))
+    given = one_patch_batch(teacher_latents=target)
+    objective = build_objective(Distillation(alignment=2.0, reconstruction=0.5, align="residual", readout_share=0.3))
+    terms, batch = objective(model, given, DRAW), given.tokens
+    residual = model.residual(batch)
+    torch.testing.assert_close(model.encoder.norm(residual), model.latents(batch))
+    rows = draw_bins(batch, 0.3, DRAW)
+    assert len(rows) == 6 + 3  # floor(0.3 * 20) and floor(0.3 * 12)
+    readout = model.shared_readout
+    values = readout.linear(torch.nn.functional.gelu(readout.hidden(residual)))
+    mse = (values - batch.values)[rows][batch.valid[rows]].square().mean()
+    cosine = torch.nn.functional.cosine_similarity(residual, target).mean()
+    total = sum(t.weight * t.total / t.count for t in terms.values())
+    torch.testing.assert_close(total, (0.5 * mse + 2 * (1 - cosine)).to(total.dtype))
+    alone = build_objective(Distillation(alignment=0.0, readout_share=0.3, align="residual"))(model, given, DRAW)
+    torch.testing.assert_close(alone["reconstruction"].total, terms["reconstruction"].total)
+    assert alone["reconstruction"].weight == 1 and alone["reconstruction"].count == terms["reconstruction"].count
 
 
 def model_with(*outputs, modality="lfp", embedding="linear"):

@@ -13,7 +13,7 @@ Benchmark = Literal[
 OPTIONS: dict[str, tuple[str, ...]] = {
     "ingest": ("minutes",),
     "latency": ("bins",),
-    "train": ("segments", "bins", "precision", "compile", "device"),
+    "train": ("segments", "bins", "precision", "compile", "device", "family"),
     "load": ("sessions",),
     "stream-vs-memory": ("sessions",),
     "workers": ("sessions",),

@@ -14,11 +14,13 @@ import numpy as np
 from raydistill.bench import Report, versions
 from raydistill.bench.machine import copy_gb_per_s
 from raydistill.errors import RaydistillError
+from raydistill.feed.patches import patches_per_bin
 from raydistill.feed.tokens import pack
 from raydistill.models.arrays import ArrayInputs
-from raydistill.models.crossmodal.backbones import BackboneName, MambaBackbone
+from raydistill.models.crossmodal.backbones import BackboneName
 from raydistill.models.crossmodal.config import PRESETS, CrossModalConfig, configure
 from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.realm import config as realm
 from raydistill.models.spec import ModelSpec
 from raydistill.models.stream import Stream
 from raydistill.stream.replay import Latency, torch_threads
@@ -30,8 +32,8 @@ WARM_UP, BIN_MS = 50, 10.0
 
 
 def bench_latency(*, bins: int = 2000, say: Callable[[str], None] = lambda text: None) -> Report:
-    """Median, 99th percentile and maximum of the time per bin, for a transformer and Mamba of each preset and for Mamba
-    of REALM's size (10 layers of width 256, 4.9 million parameters with its tokenizer)."""
+    """Median, 99th percentile and maximum of the time per bin, for a transformer and Mamba of each preset and for REALM
+    (4.9 million parameters)."""
     figures = {"memory_gb_per_s": copy_gb_per_s()}
     with torch_threads(1):
         for name, config in _configs().items():
@@ -47,13 +49,17 @@ def _configs() -> dict[str, CrossModalConfig]:
         return configure(replace(PRESETS[preset], causal=True, backbone=backbone), "lfp", "conv")
 
     configs = {f"{preset}_{b}": made(preset, b) for preset in PRESETS for b in BACKBONES}
-    realm = MambaBackbone(layers=10, expand=2, states=64, head=64, causal=True)
-    return configs | {"realm_size": replace(made("paper", "mamba"), backbone=realm)}
+    return configs | {"realm": realm.configure(replace(realm.PRESETS["paper"], causal=True), "lfp", "gated")}
 
 
 def _times(name: str, config: CrossModalConfig, bins: int, memory_gb_per_s: float) -> dict[str, float]:
     model = CrossModalModel(
-        ModelSpec(family="crossmodal", config=config, sessions={"S": -(-CHANNELS // 32)}, behavior=BEHAVIOR)
+        ModelSpec(
+            family="realm" if config.space == "none" else "crossmodal",
+            config=config,
+            sessions={"S": patches_per_bin(config.inputs.widths(bands=1), "lfp", 0, CHANNELS)},
+            behavior=BEHAVIOR,
+        )
     ).eval()
     inputs = ArrayInputs(model.spec, None)
     stream = Stream(model, inputs)

@@ -1,10 +1,13 @@
 """`bench train`: training steps of masked autoencoding on spikes with the paper's model, and matrix products alone.
 
+State-space layers of equal size read bins, of which blocks are masked; the transformer reads the visible tokens.
+
 Axes: B segments, T bins, P patches per bin, D width.
 """
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from typing import Literal
 
@@ -13,13 +16,16 @@ import torch
 
 from raydistill.bench import Report, versions
 from raydistill.bench.model import masked_model
+from raydistill.config.objectives import Blocks
 from raydistill.config.training import TrainingConfig
 from raydistill.errors import ConfigError
 from raydistill.feed.feed import FeedBatch
 from raydistill.feed.tokens import Batch, pack
-from raydistill.models.crossmodal.config import PRESETS, CrossModalSettings
+from raydistill.models.crossmodal.backbones import MambaBackbone
+from raydistill.models.crossmodal.config import PRESETS, CrossModalSettings, configure
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.inputs import inputs_of
+from raydistill.models.layers.mamba import CHUNK
 from raydistill.models.layers.precision import compute_exactly, has_bf16
 from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Draw, masked_autoencoding
@@ -41,6 +47,7 @@ def bench_train(
     compiled: bool = False,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     config: CrossModalSettings = PRESETS["paper"],
+    family: Literal["transformer", "mamba"] = "transformer",
     matrix: int | None = None,
     warmup: int = 2,
     repeats: int = 7,
@@ -48,7 +55,7 @@ def bench_train(
 ) -> Report:
     """Medians over the repeats, after a warm-up that is not counted.
 
-    `tokens_per_s` counts all tokens of a batch, of which the encoder sees the visible 40 %. `fraction_of_peak` is the
+    `tokens_per_s` counts all tokens of a batch, of which a transformer sees the visible 40 %. `fraction_of_peak` is the
     rate of the step's multiplications over that of a matrix product of the same precision, measured in the same run.
 
     Args:
@@ -58,11 +65,16 @@ def bench_train(
         compiled: compile encoder and predictor with torch.compile.
         device: auto: cuda where this machine has a GPU, else cpu. The report names the one that was used.
         config: sizes of the model.
+        family: its network; state-space layers have about as many parameters as the transformer of `config`.
         matrix: rows and columns of the matrix product that gives the machine's peak; by default large enough for it.
 
     Raises:
-        ConfigError: the device or the precision is not available on this machine.
+        ConfigError: the device or the precision is not available on this machine, or `compiled` is asked for with
+            `family: mamba`.
     """
+    config = replace(config, backbone=family)
+    if compiled and family != "transformer":
+        raise ConfigError("--compile compiles a transformer; leave it out, or use `--family transformer`")
     device = _available_device(device)
     precision, matrix = _available_precision(precision, device), matrix or MATRIX[device]
     compute_exactly(device)  # as a training does
@@ -73,11 +85,13 @@ def bench_train(
     seconds = _seconds(step, device, warmup, repeats)
     f32 = _matmul_gflops(torch.float32, matrix, device)
     peak = _matmul_gflops(torch.bfloat16, matrix, device) if precision == "bf16" else f32
-    rate = step_flops(config, recipe.mask_ratio, segments, n_tokens // segments) / seconds / 1e9
+    flops = step_flops if family == "transformer" else bins_step_flops
+    rate = flops(config, recipe.mask_ratio, segments, n_tokens // segments) / seconds / 1e9
     figures = {
         "tokens_per_s": n_tokens / seconds,
         "step_s": seconds,
         "tokens": n_tokens,
+        "parameters": _encoder_parameters(config),
         "gflops": rate,
         "matmul_gflops": f32,
         f"matmul_{precision}_gflops": peak,
@@ -119,7 +133,8 @@ def _training_step(
     spec = masked_model(config, "spikes", {"s": _PATCHES})
     torch.manual_seed(0)
     model = CrossModalModel(spec).to(device).train()
-    objective = masked_autoencoding(recipe.mask_ratio)
+    blocks = None if config.backbone == "transformer" else Blocks(**recipe.blocks)
+    objective = masked_autoencoding(recipe.mask_ratio, blocks)
     (batch,) = prepare(objective, [FeedBatch(tokens=_batch(spec, segments, bins))], Draw(0, 0), device)
     count = objective.counts(batch.inputs)["reconstruction"]
     optimizer = build_optimizer(model, recipe)
@@ -142,6 +157,32 @@ def step_flops(config: CrossModalSettings, mask_ratio: float, segments: int, len
     predictor = config.predictor_layers * _block_flops(length, config.predictor_width, config.mlp_ratio)
     entry = 2 * length * config.width * config.predictor_width
     return _TRAINING * segments * (encoder + predictor + entry)
+
+
+def bins_step_flops(config: CrossModalSettings, mask_ratio: float, segments: int, length: int) -> float:
+    """As `step_flops`, of state-space layers that read bins of `_PATCHES` tokens, masked ones included."""
+    model = configure(config, "spikes", "count", predictor=True)
+    backbone, predictor = model.backbone, model.bins_predictor
+    assert isinstance(backbone, MambaBackbone) and predictor is not None
+    n_bins, width = length // _PATCHES, config.width
+    layers = backbone.layers * _state_space_flops(n_bins, width, backbone.expand, backbone.states)
+    merge = 4 * n_bins * width**2  # of both directions
+    if not backbone.causal:
+        layers = 2 * layers + backbone.layers * merge
+    of_predictor = 2 * _state_space_flops(n_bins, width, 1, predictor.states) + merge + 8 * n_bins * width**2
+    return _TRAINING * segments * (layers + of_predictor)
+
+
+def _state_space_flops(n_bins: int, width: int, expand: int, states: int) -> int:
+    """Forward pass of a block in one direction over a segment: its maps, all pairs of bins of a chunk, the states."""
+    inner = expand * width
+    maps = 2 * n_bins * inner * (3 * width + 2 * states)
+    pairs = 2 * n_bins * CHUNK * (inner + states)
+    return maps + pairs + 4 * n_bins * inner * states
+
+
+def _encoder_parameters(config: CrossModalSettings) -> int:
+    return configure(config, "spikes", "count").backbone.parameters(config.width)
 
 
 def _block_flops(length: int, width: int, mlp_ratio: int) -> int:

@@ -41,6 +41,10 @@ def bench(
         Literal["auto", "cpu", "cuda"] | None,
         Parameter(help="train: auto (the default) is cuda where this machine has a GPU, else cpu."),
     ] = None,
+    family: Annotated[
+        Literal["transformer", "mamba"] | None,
+        Parameter(help="train: the network, a transformer (the default) or state-space layers of equal size."),
+    ] = None,
     sessions: Annotated[
         int | None,
         Parameter(help="load, stream-vs-memory, workers, sweep: number of random sessions in the store."),
@@ -58,7 +62,8 @@ def bench(
     from raydistill.bench.choose import run
 
     options = {"minutes": minutes, "segments": segments, "bins": bins, "precision": precision, "compile": compile_}
-    report = run(what, say, options | {"device": device, "sessions": sessions, "listed": listed, "sweeps": sweeps})
+    options |= {"device": device, "family": family, "sessions": sessions, "listed": listed, "sweeps": sweeps}
+    report = run(what, say, options)
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:

@@ -7,7 +7,7 @@ What a loss computes is in raydistill/objectives.py. To add an objective, write 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from raydistill.config.numbers import CountOrZero, InnerFraction, Weight, check_limits
+from raydistill.config.numbers import Count, CountOrZero, Fraction, InnerFraction, Weight, check_limits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,12 +25,41 @@ class Needs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Blocks:
+    """Masks of whole bins, in blocks of so many successive ones."""
+
+    shortest: Count
+    longest: Count
+
+    def __post_init__(self):
+        check_limits(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Augmentation:
+    """How the LFP that a model reads in training differs from what it has to reconstruct."""
+
+    channel_dropout: Fraction
+    """Probability that a channel of a segment is set to zero."""
+    gain_jitter: Fraction
+    """Each channel of a segment is multiplied by a number between 1 - jitter and 1 + jitter."""
+    noise: Weight
+    """Standard deviation of the Gaussian noise that is added to each value, in those of the channel."""
+
+    def __post_init__(self):
+        check_limits(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MaskedAutoencoding:
     """Reconstruct masked tokens from the others."""
 
     needs: ClassVar[Needs] = Needs(predictor=True)
     name: Literal["masked_autoencoding"] = "masked_autoencoding"
     mask_ratio: InnerFraction
+    blocks: Blocks | None = None
+    """What is masked: blocks of bins, or if None single tokens."""
+    augmentation: Augmentation | None = None
 
     def __post_init__(self):
         check_limits(self)
@@ -51,6 +80,8 @@ class MaskedAutoencodingWithBehavior:
     needs: ClassVar[Needs] = Needs(predictor=True, behavior=True)
     name: Literal["masked_autoencoding_with_behavior"] = "masked_autoencoding_with_behavior"
     mask_ratio: InnerFraction
+    blocks: Blocks | None = None
+    augmentation: Augmentation | None = None
 
     def __post_init__(self):
         check_limits(self)
@@ -64,6 +95,12 @@ class Distillation:
     name: Literal["distillation"] = "distillation"
     alignment: Weight
     """Weight of the cosine term."""
+    reconstruction: Weight | None = None
+    """Weight of the error of the LFP; None: 1."""
+    align: Literal["residual"] | None = None
+    """residual: the latents before the final norm of student and teacher are aligned and read out; None: after it."""
+    readout_share: InnerFraction | None = None
+    """Share of the bins of each segment whose LFP is reconstructed, drawn again in each epoch; None: all."""
     unfreeze_epoch: CountOrZero | None = None
     """Epoch from which the teacher is trained too; None: never."""
 
@@ -78,6 +115,8 @@ class DistillationWithBehavior:
     needs: ClassVar[Needs] = Needs(behavior=True, teacher=True)
     name: Literal["distillation_with_behavior"] = "distillation_with_behavior"
     alignment: Weight
+    align: Literal["residual"] | None = None
+    """As of `Distillation`; the head reads the latents after the norm."""
     unfreeze_epoch: CountOrZero | None = None
 
     def __post_init__(self):

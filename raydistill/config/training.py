@@ -1,7 +1,7 @@
 """Recipes of a training, and the presets that supply their values (docs/methods.md, Training)."""
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from raydistill.config.numbers import (
     Count,
@@ -13,6 +13,7 @@ from raydistill.config.numbers import (
     Weight,
     check_limits,
 )
+from raydistill.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,9 @@ class Recipe:
     """The learning rate starts at this fraction of its peak and increases linearly over `warmup_epochs`."""
     decay: Annotated[float, Limits(above=0, most=2)] = 0.995
     """Factor on the learning rate per epoch after the warm-up."""
+    cosine_to: InnerFraction | None = None
+    """In place of `decay`: after the warm-up, the learning rate falls along half a cosine, and reaches this fraction of
+    its peak after `epochs`. null: it falls by `decay`."""
     weight_decay: Weight = 0.1
     weight_decay_end: Weight = 0.4
     weight_decay_epochs: Count = 1000
@@ -53,14 +57,58 @@ class TrainingConfig(Recipe):
     """What `training:` of a sweep may set: the recipe, and the settings of the usual objectives."""
 
     mask_ratio: InnerFraction = 0.6
-    """Fraction of the tokens that masked autoencoding masks."""
+    """Fraction of the tokens, or of the bins, that masked autoencoding masks."""
+    mask: Literal["tokens", "bins"] = "tokens"
+    """What masked autoencoding masks: single tokens, or all tokens of blocks of bins. Networks that read bins need
+    `bins`."""
+    mask_block: tuple[Count, ...] = (10, 50)
+    """Bins of the shortest and of the longest block of `mask: bins`."""
+    channel_dropout: Fraction = 0.0
+    """Of masked autoencoding of LFP: probability that a channel of a segment is zero in the input."""
+    gain_jitter: Fraction = 0.0
+    """Of masked autoencoding of LFP: each channel of a segment is multiplied by a number between 1 - jitter and
+    1 + jitter in the input."""
+    noise: Weight = 0.0
+    """Of masked autoencoding of LFP: standard deviation of the noise in the input, in those of the channel."""
     alignment: Weight = 5.0
     """Weight of the cosine term of Eq. 1."""
+    reconstruction: Weight = 1.0
+    """Weight of the other term of Eq. 1, the error of the LFP."""
+    align: Literal["latents", "residual"] = "latents"
+    """What a distillation aligns and reads out: latents, or the same before the final norm of each encoder."""
+    readout_share: Annotated[float, Limits(above=0, most=1)] = 1.0
+    """Of a distillation: share of the bins of each segment whose LFP is reconstructed, drawn again in each epoch."""
+
+    def __post_init__(self):
+        check_limits(self)
+        if len(self.mask_block) != 2 or self.mask_block[0] > self.mask_block[1]:
+            raise ConfigError(
+                f"`mask_block` must be [shortest, longest] block, but got {list(self.mask_block)}", at=("mask_block",)
+            )
 
     @property
     def recipe(self) -> Recipe:
         """The recipe alone."""
         return Recipe(**{f.name: getattr(self, f.name) for f in fields(Recipe)})
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """The blocks of `mask: bins`."""
+        return {"shortest": self.mask_block[0], "longest": self.mask_block[1]}
+
+    @property
+    def of_objectives(self) -> dict[str, Any]:
+        """The settings of objectives, named as their fields; None for a usual value, which changes no key."""
+        changes = {name: getattr(self, name) for name in ("channel_dropout", "gain_jitter", "noise")}
+        return {
+            "mask_ratio": self.mask_ratio,
+            "blocks": self.blocks if self.mask == "bins" else None,
+            "augmentation": changes if any(changes.values()) else None,
+            "alignment": self.alignment,
+            "reconstruction": None if self.reconstruction == 1 else self.reconstruction,
+            "align": "residual" if self.align == "residual" else None,
+            "readout_share": None if self.readout_share == 1 else self.readout_share,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +119,8 @@ class Recipes:
     training: TrainingConfig
     continued: TrainingConfig
     """For a distillation whose student starts from a distillation over many sessions."""
+    shared_student: TrainingConfig | None = None
+    """For a distillation of one student over many sessions; None: as a pretraining."""
 
 
 RECIPES = {

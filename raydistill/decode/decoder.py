@@ -177,7 +177,7 @@ def _load(folder: Path, store: Store, session: str, embeddings_of: str | None) -
         # Sorted units have no order that two sessions could share, so their number tells nothing.
         check_columns(model.spec, embeddings_of, columns, f"session {session} of the store", only=("lfp",))
         model.use_embeddings_of(session, embeddings_of)
-    elif session not in model.spec.sessions:
+    elif session not in model.spec.sessions and not model.spec.reads_any_session:
         sessions = ", ".join(sorted(model.spec.sessions))
         raise DataError(
             f"the model was not trained on session {session}; give `--as` one of the sessions whose embeddings it "

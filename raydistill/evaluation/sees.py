@@ -23,6 +23,8 @@ class Sees:
     """Whether behavior is used by more than a final least squares from its latents."""
     other_sessions: bool
     """Whether its training used sessions other than the decoded one."""
+    lookahead_bins: int = 0
+    """Later bins that it reads, if it does not read all of them."""
     spikes: SpikesAt
     """When it sees spikes; `training`: it, its teacher or its first weights were trained with them."""
 
@@ -35,6 +37,8 @@ class Sees:
         signals = {"lfp": "LFP", "spikes": "spikes"}
         decoding = [signals[name] for name in self.reads]
         decoding += [name for name in ("past", "future", "clock") if getattr(self, name)]
+        if n := self.lookahead_bins:
+            decoding.append(f"{n} later bin{'s' if n > 1 else ''}")
         training = ["spikes"] if self.spikes == "training" else []
         training += ["other sessions"] if self.other_sessions else []
         training += ["labels"] if self.labels else []
@@ -50,6 +54,7 @@ def merged(parts: Iterable[Sees]) -> Sees:
             reads=tuple(dict.fromkeys((*first.reads, *part.reads))),
             past=first.past or part.past,
             future=first.future or part.future,
+            lookahead_bins=max(first.lookahead_bins, part.lookahead_bins),
             clock=first.clock or part.clock,
             labels=first.labels or part.labels,
             other_sessions=first.other_sessions or part.other_sessions,

@@ -14,6 +14,7 @@ from torch import Tensor
 from raydistill.evaluation.baselines import Baseline
 from raydistill.evaluation.decoders.clock import ClockCode
 from raydistill.evaluation.decoders.clock_skill import ClockSkill, clock_skill, decode_with_and_without_clock
+from raydistill.evaluation.decoders.past_latents import decode_from_past, with_past
 from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
 from raydistill.evaluation.decoders.signals import behavior_of as recorded_behavior
 from raydistill.evaluation.folds import behavior_of, folds_of
@@ -66,6 +67,7 @@ def score_model(
     columns: Sequence[str],
     spikes_as: SpikesAs = "recorded",
     device: str = "cpu",
+    past_bins: int | None = None,
 ) -> SessionScore:
     """How well behavior is decoded from the latents of a model, under the protocol of the session.
 
@@ -76,11 +78,14 @@ def score_model(
         columns: behavior columns for least squares; a head decodes the columns that it was trained on.
         spikes_as: the spikes that a multimodal model reads: recorded, mean or silence.
         device: where the model runs; it stays there.
+        past_bins: decode by ridge from the latents of a bin and so many before it, instead of by least squares or head.
     Raises:
         DataError: as `decode`.
     """
     inputs, recorder = inputs_of(model.spec, [entry], spikes_as), SegmentRecorder(entry.bin_width_ms)
     session = _ModelOnSession(model=model, inputs=inputs, store=store, entry=entry, device=device)
+    if past_bins is not None:
+        return _from_past(session, columns, recorder, past_bins)
     if not model.spec.behavior:
         decoding, with_clock = _least_squares(session, columns, recorder)
         assert decoding.decoder is not None
@@ -171,6 +176,34 @@ def _least_squares(
         return decode(train, valid, test, columns), None
     longest = max(n for part in session.entry.parts for n in part.n_bins)
     return decode_with_and_without_clock(train, valid, test, columns, ClockCode(longest))
+
+
+def _from_past(
+    session: _ModelOnSession, columns: Sequence[str], recorder: SegmentRecorder, past_bins: int
+) -> SessionScore:
+    """Ridge from the latents of a bin and of those before it."""
+
+    def features(latents: Tensor) -> np.ndarray:
+        return with_past(latents.numpy(), past_bins)
+
+    store, entry, scored = session.store, session.entry, scored_folds(session.entry)
+    decoding = decode_from_past(
+        lambda: session.pairs(columns, ("train",), features),
+        lambda: session.pairs(columns, ("valid",), features),
+        session.pairs(columns, scored, features, recorder),
+        columns,
+        refit="valid" not in scored,
+    )
+    assert decoding.decoder is not None
+    linear = decoding.decoder.predict
+    return SessionScore(
+        decoding=decoding,
+        r2_least_squares=None,
+        clock=_compared_with_clock(store, entry, columns, decoding),
+        units=_units(store, entry, columns, decoding),
+        segments=recorder.segments(linear),
+        predict=lambda latents: linear(features(latents)),
+    )
 
 
 def _compared_with_clock(

@@ -1,5 +1,6 @@
 """Masking: which tokens of a segment are the input of a model that reconstructs the others."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
@@ -8,7 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raydistill.config.objectives import Blocks
 from raydistill.feed.tokens import Batch
+
+MOST_BLOCKS = 200
+"""Blocks that are drawn for a segment, at most; they may overlap."""
 
 
 class Draw(NamedTuple):
@@ -36,13 +41,61 @@ def mask_tokens(batch: Batch, ratio: float, draw: Draw) -> Masking:
 
     Which tokens are masked is a function of `draw` and the segment alone, not of the other segments of the batch.
     """
+
+    def choose(random: np.random.Generator, n_bins: int, length: int) -> np.ndarray:
+        is_masked = np.zeros(length, dtype=bool)
+        is_masked[random.permutation(length)[: int(ratio * length)]] = True
+        return is_masked
+
+    return _masking(batch, draw, choose)
+
+
+def mask_bins(batch: Batch, ratio: float, blocks: Blocks, draw: Draw) -> Masking:
+    """Mask all tokens of blocks of bins, floor(ratio * T) bins of each segment or a few less (docs/methods.md,
+    Objectives). The choice is a function of `draw` and the segment alone, as in `mask_tokens`.
+    """
+
+    def choose(random: np.random.Generator, n_bins: int, length: int) -> np.ndarray:
+        return np.repeat(draw_blocks(n_bins, int(ratio * n_bins), blocks, random), length // n_bins)
+
+    return _masking(batch, draw, choose)
+
+
+def draw_bins(batch: Batch, share: float, draw: Draw) -> Tensor:
+    """Indices of all tokens of floor(share * T) bins of each segment, at least one, as in `mask_tokens`."""
+
+    def choose(random: np.random.Generator, n_bins: int, length: int) -> np.ndarray:
+        is_chosen = np.zeros(n_bins, dtype=bool)
+        is_chosen[random.permutation(n_bins)[: max(1, int(share * n_bins))]] = True
+        return np.repeat(is_chosen, length // n_bins)
+
+    return _masking(batch, draw, choose).masked
+
+
+def draw_blocks(n_bins: int, wanted: int, blocks: Blocks, random: np.random.Generator) -> np.ndarray:
+    """(n_bins,) bool: the union of blocks, with at most `wanted` bins.
+
+    A block is never longer than what is missing, so that the last blocks may be shorter than the shortest.
+    """
+    is_masked = np.zeros(n_bins, dtype=bool)
+    for _ in range(MOST_BLOCKS):
+        missing = wanted - int(is_masked.sum())
+        if missing <= 0:
+            break
+        length = min(int(random.integers(blocks.shortest, blocks.longest + 1)), missing)
+        start = int(random.integers(0, n_bins - length + 1))
+        is_masked[start : start + length] = True
+    return is_masked
+
+
+def _masking(batch: Batch, draw: Draw, choose: Callable[[np.random.Generator, int, int], np.ndarray]) -> Masking:
+    """The masking whose tokens `choose` selects in each segment: (random, bins, tokens) -> (tokens,) bool."""
     visible, masked, start = [], [], 0
-    for session, number, length in zip(batch.sessions, batch.numbers, batch.lengths, strict=True):
+    for session, number, n_bins, length in zip(batch.sessions, batch.numbers, batch.bins, batch.lengths, strict=True):
         key = [draw.seed, draw.epoch, crc32(draw.split.encode()), crc32(session.encode()), number]
-        order = np.random.default_rng(key).permutation(length)
-        n_masked = int(ratio * length)
-        masked.append(np.sort(order[:n_masked]) + start)
-        visible.append(np.sort(order[n_masked:]) + start)
+        is_masked = choose(np.random.default_rng(key), n_bins, length)
+        masked.append(np.flatnonzero(is_masked) + start)
+        visible.append(np.flatnonzero(~is_masked) + start)
         start += length
     device = batch.time.device
     return Masking(

@@ -28,6 +28,7 @@ class ArrayInputs:
             raise DataError("model.json has no normalisation of spikes, so that this model cannot read arrays")
         spikes_norm = {self.session: norms["spikes"]} if "spikes" in norms else {}
         self._inputs = Inputs(modality=spec.modality, widths=spec.widths, spikes_norm=spikes_norm)
+        self.patches = spec.sessions.get(self.session, 1)  # a model that reads any session has one patch, or few
 
     def tokenize(self, arrays: Mapping[str, Any]) -> Tokens:
         """The tokens of (T, columns) arrays by signal.
@@ -52,6 +53,8 @@ class ArrayInputs:
 def _known(spec: ModelSpec, session: str | None) -> str:
     if session is None and len(spec.sessions) == 1:
         return next(iter(spec.sessions))
+    if spec.reads_any_session and isinstance(session, str) and session:
+        return session
     if session is None or session not in tuple(spec.sessions):  # a list is not hashable
         value = f'"{session}"' if session else "none"
         hint = suggest(str(session or ""), spec.sessions)

@@ -7,11 +7,13 @@ Built models of all families have the interface of raydistill.models.model.Model
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
+from raydistill.config.training import RECIPES, Recipes
 from raydistill.models.crossmodal import config as crossmodal
 from raydistill.models.crossmodal.parameters import parameters as crossmodal_parameters
+from raydistill.models.realm import config as realm
 from raydistill.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -39,6 +41,10 @@ class Family:
     settings_of: Callable[[Any], dict[str, Any]] = lambda config: {}
     """config -> the settings from which `configure` makes it. Jobs that start from an imported model take them over; by
     default there are none."""
+    recipes: Mapping[str, Recipes] = field(default_factory=lambda: RECIPES)
+    """Preset -> recipes."""
+    embedding: str | None = None
+    """The value embedding of jobs that name none; None: see `JobConfig.embedding`."""
     fit: "Callable[[ModelSpec, Batch, Batch], Model] | None" = None
     """(spec, train, valid) -> a model fitted to the packed segments of the train fold of one session, whose settings
     may be chosen on the valid fold. It predicts behavior. None: the loop trains models of this family."""
@@ -59,6 +65,17 @@ FAMILIES = {
         settings_of=crossmodal.settings_of,
         parameters=crossmodal_parameters,
         build=_build_crossmodal,
+    ),
+    "realm": Family(
+        settings=realm.RealmSettings,
+        presets=realm.PRESETS,
+        config=crossmodal.CrossModalConfig,
+        configure=realm.configure,
+        settings_of=realm.settings_of,
+        parameters=crossmodal_parameters,
+        build=_build_crossmodal,  # the same parts, arranged otherwise
+        recipes=realm.RECIPES,
+        embedding="gated",
     ),
 }
 """Name in `family:` of a job -> the family."""

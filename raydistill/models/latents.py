@@ -22,11 +22,15 @@ BATCH = 32  # segments per batch; packing has no padding, so the number does not
 
 
 @torch.no_grad()
-def encode(model: Model, segments: Iterable[Segment], inputs: Inputs, device: str = "cpu") -> Iterator[Tensor]:
+def encode(
+    model: Model, segments: Iterable[Segment], inputs: Inputs, device: str = "cpu", residual: bool = False
+) -> Iterator[Tensor]:
     """The latents (T, D) of each segment, with nothing masked: float32 in host memory, computed on `device`.
 
     The model is moved to `device` and set to evaluation mode. At most BATCH segments are taken ahead of their latents.
 
+    Args:
+        residual: latents before the final norm of the encoder.
     Raises:
         DataError: a segment has other units or channels than its session when the model was trained.
     """
@@ -38,7 +42,7 @@ def encode(model: Model, segments: Iterable[Segment], inputs: Inputs, device: st
             check_columns(model.spec, segment.session, _columns(segment), f"segment {segment.number}")
         batch = pack([inputs.tokenize(s) for s in together]).to(device)
         del together  # so that the part that it views can be freed
-        latents = model.latents(batch).float().cpu()
+        latents = (model.residual(batch) if residual else model.latents(batch)).float().cpu()
         yield from latents.split(list(batch.bins))  # (sum of T, D) -> (T, D) of each segment
 
 
@@ -48,20 +52,23 @@ def _columns(segment: Segment) -> dict[str, int]:
     return {name: 0 if values is None else values.shape[1] for name, values in signals.items()}
 
 
-def frozen(teachers: Mapping[str, Model], entries: list[Entry], device: str = "cpu") -> TeacherEncoder:
+def frozen(
+    teachers: Mapping[str, Model], entries: list[Entry], device: str = "cpu", residual: bool = False
+) -> TeacherEncoder:
     """A function from segments of one session to the latents by the teacher of this session.
 
     Args:
         teachers: session -> its teacher. All teachers have the same inputs.
         entries: the sessions.
         device: where the teachers run; they are moved to host memory afterwards.
+        residual: latents before the final norm of the encoder.
     """
     inputs = inputs_of(next(iter(teachers.values())).spec, entries)
 
     def teacher_latents(segments: list[Segment]) -> list[Tensor]:
         teacher = teachers[segments[0].session]
         # The latents of a batch are views of one tensor; copies let that tensor be freed.
-        latents = [values.clone() for values in encode(teacher, segments, inputs, device)]
+        latents = [values.clone() for values in encode(teacher, segments, inputs, device, residual)]
         teacher.cpu()
         return latents
 

@@ -31,6 +31,10 @@ class Model(nn.Module):
         """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
         raise NotImplementedError
 
+    def residual(self, batch: Batch) -> Tensor:
+        """The latents before the final norm of the encoder; of a family without one, the latents themselves."""
+        return self.latents(batch)
+
     def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:
         """The masked patches, predicted from the visible tokens. Shape: (M, S)."""
         raise NotImplementedError(f"models of the family {self.spec.family} are not trained by masking")
@@ -55,6 +59,16 @@ class Model(nn.Module):
             The new state, and (n, D) latents.
         Raises:
             ValueError: the batch holds more than one bin of a stream, or several sessions.
+        """
+        raise NotImplementedError
+
+    def step_after_end(self, state: State, batch: Batch) -> tuple[State, Tensor]:
+        """The state and the latents after one of the `lookahead_bins` that follow the last bin of a segment.
+
+        Only of a model with `lookahead_bins`, whose `step` gives the latents of the bin so many bins before.
+
+        Args:
+            batch: one bin of each stream, whose values do not matter.
         """
         raise NotImplementedError
 

@@ -6,6 +6,11 @@ from typing import Any
 MOST_PATCHES = 65536
 
 
+def reads_any_session(config: Any) -> bool:
+    """Whether no weight of a model with this configuration belongs to a session."""
+    return getattr(config, "space", None) == "none"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Everything that determines the modules of a model; stored as model.json next to the weights."""
@@ -44,6 +49,16 @@ class ModelSpec:
     def widths(self) -> tuple[int, ...]:
         """(G,) slots of each signal in a patch."""
         return self.config.inputs.widths(self.bands)
+
+    @property
+    def reads_any_session(self) -> bool:
+        """Whether no weight belongs to a session, so that sessions that are not in `sessions` can be read, too."""
+        return reads_any_session(self.config)
+
+    @property
+    def lookahead_bins(self) -> int:
+        """Later bins that the latents of a bin of a causal model depend on, so that a stream answers so late."""
+        return getattr(self.config, "lookahead_bins", None) or 0
 
     @property
     def patch(self) -> int:

@@ -4,7 +4,7 @@ Axes: n streams, D width of the latents, K behavior columns.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -25,6 +25,8 @@ class StreamInputs(Protocol):
 
     session: str
     """Whose space embeddings the model uses."""
+    patches: int
+    """Patches per bin."""
 
     def tokenize(self, arrays: Mapping[str, Any]) -> Tokens:
         """The tokens of (T, columns) arrays by signal."""
@@ -44,7 +46,8 @@ class Stream:
     """n recordings of one session, read bin by bin.
 
     From the start of a segment, and for as many bins as attention reads, the latents are those of the whole segment.
-    The state has the same size after any number of bins.
+    The state has the same size after any number of bins. A model with `lookahead_bins` answers so many bins late:
+    `step` gives the latents of an earlier bin, NaN as long as there is none, and `finish` those of the last bins.
 
     Raises:
         DataError: the model is not causal, or an argument is not a number above 0.
@@ -59,6 +62,7 @@ class Stream:
         if streams < 1 or self.window_bins < 1:
             raise DataError(f"`streams` and `window_bins` must be at least 1, but got {streams} and {window_bins}")
         self.session, self.streams = inputs.session, streams
+        self.lookahead_bins = model.spec.lookahead_bins
         self._model, self._inputs = model, inputs
         self._batch: Batch | None = None
         self.reset()
@@ -80,8 +84,7 @@ class Stream:
 
     def first_state(self) -> State:
         """The state before the first bin."""
-        patches = self._model.spec.sessions[self.session]
-        return self._model.initial_state(self.streams, patches, self.window_bins)
+        return self._model.initial_state(self.streams, self._inputs.patches, self.window_bins)
 
     @property
     def state(self) -> dict[str, np.ndarray]:
@@ -115,7 +118,29 @@ class Stream:
         given = {name: self._rows(name, x) for name, x in (("spikes", spikes), ("lfp", lfp)) if x is not None}
         missing = {name: None for name in signals_of(self._model.spec) if name not in given}
         tokens = self._inputs.tokenize(given | missing)  # n bins of one segment, taken as one bin of n streams
+        if tokens.n_patches != self._inputs.patches:
+            raise DataError(
+                f"a bin of {self.session} has {tokens.n_patches} patches, but the stream began with "
+                f"{self._inputs.patches}; give the channels of one session on which the model was trained"
+            )
+        is_early = self._state["time"] < self.lookahead_bins if self.lookahead_bins else None
         self._state, latents = self._model.step(self._state, self._packed(tokens))
+        return self._output(latents, is_early)
+
+    @torch.no_grad()
+    def finish(self) -> Iterator[StreamOutput]:
+        """The outputs of the last `lookahead_bins` bins, of segments that end here; then new ones begin."""
+        for _ in range(self.lookahead_bins if self._batch is not None else 0):
+            assert self._batch is not None
+            is_early = self._state["time"] < self.lookahead_bins
+            self._state, latents = self._model.step_after_end(self._state, self._batch)
+            yield self._output(latents, is_early)
+        self.reset()
+
+    def _output(self, latents: torch.Tensor, is_early: torch.Tensor | None) -> StreamOutput:
+        """Latents (n, D) and behavior; NaN for streams that have not reached the bin that they would answer, (n,)."""
+        if is_early is not None:
+            latents = latents.masked_fill(is_early[:, None], torch.nan)
         behavior = self._model.behavior(latents) if self._model.spec.behavior else None
         return StreamOutput(self._unstacked(latents), None if behavior is None else self._unstacked(behavior))
 
@@ -148,5 +173,7 @@ class Stream:
 
 def _trained_window(model: Model, session: str) -> int:
     """Bins of the segments on which a model was trained."""
-    bins = model.spec.provenance.get("segment_bins", {}).get(session, DEFAULT_WINDOW_BINS)
-    return bins if type(bins) is int and bins > 0 else DEFAULT_WINDOW_BINS
+    known = model.spec.provenance.get("segment_bins", {})
+    others = [n for n in known.values() if type(n) is int] if model.spec.reads_any_session else []
+    bins = known.get(session, max(others, default=DEFAULT_WINDOW_BINS))
+    return model.spec.lookahead_bins + (bins if type(bins) is int and bins > 0 else DEFAULT_WINDOW_BINS)

@@ -1,6 +1,6 @@
 """A trained model and its read-out, bin by bin, in the units of the recording."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ class SessionInputs:
     def __init__(self, decoder: Decoder):
         self._inputs = inputs_of(decoder.model.spec, [decoder.entry])
         self._name, self.session = decoder.entry.session, decoder.about["as"]
+        self.patches = self._inputs.patches_of(decoder.entry)
 
     def tokenize(self, arrays: Mapping[str, np.ndarray]) -> Tokens:
         """The tokens of (T, columns) arrays by signal."""
@@ -38,6 +39,11 @@ class StreamDecoder:
         self.stream = Stream(decoder.model, SessionInputs(decoder), window_bins=window_bins, streams=streams)
 
     @property
+    def lookahead_bins(self) -> int:
+        """How many bins late the model answers."""
+        return self.stream.lookahead_bins
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The K behavior columns."""
         return self.decoder.columns
@@ -49,9 +55,16 @@ class StreamDecoder:
     def step(self, *, spikes: np.ndarray | None = None, lfp: np.ndarray | None = None) -> np.ndarray:
         """The behavior (K,) of the next bin, from its counts (units,) and z-scored LFP (channels,).
 
-        With n streams, all arrays have n rows.
+        With n streams, all arrays have n rows. With `lookahead_bins`, it is that of so many bins before, NaN at first.
         """
-        latents = self.stream.step(spikes=spikes, lfp=lfp).latents
+        return self._behavior(self.stream.step(spikes=spikes, lfp=lfp).latents)
+
+    def finish(self) -> Iterator[np.ndarray]:
+        """The behavior (K,) of each of the last `lookahead_bins` bins; then a new segment begins."""
+        for output in self.stream.finish():
+            yield self._behavior(output.latents)
+
+    def _behavior(self, latents: np.ndarray) -> np.ndarray:
         z_scored = self.decoder.score.predict(torch.from_numpy(np.atleast_2d(latents)))
         behavior = self.decoder.entry.normalisation["behavior"].undo(z_scored, self.decoder.column_indices)
         return behavior[0] if self.stream.streams == 1 else behavior

@@ -136,6 +136,7 @@ def _about(module: StepModule, decoder: StreamDecoder, rate_hz: float | None) ->
         "state": state,
         "first_state": "zeros",
         "window_bins": decoder.stream.window_bins,
+        "lookahead_bins": decoder.lookahead_bins,
         "preprocessing": _preprocessing(entry, rate_hz) if signal == "lfp" else None,
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from raydistill.decode.decoder import Decoder
+from raydistill.errors import DataError
 from raydistill.stream.decoder import StreamDecoder
 
 
@@ -20,10 +21,14 @@ class FalconDecoder:
         decoder: of the session whose units FALCON presents, at bins of the width on which the model was trained.
         batch_size: recordings that are decoded at the same time.
     Raises:
-        DataError: the model is not causal.
+        DataError: the model is not causal, or answers late.
     """
 
     def __init__(self, decoder: Decoder, batch_size: int = 1, window_bins: int | None = None):
+        if late := decoder.model.spec.lookahead_bins:
+            raise DataError(
+                f"the model answers {late} bins late (`lookahead_bins`), but FALCON scores every bin at once"
+            )
         self._decoder, self._window_bins = decoder, window_bins
         self.set_batch_size(batch_size)
 

@@ -8,7 +8,7 @@ import numpy as np
 from raydistill.errors import DataError
 from raydistill.stream.decoder import StreamDecoder
 from raydistill.stream.preprocess import Preprocess
-from raydistill.stream.replay import Latency
+from raydistill.stream.replay import Latency, late_in_words
 from raydistill.stream.samples import Gaps, SilenceError, Source, longest_gap
 
 HOLD_S = 1.0
@@ -50,6 +50,8 @@ class LiveDecoder:
     def run(self, source: Source) -> Iterator[np.ndarray]:
         """The behavior (K,) of each bin, in the units of the recording.
 
+        Of a model that answers late, the last ones come when the sender has ended.
+
         Raises:
             DataError: the sender has another number of channels, or its samples are not finite.
         """
@@ -58,14 +60,17 @@ class LiveDecoder:
                 began = time.perf_counter()
                 samples, starts_again = self._gaps.fill(chunk)
                 if starts_again:
+                    yield from self._decoder.finish()
                     self._begin()
                 for values in self._chain.push(samples) if self._chain else samples:
                     behavior = self._decoder.step(**{self._signal: values})
                     self._seconds.append(time.perf_counter() - began)
-                    yield behavior
+                    if np.isfinite(behavior).all():  # the first bins of a model that answers late have no answer yet
+                        yield behavior
                     began = time.perf_counter()
         except SilenceError as err:
             self._silence = f"; {err}"
+        yield from self._decoder.finish()
 
     def in_words(self) -> str:
         """What was decoded and lost, and how long it took, as one line."""
@@ -73,7 +78,8 @@ class LiveDecoder:
             return f"no bin was decoded{self._silence}"
         latency = Latency.of(np.array(self._seconds), self._bin_width_ms)
         lost = f"; {self._gaps.in_words()}" if self._gaps.in_words() else ""
+        late = late_in_words(self._decoder.lookahead_bins, self._bin_width_ms)
         return (
-            f"{len(self._seconds)} bins decoded in {latency.p50_ms:.2f} ms (median), {latency.p99_ms:.2f} ms (99 %), "
-            f"at most {latency.max_ms:.2f} ms{lost}{self._silence}"
+            f"{late}{len(self._seconds)} bins decoded in {latency.p50_ms:.2f} ms (median), {latency.p99_ms:.2f} ms "
+            f"(99 %), at most {latency.max_ms:.2f} ms{lost}{self._silence}"
         )

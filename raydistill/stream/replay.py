@@ -49,6 +49,8 @@ class Replay:
     """Between behavior decoded bin by bin and from whole segments, in standard deviations."""
     n_bins: int
     bin_width_ms: float
+    lookahead_bins: int
+    """How many bins after a bin its behavior is decoded, because the model reads so many later ones."""
     latency: Latency
     memory_mb: float
     """Largest memory of the process."""
@@ -60,14 +62,19 @@ class Replay:
 
     def in_words(self) -> str:
         """As one line of text."""
-        times = self.latency
+        times, late = self.latency, late_in_words(self.lookahead_bins, self.bin_width_ms)
         return (
             f"R² {self.r2:.3f} bin by bin, {self.r2_whole:.3f} over whole segments (decoded values differ by at most "
             f"{self.largest_difference:.1g} SD); {self.n_bins} bins of {self.bin_width_ms:g} ms took "
             f"{times.p50_ms:.2f} ms (median), {times.p99_ms:.2f} ms (99 %), at most {times.max_ms:.2f} ms, "
-            f"{times.share_over_bin:.2%} of them longer than a bin; {self.memory_mb:.0f} MB, {self.threads} "
+            f"{times.share_over_bin:.2%} of them longer than a bin; {late}{self.memory_mb:.0f} MB, {self.threads} "
             f"thread{'s' * (self.threads > 1)}"
         )
+
+
+def late_in_words(bins: int, bin_width_ms: float) -> str:
+    """How late a stream answers, to be followed by another part of a sentence; empty if it answers at once."""
+    return f"each bin is answered {bins * bin_width_ms:g} ms late; " if bins else ""
 
 
 def replay(decoder: StreamDecoder, store: Store, threads: int = 1) -> Replay:
@@ -84,7 +91,8 @@ def replay(decoder: StreamDecoder, store: Store, threads: int = 1) -> Replay:
     std = np.asarray(norm.std)[indices]
     with torch_threads(threads):
         for segment, at_once in zip(segments, whole.decoded, strict=True):
-            decoded = np.array(list(_timed(decoder, segment, seconds)))  # (T, K), in the units of the recording
+            behavior = [*_timed(decoder, segment, seconds), *decoder.finish()]
+            decoded = np.array(behavior[decoder.lookahead_bins :])  # (T, K), in the units of the recording
             difference = max(difference, float((np.abs(decoded - norm.undo(at_once, indices)) / std).max()))
             recorded = norm.undo(behavior_of(segment, entry, decoder.columns), indices)
             is_valid = np.isfinite(recorded).all(axis=1)
@@ -95,6 +103,7 @@ def replay(decoder: StreamDecoder, store: Store, threads: int = 1) -> Replay:
         largest_difference=difference,
         n_bins=len(seconds),
         bin_width_ms=entry.bin_width_ms,
+        lookahead_bins=decoder.lookahead_bins,
         latency=Latency.of(np.array(seconds), entry.bin_width_ms),
         memory_mb=peak_mb(),
         threads=threads,

@@ -29,6 +29,7 @@ from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import frozen
 from raydistill.models.layers.precision import compute_exactly
 from raydistill.models.model import Model
+from raydistill.models.parts import freeze_tokenizer, inherit_tokenizer
 from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Objective, StudentAndTeacher, build_objective
 from raydistill.ownership import held
@@ -55,6 +56,10 @@ class TrainingTask:
     """Folder of the model that this one starts from."""
     teachers: dict[str, Path] = field(default_factory=dict)
     """Of a distillation: session -> folder of its teacher."""
+    inherit: str | None = None
+    """Of a distillation: what the student takes over from its teacher, see `JobConfig.inherit`."""
+    freeze: str | None = None
+    """What is not trained, see `JobConfig.freeze`."""
     control: str | None = None
     """A key of `CONTROLS`: which teacher takes the place of the true one, or what it reads."""
     borrowed: tuple[Entry, ...] = ()
@@ -152,6 +157,10 @@ def assemble(
     )
     torch.manual_seed(task.seed)  # all workers start from the same weights
     model = load_model(task.weights).transplanted(task.spec) if task.weights else build_model(task.spec)
+    if task.inherit and teacher:
+        inherit_tokenizer(model, teacher, delayed=task.inherit == "shifted_tokenizer")
+    if task.freeze:
+        freeze_tokenizer(model)
     objective = build_objective(task.objective)
     training = Training(
         model=StudentAndTeacher(model, teacher) if teacher and task.trains_teacher else objective.extend(model),
@@ -180,5 +189,6 @@ def _teacher(task: TrainingTask, teachers: dict[str, Model], device: str) -> Tea
     disturb = disturbance(task.control, task.entries[0].bin_width_ms, functools.cache(borrow))
     if task.borrowed:
         teachers = {other.session: teacher for other, teacher in zip(task.borrowed, teachers.values(), strict=True)}
-    encode = frozen(teachers, list(task.borrowed or task.entries), device)
+    residual = getattr(task.objective, "align", None) == "residual"
+    encode = frozen(teachers, list(task.borrowed or task.entries), device, residual)
     return encode if disturb is None else lambda segments: encode(disturb(segments))

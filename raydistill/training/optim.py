@@ -9,11 +9,15 @@ from raydistill.config.training import Recipe
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """The learning rate of an epoch: a linear rise over `warmup_epochs`, then a factor of `decay` per epoch."""
+    """The learning rate of an epoch: a linear rise over `warmup_epochs`, then a factor of `decay` per epoch, or half a
+    cosine to `cosine_to` of the peak."""
     if epoch < recipe.warmup_epochs:
         rise = (1 - recipe.warmup_start) * epoch / recipe.warmup_epochs
         return recipe.learning_rate * (recipe.warmup_start + rise)
-    return recipe.learning_rate * recipe.decay ** (epoch - recipe.warmup_epochs)
+    if recipe.cosine_to is None:
+        return recipe.learning_rate * recipe.decay ** (epoch - recipe.warmup_epochs)
+    done = (epoch - recipe.warmup_epochs) / max(recipe.epochs - recipe.warmup_epochs, 1)
+    return recipe.learning_rate * (recipe.cosine_to + (1 - recipe.cosine_to) * (1 + math.cos(math.pi * done)) / 2)
 
 
 def weight_decay(recipe: Recipe, epoch: int) -> float:

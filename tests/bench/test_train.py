@@ -1,14 +1,15 @@
 """`bench train`: figures of the promised names, and a count of multiplications that adds up."""
 
+import dataclasses
 import json
 import math
 
 import pytest
 import torch
 
-from raydistill.bench.train import bench_train, step_flops
+from raydistill.bench.train import bench_train, bins_step_flops, step_flops
 from raydistill.errors import ConfigError
-from raydistill.models.crossmodal.config import PRESETS
+from raydistill.models.crossmodal.config import PRESETS, configure
 from raydistill.models.layers.precision import has_bf16
 from tests.commands import read_json
 
@@ -56,3 +57,29 @@ def test_step_flops_of_the_paper_are_those_of_its_matrices():
     encoder = 10 * (16 * 256**2 * 2 * 400 + 2 * 2 * 400 * 400 * 256)
     predictor = 4 * (16 * 192**2 * 2 * 1000 + 2 * 2 * 1000 * 1000 * 192) + 2 * 1000 * 256 * 192
     assert step_flops(PRESETS["paper"], 0.6, 8, 1000) == 3 * 8 * (encoder + predictor)
+
+
+def test_bench_train_of_state_space_layers_has_the_size_of_the_transformer(monkeypatch):
+    reports = {
+        family: bench_train(
+            segments=1, bins=70, precision="fp32", device="cpu", family=family, config=PRESETS["tiny"], matrix=64,
+            warmup=0, repeats=1,
+        )
+        for family in ("transformer", "mamba")
+    }  # fmt: skip
+    sizes = [report.figures["parameters"] for report in reports.values()]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.05) and sizes[0] == 83_392
+    assert {"tokens_per_s", "fraction_of_peak"} <= set(reports["mamba"].figures)
+    with pytest.raises(ConfigError, match="--compile compiles a transformer"):
+        bench_train(family="mamba", compiled=True)
+
+
+def test_step_flops_of_state_space_layers_are_those_of_their_matrices():
+    """One segment of 500 bins: per direction 3 E D + 2 E S weights, chunks of 64 bins, states; E = D = 256 twice."""
+    model = configure(dataclasses.replace(PRESETS["paper"], backbone="mamba"), "spikes", "count", predictor=True)
+    states, layers = model.backbone.states, model.backbone.layers
+    block = lambda s: 2 * 500 * 256 * (3 * 256 + 2 * s) + 2 * 500 * 64 * (256 + s) + 4 * 500 * 256 * s  # noqa: E731
+    merge = 2 * 500 * 2 * 256 * 256
+    mlp = 2 * 500 * 2 * 256 * 512
+    expected = layers * (2 * block(states) + merge) + 2 * block(64) + merge + mlp
+    assert bins_step_flops(dataclasses.replace(PRESETS["paper"], backbone="mamba"), 0.6, 1, 1000) == 3 * expected

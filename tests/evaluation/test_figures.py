@@ -10,7 +10,9 @@ import pytest
 from raydistill.errors import DataError
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.controls import control_tests
+from raydistill.evaluation.delay import Delay
 from raydistill.evaluation.figures.controls import gain_by_control
+from raydistill.evaluation.figures.latency import latency
 from raydistill.evaluation.figures.latents import embed, tsne
 from raydistill.evaluation.figures.learning import learning_curves
 from raydistill.evaluation.figures.methods import session_dots
@@ -325,3 +327,20 @@ def test_sizes_saves_one_point_per_method(tmp_path):
         ("Distilled LFP", "1200000", "8"),
         ("MS-LFP", "90000", "8"),
     }
+
+
+def test_latency_saves_every_method_with_its_delay_and_draws_past_baselines_across(tmp_path):
+    delays = {
+        "Distilled LFP": Delay(network="Mamba", ms=None),
+        "MS-LFP": Delay(network="Mamba", ms=50.0),
+        "Ridge on LFP": Delay(network="", ms=0.0),
+    }
+    files = latency(_results(), delays, tmp_path / "l")
+    rows = {r["method"]: (r["network"], r["latency_ms"], r["n"]) for r in _whole(files, "l")}
+    assert rows == {
+        "Distilled LFP": ("Mamba", "", "8"),
+        "MS-LFP": ("Mamba", "50", "8"),
+        "Ridge on LFP": ("", "0", "1"),
+    }
+    figure = files["svg"].read_text()
+    assert figure.count("<!-- Mamba -->") == 1 and "<!-- Ridge on LFP -->" in figure and "<!-- 50 -->" in figure

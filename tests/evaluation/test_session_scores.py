@@ -8,10 +8,13 @@ import torch
 
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.evaluation.baselines import BASELINES
+from raydistill.evaluation.decoders.past_latents import decode_from_past, with_past
 from raydistill.evaluation.decoders.scoring import decode
 from raydistill.evaluation.session_scores import score_baseline, score_model
 from raydistill.models.crossmodal.config import PRESETS, configure
 from raydistill.models.families import build_model
+from raydistill.models.inputs import inputs_of
+from raydistill.models.latents import encode
 from raydistill.models.spec import ModelSpec
 from raydistill.store.session import Session
 from raydistill.store.store import Store
@@ -108,3 +111,28 @@ def test_interval_of_a_score_is_from_its_scored_trials(tmp_path, stored):
         assert low < metrics["r2"] < high and metrics["r2_interval_of"] == {"n": 18, "unit": "trials"}
     few, _ = score_baseline(BASELINES["ridge_on_lfp"], *stored, ("x",))
     assert few["r2_interval"] is None and few["r2_interval_of"] == {"n": 6, "unit": "trials"}
+
+
+def test_past_latents_are_decoded_by_ridge_from_each_bin_and_those_before_it(stored):
+    store, entry = stored
+    entry = dataclasses.replace(entry, aligned=False)
+    model = model_of()
+    score = score_model(model, store, entry, ("x", "y"), past_bins=3)
+    features = {}
+    for fold in ("train", "valid", "test"):
+        segments = list(store.read(entry, fold))
+        latents = encode(model, segments, inputs_of(model.spec, [entry]))
+        features[fold] = [(with_past(h.numpy(), 3), s.behavior) for h, s in zip(latents, segments, strict=True)]
+    expected = decode_from_past(
+        lambda: features["train"], lambda: features["valid"], features["test"], ("x", "y"), refit=True
+    )
+    assert score.decoding.r2 == pytest.approx(expected.r2, abs=1e-9)
+    assert score.metrics()["settings"] == expected.settings and score.metrics()["valid_r2"] == expected.valid_r2
+    np.testing.assert_allclose(score.segments.decoded, np.concatenate(expected.decoded)[: len(score.segments.decoded)])
+
+
+def test_past_latents_are_not_fitted_on_a_validation_fold_that_is_scored(stored):
+    store, entry = stored
+    scored = dataclasses.replace(entry, aligned=False, protocol="paper")
+    score = score_model(model_of(), store, scored, ("x",), past_bins=2)
+    assert score.decoding.n_train == BINS * entry.splits["train"] and score.decoding.n_test_segments == 12

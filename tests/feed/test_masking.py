@@ -1,8 +1,11 @@
 """Masks of exact size that depend on the segment alone."""
 
+import numpy as np
+import pytest
 import torch
 
-from raydistill.feed.masking import Draw, mask_tokens
+from raydistill.config.objectives import Blocks
+from raydistill.feed.masking import Draw, draw_bins, draw_blocks, mask_bins, mask_tokens
 from tests.small import make_batch
 
 DRAW = Draw(seed=0, epoch=3)
@@ -19,3 +22,34 @@ def test_mask_tokens_depends_on_segment_and_epoch_not_on_the_batch():
     first = mask_tokens(make_batch(["a", "b"], [20, 6]), 0.6, DRAW).masked[:12]
     later = mask_tokens(make_batch(["a"], [20]), 0.6, Draw(0, 4)).masked
     assert torch.equal(alone, first) and not torch.equal(alone, later)
+
+
+@pytest.mark.parametrize("n_bins", [500, 100, 40, 7, 1])
+def test_blocks_cover_the_floor_of_a_segment_and_never_more(n_bins):
+    blocks, wanted = Blocks(shortest=10, longest=50), int(0.6 * n_bins)
+    sums = [draw_blocks(n_bins, wanted, blocks, np.random.default_rng(seed)).sum() for seed in range(50)]
+    assert max(sums) <= wanted and min(sums) >= wanted - 1  # 200 draws nearly always suffice
+    assert np.mean(sums) > wanted - 0.1
+
+
+def test_blocks_are_long_unless_little_is_missing():
+    is_masked = draw_blocks(500, 300, Blocks(shortest=10, longest=50), np.random.default_rng(0))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], is_masked.astype(int), [0]])))
+    lengths = edges[1::2] - edges[::2]
+    assert lengths.sum() == 300 and np.median(lengths) >= 10
+
+
+def test_mask_bins_masks_all_tokens_of_a_bin_whatever_the_batch():
+    blocks = Blocks(shortest=2, longest=4)
+    batch = make_batch(["b", "a"], [20, 9])
+    masking = mask_bins(batch, 0.5, blocks, DRAW)
+    is_masked = torch.zeros(len(batch.time), dtype=torch.bool).index_fill(0, masking.masked, True)
+    by_bin = is_masked[:60].view(20, 3)
+    assert torch.equal(by_bin.all(1), by_bin.any(1)) and by_bin[:, 0].sum() == 10
+    assert masking.visible_lengths == (30, 5)
+    assert torch.equal(mask_bins(make_batch(["b"], [20]), 0.5, blocks, DRAW).masked, masking.masked[:30])
+
+
+def test_draw_bins_takes_exactly_the_share_of_each_segment_and_at_least_one():
+    chosen = draw_bins(make_batch(["a", "b", "a"], [10, 10, 2]), 0.3, DRAW)
+    assert [((chosen >= a) & (chosen < b)).sum().item() for a, b in ((0, 10), (10, 40), (40, 42))] == [3, 9, 1]

@@ -5,18 +5,21 @@ import itertools
 from typing import Any
 
 from raydistill.models.crossmodal.config import PRESETS
+from raydistill.models.realm.config import PRESETS as REALM_PRESETS
 
 # (modality, value embedding, the model is trained by masking, it reads out the LFP)
 MASKED = (("spikes", "count", True, False), ("lfp", "linear", True, False))
 UNMASKED = (("lfp", "mlp", False, False), ("lfp", "conv", False, True))
+GATED = ("lfp", "gated", True, False)
 BINS = (("spikes", "count", False, False), ("lfp", "linear", False, False))
+"""Uses of a family that is trained on behavior alone (docs/extending.md)."""
 
 
 def crossmodal(backbone: str) -> list[tuple[Any, tuple]]:
     """Settings with small patches, and uses: bidirectional and causal models with this backbone."""
-    uses = (MASKED if backbone == "transformer" else BINS) + UNMASKED
+    uses = MASKED + UNMASKED
     if backbone != "transformer":
-        uses = tuple((modality, embedding, False, False) for modality, embedding, _, _ in uses)
+        uses = (*MASKED, GATED, *((modality, embedding, False, False) for modality, embedding, _, _ in UNMASKED))
     settings = dataclasses.replace(PRESETS["tiny"], spikes_patch=8, lfp_patch=8, backbone=backbone)
     cases = [
         (dataclasses.replace(settings, causal=causal), use) for causal, use in itertools.product((False, True), uses)
@@ -24,5 +27,17 @@ def crossmodal(backbone: str) -> list[tuple[Any, tuple]]:
     return [*cases, (dataclasses.replace(settings, readout="pooled"), ("lfp", "conv", False, True))]
 
 
+def realm() -> list[tuple[Any, tuple]]:
+    """Teachers and students, with several patches per bin."""
+    settings = dataclasses.replace(REALM_PRESETS["tiny"], lfp_patch=8)
+    uses = (GATED, ("lfp", "gated", False, True), ("lfp", "gated", False, False))
+    return [
+        (dataclasses.replace(settings, causal=causal), use) for causal, use in itertools.product((False, True), uses)
+    ]
+
+
 # Family -> [(settings, use)], for patches of 8 units or channels.
-CASES = {"crossmodal": [case for backbone in ("transformer", "lstm", "cnn", "mamba") for case in crossmodal(backbone)]}
+CASES = {
+    "crossmodal": [case for backbone in ("transformer", "lstm", "cnn", "mamba") for case in crossmodal(backbone)],
+    "realm": realm(),
+}

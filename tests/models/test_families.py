@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from raydistill.feed.masking import Draw, mask_tokens
+from raydistill.config.objectives import Blocks
+from raydistill.feed.masking import Draw, mask_bins
 from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.families import FAMILIES, build_model
 from raydistill.models.files import load_model, save_model
@@ -76,10 +77,11 @@ def test_parameter_formula_equals_the_built_module(model):
 
 
 def test_reconstruction_of_a_masked_model_has_one_patch_per_masked_token(model):
-    if getattr(model.spec.config, "predictor", None) is None:
+    if not model.spec.config.is_masked:
         pytest.skip("this model is not trained by masking")
     batch = pack(tokens_of(model))
-    masking = mask_tokens(batch, 0.6, Draw(0, 0))
+    masking = mask_bins(batch, 0.6, Blocks(shortest=1, longest=3), Draw(0, 0))
+    assert len(masking.masked) > 0
     assert model.reconstruct(batch, masking).shape == (len(masking.masked), model.spec.patch)
 
 

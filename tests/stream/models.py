@@ -41,12 +41,15 @@ def make_folder(folder):
 
 
 def save(folder, causal=True, behavior=(), backbone="transformer", modality="lfp"):
+    """The folder of an untrained model; `backbone: realm` is the family REALM."""
     torch.manual_seed(0)
-    family = FAMILIES["crossmodal"]
-    settings = dataclasses.replace(family.presets["tiny"], causal=causal, backbone=backbone)
+    name = "realm" if backbone == "realm" else "crossmodal"
+    family = FAMILIES[name]
+    changes = {"causal": causal} if name == "realm" else {"causal": causal, "backbone": backbone}
+    embedding = family.embedding or ("count" if modality == "spikes" else "linear")
     spec = ModelSpec(
-        family="crossmodal",
-        config=family.configure(settings, modality, "count" if modality == "spikes" else "linear"),
+        family=name,
+        config=family.configure(dataclasses.replace(family.presets["tiny"], **changes), modality, embedding),
         sessions={"S": 1},
         behavior=behavior,
         provenance={"segment_bins": {"S": 50}},

@@ -52,7 +52,7 @@ def run_program(folder, text, *options):
     return header, np.array([row.split() for row in rows], dtype=float)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", [*BACKBONES, "realm"])
 def test_graph_in_a_program_without_torch_decodes_as_the_stream(folder, backbone, tmp_path):
     decoder, store = make_decoder(folder, backbone, ("y", "x") if backbone == "lstm" else ())
     assert deploy(decoder, store, tmp_path / "out") < 1e-4

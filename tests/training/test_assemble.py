@@ -1,5 +1,6 @@
 """What a training reads from the store: the signals that its model, and its teacher, need."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -10,7 +11,11 @@ from raydistill.config.objectives import Distillation, MaskedAutoencoding
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.feed.reading import read_directly
 from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.families import build_model
 from raydistill.models.files import save_model
+from raydistill.models.realm.config import PRESETS as REALM_PRESETS
+from raydistill.models.realm.config import configure
+from raydistill.models.spec import ModelSpec
 from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.store.table import SIGNALS
@@ -83,3 +88,38 @@ def test_training_reads_the_signals_it_needs_and_learns_what_it_learns_from_all(
         histories.append(losses)
     assert asked == [expected, set(SIGNALS)]
     assert histories[0] == histories[1] and len(histories[0]) == SHORT.epochs
+
+
+def weights_before_and_after(store, folder, **changes):
+    """The weights of the value embedding of a causal student at its start and after its training, and the teacher's."""
+    settings = dataclasses.replace(REALM_PRESETS["tiny"], lfp_patch=8)
+    sizes = {"family": "realm", "sessions": {"a": 1}}
+    torch.manual_seed(1)
+    teacher = build_model(ModelSpec(config=configure(settings, "lfp", "gated"), **sizes))
+    (folder / "teacher").mkdir(parents=True)
+    save_model(teacher, folder / "teacher")
+    causal = dataclasses.replace(settings, causal=True)
+    spec = ModelSpec(config=configure(causal, "lfp", "gated", readout=True), **sizes)
+    objective = Distillation(alignment=1.0, align="residual", readout_share=0.3)
+    task = make_task(store, folder / "job", ("readout",), objective=objective, **changes)
+    task = dataclasses.replace(task, spec=spec, teachers={"a": folder / "teacher"})
+    assembled = assemble(task, lambda task, share: read_directly(store, list(task.entries), share.signals))
+    before = copy.deepcopy(assembled.model.tokenizer.value.state_dict())
+    encoder = copy.deepcopy(assembled.model.encoder.state_dict())
+    assembled.run()
+    assert any(not torch.equal(w, encoder[name]) for name, w in assembled.model.encoder.state_dict().items())
+    return before, assembled.model.tokenizer.value.state_dict(), teacher.tokenizer.value.state_dict()
+
+
+def test_student_inherits_the_value_embedding_and_goes_on_training_it(store, tmp_path):
+    before, after, teacher = weights_before_and_after(store, tmp_path, inherit="tokenizer")
+    assert all(torch.equal(before[name], teacher[name]) for name in teacher)
+    assert any(not torch.equal(after[name], teacher[name]) for name in teacher)
+
+
+def test_frozen_value_embedding_is_the_shifted_one_of_the_teacher_at_the_end(store, tmp_path):
+    before, after, teacher = weights_before_and_after(store, tmp_path, inherit="shifted_tokenizer", freeze="tokenizer")
+    assert all(torch.equal(before[name], after[name]) for name in teacher)
+    kernel = teacher["features.weight"][:, 0]
+    assert torch.equal(before["features.weight"][:, 0], torch.stack([0 * kernel[:, 0], kernel[:, 0], kernel[:, 1]], 1))
+    assert all(torch.equal(before[name], teacher[name]) for name in teacher if name != "features.weight")

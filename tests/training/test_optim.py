@@ -18,6 +18,12 @@ def test_learning_rate_has_the_published_values(epoch, rate):
     assert learning_rate(PAPER, epoch) == pytest.approx(rate, rel=0.01)
 
 
+@pytest.mark.parametrize(("epoch", "share"), [(0, 0.3), (15, 0.65), (30, 1.0), (165, 0.505), (299, 0.01)])
+def test_learning_rate_falls_along_a_cosine_to_the_end_of_the_recipe(epoch, share):
+    recipe = TrainingConfig(epochs=300, learning_rate=5e-4, cosine_to=0.01)
+    assert learning_rate(recipe, epoch) == pytest.approx(5e-4 * share, rel=0.01)
+
+
 @pytest.mark.parametrize(("epoch", "decay"), [(0, 0.1), (30, 0.1007), (100, 0.1073), (400, 0.2036), (1000, 0.4)])
 def test_weight_decay_has_the_published_values(epoch, decay):
     assert weight_decay(PAPER, epoch) == pytest.approx(decay, abs=1e-4)

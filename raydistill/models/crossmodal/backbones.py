@@ -7,10 +7,15 @@ To add one, write its module (models/layers/), its configuration here, and its r
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from raydistill.config.numbers import Size
-from raydistill.models.layers.parameters import linear_parameters, mamba_parameters, transformer_parameters
+from raydistill.config.numbers import Limits, Size
+from raydistill.models.layers.parameters import (
+    bidirectional_parameters,
+    linear_parameters,
+    mamba_parameters,
+    transformer_parameters,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -136,6 +141,8 @@ class MambaBackbone:
     head: Size
     """Inner columns that share a decay."""
     causal: bool
+    drop_path: Annotated[float, Limits(above=0, below=1)] | None = None
+    """Probability with which the last layer is left out of a training pass, see `Mamba`; None: no layer ever is."""
 
     @classmethod
     def of_size(cls, like: TransformerBackbone, width: int) -> "MambaBackbone":
@@ -145,8 +152,7 @@ class MambaBackbone:
         and 64 states): their number comes closest to the budget, and the states then take up the difference.
         """
         expand = 2 if like.causal else 1
-        head = max(n for n in range(1, min(64, width // 2) + 1) if expand * width % n == 0)
-        states = min(64, max(2, width // 4 // 2 * 2))
+        head, states = mamba_head(width, expand), mamba_states(width)
         sized = lambda n, s: cls(layers=n, expand=expand, states=s, head=head, causal=like.causal)  # noqa: E731
         budget = like.parameters(width)
         layers = _closest(lambda n: sized(n, states).parameters(width), budget)
@@ -154,9 +160,8 @@ class MambaBackbone:
 
     def parameters(self, width: int) -> int:
         """Number of parameters, for bins of this width."""
-        block = mamba_parameters(width, self.expand, self.states, self.head)
-        merged = 0 if self.causal else block + linear_parameters(2 * width, width) + 2 * width
-        return self.layers * (2 * width + block + merged) + 2 * width
+        count = mamba_parameters if self.causal else bidirectional_parameters
+        return self.layers * (2 * width + count(width, self.expand, self.states, self.head)) + 2 * width
 
     def build(self, width: int, dropout: float) -> "nn.Module":
         """An untrained module from bins (N, width) to (N, width)."""
@@ -170,6 +175,7 @@ class MambaBackbone:
             head=self.head,
             dropout=dropout,
             causal=self.causal,
+            drop_path=self.drop_path or 0.0,
         )
 
 
@@ -182,6 +188,16 @@ BACKBONES: dict[str, type[Backbone]] = {
     "mamba": MambaBackbone,
 }
 """Name in `model: {backbone: ...}` -> configuration class. Table 3 of the cross-modal paper compares the backbones."""
+
+
+def mamba_head(width: int, expand: int) -> int:
+    """Inner columns of a head: 64, or the next smaller number that divides the inner width of a narrow model."""
+    return max(n for n in range(1, min(64, max(width // 2, 1)) + 1) if expand * width % n == 0)
+
+
+def mamba_states(width: int) -> int:
+    """State dimensions: 64, or of a narrow model an even number of a quarter of its width."""
+    return min(64, max(2, width // 4 // 2 * 2))
 
 
 def _closest(count: Callable[[int], int], budget: int) -> int:

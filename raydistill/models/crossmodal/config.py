@@ -10,10 +10,18 @@ from typing import Annotated, Any, Literal
 
 from raydistill.config.numbers import Limits, Size, check_limits
 from raydistill.errors import ConfigError
-from raydistill.models.crossmodal.backbones import BACKBONES, Backbone, BackboneName, TransformerBackbone
+from raydistill.models.crossmodal.backbones import (
+    BACKBONES,
+    Backbone,
+    BackboneName,
+    TransformerBackbone,
+    mamba_head,
+    mamba_states,
+)
 
 Dropout = Annotated[float, Limits(least=0, below=1)]
 Deviation = Annotated[float, Limits(least=0, most=1000)]
+Lookahead = Annotated[int, Limits(least=0, most=65536)]
 SpikeCount = Annotated[int, Limits(least=1, most=255)]
 """Counts are stored as uint8."""
 
@@ -50,6 +58,8 @@ class CrossModalSettings:
     """transformer reads every token; lstm, cnn and mamba read the mean over the patches of each bin."""
     causal: bool = False
     """Whether the latents of a bin depend on this and earlier bins only."""
+    lookahead_bins: Lookahead = 0
+    """Of a causal model: later bins that the latents of a bin may depend on. A stream answers so many bins late."""
     readout: Literal["tokens", "pooled"] = "tokens"
     """From what a distilled student reconstructs the LFP: each patch from its own token, or all channels of a bin from
     the latents of this bin, which are also aligned with the teacher (paper, Eq. 1 as printed)."""
@@ -143,6 +153,18 @@ class ConvEmbedding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GatedEmbedding:
+    """REALM's: features of each channel along time, a gate over channels, and a linear map."""
+
+    name: Literal["gated"] = "gated"
+    causal: bool
+    """Whether features and gates of a bin depend on this and earlier bins only."""
+
+
+Embedding = CountEmbedding | LinearEmbedding | MlpEmbedding | ConvEmbedding | GatedEmbedding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PredictorConfig:
     """Reconstructs masked patches from the latents of visible ones."""
 
@@ -153,11 +175,19 @@ class PredictorConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BinsPredictorConfig:
+    """Reconstructs masked bins from latents of all bins: a state-space block in both directions of time, and an MLP."""
+
+    states: Size
+    head: Size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CrossModalConfig:
     """Tokenizer, backbone and outputs of one model."""
 
     inputs: SpikesInput | LfpInput | MultimodalInput
-    embedding: CountEmbedding | LinearEmbedding | MlpEmbedding | ConvEmbedding
+    embedding: Embedding
     backbone: Backbone
     width: Size
     dropout: Dropout
@@ -165,13 +195,25 @@ class CrossModalConfig:
     predictor: PredictorConfig | None = None
     readout: bool = False
     """Whether a linear map reconstructs the LFP, as in a distilled student."""
-    readout_of: Literal["pooled"] | None = None
-    """What this map reads: None, every token; pooled, the latents of every bin."""
+    readout_of: Literal["pooled", "hidden"] | None = None
+    """What this map reads: None, every token; pooled, the latents of every bin. hidden: these, too, through two layers
+    that all sessions share."""
+    bins_predictor: BinsPredictorConfig | None = None
+    """In place of `predictor`, for backbones that read bins."""
+    space: Literal["none"] | None = None
+    """none: no weight belongs to a session, so that the model reads any session; None: tokens have space embeddings."""
+    lookahead_bins: Size | None = None
+    """Later bins that the latents of a bin of a causal model depend on; None: none."""
 
     @property
     def modality(self) -> str:
         """spikes, lfp or multimodal."""
         return self.inputs.name
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether the model can be trained by masking."""
+        return self.predictor is not None or self.bins_predictor is not None
 
     @property
     def causal(self) -> bool:
@@ -186,7 +228,7 @@ def configure(
 
     Args:
         modality: spikes, lfp or multimodal.
-        embedding: count, linear, conv or mlp.
+        embedding: count, linear, conv, mlp or gated.
         predictor: whether the model is trained by masking.
         readout: whether the model reconstructs the LFP from what `settings.readout` names.
     Raises:
@@ -202,23 +244,50 @@ def configure(
             "`width` must be a multiple of `spikes_patch` for the count table, "
             f"but got (width={s.width}, spikes_patch={s.spikes_patch})"
         )
-    if BACKBONES[s.backbone].reads == "bins" and (predictor or (readout and s.readout == "tokens")):
-        way_out = ", or reconstruct from bins: `model: {readout: pooled}`" if readout else ""
+    reads_bins = BACKBONES[s.backbone].reads == "bins"
+    if reads_bins and readout and s.readout == "tokens":
         raise ConfigError(
-            f"`backbone: {s.backbone}` reads bins and has no tokens to mask or reconstruct: set `supervision: full`"
-            f"{way_out}"
+            f"`backbone: {s.backbone}` reads bins and has no tokens to reconstruct from: reconstruct from bins by "
+            "`model: {readout: pooled}`, or set `supervision: full`"
         )
+    if embedding == "gated" and not reads_bins and predictor:
+        raise ConfigError(
+            "`embedding: gated` reads all bins of a segment, so that a transformer would see tokens that are masked; "
+            "give another backbone or another embedding"
+        )
+    backbone = _backbone(s)
     return CrossModalConfig(
         inputs=_inputs(s, modality),
-        embedding=_embedding(s, embedding),
-        backbone=_backbone(s),
+        embedding=_embedding(s, embedding, backbone.causal),
+        backbone=backbone,
         width=s.width,
         dropout=s.dropout,
         space_std=s.space_std,
-        predictor=_predictor(s) if predictor else None,
+        predictor=_predictor(s) if predictor and not reads_bins else None,
+        bins_predictor=bins_predictor(s.width) if predictor and reads_bins else None,
         readout=readout,
         readout_of="pooled" if readout and s.readout == "pooled" else None,
+        lookahead_bins=lookahead(s.lookahead_bins, backbone.causal, predictor),
     )
+
+
+def lookahead(bins: int, causal: bool, predictor: bool) -> int | None:
+    """The later bins that a model may read, None for none.
+
+    Raises:
+        ConfigError: it reads all of them in any case, or is trained by masking.
+    """
+    if bins and not causal:
+        raise ConfigError(
+            f"`lookahead_bins: {bins}` lets a causal model read some later bins, but this one reads all of them; set "
+            "`causal: true`, or leave it out"
+        )
+    if bins and predictor:
+        raise ConfigError(
+            f"`lookahead_bins: {bins}` applies to models that learn from behavior or from a teacher, and not to those "
+            "that are trained by masking; leave it out"
+        )
+    return bins or None
 
 
 def settings_of(config: CrossModalConfig) -> dict[str, Any]:
@@ -226,6 +295,7 @@ def settings_of(config: CrossModalConfig) -> dict[str, Any]:
     transformer of which an LSTM or CNN has the size do not."""
     settings: dict[str, Any] = {"width": config.width, "dropout": config.dropout, "space_std": config.space_std}
     settings |= {"backbone": config.backbone.name, "causal": config.backbone.causal}
+    settings |= {"lookahead_bins": config.lookahead_bins or 0}
     backbone, inputs, embedding = config.backbone, config.inputs, config.embedding
     if config.readout:
         settings |= {"readout": config.readout_of or "tokens"}
@@ -257,7 +327,14 @@ def _inputs(s: CrossModalSettings, modality: str) -> SpikesInput | LfpInput | Mu
     return MultimodalInput(spikes_patch=s.spikes_patch, lfp_patch=s.lfp_patch, pairing=s.multimodal)
 
 
-def _embedding(s: CrossModalSettings, name: str) -> CountEmbedding | LinearEmbedding | MlpEmbedding | ConvEmbedding:
+def bins_predictor(width: int) -> BinsPredictorConfig:
+    """The predictor of masked bins, for latents of this width."""
+    return BinsPredictorConfig(states=mamba_states(width), head=mamba_head(width, 1))
+
+
+def _embedding(s: CrossModalSettings, name: str, causal: bool) -> Embedding:
+    if name == "gated":
+        return GatedEmbedding(causal=causal)
     if name == "conv":
         return ConvEmbedding(kernel=s.conv_kernel, dilation=s.conv_dilation, axis=s.conv_axis)
     if name == "count":

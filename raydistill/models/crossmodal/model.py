@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from raydistill.feed.masking import Masking
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.config import CrossModalConfig
+from raydistill.models.crossmodal.from_bins import BinsPredictor, SharedReadout
 from raydistill.models.crossmodal.parameters import BOTTLENECK
 from raydistill.models.crossmodal.readout import PooledReadout
-from raydistill.models.crossmodal.streaming import initial_state, step
+from raydistill.models.crossmodal.streaming import initial_state, step, step_after_end
 from raydistill.models.crossmodal.tokenizer import Tokenizer
 from raydistill.models.layers.attention import Packing
 from raydistill.models.layers.dropout import number_dropout_layers
+from raydistill.models.layers.lookahead import answered_late
 from raydistill.models.layers.pooling import mean_per_bin
 from raydistill.models.layers.state import State
 from raydistill.models.layers.transformer import Transformer
@@ -75,47 +77,82 @@ class CrossModalModel(Model):
         self.encoder: Any = config.backbone.build(config.width, config.dropout)
         if config.predictor:
             self.predictor = Predictor(config, spec.patch)
+        if config.bins_predictor:
+            self.bins_predictor = BinsPredictor(config, spec.patch, spec.sessions)
         if config.readout_of == "pooled":
             self.pooled_readout = PooledReadout(config, spec.patch, spec.sessions)
+        elif config.readout_of == "hidden":
+            self.shared_readout = SharedReadout(config.width, spec.patch, hidden=True)
         elif config.readout:
             self.readout = nn.Linear(config.width, spec.patch)
         if spec.behavior:
             self.behavior = nn.Linear(config.width, len(spec.behavior))
+        if config.lookahead_bins:
+            self.after_end = nn.Parameter(torch.randn(config.width) * config.width**-0.5)
         number_dropout_layers(self)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode(self, batch: Batch, residual: bool = False) -> Tensor:
         """The encoder's outputs for all tokens, nothing masked; the backbone must read tokens. Shape: (N, D)."""
         packing = Packing(batch.lengths, batch.time.device, batch.noise)
-        return self.encoder(self.tokenizer(batch), batch.time, packing)
+        return self._encode(self.tokenizer(batch), batch.time, packing, batch.bins, residual)
+
+    def _encode(
+        self, x: Tensor, time: Tensor, packing: Packing, bins: tuple[int, ...], residual: bool = False
+    ) -> Tensor:
+        """The outputs of the encoder, or those before its final norm. Shape: (N, D) -> (N, D)."""
+        encoder = self.encoder.residual if residual else self.encoder
+        if self.config.lookahead_bins:
+            return answered_late(encoder, self.config.lookahead_bins, self.after_end, x, packing, bins)
+        return encoder(x, time, packing)
 
     def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:
-        """The masked patches, predicted from the visible tokens. Shape: (M, S)."""
+        """The masked patches, predicted from the visible tokens or bins. Shape: (M, S)."""
+        if self.config.bins_predictor:
+            bins = mean_per_bin(self.tokenizer(batch), batch)  # (sum of T, D)
+            is_masked = torch.zeros_like(batch.patch, dtype=torch.bool).index_fill(0, masking.masked, True)
+            bins = torch.where(is_masked[batch.patch == 0, None], self.bins_predictor.mask.to(bins.dtype), bins)
+            return self.bins_predictor(self._encode_bins(bins, batch), batch)[masking.masked]
         device, visible, noise = batch.time.device, masking.visible, batch.noise
         visible_packing = Packing(masking.visible_lengths, device, None if noise is None else noise[visible])
         latents = self.encoder(self.tokenizer(batch, visible), batch.time[visible], visible_packing)
+        assert self.tokenizer.space is not None, "tokens that are masked are told apart by their space embeddings"
         space = self.tokenizer.space(batch, masking.masked)
         return self.predictor(latents, space, masking, batch.time, Packing(batch.lengths, device, noise))
 
     def latents(self, batch: Batch) -> Tensor:
         """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
+        return self._latents(batch)
+
+    def residual(self, batch: Batch) -> Tensor:
+        """As `Model.residual`."""
+        return self._latents(batch, residual=True)
+
+    def _latents(self, batch: Batch, residual: bool = False) -> Tensor:
         if self.config.backbone.reads == "tokens":
-            return mean_per_bin(self.encode(batch), batch)
+            return mean_per_bin(self.encode(batch, residual), batch)
+        return self._encode_bins(mean_per_bin(self.tokenizer(batch), batch), batch, residual)
+
+    def _encode_bins(self, bins: Tensor, batch: Batch, residual: bool = False) -> Tensor:
+        """The encoder's outputs for one vector per bin. Shape: (sum of T, D) -> (sum of T, D)."""
         is_first_patch = batch.patch == 0  # one token per bin, which gives the bin its time and noise
         noise = None if batch.noise is None else batch.noise[is_first_patch]
         packing = Packing(batch.bins, batch.time.device, noise)
-        return self.encoder(mean_per_bin(self.tokenizer(batch), batch), batch.time[is_first_patch], packing)
+        return self._encode(bins, batch.time[is_first_patch], packing, batch.bins, residual)
 
-    def latents_and_lfp(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def latents_and_lfp(self, batch: Batch, residual: bool = False) -> tuple[Tensor, Tensor]:
         """Latents of every bin, and the LFP that the read-out reconstructs, patch by patch, nothing masked.
 
+        Args:
+            residual: whether both come from before the encoder's final norm.
         Shape:
             output: (sum of T, D) and (N, S).
         """
-        if self.config.readout_of == "pooled":
-            latents = self.latents(batch)
-            return latents, self.pooled_readout(latents, batch)
-        tokens = self.encode(batch)  # (N, D)
-        return mean_per_bin(tokens, batch), self.readout(tokens)
+        if self.config.readout_of is None:
+            tokens = self.encode(batch, residual)  # (N, D)
+            return mean_per_bin(tokens, batch), self.readout(tokens)
+        latents = self._latents(batch, residual)
+        readout = self.pooled_readout if self.config.readout_of == "pooled" else self.shared_readout
+        return latents, readout(latents, batch)
 
     def initial_state(self, streams: int, patches: int, window: int) -> State:
         """As `Model.initial_state`."""
@@ -125,14 +162,23 @@ class CrossModalModel(Model):
         """As `Model.step`."""
         return step(self.tokenizer, self.encoder, self.config.backbone.reads == "bins", state, batch)
 
+    def step_after_end(self, state: State, batch: Batch) -> tuple[State, Tensor]:
+        """As `Model.step_after_end`."""
+        reads_bins = self.config.backbone.reads == "bins"
+        return step_after_end(self.encoder, self.after_end, reads_bins, state, batch)
+
     def weights_of_sessions(self, spec: ModelSpec) -> dict[str, Tensor]:
         """The space embeddings and pooled read-outs, drawn for sessions that this model does not know."""
-        weights = {"tokenizer.space.table.weight": self.tokenizer.space.transplanted(spec.sessions).table.weight}
-        if self.config.readout_of == "pooled":
-            readout = self.pooled_readout.transplanted(spec.sessions)
-            weights |= {f"pooled_readout.{name}": weight for name, weight in readout.state_dict().items()}
+        weights: dict[str, Tensor] = {}
+        if self.tokenizer.space is not None:
+            weights["tokenizer.space.table.weight"] = self.tokenizer.space.transplanted(spec.sessions).table.weight
+        for name, module in self.named_modules():
+            if isinstance(module, PooledReadout):
+                readout = module.transplanted(spec.sessions)
+                weights |= {f"{name}.{part}": weight for part, weight in readout.state_dict().items()}
         return weights
 
     def use_embeddings_of(self, session: str, known_session: str) -> None:
         """Read segments of `session` with the space embeddings of `known_session`, on which the model was trained."""
-        self.tokenizer.space.aliases[session] = known_session
+        if self.tokenizer.space is not None:
+            self.tokenizer.space.aliases[session] = known_session

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from raydistill.feed.tokens import Batch
+from raydistill.models.crossmodal.gated import GatedPatch
 from raydistill.models.crossmodal.tokenizer import CausalConvPatch, Tokenizer
 from raydistill.models.layers.state import State
 from raydistill.models.model import check_one_bin
@@ -21,7 +22,9 @@ VALUES = "values"
 def initial_state(tokenizer: Tokenizer, encoder: Any, streams: int, patches: int, window: int) -> State:
     """The state before the first bin, see `Model.initial_state`."""
     state = encoder.initial_state(streams, patches, window)
-    embedding, weight = tokenizer.value, tokenizer.space.table.weight
+    embedding, weight = tokenizer.value, next(tokenizer.parameters())
+    if isinstance(embedding, GatedPatch):
+        state |= embedding.initial_state(streams, patches, window)
     if isinstance(embedding, CausalConvPatch) and (n_bins := embedding.bins_before(patches)):
         state[VALUES] = weight.new_zeros(streams, n_bins * patches, embedding.conv.in_channels)
     return state | {"time": torch.zeros(streams, dtype=torch.int64, device=weight.device)}
@@ -38,12 +41,28 @@ def step(tokenizer: Tokenizer, encoder: Any, reads_bins: bool, state: State, bat
     values = batch.values.unflatten(0, (streams, -1))  # (n * P, S) -> (n, P, S)
     patches = values.shape[1]
     new: State = {}
-    if VALUES in state:
-        values = torch.cat([state[VALUES], values], dim=1)  # (n, (b + 1) * P, S)
-        new[VALUES] = values[:, patches:]
-    tokens = tokenizer(*_with_past(batch, values, patches)).unflatten(0, (streams, patches))  # (n, P, D)
+    if isinstance(tokenizer.value, GatedPatch):
+        new, embedded = tokenizer.value.step(state, values)  # (n, P, D)
+        tokens = tokenizer.located(embedded.flatten(0, 1), batch)
+    else:
+        if VALUES in state:
+            values = torch.cat([state[VALUES], values], dim=1)  # (n, (b + 1) * P, S)
+            new[VALUES] = values[:, patches:]
+        tokens = tokenizer(*_with_past(batch, values, patches))
+    tokens = tokens.unflatten(0, (streams, patches))  # (n * P, D) -> (n, P, D)
     backbone, tokens = encoder.step(state, tokens.mean(1, keepdim=True) if reads_bins else tokens)
     return new | backbone | {"time": state["time"] + 1}, tokens.mean(1)
+
+
+def step_after_end(
+    encoder: Any, after_end: Tensor, reads_bins: bool, state: State, batch: Batch
+) -> tuple[State, Tensor]:
+    """As `step` for one of the bins that follow a segment (layers/lookahead.py); `batch` has any bin."""
+    check_one_bin(batch)
+    streams = len(batch.bins)
+    patches = 1 if reads_bins else len(batch.values) // streams
+    backbone, tokens = encoder.step(state, after_end.expand(streams, patches, -1))
+    return state | backbone | {"time": state["time"] + 1}, tokens.mean(1)
 
 
 def _with_past(batch: Batch, values: Tensor, patches: int) -> tuple[Batch, Tensor]:

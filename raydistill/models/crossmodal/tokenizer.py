@@ -16,9 +16,11 @@ from raydistill.models.crossmodal.config import (
     ConvEmbedding,
     CountEmbedding,
     CrossModalConfig,
+    GatedEmbedding,
     MlpEmbedding,
     SpikesInput,
 )
+from raydistill.models.crossmodal.gated import GatedPatch
 
 
 class CountTable(nn.Module):
@@ -167,7 +169,7 @@ class SpaceEmbedding(nn.Module):
 
 
 class Tokenizer(nn.Module):
-    """The sum of value embedding and space embedding.
+    """The sum of value embedding and space embedding, if the model has one.
 
     Args:
         patch: S, slots of a patch.
@@ -179,11 +181,15 @@ class Tokenizer(nn.Module):
     def __init__(self, config: CrossModalConfig, patch: int, sessions: dict[str, int]):
         super().__init__()
         self.value = _value_embedding(config, patch)
-        self.space = SpaceEmbedding(sessions, config.width, config.space_std)
+        self.space = None if config.space == "none" else SpaceEmbedding(sessions, config.width, config.space_std)
 
     def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """The tokens at `rows`. Shape: (n, D)."""
-        return self.value(batch, rows) + self.space(batch, rows)
+        return self.located(self.value(batch, rows), batch, rows)
+
+    def located(self, values: Tensor, batch: Batch, rows: Tensor | None = None) -> Tensor:
+        """Value embeddings with the space embeddings of the tokens at `rows`. Shape: (n, D) -> (n, D)."""
+        return values if self.space is None else values + self.space(batch, rows)
 
 
 def _value_embedding(config: CrossModalConfig, patch: int) -> nn.Module:
@@ -196,6 +202,8 @@ def _value_embedding(config: CrossModalConfig, patch: int) -> nn.Module:
             return PerceptronPatch(patch, config.width, embedding.hidden)
         case ConvEmbedding():
             return CausalConvPatch(patch, config.width, embedding.kernel, embedding.dilation, embedding.axis)
+        case GatedEmbedding():
+            return GatedPatch(patch, config.width, embedding.causal)
     return LinearPatch(patch, config.width)
 
 

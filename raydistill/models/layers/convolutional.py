@@ -60,7 +60,11 @@ class Convolutional(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
         """The output of every bin; `time` is not used."""
-        return self.norm(by_length(self._convolve, packing, x, *packing.noise_if_any))
+        return self.norm(self.residual(x, time, packing))
+
+    def residual(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
+        """The output before the final norm."""
+        return by_length(self._convolve, packing, x, *packing.noise_if_any)
 
     def _convolve(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         for block in self.blocks:

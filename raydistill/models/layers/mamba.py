@@ -144,9 +144,9 @@ class Mamba(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
         """The output of every bin; `time` is not used, because a segment begins at bin 0."""
-        return self.norm(self.residual(x, packing))
+        return self.norm(self.residual(x, time, packing))
 
-    def residual(self, x: Tensor, packing: Packing) -> Tensor:
+    def residual(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
         """The sum of all layers, before the final norm. Shape: (sum of L, D) -> (sum of L, D)."""
         return by_length(self._layers, packing, x, *packing.noise_if_any)
 

@@ -21,3 +21,8 @@ def mamba_parameters(width: int, expand: int, states: int, head: int) -> int:
     convolution = 5 * inner  # four weights and a bias per column
     maps = 2 * width * inner + 2 * states * inner + linear_parameters(inner, heads) + inner * width
     return maps + convolution + 2 * heads
+
+
+def bidirectional_parameters(width: int, expand: int, states: int, head: int) -> int:
+    """Number of parameters of a block in each direction of time, and of the linear map and norm that merge them."""
+    return 2 * mamba_parameters(width, expand, states, head) + linear_parameters(2 * width, width) + 2 * width

@@ -30,7 +30,11 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
         """The output of every bin; `time` is not used."""
-        return self.norm(self.out(by_length(self._recur, packing, x, *packing.noise_if_any)))
+        return self.norm(self.residual(x, time, packing))
+
+    def residual(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
+        """The output before the final norm."""
+        return self.out(by_length(self._recur, packing, x, *packing.noise_if_any))
 
     def _recur(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         if x.device.type == "cpu":

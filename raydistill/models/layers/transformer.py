@@ -158,10 +158,14 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
         """The output of every token."""
+        return self.norm(self.residual(x, time, packing))
+
+    def residual(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
+        """The output before the final norm."""
         angles = rotary_angles(time, self.head_width, self.norm.weight.dtype)
         for block in self.blocks:
             x = block(x, angles, packing)
-        return self.norm(x)
+        return x
 
     def initial_state(self, streams: int, patches: int, window: int) -> State:
         """The state before the first bin: no earlier token. ValueError if the transformer is not causal."""

@@ -226,6 +226,9 @@ def _limits(job: Job, sees: Sees, entries: Sequence[Entry], metrics: Mapping[str
         yield "Scores are optimistic: the published protocol scores the fold that ended the training, too."
     if job.trains or isinstance(job.spec, EvaluationSpec):
         yield "It reads only the units and channels of the sessions that it was trained on."
+    if late := sees.lookahead_bins:
+        ms = late * entries[0].bin_width_ms
+        yield f"It reads {late} later bin{'s' if late > 1 else ''}, so that a stream of it answers {ms:g} ms late."
     if sees.future:
         way_out = (
             "a baseline that reads the past alone" if isinstance(job.spec, BaselineSpec) else "`model: {causal: true}`"

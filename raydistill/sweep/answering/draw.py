@@ -10,6 +10,7 @@ from raydistill.errors import DataError
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scored_segments import read_segments
 from raydistill.papers.targets import Panel
+from raydistill.sweep.answering.delays import delays_of
 from raydistill.sweep.answering.representations import shared_segments, typical_scores, typical_session
 from raydistill.sweep.config.sweep import SweepConfig, pairs
 from raydistill.sweep.planning.plan import Plan
@@ -39,6 +40,9 @@ CAPTIONS = {
     "tsne": "t-SNE of the latents of the scored segments, for all models together: by model and by subject.",
     "sizes": "Mean decoding R² over sessions against the number of parameters of the model; bars are the SD over "
     "sessions.",
+    "latency": "Mean decoding R² over sessions against how late a decoder answers, because it reads some later bins. "
+    "Methods of one network are joined; on the right are those that read whole segments. Grey lines are the baselines "
+    "that read the past alone.",
     "learning_curves": "Training and validation loss of the pretraining jobs. The ring marks the best epoch, whose "
     "model is used.",
 }
@@ -97,6 +101,7 @@ def _drawings(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Resu
 def _of_figure(results: Results, panel: Panel, planned: Plan) -> dict[str, Drawing | None]:
     """Kind of figure -> the function that draws it with the sessions and methods of one published figure."""
     from raydistill.evaluation.figures.controls import gain_by_control
+    from raydistill.evaluation.figures.latency import latency
     from raydistill.evaluation.figures.methods import session_dots
     from raydistill.evaluation.figures.pairs import paired_differences
     from raydistill.evaluation.figures.published import published_figure
@@ -117,6 +122,9 @@ def _of_figure(results: Results, panel: Panel, planned: Plan) -> dict[str, Drawi
     parameters = parameters_of(planned, panel)
     if parameters and max(parameters.values()) >= 2 * min(parameters.values()):
         drawings["sizes"] = partial(sizes, part, parameters)
+    delays = {name: delay for name, delay in delays_of(planned).items() if not delay.network or panel.has(name)}
+    if len({delay.ms for delay in delays.values() if delay.network and delay.ms is not None}) > 1:
+        drawings["latency"] = partial(latency, part, delays)
     return drawings
 
 

@@ -45,8 +45,10 @@ def _meaning(job: Job, jobs: Mapping[str, Job]) -> str:
         ]
     if isinstance(job.spec, EvaluationSpec):
         sentences.append(_decoded_otherwise(job.spec))
-    has_head = bool(spec.predicted_behavior)
-    sentences.append(f"Behavior is decoded {'by its own head' if has_head else 'from its latents by least squares'}.")
+    how = "by its own head" if spec.predicted_behavior else "from its latents by least squares"
+    if (past_bins := getattr(job.spec, "past_bins", None)) is not None:
+        how = f"by ridge regression from its latents of a bin and of the {past_bins} bins before it"
+    sentences.append(f"Behavior is decoded {how}.")
     return " ".join(sentence for sentence in sentences if sentence)
 
 

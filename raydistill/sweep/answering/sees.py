@@ -71,6 +71,7 @@ def sees_of_job(job: Job, jobs: Mapping[str, Job], is_aligned: bool) -> Sees:
         reads=reads,
         past=True,
         future=not model.causal,
+        lookahead_bins=getattr(model, "lookahead_bins", None) or 0,
         clock=is_aligned,  # it sees where its segment begins, which is where the trial does
         labels=any(spec.uses_labels for spec in trainings),
         other_sessions=any(set(spec.sessions) != {job.session} for spec in trainings),

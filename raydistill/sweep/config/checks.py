@@ -4,9 +4,22 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig, default_objective
+from raydistill.config.objectives import (
+    OBJECTIVES,
+    MaskedAutoencoding,
+    MaskedAutoencodingWithBehavior,
+    ObjectiveConfig,
+    default_objective,
+)
 from raydistill.errors import ConfigError
 from raydistill.sweep.config.job import JobConfig
+
+OF_OBJECTIVE = {
+    **{"mask": "blocks", "mask_block": "blocks"},
+    **dict.fromkeys(("channel_dropout", "gain_jitter", "noise"), "augmentation"),
+    **{name: name for name in ("reconstruction", "align", "readout_share")},
+}
+"""Setting in `training:` -> the field of objectives that follows from it. Refused where it has no effect."""
 
 
 def check_job(job: JobConfig, objective: ObjectiveConfig | None, model_of: Callable[[str], Any], name: str) -> None:
@@ -20,7 +33,9 @@ def check_job(job: JobConfig, objective: ObjectiveConfig | None, model_of: Calla
         ConfigError: parts of the job contradict each other; `at` is relative to the job.
     """
     _check_objective(job)
-    _check_unfreezing(job, getattr(objective, "unfreeze_epoch", None))
+    _check_unfreezing(job, getattr(objective, "unfreeze_epoch", None), getattr(objective, "align", None))
+    _check_masking(objective, model_of(name))
+    _check_has_effect(job, objective)
     if job.workers != 1 and not job.is_pretraining:
         raise ConfigError("`workers` belongs to a pretraining; a job on `each` session has one", at=("workers",))
     if job.source:
@@ -32,6 +47,8 @@ def check_job(job: JobConfig, objective: ObjectiveConfig | None, model_of: Calla
                 f"the latents of student and teacher are compared, so they need one `width`, but it is {width}, and "
                 f"{teacher} for {job.distill}"
             )
+    if job.inherit:
+        _check_inherited(job, model_of(name), model_of(str(job.distill)))
 
 
 def _check_objective(job: JobConfig) -> None:
@@ -48,18 +65,74 @@ def _check_objective(job: JobConfig) -> None:
         )
 
 
-def _check_unfreezing(job: JobConfig, epoch: int | None) -> None:
+def _check_masking(objective: ObjectiveConfig | None, model: Any) -> None:
+    """Check what is masked, and how the input is changed, against what the model reads."""
+    if not isinstance(objective, MaskedAutoencoding | MaskedAutoencodingWithBehavior):
+        return
+    if getattr(model, "bins_predictor", None) and objective.blocks is None:
+        raise ConfigError(
+            f"`backbone: {model.backbone.name}` reads bins and has no tokens to mask: mask blocks of bins by "
+            "`training: {mask: bins}`, or set `supervision: full`"
+        )
+    if objective.augmentation and model.modality == "spikes":
+        raise ConfigError(
+            "`channel_dropout`, `gain_jitter` and `noise` change LFP, but the model reads spikes", at=("training",)
+        )
+
+
+def _check_has_effect(job: JobConfig, objective: ObjectiveConfig | None) -> None:
+    """Refuse values of the job's own `training:` that its objective does not use."""
+    fields = {field.name for field in dataclasses.fields(objective)} if objective else set()
+    for name in job.training:
+        if OF_OBJECTIVE.get(name, name) not in fields and name in OF_OBJECTIVE:
+            raise ConfigError(
+                f"`{name}` has no effect on `objective: {job.objective_name}`; leave it out", at=("training", name)
+            )
+    if "mask_block" in job.training and getattr(objective, "blocks", None) is None:
+        raise ConfigError("`mask_block` has an effect only with `mask: bins`", at=("training", "mask_block"))
+
+
+def _check_inherited(job: JobConfig, model: Any, teacher: Any) -> None:
+    """Check that a student can take over the value embedding of its teacher."""
+    for part in ("inputs", "embedding"):
+        ours, theirs = _shapes_of(getattr(model, part, None)), _shapes_of(getattr(teacher, part, None))
+        if ours is None or ours != theirs:
+            raise ConfigError(
+                f"`inherit` takes over the value embedding of {job.distill}, which has "
+                f"{_difference(part, theirs, ours)}",
+                at=("inherit",),
+            )
+    is_delayed = getattr(model.embedding, "causal", False) and not getattr(teacher.embedding, "causal", True)
+    if job.inherit == "shifted_tokenizer" and not is_delayed:
+        raise ConfigError(
+            "`inherit: shifted_tokenizer` is for a causal student of a teacher that is not causal, both with "
+            "`embedding: gated`; use `inherit: tokenizer`",
+            at=("inherit",),
+        )
+
+
+def _shapes_of(part: Any) -> Any:
+    """A part of a model without its direction of time, which changes no shape."""
+    return dataclasses.replace(part, causal=False) if hasattr(part, "causal") else part
+
+
+def _check_unfreezing(job: JobConfig, epoch: int | None, align: str | None) -> None:
     """Check `unfreeze_epoch`, which the job or its `objective:` may give, but not both differently."""
     if job.unfreeze_epoch not in (None, epoch):
         raise ConfigError(
             f"`unfreeze_epoch` is given twice: {job.unfreeze_epoch}, and {epoch} in `objective`; leave one of them out",
             at=("objective",),
         )
+    if epoch is not None and align == "residual":
+        raise ConfigError(
+            "`unfreeze_epoch` trains the teacher's latents, and `align: residual` compares others; use one of them",
+            at=("training",) if "align" in job.training else (),
+        )
 
 
 def _check_weights(model: Any, other: Any, source: str) -> None:
     """Check that a model has the same shapes as the one from whose weights it starts."""
-    for part in ("width", "inputs", "embedding", "backbone", "predictor"):
+    for part in ("width", "inputs", "embedding", "backbone", "predictor", "bins_predictor", "space"):
         a, b = getattr(model, part, None), getattr(other, part, None)
         if a is not None and b is not None and a != b:
             raise ConfigError(f"starts from the weights of {source}, which has {_difference(part, b, a)}")

@@ -44,6 +44,11 @@ class JobConfig:
     """none: training without behavior. joint: masked autoencoding plus behavior regression. full: behavior regression
     alone, or, for a distillation, behavior regression in place of reconstruction (paper, Eq. 3). Of an imported model,
     what is known of its training."""
+    inherit: Literal["tokenizer", "shifted_tokenizer"] | None = None
+    """For a distillation: the student starts with the value embedding of its teacher. shifted_tokenizer: with features
+    that are moved one bin into the past (`embedding: gated`), for a causal student of a teacher that is not."""
+    freeze: Literal["tokenizer"] | None = None
+    """tokenizer: the value embedding stays as it comes from the job's first weights or from its teacher."""
     unfreeze_epoch: CountOrZero | None = None
     """For a distillation: the epoch from which the teacher is trained too (paper, Table 4); by default it never is."""
     family: str = DEFAULT_FAMILY
@@ -62,9 +67,9 @@ class JobConfig:
     """Seed of a pretraining."""
     seeds: tuple[Seed, ...] = ()
     """Seeds of a job on `each` session; by default those of the sweep."""
-    embedding: Literal["count", "linear", "conv", "mlp"] | None = None
-    """Value embedding. By default that of the job from whose weights this one starts; otherwise count for spikes, conv
-    for a distilled student, and linear for other models."""
+    embedding: Literal["count", "linear", "conv", "mlp", "gated"] | None = None
+    """Value embedding. By default that of the job from whose weights this one starts; otherwise gated for `family:
+    realm`, count for spikes, conv for a distilled student, and linear for other models."""
     model: Annotated[dict[str, Any], Overrides(Settings)] = field(default_factory=dict)
     """Settings of the model that differ from those of the sweep."""
     training: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
@@ -154,8 +159,18 @@ class JobConfig:
         if len(counts) not in (1, 2) or counts[0] > counts[-1]:
             got = self.workers if isinstance(self.workers, int) else list(self.workers)
             raise ConfigError(f"`workers` must be a number, or [fewest, most], but got {got}")
-        if not self.distill and (self.start or self.unfreeze_epoch is not None):
-            raise ConfigError("`start` and `unfreeze_epoch` apply only to `distill`")
+        if not self.distill and (self.start or self.inherit or self.unfreeze_epoch is not None):
+            raise ConfigError("`start`, `inherit` and `unfreeze_epoch` apply only to `distill`")
+        if self.inherit and self.start:
+            raise ConfigError(
+                "the student gets its value embedding from `start` or by `inherit`; leave one of them out",
+                at=("inherit",),
+            )
+        if self.freeze and not (self.finetune or self.start or self.inherit):
+            raise ConfigError(
+                "`freeze` keeps weights that were trained before: it needs `finetune`, `start` or `inherit`",
+                at=("freeze",),
+            )
         check_distinct(self.seeds)
         if self.seeds and self.is_pretraining:
             raise ConfigError("`seeds` apply to a job on `each` session; a pretraining has one `seed`")

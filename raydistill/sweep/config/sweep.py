@@ -9,7 +9,7 @@ from raydistill.config.controls import CONTROLS
 from raydistill.config.engine import EngineConfig
 from raydistill.config.load import MAY_BE_EMPTY, Overrides
 from raydistill.config.names import check_label, check_name
-from raydistill.config.numbers import Count, Limits, Seed, check_limits
+from raydistill.config.numbers import Count, CountOrZero, Limits, Seed, check_limits
 from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig
 from raydistill.config.plain import from_plain
 from raydistill.config.recordings import IngestConfig
@@ -52,10 +52,17 @@ class MethodConfig:
     spikes_as: Literal["mean", "silence"] = "mean"
     """What replaces the spikes: their mean (zero after z-scoring), or counts of zero."""
 
+    past_bins: CountOrZero | None = None
+    """Behavior is decoded by ridge regression from the latents of a bin and so many bins before it. By default, by the
+    model's own head, or by least squares from the latents of the bin."""
+
+    def __post_init__(self):
+        check_limits(self)
+
     @property
     def is_training(self) -> bool:
         """Whether the method uses the scores that the job itself computes."""
-        return self.inputs is None and self.each is None
+        return self.inputs is None and self.each is None and self.past_bins is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +188,7 @@ class SweepConfig:
             return None
         cls, training = OBJECTIVES[job.objective_name], self.training_of(job)
         names = {f.name for f in dataclasses.fields(cls)}
-        settings = {name: getattr(training, name) for name in names & {"mask_ratio", "alignment"}}
+        settings = {name: value for name, value in training.of_objectives.items() if name in names}
         if job.unfreeze_epoch is not None:
             settings["unfreeze_epoch"] = job.unfreeze_epoch
         overrides = job.objective if isinstance(job.objective, dict) else {}
@@ -192,9 +199,10 @@ class SweepConfig:
 
     def training_of(self, job: JobConfig) -> TrainingConfig:
         """The recipe of a job: that of the preset, then the values of the sweep, then those of the job."""
-        preset = RECIPES[self.preset]
+        preset = FAMILIES[job.family].recipes[self.preset]
         if job.is_pretraining:
-            return dataclasses.replace(preset.pretraining, **(self.pretraining | job.training))
+            base = (preset.shared_student if job.distill else None) or preset.pretraining
+            return dataclasses.replace(base, **(self.pretraining | job.training))
         base = preset.continued if job.start else preset.training
         return dataclasses.replace(base, **(self.training | job.training))
 
@@ -398,6 +406,8 @@ class SweepConfig:
             return job.embedding
         if job.source:
             return self.embedding_of(job.source)
+        if embedding := FAMILIES[job.family].embedding:
+            return embedding
         return "count" if self.modality_of(name) == "spikes" else "conv" if job.distill else "linear"
 
     def answer(self, figure: str) -> Answer:

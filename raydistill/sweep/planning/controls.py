@@ -10,6 +10,7 @@ from raydistill.config.objectives import (
     MaskedAutoencoding,
     MaskedAutoencodingWithBehavior,
 )
+from raydistill.config.plain import from_plain
 from raydistill.models.families import FAMILIES
 from raydistill.store.catalogue import Entry
 from raydistill.store.table import SIGNALS
@@ -52,7 +53,14 @@ def _without_teacher(
     spec = job.training_spec
     assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior)
     reads = tuple(name for name in SIGNALS if name in (spec.model.modality, "behavior"))
-    alone = replace(spec, teachers=None, reads=reads, sessions={job.session: stored[job.session].content_of(reads)})
+    alone = replace(
+        spec,
+        teachers=None,
+        inherit=None,
+        freeze=spec.freeze if spec.weights else None,
+        reads=reads,
+        sessions={job.session: stored[job.session].content_of(reads)},
+    )
     if control == NONE:
         return replace(alone, objective=replace(spec.objective, alignment=0.0, unfreeze_epoch=None))
     return None if spec.weights else _masked(sweep, line, alone)
@@ -62,6 +70,10 @@ def _masked(sweep: SweepConfig, line: str, spec: TrainingSpec) -> TrainingSpec:
     """The student trained by masked autoencoding, which needs a predictor instead of a read-out."""
     config = sweep.jobs[line]
     masking = MaskedAutoencoding if isinstance(spec.objective, Distillation) else MaskedAutoencodingWithBehavior
+    training = sweep.training_of(config)
+    settings = {name: training.of_objectives[name] for name in ("mask_ratio", "blocks", "augmentation")}
+    if spec.model.backbone.reads == "bins":
+        settings["blocks"] = training.blocks
     model = FAMILIES[config.family].configure(
         sweep.settings_of(config),
         sweep.modality_of(line),
@@ -69,7 +81,7 @@ def _masked(sweep: SweepConfig, line: str, spec: TrainingSpec) -> TrainingSpec:
         predictor=True,
         readout=False,
     )
-    return replace(spec, model=model, objective=masking(mask_ratio=sweep.training_of(config).mask_ratio))
+    return replace(spec, model=model, objective=from_plain(masking, settings))
 
 
 def _with(control: str, job: Job, students: Mapping[Place, Job], stored: Mapping[str, Entry]) -> TrainingSpec | None:

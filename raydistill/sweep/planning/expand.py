@@ -9,6 +9,7 @@ from dataclasses import replace
 from raydistill.config.names import draw_name
 from raydistill.errors import ConfigError, suggest
 from raydistill.evaluation.baselines import BASELINES
+from raydistill.models.spec import reads_any_session
 from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.store.catalogue import Entry
 from raydistill.store.table import SIGNALS
@@ -145,6 +146,7 @@ def _instances(
     signals = sorted({signal for m in modalities for signal in _signals(m)})
     _need(sweep, name, sessions, *signals)
     _need_validation(sweep, name, config, sessions)
+    _need_one_patch(sweep, name, sessions)
     objective = sweep.objective_of(config)
     decodes = not config.is_pretraining or (objective is not None and objective.needs.behavior)
     template = TrainingSpec(
@@ -155,6 +157,8 @@ def _instances(
         sessions={},
         reads=_reads(*signals, *(["behavior"] if decodes else [])),
         seed=0,
+        inherit=config.inherit,
+        freeze=config.freeze,
     )
     if config.is_pretraining:
         spec = _training_spec(sweep, name, template, sessions, config.seed, jobs)
@@ -227,7 +231,7 @@ def _teacher(sweep, name: str, session: str, seed: int, jobs: Mapping[Place, Job
     if not teacher.is_one_model:
         return key
     known = sweep.imported_spec(teacher).sessions if teacher.imported else jobs[line, None, None].spec.sessions
-    if session not in known:
+    if session not in known and not reads_any_session(sweep.model_of(line)):
         raise ConfigError(
             f"{sweep.name}: jobs.{name} runs on session {session}, on which its teacher jobs.{line} is not trained; "
             f"finetune {line} on this session, and distill from that"
@@ -258,7 +262,7 @@ def _decodes(sweep, method, decoder: MethodConfig, trainings: Mapping[Place, Job
     if decoder.as_ is None:
         pretrained = trained[None, None]
         for entry in entries:
-            if entry.session not in pretrained.spec.sessions:
+            if entry.session not in pretrained.spec.sessions and not reads_any_session(pretrained.model_spec.model):
                 raise ConfigError(
                     f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {entry.session}; decode "
                     "sessions on which it is trained, or finetune it"
@@ -297,6 +301,11 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
                 f"{sweep.name}: methods.{method}: the model of {decoder.job} predicts {column}, which session "
                 f"{entry.session} does not have{suggest(column, entry.behavior)}"
             )
+    if decoder.past_bins is not None and lacks_validation(entry):
+        raise ConfigError(
+            f"{sweep.name}: methods.{method}: `past_bins` chooses a penalty on the validation fold, which session "
+            f"{entry.session} does not have; leave the session out of the group"
+        )
     reads = _reads(*signals, "behavior")
     return Job(
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
@@ -313,6 +322,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
             seed=trained.model_spec.seed,
             spikes_as=decoder.spikes_as if decoder.inputs else "recorded",
             embeddings_of=decoder.as_,
+            past_bins=decoder.past_bins,
         ),
     )
 
@@ -325,6 +335,20 @@ def _need(sweep, name, entries, *modalities):
                     f"{sweep.name}: jobs.{name} needs {modality}, which session {entry.session} does not have; "
                     f"add `modality: {modality}` to its group"
                 )
+
+
+def _need_one_patch(sweep: SweepConfig, name: str, entries: list[Entry]) -> None:
+    """Refuse sessions with more channels than a patch, if the model reconstructs all patches of a bin by one map."""
+    model = sweep.model_of(name)
+    if not reads_any_session(model) or not (model.is_masked or model.readout):
+        return
+    for entry in entries:
+        if entry.n_channels > model.inputs.widths(entry.lfp_bands)[0]:
+            raise ConfigError(
+                f"{sweep.name}: jobs.{name} reconstructs all channels of a bin by one map, so they must fit into one "
+                f"patch, but session {entry.session} has {entry.n_channels}; set `model: {{lfp_patch: "
+                f"{entry.n_channels // entry.lfp_bands}}}`"
+            )
 
 
 def lacks_validation(entry: Entry) -> bool:

@@ -55,7 +55,7 @@ def decoded_by_imported(
         )
     for entry in entries:
         known = decoder.as_ or entry.recorded
-        if known not in spec.sessions:
+        if known not in spec.sessions and not spec.reads_any_session:
             raise ConfigError(
                 f"{at}: {decoder.job} was not trained on session {known}; decode sessions on which it was trained, or "
                 f"give one of its sessions as `as`: {', '.join(sorted(spec.sessions))}"
@@ -64,4 +64,5 @@ def decoded_by_imported(
             check_columns(spec, known, entry.n_columns, f"session {entry.session}")
         except DataError as err:
             raise ConfigError(f"{at}: {err}") from None
-        yield entry, replace(decoder, as_=known if known != entry.session else None)
+        is_other = known != entry.session and known in spec.sessions
+        yield entry, replace(decoder, as_=known if is_other else None)

@@ -55,6 +55,8 @@ class Plan:
     """Line of `jobs` -> its group of sessions."""
     aligned: frozenset[str] = frozenset()
     """Sessions whose segments are whole trials that begin at the same event."""
+    bin_width_ms: float | None = None
+    """Of the sessions that are decoded; None if they differ."""
     contents: Contents = dataclasses.field(default_factory=dict)
     """Session -> signal -> sha256, for the words about what has changed."""
     tuning: TuningResults | None = None
@@ -163,6 +165,7 @@ def plan(
         for job in jobs
     )
     read = {job.session for job in jobs}
+    bin_widths = {e.bin_width_ms for e in entries if e.session in read}
     used = {session for job in jobs for session in job.spec.sessions}
     unstated = Plan(
         sweep=name or sweep.name,
@@ -170,6 +173,7 @@ def plan(
         planned=planned,
         notes=(*_missing_of_paper(sweep, entries), *_without_baselines(jobs, by_session)),
         aligned=frozenset(e.session for e in entries if e.aligned),
+        bin_width_ms=bin_widths.pop() if len(bin_widths) == 1 else None,
         panels=_panels(sweep, entries),
         groups={line: config.group for line, config in sweep.jobs.items() if config.group},
         contents={e.session: e.contents for e in entries if e.session in used},

@@ -38,6 +38,10 @@ class TrainingSpec:
     """Key of the job from whose weights this one starts."""
     teachers: dict[str, str] | None = None
     """For a distillation: session -> key of the teacher's job."""
+    inherit: str | None = None
+    """What a student takes over from its teacher."""
+    freeze: str | None = None
+    """What is not trained."""
     control: str | None = None
     """A key of `CONTROLS`, if the teacher is not the true one or does not read the spikes of the same moment."""
     borrowed: dict[str, str] | None = None
@@ -107,6 +111,8 @@ class EvaluationSpec:
     spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
     embeddings_of: str | None = None
     """Session whose space embeddings are used; None: those of the decoded session."""
+    past_bins: int | None = None
+    """Behavior is decoded by ridge from the latents of a bin and so many before it; None: as the model's own scores."""
 
     @property
     def sources(self) -> tuple[str, ...]:

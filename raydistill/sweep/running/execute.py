@@ -167,6 +167,8 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
         folder=folder,
         weights=folder_of(spec.weights) if spec.weights else None,
         teachers={session: folder_of(key) for session, key in (spec.teachers or {}).items()},
+        inherit=spec.inherit,
+        freeze=spec.freeze,
         control=spec.control,
         borrowed=tuple(_unchanged(Store(context.store), spec.borrowed or {}, ("spikes",))),
         stop_at=context.stop_at,
@@ -236,7 +238,7 @@ def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
     model = load_model(context.runs.job_folder(spec.trained))
     if spec.embeddings_of:
         model.use_embeddings_of(entry.session, spec.embeddings_of)
-    score = score_model(model, store, entry, spec.behavior, spec.spikes_as, context.device)
+    score = score_model(model, store, entry, spec.behavior, spec.spikes_as, context.device, spec.past_bins)
     write_segments(score.segments, folder)
     write_units(score.units, folder)
     _complete(job, [entry], score.metrics(), started, context)

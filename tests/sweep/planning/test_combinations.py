@@ -23,11 +23,13 @@ from raydistill.training.assemble import assemble
 from raydistill.training.history import read_history
 
 SIGNALS = {"spikes": "spikes", "lfp": "lfp", "multimodal": "[spikes, lfp]"}
-EMBEDDINGS = ("count", "linear", "conv", "mlp")
+EMBEDDINGS = ("count", "linear", "conv", "mlp", "gated")
 BACKBONES = ("transformer", "lstm", "cnn", "mamba", "lstm, readout: pooled", "transformer, readout: pooled")
+MASKS = ("tokens", "bins")
 SUPERVISIONS = ("none", "joint", "full")
 SETTINGS = "width: 16, layers: 1, heads: 2, spikes_patch: 8, lfp_patch: 4, predictor_width: 8, predictor_heads: 2"
 RECIPE = "training: {epochs: 1, batch: 13}"
+BLOCKS = "training: {epochs: 1, batch: 13, mask: bins, mask_block: [1, 3]}"
 """Two steps: the train fold of the session has 26 segments."""
 FILE = f"""name: s
 store: runs/store
@@ -82,7 +84,7 @@ def train(job, context, store):
     return read_history(folder)
 
 
-def is_possible(scope, signals, embedding, backbone, objective, supervision) -> bool:
+def is_possible(scope, signals, embedding, backbone, objective, supervision, mask) -> bool:
     """Whether a combination makes sense: what docs/sweeps.md says of each setting."""
     needs = OBJECTIVES[objective].needs
     usual = {
@@ -93,14 +95,16 @@ def is_possible(scope, signals, embedding, backbone, objective, supervision) -> 
     return (
         (embedding == "count") == (signals == "spikes")
         and objective in usual[supervision]
-        and (backbone.startswith("transformer") or not needs.predictor)
+        and (backbone.startswith("transformer") or not needs.predictor or mask == "bins")
+        and (needs.predictor or mask == "tokens")
+        and not (embedding == "gated" and backbone.startswith("transformer") and needs.predictor)
         and (backbone not in ("lstm", "cnn", "mamba") or not needs.readout)
         and (signals == "lfp" or not needs.teacher)
         and (scope == "each" or (signals != "multimodal" and not needs.behavior and supervision == "none"))
     )
 
 
-def line_of(scope, signals, embedding, backbone, objective, supervision) -> str:
+def line_of(scope, signals, embedding, backbone, objective, supervision, mask) -> str:
     """The line of `jobs`, as a mapping on one line."""
     if OBJECTIVES[objective].needs.teacher:
         verb = f"distill: teacher, into: {SIGNALS[signals]}"
@@ -108,7 +112,7 @@ def line_of(scope, signals, embedding, backbone, objective, supervision) -> str:
         verb = f"{'train' if scope == 'each' else 'pretrain'}: {SIGNALS[signals]}"
     return (
         f"{{{verb}, {scope}: all, embedding: {embedding}, model: {{backbone: {backbone}}}, objective: {objective}, "
-        f"supervision: {supervision}, {RECIPE}}}"
+        f"supervision: {supervision}, {RECIPE if mask == 'tokens' else BLOCKS}}}"
     )
 
 
@@ -117,7 +121,7 @@ def line_of(scope, signals, embedding, backbone, objective, supervision) -> str:
 @pytest.mark.parametrize("embedding", EMBEDDINGS)
 def test_combination_trains_two_steps_or_is_refused_with_its_line(scope, signals, embedding, store, teacher, tmp_path):
     path = tmp_path / "sweep.yaml"
-    for others in itertools.product(BACKBONES, OBJECTIVES, SUPERVISIONS):
+    for others in itertools.product(BACKBONES, OBJECTIVES, SUPERVISIONS, MASKS):
         line = line_of(scope, signals, embedding, *others)
         path.write_text(FILE.replace("JOB", line))
         try:

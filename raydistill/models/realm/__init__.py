@@ -1,0 +1,1 @@
+"""REALM: causal state-space students of LFP (arXiv 2605.14867)."""

@@ -1,0 +1,42 @@
+"""How late the methods and baselines of a plan answer."""
+
+from raydistill.evaluation.baselines import BASELINES
+from raydistill.evaluation.delay import Delay
+from raydistill.sweep.answering.sees import trainings_of
+from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.plan import Plan
+from raydistill.sweep.planning.spec import BaselineSpec
+
+NAMES = {"transformer": "Transformer", "lstm": "LSTM", "cnn": "CNN", "mamba": "Mamba"}
+"""Backbone -> its name in a figure."""
+
+
+def delays_of(plan: Plan) -> dict[str, Delay]:
+    """Method -> its delay, of models of LFP alone, and of the baselines on LFP that do not know the time of the trial.
+
+    Empty if the decoded sessions have bins of several widths.
+    """
+    jobs, delays = {job.key: job for job in plan.jobs}, dict[str, Delay]()
+    if plan.bin_width_ms is None:
+        return {}
+    for job in plan.jobs:
+        if not job.method or job.kind == "control" or job.method in delays:
+            continue
+        if isinstance(job.spec, BaselineSpec):
+            baseline = BASELINES[job.spec.baseline]
+            if baseline.reads == ("lfp",) and not baseline.clock:
+                delays[job.method] = Delay(network="", ms=None if baseline.future else 0.0)
+        elif (model := trainings_of(job, jobs)[0].model_spec.model).modality == "lfp":
+            late = getattr(model, "lookahead_bins", None) or 0
+            ms = late * plan.bin_width_ms if model.causal else None
+            delays[job.method] = Delay(network=_network(trainings_of(job, jobs)[0]), ms=ms)
+    return delays
+
+
+def _network(job: Job) -> str:
+    """The network of a model, such as Mamba, or REALM."""
+    spec = job.model_spec
+    backbone = getattr(spec.model, "backbone", None)
+    if spec.family == "realm" or backbone is None:
+        return spec.family.upper() if spec.family == "realm" else spec.family
+    return NAMES.get(backbone.name, backbone.name)

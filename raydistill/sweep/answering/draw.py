@@ -12,7 +12,8 @@ from raydistill.evaluation.scored_segments import read_segments
 from raydistill.papers.targets import Panel
 from raydistill.sweep.answering.delays import delays_of
 from raydistill.sweep.answering.representations import shared_segments, typical_scores, typical_session
-from raydistill.sweep.config.sweep import SweepConfig, pairs
+from raydistill.sweep.config.methods import pairs
+from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.training.history import read_history

@@ -11,7 +11,8 @@ from raydistill.evaluation.alignment import Alignment, align
 from raydistill.evaluation.scored_segments import ScoredSegments, read_segments
 from raydistill.evaluation.scores import Score
 from raydistill.papers.targets import WHOLE, Panel
-from raydistill.sweep.config.sweep import SweepConfig, pairs
+from raydistill.sweep.config.methods import pairs
+from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.runs_folder import RunsFolder
 
 

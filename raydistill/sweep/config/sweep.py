@@ -9,7 +9,7 @@ from raydistill.config.controls import CONTROLS
 from raydistill.config.engine import EngineConfig
 from raydistill.config.load import MAY_BE_EMPTY, Overrides
 from raydistill.config.names import check_label, check_name
-from raydistill.config.numbers import Count, CountOrZero, Limits, Seed, check_limits
+from raydistill.config.numbers import Count, Limits, Seed, check_limits
 from raydistill.config.objectives import OBJECTIVES, ObjectiveConfig
 from raydistill.config.plain import from_plain
 from raydistill.config.recordings import IngestConfig
@@ -24,6 +24,7 @@ from raydistill.papers.table import PAPERS
 from raydistill.sweep.config.checks import check_job
 from raydistill.sweep.config.groups import SessionGroup
 from raydistill.sweep.config.job import JobConfig, check_distinct
+from raydistill.sweep.config.methods import Answer, MethodConfig, pairs
 from raydistill.sweep.config.tune import Trials, TuneConfig, check_methods, space_of
 
 
@@ -35,48 +36,6 @@ class Recordings:
     """The recordings to simulate."""
     ingest: IngestConfig = field(default_factory=IngestConfig)
     """How they are preprocessed and stored."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MethodConfig:
-    """How a method decodes the models of a job, if not each model on the session on which it was trained."""
-
-    job: str
-    """The job whose models are decoded."""
-    each: str | None = None
-    """Group of sessions on which the model of a pretraining, or, with `as`, the model of one session, is decoded."""
-    as_: str | None = None
-    """Session of the model whose space embeddings are used for every session of the group (paper, Fig. 5)."""
-    inputs: Literal["lfp"] | None = None
-    """lfp: a multimodal model is decoded without its spikes."""
-    spikes_as: Literal["mean", "silence"] = "mean"
-    """What replaces the spikes: their mean (zero after z-scoring), or counts of zero."""
-
-    past_bins: CountOrZero | None = None
-    """Behavior is decoded by ridge regression from the latents of a bin and so many bins before it. By default, by the
-    model's own head, or by least squares from the latents of the bin."""
-
-    def __post_init__(self):
-        check_limits(self)
-
-    @property
-    def is_training(self) -> bool:
-        """Whether the method uses the scores that the job itself computes."""
-        return self.inputs is None and self.each is None and self.past_bins is None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """The part of a sweep that a figure or table of the paper shows."""
-
-    on: str
-    """Group of the sessions in the figure."""
-    methods: tuple[str, ...] = ()
-    """Methods in the figure; by default all of the sweep."""
-    compare: Annotated[tuple[str, ...] | None, MAY_BE_EMPTY] = None
-    """Comparisons in the figure; by default those of the sweep between its methods."""
-    called: dict[str, str] = field(default_factory=dict)
-    """Method of the sweep -> its name in the figure, if the names differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -432,24 +391,6 @@ def compared_pairs(sweep: SweepConfig) -> list[tuple[str, str]]:
 def compared_methods(sweep: SweepConfig) -> list[str]:
     """The methods of the comparisons, without baselines, each once."""
     return list(dict.fromkeys(name for pair in compared_pairs(sweep) for name in pair if name in sweep.methods))
-
-
-def pairs(lines: tuple[str, ...], *at, sign: str = ">") -> list[tuple[str, str]]:
-    """The two methods of each line: (better, worse) for `compare`, (queries, keys) for `align`.
-
-    Args:
-        at: path of the lines in the configuration, for messages.
-        sign: the character between the two methods.
-    Raises:
-        ConfigError: a line does not have this form.
-    """
-    methods = []
-    for text in lines:
-        left, between, right = (part.strip() for part in text.partition(sign))
-        if not (left and between and right):
-            raise ConfigError(f'a line must be such as "Distilled LFP {sign} SS-LFP", but got "{text}"', at=at)
-        methods.append((left, right))
-    return methods
 
 
 def _check_exists(name, allowed, *at):

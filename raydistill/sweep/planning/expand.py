@@ -15,7 +15,8 @@ from raydistill.store.catalogue import Entry
 from raydistill.store.table import SIGNALS
 from raydistill.sweep.config.groups import SessionGroup
 from raydistill.sweep.config.job import JobConfig
-from raydistill.sweep.config.sweep import MethodConfig, SweepConfig
+from raydistill.sweep.config.methods import MethodConfig
+from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.baselines import baselines_of
 from raydistill.sweep.planning.controls import control_jobs
 from raydistill.sweep.planning.draws import Draws

@@ -10,7 +10,8 @@ from raydistill.models.columns import check_columns, signals_of
 from raydistill.models.spec_file import SPEC
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.config.job import JobConfig
-from raydistill.sweep.config.sweep import MethodConfig, SweepConfig
+from raydistill.sweep.config.methods import MethodConfig
+from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.job_folder import WEIGHTS
 from raydistill.sweep.planning.spec import ImportedSpec

@@ -10,7 +10,8 @@ from raydistill.evaluation.tuning import TuningResults
 from raydistill.papers.table import PAPER_OF_GROUP, PAPERS
 from raydistill.papers.targets import WHOLE, Panel
 from raydistill.store.catalogue import Entry
-from raydistill.sweep.config.sweep import SweepConfig, pairs
+from raydistill.sweep.config.methods import pairs
+from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.changes import Contents, SessionChanges
 from raydistill.sweep.planning.estimate import pace, work
 from raydistill.sweep.planning.expand import expand, lacks_validation, select

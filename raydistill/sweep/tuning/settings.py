@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping
 
 from raydistill.config.objectives import OBJECTIVES
 from raydistill.errors import ConfigError
+from raydistill.sweep.config.methods import MethodConfig
 from raydistill.sweep.config.searched_job import job_with, needed_lines
 from raydistill.sweep.config.setting_types import field_names, type_of
 from raydistill.sweep.config.space import Dimension, Range, Space, Value, Values
-from raydistill.sweep.config.sweep import MethodConfig, SweepConfig
+from raydistill.sweep.config.sweep import SweepConfig
 
 Chosen = Mapping[str, Values]
 """Method -> the settings that it has; a method that is missing, or has none, has those of the sweep."""

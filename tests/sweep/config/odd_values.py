@@ -91,7 +91,7 @@ def plan_mutated_sweep(file, seed, folder):
         (folder / "include").symlink_to(SWEEPS / "include")
     runs = RunsFolder(folder / "runs")
     try:
-        sweep = load_sweep(path, ["store=store"] if file.stem == "hippocampus" else [])
+        sweep = load_sweep(path, ["store=store"] if file.stem.startswith("hippocampus") else [])
         plan(sweep, paper_entries() if sweep.store else known_entries(sweep, runs), runs)
     except RaydistillError as err:
         return str(err)

@@ -35,17 +35,18 @@ def _sentence(rows: Sequence[EqualSettings], scores: Sequence[Score]) -> str:
     if not r2[0]:
         return ""
     equal, own, other = (float(np.mean([of_row[session] for session in sorted(of_row)])) for of_row in r2)
+    own_values = _in_words([row.own for row in rows])
     return (
-        f"With the {_in_words([row.values for row in rows])} of {row.other}, {row.method} has R² {equal:.3f} "
-        f"({own:.3f} with its own {_in_words([row.own for row in rows])}); {row.other} has {other:.3f}, "
+        f"With the {_in_words([row.values for row in rows], row.other)}, {row.method} has R² {equal:.3f} "
+        f"({own:.3f} with its own{own_values and ' ' + own_values}); {row.other} has {other:.3f}, "
         f"a difference of {other - equal:+.3f} at equal settings."
     )
 
 
-def _in_words(values: Sequence[Mapping[str, Setting]]) -> str:
-    """The values; their names alone if each draw of the folds has its own."""
+def _in_words(values: Sequence[Mapping[str, Setting]], owner: str = "") -> str:
+    """The values, and whose they are; their names alone, or nothing, if each draw of the folds has its own."""
     texts = unique(map(settings_in_words, values))
     if len(texts) == 1:
-        return texts[0]
+        return f"{texts[0]} of {owner}" if owner else texts[0]
     names = unique(name.rpartition(".")[2] for of_draw in values for name in of_draw)
-    return f"{' and '.join(names)} of each draw"
+    return f"{' and '.join(names)} that {owner} has in each draw" if owner else ""

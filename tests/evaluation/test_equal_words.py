@@ -1,5 +1,7 @@
 """Sentences about methods with the settings of those that they are compared with."""
 
+import dataclasses
+
 from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.results import Results
@@ -49,4 +51,12 @@ def test_row_that_cannot_be_is_named_once():
     panels = (Panel(figure=figure, methods=("SS", "Distilled")) for figure in ("F3", "F11"))
     assert equal_sentences(results(*panels, rows=(row,))) == [
         "SS cannot have the lfp_patch 64 of Distilled: it is too wide"
+    ]
+
+
+def test_row_whose_values_differ_between_draws_names_the_settings_alone():
+    other_draw = dataclasses.replace(ROW, values={"model.lfp_patch": 16}, own={"model.lfp_patch": 8})
+    assert equal_sentences(results(WHOLE, rows=(ROW, other_draw))) == [
+        "With the lfp_patch that Distilled has in each draw, SS has R² 0.450 (0.300 with its own); Distilled has 0.700, a "
+        "difference of +0.250 at equal settings."
     ]

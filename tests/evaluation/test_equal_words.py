@@ -57,6 +57,6 @@ def test_row_that_cannot_be_is_named_once():
 def test_row_whose_values_differ_between_draws_names_the_settings_alone():
     other_draw = dataclasses.replace(ROW, values={"model.lfp_patch": 16}, own={"model.lfp_patch": 8})
     assert equal_sentences(results(WHOLE, rows=(ROW, other_draw))) == [
-        "With the lfp_patch that Distilled has in each draw, SS has R² 0.450 (0.300 with its own); Distilled has 0.700, a "
-        "difference of +0.250 at equal settings."
+        "With the lfp_patch that Distilled has in each draw, SS has R² 0.450 (0.300 with its own); Distilled has "
+        "0.700, a difference of +0.250 at equal settings."
     ]

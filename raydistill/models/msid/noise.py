@@ -17,8 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_discrete_lyapunov, solve_triangular
 
-from raydistill.models.msid.moments import LogRateMoments
+from raydistill.models.msid.moments import LEAST_EIGENVALUE, LogRateMoments
 from raydistill.models.msid.subspace import Dynamics
+
+LARGEST_SHARE = 0.99
+"""Of the variance of the LFP in any direction that the states may explain in the approximation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +105,7 @@ def approximate(problem: CovarianceProblem) -> np.ndarray:
 
     The norms are replaced by their squares, which least squares minimise. Negative eigenvalues of Q are set to zero, P
     is the covariance that the states then have, and it is multiplied by the number for which the objective is smallest
-    and R_y has no negative eigenvalue.
+    and R_y is positive definite.
     """
     weights = [np.sqrt(t.weight) for t in problem.terms]
     matrix = np.vstack([w * t.matrix for w, t in zip(weights, problem.terms, strict=True)])
@@ -117,21 +120,25 @@ def approximate(problem: CovarianceProblem) -> np.ndarray:
     best = float(explained @ target) / max(float(explained @ explained), 1e-300)
     if problem.whitened is not None:
         largest = np.linalg.eigvalsh(problem.whitened @ covariance @ problem.whitened.T).max()
-        best = min(best, 1 / max(largest, 1e-300))
+        best = min(best, LARGEST_SHARE / max(largest, 1e-300))
     return max(best, 0.0) * covariance
 
 
 def noise_of(covariance: np.ndarray, system: Dynamics, moments: LogRateMoments, n_units: int) -> NoiseModel:
-    """The covariances that follow from that of the states, without what the solver leaves of negative eigenvalues."""
+    """The covariances that follow from that of the states, without what the solver leaves of negative eigenvalues.
+
+    The noise of the LFP has eigenvalues of at least LEAST_EIGENVALUE: where the states explain a direction completely,
+    that left by the solver would decide whether the filter ignores it or follows it exactly.
+    """
     a, c, present = system.dynamics.numpy(), system.loadings.numpy()[n_units:], moments.present.numpy()
     noise = positive(covariance - a @ covariance @ a.T)
     lfp = present[n_units:, n_units:] - c @ covariance @ c.T
-    return NoiseModel(states=positive(covariance), dynamics=noise, lfp=positive(lfp))
+    return NoiseModel(states=positive(covariance), dynamics=noise, lfp=positive(lfp, LEAST_EIGENVALUE))
 
 
-def positive(matrix: np.ndarray) -> np.ndarray:
-    """The nearest symmetric matrix without negative eigenvalues."""
+def positive(matrix: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """The nearest symmetric matrix without eigenvalues below `least`."""
     if not len(matrix):
         return matrix
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return (vectors * values.clip(min=0)) @ vectors.T
+    return (vectors * values.clip(min=least)) @ vectors.T

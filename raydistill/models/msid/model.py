@@ -26,6 +26,8 @@ class MsidModel(Model):
     have the mean 0 and the covariance that they have without any observation.
     """
 
+    predicts_signals = True
+
     def __init__(self, spec: ModelSpec):
         super().__init__(spec)
         n_states, slots = spec.config.width, dict(zip(signals_of(spec.modality), spec.widths, strict=True))

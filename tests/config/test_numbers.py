@@ -11,6 +11,7 @@ import pytest
 
 import raydistill.config
 import raydistill.models.crossmodal
+import raydistill.models.msid
 import raydistill.sweep.config
 from raydistill.config.load import Overrides, Where, build, convert
 from raydistill.config.numbers import AnyNumber, Limits, check_limits, limits_of
@@ -33,10 +34,13 @@ WITHOUT |= {("Halving", "first"), ("Halving", "part"), ("SearchConfig", "trials"
 """Checked in `__post_init__`, or any number will do."""
 
 
+_PACKAGES = (raydistill.config, raydistill.sweep.config, raydistill.models.crossmodal, raydistill.models.msid)
+
+
 def configurations():
     """Every dataclass in the modules of configurations."""
     found = {}
-    for package in (raydistill.config, raydistill.sweep.config, raydistill.models.crossmodal):
+    for package in _PACKAGES:
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             for name, cls in vars(importlib.import_module(module.name)).items():
                 if inspect.isclass(cls) and dataclasses.is_dataclass(cls) and cls.__module__ == module.name:

@@ -7,6 +7,7 @@ columns.
 import dataclasses
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from raydistill.feed.tokens import Batch
 from raydistill.models.msid.config import MsidConfig
 from raydistill.models.msid.model import MsidModel, gain_of
 from raydistill.models.msid.moments import LogRateMoments, hankel_moments, log_rate_moments
-from raydistill.models.msid.noise import NoiseModel, approximate, covariance_problem, noise_of
+from raydistill.models.msid.noise import CovarianceProblem, NoiseModel, approximate, covariance_problem, noise_of
 from raydistill.models.msid.subspace import Decomposition, Dynamics, decompose, dynamics_of
 from raydistill.models.spec import ModelSpec
 
@@ -24,8 +25,8 @@ from raydistill.models.spec import ModelSpec
 def fit(spec: ModelSpec, train: Batch, valid: Batch, bin_width_ms: float) -> MsidModel:
     """The system of one session, with the number of states of the highest R² of behavior on the valid fold.
 
-    `provenance.fit` of the model's specification says how it was found: the solver, the R² of each number of states,
-    the units that were too slow, and how often a covariance or an eigenvalue had to be limited.
+    `provenance.fit` of the model's specification says how it was found: the R² of each number of states, the units that
+    were too slow, how often a covariance or an eigenvalue had to be limited, and a `note` if the fit is approximate.
 
     Raises:
         DataError: no signal is left, the segments are too short, or no number of states is possible.
@@ -108,18 +109,24 @@ def _system(
     """The model with this number of states, without its read-out of behavior, and how it was found."""
     system = dynamics_of(decomposition, n_states)
     problem = covariance_problem(system, moments, columns.n_units)
-    solver, covariance = "clarabel", None
-    try:
-        from raydistill.models.msid.solver import solve
-
-        covariance = solve(problem)
-        solver = "clarabel" if covariance is not None else "approximate: the program has no solution"
-    except ImportError:
-        solver = "approximate: cvxpy is missing, `pip install 'raydistill[msid]'`"
+    covariance, note = _solved(problem)
     noise = noise_of(approximate(problem) if covariance is None else covariance, system, moments, columns.n_units)
     model = MsidModel(dataclasses.replace(spec, config=dataclasses.replace(spec.config, states=(n_states,))))
     _set(model, system, noise, moments, columns)
-    return model.eval(), {"solver": solver, "unstable_eigenvalues": system.n_unstable}
+    return model.eval(), {"note": note, "unstable_eigenvalues": system.n_unstable}
+
+
+def _solved(problem: CovarianceProblem) -> tuple[np.ndarray | None, str | None]:
+    """The covariance of the states at the optimum, or None and why the fit is approximate."""
+    try:
+        from raydistill.models.msid.solver import solve
+    except ImportError:
+        return None, (
+            "fitted approximately, because cvxpy is missing: `pip install 'raydistill[msid]'`, delete the folders of "
+            "these jobs, and run the sweep again"
+        )
+    covariance = solve(problem)
+    return covariance, None if covariance is not None else "fitted approximately, because the solver found no optimum"
 
 
 def _set(model: MsidModel, system: Dynamics, noise: NoiseModel, moments: LogRateMoments, columns: _Columns) -> None:

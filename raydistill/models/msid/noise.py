@@ -60,9 +60,7 @@ class NoiseModel:
 
 def covariance_problem(system: Dynamics, moments: LogRateMoments, n_units: int) -> CovarianceProblem:
     """The program for a system."""
-    a, c, g, present = (
-        x.numpy() for x in (system.dynamics, system.loadings, system.to_past, moments.present)
-    )
+    a, c, g, present = (x.numpy() for x in (system.dynamics, system.loadings, system.to_past, moments.present))
     z, y = slice(0, n_units), slice(n_units, len(c))
     terms = [_term(1.0, g, a, c)]
     whitened = None

@@ -63,8 +63,7 @@ def spec_of(modality, counts, lfp, **settings):
     columns = {"spikes": counts.shape[1], "lfp": lfp.shape[1]}
     patches = max(-(-n // PATCH) for name, n in columns.items() if modality in (name, "multimodal"))
     norms = {
-        name: {"mean": x.mean(0).tolist(), "std": x.std(0).tolist()}
-        for name, x in (("spikes", counts), ("lfp", lfp))
+        name: {"mean": x.mean(0).tolist(), "std": x.std(0).tolist()} for name, x in (("spikes", counts), ("lfp", lfp))
     }
     return ModelSpec(
         family="msid",

@@ -123,5 +123,3 @@ def test_one_long_stream_stays_finite_and_its_covariance_settles(case):
         covariances.append(state["covariance"].diagonal(dim1=1, dim2=2).sum())
     assert latents.isfinite().all() and int(state["time"]) == 3000
     assert covariances[-1] == pytest.approx(float(covariances[-1 - N_BINS]), rel=1e-9)  # the signals repeat
-
-

@@ -32,7 +32,7 @@ def fit(spec: ModelSpec, train: Batch, valid: Batch, bin_width_ms: float) -> Msi
         DataError: no signal is left, the segments are too short, or no number of states is possible.
     """
     config, (session,) = spec.config, spec.sessions
-    columns = _Columns(MsidModel(spec), train, config, bin_width_ms)
+    columns = _FittedColumns(MsidModel(spec), train, config, bin_width_ms)
     moments = hankel_moments(columns.segments(train), columns.n_units, config.horizon)
     log_rates = log_rate_moments(moments)
     decomposition = decompose(log_rates, columns.n_units)
@@ -62,7 +62,7 @@ def fit(spec: ModelSpec, train: Batch, valid: Batch, bin_width_ms: float) -> Msi
     return best
 
 
-class _Columns:
+class _FittedColumns:
     """The slots of a session that the system describes: units that are fast enough, and all channels."""
 
     def __init__(self, model: MsidModel, train: Batch, config: MsidConfig, bin_width_ms: float):
@@ -104,7 +104,7 @@ class _Columns:
 
 
 def _system(
-    spec: ModelSpec, n_states: int, decomposition: Decomposition, moments: LogRateMoments, columns: _Columns
+    spec: ModelSpec, n_states: int, decomposition: Decomposition, moments: LogRateMoments, columns: _FittedColumns
 ) -> tuple[MsidModel, dict[str, Any]]:
     """The model with this number of states, without its read-out of behavior, and how it was found."""
     system = dynamics_of(decomposition, n_states)
@@ -129,7 +129,7 @@ def _solved(problem: CovarianceProblem) -> tuple[np.ndarray | None, str | None]:
     return covariance, None if covariance is not None else "fitted approximately, because the solver found no optimum"
 
 
-def _set(model: MsidModel, system: Dynamics, noise: NoiseModel, moments: LogRateMoments, columns: _Columns) -> None:
+def _set(model: MsidModel, system: Dynamics, noise: NoiseModel, moments: LogRateMoments, columns: _FittedColumns) -> None:
     """Put a system into a model; slots that it does not describe have no weight and their mean count."""
     units, channels, n_units = columns.units, columns.channels, columns.n_units
     for name, values in (("dynamics", noise.dynamics), ("states", noise.states), ("lfp", noise.lfp)):

@@ -18,7 +18,7 @@ LEAST_EIGENVALUE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class HankelMoments:
     """Means, and the covariance of the bins of all windows. Rows are ordered by signal (all rows of spikes, then all of
     LFP), within it by offset (0..h-1, then -1..-h), and within it by unit or channel."""
 
@@ -50,7 +50,7 @@ class LogRateMoments:
     """Pairs of different rows of spikes that had next to no coincidence, whose covariance was limited."""
 
 
-def hankel_moments(segments: Sequence[Tensor], n_units: int, horizon: int) -> Moments:
+def hankel_moments(segments: Sequence[Tensor], n_units: int, horizon: int) -> HankelMoments:
     """The moments of all windows of 2h bins that lie within a segment.
 
     A sum over windows of the products of two bins depends on their distance, but for the first and last bins of each
@@ -86,17 +86,17 @@ def hankel_moments(segments: Sequence[Tensor], n_units: int, horizon: int) -> Mo
                 product = product + after[k].T @ after[k + lag] - first[k].T @ first[k + lag]
     order = _order(n, n_units, horizon)
     covariance = blocks.view(span * n, span * n)[order[:, None], order]
-    return Moments(mean, covariance, n_units, horizon, n_windows)
+    return HankelMoments(mean, covariance, n_units, horizon, n_windows)
 
 
 def _order(n: int, n_units: int, horizon: int) -> Tensor:
-    """(2hn,) rows of `Moments` in a matrix whose rows are ordered by bin from -h to h-1, then by signal."""
+    """(2hn,) rows of `HankelMoments` in a matrix whose rows are ordered by bin from -h to h-1, then by signal."""
     bins = torch.cat([torch.arange(horizon, 2 * horizon), torch.arange(horizon).flip(0)])
     rows = torch.arange(2 * horizon * n).view(2 * horizon, n)[bins]
     return torch.cat([rows[:, :n_units].flatten(), rows[:, n_units:].flatten()])
 
 
-def log_rate_moments(moments: Moments) -> LogRateMoments:
+def log_rate_moments(moments: HankelMoments) -> LogRateMoments:
     """The moments of log-rates whose Poisson counts, and of the LFP that, have these moments."""
     horizon, n_units, spikes = moments.horizon, moments.n_units, slice(0, moments.n_spike_rows)
     rates = moments.mean[:n_units].repeat(2 * horizon)
@@ -129,7 +129,7 @@ def _positive(covariance: Tensor) -> Tensor:
     return (vectors * values.clamp(min=LEAST_EIGENVALUE)) @ vectors.T
 
 
-def _rows(moments: Moments) -> tuple[Tensor, Tensor, Tensor]:
+def _rows(moments: HankelMoments) -> tuple[Tensor, Tensor, Tensor]:
     """Indices of the future rows, of the past rows, and of the rows of the present bin."""
     horizon, n_units, n_channels = moments.horizon, moments.n_units, len(moments.mean) - moments.n_units
     units = torch.arange(2 * horizon * n_units).view(2, horizon, n_units)

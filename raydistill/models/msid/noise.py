@@ -25,7 +25,7 @@ LARGEST_SHARE = 0.99
 
 
 @dataclass(frozen=True, eq=False)
-class Term:
+class NormTerm:
     """weight * |target - matrix @ entries|, with the entries of the upper triangle of P, row by row."""
 
     weight: float
@@ -39,7 +39,7 @@ class Term:
 class CovarianceProblem:
     """The program above."""
 
-    terms: tuple[Term, ...]
+    terms: tuple[NormTerm, ...]
     dynamics: np.ndarray
     """(D, D) A."""
     whitened: np.ndarray | None
@@ -74,14 +74,14 @@ def covariance_problem(system: Dynamics, moments: LogRateMoments, n_units: int) 
     return CovarianceProblem(tuple(terms), a, whitened)
 
 
-def _term(weight: float, target: np.ndarray, left: np.ndarray, right: np.ndarray) -> Term:
+def _term(weight: float, target: np.ndarray, left: np.ndarray, right: np.ndarray) -> NormTerm:
     (left_basis, left), (right_basis, right) = np.linalg.qr(left), np.linalg.qr(right)
     core = left_basis.T @ target @ right_basis
     rest = np.sqrt(max(0.0, (target**2).sum() - (core**2).sum()))
     matrix = np.kron(left, right) @ full_from_entries(left.shape[1])
     triangle = np.linalg.qr(np.column_stack([matrix, core.ravel()]), mode="r")
     matrix, reduced = triangle[:, :-1], triangle[:, -1]
-    return Term(weight, np.append(reduced, rest), np.vstack([matrix, np.zeros((1, matrix.shape[1]))]))
+    return NormTerm(weight, np.append(reduced, rest), np.vstack([matrix, np.zeros((1, matrix.shape[1]))]))
 
 
 def full_from_entries(n_states: int) -> np.ndarray:

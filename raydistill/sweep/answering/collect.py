@@ -92,9 +92,9 @@ def notes_on_fits(plan: Plan, runs: RunsFolder) -> list[str]:
     jobs: dict[tuple[str, str], int] = defaultdict(int)
     for planned in plan.planned:
         job = planned.job
-        if planned.state == DONE and isinstance(job.spec, TrainingSpec) and job.spec.training is None:
-            if note := runs.metrics(job.key).get("fit", {}).get("note"):
-                jobs[job.line, note] += 1
+        is_fit = isinstance(job.spec, TrainingSpec) and job.spec.training is None
+        if is_fit and planned.state == DONE and (note := runs.metrics(job.key).get("fit", {}).get("note")):
+            jobs[job.line, note] += 1
     return [f"{line}: {n} job{'s' if n > 1 else ''} {note}" for (line, note), n in jobs.items()]
 
 

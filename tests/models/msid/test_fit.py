@@ -70,7 +70,7 @@ def test_slow_units_are_not_used_and_are_named(recording):
     model, _ = fitted((eigenvalues, states, counts, lfp), "spikes", states=(4,))
     assert model.spec.provenance["fit"]["unused_units"] == [3]
     assert not model.log_rates[3].any() and float(model.log_rate[3].exp()) == pytest.approx(0.001)
-    with pytest.raises(DataError, match="no unit has 500.0 Hz on the train fold"):
+    with pytest.raises(DataError, match=r"no unit has 500\.0 Hz on the train fold"):
         fitted(recording, "spikes", states=(4,), min_rate_hz=500.0)
 
 
@@ -94,7 +94,7 @@ def test_bins_without_behavior_are_not_fitted_or_scored(recording):
 
 
 def test_fit_without_a_solver_is_approximate_and_says_so(recording, monkeypatch):
-    exact, valid = fitted(recording, "multimodal", states=(4,))
+    exact, _ = fitted(recording, "multimodal", states=(4,))
     real = builtins.__import__
 
     def without_cvxpy(name, *args, **kwargs):

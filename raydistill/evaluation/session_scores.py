@@ -6,6 +6,7 @@ Axes: T bins of a segment, n bins, D width of the model, K behavior columns.
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class SessionScore:
 
     def metrics(self) -> dict:
         """The numbers that a job stores as JSON."""
-        own = {} if self.r2_least_squares is None else {"r2_least_squares": self.r2_least_squares}
+        own: dict[str, Any] = {} if self.r2_least_squares is None else {"r2_least_squares": self.r2_least_squares}
         own |= {"neural": self.neural} if self.neural else {}
         scored = metrics_of(self.decoding, self.segments.bin_width_ms, self.clock, self.units)
         return scored | {"correlation_per_axis": self.correlation_per_axis} | own

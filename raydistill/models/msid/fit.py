@@ -129,7 +129,9 @@ def _solved(problem: CovarianceProblem) -> tuple[np.ndarray | None, str | None]:
     return covariance, None if covariance is not None else "fitted approximately, because the solver found no optimum"
 
 
-def _set(model: MsidModel, system: Dynamics, noise: NoiseModel, moments: LogRateMoments, columns: _FittedColumns) -> None:
+def _set(
+    model: MsidModel, system: Dynamics, noise: NoiseModel, moments: LogRateMoments, columns: _FittedColumns
+) -> None:
     """Put a system into a model; slots that it does not describe have no weight and their mean count."""
     units, channels, n_units = columns.units, columns.channels, columns.n_units
     for name, values in (("dynamics", noise.dynamics), ("states", noise.states), ("lfp", noise.lfp)):

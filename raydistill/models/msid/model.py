@@ -27,6 +27,9 @@ class MsidModel(Model):
     """
 
     predicts_signals = True
+    lfp_gain: Tensor
+    count_mean: Tensor
+    count_sd: Tensor
 
     def __init__(self, spec: ModelSpec):
         super().__init__(spec)
@@ -34,30 +37,27 @@ class MsidModel(Model):
         self.slots = {name: slots.get(name, 0) for name in ("spikes", "lfp")}
         n_patches = sum(spec.sessions.values())
         n_units, n_channels = (n_patches * self.slots[name] for name in ("spikes", "lfp"))
-        exact = {"dtype": torch.float64}
-        rotation = torch.linalg.qr(torch.randn(n_states, n_states, **exact)).Q
-        identity = torch.eye(n_states, **exact)
+        exact = torch.float64
+        rotation = torch.linalg.qr(torch.randn(n_states, n_states, dtype=exact)).Q
+        identity = torch.eye(n_states, dtype=exact)
         self.dynamics = _fixed(0.9 * rotation)
         """(D, D) A."""
         self.noise = _fixed((1 - 0.9**2) * identity)
         """(D, D) covariance of q."""
         self.states = _fixed(identity)
         """(D, D) covariance of x without observations."""
-        self.log_rates = _fixed(torch.randn(n_units, n_states, **exact) / (4 * n_states**0.5))
+        self.log_rates = _fixed(torch.randn(n_units, n_states, dtype=exact) / (4 * n_states**0.5))
         """(U, D) C_z."""
-        self.log_rate = _fixed(torch.zeros(n_units, **exact))
+        self.log_rate = _fixed(torch.zeros(n_units, dtype=exact))
         """(U,) d_z."""
-        self.lfp = _fixed(torch.randn(n_channels, n_states, **exact) / n_states**0.5)
+        self.lfp = _fixed(torch.randn(n_channels, n_states, dtype=exact) / n_states**0.5)
         """(C, D) C_y."""
-        self.lfp_offset = _fixed(torch.zeros(n_channels, **exact))
+        self.lfp_offset = _fixed(torch.zeros(n_channels, dtype=exact))
         """(C,) d_y."""
-        self.lfp_noise = _fixed(torch.eye(n_channels, **exact))
+        self.lfp_noise = _fixed(torch.eye(n_channels, dtype=exact))
         """(C, C) covariance of r."""
         if spec.behavior:
             self.behavior = nn.Linear(n_states, len(spec.behavior))
-        self.lfp_gain: Tensor
-        self.count_mean: Tensor
-        self.count_sd: Tensor
         self.register_buffer("lfp_gain", self.lfp.detach().clone())  # (C, D) pseudo-inverse of the noise, times C_y
         mean, sd = _count_scale(spec, self.slots["spikes"])
         self.register_buffer("count_mean", mean)

@@ -68,7 +68,7 @@ def covariance_problem(system: Dynamics, moments: LogRateMoments, n_units: int) 
         terms.append(_term(1.0, present[z, z], c[z], c[z]))
     if n_units < len(c):
         factor = np.linalg.cholesky(present[y, y])
-        whitened = np.linalg.qr(solve_triangular(factor, c[y], lower=True), mode="r")
+        whitened = _triangle(solve_triangular(factor, c[y], lower=True))
         if n_units:
             terms.append(_term(2.0, present[z, y], c[z], c[y]))
     return CovarianceProblem(tuple(terms), a, whitened)
@@ -79,9 +79,14 @@ def _term(weight: float, target: np.ndarray, left: np.ndarray, right: np.ndarray
     core = left_basis.T @ target @ right_basis
     rest = np.sqrt(max(0.0, (target**2).sum() - (core**2).sum()))
     matrix = np.kron(left, right) @ full_from_entries(left.shape[1])
-    triangle = np.linalg.qr(np.column_stack([matrix, core.ravel()]), mode="r")
+    triangle = _triangle(np.column_stack([matrix, core.ravel()]))
     matrix, reduced = triangle[:, :-1], triangle[:, -1]
     return NormTerm(weight, np.append(reduced, rest), np.vstack([matrix, np.zeros((1, matrix.shape[1]))]))
+
+
+def _triangle(matrix: np.ndarray) -> np.ndarray:
+    """The triangular factor of a QR decomposition."""
+    return np.asarray(np.linalg.qr(matrix, mode="r"))
 
 
 def full_from_entries(n_states: int) -> np.ndarray:

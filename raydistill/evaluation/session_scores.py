@@ -221,11 +221,13 @@ def _from_past(
     )
     assert decoding.decoder is not None
     linear = decoding.decoder.predict
+    units, correlation = _against_recorded(store, entry, columns, decoding)
     return SessionScore(
         decoding=decoding,
         r2_least_squares=None,
         clock=_compared_with_clock(store, entry, columns, decoding),
-        units=_units(store, entry, columns, decoding),
+        units=units,
+        correlation_per_axis=correlation,
         segments=recorder.segments(linear),
         predict=lambda latents: linear(features(latents)),
     )

@@ -78,6 +78,8 @@ CONFINED = {
     "numcodecs": ("recordings/readers/nwb_parts/zarr.py",),
     "zarr": ("recordings/readers/nwb_parts/zarr.py",),
     "neo": ("recordings/readers/neo.py",),
+    "cvxpy": ("models/msid/solver.py",),
+    "clarabel": ("models/msid/solver.py",),
     "pylsl": ("stream/lsl.py",),
     "zmq": ("stream/zmq.py",),
     "onnx": ("stream/deploy.py",),

@@ -5,7 +5,8 @@ Axes: T bins of a segment, n bins, D width of the model, K behavior columns.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from raydistill.evaluation.decoders.scoring import Decoding, decode, evaluate
 from raydistill.evaluation.decoders.signals import behavior_of as recorded_behavior
 from raydistill.evaluation.folds import behavior_of, folds_of
 from raydistill.evaluation.interval import r2_interval
+from raydistill.evaluation.neural import correlation_per_column
 from raydistill.evaluation.scored_segments import ScoredSegments, SegmentRecorder
+from raydistill.evaluation.signal_scores import signal_scores
 from raydistill.evaluation.units import ScoredUnits, scored_units
 from raydistill.feed.tokens import Inputs, SpikesAs
 from raydistill.models.inputs import inputs_of
@@ -41,14 +44,20 @@ class SessionScore:
     """The decoding compared with the clock; None if the trials of the session are not aligned."""
     units: ScoredUnits
     """What the interval of the R² follows from."""
+    correlation_per_axis: dict[str, float | None]
+    """Behavior column -> Pearson's correlation of its decoding; None where the decoding is constant."""
     segments: ScoredSegments
     predict: Callable[[Tensor], np.ndarray]
     """From latents (n, D) to behavior (n, K), z-scored, as in `decoding`."""
+    neural: dict[str, dict[str, float]] = field(default_factory=dict)
+    """How well a model of the signals themselves predicts them (signal_scores.py); empty for other models."""
 
     def metrics(self) -> dict:
         """The numbers that a job stores as JSON."""
-        least_squares = {} if self.r2_least_squares is None else {"r2_least_squares": self.r2_least_squares}
-        return metrics_of(self.decoding, self.segments.bin_width_ms, self.clock, self.units) | least_squares
+        own: dict[str, Any] = {} if self.r2_least_squares is None else {"r2_least_squares": self.r2_least_squares}
+        own |= {"neural": self.neural} if self.neural else {}
+        scored = metrics_of(self.decoding, self.segments.bin_width_ms, self.clock, self.units)
+        return scored | {"correlation_per_axis": self.correlation_per_axis} | own
 
 
 def metrics_of(decoding: Decoding, bin_width_ms: float, clock: ClockSkill | None, units: ScoredUnits) -> dict:
@@ -90,23 +99,28 @@ def score_model(
         decoding, with_clock = _least_squares(session, columns, recorder)
         assert decoding.decoder is not None
         linear = decoding.decoder.predict
+        units, correlation = _against_recorded(store, entry, columns, decoding)
         return SessionScore(
             decoding=decoding,
             r2_least_squares=None,
             clock=_compared_with_clock(store, entry, columns, decoding, with_clock),
-            units=_units(store, entry, columns, decoding),
+            units=units,
+            correlation_per_axis=correlation,
             segments=recorder.segments(linear),
             predict=lambda latents: linear(latents.numpy()),
         )
     least_squares, with_clock = _least_squares(session, columns)
     decoding = _own_head(session, recorder)
+    units, correlation = _against_recorded(store, entry, model.spec.behavior, decoding)
     return SessionScore(
         decoding=decoding,
         r2_least_squares=least_squares.r2,
         clock=_compared_with_clock(store, entry, model.spec.behavior, decoding, with_clock),
-        units=_units(store, entry, model.spec.behavior, decoding),
+        units=units,
+        correlation_per_axis=correlation,
         segments=recorder.segments(lambda outputs: outputs),
         predict=session.own_head,
+        neural=session.neural() if model.predicts_signals and spikes_as == "recorded" else {},
     )
 
 
@@ -121,8 +135,10 @@ def score_baseline(baseline: Baseline, store: Store, entry: Entry, columns: Sequ
         for folds in (("train",), ("valid",), scored_folds(entry))
     )
     decoding = baseline.score(train, valid, test, entry.bin_width_ms, columns)
-    clock, units = _compared_with_clock(store, entry, columns, decoding), _units(store, entry, columns, decoding)
-    return metrics_of(decoding, entry.bin_width_ms, clock, units), units
+    clock = _compared_with_clock(store, entry, columns, decoding)
+    units, correlation = _against_recorded(store, entry, columns, decoding)
+    metrics = metrics_of(decoding, entry.bin_width_ms, clock, units)
+    return metrics | {"correlation_per_axis": correlation}, units
 
 
 def scored_folds(entry: Entry) -> tuple[str, ...]:
@@ -158,6 +174,15 @@ class _ModelOnSession:
             if recorder:
                 recorder.add(segment.number, latents.numpy(), values, behavior)
             yield values, behavior
+
+    def neural(self) -> dict[str, dict[str, float]]:
+        """How well the model predicts the signals of the scored segments."""
+        stored = (
+            segment
+            for fold in scored_folds(self.entry)
+            for segment in self.store.stream(self.entry, fold, signals=self.inputs.signals)
+        )
+        return signal_scores(self.model, stored, self.inputs, self.entry.n_columns, self.entry.bin_width_ms)
 
     @torch.no_grad()
     def own_head(self, latents: Tensor) -> np.ndarray:
@@ -196,11 +221,13 @@ def _from_past(
     )
     assert decoding.decoder is not None
     linear = decoding.decoder.predict
+    units, correlation = _against_recorded(store, entry, columns, decoding)
     return SessionScore(
         decoding=decoding,
         r2_least_squares=None,
         clock=_compared_with_clock(store, entry, columns, decoding),
-        units=_units(store, entry, columns, decoding),
+        units=units,
+        correlation_per_axis=correlation,
         segments=recorder.segments(linear),
         predict=lambda latents: linear(features(latents)),
     )
@@ -219,12 +246,19 @@ def _compared_with_clock(
     return clock_skill(train, valid, test, columns, decoding, with_clock)
 
 
-def _units(store: Store, entry: Entry, columns: Sequence[str], decoding: Decoding) -> ScoredUnits:
-    """The trials or segments of a decoding of the scored segments."""
+def _against_recorded(
+    store: Store, entry: Entry, columns: Sequence[str], decoding: Decoding
+) -> tuple[ScoredUnits, dict[str, float | None]]:
+    """The trials or segments of a decoding of the scored segments, and the correlation of each column."""
     segments = list(folds_of(store, entry, scored_folds(entry), (), columns))
     trials = [s.trial if entry.config["splits"]["by"] == "trials" else None for s in segments]
     recorded = [recorded_behavior(s) for s in segments]
-    return scored_units(recorded, decoding.decoded, [s.number for s in segments], trials)
+    units = scored_units(recorded, decoding.decoded, [s.number for s in segments], trials)
+    target, decoded = np.concatenate(recorded), np.concatenate(decoding.decoded)
+    known = np.isfinite(target).all(axis=1)
+    correlation = correlation_per_column(target[known], decoded[known])
+    named = zip(columns, correlation.tolist(), strict=True)
+    return units, {name: value if np.isfinite(value) else None for name, value in named}
 
 
 def _own_head(session: _ModelOnSession, recorder: SegmentRecorder) -> Decoding:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Union
 from raydistill.config.training import RECIPES, Recipes
 from raydistill.models.crossmodal import config as crossmodal
 from raydistill.models.crossmodal.parameters import parameters as crossmodal_parameters
+from raydistill.models.msid import config as msid
 from raydistill.models.realm import config as realm
 from raydistill.models.spec import ModelSpec
 
@@ -45,15 +46,28 @@ class Family:
     """Preset -> recipes."""
     embedding: str | None = None
     """The value embedding of jobs that name none; None: see `JobConfig.embedding`."""
-    fit: "Callable[[ModelSpec, Batch, Batch], Model] | None" = None
-    """(spec, train, valid) -> a model fitted to the packed segments of the train fold of one session, whose settings
-    may be chosen on the valid fold. It predicts behavior. None: the loop trains models of this family."""
+    fit: "Callable[[ModelSpec, Batch, Batch, float], Model] | None" = None
+    """(spec, train, valid, width of a bin in ms) -> a model fitted to the packed segments of the train fold of one
+    session, whose settings may be chosen on the valid fold; its specification may say so. It predicts behavior. None:
+    the loop trains models of this family."""
 
 
 def _build_crossmodal(spec: ModelSpec) -> "Model":
     from raydistill.models.crossmodal.model import CrossModalModel
 
     return CrossModalModel(spec)
+
+
+def _build_msid(spec: ModelSpec) -> "Model":
+    from raydistill.models.msid.model import MsidModel
+
+    return MsidModel(spec)
+
+
+def _fit_msid(spec: ModelSpec, train: "Batch", valid: "Batch", bin_width_ms: float) -> "Model":
+    from raydistill.models.msid.fit import fit
+
+    return fit(spec, train, valid, bin_width_ms)
 
 
 FAMILIES = {
@@ -76,6 +90,15 @@ FAMILIES = {
         build=_build_crossmodal,  # the same parts, arranged otherwise
         recipes=realm.RECIPES,
         embedding="gated",
+    ),
+    "msid": Family(
+        settings=msid.MsidSettings,
+        presets=msid.PRESETS,
+        config=msid.MsidConfig,
+        configure=msid.configure,
+        parameters=msid.parameters,
+        build=_build_msid,
+        fit=_fit_msid,
     ),
 }
 """Name in `family:` of a job -> the family."""

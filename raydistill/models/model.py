@@ -1,6 +1,7 @@
 """What training, scoring and decoding need of a model of any family."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -15,13 +16,16 @@ class Model(nn.Module):
     """The interface of built models; tests/models/test_families.py checks it for every family.
 
     A family always defines `latents`. It defines `reconstruct` if it is trained by masking, `initial_state` and `step`
-    if it can be causal, and `weights_of_sessions` and `use_embeddings_of` if it has weights of single sessions.
+    if it can be causal, `weights_of_sessions` and `use_embeddings_of` if it has weights of single sessions, and
+    `expected_signals` if it is a model of the signals themselves.
 
     Axes: T bins, D width of the latents, M masked tokens, S slots of a patch, K behavior columns.
     """
 
     behavior: nn.Linear
     """From latents (n, D) to behavior (n, K); only if `spec.behavior` names columns."""
+    predicts_signals: ClassVar[bool] = False
+    """Whether the model has `expected_signals`."""
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
@@ -38,6 +42,21 @@ class Model(nn.Module):
     def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:
         """The masked patches, predicted from the visible tokens. Shape: (M, S)."""
         raise NotImplementedError(f"models of the family {self.spec.family} are not trained by masking")
+
+    def expected_signals(
+        self, batch: Batch, *, ahead: bool, hidden: Mapping[str, Tensor] | None = None, unseen: int = 0
+    ) -> dict[str, Tensor]:
+        """What the signals of every bin are expected to be, given bins of the same segment that are not later.
+
+        Args:
+            batch: of one session.
+            ahead: whether a bin is predicted from earlier bins alone, and not from itself, too.
+            hidden: signal -> (columns,) bool, the units or channels that the model is not given; all are predicted.
+            unseen: last bins of each segment that the model is not given.
+        Returns:
+            Signal -> (sum of T, columns), mean counts for spikes; columns are the slots of all patches of a bin.
+        """
+        raise NotImplementedError(f"models of the family {self.spec.family} predict no signals")
 
     def initial_state(self, streams: int, patches: int, window: int) -> State:
         """The state before the first bin of n streams of one session.

@@ -62,21 +62,28 @@ def deploy(decoder: StreamDecoder, store: Store, folder: Path, rate_hz: float | 
 
 
 def exported(module: StepModule) -> bytes:
-    """The ONNX file of a step."""
+    """The ONNX file of a step. Raises DataError if ONNX lacks an operation of the model."""
     # Copies: the exporter would take one tensor that is several states for one input.
     inputs = (torch.zeros(module.n_columns), *(values.clone() for values in module.first_state.values()))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of the exporter, about itself and about torchvision
-        program = torch.onnx.export(
-            module,
-            inputs,
-            input_names=["bin", *module.state_names],
-            output_names=["behavior", "latents", *(f"next_{name}" for name in module.state_names)],
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                module,
+                inputs,
+                input_names=["bin", *module.state_names],
+                output_names=["behavior", "latents", *(f"next_{name}" for name in module.state_names)],
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError:
+            family = module.model.spec.family
+            raise DataError(
+                f"ONNX has no form for a part of this model (family {family}), so that it cannot be deployed; decode "
+                "with `raydistill decode MODEL --stream`"
+            ) from None
     assert program is not None
     return program.model_proto.SerializeToString()
 

@@ -23,4 +23,4 @@ def fit_model(spec: ModelSpec, store: Store, entry: Entry, seed: int) -> Model:
         return pack([inputs.tokenize(s) for s in store.stream(entry, name, signals=inputs.signals)])
 
     torch.manual_seed(seed)
-    return fit(spec, fold("train"), fold("valid")).eval()
+    return fit(spec, fold("train"), fold("valid"), entry.bin_width_ms).eval()

@@ -38,10 +38,15 @@ def configurations():
     found = {}
     for package in (raydistill.config, raydistill.sweep.config, raydistill.models.crossmodal):
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-            for name, cls in vars(importlib.import_module(module.name)).items():
-                if inspect.isclass(cls) and dataclasses.is_dataclass(cls) and cls.__module__ == module.name:
-                    found[name] = cls
+            found |= configurations_in(module.name)
+    found |= configurations_in("raydistill.models.msid.config")
     return [cls for name, cls in sorted(found.items()) if name not in NOT_CONFIGURATION]
+
+
+def configurations_in(module):
+    """Name -> each dataclass of a module."""
+    classes = {name: cls for name, cls in vars(importlib.import_module(module)).items() if inspect.isclass(cls)}
+    return {n: cls for n, cls in classes.items() if dataclasses.is_dataclass(cls) and cls.__module__ == module}
 
 
 def numbers(cls):
@@ -52,7 +57,7 @@ def numbers(cls):
 
 def test_every_configuration_is_walked():
     names = {cls.__name__ for cls in configurations()}
-    assert {"TrainingConfig", "EngineConfig", "Splits", "Lfp", "SweepConfig", "JobConfig", "CrossModalSettings"} < names
+    assert {"TrainingConfig", "EngineConfig", "Splits", "Lfp", "SweepConfig", "JobConfig", "MsidSettings"} < names
     assert sum(len(numbers(cls)) for cls in configurations()) > 120
 
 

@@ -5,6 +5,7 @@ import itertools
 from typing import Any
 
 from raydistill.models.crossmodal.config import PRESETS
+from raydistill.models.msid.config import MsidSettings
 from raydistill.models.realm.config import PRESETS as REALM_PRESETS
 
 # (modality, value embedding, the model is trained by masking, it reads out the LFP)
@@ -40,4 +41,8 @@ def realm() -> list[tuple[Any, tuple]]:
 CASES = {
     "crossmodal": [case for backbone in ("transformer", "lstm", "cnn", "mamba") for case in crossmodal(backbone)],
     "realm": realm(),
+    "msid": [
+        (MsidSettings(states=(6,), patch=8), (modality, embedding, False, False))
+        for modality, embedding in (("spikes", "count"), ("lfp", "linear"))
+    ],
 }

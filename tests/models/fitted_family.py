@@ -63,7 +63,7 @@ def parameters(config, *, patches, bands=1, n_behavior=0):
     return linear_parameters(config.inputs.patch * bands, n_behavior)
 
 
-def fit(spec, train, valid):
+def fit(spec, train, valid, bin_width_ms):
     model = LinearModel(spec)
     ones = torch.ones(sum(train.bins), 1)
     design = torch.cat([model.latents(train), ones], dim=1)  # (n, S + 1)

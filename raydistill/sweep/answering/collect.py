@@ -1,6 +1,7 @@
 """From job folders to results: scores, comparisons and failures of a plan."""
 
 import dataclasses
+from collections import defaultdict
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.names import recorded_and_draw
@@ -22,6 +23,7 @@ from raydistill.sweep.planning.job import DONE, FAILED, Job
 from raydistill.sweep.planning.notes import FILE, are_damaged, read_notes
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.spec import TrainingSpec
 
 
 def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
@@ -63,7 +65,13 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
         equal=plan.equal,
         alignments=tuple(aligned),
         sees=sees_of(sweep, plan),
-        notes=(*plan.notes, *notes_on_jobs(plan, runs), *notes, *notes_on_clocks(sweep, plan)),
+        notes=(
+            *plan.notes,
+            *notes_on_jobs(plan, runs),
+            *notes_on_fits(plan, runs),
+            *notes,
+            *notes_on_clocks(sweep, plan),
+        ),
     )
     below = below_baselines(results.figures, results.scores, results.baselines, results.sees)
     advised = (dataclasses.replace(b, advice=advice(b, plan, runs)) for b in below)
@@ -77,6 +85,17 @@ def notes_on_jobs(plan: Plan, runs: RunsFolder) -> list[str]:
     of_jobs = [f"{job.name}: {note.in_words()}" for job in plan.jobs if (note := written.of_job(job.key))]
     damaged = [f"{runs.path / FILE} is damaged: notes in it are not shown"] if are_damaged(runs) else []
     return [*of_sweep, *of_jobs, *damaged, *([mixed] if mixed else [])]
+
+
+def notes_on_fits(plan: Plan, runs: RunsFolder) -> list[str]:
+    """What fitted models say of their fits, once for each line of the sweep."""
+    jobs: dict[tuple[str, str], int] = defaultdict(int)
+    for planned in plan.planned:
+        job = planned.job
+        is_fit = isinstance(job.spec, TrainingSpec) and job.spec.training is None
+        if is_fit and planned.state == DONE and (note := runs.metrics(job.key).get("fit", {}).get("note")):
+            jobs[job.line, note] += 1
+    return [f"{line}: {n} job{'s' if n > 1 else ''} {note}" for (line, note), n in jobs.items()]
 
 
 def sweep_fingerprint(plan: Plan) -> str:

@@ -199,8 +199,9 @@ def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Pat
     """Train up to this epoch and save the model of the best epoch, or fit the model; returns a summary."""
     if job.training_spec.training is None:
         spec = model_spec(job, entries, model_provenance(job, entries))
-        save_model(fit_model(spec, Store(context.store), entries[0], job.training_spec.seed), folder)
-        return {"epoch": 1}
+        model = fit_model(spec, Store(context.store), entries[0], job.training_spec.seed)
+        save_model(model, folder)
+        return {"epoch": 1} | {name: about for name, about in model.spec.provenance.items() if name == "fit"}
     assembled = assemble(
         training_task(job, context, entries, folder),
         lambda task, share: read_directly(Store(task.store), list(task.entries), share.signals),

@@ -1,11 +1,11 @@
 """The versions, hardware and data with which a result was computed. None of it enters a job's key."""
 
 import platform
-from dataclasses import asdict
 from importlib.metadata import version
 
 import torch
 
+from raydistill.config.plain import to_plain
 from raydistill.models.layers.precision import has_bf16
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.planning.code import present_code
@@ -30,7 +30,7 @@ def model_provenance(job: Job, entries: list[Entry]) -> dict:
         "protocol": " and ".join(sorted({e.protocol for e in entries})),
         "segment_bins": {e.session: round(1000 * e.config["splits"]["segment_s"] / e.bin_width_ms) for e in entries},
         "normalisation": {
-            e.session: {name: asdict(norm) for name, norm in e.normalisation.items() if name != "behavior"}
+            e.session: {name: to_plain(norm) for name, norm in e.normalisation.items() if name != "behavior"}
             for e in entries
         },
     } | provenance()

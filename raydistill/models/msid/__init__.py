@@ -1,0 +1,1 @@
+"""Multiscale subspace identification: a linear dynamical system of spikes and LFP, fitted to one session."""

@@ -1,0 +1,143 @@
+"""Jobs of the family msid, from the line of a sweep to a model that streams: of spikes, of LFP, and of both."""
+
+import json
+
+import numpy as np
+import pytest
+
+import raydistill
+from raydistill.config.recordings import IngestConfig, Splits
+from raydistill.errors import ConfigError
+from raydistill.store.session import Session
+from raydistill.store.store import Store
+from raydistill.sweep.answering.collect import notes_on_fits
+from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.config.reading import load_sweep
+from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.spec import spec_from_json, spec_to_json
+from raydistill.sweep.running.execute import JobContext, run_session_job
+from tests.models.msid.systems import simulated
+
+SWEEP = """name: rivals
+preset: tiny
+sessions: {every: {modality: lfp}}
+jobs:
+  msid_spikes: {train: spikes, each: every, family: msid, supervision: full, model: {states: [4]}}
+  msid_lfp: {train: lfp, each: every, family: msid, supervision: full, model: {states: [2, 4]}}
+  msid_both: {train: [spikes, lfp], each: every, family: msid, supervision: full, model: {states: [4]}}
+methods: {MSID spikes: msid_spikes, MSID LFP: msid_lfp, MSID: msid_both}
+compare: [MSID > MSID LFP]
+seeds: [0]
+baselines: []
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A sweep file next to a store of one session, whose behavior are two states of a simulated system."""
+    folder = tmp_path_factory.mktemp("msid")
+    _, states, counts, lfp = simulated(8000, rate=0.2)
+    session = Session.from_arrays(
+        "a_1",
+        subject="a",
+        bin_width_ms=10.0,
+        spikes=counts,
+        lfp=lfp,
+        behavior=states[:, :2],
+        behavior_names=("vx", "vy"),
+        behavior_units=("cm/s", "cm/s"),
+    )
+    store = Store(str(folder / "store"))
+    store.write(session, IngestConfig(bin_width_ms=10, splits=Splits(segment_s=2, parent_s=4)), "a" * 64)
+    store.publish()
+    (folder / "sweep.yaml").write_text(SWEEP + f"store: {folder / 'store'}\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sweep(folder):
+    """The sweep, with all its jobs done."""
+    sweep = OpenSweep(load_sweep(folder / "sweep.yaml"), RunsFolder(folder / "runs"))
+    for job in sweep.plan().jobs:
+        run_session_job(job, JobContext(sweep.runs, sweep.store))
+    return sweep
+
+
+def jobs_of(sweep):
+    return {job.name.split("/")[0]: job for job in sweep.plan().jobs}
+
+
+def test_every_signal_gives_a_score_and_both_together_the_best(sweep):
+    results = sweep.collect(sweep.plan())
+    r2 = {score.method: score.r2 for score in results.scores}
+    assert 0.6 < r2["MSID spikes"] < r2["MSID"] and 0.8 < r2["MSID LFP"] < r2["MSID"] < 0.95
+    (comparison,) = results.comparisons
+    assert comparison.mean_difference == pytest.approx(r2["MSID"] - r2["MSID LFP"])
+    assert {sees.method: sees.future for sees in results.sees} == dict.fromkeys(r2, False)
+
+
+def test_metrics_tell_how_well_signals_are_predicted(sweep):
+    for name, job in jobs_of(sweep).items():
+        metrics = json.loads((sweep.runs.job_folder(job.key) / "metrics.json").read_text())
+        tasks = metrics["neural"]
+        assert set(tasks) == {"one_step", "co_smoothing", "forward"}
+        for task in tasks.values():
+            assert ("bits_per_spike" in task) == (name != "msid_lfp")
+            assert ("lfp_r2" in task) == (name != "msid_spikes")
+            assert task.get("bits_per_spike", 1) > 0.02 and task.get("lfp_r2", 1) > 0.02
+            assert task.get("prediction_power", 1) > 0.1
+        assert tasks["co_smoothing"].get("lfp_r2", 1) > tasks["forward"].get("lfp_r2", 0)
+        correlation, r2 = metrics["correlation_per_axis"], metrics["r2_per_axis"]
+        assert all(correlation[column] ** 2 > r2[column] - 1e-6 for column in ("vx", "vy"))
+
+
+def test_fit_is_described_in_metrics_and_an_approximate_one_in_the_results(sweep, monkeypatch):
+    both = jobs_of(sweep)["msid_lfp"]
+    about = sweep.runs.metrics(both.key)["fit"]
+    assert about["valid_r2"].keys() == {"2", "4"} and about["note"] is None
+    assert about == raydistill.load_model(sweep.runs.job_folder(both.key)).spec.provenance["fit"]
+    plan = sweep.plan()
+    assert notes_on_fits(plan, sweep.runs) == []
+    metrics = sweep.runs.metrics
+    noted = {"fit": {"note": "fitted approximately"}}
+    monkeypatch.setattr(type(sweep.runs), "metrics", lambda runs, key: metrics(key) | noted)
+    assert notes_on_fits(plan, sweep.runs)[0] == "msid_spikes: 1 job fitted approximately"
+
+
+def test_specification_survives_json_and_no_recipe_is_part_of_the_key(folder, sweep):
+    other = OpenSweep(load_sweep(folder / "sweep.yaml", ["training.epochs=7"]), sweep.runs)
+    for job, same in zip(sweep.plan().jobs, other.plan().jobs, strict=True):
+        assert spec_from_json(json.loads(json.dumps(spec_to_json(job.spec)))) == job.spec
+        assert job.key == same.key
+
+
+def test_stream_of_both_signals_equals_the_whole_segment(sweep):
+    model = raydistill.load_model(sweep.runs.job_folder(jobs_of(sweep)["msid_both"].key))
+    assert model.spec.provenance["fit"]["valid_r2"].keys() == {"4"}
+    store = Store(sweep.store)
+    segment = next(iter(store.stream(store.entry("a_1"), "test", signals=("spikes", "lfp"))))
+    whole = model.latents(spikes=segment.spikes, lfp=segment.lfp)
+    behavior = model.behavior(spikes=segment.spikes, lfp=segment.lfp)
+    stream = model.stream()
+    steps = [stream.step(spikes=n, lfp=y) for n, y in zip(segment.spikes, segment.lfp, strict=True)]
+    np.testing.assert_allclose(np.array([s.latents for s in steps]), whole, atol=1e-5)
+    np.testing.assert_allclose(np.array([s.behavior for s in steps]), behavior, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("states: [4]", "states: []", "`jobs.msid_spikes.model.states` must not be an empty list"),
+        ("states: [4]", "states: [4, 4]", "`states` must be one or more different numbers"),
+        ("states: [4]", "states: [0]", "must be at least 1"),
+        ("states: [4]", "horizon: 1", "must be at least 2"),
+        ("states: [4]", "layers: 2", "has no setting"),
+        ("supervision: full", "supervision: full, embedding: conv", "without embedding"),
+        ("supervision: full", "supervision: none", "are fitted to behavior"),
+    ],
+)
+def test_setting_that_cannot_work_is_refused(folder, tmp_path, old, new, message):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(SWEEP.replace(old, new, 1) + f"store: {folder / 'store'}\n")
+    with pytest.raises(ConfigError, match=message):
+        load_sweep(path)

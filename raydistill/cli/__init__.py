@@ -16,7 +16,7 @@ from raydistill.cli.machine import bench, doctor
 from raydistill.cli.models import decode, import_
 from raydistill.cli.output import close_stdout, say
 from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
-from raydistill.cli.runs import archive, gc, note, verify
+from raydistill.cli.runs import archive, gc, note, track, verify
 from raydistill.cli.searches import search
 from raydistill.cli.streaming import deploy, send
 from raydistill.cli.sweeps import plan, report, results, run, sweep, ui
@@ -33,7 +33,7 @@ app = App(
 )
 for command in (
     *(sweep, plan, results, report, search, run),
-    *(verify, gc, archive, note),
+    *(verify, gc, archive, track, note),
     *(synth, new_manifest, ingest, sessions, inspect, export),
     *(import_, decode, send, deploy, ui, bench, doctor),
 ):

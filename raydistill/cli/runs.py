@@ -1,4 +1,4 @@
-"""Commands on the runs folder: check it, clean it, archive it, and write notes into it."""
+"""Commands on the runs folder: check it, clean it, archive it, send it to MLflow, and write notes into it."""
 
 import contextlib
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import ON_DISK, RUNS, Overrides, Runs, SweepFile
+from raydistill.cli.options import ON_DISK, RUNS, Overrides, Runs, SweepFile, Tune
 from raydistill.cli.output import say
 from raydistill.errors import ConfigError
 
@@ -97,6 +97,44 @@ def archive(
     store = Path(opened.store) if opened.config.recordings and not opened.lacks_recordings else None
     jobs = copy(planned, opened.runs, RunsFolder(to), store)
     say(f"{len(jobs)} of {len(planned.jobs)} jobs copied to {to} and checked; {len(planned.todo)} are not done")
+
+
+def track(
+    file: SweepFile,
+    *,
+    to: Annotated[
+        str | None,
+        Parameter(
+            help="Address of MLflow: a server or a database. By default MLFLOW_TRACKING_URI, or the runs folder."
+        ),
+    ] = None,
+    runs: Runs = RUNS,
+    tune: Tune = None,
+    set_: Overrides = (),
+):
+    """Send what a runs folder has of a sweep to MLflow: jobs with their curves, scores, tests, figures.
+
+    The sweep may be running; nothing is run, and the runs folder is only read. What is there already is not sent
+    again. A user and password are given by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
+    """
+    from raydistill.sweep.answering.opened import OpenSweep
+    from raydistill.sweep.config.reading import load_sweep, with_trials
+    from raydistill.sweep.planning.runs_folder import RunsFolder
+    from raydistill.tracking.location import choose
+
+    if to is not None:
+        choose(to)
+    set_ = with_trials(file, set_, tune)
+    opened = OpenSweep(load_sweep(file, set_), RunsFolder(runs), overrides=set_)
+    from raydistill.sweep.answering.tracking import log_as_it_is
+
+    planned, receipt = log_as_it_is(opened, say)
+    if receipt is None:
+        return 1
+    done, left = len(planned.jobs) - len(planned.todo), len(planned.todo)
+    later = f"; {left} are not done: run the same command again later" if left else ""
+    say(f"{done} of {len(planned.jobs)} jobs of {opened.name} are in {receipt.place}{later}")
+    return 0
 
 
 def note(

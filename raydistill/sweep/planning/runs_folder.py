@@ -37,7 +37,7 @@ from raydistill.sweep.planning.job_folder import (
     problem_of,
     weights_digest,
 )
-from raydistill.sweep.planning.lock import exclusive_lock
+from raydistill.sweep.planning.lock import exclusive_lock, is_locked
 from raydistill.sweep.planning.spec import job_key, spec_to_json
 
 Rates = dict[str, dict[str, float]]
@@ -67,6 +67,10 @@ class RunsFolder:
     def exclusive_lock(self) -> AbstractContextManager[None]:
         """Hold the folder's lock, so that no job is run or logged twice; RaydistillError if another process has it."""
         return exclusive_lock(self.path)
+
+    def is_in_use(self) -> bool:
+        """Whether another process runs jobs in the folder."""
+        return is_locked(self.path)
 
     # ---- Places ----
 

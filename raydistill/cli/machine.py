@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from raydistill.bench.choose import Benchmark
-from raydistill.cli.options import ABOVE_ZERO, RUNS, Address, AsJson, Runs
+from raydistill.cli.options import ABOVE_ZERO, RUNS_ON_DISK, Address, AsJson, RunsOnDisk
 from raydistill.cli.output import say
 from raydistill.errors import ConfigError
 
@@ -69,7 +69,7 @@ def bench(
 
 def doctor(
     *,
-    runs: Runs = RUNS,
+    runs: RunsOnDisk = RUNS_ON_DISK,
     address: Address = None,
     store: Annotated[str | None, Parameter(help="With --address: session store that every node must read.")] = None,
 ):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import ON_DISK, RUNS, Overrides, Runs, SweepFile, Tune
+from raydistill.cli.options import ON_DISK, RUNS, RUNS_ON_DISK, Overrides, Runs, RunsOnDisk, SweepFile, Tune
 from raydistill.cli.output import say
 from raydistill.errors import ConfigError
 
@@ -25,7 +25,7 @@ def verify(
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.planning.verify import number_of_jobs, problems_of_documents, problems_of_jobs
 
-    folder = RunsFolder(runs)
+    folder = RunsFolder.at(runs).fetched(everything=True)
     if store is None and not folder.path.is_dir():
         raise ConfigError(f"--runs {runs}: there is no such folder; name the runs folder to check")
     problems = 0
@@ -49,7 +49,7 @@ def verify(
 
 def gc(
     *,
-    runs: Runs = RUNS,
+    runs: RunsOnDisk = RUNS_ON_DISK,
     delete: Annotated[
         bool, Parameter(help="Delete what is listed. By default nothing is deleted.", negative="")
     ] = False,
@@ -79,7 +79,7 @@ def archive(
     file: SweepFile,
     *,
     to: Annotated[Path, Parameter(help="Runs folder that receives the jobs; created if it does not exist."), ON_DISK],
-    runs: Runs = RUNS,
+    runs: RunsOnDisk = RUNS_ON_DISK,
     set_: Overrides = (),
 ):
     """Copy the finished jobs and the results of a sweep to a runs folder of their own, and check every copy.
@@ -125,7 +125,7 @@ def track(
     if to is not None:
         choose(to)
     set_ = with_trials(file, set_, tune)
-    opened = OpenSweep(load_sweep(file, set_), RunsFolder(runs), overrides=set_)
+    opened = OpenSweep(load_sweep(file, set_), RunsFolder.at(runs).fetched(), overrides=set_)
     from raydistill.sweep.answering.tracking import log_as_it_is
 
     planned, receipt = log_as_it_is(opened, say)
@@ -148,7 +148,7 @@ def note(
             help="Tag as name=value; may be repeated; an empty value removes it.", negative="", show_default=False
         ),
     ] = (),
-    runs: Runs = RUNS,
+    runs: RunsOnDisk = RUNS_ON_DISK,
     set_: Overrides = (),
 ):
     """Write a note or tags on a sweep or a job, which results, page and MLflow show. Prints the note."""

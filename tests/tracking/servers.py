@@ -31,7 +31,7 @@ def wait_for(ready, process=None, seconds=120):
 
 
 def start_server(folder, port, database=None):
-    """A tracking server with its artifacts and, by default, its database in a folder; it ends with its standard input."""
+    """A tracking server with artifacts and, by default, database in a folder; it ends with its standard input."""
     environment = os.environ | {
         "MLFLOW_BACKEND_STORE_URI": database or f"sqlite:///{folder / 'server.db'}",
         "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "server-artifacts"),

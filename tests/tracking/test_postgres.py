@@ -1,5 +1,9 @@
 """An MLflow server with PostgreSQL behind it, as a lab runs one: it restarts, moves, and has everything once."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from mlflow import MlflowClient
 
@@ -7,6 +11,16 @@ from raydistill.tracking import outbox
 from tests.tracking.postgres import counts, serving
 from tests.tracking.servers import free_port, start_server, wait_for
 from tests.tracking.test_tracker import ALL, END, a_job, end_processes, has_ended, open_tracker, points_of, put_all
+
+AGAIN = """
+import sys
+from pathlib import Path
+from tests.tracking.test_tracker import END, open_tracker, put_all
+tracker = open_tracker(Path(sys.argv[1]), [])
+put_all(tracker)
+assert tracker.finish(**END)
+"""
+"""In a process of its own, because MLflow keeps in memory where the files of a run are."""
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +53,9 @@ def test_server_killed_while_a_sweep_runs_has_every_point_once_after_its_restart
         # The address of the server changes; its database does not.
         end_processes(server)
         port = free_port()
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
         server = start_server(tmp_path, port, database)
-        tracker = open_tracker(tmp_path, [])
-        put_all(tracker)
-        assert tracker.finish(**END) and counts(database) == once
+        environment = os.environ | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
+        subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path)], env=environment, check=True, timeout=120)
+        assert counts(database) == once
     finally:
         end_processes(server)

@@ -9,7 +9,7 @@ import contextlib
 import ray
 
 from raydistill.cluster import connected
-from raydistill.errors import RaydistillError, TimeLimitReached
+from raydistill.errors import ConfigError, RaydistillError, TimeLimitReached
 from raydistill.evaluation.results import Results
 from raydistill.sweep.answering.conclude import conclude
 from raydistill.sweep.answering.cost import in_words
@@ -41,8 +41,9 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
             stack.enter_context(connected(options.address))
             return JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
 
-        stack.enter_context(runs.exclusive_lock())
+        stack.enter_context(runs.exclusive_lock(progress.line))
         if sweep.lacks_recordings:
+            _check_can_record(sweep, options)
             stack.enter_context(connected(options.address))
             make_recordings(sweep, progress)
             sweep = sweep.reopened()  # with the sessions that now exist
@@ -69,6 +70,15 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
         progress.stage("drawing figures")
         conclude(sweep, whole, results, tracker, cost)
     return results
+
+
+def _check_can_record(sweep: OpenSweep, options: RunOptions) -> None:
+    """Raise ConfigError if recordings are to be made on several machines that share no disk."""
+    if sweep.runs.uri and options.address:
+        raise ConfigError(
+            f"--address: the recordings of {sweep.name} are not in {sweep.runs} yet, and are generated on one machine; "
+            "give the same command without --address once (Ctrl-C after them), or name a `store`"
+        )
 
 
 def run_single_job(runs: RunsFolder, key: str, options: RunOptions) -> Job:

@@ -105,6 +105,7 @@ class _Jobs:
         if self.run.options.deadline.is_reached:
             self.queue.close()
         self.run.options.deadline.check(GRACE_S)
+        self.runs.check_lock()
         for lane in self.lanes:
             self.mirrors[lane].update(lane.left)
             for job, outcome in lane.ended():
@@ -191,6 +192,7 @@ class _Jobs:
         """
         end = time.monotonic() + LATE_S
         while late := [key for key in self.queue.done if not (self.runs.job_folder(key) / MARKER).exists()]:
+            self.runs.fetch(*late, weights=False)
             if time.monotonic() > end:
                 raise RaydistillError(
                     f"{len(late)} jobs have ended, but {self.runs.job_folder(late[0]) / MARKER} is not seen on this "
@@ -213,6 +215,8 @@ class _Jobs:
         """A job is done."""
         self.meter.add(job, metrics["seconds"])
         self.run.progress.succeed(job, metrics)
+        # In vain if the store does not show the job yet: `wait_for_files` fetches it then.
+        self._write("the copy of a finished job", functools.partial(self.runs.fetch, weights=False), job.key)
         update = functools.partial(update_rates, self.runs, job, self.work[job.key], metrics["seconds"])
         self.bookkeeping.write("rates.json", update, is_needed=False)
         self.run.tracker.job(self.run.records.job(job, metrics))
@@ -238,5 +242,6 @@ class _Mirror:
     def update(self, left: list[Job]) -> None:
         """`left`: the pretrainings that have not ended; the first of them is running."""
         if left and time.monotonic() >= self.due:
+            self.run.context.runs.fetch_history(left[0].key)
             self.run.tracker.running(self.run.records.job(left[0], {}))
             self.due = time.monotonic() + LOG_EVERY_S

@@ -24,6 +24,8 @@ from raydistill.object_store import StoredFile, StoredFolder, without_options
 from raydistill.ownership import OWNER, LostFolderError, token_of
 
 CHECKPOINTS, WEIGHTS, JOBS, JOB = "checkpoints", "model.safetensors", "jobs", "job.json"
+UNPUBLISHED = ".unpublished"
+"""In the folder of a job that the store does not have as it is here."""
 AT_ONCE = 16
 """Requests at the same time."""
 _CACHE = "RAYDISTILL_CACHE"
@@ -74,13 +76,13 @@ def fetch_runs(root: Path, everything: bool = False) -> None:
     _download(store, root, wanted)
 
 
-def drop_unpublished(root: Path) -> None:
-    """Delete the finished jobs of a copy that the store does not have: there, they were deleted or never came."""
+def settle(root: Path) -> None:
+    """Let the finished jobs of a copy be those of the store: what could not be published is, the rest is deleted."""
     if store := _store_of(root):
         there = {name for name in store.list(JOBS) if name.endswith(f"/{MARKER}")}
         for marker in root.glob(f"{JOBS}/*/{MARKER}"):
             if marker.relative_to(root).as_posix() not in there:
-                shutil.rmtree(marker.parent)
+                _publish_or_delete(marker.parent)
 
 
 def fetch(folder: Path, weights: bool = True, checkpoints: bool = True) -> None:
@@ -94,8 +96,8 @@ def fetch(folder: Path, weights: bool = True, checkpoints: bool = True) -> None:
         return
     root, name = _place(folder)
     files = store.list(name)
-    if f"{name}/{MARKER}" not in files and (folder / MARKER).exists():  # it was set aside there, to be run again
-        shutil.rmtree(folder)
+    if f"{name}/{MARKER}" not in files and (folder / MARKER).exists() and _publish_or_delete(folder):
+        return
     _note_elsewhere(folder, files, weights)
     if checkpoints:
         _delete_others(folder / CHECKPOINTS, {root / stored for stored in files})
@@ -142,6 +144,7 @@ def publish(folder: Path) -> None:
     if not (store := _store_of(folder)):
         return
     root, name = _place(folder)
+    (folder / UNPUBLISHED).touch()
     _check_owner(store, folder, name)
     there = store.list(name)
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
@@ -151,6 +154,7 @@ def publish(folder: Path) -> None:
         _upload(store, root, [folder / MARKER])
         own = {file.relative_to(root).as_posix() for file in files}
         _each(store.delete, [stored for stored in there if stored not in own])
+    (folder / UNPUBLISHED).unlink(missing_ok=True)
 
 
 def publish_checkpoint(checkpoint: Path) -> None:
@@ -180,6 +184,19 @@ def withdraw(folder: Path) -> None:
         _, name = _place(folder)
         store.delete(f"{name}/{MARKER}")
         _each(store.delete, list(store.list(name)))
+
+
+def _publish_or_delete(folder: Path) -> bool:
+    """What becomes of a finished job that the store lacks: returns whether it was published.
+
+    It is published if only the store could not be reached when the job ended. Otherwise it was deleted there, or set
+    aside to be run again.
+    """
+    if is_unpublished := (folder / UNPUBLISHED).exists():
+        publish(folder)
+    else:
+        shutil.rmtree(folder)
+    return is_unpublished
 
 
 def _store_of(folder: Path) -> StoredFolder | None:

@@ -17,6 +17,7 @@ import dataclasses
 import math
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ CONTENTS = "contents.json"
 """In the folder of a sweep: what its sessions held when it was last run."""
 KEY = re.compile(r"[0-9a-f]{64}")
 """The key of a job: sha256 of its specification."""
+LATE_S = 30.0
+"""How long files that another machine has written may take to be seen here."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._+=,-]{0,199}")
 """Keys, and names of sweeps, their variants and searches: no name that is read from a file may lead out of the runs
 folder."""
@@ -106,11 +109,16 @@ class RunsFolder:
         with exclusive_lock(self.path), lease.held(self.uri, tell) if self.uri else contextlib.nullcontext():
             if self.uri:
                 mirrored.fetch_runs(self.path)
-                mirrored.drop_unpublished(self.path)
+                mirrored.settle(self.path)
             try:
                 yield
-            finally:
-                self.publish_documents()
+            except lease.LeaseLostError:
+                raise
+            except BaseException:
+                with contextlib.suppress(StorageError):
+                    self.publish_documents()
+                raise
+            self.publish_documents()
 
     def check_lock(self) -> None:
         """Raise LeaseLostError if another command has taken over runs in an object store."""
@@ -276,10 +284,18 @@ class RunsFolder:
         mirrored.announce(folder)
         return folder
 
-    def fetch(self, *keys: str, weights: bool = True) -> None:
-        """Bring the folders of jobs up to date with the object store, if the runs are in one."""
+    def fetch(self, *keys: str, weights: bool = True, finished: bool = False) -> None:
+        """Bring the folders of jobs up to date with the object store, if the runs are in one.
+
+        Args:
+            finished: the jobs are, so that they are waited for if the store does not show them yet.
+        """
+        end = time.monotonic() + LATE_S
         for key in keys:
             mirrored.fetch(self.job_folder(key), weights)
+            while finished and self.uri and not self.is_done(key) and time.monotonic() < end:
+                time.sleep(1.0)
+                mirrored.fetch(self.job_folder(key), weights)
 
     def fetch_history(self, key: str) -> None:
         """Bring the history of a running job up to date; an object store that does not answer now is asked later."""

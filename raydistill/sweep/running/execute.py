@@ -74,7 +74,8 @@ def run_session_job(job: Job, context: JobContext) -> dict:
         TimeLimitReached: its training was stopped at a checkpoint.
         Exception: the error of the job.
     """
-    context.runs.fetch(job.key, *job.depends_on)
+    context.runs.fetch(*job.depends_on, finished=True)
+    context.runs.fetch(job.key)
     if not context.runs.is_current(job):
         match job.spec:
             case TrainingSpec():
@@ -100,7 +101,8 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
         is scored as it is: then `epoch` is greater than `epochs`.
     """
     started, store = time.time(), Store(context.store)
-    context.runs.fetch(job.key, *job.depends_on)
+    context.runs.fetch(*job.depends_on, finished=True)
+    context.runs.fetch(job.key)
     entries, current = _entries(store, job), context.runs.is_current(job)
     if current and not job.is_pretraining:
         return context.runs.metrics(job.key)

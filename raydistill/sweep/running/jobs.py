@@ -19,6 +19,7 @@ from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.job_folder import MARKER
 from raydistill.sweep.planning.plan import Plan
+from raydistill.sweep.planning.runs_folder import LATE_S
 from raydistill.sweep.running.bookkeeping import Bookkeeping
 from raydistill.sweep.running.deadline import GRACE_S
 from raydistill.sweep.running.execute import JobContext
@@ -33,8 +34,6 @@ from raydistill.sweep.running.room import check_room, need_of_session_job, told_
 from raydistill.tracking.tracker import Tracker
 from raydistill.training.distributed import CHECK_S, most_workers, need_of_worker
 
-LATE_S = 30.0
-"""How long files that another machine has written may take to be seen here."""
 LOG_EVERY_S = 2.0
 """Between two updates of a running pretraining in MLflow."""
 

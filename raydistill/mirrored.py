@@ -5,6 +5,9 @@ no disk is shared. A machine fetches what it needs: a worker the weights of the 
 newest checkpoint; the driver everything but weights. A file is taken for the same if it has the size and the time of
 the one in the store, which its copy is given; a marker has the digests of all.
 
+Nothing is fetched into a folder in which a process of this machine works, which may be the worker of a driver that has
+the same copy.
+
 `register` tells this process that a folder is the copy of an address. Every other function takes folders in it, and
 does nothing for a folder that is in no copy: so it is called in the same way for runs on a disk.
 """
@@ -21,7 +24,7 @@ from pathlib import Path
 from raydistill.files import read_mapping, write_json
 from raydistill.marker import ELSEWHERE, MARKER, damage
 from raydistill.object_store import StoredFile, StoredFolder, without_options
-from raydistill.ownership import OWNER, LostFolderError, token_of
+from raydistill.ownership import OWNER, LostFolderError, is_busy, token_of
 
 CHECKPOINTS, WEIGHTS, JOBS, JOB = "checkpoints", "model.safetensors", "jobs", "job.json"
 UNPUBLISHED = ".unpublished"
@@ -51,6 +54,8 @@ def uri_of(folder: Path) -> str:
 def fetch_runs(root: Path, everything: bool = False) -> None:
     """Bring all documents and jobs of a copy up to date, without weights and the content of checkpoints.
 
+    Finished jobs that the store does not have are deleted, except for those that could not be published.
+
     Args:
         everything: with weights too.
     Raises:
@@ -69,20 +74,27 @@ def fetch_runs(root: Path, everything: bool = False) -> None:
             by_job.setdefault(rest.partition("/")[0], {})[name] = file
         elif top == "sweeps" or name in ("rates.json", "notes.json"):
             documents[name] = file
+    for marker in root.glob(f"{JOBS}/*/{MARKER}"):
+        is_stale = marker.relative_to(root).as_posix() not in found and not (marker.parent / UNPUBLISHED).exists()
+        if is_stale and not is_busy(marker.parent):
+            shutil.rmtree(marker.parent)
     wanted = dict(documents)
     for key, files in by_job.items():
+        if is_busy(root / JOBS / key):
+            continue
         wanted |= _wanted(files, weights=everything, checkpoints=False)
         _note_elsewhere(root / JOBS / key, files, weights=everything)
     _download(store, root, wanted)
 
 
-def settle(root: Path) -> None:
-    """Let the finished jobs of a copy be those of the store: what could not be published is, the rest is deleted."""
+def publish_left(root: Path) -> None:
+    """Publish the finished jobs of a copy that could not be published when they ended."""
     if store := _store_of(root):
-        there = {name for name in store.list(JOBS) if name.endswith(f"/{MARKER}")}
-        for marker in root.glob(f"{JOBS}/*/{MARKER}"):
-            if marker.relative_to(root).as_posix() not in there:
-                _publish_or_delete(marker.parent)
+        there = store.list(JOBS)
+        for flag in root.glob(f"{JOBS}/*/{UNPUBLISHED}"):
+            marker = flag.with_name(MARKER)
+            if marker.exists() and marker.relative_to(root).as_posix() not in there and not is_busy(flag.parent):
+                publish(flag.parent)
 
 
 def fetch(folder: Path, weights: bool = True, checkpoints: bool = True) -> None:
@@ -92,12 +104,15 @@ def fetch(folder: Path, weights: bool = True, checkpoints: bool = True) -> None:
         weights: with the weights; without, they are noted as being elsewhere.
         checkpoints: with the checkpoints of a job that is not finished.
     """
-    if not (store := _store_of(folder)):
+    if not (store := _store_of(folder)) or is_busy(folder):
         return
     root, name = _place(folder)
     files = store.list(name)
-    if f"{name}/{MARKER}" not in files and (folder / MARKER).exists() and _publish_or_delete(folder):
-        return
+    if f"{name}/{MARKER}" not in files and (folder / MARKER).exists():
+        if (folder / UNPUBLISHED).exists():
+            publish(folder)
+            return
+        shutil.rmtree(folder)  # it was deleted there, or set aside to be run again
     _note_elsewhere(folder, files, weights)
     if checkpoints:
         _delete_others(folder / CHECKPOINTS, {root / stored for stored in files})
@@ -111,7 +126,7 @@ def fetch(folder: Path, weights: bool = True, checkpoints: bool = True) -> None:
 
 def fetch_history(folder: Path) -> None:
     """Bring the small files of a job that is running up to date."""
-    if store := _store_of(folder):
+    if (store := _store_of(folder)) and not is_busy(folder):
         root, name = _place(folder)
         files = {n: f for n, f in store.list(name).items() if n.endswith(".jsonl")}
         _download(store, root, files)
@@ -184,19 +199,6 @@ def withdraw(folder: Path) -> None:
         _, name = _place(folder)
         store.delete(f"{name}/{MARKER}")
         _each(store.delete, list(store.list(name)))
-
-
-def _publish_or_delete(folder: Path) -> bool:
-    """What becomes of a finished job that the store lacks: returns whether it was published.
-
-    It is published if only the store could not be reached when the job ended. Otherwise it was deleted there, or set
-    aside to be run again.
-    """
-    if is_unpublished := (folder / UNPUBLISHED).exists():
-        publish(folder)
-    else:
-        shutil.rmtree(folder)
-    return is_unpublished
 
 
 def _store_of(folder: Path) -> StoredFolder | None:

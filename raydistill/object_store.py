@@ -181,4 +181,6 @@ def cause_of(err: OSError) -> str:
 
 @functools.cache
 def _opened(uri: str) -> Folder:
-    return Folder(uri)
+    # Small files are then one request each, and not the three of a file in several parts.
+    delayed = f"{'&' if '?' in uri else '?'}allow_delayed_open=true" if uri.startswith("s3://") else ""
+    return Folder(uri + delayed)

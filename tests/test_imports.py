@@ -58,7 +58,7 @@ ALLOWED = {
     "doctor": "models cluster errors",
     "doctor_nodes": "doctor sweep/planning store models cluster errors",
     "cli": "bench stream decode doctor_nodes doctor sweep evaluation tracking simulation recordings models store "
-    "config cluster interrupts errors",
+    "config object_store cluster interrupts errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {

@@ -84,7 +84,7 @@ def test_job_without_marker_in_the_store_is_finished_nowhere_else(machines, uri)
     mirrored.fetch(two / "jobs" / KEY)
     mirrored.withdraw(one / "jobs" / KEY)
     mirrored.fetch(two / "jobs" / KEY)
-    mirrored.settle(one)
+    mirrored.fetch_runs(one)
     assert not (two / "jobs" / KEY / MARKER).exists() and not (one / "jobs" / KEY).exists()
     assert StoredFolder(uri).list() == {}
 
@@ -117,7 +117,8 @@ def test_job_whose_publication_failed_is_published_by_the_next_command(machines,
     finally:
         bucket.fault = ""
         release(folder)
-    mirrored.settle(one)
+    mirrored.fetch_runs(one)
+    mirrored.publish_left(one)
     mirrored.fetch(two / "jobs" / KEY)
     assert files_in(two / "jobs" / KEY) == files_in(folder) and len(files_in(folder)) == 2
 
@@ -209,9 +210,24 @@ def test_connection_that_drops_for_some_seconds_delays_and_fails_nothing(machine
     assert damage(machines[1] / "jobs" / KEY, everything=True) == ""
 
 
+def test_job_that_runs_on_this_machine_is_not_fetched_over(machines):
+    """A driver has the copy of its workers: what is in the store may be older than what they have written since."""
+    one, _ = machines
+    folder = one / "jobs" / KEY
+    claim(folder)
+    mirrored.announce(folder)
+    (folder / "history.jsonl").write_text('{"epoch": 0}\n')
+    mirrored.publish(folder)
+    (folder / "history.jsonl").write_text('{"epoch": 0}\n{"epoch": 1}\n')
+    for fetch in (mirrored.fetch, mirrored.fetch_history, lambda _: mirrored.fetch_runs(one)):
+        fetch(folder)
+    assert len((folder / "history.jsonl").read_text().splitlines()) == 2
+    release(folder)
+
+
 def test_folder_that_is_no_copy_is_left_alone(tmp_path):
     folder = tmp_path / "jobs" / KEY
     folder.mkdir(parents=True)
-    for function in (mirrored.fetch, mirrored.publish, mirrored.announce, mirrored.withdraw, mirrored.settle):
+    for function in (mirrored.fetch, mirrored.publish, mirrored.announce, mirrored.withdraw, mirrored.publish_left):
         function(folder)
     assert list(tmp_path.rglob("*")) == [folder.parent, folder]

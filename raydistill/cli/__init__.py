@@ -24,6 +24,7 @@ from raydistill.cluster.isolation import leave_working_folder
 from raydistill.config.secrets import check_no_secret
 from raydistill.errors import RaydistillError
 from raydistill.interrupts import handled
+from raydistill.object_store import cause_of
 
 app = App(
     name="raydistill",
@@ -69,7 +70,10 @@ def _run(argv: list[str] | None) -> int:
         close_stdout()
         return 0
     except OSError as err:  # no permission, no space, no such folder
-        say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; finished work is kept")
+        if err.filename is None and "AWS Error" in str(err):
+            say(f"raydistill: the object store of the sessions: {cause_of(err)}")
+        else:
+            say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; finished work is kept")
     except KeyboardInterrupt as err:
         code = getattr(err, "code", 130)
         ended = str(err) or "interrupted"

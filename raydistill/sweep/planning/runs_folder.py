@@ -109,7 +109,7 @@ class RunsFolder:
         with exclusive_lock(self.path), lease.held(self.uri, tell) if self.uri else contextlib.nullcontext():
             if self.uri:
                 mirrored.fetch_runs(self.path)
-                mirrored.settle(self.path)
+                mirrored.publish_left(self.path)
             try:
                 yield
             except lease.LeaseLostError:

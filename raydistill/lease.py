@@ -183,3 +183,10 @@ def check(uri: str) -> None:
     """Raise LeaseLostError if this process had the lease of an address, and another one has it now."""
     if uri in _held:
         _held[uri].check()
+
+
+def is_held(uri: str) -> bool:
+    """Whether a command has the lease of an address, or was killed while it had it."""
+    store = StoredFolder(uri)
+    contents = [store.read(name, 0.0) for name in store.list(FOLDER, 0.0)]
+    return any(b'"holds": true' in content for content in contents if content)

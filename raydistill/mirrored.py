@@ -23,7 +23,7 @@ from pathlib import Path
 
 from raydistill.files import read_mapping, write_json
 from raydistill.marker import ELSEWHERE, MARKER, damage
-from raydistill.object_store import StoredFile, StoredFolder, without_options
+from raydistill.object_store import PATIENCE_S, StorageError, StoredFile, StoredFolder, without_options
 from raydistill.ownership import OWNER, LostFolderError, is_busy, token_of
 
 CHECKPOINTS, WEIGHTS, JOBS, JOB = "checkpoints", "model.safetensors", "jobs", "job.json"
@@ -97,28 +97,28 @@ def publish_left(root: Path) -> None:
                 publish(flag.parent)
 
 
-def fetch(folder: Path, weights: bool = True, checkpoints: bool = True) -> None:
-    """Bring the folder of a job up to date: all of it, and nothing that the store does not have.
+def fetch(folder: Path, weights: bool = True, patience_s: float = PATIENCE_S) -> None:
+    """Bring the folder of a job up to date: with its checkpoints, and nothing that the store does not have.
 
     Args:
-        weights: with the weights; without, they are noted as being elsewhere.
-        checkpoints: with the checkpoints of a job that is not finished.
+        weights: with the weights; without, they are noted as being elsewhere, and checkpoints are left out.
+        patience_s: how long to try again if the store cannot be reached.
     """
     if not (store := _store_of(folder)) or is_busy(folder):
         return
     root, name = _place(folder)
-    files = store.list(name)
+    files = store.list(name, patience_s)
     if f"{name}/{MARKER}" not in files and (folder / MARKER).exists():
         if (folder / UNPUBLISHED).exists():
             publish(folder)
             return
         shutil.rmtree(folder)  # it was deleted there, or set aside to be run again
     _note_elsewhere(folder, files, weights)
-    if checkpoints:
+    if weights:
         _delete_others(folder / CHECKPOINTS, {root / stored for stored in files})
-    wanted = _wanted(files, weights, checkpoints)
+    wanted = _wanted(files, weights, checkpoints=weights)
     _download(store, root, wanted)
-    if weights and (folder / MARKER).exists() and damage(folder, everything=True):  # of the copy, it is to be hoped
+    if weights and (folder / MARKER).exists() and damage(folder, everything=True):  # perhaps only of the copy
         for stored in wanted:
             (root / stored).unlink(missing_ok=True)
         _download(store, root, wanted)
@@ -128,7 +128,7 @@ def fetch_history(folder: Path) -> None:
     """Bring the small files of a job that is running up to date."""
     if (store := _store_of(folder)) and not is_busy(folder):
         root, name = _place(folder)
-        files = {n: f for n, f in store.list(name).items() if n.endswith(".jsonl")}
+        files = {n: f for n, f in store.list(name, patience_s=0).items() if n.endswith(".jsonl")}
         _download(store, root, files)
 
 
@@ -144,10 +144,16 @@ def announce(folder: Path) -> None:
 
 
 def announced(folder: Path) -> dict | None:
-    """The process that has announced that it runs a job; on a disk, the one that has its folder."""
+    """The process that has announced that it runs a job; on a disk, the one that has its folder.
+
+    None if there is none, or the store does not answer now.
+    """
     if not (store := _store_of(folder)):
         return read_mapping(folder / OWNER)
-    return _owner_in(store, _place(folder)[1])
+    try:
+        return _owner_in(store, _place(folder)[1], patience_s=0)
+    except StorageError:
+        return None
 
 
 def publish(folder: Path) -> None:
@@ -188,9 +194,9 @@ def publish_checkpoint(checkpoint: Path) -> None:
 
 
 def publish_files(root: Path, files: Iterable[Path]) -> None:
-    """Send files of a copy, such as results, as they are."""
+    """Send files of a copy, such as results, as they are. A store that does not answer is not asked again."""
     if store := _store_of(root):
-        _upload(store, root, [file for file in files if file.is_file()])
+        _upload(store, root, [file for file in files if file.is_file()], patience_s=0)
 
 
 def withdraw(folder: Path) -> None:
@@ -221,8 +227,8 @@ def _check_owner(store: StoredFolder, folder: Path, name: str) -> None:
         )
 
 
-def _owner_in(store: StoredFolder, name: str) -> dict | None:
-    content = store.read(f"{name}/{OWNER}")
+def _owner_in(store: StoredFolder, name: str, patience_s: float = PATIENCE_S) -> dict | None:
+    content = store.read(f"{name}/{OWNER}", patience_s)
     try:
         owner = json.loads(content) if content else None
     except ValueError:
@@ -278,10 +284,10 @@ def _download_one(store: StoredFolder, root: Path, file: StoredFile) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _upload(store: StoredFolder, root: Path, files: list[Path]) -> None:
+def _upload(store: StoredFolder, root: Path, files: list[Path], patience_s: float = PATIENCE_S) -> None:
     """Send files, and give them the times that the store has for them."""
     names = {file.relative_to(root).as_posix(): file for file in files}
-    _each(lambda name: store.upload(names[name], name), list(names))
+    _each(lambda name: store.upload(names[name], name, patience_s), list(names))
     for name, stored in store.about(list(names)).items():
         with contextlib.suppress(OSError):
             os.utime(names[name], ns=(stored.mtime_ns, stored.mtime_ns))

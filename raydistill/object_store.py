@@ -108,7 +108,7 @@ class StoredFolder:
         """Write a file, which is visible when it is whole."""
         self._ask(lambda: self._folder.write(name, content), patience_s)
 
-    def upload(self, file: Path, name: str) -> None:
+    def upload(self, file: Path, name: str, patience_s: float = PATIENCE_S) -> None:
         """Write a file of this machine."""
 
         def upload() -> None:
@@ -116,7 +116,7 @@ class StoredFolder:
                 while block := source.read(1 << 22):
                     stream.write(block)
 
-        self._ask(upload)
+        self._ask(upload, patience_s)
 
     def download(self, stored: StoredFile, to: Path) -> None:
         """Write the content of a file to `to`, which need not be there."""

@@ -23,7 +23,7 @@ from raydistill.feed.masking import Draw
 from raydistill.feed.placement import Share
 from raydistill.feed.reading import Reader, read_directly, read_through_ray
 from raydistill.files import write_json
-from raydistill.object_store import StoredFolder
+from raydistill.object_store import PATIENCE_S, StorageError, StoredFolder
 from raydistill.objectives import Objective, StudentAndTeacher
 from raydistill.ownership import LostFolderError
 from raydistill.store.store import Store
@@ -83,21 +83,27 @@ class _Outcome:
         """The outcome; None if there is none.
 
         Args:
-            seldom: ask an object store once per second only.
+            seldom: ask an object store once per second only; if it does not answer, the next time.
         """
         if self.runs and seldom and time.monotonic() < self._looked_at + 1:
             return None
         self._looked_at = time.monotonic()
-        if (content := self._content()) is None:
+        try:
+            content = self._content(patience_s=0 if seldom else PATIENCE_S)
+        except StorageError:
+            if not seldom:
+                raise
+            return None
+        if content is None:
             return None
         outcome = json.loads(content)
         if "stopped" in outcome:
             return TimeLimitReached(outcome["stopped"])
         return TrainingError(outcome["error"]) if "error" in outcome else outcome["reached"]
 
-    def _content(self) -> bytes | None:
+    def _content(self, patience_s: float = PATIENCE_S) -> bytes | None:
         if self.runs:
-            return StoredFolder(self.runs).read(self._name)
+            return StoredFolder(self.runs).read(self._name, patience_s)
         return self.file.read_bytes() if self.file.exists() else None
 
 

@@ -131,8 +131,8 @@ class RunsFolder:
             mirrored.publish_files(self.path, [*files, *(self.path / "sweeps").rglob("*")])
 
     def is_in_use(self) -> bool:
-        """Whether another process of this machine runs jobs in the folder."""
-        return is_locked(self.path)
+        """Whether another process runs jobs in the folder."""
+        return is_locked(self.path) or (bool(self.uri) and lease.is_held(self.uri))
 
     # ---- Places ----
 
@@ -284,7 +284,7 @@ class RunsFolder:
         mirrored.announce(folder)
         return folder
 
-    def fetch(self, *keys: str, weights: bool = True, finished: bool = False) -> None:
+    def fetch(self, *keys: str, finished: bool = False) -> None:
         """Bring the folders of jobs up to date with the object store, if the runs are in one.
 
         Args:
@@ -292,10 +292,15 @@ class RunsFolder:
         """
         end = time.monotonic() + LATE_S
         for key in keys:
-            mirrored.fetch(self.job_folder(key), weights)
+            mirrored.fetch(self.job_folder(key))
             while finished and self.uri and not self.is_done(key) and time.monotonic() < end:
                 time.sleep(1.0)
-                mirrored.fetch(self.job_folder(key), weights)
+                mirrored.fetch(self.job_folder(key))
+
+    def fetch_results(self, *keys: str) -> None:
+        """As `fetch`, without weights and checkpoints, and without patience for a store that does not answer."""
+        for key in keys:
+            mirrored.fetch(self.job_folder(key), weights=False, patience_s=0)
 
     def fetch_history(self, key: str) -> None:
         """Bring the history of a running job up to date; an object store that does not answer now is asked later."""
@@ -326,7 +331,8 @@ class RunsFolder:
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-        mirrored.publish_files(self.path, [file])
+        with contextlib.suppress(StorageError):  # which may be the cause of the failure, and is then in failure.json
+            mirrored.publish_files(self.path, [file])
 
     def _source_digests(self, job: Job) -> dict[str, str | None]:
         """Key -> sha256 of the weights that the job starts from; None for a source that is not finished."""

@@ -191,7 +191,7 @@ class _Jobs:
         """
         end = time.monotonic() + LATE_S
         while late := [key for key in self.queue.done if not (self.runs.job_folder(key) / MARKER).exists()]:
-            self.runs.fetch(*late, weights=False)
+            self.runs.fetch_results(*late)
             if time.monotonic() > end:
                 raise RaydistillError(
                     f"{len(late)} jobs have ended, but {self.runs.job_folder(late[0]) / MARKER} is not seen on this "
@@ -215,7 +215,7 @@ class _Jobs:
         self.meter.add(job, metrics["seconds"])
         self.run.progress.succeed(job, metrics)
         # In vain if the store does not show the job yet: `wait_for_files` fetches it then.
-        self._write("the copy of a finished job", functools.partial(self.runs.fetch, weights=False), job.key)
+        self._write("the copy of a finished job", self.runs.fetch_results, job.key)
         update = functools.partial(update_rates, self.runs, job, self.work[job.key], metrics["seconds"])
         self.bookkeeping.write("rates.json", update, is_needed=False)
         self.run.tracker.job(self.run.records.job(job, metrics))

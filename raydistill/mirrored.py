@@ -193,10 +193,10 @@ def publish_checkpoint(checkpoint: Path) -> None:
     _each(store.delete, [stored for stored in there if stored.split("/")[3] not in kept])
 
 
-def publish_files(root: Path, files: Iterable[Path]) -> None:
-    """Send files of a copy, such as results, as they are. A store that does not answer is not asked again."""
+def publish_files(root: Path, files: Iterable[Path], patience_s: float = 0.0) -> None:
+    """Send files of a copy, such as results, as they are; by default once, as the driver tries again by itself."""
     if store := _store_of(root):
-        _upload(store, root, [file for file in files if file.is_file()], patience_s=0)
+        _upload(store, root, [file for file in files if file.is_file()], patience_s)
 
 
 def withdraw(folder: Path) -> None:

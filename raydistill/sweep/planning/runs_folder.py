@@ -27,7 +27,7 @@ from raydistill import lease, mirrored
 from raydistill.errors import DataError, RaydistillError
 from raydistill.files import read_mapping, write_json
 from raydistill.marker import MARKER
-from raydistill.object_store import StorageError, is_uri, without_options
+from raydistill.object_store import PATIENCE_S, StorageError, is_uri, without_options
 from raydistill.ownership import claim, release
 from raydistill.sweep.planning.changes import Contents, SessionChanges, difference
 from raydistill.sweep.planning.job import DONE, FAILED, MISSING, STALE, Job
@@ -128,7 +128,7 @@ class RunsFolder:
         """Send notes, rates and the results of sweeps to the object store, if the runs are in one."""
         if self.uri:
             files = [self.path / name for name in ("rates.json", "notes.json")]
-            mirrored.publish_files(self.path, [*files, *(self.path / "sweeps").rglob("*")])
+            mirrored.publish_files(self.path, [*files, *(self.path / "sweeps").rglob("*")], PATIENCE_S)
 
     def is_in_use(self) -> bool:
         """Whether another process runs jobs in the folder."""

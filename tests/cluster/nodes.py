@@ -50,9 +50,15 @@ class Nodes:
 
 
 @contextmanager
-def running() -> Iterator[Nodes]:
-    """A cluster that is stopped at the end."""
+def running(hidden: Path | None = None) -> Iterator[Nodes]:
+    """A cluster that is stopped at the end.
+
+    Args:
+        hidden: a folder of this machine in whose place the nodes see an empty disk (needs root).
+    """
     command = [sys.executable, "-m", "tests.cluster.nodes"]
+    if hidden is not None:
+        command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hidden), *command]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield Nodes(process)

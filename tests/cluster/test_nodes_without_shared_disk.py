@@ -1,9 +1,13 @@
-"""A sweep on nodes that share no disk: store and runs are in a bucket, one node is lost, and one comes late."""
+"""A sweep on nodes that share no disk: store and runs are in a bucket, one node is lost, and one comes late.
+
+The nodes do not see the copy of the driver, and each has a copy of its own.
+"""
 
 import pytest
 
 from raydistill.object_store import StoredFolder
 from tests.buckets import serving
+from tests.cluster.machines import why_not
 from tests.cluster.nodes import running
 from tests.commands import JOBS, read_json, start, wait_until
 
@@ -17,6 +21,7 @@ def bucket(monkeypatch):
         yield served
 
 
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
 @pytest.mark.timeout(900)
 def test_sweep_on_nodes_with_disks_of_their_own_has_the_scores_of_one_machine(
     finished_sweep, bucket, tmp_path, monkeypatch
@@ -26,8 +31,9 @@ def test_sweep_on_nodes_with_disks_of_their_own_has_the_scores_of_one_machine(
     for file in (path for path in local.rglob("*") if path.is_file()):
         store.upload(file, file.relative_to(local).as_posix())
     (tmp_path / "sweep.yaml").write_text(f"# Question: as on one machine?\nname: small\nstore: {store.uri}\n{JOBS}")
+    (tmp_path / "driver").mkdir()
     log, copies = tmp_path / "log.txt", [tmp_path / name for name in ("driver", "node0", "node1", "node2", "reader")]
-    with running() as nodes:
+    with running(hidden=copies[0]) as nodes:
         for copy in copies[1:4]:  # three, because a pretraining on two workers needs a CPU for reading
             nodes.add(copy)
         monkeypatch.setenv("RAYDISTILL_CACHE", str(copies[0]))

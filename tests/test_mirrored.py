@@ -91,15 +91,16 @@ def test_job_without_marker_in_the_store_is_finished_nowhere_else(machines, uri)
 
 def test_marker_is_published_after_every_other_file(machines, uri, monkeypatch):
     one, _ = machines
-    uploaded = []
-    upload = StoredFolder.upload
-    monkeypatch.setattr(
-        StoredFolder, "upload", lambda self, file, name: (upload(self, file, name), uploaded.append(name))
-    )
+    uploaded, upload = [], StoredFolder.upload
+
+    def upload_and_note(self, file, name, *others):
+        upload(self, file, name, *others)
+        uploaded.append(name)
+
+    monkeypatch.setattr(StoredFolder, "upload", upload_and_note)
     finish_job(one)
-    assert (
-        uploaded[-1] == f"jobs/{KEY}/{MARKER}" and len(uploaded) == 5
-    )  # job.json twice: when it began, and at the end
+    # job.json is sent when the job begins, and again with the rest.
+    assert uploaded[-1] == f"jobs/{KEY}/{MARKER}" and len(uploaded) == 5
 
 
 def test_job_whose_publication_failed_is_published_by_the_next_command(machines, uri, bucket, monkeypatch):

@@ -56,7 +56,8 @@ ALLOWED = {
     "bench": "stream sweep training evaluation simulation recordings objectives models feed store files config cluster "
     "errors",
     "doctor": "models cluster errors",
-    "doctor_nodes": "doctor sweep/planning store models cluster errors",
+    "shared_place": "mirrored object_store errors",
+    "doctor_nodes": "doctor shared_place object_store sweep/planning store models cluster errors",
     "cli": "bench stream decode doctor_nodes doctor sweep evaluation tracking simulation recordings models store "
     "config object_store cluster interrupts errors",
 }

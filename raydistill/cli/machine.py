@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from raydistill.bench.choose import Benchmark
-from raydistill.cli.options import ABOVE_ZERO, RUNS_ON_DISK, Address, AsJson, RunsOnDisk
+from raydistill.cli.options import ABOVE_ZERO, RUNS, Address, AsJson, Runs
 from raydistill.cli.output import say
 from raydistill.errors import ConfigError
 
@@ -69,16 +69,17 @@ def bench(
 
 def doctor(
     *,
-    runs: RunsOnDisk = RUNS_ON_DISK,
+    runs: Runs = RUNS,
     address: Address = None,
     store: Annotated[str | None, Parameter(help="With --address: session store that every node must read.")] = None,
 ):
     """Check packages, device, memory and folders, and show which attention will be used.
 
     With --address, every node of that cluster is checked instead: its versions, whether it shares and can write the
-    runs folder, its GPUs, free disk and clock.
+    runs folder or the object store, its GPUs, free disk and clock.
     """
     from raydistill.doctor import examine
+    from raydistill.sweep.planning.runs_folder import RunsFolder
 
     if store is not None and address is None:
         raise ConfigError("--store is read on the nodes of a cluster; give its --address, for example --address auto")
@@ -87,7 +88,7 @@ def doctor(
 
         checks = examine_cluster(address, runs, store)
     else:
-        checks = examine(runs)
+        checks = examine(RunsFolder.at(runs).path)
     for check in checks:
         print(f"{check.state:<8} {check.name:<22} {check.detail}")
     return 1 if any(check.state == "missing" for check in checks) else 0

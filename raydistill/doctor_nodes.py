@@ -3,10 +3,8 @@
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,45 +12,49 @@ from raydistill.cluster.connection import connected
 from raydistill.cluster.nodes import NodeAnswer, ask_nodes
 from raydistill.doctor import GIB, ROOMY, Check, devices
 from raydistill.errors import RaydistillError, one_line
+from raydistill.object_store import is_uri, without_options
+from raydistill.shared_place import SEEN_WITHIN_S, SharedPlace
 from raydistill.store.store import Store
 from raydistill.sweep.planning.code import present_code
 
 CLOCK_S = 2.0
 """Difference of clocks that is told of: `--max-hours` and the order of events in MLflow depend on them."""
-SEEN_WITHIN_S = 5.0
-"""Time in which a file of one machine must be seen on another; network disks keep what they saw for some seconds."""
 
 
-def examine_cluster(address: str, runs: Path, store: str | None = None) -> list[Check]:
+def examine_cluster(address: str, runs: str, store: str | None = None) -> list[Check]:
     """One line per problem of a node, or one line for a node without.
 
     Nodes that the cluster could still start are not examined. No file is left behind.
 
     Args:
-        runs: the runs folder, which all nodes must share.
+        runs: the runs folder, which all nodes must share, or its address in an object store.
         store: the session store; None: it is not looked at.
 
     Raises:
         RaydistillError: there is no cluster at the address, or the runs folder cannot be written here.
     """
-    runs, existed = runs.absolute(), runs.exists()
+    runs = runs if is_uri(runs) else os.path.abspath(runs)
+    place, existed = SharedPlace(runs), Path(runs).exists()
     probe = f".doctor-{secrets.token_hex(8)}"
     if store and "://" not in store:
         store = os.path.abspath(store)  # nodes have other working folders
-    about = {"runs": str(runs), "store": store, "probe": probe}
+    about = {"runs": runs, "store": store, "probe": probe}
+    answers: list[NodeAnswer] = []
     with connected(address):
         try:
-            _write_probe(runs / probe)
+            if not place.store:
+                _make(place.folder)
+            if problem := place.write(probe):
+                raise RaydistillError(f"--runs {runs}: cannot be written here ({problem}); name another one")
             here = look({**about, "gpus": 0, "own": f"{probe}-driver"})
             answers = ask_nodes(
                 look, lambda node: {**about, "gpus": int(node["Resources"].get("GPU", 0)), "own": _own(probe, node)}
             )
-            seen = {answer.node: _is_seen(runs, answer) for answer in answers}
+            seen = {answer.node: _is_seen(place, answer) for answer in answers}
         finally:
-            for file in runs.glob(f"{probe}*"):
-                file.unlink(missing_ok=True)
-            if not existed and runs.exists():
-                runs.rmdir()
+            place.delete([probe, f"{probe}-driver", *(a.value["wrote"] for a in answers if a.value)])
+            if not place.store and not existed and place.folder.exists():
+                place.folder.rmdir()
     return [check for answer in answers for check in _checks(answer, here, about, seen[answer.node])]
 
 
@@ -63,14 +65,14 @@ def look(about: dict) -> dict:
         about: `runs`, `store`, `probe` (a file that the driver has written), `own` (the file to write), and `gpus`,
             as many as Ray counts.
     """
-    runs = Path(about["runs"])
+    place = SharedPlace(about["runs"])
     versions = {name: value for name, value in present_code().items() if name != "git"}
     return {
         "versions": {"python": ".".join(map(str, sys.version_info[:3])), **versions},
-        "sees": _wait_for(runs / about["probe"]),
+        "sees": place.waits_for(about["probe"]),
         "wrote": about["own"],
-        "cannot_write": _write_error(runs / about["own"]),
-        "free": shutil.disk_usage(runs).free if runs.exists() else 0,
+        "cannot_write": place.write(about["own"]),
+        "free": place.free(),
         "store": _store_error(about["store"]),
         "devices": _devices(about["gpus"]),
     }
@@ -95,37 +97,15 @@ def _devices(counted: int) -> dict:
     )
 
 
-def _write_probe(file: Path) -> None:
+def _make(folder: Path) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        raise RaydistillError(
-            f"--runs {file.parent}: cannot be written here ({err.strerror}); name another one"
-        ) from None
+        raise RaydistillError(f"--runs {folder}: cannot be written here ({err.strerror}); name another one") from None
 
 
 def _own(probe: str, node: dict) -> str:
     return f"{probe}-{node['NodeID'][:12]}"
-
-
-def _wait_for(file: Path) -> bool:
-    """Whether a file is there, after some time if need be."""
-    end = time.monotonic() + SEEN_WITHIN_S
-    while not file.exists():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.2)
-    return True
-
-
-def _write_error(file: Path) -> str:
-    """Write an empty file; returns why this is not possible. A missing folder is not made: it would hide the fault."""
-    try:
-        file.touch()
-    except OSError as err:
-        return err.strerror or type(err).__name__
-    return ""
 
 
 def _store_error(store: str | None) -> str:
@@ -138,8 +118,8 @@ def _store_error(store: str | None) -> str:
     return ""
 
 
-def _is_seen(runs: Path, answer: NodeAnswer) -> bool:
-    return bool(answer.value) and not answer.value["cannot_write"] and _wait_for(runs / answer.value["wrote"])
+def _is_seen(place: SharedPlace, answer: NodeAnswer) -> bool:
+    return bool(answer.value) and not answer.value["cannot_write"] and place.waits_for(answer.value["wrote"])
 
 
 def _checks(answer: NodeAnswer, here: dict, about: dict, seen: bool) -> list[Check]:
@@ -167,7 +147,11 @@ def problems_of(answer: NodeAnswer, here: dict, about: dict, seen: bool) -> Iter
     for name, text in other.items():
         has = f"the sources of raydistill ({text})" if name == "code" else f"{name} {text}"
         yield f"has {has}, but the driver {here['versions'].get(name)}: install the same version on both"
-    if not found["sees"]:
+    if is_uri(runs):
+        if not found["sees"] or found["cannot_write"]:
+            why = f" ({found['cannot_write']})" if found["cannot_write"] else ""
+            yield f"cannot read and write {without_options(runs)}{why}: give the node credentials or a role that may"
+    elif not found["sees"]:
         yield f"does not see what the driver writes to {runs}: mount the same disk there, or give --runs on one"
     elif found["cannot_write"]:
         yield f"cannot write to {runs} ({found['cannot_write']}): give its user the right to, or mount it writable"

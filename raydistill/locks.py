@@ -44,6 +44,19 @@ def held_by_one(lock: Path, holder: Path, refusal: Callable[[str], Exception], w
         locked.release()
 
 
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock; False also where nothing can be locked."""
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
 def _who(holder: Path) -> str:
     """What is known of the process that holds a lock, which may end in this moment."""
     try:

@@ -11,6 +11,8 @@ from pathlib import Path
 from raydistill.files import read_mapping, sha256_of, write_json
 
 MARKER = "_SUCCESS"
+ELSEWHERE = ".elsewhere"
+"""Name -> bytes of the files that are only in the object store of which this folder is a copy (`mirrored.py`)."""
 SMALL = 4_000_000
 """Bytes up to which a file is read at every check; larger ones only where all of the folder is checked. Measured on one
 busy core: sha256 reads 0.5 GB/s, so that the weights of 200 models of 40 MB would hold up each `plan` for 16 s."""
@@ -65,7 +67,8 @@ def _damage_of(folder: Path, name: str, mark: dict, everything: bool) -> str:
     try:
         about = os.lstat(file)
     except OSError:
-        return f"{name} is missing"
+        elsewhere = (read_mapping(folder / ELSEWHERE) or {}).get(name)
+        return "" if elsewhere is not None and elsewhere == mark.get("size") else f"{name} is missing"
     if not stat.S_ISREG(about.st_mode):  # a link may lead out of the folder, and reading from a pipe never ends
         return f"{name} is not a regular file"
     if about.st_size != mark.get("size"):

@@ -80,6 +80,16 @@ def is_owner(folder: Path) -> bool:
     return _name(folder) in _tokens
 
 
+def is_busy(folder: Path) -> bool:
+    """Whether this process, or another one of this machine that lives, writes into the folder."""
+    return is_owner(folder) or _is_running_elsewhere(read_mapping(folder / OWNER) or {})
+
+
+def token_of(folder: Path) -> str | None:
+    """The token with which this process has claimed the folder; None if it has not."""
+    return _tokens.get(_name(folder))
+
+
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Have a folder for some time; an earlier claim of this process stays, a claim of another one is overridden."""

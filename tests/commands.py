@@ -53,7 +53,7 @@ recordings:
 
 def raydistill(*arguments, cwd, check=None) -> subprocess.CompletedProcess:
     """Run a command to its end; `check` is the expected exit code."""
-    done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=500)
+    done = subprocess.run([*COMMAND, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=1300)
     if check is not None:
         assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done

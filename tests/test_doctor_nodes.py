@@ -4,6 +4,8 @@ import pytest
 
 from raydistill.cluster.nodes import NodeAnswer
 from raydistill.doctor_nodes import look, problems_of
+from raydistill.shared_place import SharedPlace
+from tests.buckets import serving
 from tests.cluster.nodes import running
 from tests.commands import raydistill
 from tests.sweep.baseline_sweep import write_sweep
@@ -60,6 +62,28 @@ def test_node_without_the_folder_does_not_make_it(tmp_path):
     found = look(about)
     assert not found["sees"] and found["cannot_write"] == "No such file or directory"
     assert not (tmp_path / "runs").exists()
+
+
+def test_node_without_access_to_the_object_store_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("RAYDISTILL_CACHE", str(tmp_path))
+    with serving() as bucket:
+        place = SharedPlace(bucket.uri("runs"))
+        assert place.write(".p") == ""
+        about = {"runs": bucket.uri("runs"), "store": None, "probe": ".p", "own": ".p-1", "gpus": 0}
+        whole = look(about)
+        assert whole["sees"] and whole["cannot_write"] == "" and whole["free"] > 0 and place.waits_for(".p-1")
+        bucket.fault = "denied"
+        refused = look(about)
+        bucket.fault = ""
+        place.delete([".p", ".p-1"])
+        assert place.store.list() == {}
+    assert list(problems_of(NodeAnswer("10.0.0.2", 0, WHOLE | {"devices": {"gpus": 0}}), HERE, about, True)) == []
+    answer = NodeAnswer("10.0.0.2", 0, WHOLE | {"devices": {"gpus": 0}, "cannot_write": refused["cannot_write"]})
+    (line,) = problems_of(answer, HERE, about, False)
+    assert line.startswith("cannot read and write s3://lab/runs (s3://lab/runs: access is denied")
+    assert not refused["sees"] and line.endswith("give the node credentials or a role that may")
 
 
 def test_store_is_read_on_the_nodes_alone(tmp_path):

@@ -23,6 +23,9 @@ ALLOWED = {
     "marker": "files config errors",
     "ownership": "files config errors",
     "locks": "files errors",
+    "object_store": "files errors",
+    "lease": "object_store files errors",
+    "mirrored": "object_store marker ownership files errors",
     "papers": "errors",
     "store": "locks files config papers errors",
     "recordings": "store files config cluster papers errors",
@@ -30,7 +33,7 @@ ALLOWED = {
     "feed": "store files config errors",
     "models": "feed store marker ownership files config errors",
     "objectives": "models feed store config errors",
-    "training": "objectives models feed store marker ownership files config cluster errors",
+    "training": "mirrored object_store objectives models feed store marker ownership files config cluster errors",
     "evaluation/decoders": "store errors",
     "evaluation/baselines": "evaluation/decoders store errors",
     "evaluation/tuning": "",
@@ -42,20 +45,21 @@ ALLOWED = {
     "stream": "decode evaluation recordings models feed store config cluster errors",
     "sweep/config": "evaluation/baselines models papers config errors",
     "sweep/planning": "sweep/config evaluation/baselines evaluation/tuning evaluation/equal_settings models feed "
-    "simulation papers store marker ownership locks files config errors",
+    "simulation papers store mirrored lease object_store marker ownership locks files config errors",
     "sweep/tuning": "sweep/planning sweep/config evaluation/tuning evaluation/equal_settings store config errors",
     "sweep/answering": "sweep/tuning sweep/planning sweep/config training evaluation tracking papers store files "
     "config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "
-    "interrupts objectives models feed store ownership files config cluster errors",
+    "interrupts mirrored objectives models feed store ownership files config cluster errors",
     "sweep/searching": "sweep/running sweep/answering sweep/planning sweep/config evaluation tracking models store "
     "files config cluster errors",
     "bench": "stream sweep training evaluation simulation recordings objectives models feed store files config cluster "
     "errors",
     "doctor": "models cluster errors",
-    "doctor_nodes": "doctor sweep/planning store models cluster errors",
+    "shared_place": "mirrored object_store errors",
+    "doctor_nodes": "doctor shared_place object_store sweep/planning store models cluster errors",
     "cli": "bench stream decode doctor_nodes doctor sweep evaluation tracking simulation recordings models store "
-    "config cluster interrupts errors",
+    "config object_store cluster interrupts errors",
 }
 # Heavy or replaceable library -> the only files, or the folder, that know it.
 CONFINED = {

@@ -16,7 +16,7 @@ from raydistill.cli.machine import bench, doctor
 from raydistill.cli.models import decode, import_
 from raydistill.cli.output import close_stdout, say
 from raydistill.cli.recordings import export, ingest, inspect, new_manifest, sessions, synth
-from raydistill.cli.runs import archive, gc, note, verify
+from raydistill.cli.runs import archive, gc, note, track, verify
 from raydistill.cli.searches import search
 from raydistill.cli.streaming import deploy, send
 from raydistill.cli.sweeps import plan, report, results, run, sweep, ui
@@ -24,6 +24,7 @@ from raydistill.cluster.isolation import leave_working_folder
 from raydistill.config.secrets import check_no_secret
 from raydistill.errors import RaydistillError
 from raydistill.interrupts import handled
+from raydistill.object_store import cause_of
 
 app = App(
     name="raydistill",
@@ -33,7 +34,7 @@ app = App(
 )
 for command in (
     *(sweep, plan, results, report, search, run),
-    *(verify, gc, archive, note),
+    *(verify, gc, archive, track, note),
     *(synth, new_manifest, ingest, sessions, inspect, export),
     *(import_, decode, send, deploy, ui, bench, doctor),
 ):
@@ -69,7 +70,10 @@ def _run(argv: list[str] | None) -> int:
         close_stdout()
         return 0
     except OSError as err:  # no permission, no space, no such folder
-        say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; finished work is kept")
+        if err.filename is None and "AWS Error" in str(err):
+            say(f"raydistill: the object store of the sessions: {cause_of(err)}")
+        else:
+            say(f"raydistill: {err.filename or 'a file'}: {err.strerror or err}; finished work is kept")
     except KeyboardInterrupt as err:
         code = getattr(err, "code", 130)
         ended = str(err) or "interrupted"

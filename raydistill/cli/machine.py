@@ -81,9 +81,10 @@ def doctor(
     """Check packages, device, memory and folders, and show which attention will be used.
 
     With --address, every node of that cluster is checked instead: its versions, whether it shares and can write the
-    runs folder, its GPUs, free disk and clock.
+    runs folder or the object store, its GPUs, free disk and clock.
     """
     from raydistill.doctor import examine
+    from raydistill.sweep.planning.runs_folder import RunsFolder
 
     if store is not None and address is None:
         raise ConfigError("--store is read on the nodes of a cluster; give its --address, for example --address auto")
@@ -92,7 +93,7 @@ def doctor(
 
         checks = examine_cluster(address, runs, store)
     else:
-        checks = examine(runs)
+        checks = examine(RunsFolder.at(runs).path)
     for check in checks:
         print(f"{check.state:<8} {check.name:<22} {check.detail}")
     return 1 if any(check.state == "missing" for check in checks) else 0

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from raydistill.errors import ConfigError
+
 
 def _check_above_zero(kind, value) -> None:
     if value is not None and not 0 < value < float("inf"):
@@ -24,7 +26,13 @@ def _check_memory(kind, value) -> None:
 def _check_folder(kind, value) -> None:
     # A path has lost one of the slashes of a URI, and would be a local folder of that name.
     if value is not None and value.parts and value.parts[0].endswith(":"):
-        raise ValueError("it must be on a disk; only a session store may be in an object store.")
+        raise ValueError("it must be on a disk; in an object store may be a session store, and the runs of a sweep.")
+
+
+def _check_runs(kind, value) -> None:
+    if "://" in value and not value.startswith(("file://", "s3://", "gs://")):
+        raise ValueError("it must be a folder, or the address of one (s3://, gs://).")
+    _check_folder(kind, Path(value) if "://" not in value else None)
 
 
 ON_DISK = Parameter(validator=_check_folder)
@@ -41,7 +49,14 @@ def _set(example: str) -> Parameter:
 
 SweepFile = Annotated[Path, Parameter(help="Sweep file (YAML).")]
 SweepOrSearchFile = Annotated[Path, Parameter(help="Sweep or search file (YAML).")]
-Runs = Annotated[Path, Parameter(help="Folder for jobs, results and MLflow runs."), ON_DISK]
+RunsOnDisk = Annotated[Path, Parameter(help="Folder for jobs, results and MLflow runs."), ON_DISK]
+Runs = Annotated[
+    str,
+    Parameter(
+        help="Folder for jobs, results and MLflow runs, or its address in an object store (s3://, gs://).",
+        validator=_check_runs,
+    ),
+]
 Address = Annotated[
     str | None, Parameter(help="Address of a Ray cluster. By default a local Ray is started, and stopped at the end.")
 ]
@@ -95,4 +110,12 @@ Overwrite = Annotated[
 ]
 SessionName = Annotated[str, Parameter(help="Name of the session; `raydistill sessions` lists them.")]
 
-RUNS = Path("runs")
+RUNS = "runs"
+RUNS_ON_DISK = Path(RUNS)
+
+
+def on_disk(runs: str) -> Path:
+    """The runs folder of a command that does not work on an object store."""
+    if "://" in runs.removeprefix("file://"):
+        raise ConfigError(f"--runs {runs}: searches and their results are on a disk; give a folder")
+    return Path(runs.removeprefix("file://"))

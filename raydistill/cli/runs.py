@@ -1,4 +1,4 @@
-"""Commands on the runs folder: check it, clean it, archive it, and write notes into it."""
+"""Commands on the runs folder: check it, clean it, archive it, send it to MLflow, and write notes into it."""
 
 import contextlib
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import ON_DISK, RUNS, Overrides, Runs, SweepFile
+from raydistill.cli.options import ON_DISK, RUNS, RUNS_ON_DISK, Overrides, Runs, RunsOnDisk, SweepFile, Tune
 from raydistill.cli.output import say
 from raydistill.errors import ConfigError
 
@@ -25,7 +25,7 @@ def verify(
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.planning.verify import number_of_jobs, problems_of_documents, problems_of_jobs
 
-    folder = RunsFolder(runs)
+    folder = RunsFolder.at(runs).fetched(everything=True)
     if store is None and not folder.path.is_dir():
         raise ConfigError(f"--runs {runs}: there is no such folder; name the runs folder to check")
     problems = 0
@@ -49,7 +49,7 @@ def verify(
 
 def gc(
     *,
-    runs: Runs = RUNS,
+    runs: RunsOnDisk = RUNS_ON_DISK,
     delete: Annotated[
         bool, Parameter(help="Delete what is listed. By default nothing is deleted.", negative="")
     ] = False,
@@ -79,7 +79,7 @@ def archive(
     file: SweepFile,
     *,
     to: Annotated[Path, Parameter(help="Runs folder that receives the jobs; created if it does not exist."), ON_DISK],
-    runs: Runs = RUNS,
+    runs: RunsOnDisk = RUNS_ON_DISK,
     set_: Overrides = (),
 ):
     """Copy the finished jobs and the results of a sweep to a runs folder of their own, and check every copy.
@@ -99,6 +99,44 @@ def archive(
     say(f"{len(jobs)} of {len(planned.jobs)} jobs copied to {to} and checked; {len(planned.todo)} are not done")
 
 
+def track(
+    file: SweepFile,
+    *,
+    to: Annotated[
+        str | None,
+        Parameter(
+            help="Address of MLflow: a server or a database. By default MLFLOW_TRACKING_URI, or the runs folder."
+        ),
+    ] = None,
+    runs: Runs = RUNS,
+    tune: Tune = None,
+    set_: Overrides = (),
+):
+    """Send what a runs folder has of a sweep to MLflow: jobs with their curves, scores, tests, figures.
+
+    The sweep may be running; nothing is run, and the runs folder is only read. What is there already is not sent
+    again. A user and password are given by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
+    """
+    from raydistill.sweep.answering.opened import OpenSweep
+    from raydistill.sweep.config.reading import load_sweep, with_trials
+    from raydistill.sweep.planning.runs_folder import RunsFolder
+    from raydistill.tracking.location import choose
+
+    if to is not None:
+        choose(to)
+    set_ = with_trials(file, set_, tune)
+    opened = OpenSweep(load_sweep(file, set_), RunsFolder.at(runs).fetched(), overrides=set_)
+    from raydistill.sweep.answering.tracking import log_as_it_is
+
+    planned, receipt = log_as_it_is(opened, say)
+    if receipt is None:
+        return 1
+    done, left = len(planned.jobs) - len(planned.todo), len(planned.todo)
+    later = f"; {left} are not done: run the same command again later" if left else ""
+    say(f"{done} of {len(planned.jobs)} jobs of {opened.name} are in {receipt.place}{later}")
+    return 0
+
+
 def note(
     what: Annotated[str, Parameter(help="Sweep file, or key of a job (its beginning is enough).")],
     text: Annotated[str | None, Parameter(help="Text of the note; replaces an earlier one, and '' removes it.")] = None,
@@ -110,7 +148,7 @@ def note(
             help="Tag as name=value; may be repeated; an empty value removes it.", negative="", show_default=False
         ),
     ] = (),
-    runs: Runs = RUNS,
+    runs: RunsOnDisk = RUNS_ON_DISK,
     set_: Overrides = (),
 ):
     """Write a note or tags on a sweep or a job, which results, page and MLflow show. Prints the note."""

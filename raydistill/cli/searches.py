@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import RUNS, Address, AsJson, Device, MaxHours, Runs, SearchOverrides
+from raydistill.cli.options import RUNS_ON_DISK, Address, AsJson, Device, MaxHours, RunsOnDisk, SearchOverrides
 from raydistill.cli.output import console, say
 
 
 def search(
     file: Annotated[Path, Parameter(help="Search file (YAML); it names the sweep file and the job.")],
     *,
-    runs: Runs = RUNS,
+    runs: RunsOnDisk = RUNS_ON_DISK,
     address: Address = None,
     device: Device = "auto",
     max_hours: MaxHours = None,

@@ -23,6 +23,7 @@ from raydistill.cli.options import (
     SweepFile,
     SweepOrSearchFile,
     Tune,
+    on_disk,
 )
 from raydistill.cli.output import console, say
 from raydistill.cli.searches import print_results, write_page
@@ -73,7 +74,8 @@ def sweep(
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.planning.selection import Selection
 
-    opened, selection = OpenSweep(config, RunsFolder(runs), overrides=set_), Selection(only, sessions)
+    opened = OpenSweep(config, RunsFolder.at(runs).fetched(), overrides=set_)
+    selection = Selection(only, sessions)
     if remake_if_code_changed:
         _set_aside_other_code(opened, selection)
     results = concluded(opened)
@@ -107,13 +109,13 @@ def _set_aside_other_code(opened: "OpenSweep", selection: "Selection") -> None:
     say(f"{len(jobs)} job{'s' if len(jobs) != 1 else ''} of other versions of the code will run again")
 
 
-def next_steps(file: Path, folder: Path, runs: Path, overrides: Sequence[str]) -> list[str]:
+def next_steps(file: Path, folder: Path, runs: str, overrides: Sequence[str]) -> list[str]:
     """Where the results of a sweep are, and commands that show more of them in the same runs folder."""
     from raydistill.sweep.answering.commands import command
 
     return [
         f"results and figures   {folder}",
-        f"every job and curve   raydistill ui --runs {shlex.quote(str(runs))}",
+        f"every job and curve   raydistill ui --runs {shlex.quote(runs)}",
         f"the numbers as JSON   {command('results', file, runs, overrides, '--json')}",
     ]
 
@@ -137,7 +139,7 @@ def plan(
     from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.sweep.planning.selection import Selection, narrow
 
-    folder, selection = RunsFolder(runs), Selection(only, sessions)
+    folder, selection = RunsFolder.at(runs).fetched(), Selection(only, sessions)
     catalogues: dict[str, list] = {}
     settings = {path: with_trials(path, set_, tune) for path in (file, *more)}
     sweeps = [OpenSweep(load_sweep(path, of_file), folder, catalogues, of_file) for path, of_file in settings.items()]
@@ -171,7 +173,7 @@ def results(
     from raydistill.sweep.config.reading import is_search, load_sweep, with_trials
 
     if is_search(file):
-        return print_results(file, runs, set_, "json" if json_ else "csv" if csv else "table")
+        return print_results(file, on_disk(runs), set_, "json" if json_ else "csv" if csv else "table")
     set_ = with_trials(file, set_, tune)
     config = load_sweep(file, set_)
     from raydistill.evaluation.results import to_csv
@@ -180,7 +182,7 @@ def results(
     from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.planning.runs_folder import RunsFolder
 
-    opened = OpenSweep(config, RunsFolder(runs), overrides=set_)
+    opened = OpenSweep(config, RunsFolder.at(runs).fetched(), overrides=set_)
     planned = opened.plan()
     collected = opened.collect(planned)
     if json_:
@@ -207,7 +209,7 @@ def report(
 
     check_ending("--out", out, ".html")
     if is_search(file):
-        write_page(file, out, runs, set_)
+        write_page(file, out, on_disk(runs), set_)
         return
     set_ = with_trials(file, set_, tune)
     config = load_sweep(file, set_)
@@ -215,7 +217,7 @@ def report(
     from raydistill.sweep.answering.report import write_report
     from raydistill.sweep.planning.runs_folder import RunsFolder
 
-    write_report(OpenSweep(config, RunsFolder(runs), overrides=set_), file, out)
+    write_report(OpenSweep(config, RunsFolder.at(runs).fetched(), overrides=set_), file, out)
     print(out)
 
 
@@ -235,7 +237,7 @@ def run(
     from raydistill.sweep.running.driver import run_single_job
     from raydistill.sweep.running.options import RunOptions
 
-    folder = RunsFolder(runs)
+    folder = RunsFolder.at(runs).fetched()
     job, store = folder.find_job(key)
     say(f"{job.name} reads the store {without_password(store)}, which its job.json names")
     job = run_single_job(folder, key, RunOptions(address=address, device=device, deadline=deadline))
@@ -248,6 +250,7 @@ def ui(
     port: Annotated[int, Parameter(help="Port on 127.0.0.1.")] = 5000,
 ):
     """Serve the MLflow UI of a runs folder on 127.0.0.1 until Ctrl-C."""
+    from raydistill.sweep.planning.runs_folder import RunsFolder
     from raydistill.tracking.server import serve
 
-    serve(runs, port)
+    serve(RunsFolder.at(runs).path, port)

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from raydistill.errors import one_line, without_password
+from raydistill.errors import ConfigError, one_line, without_password
 
 OWN_DATABASE, ARTIFACTS = "mlflow.db", "artifacts"
+VARIABLE = "MLFLOW_TRACKING_URI"
+_SERVERS = ("http://", "https://", "databricks")
+_DATABASES = ("sqlite:///", "postgresql", "mysql", "mssql")
 _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN")
 _PATIENCE = {
     # A request that was repeated by MLflow itself could create a run twice; the outbox repeats it after a look.
@@ -17,11 +20,24 @@ _PATIENCE = {
 }
 
 
+def choose(uri: str) -> None:
+    """Let this command log to another address, as if it were that of the environment.
+
+    Raises:
+        ConfigError: it is not the address of a tracking server or database.
+    """
+    if not uri.startswith((*_SERVERS, *_DATABASES)):
+        raise ConfigError(
+            f"--to {shown(uri)}: not an address of MLflow; give that of a server, such as http://127.0.0.1:5000, or of "
+            "a database, such as sqlite:////absolute/path/mlflow.db"
+        )
+    os.environ[VARIABLE] = uri
+
+
 def location(runs: Path) -> tuple[str, str | None]:
     """(tracking address, URI of the artifacts); the second is None if the tracking server chooses it."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs.resolve() / OWN_DATABASE}"
-    is_server = uri.startswith(("http://", "https://", "databricks"))
-    return uri, None if is_server else (runs.resolve() / ARTIFACTS).as_uri()
+    uri = os.environ.get(VARIABLE) or f"sqlite:///{runs.resolve() / OWN_DATABASE}"
+    return uri, None if uri.startswith(_SERVERS) else (runs.resolve() / ARTIFACTS).as_uri()
 
 
 def place(runs: Path) -> str:

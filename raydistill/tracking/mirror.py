@@ -58,7 +58,8 @@ class SweepRecord:
 class Ending:
     """What is logged of a sweep when it ends; files of an earlier end are overwritten."""
 
-    status: Literal["FINISHED", "FAILED", "KILLED"]
+    status: Literal["FINISHED", "FAILED", "KILLED", "RUNNING"]
+    """RUNNING: the sweep goes on, and another command logs its end."""
     table: Mapping[str, Sequence] | None = None
     """Columns of results.json, which MLflow shows as a table."""
     documents: Mapping[str, dict] | None = None
@@ -114,7 +115,8 @@ class Mirror:
             client.set_tag(self.run_id, NOTE, ending.note.replace("{run}", self.run_id))
         if ending.methods:
             self._log_methods(ending.methods)
-        client.set_terminated(self.run_id, ending.status)
+        if ending.status != "RUNNING":
+            client.set_terminated(self.run_id, ending.status)
         if file := database_file(self._connection.uri):
             sync(file)
 

@@ -68,6 +68,7 @@ class Outbox:
         self.has_failed = False
         """Whether `on_failure` was called."""
         self._failures = 0
+        self._failures_of_ending = 0
         self._moved_at = time.monotonic()
         """When something was sent for the last time."""
         self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
@@ -90,12 +91,14 @@ class Outbox:
         """
         with self._changed:
             self._ending, self._failures, self._moved_at = ending, 0, time.monotonic()
+            self._failures_of_ending = 0
             self._waiting |= {key: message for key, (message, _) in self.refused.items()}
             self.refused = {}
             self._changed.notify_all()
             due = time.monotonic() + _REPORT_S
             while self._ending is not None and self._failures < _LAST_TRIES:
-                if time.monotonic() - self._moved_at > patience_s:
+                # After each error everything is sent again, and taken, but perhaps never the end.
+                if self._failures_of_ending >= _LAST_TRIES or time.monotonic() - self._moved_at > patience_s:
                     break
                 self._changed.wait(0.5)
                 if time.monotonic() > due and self._waiting:
@@ -144,13 +147,21 @@ class Outbox:
         if message is not None:
             self._send(message, self._mirror)
         elif ending is not None:
-            self._mirror.end(ending)
+            self._end(ending, self._mirror)
         with self._changed:
             if message is None:
                 self._ending = None
             self.cause, self._failures, self._moved_at = "", 0, time.monotonic()
             self._changed.notify_all()
         return True
+
+    def _end(self, ending: Ending, mirror: Mirror) -> None:
+        try:
+            mirror.end(ending)
+        except Exception:
+            with self._changed:
+                self._failures_of_ending += 1
+            raise
 
     def _open_mirror(self) -> None:
         with self._changed:

@@ -6,12 +6,16 @@ Only the driver writes to it. Everything goes to `MLFLOW_TRACKING_URI` if it is 
 """
 
 import contextlib
+import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
+
+from raydistill.errors import RaydistillError
 from raydistill.tracking.database import has_run
 from raydistill.tracking.job import SCHEME, JobToRead, TrackedJob
 from raydistill.tracking.location import cause_of, database_file, location, place, quiet_mlflow, shown
@@ -63,6 +67,7 @@ class Tracker:
         self._runs, self._sweep, self._say = runs, sweep, say
         self._outbox: Outbox | None = None
         self._uri, _ = location(runs)
+        self._only_sender = _only_sender(runs, f"{sweep} {place(runs)}")
 
     def parent(
         self,
@@ -80,7 +85,7 @@ class Tracker:
         with contextlib.suppress(Exception):  # the outbox meets the same error and reports it
             quiet_mlflow()  # here, because a process that is started while a thread imports could wait for ever
         self._outbox = Outbox(
-            lambda: Mirror(self._runs, record),
+            lambda: self._open_mirror(record),
             lambda cause: self._say(f"MLflow at {self._address} cannot be used: {cause}; the jobs continue without it"),
             lambda error: cause_of(error, self._uri),
         )
@@ -101,6 +106,7 @@ class Tracker:
         """Mark the sweep's run as stopped before its end. What MLflow lacks then, the next run of the sweep sends."""
         if self._outbox:
             self._outbox.end(Ending(status="KILLED"), _PATIENCE_AFTER_INTERRUPT_S, lambda _: None)
+            self._only_sender.release()
 
     @contextlib.contextmanager
     def interrupted_by_errors(self) -> Iterator["Tracker"]:
@@ -118,7 +124,7 @@ class Tracker:
         documents: Mapping[str, dict],
         figures: Sequence[Path],
         metrics: Mapping[str, float],
-        status: Literal["FINISHED", "FAILED", "KILLED"],
+        status: Literal["FINISHED", "FAILED", "KILLED", "RUNNING"],
         methods: Sequence[TrackedJob] = (),
         note: str = "",
     ) -> Receipt | None:
@@ -143,7 +149,9 @@ class Tracker:
             methods=methods,
             note=note,
         )
-        if outbox.end(ending, _PATIENCE_S, self._say):
+        has_everything = outbox.end(ending, _PATIENCE_S, self._say)
+        self._only_sender.release()
+        if has_everything:
             if outbox.has_failed:
                 self._say(f"MLflow at {self._address} answers again and has everything now")
             return Receipt(place(self._runs), outbox.run_id)
@@ -158,9 +166,26 @@ class Tracker:
         assert self._outbox is not None, "parent() is called first"
         self._outbox.put(message)
 
+    def _open_mirror(self, record: SweepRecord) -> Mirror:
+        """The mirror, unless another process sends this sweep to this place: both would create the same runs."""
+        if not self._only_sender.is_locked:
+            try:
+                self._only_sender.acquire(timeout=0)
+            except Timeout:
+                raise RaydistillError("another command is logging this sweep there") from None
+            except OSError:  # a folder that cannot be written has no driver
+                pass
+        return Mirror(self._runs, record)
+
     @property
     def _address(self) -> str:
         return str(database_file(self._uri) or shown(self._uri))
+
+
+def _only_sender(runs: Path, what: str) -> FileLock:
+    """The lock of the process that logs a sweep to a place."""
+    name = f".logging-{hashlib.sha256(what.encode()).hexdigest()[:16]}.lock"
+    return FileLock(runs.absolute() / name, thread_local=False, is_singleton=True)
 
 
 class LoggedLater(Tracker):

@@ -5,6 +5,7 @@ Ray Train.
 """
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from raydistill import mirrored
 from raydistill.config.controls import RANDOM
 from raydistill.config.engine import EngineConfig
 from raydistill.config.objectives import ObjectiveConfig
@@ -32,7 +34,7 @@ from raydistill.models.model import Model
 from raydistill.models.parts import freeze_tokenizer, inherit_tokenizer
 from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Objective, StudentAndTeacher, build_objective
-from raydistill.ownership import held
+from raydistill.ownership import held, is_owner
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 from raydistill.training.loop import Training, World, train
@@ -66,6 +68,23 @@ class TrainingTask:
     """For the control `other_session_teacher`: the other session."""
     stop_at: float | None = None
     """Unix time after which the training stops at a checkpoint, see `Training`."""
+    runs: str = ""
+    """Address of the runs folder, if it is in an object store; then all folders are those of the driver's copy."""
+
+    def fetched(self) -> "TrainingTask":
+        """The task with the folders of this machine, which are brought up to date with the object store."""
+        if not self.runs:
+            return self
+        jobs = mirrored.register(self.runs) / mirrored.JOBS
+        task = dataclasses.replace(
+            self,
+            folder=jobs / self.folder.name,
+            weights=self.weights and jobs / self.weights.name,
+            teachers={session: jobs / folder.name for session, folder in self.teachers.items()},
+        )
+        for folder in dict.fromkeys((task.folder, *filter(None, [task.weights]), *task.teachers.values())):
+            mirrored.fetch(folder)
+        return task
 
     @property
     def trains_teacher(self) -> bool:
@@ -106,11 +125,15 @@ class AssembledTraining:
         Returns:
             Epochs, best epoch and its loss, and where the segments were kept.
         """
-        leads = self.training.world.rank == 0
+        leads, was_owner = self.training.world.rank == 0, is_owner(self.training.folder)
         with held(self.training.folder) if leads else contextlib.nullcontext():
+            if leads and not was_owner:
+                mirrored.announce(self.training.folder)
             state = train(self.training)
             if leads:
                 save_model(self.model, self.training.folder)
+                if not was_owner:  # the driver has the folder otherwise, and completes it
+                    mirrored.publish(self.training.folder)
         return state.summary() | {"segments": self.placement.to_json()}
 
 

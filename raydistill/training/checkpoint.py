@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from raydistill import mirrored
 from raydistill.config.engine import EngineConfig
 from raydistill.errors import TrainingError, one_line
 from raydistill.files import write_json
@@ -151,6 +152,7 @@ def _write(folder: Path, keep: int, progress: dict, model: Weights, best: Weight
         shutil.rmtree(temporary, ignore_errors=True)
     for old in _checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
+    mirrored.publish_checkpoint(final)
 
 
 def _flush(path):

@@ -6,6 +6,7 @@ every worker, with gradients averaged by DistributedDataParallel.
 
 import itertools
 import json
+import math
 import shutil
 import threading
 import time
@@ -22,6 +23,7 @@ from raydistill.feed.masking import Draw
 from raydistill.feed.placement import Share
 from raydistill.feed.reading import Reader, read_directly, read_through_ray
 from raydistill.files import write_json
+from raydistill.object_store import PATIENCE_S, StorageError, StoredFolder
 from raydistill.objectives import Objective, StudentAndTeacher
 from raydistill.ownership import LostFolderError
 from raydistill.store.store import Store
@@ -40,13 +42,69 @@ class DistributedTraining:
     """A training on several workers."""
 
     task: TrainingTask
-    """Its folder is on a disk that all workers share."""
+    """Its folder is on a disk that all workers share, or in an object store."""
     workers: tuple[int, int]
     """Fewest and most: as many as there is room for when they start."""
     use_gpu: bool
     max_failures: int = 3
     """Lost workers are replaced this often; training continues from its newest checkpoint. Trainings that share their
     workers share this number too."""
+
+
+class _Outcome:
+    """How a training ended, as rank 0 tells the driver: a file in `scratch`, or in the object store of the runs."""
+
+    def __init__(self, scratch: Path, task: TrainingTask):
+        self.file, self.runs = scratch / f"{task.folder.name}.json", task.runs
+        self._looked_at = -math.inf
+
+    @property
+    def _name(self) -> str:
+        return f"ray/outcomes/{self.file.name}"
+
+    def delete(self) -> None:
+        """Delete that of an earlier run."""
+        self.file.unlink(missing_ok=True)
+        if self.runs:
+            StoredFolder(self.runs).delete(self._name)
+
+    def exists(self) -> bool:
+        """Whether the training has ended."""
+        return self._content() is not None
+
+    def write(self, outcome: dict) -> None:
+        """Tell how the training ended."""
+        if self.runs:
+            StoredFolder(self.runs).write(self._name, json.dumps(outcome).encode())
+        else:
+            write_json(self.file, outcome)
+
+    def read(self, seldom: bool) -> dict | Exception | None:
+        """The outcome; None if there is none.
+
+        Args:
+            seldom: ask an object store once per second only; if it does not answer, the next time.
+        """
+        if self.runs and seldom and time.monotonic() < self._looked_at + 1:
+            return None
+        self._looked_at = time.monotonic()
+        try:
+            content = self._content(patience_s=0 if seldom else PATIENCE_S)
+        except StorageError:
+            if not seldom:
+                raise
+            return None
+        if content is None:
+            return None
+        outcome = json.loads(content)
+        if "stopped" in outcome:
+            return TimeLimitReached(outcome["stopped"])
+        return TrainingError(outcome["error"]) if "error" in outcome else outcome["reached"]
+
+    def _content(self, patience_s: float = PATIENCE_S) -> bytes | None:
+        if self.runs:
+            return StoredFolder(self.runs).read(self._name, patience_s)
+        return self.file.read_bytes() if self.file.exists() else None
 
 
 def train_on_workers(
@@ -57,7 +115,7 @@ def train_on_workers(
     Trainings with the same number of workers share them: Ray Train takes longer to start than a small training takes.
 
     Args:
-        scratch: an empty folder, on a disk that all workers share.
+        scratch: an empty folder; on a disk that all workers share, unless the runs are in an object store.
         watch: called a few times per second, for example to read the history in a folder.
     Yields:
         Each training when it ends, with its outcome (see `AssembledTraining.run`) or with the error that ended it; the
@@ -87,7 +145,9 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
     shutil.rmtree(
         scratch, ignore_errors=True
     )  # Ray would continue an old run; our checkpoints decide where a training continues
-    trainings = [(training, scratch.absolute() / f"{training.task.folder.name}.json") for training in together]
+    trainings = [(training, _Outcome(scratch.absolute(), training.task)) for training in together]
+    for _, outcome in trainings:
+        outcome.delete()
     trainer = TorchTrainer(
         _work,
         train_loop_config={"trainings": trainings},
@@ -108,8 +168,9 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
     while running:
         running = bool(wait([fit], timeout=CHECK_S).not_done)
         watch()
-        while outcomes and outcomes[0].exists():
-            yield together.popleft(), _read_outcome(outcomes.popleft())
+        while outcomes and (ended := outcomes[0].read(running)):
+            outcomes.popleft()
+            yield together.popleft(), ended
     if len(together) == all_of_them:  # otherwise the error that ended Ray Train may have been yielded already
         yield (
             together.popleft(),
@@ -119,13 +180,6 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
 
 def _time_is_over(training: DistributedTraining) -> bool:
     return training.task.stop_at is not None and time.time() >= training.task.stop_at
-
-
-def _read_outcome(file: Path) -> dict | Exception:
-    outcome = json.loads(file.read_text())
-    if "stopped" in outcome:
-        return TimeLimitReached(outcome["stopped"])
-    return TrainingError(outcome["error"]) if "error" in outcome else outcome["reached"]
 
 
 def in_a_thread(function: Callable[[], object]) -> Future:
@@ -200,22 +254,22 @@ def _work(config: dict) -> None:
             raise  # the workers that took over give the outcome
         except TimeLimitReached as stopped:  # on all workers at the same step
             if get_context().get_world_rank() == 0:
-                write_json(outcome, {"stopped": str(stopped)})
+                outcome.write({"stopped": str(stopped)})
             return
         except RaydistillError as err:
-            write_json(outcome, {"error": str(err)})
+            outcome.write({"error": str(err)})
             if not (isinstance(err, TrainingError) and err.everywhere):
                 raise  # the other workers wait for this one
         else:
             if get_context().get_world_rank() == 0:
-                write_json(outcome, {"reached": reached})
+                outcome.write({"reached": reached})
 
 
 def _train_as_worker(task: TrainingTask) -> dict:
     from ray import train as ray_train
     from ray.train.torch import get_device
 
-    context = ray_train.get_context()
+    task, context = task.fetched(), ray_train.get_context()
     world, device = World(context.get_world_rank(), context.get_world_size()), str(get_device())
     wrap = lambda module, objective, feed: _averaging(module, objective, feed, task.seed, world, device)  # noqa: E731
     outcome = assemble(task, _reader, world=world, device=device, wrap=wrap).run()

@@ -52,3 +52,55 @@ def test_sweep_that_is_done_is_logged_at_a_new_address_and_again_where_the_datab
     (folder / "runs" / "mlflow.db").unlink()
     raydistill("sweep", "sweep.yaml", cwd=folder, check=0)
     assert runs_in(f"sqlite:///{folder / 'runs' / 'mlflow.db'}") == ({"FINISHED"}, 11)
+
+
+def contents_of(uri):
+    """Status, parameters, points and artifacts of every run of the sweep."""
+    client = MlflowClient(uri)
+    found = {}
+    for run in client.search_runs([client.get_experiment_by_name("small").experiment_id]):
+        points = {
+            name: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, name)]
+            for name in run.data.metrics
+        }
+        files = sorted(file.path for file in client.list_artifacts(run.info.run_id))
+        params = {name: value for name, value in run.data.params.items() if name != "store"}  # the folder was copied
+        found[run.info.run_name] = (run.info.status, params, points, files)
+    return found
+
+
+def test_finished_sweep_is_sent_elsewhere_once_and_its_folder_is_only_read(folder):
+    before = {path: path.read_bytes() for path in (folder / "runs" / "sweeps").rglob("*") if path.is_file()}
+    elsewhere = f"sqlite:///{folder / 'other.db'}"
+    sent = raydistill("track", "sweep.yaml", "--to", elsewhere, cwd=folder, check=0)
+    assert sent.stderr.strip().splitlines()[-1] == f"11 of 11 jobs of small are in {elsewhere}"
+    there = contents_of(elsewhere)
+    here = contents_of(f"sqlite:///{folder / 'runs' / 'mlflow.db'}")
+    assert there == here and len(there) == 11 + 5 + 1  # jobs, methods, and the sweep itself
+    raydistill("track", "sweep.yaml", "--to", elsewhere, cwd=folder, check=0)
+    assert contents_of(elsewhere) == there
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_sweep_whose_jobs_are_not_all_done_is_sent_as_it_is_and_completed_later(folder):
+    elsewhere = f"sqlite:///{folder / 'other.db'}"
+    jobs = read_json("plan", "sweep.yaml", cwd=folder)["jobs"]
+    key = next(job["key"] for job in jobs if job["name"] == "ss_lfp/S1_02/seed0")
+    marker = folder / "runs" / "jobs" / key / "_SUCCESS"
+    marker.rename(folder / "kept")
+    sent = raydistill("track", "sweep.yaml", "--to", elsewhere, cwd=folder, check=0)
+    assert f"10 of 11 jobs of small are in {elsewhere}; 1 are not done" in sent.stderr
+    assert runs_in(elsewhere) == ({"FINISHED", "RUNNING", "KILLED"}, 11)  # the job as it runs, and the sweep
+    (folder / "kept").rename(marker)
+    raydistill("track", "sweep.yaml", "--to", elsewhere, cwd=folder, check=0)
+    assert runs_in(elsewhere) == ({"FINISHED"}, 11)
+    assert contents_of(elsewhere) == contents_of(f"sqlite:///{folder / 'runs' / 'mlflow.db'}")
+
+
+def test_address_that_is_none_or_a_folder_without_the_sweep_is_refused_in_one_line(folder, tmp_path):
+    refused = raydistill("track", "sweep.yaml", "--to", "localhost:5000", cwd=folder, check=2)
+    assert refused.stderr.startswith("raydistill: --to localhost:5000: not an address of MLflow; give that of a server")
+    secret = raydistill("track", "sweep.yaml", "--to", "http://me:s3cret@host:1", cwd=folder, check=2)
+    assert "s3cret" not in secret.stderr
+    nothing = raydistill("track", "sweep.yaml", "--runs", tmp_path / "none", cwd=folder, check=2)
+    assert "no job of the sweep small has ended" in nothing.stderr and not (tmp_path / "none").exists()

@@ -30,10 +30,10 @@ def wait_for(ready, process=None, seconds=120):
     raise AssertionError(f"not ready after {seconds} s")
 
 
-def start_server(folder, port):
-    """A tracking server with its database and artifacts in a folder; it ends with its standard input."""
+def start_server(folder, port, database=None):
+    """A tracking server with artifacts and, by default, database in a folder; it ends with its standard input."""
     environment = os.environ | {
-        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder / 'server.db'}",
+        "MLFLOW_BACKEND_STORE_URI": database or f"sqlite:///{folder / 'server.db'}",
         "MLFLOW_ARTIFACTS_DESTINATION": str(folder / "server-artifacts"),
         "PYTHONWARNINGS": "ignore",
     }

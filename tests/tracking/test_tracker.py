@@ -163,6 +163,54 @@ def test_server_that_comes_late_hangs_and_answers_again_has_everything_once(serv
         end_processes(process)
 
 
+def test_server_that_takes_the_jobs_but_no_files_does_not_hold_up_the_end(server):
+    runs, port = server
+    (runs / "server-artifacts").write_text("a file in the place of the folder")
+    process = start_server(runs, port)
+    try:
+        tracker = open_tracker(runs, lines := [])
+        put_all(tracker)
+        started = time.monotonic()
+        assert tracker.finish(**END) is None and time.monotonic() - started < 60
+        assert "lacks 3 of 3 jobs" in lines[-1] or "lacks the results of the sweep" in lines[-1]
+        (runs / "server-artifacts").unlink()
+        again = open_tracker(runs, [])
+        put_all(again)
+        assert again.finish(**END).is_valid(runs)
+    finally:
+        end_processes(process)
+
+
+def test_command_that_logs_a_sweep_keeps_another_one_from_doing_so_at_the_same_time(runs):
+    logging = subprocess.Popen(
+        [sys.executable, "-c", LOGGING, str(runs)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert logging.stdout.readline() == "open\n"
+        second = open_tracker(runs, lines := [])
+        put_all(second)
+        assert second.finish(**END) is None
+        assert "lacks 3 of 3 jobs (another command is logging this sweep there)" in lines[-1]
+        logging.communicate("end", timeout=60)
+        third = open_tracker(runs, [])
+        put_all(third)
+        assert third.finish(**END) and points_of(own(runs)) == ALL
+    finally:
+        end_processes(logging)
+
+
+LOGGING = """
+import sys
+from pathlib import Path
+from tests.tracking.test_tracker import END, open_tracker, wait_for
+tracker = open_tracker(Path(sys.argv[1]), [])
+wait_for(lambda: tracker._outbox.run_id)
+print("open", flush=True)
+sys.stdin.read()
+tracker.finish(**END)
+"""
+
+
 def test_server_that_hangs_does_not_hold_up_the_end(server):
     runs, port = server
     process = start_server(runs, port)

@@ -10,9 +10,8 @@ from raydistill.files import read_mapping, sha256_of, write_atomically, write_js
 from raydistill.sweep.answering.collect import notes_on_jobs, sweep_fingerprint
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.draw import draw
-from raydistill.sweep.answering.method_cards import method_cards
 from raydistill.sweep.answering.opened import OpenSweep
-from raydistill.sweep.answering.tracked import Records, note_of
+from raydistill.sweep.answering.tracking import COST, log_results
 from raydistill.sweep.planning.plan import Plan
 from raydistill.tracking.tracker import Receipt, Tracker
 
@@ -29,18 +28,10 @@ def conclude(sweep: OpenSweep, plan: Plan, results: Results, tracker: Tracker, c
     if printed := published_csv(results.published):
         write_atomically(sweep.folder / "paper.csv", printed.encode())
     if cost:
-        documents["cost.json"] = cost.to_json()
-        write_json(sweep.folder / "cost.json", cost.to_json())
+        documents[COST] = cost.to_json()
+        write_json(sweep.folder / COST, cost.to_json())
     figures = draw(sweep.config, plan, sweep.runs, results, sweep.folder)
-    receipt = tracker.finish(
-        table=_table(results),
-        documents=documents,
-        figures=figures,
-        metrics={},
-        status="FAILED" if results.failed else "FINISHED",
-        methods=Records(sweep).methods(results, method_cards(plan, results, sweep.entries, sweep.runs)),
-        note=note_of(results, figures),
-    )
+    receipt = log_results(sweep, plan, results, tracker, documents, figures)
     identity = _identity(sweep, plan) | {"results": sha256_of(sweep.folder / "results.json")}
     tracked = dataclasses.asdict(receipt) if receipt else None
     write_json(_note(sweep), {"concluded": identity, "tracked": tracked})
@@ -72,9 +63,3 @@ def _identity(sweep: OpenSweep, plan: Plan) -> dict:
         "align": canonical(sweep.config.align),
         "notes": notes_on_jobs(plan, sweep.runs),
     }
-
-
-def _table(results: Results) -> dict[str, list]:
-    """The scores as columns, baselines below the methods."""
-    rows = (*results.scores, *results.baselines)
-    return {name: [getattr(s, name) for s in rows] for name in ("method", "session", "subject", "seed", "r2", "job")}

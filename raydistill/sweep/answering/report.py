@@ -52,7 +52,7 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
     entries, planned = opened.entries, opened.plan()
     results = opened.collect(planned)
     if not results.scores and not results.baselines and not results.failed:
-        raise RaydistillError(nothing_scored(opened.name, path, runs.path, overrides, planned))
+        raise RaydistillError(nothing_scored(opened.name, path, runs.place, overrides, planned))
     narrow = scratch / "narrow"
     drawn = [file for file in draw(sweep, planned, runs, results, scratch, narrow) if file.suffix == ".svg"]
     header, used = header_of(path), _used_sessions(planned, entries)
@@ -72,8 +72,8 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
         last_run=_last_run(opened.folder),
         commands="\n".join(
             [
-                command("sweep", path, runs.path, overrides),
-                command("report", path, runs.path, overrides, "--out", str(out)),
+                command("sweep", path, runs.place, overrides),
+                command("report", path, runs.place, overrides, "--out", str(out)),
             ]
         ),
         runs=shlex.quote(str(runs)),

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from raydistill.errors import RaydistillError
-from raydistill.locks import held_by_one
+from raydistill.locks import held_by_one, is_held
 
 LOCK, HOLDER = "driver.lock", "driver.txt"
 
@@ -23,3 +23,8 @@ def exclusive_lock(folder: Path) -> AbstractContextManager[None]:
             "finish, or name another folder with --runs"
         ),
     )
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder now."""
+    return is_held(folder / LOCK)

@@ -12,17 +12,22 @@ runs/ray.log               what Ray and other libraries wrote to stderr
 No process keeps any other state: a command that was killed continues from what this folder holds.
 """
 
+import contextlib
+import dataclasses
 import math
 import re
 import shutil
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raydistill import lease, mirrored
 from raydistill.errors import DataError, RaydistillError
 from raydistill.files import read_mapping, write_json
 from raydistill.marker import MARKER
+from raydistill.object_store import PATIENCE_S, StorageError, is_uri, without_options
 from raydistill.ownership import claim, release
 from raydistill.sweep.planning.changes import Contents, SessionChanges, difference
 from raydistill.sweep.planning.job import DONE, FAILED, MISSING, STALE, Job
@@ -37,7 +42,7 @@ from raydistill.sweep.planning.job_folder import (
     problem_of,
     weights_digest,
 )
-from raydistill.sweep.planning.lock import exclusive_lock
+from raydistill.sweep.planning.lock import exclusive_lock, is_locked
 from raydistill.sweep.planning.spec import job_key, spec_to_json
 
 Rates = dict[str, dict[str, float]]
@@ -46,6 +51,8 @@ CONTENTS = "contents.json"
 """In the folder of a sweep: what its sessions held when it was last run."""
 KEY = re.compile(r"[0-9a-f]{64}")
 """The key of a job: sha256 of its specification."""
+LATE_S = 30.0
+"""How long files that another machine has written may take to be seen here."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._+=,-]{0,199}")
 """Keys, and names of sweeps, their variants and searches: no name that is read from a file may lead out of the runs
 folder."""
@@ -56,17 +63,76 @@ class RunsFolder:
     """A runs folder, which need not exist yet."""
 
     path: Path
+    uri: str = ""
+    """Of a runs folder in an object store, of which `path` is the copy of this machine."""
+
+    @classmethod
+    def at(cls, place: str | Path) -> "RunsFolder":
+        """The runs folder at a path or an address (s3://, gs://)."""
+        uri = str(place) if is_uri(str(place)) else ""
+        return cls(mirrored.register(uri) if uri else Path(str(place).removeprefix("file://")), uri)
+
+    def fetched(self, everything: bool = False) -> "RunsFolder":
+        """The same folder; if it is in an object store, its copy is brought up to date.
+
+        Args:
+            everything: with weights too, which only those need who load a model or check every byte.
+        Raises:
+            StorageError: the store refuses, or cannot be reached.
+        """
+        mirrored.fetch_runs(self.path, everything)
+        return self
+
+    @property
+    def place(self) -> str:
+        """What `--runs` takes."""
+        return self.uri or str(self.path)
+
+    def __reduce__(self):
+        # In another process, perhaps on another machine, the copy may be elsewhere.
+        return (RunsFolder.at, (self.uri or self.path,))
 
     def __str__(self) -> str:
-        return str(self.path)
+        return without_options(self.uri) if self.uri else str(self.path)
 
     def absolute(self) -> "RunsFolder":
         """The same folder, for processes with another working directory."""
-        return RunsFolder(self.path.absolute())
+        return dataclasses.replace(self, path=self.path.absolute())
 
-    def exclusive_lock(self) -> AbstractContextManager[None]:
-        """Hold the folder's lock, so that no job is run or logged twice; RaydistillError if another process has it."""
-        return exclusive_lock(self.path)
+    @contextlib.contextmanager
+    def exclusive_lock(self, tell: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+        """Hold the folder's lock, so that no job is run or logged twice; RaydistillError if another process has it.
+
+        Args:
+            tell: shows a line while the lease of a command that was killed on another machine runs out.
+        """
+        with exclusive_lock(self.path), lease.held(self.uri, tell) if self.uri else contextlib.nullcontext():
+            if self.uri:
+                mirrored.fetch_runs(self.path)
+                mirrored.publish_left(self.path)
+            try:
+                yield
+            except lease.LeaseLostError:
+                raise
+            except BaseException:
+                with contextlib.suppress(StorageError):
+                    self.publish_documents()
+                raise
+            self.publish_documents()
+
+    def check_lock(self) -> None:
+        """Raise LeaseLostError if another command has taken over runs in an object store."""
+        lease.check(self.uri)
+
+    def publish_documents(self) -> None:
+        """Send notes, rates and the results of sweeps to the object store, if the runs are in one."""
+        if self.uri:
+            files = [self.path / name for name in ("rates.json", "notes.json")]
+            mirrored.publish_files(self.path, [*files, *(self.path / "sweeps").rglob("*")], PATIENCE_S)
+
+    def is_in_use(self) -> bool:
+        """Whether another process runs jobs in the folder."""
+        return is_locked(self.path) or (bool(self.uri) and lease.is_held(self.uri))
 
     # ---- Places ----
 
@@ -215,11 +281,36 @@ class RunsFolder:
             self.set_aside(job.key)
             claim(folder)
         write_json(folder / JOB, job.to_json() | {"started_from": sources} | details)
+        mirrored.announce(folder)
         return folder
+
+    def fetch(self, *keys: str, finished: bool = False) -> None:
+        """Bring the folders of jobs up to date with the object store, if the runs are in one.
+
+        Args:
+            finished: the jobs are, so that they are waited for if the store does not show them yet.
+        """
+        end = time.monotonic() + LATE_S
+        for key in keys:
+            mirrored.fetch(self.job_folder(key))
+            while finished and self.uri and not self.is_done(key) and time.monotonic() < end:
+                time.sleep(1.0)
+                mirrored.fetch(self.job_folder(key))
+
+    def fetch_results(self, *keys: str) -> None:
+        """As `fetch`, without weights and checkpoints, and without patience for a store that does not answer."""
+        for key in keys:
+            mirrored.fetch(self.job_folder(key), weights=False, patience_s=0)
+
+    def fetch_history(self, key: str) -> None:
+        """Bring the history of a running job up to date; an object store that does not answer now is asked later."""
+        with contextlib.suppress(StorageError):
+            mirrored.fetch_history(self.job_folder(key))
 
     def set_aside(self, key: str) -> None:
         """Move the folder of a job away; the job then counts as not run. What was moved there before is deleted."""
         folder, aside = self.job_folder(key), self.aside_folder(key)
+        mirrored.withdraw(folder)
         release(folder)
         if aside.parent.is_symlink():
             raise DataError(f"{aside.parent} is a link, and nothing is moved or deleted behind it: delete the link")
@@ -229,7 +320,9 @@ class RunsFolder:
 
     def write_failure(self, job: Job, cause: str) -> None:
         """Record that a job failed, and the cause in one line."""
-        write_json(self.job_folder(job.key) / FAILURE, {"cause": cause, "job": job.name})
+        file = self.job_folder(job.key) / FAILURE
+        write_json(file, {"cause": cause, "job": job.name})
+        mirrored.publish_files(self.path, [file])
 
     def write_log(self, key: str, text: str) -> None:
         """Write the traceback of a failed job; the folder of a finished one stays as it is."""
@@ -238,6 +331,8 @@ class RunsFolder:
             return
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
+        with contextlib.suppress(StorageError):  # which may be the cause of the failure, and is then in failure.json
+            mirrored.publish_files(self.path, [file])
 
     def _source_digests(self, job: Job) -> dict[str, str | None]:
         """Key -> sha256 of the weights that the job starts from; None for a source that is not finished."""

@@ -5,6 +5,7 @@ import os
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.names import draw_name
+from raydistill.object_store import below
 from raydistill.simulation.simulate import session_names
 from raydistill.store.catalogue import Entry
 from raydistill.store.listing import CATALOGUE
@@ -17,7 +18,8 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 def store_uri(sweep: SweepConfig, runs: RunsFolder) -> str:
     """The store that the sweep names, or the store in the runs folder for the recordings that it describes."""
     if sweep.recordings is not None:
-        return str(runs.path.absolute() / "stores" / fingerprint(sweep.recordings)[:16])
+        name = f"stores/{fingerprint(sweep.recordings)[:16]}"
+        return below(runs.uri, name) if runs.uri else str(runs.path.absolute() / name)
     assert sweep.store is not None, "a sweep has a store or recordings"
     # Workers run in other working directories, where a relative path would name another folder.
     return sweep.store if "://" in sweep.store else os.path.abspath(sweep.store)

@@ -9,15 +9,14 @@ import contextlib
 import ray
 
 from raydistill.cluster import connected
-from raydistill.errors import RaydistillError, TimeLimitReached
+from raydistill.errors import ConfigError, RaydistillError, TimeLimitReached
 from raydistill.evaluation.results import Results
 from raydistill.sweep.answering.conclude import conclude
 from raydistill.sweep.answering.cost import in_words
 from raydistill.sweep.answering.opened import OpenSweep
-from raydistill.sweep.answering.tracked import COLUMNS, Records
-from raydistill.sweep.planning.job import DONE, Job
-from raydistill.sweep.planning.notes import read_notes
-from raydistill.sweep.planning.plan import Plan
+from raydistill.sweep.answering.tracked import Records
+from raydistill.sweep.answering.tracking import log_finished, open_tracker
+from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import narrow
 from raydistill.sweep.running.execute import JobContext, run_pretrainings, run_session_job
@@ -26,7 +25,6 @@ from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
 from raydistill.sweep.running.trials import are_settled, run_trials
-from raydistill.tracking.tracker import Tracker
 
 
 def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) -> Results:
@@ -43,8 +41,9 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
             stack.enter_context(connected(options.address))
             return JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
 
-        stack.enter_context(runs.exclusive_lock())
+        stack.enter_context(runs.exclusive_lock(progress.line))
         if sweep.lacks_recordings:
+            _check_can_record(sweep, options)
             stack.enter_context(connected(options.address))
             make_recordings(sweep, progress)
             sweep = sweep.reopened()  # with the sessions that now exist
@@ -57,8 +56,8 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
         progress.plan(selected)
         runs.write_keys(sweep.name, whole.jobs, whole.contents)
         records = Records(sweep)
-        tracker = stack.enter_context(_open_tracker(sweep, records, progress).interrupted_by_errors())
-        _track_finished(narrow(whole, options.selection), records, tracker)
+        tracker = stack.enter_context(open_tracker(sweep, records, progress.line).interrupted_by_errors())
+        log_finished(narrow(whole, options.selection), records, tracker)
         cost = None
         if selected.todo and are_settled(whole, options.selection):
             run = SweepRun(
@@ -71,6 +70,15 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
         progress.stage("drawing figures")
         conclude(sweep, whole, results, tracker, cost)
     return results
+
+
+def _check_can_record(sweep: OpenSweep, options: RunOptions) -> None:
+    """Raise ConfigError if recordings are to be made on several machines that share no disk."""
+    if sweep.runs.uri and options.address:
+        raise ConfigError(
+            f"--address: the recordings of {sweep.name} are not in {sweep.runs} yet, and are generated on one machine; "
+            "give the same command without --address once (Ctrl-C after them), or name a `store`"
+        )
 
 
 def run_single_job(runs: RunsFolder, key: str, options: RunOptions) -> Job:
@@ -108,20 +116,3 @@ def device_of(options: RunOptions) -> str:
     if options.device != "auto":
         return options.device
     return "cuda" if ray.is_initialized() and ray.cluster_resources().get("GPU") else "cpu"
-
-
-def _open_tracker(sweep: OpenSweep, records: Records, progress: SweepProgress) -> Tracker:
-    tracker = Tracker(sweep.runs.path, sweep.name, progress.line)
-    params: dict[str, object] = {"preset": sweep.config.preset, "seeds": sweep.config.seeds, "store": sweep.store}
-    if sweep.config.tuning:
-        params["trials of each method"] = sweep.config.tuning.trials
-    note = read_notes(sweep.runs).of_sweep(sweep.name)
-    tracker.parent(records.fingerprint, params, {"protocol": sweep.protocol} | note.to_tags(), COLUMNS)
-    return tracker
-
-
-def _track_finished(plan: Plan, records: Records, tracker: Tracker) -> None:
-    """Log the jobs that are done already, from a sweep that was killed or from another sweep."""
-    for p in plan.planned:
-        if p.state == DONE:
-            tracker.job(records.job(p.job, None))

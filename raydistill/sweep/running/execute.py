@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Concatenate, ParamSpec, TypeVar
 
+from raydistill import mirrored
 from raydistill.errors import DataError
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.scored_segments import write_segments
@@ -73,6 +74,8 @@ def run_session_job(job: Job, context: JobContext) -> dict:
         TimeLimitReached: its training was stopped at a checkpoint.
         Exception: the error of the job.
     """
+    context.runs.fetch(*job.depends_on, finished=True)
+    context.runs.fetch(job.key)
     if not context.runs.is_current(job):
         match job.spec:
             case TrainingSpec():
@@ -98,6 +101,8 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
         is scored as it is: then `epoch` is greater than `epochs`.
     """
     started, store = time.time(), Store(context.store)
+    context.runs.fetch(*job.depends_on, finished=True)
+    context.runs.fetch(job.key)
     entries, current = _entries(store, job), context.runs.is_current(job)
     if current and not job.is_pretraining:
         return context.runs.metrics(job.key)
@@ -131,6 +136,7 @@ def run_pretrainings(
     started, by_folder = time.time(), {}
     for job in jobs:
         try:
+            context.runs.fetch(job.key)
             if not context.runs.is_current(job):
                 by_folder[context.runs.job_folder(job.key)] = job, _distributed(job, context)
                 continue
@@ -170,6 +176,7 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
         inherit=spec.inherit,
         freeze=spec.freeze,
         control=spec.control,
+        runs=context.runs.uri,
         borrowed=tuple(_unchanged(Store(context.store), spec.borrowed or {}, ("spikes",))),
         stop_at=context.stop_at,
     )
@@ -230,6 +237,7 @@ def _import(job: Job, spec: ImportedSpec, context: JobContext) -> None:
     check_owner(folder)
     write_json(folder / "metrics.json", {"seconds": round(time.time() - started, 3), "device": "cpu"})
     mark_complete(folder)
+    mirrored.publish(folder)
 
 
 def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
@@ -261,12 +269,15 @@ def _complete(job: Job, entries: Sequence[Entry], metrics: dict, started: float,
     """Write the metrics and the card of a job, mark its folder as complete, and release it; returns the metrics."""
     folder = context.runs.job_folder(job.key)
     if not is_owner(folder):  # the workers of a pretraining had it
+        mirrored.fetch(folder)
         claim(folder)
+        mirrored.announce(folder)
     metrics = metrics | {"seconds": round(time.time() - started, 3), "device": context.device}
     check_owner(folder)
     write_json(folder / "metrics.json", metrics)
     write_card(job, context.runs, entries, metrics)
     mark_complete(folder)
+    mirrored.publish(folder)
     release(folder)
     return metrics
 

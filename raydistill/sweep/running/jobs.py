@@ -19,6 +19,7 @@ from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.job_folder import MARKER
 from raydistill.sweep.planning.plan import Plan
+from raydistill.sweep.planning.runs_folder import LATE_S
 from raydistill.sweep.running.bookkeeping import Bookkeeping
 from raydistill.sweep.running.deadline import GRACE_S
 from raydistill.sweep.running.execute import JobContext
@@ -33,8 +34,6 @@ from raydistill.sweep.running.room import check_room, need_of_session_job, told_
 from raydistill.tracking.tracker import Tracker
 from raydistill.training.distributed import CHECK_S, most_workers, need_of_worker
 
-LATE_S = 30.0
-"""How long files that another machine has written may take to be seen here."""
 LOG_EVERY_S = 2.0
 """Between two updates of a running pretraining in MLflow."""
 
@@ -105,6 +104,7 @@ class _Jobs:
         if self.run.options.deadline.is_reached:
             self.queue.close()
         self.run.options.deadline.check(GRACE_S)
+        self.runs.check_lock()
         for lane in self.lanes:
             self.mirrors[lane].update(lane.left)
             for job, outcome in lane.ended():
@@ -191,6 +191,7 @@ class _Jobs:
         """
         end = time.monotonic() + LATE_S
         while late := [key for key in self.queue.done if not (self.runs.job_folder(key) / MARKER).exists()]:
+            self.runs.fetch_results(*late)
             if time.monotonic() > end:
                 raise RaydistillError(
                     f"{len(late)} jobs have ended, but {self.runs.job_folder(late[0]) / MARKER} is not seen on this "
@@ -213,6 +214,8 @@ class _Jobs:
         """A job is done."""
         self.meter.add(job, metrics["seconds"])
         self.run.progress.succeed(job, metrics)
+        # In vain if the store does not show the job yet: `wait_for_files` fetches it then.
+        self._write("the copy of a finished job", self.runs.fetch_results, job.key)
         update = functools.partial(update_rates, self.runs, job, self.work[job.key], metrics["seconds"])
         self.bookkeeping.write("rates.json", update, is_needed=False)
         self.run.tracker.job(self.run.records.job(job, metrics))
@@ -238,5 +241,6 @@ class _Mirror:
     def update(self, left: list[Job]) -> None:
         """`left`: the pretrainings that have not ended; the first of them is running."""
         if left and time.monotonic() >= self.due:
+            self.run.context.runs.fetch_history(left[0].key)
             self.run.tracker.running(self.run.records.job(left[0], {}))
             self.due = time.monotonic() + LOG_EVERY_S

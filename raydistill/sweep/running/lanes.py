@@ -3,11 +3,11 @@
 import itertools
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 
-from raydistill.files import read_mapping
-from raydistill.ownership import OWNER
+from raydistill.mirrored import announced
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.execute import JobContext, run_pretrainings
 from raydistill.sweep.running.room import told_while_waiting
@@ -32,8 +32,9 @@ class Lane:
         self.context, self.tell = context, tell
         self.need, self.fewest = need_of_worker(context.device == "cuda"), jobs[0].workers[0]
         self._outcomes: SimpleQueue[tuple[Job, dict | Exception]] = SimpleQueue()
-        self._owner_file = context.runs.job_folder(jobs[0].key) / OWNER
-        self._owner_before = read_mapping(self._owner_file)  # of a run that was killed
+        self._folder = context.runs.job_folder(jobs[0].key)
+        self._owner_before = announced(self._folder)  # of a run that was killed
+        self._look_at, self._every_s = time.monotonic(), 2.0 if context.runs.uri else 0.0
         self._has_started, self._count = False, len(jobs)
         self._group = f"pretraining{next(_numbers)}"  # two lanes may not share a folder of Ray Train
         self._thread = in_a_thread(self._run)
@@ -65,8 +66,9 @@ class Lane:
     @property
     def has_started(self) -> bool:
         """Whether its workers have taken the places that they wait for."""
-        if not self._has_started:
-            owner = read_mapping(self._owner_file)  # first this process, then the first worker
+        if not self._has_started and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + self._every_s
+            owner = announced(self._folder)  # first this process, then the first worker
             here = (os.getpid(), socket.gethostname())
             is_worker = owner and owner != self._owner_before and (owner.get("pid"), owner.get("host")) != here
             self._has_started = bool(is_worker) or self._thread.done() or len(self.left) < self._count

@@ -200,7 +200,8 @@ class Readout:
     def trained(self, model: Model) -> Model:
         """The model without gradients of the weights that this leaves unused: several workers would wait for them."""
         if self.residual:
-            model.encoder.norm.requires_grad_(False)
+            encoder: Any = model.encoder
+            encoder.norm.requires_grad_(False)
         return model
 
 

@@ -197,6 +197,13 @@ class Readout:
         """Indices of the tokens that are reconstructed; None: all. A function of `draw` and the segment alone."""
         return None if self.share == 1 else draw_bins(batch, self.share, draw)
 
+    def trained(self, model: Model) -> Model:
+        """The model without gradients of the weights that this leaves unused: several workers would wait for them."""
+        if self.residual:
+            encoder: Any = model.encoder
+            encoder.norm.requires_grad_(False)
+        return model
+
 
 def _readout(config: configs.Distillation) -> Readout:
     return Readout(
@@ -232,7 +239,8 @@ def distillation(alignment: float, readout: Readout = Readout()) -> Objective[Ta
     def counts(prepared: TaughtBatch) -> dict[str, Tensor]:
         return {"reconstruction": _lfp_count(prepared.batch, prepared.read_out), "alignment": _bins(prepared.batch)}
 
-    return Objective({"reconstruction": readout.weight, "alignment": alignment}, prepare, totals, counts)
+    weights = {"reconstruction": readout.weight, "alignment": alignment}
+    return Objective(weights, prepare, totals, counts, readout.trained)
 
 
 @dataclass(frozen=True)
@@ -256,7 +264,7 @@ def reconstruction(readout: Readout = Readout()) -> Objective[ReadOutBatch]:
     def counts(prepared: ReadOutBatch) -> dict[str, Tensor]:
         return {"reconstruction": _lfp_count(prepared.batch, prepared.read_out)}
 
-    return Objective({"reconstruction": readout.weight}, prepare, totals, counts)
+    return Objective({"reconstruction": readout.weight}, prepare, totals, counts, readout.trained)
 
 
 def distillation_with_behavior(alignment: float, residual: bool = False) -> Objective[TaughtBatch]:

@@ -188,6 +188,22 @@ def test_distillation_of_residuals_aligns_and_reads_out_what_lies_before_the_fin
     assert alone["reconstruction"].weight == 1 and alone["reconstruction"].count == terms["reconstruction"].count
 
 
+@pytest.mark.parametrize(
+    ("config", "outputs"),
+    [
+        (MaskedAutoencoding(mask_ratio=0.6, blocks=BLOCKS), {"predictor": True}),
+        (Distillation(alignment=1.0, align="residual", readout_share=0.3), {"readout": True}),
+        (Distillation(alignment=0.0, align="residual"), {"readout": True}),
+    ],
+)
+def test_every_weight_that_is_trained_gets_a_gradient_as_several_workers_need(config, outputs):
+    objective = build_objective(config)
+    module = objective.extend(realm(**outputs))
+    terms = objective(module, one_patch_batch(teacher_latents=torch.randn(32, 64)), DRAW)
+    sum(t.weight * t.total / t.count for t in terms.values()).backward()
+    assert [name for name, p in module.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
 def model_with(*outputs, modality="lfp", embedding="linear"):
     torch.manual_seed(0)
     behavior = ("vx", "vy") if "behavior" in outputs else ()

@@ -1,7 +1,7 @@
 """Commands on this machine: benchmarks and checks."""
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -61,7 +61,13 @@ def bench(
     """Benchmark one part of raydistill and compare it with this machine's peak."""
     from raydistill.bench.choose import run
 
-    options = {"minutes": minutes, "segments": segments, "bins": bins, "precision": precision, "compile": compile_}
+    options: dict[str, Any] = {
+        "minutes": minutes,
+        "segments": segments,
+        "bins": bins,
+        "precision": precision,
+        "compile": compile_,
+    }
     options |= {"device": device, "family": family, "sessions": sessions, "listed": listed, "sweeps": sweeps}
     report = run(what, say, options)
     if json_:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -37,7 +38,7 @@ def latency(results: Results, delays: Mapping[str, Delay], path: Path, narrow: b
         handles.append(Line2D([], [], linewidth=0.9, markersize=3.5, label=network, **mark))
     baselines = [row for row in rows if not delays[row.method].network and delays[row.method].ms == 0]
     for b, row in enumerate(baselines):
-        style = {"color": GREY, "linestyle": DASHES[b % len(DASHES)], "linewidth": 0.9}
+        style: dict[str, Any] = {"color": GREY, "linestyle": DASHES[b % len(DASHES)], "linewidth": 0.9}
         ax.axhline(row.mean, **style)
         handles.append(Line2D([], [], label=row.method, **style))
     ticks = sorted({d.ms for d in delays.values() if d.ms is not None})

@@ -180,6 +180,8 @@ class BinsPredictorConfig:
 
     states: Size
     head: Size
+    gate: Literal["visible"] | None = None
+    """visible: the gates of a gated embedding do not read masked bins; None: they read all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -327,9 +329,9 @@ def _inputs(s: CrossModalSettings, modality: str) -> SpikesInput | LfpInput | Mu
     return MultimodalInput(spikes_patch=s.spikes_patch, lfp_patch=s.lfp_patch, pairing=s.multimodal)
 
 
-def bins_predictor(width: int) -> BinsPredictorConfig:
+def bins_predictor(width: int, gate: Literal["visible"] | None = None) -> BinsPredictorConfig:
     """The predictor of masked bins, for latents of this width."""
-    return BinsPredictorConfig(states=mamba_states(width), head=mamba_head(width, 1))
+    return BinsPredictorConfig(states=mamba_states(width), head=mamba_head(width, 1), gate=gate)
 
 
 def _embedding(s: CrossModalSettings, name: str, causal: bool) -> Embedding:

@@ -37,29 +37,34 @@ class GatedPatch(nn.Module):
         self.linear = nn.Linear(FEATURES * patch, width)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, batch: Batch, rows: Tensor | None) -> Tensor:
-        """The value embeddings of the tokens at `rows`; all bins are read in any case. Shape: (n, D)."""
+    def forward(self, batch: Batch, rows: Tensor | None, hidden: Tensor | None = None) -> Tensor:
+        """The value embeddings of the tokens at `rows`; all bins are read in any case. Shape: (n, D).
+
+        Args:
+            hidden: (N,) bool, tokens whose energy no gate may read; None: the gates read all.
+        """
         values = batch.values.to(self.linear.weight.dtype)
+        read = (values,) if hidden is None else (values, (~hidden).to(values.dtype))
         if batch.lengths == batch.bins:  # one patch per bin
-            tokens = by_length(self._segments, Packing(batch.lengths, values.device), values)
+            tokens = by_length(self._segments, Packing(batch.lengths, values.device), *read)
         else:
             place, lengths = _patch_by_patch(batch)
-            ordered = torch.empty_like(values).index_copy(0, place, values)
-            tokens = by_length(self._segments, Packing(lengths, values.device), ordered)[place]
+            ordered = (torch.empty_like(x).index_copy(0, place, x) for x in read)
+            tokens = by_length(self._segments, Packing(lengths, values.device), *ordered)[place]
         return tokens if rows is None else tokens[rows]
 
-    def _segments(self, values: Tensor) -> Tensor:
-        """The tokens of patches in segments of one length. Shape: (n, T, S) -> (n, T, D)."""
+    def _segments(self, values: Tensor, visible: Tensor | None = None) -> Tensor:
+        """The tokens of patches in segments of one length. Shape: (n, T, S), (n, T) of 0 and 1 -> (n, T, D)."""
         before = FEATURE_KERNEL - 1 if self.causal else FEATURE_KERNEL // 2
         padded = F.pad(values, (0, 0, before, FEATURE_KERNEL - 1 - before))
         features = self._features(padded.unfold(1, FEATURE_KERNEL, 1))  # (n, T, S, kernel) -> (n, T, S, F)
-        energy = self._energy(features)
+        energy, weight = self._energy(features), values.new_ones(values.shape[:2]) if visible is None else visible
+        total, n_bins = energy * weight[..., None], weight[..., None]
         if self.causal:
-            n_bins = torch.arange(1, values.shape[1] + 1, device=values.device, dtype=energy.dtype)
-            mean = energy.cumsum(1) / n_bins[:, None]  # (n, T, S)
+            total, n_bins = total.cumsum(1), n_bins.cumsum(1)  # (n, T, S), (n, T, 1)
         else:
-            mean = energy.mean(1, keepdim=True)  # (n, 1, S)
-        return self._tokens(features, mean)
+            total, n_bins = total.sum(1, keepdim=True), n_bins.sum(1, keepdim=True)  # (n, 1, S), (n, 1, 1)
+        return self._tokens(features, total / n_bins.clamp(min=1))
 
     def _features(self, windows: Tensor) -> Tensor:
         """Shape: (..., S, kernel) -> (..., S, F)."""

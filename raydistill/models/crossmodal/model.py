@@ -108,8 +108,9 @@ class CrossModalModel(Model):
     def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:
         """The masked patches, predicted from the visible tokens or bins. Shape: (M, S)."""
         if self.config.bins_predictor:
-            bins = mean_per_bin(self.tokenizer(batch), batch)  # (sum of T, D)
             is_masked = torch.zeros_like(batch.patch, dtype=torch.bool).index_fill(0, masking.masked, True)
+            hidden = is_masked if self.config.bins_predictor.gate == "visible" else None
+            bins = mean_per_bin(self.tokenizer(batch, hidden=hidden), batch)  # (sum of T, D)
             bins = torch.where(is_masked[batch.patch == 0, None], self.bins_predictor.mask.to(bins.dtype), bins)
             return self.bins_predictor(self._encode_bins(bins, batch), batch)[masking.masked]
         device, visible, noise = batch.time.device, masking.visible, batch.noise

@@ -183,9 +183,14 @@ class Tokenizer(nn.Module):
         self.value = _value_embedding(config, patch)
         self.space = None if config.space == "none" else SpaceEmbedding(sessions, config.width, config.space_std)
 
-    def forward(self, batch: Batch, rows: Tensor | None = None) -> Tensor:
-        """The tokens at `rows`. Shape: (n, D)."""
-        return self.located(self.value(batch, rows), batch, rows)
+    def forward(self, batch: Batch, rows: Tensor | None = None, hidden: Tensor | None = None) -> Tensor:
+        """The tokens at `rows`. Shape: (n, D).
+
+        Args:
+            hidden: of a gated embedding, (N,) tokens that no gate may read; None: none.
+        """
+        value = self.value(batch, rows) if hidden is None else self.value(batch, rows, hidden)
+        return self.located(value, batch, rows)
 
     def located(self, values: Tensor, batch: Batch, rows: Tensor | None = None) -> Tensor:
         """Value embeddings with the space embeddings of the tokens at `rows`. Shape: (n, D) -> (n, D)."""

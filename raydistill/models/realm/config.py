@@ -5,7 +5,7 @@ state-space layers over bins. No weight belongs to a session.
 """
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from raydistill.config.numbers import Limits, Size, check_limits
 from raydistill.config.training import Recipes, TrainingConfig
@@ -40,6 +40,8 @@ class RealmSettings:
     """Probability with which the last layer is left out of a training pass; it falls linearly to 0 at the first."""
     lfp_patch: Size = 96
     """LFP electrodes in one token. With more electrodes than this, a bin has several tokens, which are averaged."""
+    gate: Literal["all", "visible"] = "all"
+    """Of masked pretraining: whether the gates of the channels read masked bins, too, as the published ones do."""
     causal: bool = False
     """Whether the latents of a bin depend on this and earlier bins only."""
     lookahead_bins: Lookahead = 0
@@ -91,7 +93,7 @@ def configure(
         width=s.width,
         dropout=s.dropout,
         space_std=1.0,  # of no use without space embeddings
-        bins_predictor=bins_predictor(s.width) if predictor else None,
+        bins_predictor=bins_predictor(s.width, "visible" if s.gate == "visible" else None) if predictor else None,
         readout=readout,
         readout_of="hidden" if readout else None,
         space="none",

@@ -77,7 +77,7 @@ def card_of(
         title=f"{job.method or job.line}: {where}" if is_scored else job.name,
         summary=_summary(job, sees, entries, metrics),
         sections={title: facts for title, facts in sections.items() if facts},
-        limits=tuple(_limits(job, sees, entries, metrics)),
+        limits=tuple(_limits(job, sees, entries, metrics, _reads_any_session(job, jobs))),
         limits_alone=tuple(_limits_alone(job, sees)),
         scores=(_score(job, metrics, interval),) if is_scored else (),
     )
@@ -217,14 +217,23 @@ def _origin(job: Job, metrics: Mapping[str, Any], provenance: Mapping[str, Any])
         yield "time", f"{metrics['seconds']:.0f} s on {metrics.get('device', 'cpu')}"
 
 
-def _limits(job: Job, sees: Sees, entries: Sequence[Entry], metrics: Mapping[str, Any]) -> Iterator[str]:
+def _reads_any_session(job: Job, jobs: Mapping[str, Job]) -> bool:
+    trainings = trainings_of(job, jobs)
+    return bool(trainings) and trainings[0].model_spec.reads_any_session
+
+
+def _limits(
+    job: Job, sees: Sees, entries: Sequence[Entry], metrics: Mapping[str, Any], reads_any: bool
+) -> Iterator[str]:
     if any(e.dataset == "synthetic" for e in entries):
         yield "The recordings are simulated."
     if job.session is not None and is_few(metrics.get("n_test_segments", 0), metrics.get("test_s", 0.0)):
         yield "The test fold is so small that R² depends much on which segments it has."
     if any(e.protocol != "corrected" for e in entries):
         yield "Scores are optimistic: the published protocol scores the fold that ended the training, too."
-    if job.trains or isinstance(job.spec, EvaluationSpec):
+    if reads_any:
+        yield "It reads other sessions, too, but knows a channel by its place among the channels of the session alone."
+    elif job.trains or isinstance(job.spec, EvaluationSpec):
         yield "It reads only the units and channels of the sessions that it was trained on."
     if late := sees.lookahead_bins:
         ms = late * entries[0].bin_width_ms

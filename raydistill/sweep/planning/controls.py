@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from raydistill.config.controls import CONTROLS, NONE, OTHER, control_method
 from raydistill.config.objectives import (
@@ -69,7 +70,7 @@ def _without_teacher(
 def _masked(sweep: SweepConfig, line: str, spec: TrainingSpec) -> TrainingSpec:
     """The student trained by masked autoencoding, which needs a predictor instead of a read-out."""
     config = sweep.jobs[line]
-    masking = MaskedAutoencoding if isinstance(spec.objective, Distillation) else MaskedAutoencodingWithBehavior
+    masking: Any = MaskedAutoencoding if isinstance(spec.objective, Distillation) else MaskedAutoencodingWithBehavior
     training = sweep.training_of(config)
     settings = {name: training.of_objectives[name] for name in ("mask_ratio", "blocks", "augmentation")}
     if spec.model.backbone.reads == "bins":

@@ -263,7 +263,7 @@ def _decodes(sweep, method, decoder: MethodConfig, trainings: Mapping[Place, Job
     if decoder.as_ is None:
         pretrained = trained[None, None]
         for entry in entries:
-            if entry.session not in pretrained.spec.sessions and not reads_any_session(pretrained.model_spec.model):
+            if entry.session not in pretrained.spec.sessions and not pretrained.model_spec.reads_any_session:
                 raise ConfigError(
                     f"{sweep.name}: methods.{method}: {decoder.job} is not trained on session {entry.session}; decode "
                     "sessions on which it is trained, or finetune it"

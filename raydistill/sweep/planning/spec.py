@@ -13,6 +13,7 @@ from raydistill.config.objectives import ObjectiveConfig
 from raydistill.config.plain import from_plain, to_plain
 from raydistill.config.training import Recipe
 from raydistill.models.families import FAMILIES
+from raydistill.models.spec import reads_any_session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,11 @@ class TrainingSpec:
     """A key of `CONTROLS`, if the teacher is not the true one or does not read the spikes of the same moment."""
     borrowed: dict[str, str] | None = None
     """For `other_session_teacher`: the other session -> sha256 of its spikes."""
+
+    @property
+    def reads_any_session(self) -> bool:
+        """Whether no weight of the model belongs to a session."""
+        return reads_any_session(self.model)
 
     @property
     def epochs(self) -> int:
@@ -95,6 +101,11 @@ class ImportedSpec:
     control: ClassVar[None] = None
     seed: ClassVar[int] = 0
     sources: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def reads_any_session(self) -> bool:
+        """Whether no weight of the model belongs to a session."""
+        return reads_any_session(self.model)
 
 
 @dataclass(frozen=True, kw_only=True)

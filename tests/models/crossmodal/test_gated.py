@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from raydistill.config.objectives import Blocks
+from raydistill.feed.masking import Draw, mask_bins
 from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.crossmodal.gated import GatedPatch
 from raydistill.models.families import build_model
@@ -113,3 +115,40 @@ def test_delayed_features_read_the_same_bins_as_before_without_the_later_one():
     theirs = teacher._features(F.pad(x, (0, 0, 1, 1)).unfold(0, 3, 1))
     ours = model._features(F.pad(x, (0, 0, 2, 0)).unfold(0, 3, 1))
     assert torch.equal(theirs, ours)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@torch.no_grad()
+def test_gates_do_not_read_hidden_bins(causal):
+    """What is hidden changes its own token and its neighbours', which the features read, and no other."""
+    module, batch = embedding(causal), make_batch(["b"], [20])
+    batch = dataclasses.replace(batch, values=batch.values.double())
+    hidden = torch.zeros(60, dtype=torch.bool)
+    hidden[3 * 8 : 3 * 11] = True  # bins 8 to 10
+    values = torch.where(hidden[:, None], batch.values + 1, batch.values)
+    changed = dataclasses.replace(batch, values=values)
+    closed, open_ = (
+        (module(changed, None, *given) - module(batch, None, *given)).abs().amax(1).view(20, 3)
+        for given in ((hidden,), ())
+    )
+    reached = range(8, 13) if causal else range(7, 12)
+    assert all(closed[t].min() > 1e-9 for t in reached)
+    # Energies of the visible neighbours still hold what their features read.
+    later = [t for t in range(20) if t not in reached]
+    assert open_[later].max() > closed[later].max()
+    whole = module(batch, None)
+    assert torch.equal(whole, module(batch, None, torch.zeros(60, dtype=torch.bool)))
+
+
+def test_masked_pretraining_hides_masked_bins_from_the_gates_if_asked():
+    settings = dataclasses.replace(PRESETS["tiny"], lfp_patch=8)
+    models = []
+    for gate in ("all", "visible"):
+        torch.manual_seed(0)
+        config = configure(dataclasses.replace(settings, gate=gate), "lfp", "gated", predictor=True)
+        models.append(build_model(ModelSpec(family="realm", config=config, sessions={"a": 1})).eval())
+    batch = make_batch(["a"], [30])
+    masking = mask_bins(batch, 0.6, Blocks(shortest=3, longest=9), Draw(0, 0))
+    first, second = (model.reconstruct(batch, masking) for model in models)
+    assert not torch.allclose(first, second)
+    assert torch.equal(models[0].latents(batch), models[1].latents(batch))

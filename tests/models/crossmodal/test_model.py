@@ -5,12 +5,17 @@ import dataclasses
 import pytest
 import torch
 
+from raydistill.config.objectives import Blocks
 from raydistill.errors import CheckpointError, DataError
+from raydistill.feed.masking import Draw, mask_bins
 from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.crossmodal.config import PRESETS
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.files import load_model, save_model
 from raydistill.models.layers.pooling import mean_per_bin
+from raydistill.models.realm.config import PRESETS as REALM_PRESETS
+from raydistill.models.realm.config import configure
+from raydistill.models.spec import ModelSpec
 from tests.small import SETTINGS, make_batch, make_segments, make_spec
 
 
@@ -140,3 +145,28 @@ def test_pooled_readout_of_known_sessions_is_kept_and_of_new_ones_drawn():
     assert ours.weight.shape == (5, 8, 32) and ours.bias.shape == (40,)
     assert torch.equal(ours.weight[2:], theirs.weight[1:]) and torch.equal(ours.bias[16:], theirs.bias[8:])
     assert not torch.equal(ours.weight[:1], theirs.weight[:1])
+
+
+@torch.no_grad()
+def test_masked_model_of_bins_keeps_the_maps_of_known_sessions_and_draws_those_of_new_ones():
+    torch.manual_seed(0)
+    spec = make_spec(settings=dataclasses.replace(SETTINGS, backbone="lstm"))
+    old = CrossModalModel(spec).eval()
+    new = old.transplanted(dataclasses.replace(spec, sessions={"b": 3, "c": 1})).eval()
+    batch = make_batch(["b"], [12])
+    masking = mask_bins(batch, 0.5, Blocks(shortest=2, longest=4), Draw(0, 0))
+    assert torch.equal(old.reconstruct(batch, masking), new.reconstruct(batch, masking))
+    readout = new.bins_predictor.readout
+    assert readout.weight.shape[0] == 4 and not torch.equal(readout.weight[3], old.bins_predictor.readout.weight[0])
+
+
+@torch.no_grad()
+def test_model_without_weights_of_sessions_reads_a_session_that_it_does_not_know():
+    torch.manual_seed(0)
+    settings = dataclasses.replace(REALM_PRESETS["tiny"], lfp_patch=8)
+    spec = ModelSpec(family="realm", config=configure(settings, "lfp", "gated"), sessions={"a": 1})
+    model = CrossModalModel(spec).eval()
+    known, unknown = make_batch(["a"], [9]), dataclasses.replace(make_batch(["a"], [9]), sessions=("new",))
+    assert torch.equal(model.latents(known), model.latents(unknown)) and spec.reads_any_session
+    with pytest.raises(DataError, match='not trained on session "new"'):
+        CrossModalModel(make_spec()).latents(unknown)

@@ -24,7 +24,6 @@ JOBS = f"""jobs:
     on: pretraining
     model: {{{SIZES}, causal: true}}
     inherit: shifted_tokenizer
-    workers: 2
   realm_ft: {{family: realm, finetune: realm, each: held_out, supervision: full, freeze: tokenizer}}
   masked_lstm: {{train: lfp, each: held_out, model: {{backbone: lstm}}, training: {{mask: bins, mask_block: [3, 9]}}}}
   spikes: {{train: spikes, each: held_out}}

@@ -51,7 +51,8 @@ def test_sessions_with_more_channels_than_a_patch_are_refused_where_one_map_reco
 
 
 def test_row_with_smaller_patches_of_another_method_is_left_out_with_its_reason():
-    sweep = load_sweep(SWEEPS / "realm.yaml", ["equal_settings=true"])
+    student = "{family: realm, distill: teacher_8, each: held_out_raw, model: {causal: true}}"
+    sweep = load_sweep(SWEEPS / "realm.yaml", ["equal_settings=true", f"jobs.causal_distilled={student}"])
     entries = [dataclasses.replace(e, n_channels=96) for e in paper_entries()]
     rows, jobs = equal_rows(sweep, entries)
     (row,) = (row for row in rows if row.method == "Causal Distilled LFP")

@@ -77,7 +77,7 @@ def test_parameter_formula_equals_the_built_module(model):
 
 
 def test_reconstruction_of_a_masked_model_has_one_patch_per_masked_token(model):
-    if not model.spec.config.is_masked:
+    if not getattr(model.spec.config, "is_masked", False):
         pytest.skip("this model is not trained by masking")
     batch = pack(tokens_of(model))
     masking = mask_bins(batch, 0.6, Blocks(shortest=1, longest=3), Draw(0, 0))

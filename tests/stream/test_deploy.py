@@ -10,6 +10,9 @@ import pytest
 from raydistill.decode.decoder import open_decoder
 from raydistill.errors import DataError
 from raydistill.models.crossmodal.backbones import BACKBONES
+from raydistill.models.families import FAMILIES, build_model
+from raydistill.models.files import save_model
+from raydistill.models.spec import ModelSpec
 from raydistill.store.store import Store
 from raydistill.stream import deploy as deploying
 from raydistill.stream.decoder import StreamDecoder
@@ -90,5 +93,17 @@ def test_graph_that_does_not_agree_is_not_written(folder, tmp_path, monkeypatch)
     decoder, store = make_decoder(folder)
     monkeypatch.setattr(deploying, "TOLERANCE", 0.0)
     with pytest.raises(DataError, match=r"differ by .*; nothing was written"):
+        deploy(decoder, store, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_model_with_an_operation_that_onnx_lacks_is_refused_and_nothing_is_written(folder, tmp_path):
+    family = FAMILIES["msid"]
+    config = family.configure(family.settings(states=(4,)), "lfp", "linear")
+    place, store = tmp_path / "model", Store(str(folder / "store"))
+    place.mkdir()
+    save_model(build_model(ModelSpec(family="msid", config=config, sessions={"S": 1})), place)
+    decoder = StreamDecoder(open_decoder(place, store, "S", None, ()), store)
+    with pytest.raises(DataError, match=r"ONNX has no form for a part of this model \(family msid\)"):
         deploy(decoder, store, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -31,7 +31,7 @@ class MsidSettings:
             raise ConfigError(f"`states` must be one or more different numbers, but got {list(self.states)}")
 
 
-PRESETS = {"paper": MsidSettings(), "small": MsidSettings(), "tiny": MsidSettings(states=(4, 8, 16))}
+PRESETS = dict.fromkeys(("paper", "small", "tiny"), MsidSettings())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

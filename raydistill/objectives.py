@@ -19,7 +19,7 @@ from raydistill.config import objectives as configs
 from raydistill.config.objectives import Augmentation, Blocks, ObjectiveConfig
 from raydistill.feed.augmentation import augmented
 from raydistill.feed.feed import FeedBatch
-from raydistill.feed.masking import Draw, Masking, draw_bins, mask_bins, mask_tokens
+from raydistill.feed.masking import Draw, Masking, draw_bins, mask_bins, mask_same_tokens, mask_tokens
 from raydistill.feed.noise import fork
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.model import CrossModalModel
@@ -66,11 +66,12 @@ def build_objective(config: ObjectiveConfig) -> Objective:
     """The objective of these settings. For one that unfreezes its teacher, the model is a `StudentAndTeacher`."""
     match config:
         case configs.MaskedAutoencoding():
-            return masked_autoencoding(config.mask_ratio, config.blocks, config.augmentation)
+            return masked_autoencoding(config.mask_ratio, config.blocks, config.augmentation, bool(config.same_tokens))
         case configs.BehaviorRegression():
             return behavior_regression()
         case configs.MaskedAutoencodingWithBehavior():
-            masked = masked_autoencoding(config.mask_ratio, config.blocks, config.augmentation)
+            same = bool(config.same_tokens)
+            masked = masked_autoencoding(config.mask_ratio, config.blocks, config.augmentation, same)
             return together(masked, behavior_regression())
         case configs.Distillation(alignment=0):
             return reconstruction(_readout(config))
@@ -97,7 +98,10 @@ class MaskedBatch:
 
 
 def masked_autoencoding(
-    mask_ratio: float, blocks: Blocks | None = None, augmentation: Augmentation | None = None
+    mask_ratio: float,
+    blocks: Blocks | None = None,
+    augmentation: Augmentation | None = None,
+    same_tokens: bool = False,
 ) -> Objective[MaskedBatch]:
     """Reconstruct masked tokens of each segment from the others: floor(mask_ratio * N), or those of blocks of bins.
 
@@ -106,11 +110,13 @@ def masked_autoencoding(
 
     Args:
         augmentation: of the input in training, not of what is reconstructed.
+        same_tokens: mask the same tokens in all segments of a batch.
     """
+    masks = mask_same_tokens if same_tokens else mask_tokens
 
     def prepare(batch: FeedBatch, draw: Draw) -> MaskedBatch:
         tokens = batch.tokens
-        masking = mask_bins(tokens, mask_ratio, blocks, draw) if blocks else mask_tokens(tokens, mask_ratio, draw)
+        masking = mask_bins(tokens, mask_ratio, blocks, draw) if blocks else masks(tokens, mask_ratio, draw)
         if augmentation is None or draw.split != "train":
             return MaskedBatch(tokens, masking)
         changed = dataclasses.replace(tokens, values=augmented(tokens, augmentation, draw))

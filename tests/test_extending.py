@@ -81,7 +81,8 @@ np.testing.assert_array_equal(counts, rows[:, :4])
 from raydistill.models.recurrent.config import RecurrentSettings
 
 settings = RecurrentSettings(width=16, patch=8)
-check_contract({"recurrent": [(settings, use) for use in cases.BINS]})
+uses = (("spikes", "count", False, False), ("lfp", "linear", False, False))
+check_contract({"recurrent": [(settings, use) for use in uses]})
 
 path = write_sweep(Path.cwd(), "baselines: []", "behavior: [vy]")
 path.write_text(path.read_text().replace("each: every}}", "each: every, family: recurrent, supervision: full}}"))

@@ -59,6 +59,8 @@ class MaskedAutoencoding:
     mask_ratio: InnerFraction
     blocks: Blocks | None = None
     """What is masked: blocks of bins, or if None single tokens."""
+    same_tokens: bool | None = None
+    """Whether single tokens are the same ones in all segments of a batch; None: drawn for each segment."""
     augmentation: Augmentation | None = None
 
     def __post_init__(self):
@@ -81,6 +83,7 @@ class MaskedAutoencodingWithBehavior:
     name: Literal["masked_autoencoding_with_behavior"] = "masked_autoencoding_with_behavior"
     mask_ratio: InnerFraction
     blocks: Blocks | None = None
+    same_tokens: bool | None = None
     augmentation: Augmentation | None = None
 
     def __post_init__(self):

@@ -15,6 +15,9 @@ from raydistill.config.numbers import (
 )
 from raydistill.errors import ConfigError
 
+Piece = Annotated[float, Limits(above=0, most=1e6)]
+"""Seconds."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
@@ -37,19 +40,27 @@ class Recipe:
     cosine_to: InnerFraction | None = None
     """In place of `decay`: after the warm-up, the learning rate falls along half a cosine, and reaches this fraction of
     its peak after `epochs`. null: it falls by `decay`."""
+    cosine_epochs: Count | None = None
+    """With `cosine_to`: the half cosine takes this number of epochs, begins with the first, and multiplies the warm-up.
+    null: it begins after the warm-up."""
     weight_decay: Weight = 0.1
     weight_decay_end: Weight = 0.4
     weight_decay_epochs: Count = 1000
     """Weight decay follows half a cosine from `weight_decay` to `weight_decay_end` over this many epochs."""
+    weight_decay_of: Literal["all"] | None = None
+    """all: every weight decays. null: matrices only, and neither norms, biases nor embeddings."""
     patience: Count = 50
     """Epochs without a better validation loss before training stops; the best epoch's weights are kept."""
     clip: Positive | None = 1.0
     """Largest norm of the gradient; null: gradients are not clipped."""
     precision: Literal["fp32", "bf16"] = "bf16"
     """bf16 is mixed precision where the hardware multiplies in bfloat16, and fp32 elsewhere."""
+    piece_s: Piece | None = None
+    """Segments of the store are cut into pieces of equal lengths of at most this many seconds (and a bin). `batch` then
+    counts pieces. Folds and scored segments stay the same. null: segments as they are."""
 
     def __post_init__(self):
-        check_limits(self)
+        _check_recipe(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +69,9 @@ class TrainingConfig(Recipe):
 
     mask_ratio: InnerFraction = 0.6
     """Fraction of the tokens, or of the bins, that masked autoencoding masks."""
-    mask: Literal["tokens", "bins"] = "tokens"
+    mask: Literal["tokens", "bins", "released"] = "tokens"
     """What masked autoencoding masks: single tokens, or all tokens of blocks of bins. Networks that read bins need
-    `bins`."""
+    `bins`. released: single tokens, the same ones in all segments of a batch, as in the released code of NDT2."""
     mask_block: tuple[Count, ...] = (10, 50)
     """Bins of the shortest and of the longest block of `mask: bins`."""
     channel_dropout: Fraction = 0.0
@@ -80,7 +91,7 @@ class TrainingConfig(Recipe):
     """Of a distillation: share of the bins of each segment whose LFP is reconstructed, drawn again in each epoch."""
 
     def __post_init__(self):
-        check_limits(self)
+        _check_recipe(self)
         if len(self.mask_block) != 2 or self.mask_block[0] > self.mask_block[1]:
             raise ConfigError(
                 f"`mask_block` must be [shortest, longest] block, but got {list(self.mask_block)}", at=("mask_block",)
@@ -103,12 +114,22 @@ class TrainingConfig(Recipe):
         return {
             "mask_ratio": self.mask_ratio,
             "blocks": self.blocks if self.mask == "bins" else None,
+            "same_tokens": True if self.mask == "released" else None,
             "augmentation": changes if any(changes.values()) else None,
             "alignment": self.alignment,
             "reconstruction": None if self.reconstruction == 1 else self.reconstruction,
             "align": "residual" if self.align == "residual" else None,
             "readout_share": None if self.readout_share == 1 else self.readout_share,
         }
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    check_limits(recipe)
+    if recipe.cosine_epochs is not None and recipe.cosine_to is None:
+        raise ConfigError(
+            "`cosine_epochs` has an effect only with `cosine_to`; leave it out, or set it to null",
+            at=("cosine_epochs",),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +140,8 @@ class Recipes:
     training: TrainingConfig
     continued: TrainingConfig
     """For a distillation whose student starts from a distillation over many sessions."""
+    finetuned: TrainingConfig | None = None
+    """For jobs on one session that start from the weights of another job by `finetune`; None: as `training`."""
     shared_student: TrainingConfig | None = None
     """For a distillation of one student over many sessions; None: as a pretraining."""
 

@@ -22,6 +22,8 @@ class Draw(NamedTuple):
     seed: int
     epoch: int
     split: str = "train"
+    step: int = 0
+    """Of the epoch; only masks that a batch shares depend on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,23 @@ def mask_tokens(batch: Batch, ratio: float, draw: Draw) -> Masking:
     def choose(random: np.random.Generator, n_bins: int, length: int) -> np.ndarray:
         is_masked = np.zeros(length, dtype=bool)
         is_masked[random.permutation(length)[: int(ratio * length)]] = True
+        return is_masked
+
+    return _masking(batch, draw, choose)
+
+
+def mask_same_tokens(batch: Batch, ratio: float, draw: Draw) -> Masking:
+    """Mask floor(ratio * length) tokens of each segment, of segments of equal length the same ones.
+
+    The order in which places are masked is one for the whole batch, a function of `draw` alone; shorter segments skip
+    those that they do not have. It is therefore the same in every micro-batch and on every worker.
+    """
+    key = [draw.seed, draw.epoch, crc32(draw.split.encode()), draw.step]
+    ranks = np.random.default_rng(key).random(max(batch.lengths))
+
+    def choose(random: np.random.Generator, n_bins: int, length: int) -> np.ndarray:
+        is_masked = np.zeros(length, dtype=bool)
+        is_masked[np.argsort(ranks[:length], kind="stable")[: int(ratio * length)]] = True
         return is_masked
 
     return _masking(batch, draw, choose)

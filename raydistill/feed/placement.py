@@ -74,10 +74,9 @@ class Share:
         """split -> its parts, distributed over virtual shards."""
         patches = {e.session: self.inputs.patches_of(e) for e in self.entries}
         session = self.part_sessions
+        count = lambda part: sum(len(self.inputs.lengths(session[part.path], n)) for n in part.n_bins)  # noqa: E731
         return {
-            split: Shards.deal(
-                [len(p.numbers) for p in parts], [sum(p.n_bins) * patches[session[p.path]] for p in parts]
-            )
+            split: Shards.deal([count(p) for p in parts], [sum(p.n_bins) * patches[session[p.path]] for p in parts])
             for split, parts in self.parts.items()
         }
 
@@ -130,7 +129,7 @@ def open_feed(
 
     Args:
         read: `read_directly` or `read_through_ray` of the sessions of the share.
-        batch: segments in a global batch.
+        batch: segments in a global batch, or pieces, if `share.inputs` cuts segments; so below.
         seed: of the order of segments.
         engine: memory, budgets and micro-batch.
         device: of the training.
@@ -157,11 +156,22 @@ def open_feed(
     return feed, placement
 
 
-def _own_segments(share: Share, read: Reader) -> Iterator[tuple[tuple[str, int], list[Segment]]]:
-    """((split, index of the part), its segments) of every part of this worker."""
+def _own_segments(
+    share: Share, read: Reader, teacher: TeacherEncoder | None
+) -> Iterator[tuple[str, int, list[Segment], list[torch.Tensor | None]]]:
+    """(split, index of the part, its segments or their pieces, their latents) of every part of this worker.
+
+    The teacher reads segments as a whole, however they are cut for the model.
+    """
     parts = share.parts
     indices = [(split, i) for split, parts_of_split in share.own_parts().items() for i in parts_of_split]
-    return zip(indices, read([parts[split][i] for split, i in indices]), strict=True)
+    for (split, i), segments in zip(indices, read([parts[split][i] for split, i in indices]), strict=True):
+        pieces = [share.inputs.cut(segment) for segment in segments]
+        latents: list[torch.Tensor | None] = [None] * sum(map(len, pieces))
+        if teacher:
+            bins = [[piece.n_bins for piece in of_segment] for of_segment in pieces]
+            latents = [part for whole, n in zip(teacher(segments), bins, strict=True) for part in whole.split(n)]
+        yield split, i, [piece for of_segment in pieces for piece in of_segment], latents
 
 
 def _example(share: Share, segment: Segment, latents: torch.Tensor | None) -> Example:
@@ -171,8 +181,7 @@ def _example(share: Share, segment: Segment, latents: torch.Tensor | None) -> Ex
 
 def _in_memory(share: Share, read: Reader, teacher: TeacherEncoder | None, device: str) -> InMemory:
     examples: dict[str, dict[SegmentPlace, Example]] = {split: {} for split in SPLITS}
-    for (split, part), segments in _own_segments(share, read):
-        latents = teacher(segments) if teacher else [None] * len(segments)
+    for split, part, segments, latents in _own_segments(share, read, teacher):
         for row, (segment, target) in enumerate(zip(segments, latents, strict=True)):
             examples[split][SegmentPlace(part, row)] = _example(share, segment, target).to(device)
     return InMemory(examples)
@@ -181,9 +190,13 @@ def _in_memory(share: Share, read: Reader, teacher: TeacherEncoder | None, devic
 def _streaming(share: Share, read: Reader, teacher: TeacherEncoder | None) -> Streaming:
     latents = LatentsOnDisk()
     if teacher:
-        for _, segments in _own_segments(share, read):
-            latents.add(segments, teacher(segments))
-    return Streaming(read, share.parts, lambda segment: _example(share, segment, latents.of(segment)))
+        for _, _, segments, of_segments in _own_segments(share, read, teacher):
+            latents.add(segments, [values for values in of_segments if values is not None])
+    return Streaming(
+        lambda parts: ([piece for s in segments for piece in share.inputs.cut(s)] for segments in read(parts)),
+        share.parts,
+        lambda segment: _example(share, segment, latents.of(segment)),
+    )
 
 
 class LatentsOnDisk:

@@ -13,6 +13,7 @@ import torch
 
 from raydistill.errors import DataError
 from raydistill.feed.patches import patches_per_bin
+from raydistill.feed.pieces import Pieces
 from raydistill.feed.tensors import to_device
 from raydistill.store.catalogue import Entry, Normalisation
 from raydistill.store.session import Segment
@@ -57,6 +58,18 @@ class Inputs:
     behavior: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Session -> indices of the behavior columns to use, in this order. Other sessions have `Tokens.behavior` None."""
     spikes_as: SpikesAs = "recorded"
+    pieces: dict[str, Pieces] = field(default_factory=dict)
+    """Session -> how its segments are cut further; those of other sessions are read as a whole."""
+
+    def cut(self, segment: Segment) -> list[Segment]:
+        """The pieces of a segment, in order; the segment itself if it is read as a whole."""
+        pieces = self.pieces.get(segment.session)
+        return [segment] if pieces is None else pieces.cut(segment)
+
+    def lengths(self, session: str, n_bins: int) -> list[int]:
+        """Bins of each piece of a segment of `n_bins` bins."""
+        pieces = self.pieces.get(session)
+        return [n_bins] if pieces is None else pieces.lengths(n_bins)
 
     @property
     def signals(self) -> tuple[str, ...]:

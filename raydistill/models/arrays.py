@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import DataError, one_line, suggest
+from raydistill.feed.pieces import Pieces
 from raydistill.feed.tokens import Inputs, Tokens
 from raydistill.models.columns import check_columns, normalisation_of, signals_of
 from raydistill.models.spec import ModelSpec
@@ -27,11 +28,21 @@ class ArrayInputs:
         if len(signals_of(spec)) == 2 and "spikes" not in norms:
             raise DataError("model.json has no normalisation of spikes, so that this model cannot read arrays")
         spikes_norm = {self.session: norms["spikes"]} if "spikes" in norms else {}
-        self._inputs = Inputs(modality=spec.modality, widths=spec.widths, spikes_norm=spikes_norm)
+        bins = spec.segment_bins(self.session) if spec.piece_s else None
+        pieces = {self.session: Pieces(seconds=bins, bin_width_ms=1000)} if bins else {}
+        self._inputs = Inputs(modality=spec.modality, widths=spec.widths, spikes_norm=spikes_norm, pieces=pieces)
         self.patches = spec.sessions.get(self.session, 1)  # a model that reads any session has one patch, or few
 
     def tokenize(self, arrays: Mapping[str, Any]) -> Tokens:
-        """The tokens of (T, columns) arrays by signal.
+        """The tokens of (T, columns) arrays by signal, read as a whole; see `tokenize_pieces`."""
+        return self._inputs.tokenize(self._segment(arrays))
+
+    def tokenize_pieces(self, arrays: Mapping[str, Any]) -> list[Tokens]:
+        """The tokens of (T, columns) arrays by signal, in pieces if the model was trained on pieces of segments."""
+        return [self._inputs.tokenize(piece) for piece in self._inputs.cut(self._segment(arrays))]
+
+    def _segment(self, arrays: Mapping[str, Any]) -> Segment:
+        """The arrays, checked.
 
         Raises:
             DataError: an array is missing, is not read by the model, or has a wrong shape, other units or channels than
@@ -46,8 +57,7 @@ class ArrayInputs:
         if len({len(values) for values in read.values()}) > 1:
             raise DataError(f"spikes have {len(read['spikes'])} bins and lfp {len(read['lfp'])}; give the same bins")
         check_columns(self.spec, self.session, {name: x.shape[1] for name, x in read.items()}, "the array")
-        segment = Segment(self.session, 0, "test", 0.0, read.get("spikes"), read.get("lfp"), None)
-        return self._inputs.tokenize(segment)
+        return Segment(self.session, 0, "test", 0.0, read.get("spikes"), read.get("lfp"), None)
 
 
 def _known(spec: ModelSpec, session: str | None) -> str:

@@ -14,6 +14,7 @@ from raydistill.config.training import RECIPES, Recipes
 from raydistill.models.crossmodal import config as crossmodal
 from raydistill.models.crossmodal.parameters import parameters as crossmodal_parameters
 from raydistill.models.msid import config as msid
+from raydistill.models.ndt2 import config as ndt2
 from raydistill.models.realm import config as realm
 from raydistill.models.spec import ModelSpec
 
@@ -46,6 +47,8 @@ class Family:
     """Preset -> recipes."""
     embedding: str | None = None
     """The value embedding of jobs that name none; None: see `JobConfig.embedding`."""
+    context_parameters: Callable[[Any, int, int], int] = lambda config, sessions, subjects: 0
+    """(config, sessions, subjects) -> further parameters, those that belong to a session or subject as a whole."""
     fit: "Callable[[ModelSpec, Batch, Batch, float], Model] | None" = None
     """(spec, train, valid, width of a bin in ms) -> a model fitted to the packed segments of the train fold of one
     session, whose settings may be chosen on the valid fold; its specification may say so. It predicts behavior. None:
@@ -68,6 +71,12 @@ def _fit_msid(spec: ModelSpec, train: "Batch", valid: "Batch", bin_width_ms: flo
     from raydistill.models.msid.fit import fit
 
     return fit(spec, train, valid, bin_width_ms)
+
+
+def _build_ndt2(spec: ModelSpec) -> "Model":
+    from raydistill.models.ndt2.model import Ndt2Model
+
+    return Ndt2Model(spec)
 
 
 FAMILIES = {
@@ -100,6 +109,18 @@ FAMILIES = {
         build=_build_msid,
         fit=_fit_msid,
     ),
+    "ndt2": Family(
+        settings=ndt2.Ndt2Settings,
+        presets=ndt2.PRESETS,
+        config=ndt2.Ndt2Config,
+        configure=ndt2.configure,
+        settings_of=ndt2.settings_of,
+        parameters=ndt2.parameters,
+        context_parameters=ndt2.context_parameters,
+        build=_build_ndt2,
+        recipes=ndt2.RECIPES,
+        embedding="count",
+    ),
 }
 """Name in `family:` of a job -> the family."""
 DEFAULT_FAMILY = "crossmodal"
@@ -110,3 +131,12 @@ Settings: Any = Union[tuple(family.settings for family in FAMILIES.values())]  #
 def build_model(spec: ModelSpec) -> "Model":
     """An untrained model of the family that `spec` names."""
     return FAMILIES[spec.family].build(spec)
+
+
+def count_parameters(spec: ModelSpec) -> int:
+    """Number of parameters of the model that `spec` names, without building it."""
+    family, subjects = FAMILIES[spec.family], set(spec.subject_of_sessions.values())
+    shared = family.parameters(
+        spec.config, patches=sum(spec.sessions.values()), bands=spec.bands, n_behavior=len(spec.behavior)
+    )
+    return shared + family.context_parameters(spec.config, len(spec.sessions), len(subjects))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from raydistill.feed.pieces import Pieces
 from raydistill.feed.tokens import Inputs, SpikesAs
 from raydistill.models.spec import ModelSpec
 from raydistill.store.catalogue import Entry
@@ -21,4 +22,7 @@ def inputs_of(spec: ModelSpec, entries: Iterable[Entry], spikes_as: SpikesAs = "
         spikes_norm={e.session: e.normalisation["spikes"] for e in entries} if multimodal else {},
         behavior={e.session: tuple(e.behavior.index(c) for c in spec.behavior) for e in entries},
         spikes_as=spikes_as,
+        pieces={e.session: Pieces(seconds=spec.piece_s, bin_width_ms=e.bin_width_ms) for e in entries}
+        if spec.piece_s
+        else {},
     )

@@ -27,6 +27,8 @@ def encode(
 ) -> Iterator[Tensor]:
     """The latents (T, D) of each segment, with nothing masked: float32 in host memory, computed on `device`.
 
+    A model that was trained on pieces of segments reads each piece by itself.
+
     The model is moved to `device` and set to evaluation mode. At most BATCH segments are taken ahead of their latents.
 
     Args:
@@ -40,10 +42,13 @@ def encode(
     while together := list(islice(remaining, BATCH)):
         for segment in together:
             check_columns(model.spec, segment.session, _columns(segment), f"segment {segment.number}")
-        batch = pack([inputs.tokenize(s) for s in together]).to(device)
+        bins = [segment.n_bins for segment in together]
+        tokens = [inputs.tokenize(piece) for segment in together for piece in inputs.cut(segment)]
         del together  # so that the part that it views can be freed
-        latents = (model.residual(batch) if residual else model.latents(batch)).float().cpu()
-        yield from latents.split(list(batch.bins))  # (sum of T, D) -> (T, D) of each segment
+        # A segment in pieces may give more rows than fit into one batch.
+        batches = (pack(tokens[i : i + BATCH]).to(device) for i in range(0, len(tokens), BATCH))
+        latents = [(model.residual(b) if residual else model.latents(b)).float().cpu() for b in batches]
+        yield from torch.cat(latents).split(bins)  # (sum of T, D) -> (T, D) of each segment
 
 
 def _columns(segment: Segment) -> dict[str, int]:

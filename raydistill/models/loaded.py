@@ -39,6 +39,8 @@ class LoadedModel:
     ) -> np.ndarray:
         """Latents of every bin of a piece of a recording without gaps, nothing masked.
 
+        A model that was trained on pieces of segments (`piece_s`) reads pieces of that length, each by itself.
+
         Args:
             spikes: (T, units) counts per bin; for a model of spikes, or of both signals. Units and channels are those
                 of `session`, in the same order.
@@ -79,7 +81,7 @@ class LoadedModel:
         return Stream(self._model, ArrayInputs(self.spec, session), streams=streams, window_bins=window_bins)
 
     def _batch(self, spikes, lfp, session):
-        return pack([ArrayInputs(self.spec, session).tokenize({"spikes": spikes, "lfp": lfp})])
+        return pack(ArrayInputs(self.spec, session).tokenize_pieces({"spikes": spikes, "lfp": lfp}))
 
 
 def load_model(folder: str | Path) -> LoadedModel:

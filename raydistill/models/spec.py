@@ -11,6 +11,11 @@ def reads_any_session(config: Any) -> bool:
     return getattr(config, "space", None) == "none"
 
 
+def has_subjects(config: Any) -> bool:
+    """Whether a model with this configuration has weights of subjects."""
+    return getattr(config, "context_tokens", None) is not None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Everything that determines the modules of a model; stored as model.json next to the weights."""
@@ -25,6 +30,10 @@ class ModelSpec:
     """LFP features per electrode."""
     behavior: tuple[str, ...] = ()
     """Behavior columns that the model predicts; empty for a model that is trained without behavior."""
+    subjects: dict[str, str] = field(default_factory=dict)
+    """Session -> its subject, for families with weights of subjects."""
+    piece_s: float | None = None
+    """Segments are read in pieces of about this many seconds, as in training (feed/pieces.py); None: as a whole."""
     provenance: dict = field(default_factory=dict)
     """Job, data, protocol and versions from which the model comes; for the record only."""
 
@@ -37,6 +46,10 @@ class ModelSpec:
             )
         if not all(isinstance(name, str) for name in (*self.sessions, *self.behavior)):
             raise ValueError("names in `sessions` and `behavior` must be texts")
+        if not isinstance(self.subjects, dict) or not all(isinstance(s, str) for s in self.subjects.values()):
+            raise ValueError("`subjects` must map sessions to names")
+        if self.piece_s is not None and not (type(self.piece_s) in (int, float) and 0 < self.piece_s < 1e9):
+            raise ValueError(f"`piece_s` must be a number of seconds above 0, got {self.piece_s!r}")
         if not isinstance(self.provenance, dict):
             raise ValueError(f"`provenance` must be a mapping, got {type(self.provenance).__name__}")
 
@@ -54,6 +67,18 @@ class ModelSpec:
     def reads_any_session(self) -> bool:
         """Whether no weight belongs to a session, so that sessions that are not in `sessions` can be read, too."""
         return reads_any_session(self.config)
+
+    def segment_bins(self, session: str) -> int | None:
+        """Bins of the segments of a session on which the model was trained, or of their pieces; None: not known."""
+        known = self.provenance.get("segment_bins", {})
+        others = [n for n in known.values() if type(n) is int] if self.reads_any_session else []
+        bins = known.get(session, max(others, default=None))
+        return bins if type(bins) is int and bins > 0 else None
+
+    @property
+    def subject_of_sessions(self) -> dict[str, str]:
+        """Session -> its subject; sessions without one share a subject without a name."""
+        return {session: self.subjects.get(session, "") for session in self.sessions}
 
     @property
     def lookahead_bins(self) -> int:

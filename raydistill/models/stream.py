@@ -173,7 +173,4 @@ class Stream:
 
 def _trained_window(model: Model, session: str) -> int:
     """Bins of the segments on which a model was trained."""
-    known = model.spec.provenance.get("segment_bins", {})
-    others = [n for n in known.values() if type(n) is int] if model.spec.reads_any_session else []
-    bins = known.get(session, max(others, default=DEFAULT_WINDOW_BINS))
-    return model.spec.lookahead_bins + (bins if type(bins) is int and bins > 0 else DEFAULT_WINDOW_BINS)
+    return model.spec.lookahead_bins + (model.spec.segment_bins(session) or DEFAULT_WINDOW_BINS)

@@ -170,8 +170,10 @@ def _steps(training: Training, forward, optimizer, state: TrainingState, clock: 
     totals = Totals(weights, epoch, state.sums, state.step, lambda step: feed.sessions(epoch, step))
     draw = Draw(training.seed, epoch)
     forward.train()
-    shares_of_epoch = feed.train(epoch, state.step)
-    prepared = (prepare(training.objective, share, draw, training.device) for share in shares_of_epoch)
+    shares_of_epoch = enumerate(feed.train(epoch, state.step), state.step)
+    prepared = (
+        prepare(training.objective, share, draw._replace(step=step), training.device) for step, share in shares_of_epoch
+    )
     with Prefetcher(prepared) as shares:
         for share in shares:
             counts = world.total(torch.stack([_counts(training, batch) for batch in share]).sum(0))

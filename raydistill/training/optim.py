@@ -10,14 +10,23 @@ from raydistill.config.training import Recipe
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
     """The learning rate of an epoch: a linear rise over `warmup_epochs`, then a factor of `decay` per epoch, or half a
-    cosine to `cosine_to` of the peak."""
+    cosine to `cosine_to` of the peak; with `cosine_epochs`, the product of the rise and of half a cosine."""
+    if recipe.cosine_to is not None and recipe.cosine_epochs is not None:
+        rise = min(1.0, epoch / recipe.warmup_epochs) if recipe.warmup_epochs else 1.0
+        warmth = recipe.warmup_start + (1 - recipe.warmup_start) * rise
+        return recipe.learning_rate * warmth * _half_cosine(recipe.cosine_to, epoch / recipe.cosine_epochs)
     if epoch < recipe.warmup_epochs:
         rise = (1 - recipe.warmup_start) * epoch / recipe.warmup_epochs
         return recipe.learning_rate * (recipe.warmup_start + rise)
     if recipe.cosine_to is None:
         return recipe.learning_rate * recipe.decay ** (epoch - recipe.warmup_epochs)
     done = (epoch - recipe.warmup_epochs) / max(recipe.epochs - recipe.warmup_epochs, 1)
-    return recipe.learning_rate * (recipe.cosine_to + (1 - recipe.cosine_to) * (1 + math.cos(math.pi * done)) / 2)
+    return recipe.learning_rate * _half_cosine(recipe.cosine_to, done)
+
+
+def _half_cosine(end: float, done: float) -> float:
+    """From 1 to `end`, where it stays: published code rises again."""
+    return end + (1 - end) * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
 
 def weight_decay(recipe: Recipe, epoch: int) -> float:
@@ -28,9 +37,11 @@ def weight_decay(recipe: Recipe, epoch: int) -> float:
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW with two parameter groups: matrices have weight decay; norms, biases and embeddings have none."""
+    """AdamW with two parameter groups: matrices have weight decay; norms, biases and embeddings have none, unless
+    `weight_decay_of` is all."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    decays = lambda p: p.ndim > 1 and id(p) not in embeddings  # noqa: E731
+    decay_all = recipe.weight_decay_of == "all"
+    decays = lambda p: decay_all or (p.ndim > 1 and id(p) not in embeddings)  # noqa: E731
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if decays(p)], "decays": True},

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from raydistill.config.objectives import Blocks
-from raydistill.feed.masking import Draw, draw_bins, draw_blocks, mask_bins, mask_tokens
+from raydistill.feed.masking import Draw, draw_bins, draw_blocks, mask_bins, mask_same_tokens, mask_tokens
 from tests.small import make_batch
 
 DRAW = Draw(seed=0, epoch=3)
@@ -22,6 +22,19 @@ def test_mask_tokens_depends_on_segment_and_epoch_not_on_the_batch():
     first = mask_tokens(make_batch(["a", "b"], [20, 6]), 0.6, DRAW).masked[:12]
     later = mask_tokens(make_batch(["a"], [20]), 0.6, Draw(0, 4)).masked
     assert torch.equal(alone, first) and not torch.equal(alone, later)
+
+
+def test_mask_same_tokens_masks_one_set_of_places_in_a_batch_and_another_in_the_next():
+    masking = mask_same_tokens(make_batch(["a", "b", "a"], [20, 5, 20]), 0.6, DRAW)
+    assert masking.visible_lengths == (8, 6, 8)
+    first, short, last = masking.masked.split([12, 9, 12])
+    assert torch.equal(first, last - 35)
+    in_order = [place for place in (short - 20).tolist() if place in first.tolist()]
+    assert len(in_order) >= 12 - 5, "a shorter segment has the same order of places, of those that it has"
+    alone = mask_same_tokens(make_batch(["a"], [20]), 0.6, DRAW).masked
+    assert torch.equal(alone, first), "as on another worker, or in another micro-batch"
+    assert not torch.equal(mask_same_tokens(make_batch(["a"], [20]), 0.6, DRAW._replace(step=1)).masked, first)
+    assert not torch.equal(mask_tokens(make_batch(["a", "a"], [20, 20]), 0.6, DRAW).masked[12:] - 20, first)
 
 
 @pytest.mark.parametrize("n_bins", [500, 100, 40, 7, 1])

@@ -6,6 +6,7 @@ from typing import Any
 
 from raydistill.models.crossmodal.config import PRESETS
 from raydistill.models.msid.config import MsidSettings
+from raydistill.models.ndt2.config import PRESETS as NDT2_PRESETS
 from raydistill.models.realm.config import PRESETS as REALM_PRESETS
 
 # (modality, value embedding, the model is trained by masking, it reads out the LFP)
@@ -37,12 +38,25 @@ def realm() -> list[tuple[Any, tuple]]:
     ]
 
 
+def ndt2() -> list[tuple[Any, tuple]]:
+    """Causal models and others, trained by masking and otherwise, with one and with two context tokens."""
+    settings = dataclasses.replace(NDT2_PRESETS["tiny"], spikes_patch=8)
+    cases = itertools.product((True, False), (True, False), (1, 2))
+    return [
+        (dataclasses.replace(settings, causal=causal, context_tokens=count), ("spikes", "count", masked, False))
+        for causal, masked, count in cases
+    ]
+
+
 # Family -> [(settings, use)], for patches of 8 units or channels.
 CASES = {
-    "crossmodal": [case for backbone in ("transformer", "lstm", "cnn", "mamba") for case in crossmodal(backbone)],
+    "crossmodal": [
+        case for backbone in ("transformer", "lstm", "gru", "cnn", "mamba") for case in crossmodal(backbone)
+    ],
     "realm": realm(),
     "msid": [
         (MsidSettings(states=(6,), patch=8), (modality, embedding, False, False))
         for modality, embedding in (("spikes", "count"), ("lfp", "linear"))
     ],
+    "ndt2": ndt2(),
 }

@@ -8,7 +8,7 @@ import torch
 from raydistill.config.objectives import Blocks
 from raydistill.feed.masking import Draw, mask_bins
 from raydistill.feed.tokens import Inputs, pack
-from raydistill.models.families import FAMILIES, build_model
+from raydistill.models.families import FAMILIES, build_model, count_parameters
 from raydistill.models.files import load_model, save_model
 from raydistill.models.spec import ModelSpec
 from tests.models.family_cases import CASES
@@ -69,11 +69,7 @@ def test_saved_model_comes_back_bit_identical(model, tmp_path):
 
 
 def test_parameter_formula_equals_the_built_module(model):
-    spec = model.spec
-    counted = FAMILIES[spec.family].parameters(
-        spec.config, patches=sum(spec.sessions.values()), bands=spec.bands, n_behavior=len(spec.behavior)
-    )
-    assert counted == sum(p.numel() for p in model.parameters())
+    assert count_parameters(model.spec) == sum(p.numel() for p in model.parameters())
 
 
 def test_reconstruction_of_a_masked_model_has_one_patch_per_masked_token(model):

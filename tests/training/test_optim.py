@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from raydistill.config.training import TrainingConfig
+from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.model import CrossModalModel
+from raydistill.models.ndt2.config import RECIPES as NDT2_RECIPES
 from raydistill.training.optim import build_optimizer, learning_rate, set_schedule, weight_decay
 from tests.small import make_spec
 
@@ -24,6 +26,18 @@ def test_learning_rate_falls_along_a_cosine_to_the_end_of_the_recipe(epoch, shar
     assert learning_rate(recipe, epoch) == pytest.approx(5e-4 * share, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("epoch", "rate"), [(0, 5e-5), (50, 2.7473e-4), (100, 4.9803e-4), (1250, 2.505e-4), (2500, 1e-6), (4000, 1e-6)]
+)
+def test_learning_rate_of_ndt2_is_a_rise_times_half_a_cosine(epoch, rate):
+    assert learning_rate(NDT2_RECIPES["paper"].pretraining, epoch) == pytest.approx(rate, rel=1e-3)
+
+
+def test_length_of_a_cosine_without_one_is_refused():
+    with pytest.raises(ConfigError, match="`cosine_epochs` has an effect only with `cosine_to`"):
+        TrainingConfig(cosine_epochs=100)
+
+
 @pytest.mark.parametrize(("epoch", "decay"), [(0, 0.1), (30, 0.1007), (100, 0.1073), (400, 0.2036), (1000, 0.4)])
 def test_weight_decay_has_the_published_values(epoch, decay):
     assert weight_decay(PAPER, epoch) == pytest.approx(decay, abs=1e-4)
@@ -39,3 +53,11 @@ def test_optimizer_decays_matrices_alone():
         is_matrix = p.ndim > 1 and "table" not in name
         assert (decays[id(p)] > 0) == is_matrix, name
     assert isinstance(optimizer, torch.optim.AdamW)
+
+
+def test_optimizer_decays_all_weights_of_ndt2():
+    recipe, model = NDT2_RECIPES["paper"].pretraining, CrossModalModel(make_spec("spikes", "count"))
+    optimizer = build_optimizer(model, recipe)
+    set_schedule(optimizer, recipe, 400)
+    decays = [group["weight_decay"] for group in optimizer.param_groups if group["params"]]
+    assert decays == [0.01] and len(optimizer.param_groups[0]["params"]) == len(list(model.parameters()))

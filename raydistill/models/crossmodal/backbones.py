@@ -20,7 +20,7 @@ from raydistill.models.layers.parameters import (
 if TYPE_CHECKING:
     from torch import nn
 
-LSTM_LAYERS = 2
+RECURRENT_LAYERS = 2
 CNN_BLOCKS, CNN_KERNEL = 10, 5
 
 
@@ -79,17 +79,42 @@ class LstmBackbone:
 
     def parameters(self, width: int) -> int:
         """Number of parameters, for bins of this width."""
-        directions = 1 if self.causal else 2
-        inputs = [width] + [directions * self.hidden] * (LSTM_LAYERS - 1)
-        # Four gates with two biases each.
-        layers = sum(directions * 4 * self.hidden * (n + self.hidden + 2) for n in inputs)
-        return layers + linear_parameters(directions * self.hidden, width) + width
+        return _recurrent_parameters(4, self.hidden, self.causal, width)
 
     def build(self, width: int, dropout: float) -> "nn.Module":
         """An untrained module from bins (N, width) to (N, width)."""
         from raydistill.models.layers.recurrent import Recurrent
 
-        return Recurrent(width=width, hidden=self.hidden, layers=LSTM_LAYERS, dropout=dropout, causal=self.causal)
+        return Recurrent(width=width, hidden=self.hidden, layers=RECURRENT_LAYERS, dropout=dropout, causal=self.causal)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GruBackbone:
+    """Two layers of a GRU over bins."""
+
+    reads: ClassVar[Literal["tokens", "bins"]] = "bins"
+    name: Literal["gru"] = "gru"
+    hidden: Size
+    """Units of each layer in each direction."""
+    causal: bool
+
+    @classmethod
+    def of_size(cls, like: TransformerBackbone, width: int) -> "GruBackbone":
+        """A GRU with about as many parameters as the transformer `like`."""
+        count = lambda hidden: cls(hidden=hidden, causal=like.causal).parameters(width)  # noqa: E731
+        return cls(hidden=_closest(count, like.parameters(width)), causal=like.causal)
+
+    def parameters(self, width: int) -> int:
+        """Number of parameters, for bins of this width."""
+        return _recurrent_parameters(3, self.hidden, self.causal, width)
+
+    def build(self, width: int, dropout: float) -> "nn.Module":
+        """An untrained module from bins (N, width) to (N, width)."""
+        from raydistill.models.layers.recurrent import Recurrent
+
+        return Recurrent(
+            width=width, hidden=self.hidden, layers=RECURRENT_LAYERS, dropout=dropout, causal=self.causal, cell="gru"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,11 +204,12 @@ class MambaBackbone:
         )
 
 
-Backbone = TransformerBackbone | LstmBackbone | CnnBackbone | MambaBackbone
-BackboneName = Literal["transformer", "lstm", "cnn", "mamba"]
+Backbone = TransformerBackbone | LstmBackbone | GruBackbone | CnnBackbone | MambaBackbone
+BackboneName = Literal["transformer", "lstm", "gru", "cnn", "mamba"]
 BACKBONES: dict[str, type[Backbone]] = {
     "transformer": TransformerBackbone,
     "lstm": LstmBackbone,
+    "gru": GruBackbone,
     "cnn": CnnBackbone,
     "mamba": MambaBackbone,
 }
@@ -198,6 +224,14 @@ def mamba_head(width: int, expand: int) -> int:
 def mamba_states(width: int) -> int:
     """State dimensions: 64, or of a narrow model an even number of a quarter of its width."""
     return min(64, max(2, width // 4 // 2 * 2))
+
+
+def _recurrent_parameters(gates: int, hidden: int, causal: bool, width: int) -> int:
+    """Number of parameters of recurrent layers, whose gates have two biases each, and of the map from them."""
+    directions = 1 if causal else 2
+    inputs = [width] + [directions * hidden] * (RECURRENT_LAYERS - 1)
+    layers = sum(directions * gates * hidden * (n + hidden + 2) for n in inputs)
+    return layers + linear_parameters(directions * hidden, width) + width
 
 
 def _closest(count: Callable[[int], int], budget: int) -> int:

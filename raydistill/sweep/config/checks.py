@@ -130,6 +130,27 @@ def _check_unfreezing(job: JobConfig, epoch: int | None, align: str | None) -> N
         )
 
 
+def check_trained_teacher(job: JobConfig, teacher: JobConfig, pieces: tuple[float | None, float | None]) -> None:
+    """Check a job that trains its teacher, too.
+
+    Args:
+        pieces: `piece_s` of the job and of its teacher.
+    Raises:
+        ConfigError: there are several teachers, or the teacher was trained on inputs of another length.
+    """
+    if job.is_pretraining and not teacher.is_one_model:
+        raise ConfigError(
+            f"`unfreeze_epoch` trains one teacher with one student, but {job.distill} has one for each session; "
+            "distill from a pretraining, or on `each` session"
+        )
+    if pieces[0] != pieces[1]:
+        own, other = ("null" if seconds is None else f"{seconds:g}" for seconds in pieces)
+        raise ConfigError(
+            f"`unfreeze_epoch` lets student and teacher read the same pieces, but `piece_s` is {own}, and {other} for "
+            f"{job.distill}; make them equal"
+        )
+
+
 def _check_weights(model: Any, other: Any, source: str) -> None:
     """Check that a model has the same shapes as the one from whose weights it starts."""
     for part in ("width", "inputs", "embedding", "backbone", "predictor", "bins_predictor", "space"):

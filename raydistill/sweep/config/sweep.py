@@ -21,7 +21,7 @@ from raydistill.models.families import FAMILIES, Settings
 from raydistill.models.spec import ModelSpec
 from raydistill.models.spec_file import read_spec
 from raydistill.papers.table import PAPERS
-from raydistill.sweep.config.checks import check_job
+from raydistill.sweep.config.checks import check_job, check_trained_teacher
 from raydistill.sweep.config.groups import SessionGroup
 from raydistill.sweep.config.job import JobConfig, check_distinct
 from raydistill.sweep.config.methods import Answer, MethodConfig, pairs
@@ -162,7 +162,7 @@ class SweepConfig:
         if job.is_pretraining:
             base = (preset.shared_student if job.distill else None) or preset.pretraining
             return dataclasses.replace(base, **(self.pretraining | job.training))
-        base = preset.continued if job.start else preset.training
+        base = preset.continued if job.start else (preset.finetuned if job.finetune else None) or preset.training
         return dataclasses.replace(base, **(self.training | job.training))
 
     def recipe_of(self, job: JobConfig) -> Recipe | None:
@@ -303,15 +303,14 @@ class SweepConfig:
             self.model_of(name)
             self.engine_of(job)
             check_job(job, objective, self.model_of, name)
+            if job.distill and getattr(objective, "unfreeze_epoch", None) is not None:
+                check_trained_teacher(job, self.jobs[job.distill], (self._piece_s(name), self._piece_s(job.distill)))
         except ConfigError as err:
             raise ConfigError(str(err), at=("jobs", name, *err.at)) from None
-        trains_teacher = getattr(objective, "unfreeze_epoch", None) is not None
-        if trains_teacher and job.is_pretraining and job.distill and not self.jobs[job.distill].is_one_model:
-            raise ConfigError(
-                f"`unfreeze_epoch` trains one teacher with one student, but {job.distill} has one for each session; "
-                "distill from a pretraining, or on `each` session",
-                at=("jobs", name),
-            )
+
+    def _piece_s(self, name: str) -> float | None:
+        job = self.jobs[name]
+        return self.imported_spec(job).piece_s if job.imported else self.training_of(job).piece_s
 
     def _family_of(self, name: str) -> str:
         job = self.jobs[name]

@@ -22,6 +22,7 @@ from raydistill.sweep.planning.controls import control_jobs
 from raydistill.sweep.planning.draws import Draws
 from raydistill.sweep.planning.imported import decoded_by_imported, imported_job
 from raydistill.sweep.planning.job import Job, Place
+from raydistill.sweep.planning.pieces import check_pieces, without_needless_pieces
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
 
 
@@ -148,6 +149,7 @@ def _instances(
     _need(sweep, name, sessions, *signals)
     _need_validation(sweep, name, config, sessions)
     _need_one_patch(sweep, name, sessions)
+    check_pieces(f"{sweep.name}: jobs.{name}", config, sweep.recipe_of(config), sessions)
     objective = sweep.objective_of(config)
     decodes = not config.is_pretraining or (objective is not None and objective.needs.behavior)
     template = TrainingSpec(
@@ -192,6 +194,7 @@ def _training_spec(
     teachers = {e.session: _teacher(sweep, name, e.session, seed, jobs) for e in entries if config.distill}
     return replace(
         template,
+        training=without_needless_pieces(template.training, entries),
         sessions={e.session: e.content_of(template.reads) for e in entries},
         seed=seed,
         weights=_source(sweep, name, config.source, entries[0].session, seed, jobs) if config.source else None,

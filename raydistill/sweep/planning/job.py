@@ -8,8 +8,10 @@ from raydistill.config.names import recorded_and_draw
 from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import ConfigError
 from raydistill.feed.patches import patches_per_bin
-from raydistill.models.families import FAMILIES
+from raydistill.models.families import count_parameters
+from raydistill.models.spec import ModelSpec, has_subjects
 from raydistill.store.catalogue import Entry
+from raydistill.sweep.planning.pieces import longest_input
 from raydistill.sweep.planning.spec import ImportedSpec, JobSpec, TrainingSpec, job_key, spec_from_json, spec_to_json
 
 DONE, MISSING, STALE, FAILED = STATES = ("done", "missing", "stale", "failed")
@@ -135,15 +137,44 @@ def session_patches(job: Job, entries: list[Entry]) -> dict[str, int]:
     """Session -> patches per bin of the model that a job trains."""
     model = job.training_spec.model
     widths = model.inputs.widths(shared_bands(job, entries))
-    return {e.session: patches_per_bin(widths, model.modality, e.n_units, e.n_channels) for e in entries}
+    patches = {e.session: patches_per_bin(widths, model.modality, e.n_units, e.n_channels) for e in entries}
+    _check_places(job, entries, patches)
+    return patches
+
+
+def _check_places(job: Job, entries: list[Entry], patches: dict[str, int]) -> None:
+    """Refuse sessions with more patches, or longer segments, than a model has learned positions and times."""
+    model = job.training_spec.model
+    positions, times = getattr(model, "positions", None), getattr(model, "times", None)
+    for entry in entries:
+        if positions is not None and patches[entry.session] > positions:
+            raise ConfigError(
+                f"{job.name}: session {entry.session} has {patches[entry.session]} patches per bin, but the model "
+                f"learns positions for {positions}; set `model: {{positions: {patches[entry.session]}}}`"
+            )
+        if times is not None and (n_bins := longest_input(job.training_spec.training, entry)) > times:
+            raise ConfigError(
+                f"{job.name}: session {entry.session} has segments of {n_bins} bins, but the model learns times for "
+                f"{times}; cut them by `training: {{piece_s: {times * entry.bin_width_ms / 1000:g}}}`, or set "
+                f"`model: {{times: {n_bins}}}`"
+            )
 
 
 def parameters(job: Job, entries: list[Entry]) -> int:
     """Number of parameters of the model that a job trains, without building it."""
+    return count_parameters(model_spec(job, entries, {}))
+
+
+def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
+    """The specification of the model that a job trains. Raises ConfigError if sessions have different LFP bands."""
     spec = job.training_spec
-    return FAMILIES[spec.family].parameters(
-        spec.model,
-        patches=sum(session_patches(job, entries).values()),
+    return ModelSpec(
+        family=spec.family,
+        config=spec.model,
+        sessions=session_patches(job, entries),
         bands=shared_bands(job, entries),
-        n_behavior=len(spec.predicted_behavior),
+        behavior=spec.predicted_behavior,
+        subjects={e.session: e.subject for e in entries} if has_subjects(spec.model) else {},
+        piece_s=spec.training.piece_s if spec.training else None,
+        provenance=provenance,
     )

@@ -16,7 +16,9 @@ from raydistill.sweep.planning.changes import Contents, SessionChanges
 from raydistill.sweep.planning.estimate import pace, work
 from raydistill.sweep.planning.expand import expand, lacks_validation, select
 from raydistill.sweep.planning.job import DONE, MISSING, STATES, Job, parameters
+from raydistill.sweep.planning.pieces import notes_on_pieces
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.sizes import notes_on_sizes
 
 NAMED = 4
 """Sessions that a note names."""
@@ -172,7 +174,12 @@ def plan(
         sweep=name or sweep.name,
         protocol=" and ".join(sorted({e.protocol for e in entries if e.session in read})),
         planned=planned,
-        notes=(*_missing_of_paper(sweep, entries), *_without_baselines(jobs, by_session)),
+        notes=(
+            *_missing_of_paper(sweep, entries),
+            *_without_baselines(jobs, by_session),
+            *notes_on_sizes(sweep, jobs),
+            *notes_on_pieces(sweep, [job.training_spec.training for job in jobs if job.trains]),
+        ),
         aligned=frozenset(e.session for e in entries if e.aligned),
         bin_width_ms=bin_widths.pop() if len(bin_widths) == 1 else None,
         panels=_panels(sweep, entries),

@@ -19,12 +19,11 @@ from raydistill.feed.reading import read_directly
 from raydistill.files import write_atomically, write_json
 from raydistill.models.files import load_model, save_model
 from raydistill.models.model import Model
-from raydistill.models.spec import ModelSpec
 from raydistill.ownership import check_owner, claim, is_owner, release
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 from raydistill.sweep.answering.card import write_card
-from raydistill.sweep.planning.job import Job, session_patches, shared_bands
+from raydistill.sweep.planning.job import Job, model_spec
 from raydistill.sweep.planning.job_folder import mark_complete
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, ImportedSpec, TrainingSpec
@@ -179,18 +178,6 @@ def training_task(job: Job, context: JobContext, entries: list[Entry], folder: P
         runs=context.runs.uri,
         borrowed=tuple(_unchanged(Store(context.store), spec.borrowed or {}, ("spikes",))),
         stop_at=context.stop_at,
-    )
-
-
-def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
-    """The specification of the model that a job trains. Raises ConfigError if sessions have different LFP bands."""
-    return ModelSpec(
-        family=job.training_spec.family,
-        config=job.training_spec.model,
-        sessions=session_patches(job, entries),
-        bands=shared_bands(job, entries),
-        behavior=job.training_spec.predicted_behavior,
-        provenance=provenance,
     )
 
 

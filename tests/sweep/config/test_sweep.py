@@ -36,6 +36,21 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
             "sweep.yaml:7: jobs.ft.training.readout_share: `readout_share` has no effect on",
         ),
         ("finetune: ms, each", "finetune: ms, training: {noise: 0.1}, each", "change LFP, but the model reads spikes"),
+        ("finetune: ms, each", "finetune: ms, training: {piece_s: 0}, each", "training.piece_s` must be above 0"),
+        ("finetune: ms, each", "finetune: ms, training: {cosine_epochs: 9}, each", "an effect only with `cosine_to`"),
+        (
+            "finetune: ms, each",
+            "distill: ms, training: {piece_s: 1}, unfreeze_epoch: 1, each",
+            "jobs.ft: `unfreeze_epoch` lets student and teacher read the same pieces, but `piece_s` is 1, "
+            "and null for ms; make them equal",
+        ),
+        (
+            "finetune: ms, each",
+            "train: lfp, family: ndt2, each",
+            "sweep.yaml:7: jobs.ft: `family: ndt2` reads spikes alone, but the job's model reads LFP",
+        ),
+        ("finetune: ms, each", "train: spikes, family: ndt2, embedding: linear, each", "has `embedding: count`"),
+        ("finetune: ms, each", "train: spikes, family: ndt2, model: {heads: 3}, each", "`heads` must divide `width`"),
         ("finetune: ms, each", "finetune: ms, training: {mask_block: [2, 4]}, each", "only with `mask: bins`"),
         ("finetune: ms, each", "finetune: ms, training: {mask_block: [9, 4]}, each", "[shortest, longest] block"),
         (

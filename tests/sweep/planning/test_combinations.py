@@ -24,7 +24,7 @@ from raydistill.training.history import read_history
 
 SIGNALS = {"spikes": "spikes", "lfp": "lfp", "multimodal": "[spikes, lfp]"}
 EMBEDDINGS = ("count", "linear", "conv", "mlp", "gated")
-BACKBONES = ("transformer", "lstm", "cnn", "mamba", "lstm, readout: pooled", "transformer, readout: pooled")
+BACKBONES = ("transformer", "lstm", "gru", "cnn", "mamba", "lstm, readout: pooled", "transformer, readout: pooled")
 MASKS = ("tokens", "bins")
 SUPERVISIONS = ("none", "joint", "full")
 SETTINGS = "width: 16, layers: 1, heads: 2, spikes_patch: 8, lfp_patch: 4, predictor_width: 8, predictor_heads: 2"
@@ -98,7 +98,7 @@ def is_possible(scope, signals, embedding, backbone, objective, supervision, mas
         and (backbone.startswith("transformer") or not needs.predictor or mask == "bins")
         and (needs.predictor or mask == "tokens")
         and not (embedding == "gated" and backbone.startswith("transformer") and needs.predictor)
-        and (backbone not in ("lstm", "cnn", "mamba") or not needs.readout)
+        and (backbone not in ("lstm", "gru", "cnn", "mamba") or not needs.readout)
         and (signals == "lfp" or not needs.teacher)
         and (scope == "each" or (signals != "multimodal" and not needs.behavior and supervision == "none"))
     )

@@ -6,7 +6,7 @@ import pytest
 
 from raydistill.config.load import Where, build
 from raydistill.errors import ConfigError
-from raydistill.store.catalogue import Entry
+from raydistill.store.catalogue import Entry, Part
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.expand import expand
@@ -41,7 +41,11 @@ def make_entry(session, n_units=10, n_channels=5, **other):
     values |= {"behavior": ("velocity",), "aligned": False, "protocol": "corrected"}
     present = {"spikes": n_units, "lfp": n_channels, "behavior": True}
     values |= {"contents": {name: f"{name} of {session}" for name, is_there in present.items() if is_there}}
-    return Entry(**(values | {"bin_width_ms": 20.0, "n_segments": 10, "lfp_bands": 1} | other))
+    part = Part(
+        path=f"{session}.parquet", split="train", numbers=tuple(range(10)), n_bins=(100,) * 10, size=0, sha256=""
+    )
+    values |= {"bin_width_ms": 20.0, "n_segments": 10, "lfp_bands": 1, "parts": (part,)}
+    return Entry(**(values | other))
 
 
 ENTRIES = [make_entry(s) for s in ("a_1", "a_2", "b_1", "b_2")] + [make_entry("c_1", n_channels=0)]

@@ -9,8 +9,7 @@ from raydistill.errors import ConfigError
 from raydistill.models.families import build_model
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.expand import expand
-from raydistill.sweep.planning.job import parameters
-from raydistill.sweep.running.execute import model_spec
+from raydistill.sweep.planning.job import model_spec, parameters
 from tests.sweep.planning.test_plan import ENTRIES, FAMILY, SWEEP, make_entry
 
 

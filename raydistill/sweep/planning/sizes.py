@@ -1,0 +1,58 @@
+"""Notes on compared methods whose models are of different families and sizes."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from raydistill.models.families import FAMILIES
+from raydistill.sweep.config.sweep import SweepConfig, compared_pairs
+from raydistill.sweep.planning.job import Job
+from raydistill.sweep.planning.spec import EvaluationSpec, ImportedSpec, TrainingSpec
+
+LARGER = 1.25
+"""A model is called larger if it has this many times the parameters of the other."""
+_ONLY_OF_TRAINING = ("predictor", "bins_predictor", "decoder_layers")
+"""Parts of a configuration that decoding does not use."""
+
+
+def notes_on_sizes(sweep: SweepConfig, jobs: Sequence[Job]) -> tuple[str, ...]:
+    """A note for each comparison between families whose models have different numbers of parameters.
+
+    Layers of two families differ in size, so that equal numbers of layers say little.
+    """
+    by_key, models = {job.key: job for job in jobs}, dict[str, TrainingSpec | ImportedSpec]()
+    for job in jobs:
+        if job.method and job.kind != "control" and (model := _model(job, by_key)):
+            models.setdefault(job.method, model)
+    notes = []
+    for pair in dict.fromkeys(compared_pairs(sweep)):
+        if all(method in models for method in pair):
+            sizes = {method: shared_parameters(models[method]) for method in pair}
+            larger, smaller = sorted(pair, key=lambda method: -sizes[method])
+            is_larger = sizes[larger] > LARGER * sizes[smaller]
+            if is_larger and models[larger].family != models[smaller].family:
+                notes.append(
+                    f"{larger} is larger than {smaller}: {in_millions(sizes[larger])} parameters against "
+                    f"{in_millions(sizes[smaller])}, without those that belong to sessions or only reconstruct. Their "
+                    "difference may be owed to size"
+                )
+    return tuple(notes)
+
+
+def shared_parameters(spec: TrainingSpec | ImportedSpec) -> int:
+    """Number of parameters with which a model decodes, without those that belong to sessions or subjects."""
+    unused = {name: None for name in _ONLY_OF_TRAINING if hasattr(spec.model, name)}
+    model: Any = dataclasses.replace(spec.model, **unused)
+    return FAMILIES[spec.family].parameters(model, patches=0)
+
+
+def in_millions(count: int) -> str:
+    """Such as 4.0 M."""
+    return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
+
+
+def _model(job: Job, by_key: Mapping[str, Job]) -> TrainingSpec | ImportedSpec | None:
+    """The specification of the model that a job decodes; None for a baseline."""
+    if isinstance(job.spec, EvaluationSpec):
+        job = by_key[job.spec.trained]
+    return job.model_spec if job.has_model else None

@@ -103,7 +103,7 @@ def test_model_with_an_operation_that_onnx_lacks_is_refused_and_nothing_is_writt
     place, store = tmp_path / "model", Store(str(folder / "store"))
     place.mkdir()
     save_model(build_model(ModelSpec(family="msid", config=config, sessions={"S": 1})), place)
-    decoder = StreamDecoder(open_decoder(place, store, "S", None, ()), store)
+    decoder = StreamDecoder(open_decoder(place, store, "S", None, ()))
     with pytest.raises(DataError, match=r"ONNX has no form for a part of this model \(family msid\)"):
         deploy(decoder, store, tmp_path / "out")
     assert not (tmp_path / "out").exists()

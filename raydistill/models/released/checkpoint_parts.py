@@ -29,6 +29,22 @@ class Settings:
         self.root = root
         self.assumed: dict[str, object] = {}
         """Path -> default of each setting that the file does not contain."""
+        self._asked: set[tuple[str, str]] = set()
+
+    def unread(self, section: str) -> list[str]:
+        """The settings of a section that nobody asked for, such as backbone.num_layers."""
+        names: dict[str, None] = {}
+        node = _plain(self.root)
+        node = _plain(node.get(section)) if isinstance(node, dict) else None
+        inner = _plain(node.get("config")) if isinstance(node, dict) else None
+        for part in (node, inner):
+            names |= dict.fromkeys(str(name) for name in part) if isinstance(part, dict) else {}
+        hidden = "config" if isinstance(inner, dict) else None
+        return [
+            f"{section}.{name}"
+            for name in names
+            if name != hidden and name[0] != "_" and (section, name) not in self._asked and _NAME.fullmatch(name)
+        ]
 
     def get(self, section: str, name: str, default: Any) -> Any:
         """The value of a setting; the default, which is noted in `assumed`, if the file does not contain it."""
@@ -40,6 +56,7 @@ class Settings:
 
     def find(self, section: str, name: str) -> Any:
         """The value of a setting, ABSENT if the file does not contain it."""
+        self._asked.add((section, name))
         values = (self._follow(path) for path in ((section, name), (section, "config", name)))
         return next((value for value in values if value is not ABSENT), ABSENT)
 

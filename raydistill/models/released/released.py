@@ -61,6 +61,8 @@ _FIXED = {
     "use_final_norm": True,
     "attention_module_name": "RotarySelfAttention",
 }
+_NAMED = 12
+"""Settings that a note names."""
 _SPACE, _COUNTS = "tokenizer.space.table.weight", "tokenizer.value.table.weight"
 
 
@@ -148,7 +150,7 @@ def _convert(content: Any, columns: dict[str, int], size: int) -> tuple[CrossMod
     weights = {n: w.to(torch.float32, copy=True, memory_format=torch.contiguous_format) for n, w in taken.items()}
     weights[_SPACE] = torch.cat(spaces).float()
     _check_rotation(published, spec.config)
-    notes += _move_padding(weights, spec, columns) + _left_out(published) + _assumed(settings)
+    notes += _move_padding(weights, spec, columns) + _left_out(published) + _assumed(settings) + _unread(settings)
     model.load_state_dict(weights, assign=True)
     return model, notes
 
@@ -276,3 +278,11 @@ def _left_out(published: Weights) -> list[str]:
 def _assumed(settings: Settings) -> list[str]:
     values = ", ".join(f"{path} = {value}" for path, value in settings.assumed.items())
     return [f"not in the file, so set to the defaults of the released code: {values}"] if values else []
+
+
+def _unread(settings: Settings) -> list[str]:
+    """A note with the settings that determine nothing here: the weights tell sizes, and other settings are unknown."""
+    names = [name for section in ("tokenizer", "backbone") for name in settings.unread(section)]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    why = "sizes follow from the weights, and raydistill has no other setting of these names"
+    return [f"settings of the file that were not read ({why}): {', '.join(names[:_NAMED])}{more}"] if names else []

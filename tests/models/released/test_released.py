@@ -127,8 +127,17 @@ def test_settings_missing_from_the_file_get_defaults_that_are_noted(tmp_path):
     imported = import_checkpoint(checkpoint, write_metadata(tmp_path / "c.csv", COLUMNS))
     sizes = imported.model.spec.config
     assert (sizes.embedding.dilation, sizes.embedding.axis, sizes.dropout) == (4, "tokens", 0.1)
-    (note,) = imported.notes
-    assert "backbone.dropout = 0.1" in note and "dilation" not in note
+    (note,) = (note for note in imported.notes if "defaults of the released code" in note)
+    assert "backbone.dropout = 0.1" in note and "dilation" not in " ".join(imported.notes)
+
+
+def test_settings_that_raydistill_does_not_have_are_named(tmp_path):
+    config = make_config("conv")
+    config["backbone"] |= {"alibi": True, "causal": True}
+    checkpoint = write_checkpoint(tmp_path / "c.ckpt", config, make_weights("conv", COLUMNS))
+    imported = import_checkpoint(checkpoint, write_metadata(tmp_path / "c.csv", COLUMNS))
+    (note,) = (note for note in imported.notes if "were not read" in note)
+    assert "backbone.alibi" in note and "backbone.causal" in note and "backbone.dropout" not in note
 
 
 @pytest.mark.parametrize(

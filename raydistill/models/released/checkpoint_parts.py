@@ -43,7 +43,10 @@ class Settings:
         return [
             f"{section}.{name}"
             for name in names
-            if name != hidden and name[0] != "_" and (section, name) not in self._asked and _NAME.fullmatch(name)
+            if name != hidden
+            and not name.startswith("_")
+            and (section, name) not in self._asked
+            and _NAME.fullmatch(name)
         ]
 
     def get(self, section: str, name: str, default: Any) -> Any:

@@ -3,16 +3,14 @@
     python -m tests.cluster.nodes
 
 prints the address of a head without CPUs. Each line of standard input adds a node with one CPU and one GPU, which
-exists for Ray alone, or kills one; the end of the input stops the cluster. A process in which a local Ray runs would
-give the nodes its loopback address, at which no other process looks for them.
+exists for Ray alone; the end of the input stops the cluster. A process in which a local Ray runs would give the nodes
+its loopback address, at which no other process looks for them.
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from tests.paths import ROOT
 
@@ -24,21 +22,10 @@ class Nodes:
         self._process = process
         self.address = self._line()
 
-    def add(self, cache: Path | None = None) -> None:
-        """Add a node, and wait for it.
-
-        Args:
-            cache: where it keeps copies of runs in an object store, as if it shared no disk with the others.
-        """
-        self._ask(f"add {cache or ''}")
-
-    def kill(self, number: int) -> None:
-        """Kill the processes of a node; they are counted from 0 in the order in which they were added."""
-        self._ask(f"kill {number}")
-
-    def _ask(self, line: str) -> None:
+    def add(self) -> None:
+        """Add a node, and wait for it."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.write("add\n")
         self._process.stdin.flush()
         self._line()
 
@@ -50,15 +37,9 @@ class Nodes:
 
 
 @contextmanager
-def running(hidden: Path | None = None) -> Iterator[Nodes]:
-    """A cluster that is stopped at the end.
-
-    Args:
-        hidden: a folder of this machine in whose place the nodes see an empty disk (needs root).
-    """
+def running() -> Iterator[Nodes]:
+    """A cluster that is stopped at the end."""
     command = [sys.executable, "-m", "tests.cluster.nodes"]
-    if hidden is not None:
-        command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hidden), *command]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield Nodes(process)
@@ -73,16 +54,9 @@ def main() -> None:
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     print(cluster.address, flush=True)
-    nodes = []
-    for line in sys.stdin:
-        command, _, argument = line.strip().partition(" ")
-        if command == "add":
-            if argument:
-                os.environ["RAYDISTILL_CACHE"] = argument
-            nodes.append(cluster.add_node(num_cpus=1, num_gpus=1))
-        else:
-            cluster.remove_node(nodes[int(argument)], allow_graceful=False)
-        print(command, flush=True)
+    for _ in sys.stdin:
+        cluster.add_node(num_cpus=1, num_gpus=1)
+        print("added", flush=True)
     cluster.shutdown()
 
 

@@ -219,7 +219,7 @@ def test_answer_and_figures_are_a_click_away(browser, ui):
     with window(browser, 1400, "light"):
         browser.get(ui)
         click(browser, "run of the sweep", link, "small: answer and figures")
-        wait_for(browser, "answer", lambda: "Distilled LFP does" in text_of(browser))
+        wait_for(browser, "answer", lambda: "Distilled LFP and SS-LFP decode nothing" in text_of(browser))
         more = "[...document.querySelectorAll('button, a')].find(b => b.innerText.trim() == 'Show more')"
         click(browser, "whole answer", more)
         drawn = "return [...document.querySelectorAll('img[src*=session_dots]')].some(i => i.naturalWidth > 300)"

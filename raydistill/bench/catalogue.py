@@ -70,7 +70,7 @@ def _entry(planned: PlannedSession, minutes: float) -> Entry:
         aligned=False,
         protocol="corrected",
         normalisation={},
-        config={},
+        config={"splits": {"segment_s": SEGMENT_S}},
         fingerprint="",
         content="",
         contents={name: fingerprint([planned.session, name]) for name in signals},

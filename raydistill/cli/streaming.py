@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10.0
 
 
-@Parameter(name="*")
+@Parameter(name="*", help="Samples that arrive.")
 @dataclass(frozen=True, kw_only=True)
 class Live:
     """Options of `decode` for samples that arrive."""

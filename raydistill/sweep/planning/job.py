@@ -1,5 +1,6 @@
 """A job: one training or evaluation, with the key that its specification determines."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -139,7 +140,22 @@ def session_patches(job: Job, entries: list[Entry]) -> dict[str, int]:
     widths = model.inputs.widths(shared_bands(job, entries))
     patches = {e.session: patches_per_bin(widths, model.modality, e.n_units, e.n_channels) for e in entries}
     _check_places(job, entries, patches)
+    _check_masks(job, entries, patches)
     return patches
+
+
+def _check_masks(job: Job, entries: list[Entry], patches: dict[str, int]) -> None:
+    """Refuse a share of masked tokens that masks none in any segment: nothing would be trained."""
+    spec = job.training_spec
+    ratio = getattr(spec.objective, "mask_ratio", None)
+    if ratio is None or getattr(spec.objective, "blocks", None) is not None:
+        return
+    most = max(longest_input(spec.training, entry) * patches[entry.session] for entry in entries)
+    if int(ratio * most) == 0:
+        raise ConfigError(
+            f"{job.name}: `mask_ratio: {ratio:g}` masks none of the {most} tokens of the longest segment; give at "
+            f"least {math.ceil(1000 / most) / 1000:g}"
+        )
 
 
 def _check_places(job: Job, entries: list[Entry], patches: dict[str, int]) -> None:

@@ -512,3 +512,9 @@ def test_baseline_that_is_compared_is_scored_and_has_no_controls_and_no_trials()
 def test_compared_name_that_is_neither_method_nor_baseline_is_refused(change, named):
     with pytest.raises(ConfigError, match=named):
         build(SweepConfig, SWEEP | change, Where("sweep.yaml"))
+
+
+def test_share_of_masked_tokens_that_masks_none_is_refused_before_anything_is_trained(tmp_path):
+    sweep = build(SweepConfig, SWEEP | {"training": SWEEP["training"] | {"mask_ratio": 0.0001}}, Where("sweep.yaml"))
+    with pytest.raises(ConfigError, match=r"`mask_ratio: 0.0001` masks none of the \d+ tokens of the longest segment"):
+        plan(sweep, ENTRIES, RunsFolder(tmp_path / "runs"))

@@ -3,9 +3,8 @@
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.delay import Delay
 from raydistill.sweep.answering.sees import trainings_of
-from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.plan import Plan
-from raydistill.sweep.planning.spec import BaselineSpec
+from raydistill.sweep.planning.spec import BaselineSpec, ImportedSpec, TrainingSpec
 
 NAMES = {"transformer": "Transformer", "lstm": "LSTM", "cnn": "CNN", "mamba": "Mamba"}
 """Backbone -> its name in a figure."""
@@ -26,17 +25,16 @@ def delays_of(plan: Plan) -> dict[str, Delay]:
             baseline = BASELINES[job.spec.baseline]
             if baseline.reads == ("lfp",) and not baseline.clock:
                 delays[job.method] = Delay(network="", ms=None if baseline.future else 0.0)
-        elif (model := trainings_of(job, jobs)[0].model_spec.model).modality == "lfp":
-            late = getattr(model, "lookahead_bins", None) or 0
-            ms = late * plan.bin_width_ms if model.causal else None
-            delays[job.method] = Delay(network=_network(trainings_of(job, jobs)[0]), ms=ms)
+        elif (spec := trainings_of(job, jobs)[0].model_spec).model.modality == "lfp":
+            late = getattr(spec.model, "lookahead_bins", None) or 0
+            ms = late * plan.bin_width_ms if spec.model.causal else None
+            delays[job.method] = Delay(network=_network(spec), ms=ms)
     return delays
 
 
-def _network(job: Job) -> str:
+def _network(spec: TrainingSpec | ImportedSpec) -> str:
     """The network of a model, such as Mamba, or REALM."""
-    spec = job.model_spec
+    if spec.family == "realm":
+        return "REALM"
     backbone = getattr(spec.model, "backbone", None)
-    if spec.family == "realm" or backbone is None:
-        return spec.family.upper() if spec.family == "realm" else spec.family
-    return NAMES.get(backbone.name, backbone.name)
+    return spec.family if backbone is None else NAMES.get(backbone.name, backbone.name)

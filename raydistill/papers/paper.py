@@ -113,6 +113,11 @@ class Paper:
         printed = (t.method.replace(" vs ", " > ").split(" > ") for t in self.targets if t.figure == figure)
         return frozenset(m for names in printed for name in names for m in self.method_sets.get(name, (name,)))
 
+    def has_figure(self, name: str) -> bool:
+        """Whether numbers of this figure are printed. "F10 raw LFP" is a part of F10, whose numbers are not printed."""
+        figures = {t.figure for t in self.targets}
+        return name in figures or name.split(" ")[0] in figures
+
     def count_mismatches(self, entries: Collection[StoredSession]) -> list[str]:
         """How the groups differ in size from the paper's; empty if the store holds only part of the corpus."""
         stored = {dataset: sum(e.dataset == dataset for e in entries) for dataset in self.datasets}

@@ -23,6 +23,7 @@ import numpy as np
 
 from raydistill.cluster import connected, cores
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
+from raydistill.config.names import recorded_and_draw
 from raydistill.errors import DataError, RaydistillError, one_line
 from raydistill.files import release_free_memory
 from raydistill.recordings.content import Content, StoredContent, content_of, sources
@@ -362,7 +363,8 @@ def _stored_under_other_names(
                 f"{recording.path}: stored already, as session {other.session}; give it this `name` in a manifest, or "
                 f"delete the folder segments/session={other.session} of the store"
             )
-    names = ", ".join(other.session for other in same_file)
+    # Draws of the folds of one recording lie under further names; the user knows only the first.
+    names = ", ".join(dict.fromkeys(recorded_and_draw(other.session)[0] for other in same_file))
     return [f"its file is also that of {names}; do not train on the one and test on the other"] if same_file else []
 
 

@@ -303,3 +303,15 @@ def test_ingest_tells_of_sessions_that_use_the_same_time_of_a_file(make_nwb, tmp
     done = raydistill("ingest", "m.yaml", "--store", "store", "--set", PARENTS, cwd=tmp_path)
     for name in "BA":
         assert f"session {name} uses a part of the same time of its file; do not train on one and test" in done.stderr
+
+
+def test_another_part_of_a_file_with_several_draws_is_noted_once(make_nwb, tmp_path, local_ray, manifest):
+    make_nwb("w.nwb")
+    entry = "sessions: [{{name: {}, file: w.nwb, interval: {{start_s: {}, stop_s: {}}}}}]"
+    notes = []
+    for name, start, stop in (("first", 0, 29), ("second", 30, 60)):
+        recordings = plan_sources(
+            manifest(entry.format(name, start, stop)), overrides=[PARENTS, "ingest.splits.repeats=3"]
+        )
+        ingest(recordings, str(tmp_path / "store"), report=lambda result: notes.extend(result.notes))
+    assert "its file is also that of first; do not train on the one and test on the other" in notes

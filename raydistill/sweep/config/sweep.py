@@ -230,6 +230,13 @@ class SweepConfig:
         for figure in self.answers:
             if figure == paper.alignment_table:
                 raise ConfigError(f"{figure} is about latents, which `align` compares", at=("answers", figure))
+            if not paper.has_figure(figure):
+                figures = ", ".join(sorted({t.figure for t in paper.targets} - {paper.alignment_table}))
+                raise ConfigError(
+                    f"the paper {self.paper} prints no numbers under this name, only under {figures}; a part of one "
+                    "is written after its name, as in F10 raw LFP",
+                    at=("answers", figure),
+                )
             answer = self.answer(figure)
             _check_exists(answer.on, self.sessions, "answers", figure)
             for method in (*answer.methods, *answer.called):

@@ -430,6 +430,12 @@ def test_table_of_similar_latents_is_refused_as_a_figure(tmp_path):
         panels_of(tmp_path, {"T1": "held_out"})
 
 
+@pytest.mark.parametrize("figure", ["F99", "F1", "F10b", "raw LFP"])
+def test_figure_that_the_paper_lacks_is_refused(tmp_path, figure):
+    with pytest.raises(ConfigError, match=rf"answers\.{figure}: .* under this name, only under A\.8\.3, A7,"):
+        panels_of(tmp_path, {figure: "held_out"})
+
+
 def test_figure_without_printed_numbers_may_call_its_methods_as_it_likes(tmp_path):
     (panel,) = panels_of(tmp_path, {"F10 raw LFP": {"on": "held_out", "called": {"SS": "Anything"}}})
     assert panel.called == {"SS": "Anything"} and not list(panel.answers())

@@ -83,15 +83,20 @@ class Splits:
             )
 
 
+SCORED_WITH_VALID = ("paper", "released")
+"""Protocols that score the validation and test folds together, although the former ended the training."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestConfig:
     """How a recording is preprocessed and stored. Every value enters the fingerprint of the stored session."""
 
-    protocol: Literal["corrected", "paper", "released"] = "corrected"
+    protocol: Literal["corrected", "paper", "released", "realm"] = "corrected"
     """`corrected` fits normalisation on the training fold and scores on the test fold. `paper` and `released` fit it
     on the whole session and score on the validation and test folds together. `released` also reproduces two slips of
     the published code: fold sizes that are off by one, and time stamps by which the LFP drifts one bin against the
-    spikes; and for Flint its filters and outliers (docs/methods.md, Splits and protocols)."""
+    spikes; and for Flint its filters and outliers. `realm` draws the folds of REALM's second version (72, 8 and 20 %),
+    fits normalisation on the whole session and scores on the test fold (docs/methods.md, Splits and protocols)."""
     bin_width_ms: BinWidth = 10.0
     """Width of the session's bins in milliseconds."""
     min_rate_hz: NotNegative = 0.0
@@ -125,3 +130,17 @@ class IngestConfig:
             )
         if self.protocol == "released" and self.filters is not None and self.filters.causal:
             raise ConfigError("`protocol: released` has zero-phase filters; leave out `filters.causal`")
+        if self.protocol == "realm":
+            _check_published_folds(self.splits)
+
+
+def _check_published_folds(splits: Splits) -> None:
+    """Refuse values that the folds of REALM would ignore."""
+    usual = Splits()
+    for key in ("valid", "test"):
+        if (value := getattr(splits, key)) != getattr(usual, key):
+            raise ConfigError(
+                f"`protocol: realm` draws folds of 72, 8 and 20 %, but got `splits.{key}: {value}`; leave it out, or "
+                "choose another `protocol`",
+                at=("splits", key),
+            )

@@ -21,6 +21,7 @@ from raydistill.evaluation.scores import Failure, MissingJob, Score
 from raydistill.evaluation.sees import Sees
 from raydistill.evaluation.settings import DifferentSettings
 from raydistill.evaluation.tuning import TuningResults
+from raydistill.papers.table import PAPERS
 from raydistill.papers.targets import WHOLE, Panel
 
 MANY_SUBJECTS = 8
@@ -105,6 +106,12 @@ class Results:
     def published(self) -> list[PublishedRow]:
         """Every number that the paper prints in the figures of the sweep, with that of the sweep."""
         return published_rows(self.panels, functools.partial(method_table, self), self.comparisons, self.alignments)
+
+    @property
+    def as_the_paper(self) -> bool:
+        """Whether scores follow a protocol of the paper whose numbers are shown."""
+        papers = {panel.paper for panel in self.panels if panel.paper and panel.figure}
+        return all(self.protocol in PAPERS[name].protocols for name in papers)
 
     def published_alignment(self, a: Alignment) -> dict[str, str]:
         """Metric -> what the paper prints for the latents of two methods."""

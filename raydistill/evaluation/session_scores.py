@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raydistill.config.recordings import SCORED_WITH_VALID
 from raydistill.evaluation.baselines import Baseline
 from raydistill.evaluation.decoders.clock import ClockCode
 from raydistill.evaluation.decoders.clock_skill import ClockSkill, clock_skill, decode_with_and_without_clock
@@ -146,7 +147,7 @@ def scored_folds(entry: Entry) -> tuple[str, ...]:
 
     See docs/methods.md, Splits and protocols.
     """
-    return ("test",) if entry.protocol == "corrected" else ("valid", "test")
+    return ("valid", "test") if entry.protocol in SCORED_WITH_VALID else ("test",)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -89,7 +89,7 @@ def render(results: Results, console: Console) -> None:
 
 
 def _in_brackets(printed: bool, results: Results) -> str:
-    of_other = "" if results.protocol in ("paper", "released") else ", under the paper's protocol"
+    of_other = "" if results.as_the_paper else ", under the paper's protocol"
     return f" (paper's value in brackets{of_other})" if printed else ""
 
 

@@ -121,6 +121,7 @@ CROSSMODAL = Paper(
     datasets=TABLE_2,
     groups={"paper_held_out": 17, "paper_pretraining": 226, "paper_lfp_pretraining": 48, "paper_generalization": 27},
     select=select,
+    protocols=("paper", "released"),
     printed="crossmodal_targets.csv",
     method_sets={"all LFP variants": ("MS-LFP", "SS-LFP", "SS-MM-ZS")},
     alignment_table="T1",

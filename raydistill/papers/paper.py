@@ -96,6 +96,8 @@ class Paper:
     """Name of a group of sessions -> number of its sessions in the whole corpus. Names are unique over all papers."""
     select: Callable[[str, Collection[StoredSession]], list[str]]
     """(group, entries of a store) -> the sessions of the group, in the order of the entries."""
+    protocols: tuple[str, ...]
+    """Protocols of a store (docs/methods.md, Splits and protocols) that score as the paper does."""
     printed: str
     """File in this folder: every number that the paper prints, as columns named like the fields of `Target`."""
     method_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

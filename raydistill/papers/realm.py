@@ -11,5 +11,6 @@ REALM = Paper(
     datasets={},
     groups={},
     select=lambda group, entries: [],
+    protocols=("realm",),
     printed="realm_targets.csv",
 )

@@ -137,8 +137,8 @@ class Layout:
     config: IngestConfig = field(default_factory=IngestConfig)
     """How recordings that were found in a folder are preprocessed by default (docs/methods.md, Data and
     preprocessing)."""
-    released: Mapping[str, Any] = field(default_factory=dict)
-    """Values of `ingest` that differ from `config` under the protocol `released`, unless they are given."""
+    by_protocol: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Protocol -> values of `ingest` that differ from `config` under it, unless they are given."""
     find: Callable[[Path], list[Recording]] | None = None
     """The recordings anywhere in a folder, with the default options and `config`; None: folders are not searched."""
     endings: tuple[str, ...] = ()

@@ -20,13 +20,14 @@ import numpy as np
 
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import DataError
+from raydistill.store import realm_folds
 from raydistill.store.outliers import is_regular_as_released
 from raydistill.store.session import Session
 
 TRAIN, VALID, TEST = "train", "valid", "test"
 OUTLIER = "outlier"
 """Instead of a fold: a span that left before the folds were drawn (protocol `released`)."""
-RELEASED = "released"
+RELEASED, REALM = "released", "realm"
 _ADVICE = "give a longer recording or shorter `splits.parent_s`, or assign whole trials: `splits: {by: trials}`"
 
 
@@ -53,7 +54,7 @@ class Cut:
 def draw_folds(session: Session, config: IngestConfig) -> list[SplitSpan]:
     """The split spans of a session in time order, each with its fold.
 
-    Under the protocol `released`, outliers leave before the folds are drawn, and have none.
+    Under the protocols `released` and `realm`, outliers leave before the folds are drawn, and have none.
 
     Raises:
         DataError: the session has too few spans for three folds, or the split is by trials and it has none.
@@ -77,7 +78,7 @@ def draw_folds(session: Session, config: IngestConfig) -> list[SplitSpan]:
 def without_outliers(spans: list[SplitSpan], behavior: np.ndarray | None, config: IngestConfig) -> list[SplitSpan]:
     """The spans in which no behavior column has an SD above Tukey's fence, Q3 + 1.5 (Q3 - Q1), fitted on train.
 
-    Under the protocol `released`, `draw_folds` has found the outliers by the released rule (outliers.py).
+    Under the protocols `released` and `realm`, `draw_folds` has found the outliers by the released rule (outliers.py).
 
     Args:
         behavior: (T, K), NaN where it was lost; None: no span is an outlier.
@@ -87,7 +88,7 @@ def without_outliers(spans: list[SplitSpan], behavior: np.ndarray | None, config
     """
     if config.splits.outliers == "keep" or behavior is None:
         return spans
-    if config.protocol == RELEASED:
+    if config.protocol in (RELEASED, REALM):
         return [s for s in spans if s.split != OUTLIER]
     with np.errstate(all="ignore"):
         sd = np.array([_sd(behavior[s.start : s.stop]) for s in spans])  # (spans, K)
@@ -220,7 +221,7 @@ def _needed_folds(config: IngestConfig) -> set[str]:
 def _folds(session: Session, bounds: list[tuple[int, int]], config: IngestConfig, what: str, advice: str) -> list[str]:
     """A fold for each span, OUTLIER for one that leaves before the draw."""
     drawn = np.ones(len(bounds), dtype=bool)
-    if config.protocol == RELEASED and config.splits.outliers == "drop":
+    if config.protocol in (RELEASED, REALM) and config.splits.outliers == "drop":
         drawn = is_regular_as_released(session, bounds)
     folds, n = np.full(len(bounds), OUTLIER, dtype=object), int(drawn.sum())
     by_blocks = config.splits.by == "blocks"
@@ -233,8 +234,13 @@ def _draw(name: str, n: int, config: IngestConfig, what: str, advice: str) -> li
     n_valid, n_test = fold_sizes(n, config)
     if min(n_test, n - n_valid - n_test) < 1 or (VALID in _needed_folds(config) and n_valid < 1):
         raise DataError(f"session {name}: {n} {what} are too few for train, valid and test; {advice}")
-    order = np.random.RandomState(config.splits.seed).permutation(n)  # the random generator of the released code
     folds = np.full(n, TRAIN, dtype=object)
+    if config.protocol == REALM:
+        order = realm_folds.permuted(n, name, config.splits.seed)[::-1]  # train comes first there
+        folds[order[:n_test]] = TEST
+        folds[order[n_test : n_test + n_valid]] = VALID
+        return folds.tolist()
+    order = np.random.RandomState(config.splits.seed).permutation(n)  # the random generator of the released code
     folds[order[:n_valid]] = VALID
     folds[order[n_valid : n_valid + n_test]] = TEST
     return folds.tolist()
@@ -244,8 +250,10 @@ def fold_sizes(n: int, config: IngestConfig) -> tuple[int, int]:
     """Number of spans in valid and in test, of n spans that are drawn from.
 
     The protocol `released` has one more in test, and none in valid for n below ten (docs/methods.md, Slips of the
-    released code).
+    released code). Those of `realm` are its own.
     """
+    if config.protocol == REALM:
+        return realm_folds.fold_sizes(n)
     n_valid, n_test = int(config.splits.valid * n), int(config.splits.test * n)
     if config.protocol == RELEASED:
         return n_valid, n_test + 1

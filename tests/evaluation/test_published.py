@@ -77,6 +77,28 @@ def test_single_sessions_and_sds_are_compared_with_those_of_the_paper():
     assert ".500 (.678)" in out.getvalue() and ".141 (.07)" in out.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("paper", "protocol", "expected"),
+    [
+        ("crossmodal", "paper", True),
+        ("crossmodal", "released", True),
+        ("crossmodal", "realm", False),
+        ("realm", "realm", True),
+        ("realm", "paper", False),
+        ("realm", "corrected", False),
+    ],
+)
+def test_printed_numbers_are_of_another_protocol_unless_the_paper_has_this_one(paper, protocol, expected):
+    panel = Panel(paper=paper, figure="held-out" if paper == "realm" else "F3", methods=("REALM", "MS-LFP"))
+    ours = scores("REALM", {"a": 0.5}) + scores("MS-LFP", {"a": 0.5})
+    made = Results(protocol=protocol, scores=tuple(ours), panels=(panel,))
+    out = io.StringIO()
+    render(made, Console(file=out, width=200))
+    text = " ".join(out.getvalue().split())
+    assert "paper's value in brackets" in text and made.as_the_paper == expected
+    assert ("under the paper's protocol" in text) != expected
+
+
 def test_wins_and_losses_are_counts_of_pairs_and_their_mean_gains():
     called = {"Distilled LFP": "MS-Spike", "SS-LFP": "NDT2"}
     ours = scores("Distilled LFP", {"a": 0.5, "b": 0.4, "c": 0.1}) + scores("SS-LFP", dict.fromkeys("abc", 0.2))

@@ -10,7 +10,8 @@ from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.decoders.past_latents import decode_from_past, with_past
 from raydistill.evaluation.decoders.scoring import decode
-from raydistill.evaluation.session_scores import score_baseline, score_model
+from raydistill.evaluation.report import PROTOCOLS
+from raydistill.evaluation.session_scores import score_baseline, score_model, scored_folds
 from raydistill.models.crossmodal.config import PRESETS, configure
 from raydistill.models.families import build_model
 from raydistill.models.inputs import inputs_of
@@ -129,6 +130,12 @@ def test_past_latents_are_decoded_by_ridge_from_each_bin_and_those_before_it(sto
     assert score.decoding.r2 == pytest.approx(expected.r2, abs=1e-9)
     assert score.metrics()["settings"] == expected.settings and score.metrics()["valid_r2"] == expected.valid_r2
     np.testing.assert_allclose(score.segments.decoded, np.concatenate(expected.decoded)[: len(score.segments.decoded)])
+
+
+def test_validation_fold_is_scored_under_the_protocols_of_the_cross_modal_paper_alone(stored):
+    folds = {name: scored_folds(dataclasses.replace(stored[1], protocol=name)) for name in PROTOCOLS}
+    assert folds.pop("paper") == folds.pop("released") == ("valid", "test")
+    assert folds == {"corrected": ("test",), "realm": ("test",)}
 
 
 def test_past_latents_are_not_fitted_on_a_validation_fold_that_is_scored(stored):

@@ -131,6 +131,14 @@ def test_released_protocol_has_the_filters_and_outliers_of_the_released_code_unl
     assert usual.filters.notch_hz == 60 and usual.splits.outliers == "keep"
 
 
+def test_realm_protocol_draws_single_segments_of_makin_and_pairs_without_outliers_of_flint(folder):
+    of_realm = {r.source.layout: r.config for r in plan_sources(folder, overrides=["ingest.protocol=realm"])}
+    flint, makin = of_realm["flint"].splits, of_realm["makin"].splits
+    assert (makin.parent_s, makin.segment_s, makin.outliers) == (5, 5, "keep")
+    assert (flint.parent_s, flint.segment_s, flint.outliers) == (10, 5, "drop")
+    assert of_realm["flint"].filters.notch_hz == 60
+
+
 def test_released_protocol_stores_a_short_session_without_a_validation_fold_and_says_so(folder, tmp_path):
     overrides = ["ingest.protocol=released"]  # six parents of 10 s
     (recording,) = plan_sources(folder, dataset="makin", overrides=overrides)

@@ -199,8 +199,8 @@ def _with_overrides(
     for text in texts:
         override(tree, text)
     given = tree["ingest"] if isinstance(tree["ingest"], dict) else {}
-    if given.get("protocol") == "released":  # what is given has the last word
-        tree = {"ingest": _merged(canonical(layout.config), layout.released)}
+    if differs := layout.by_protocol.get(str(given.get("protocol"))):  # what is given has the last word
+        tree = {"ingest": _merged(canonical(layout.config), differs)}
         for text in texts:
             override(tree, text)
     config = build(IngestConfig, tree.pop("ingest"), Where("--set", "ingest"))

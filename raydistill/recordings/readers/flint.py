@@ -166,5 +166,9 @@ LAYOUT = Layout(
     open=open_raw,
     config=IngestConfig(bin_width_ms=10, min_rate_hz=1.0),  # the paper leaves out units below 1 Hz
     # The released code has neither notch nor high-pass for these files, and leaves out windows of restless behavior.
-    released={"filters": {"notch_hz": None, "highpass_hz": None}, "splits": {"outliers": "drop"}},
+    # REALM leaves out such windows, too.
+    by_protocol={
+        "released": {"filters": {"notch_hz": None, "highpass_hz": None}, "splits": {"outliers": "drop"}},
+        "realm": {"splits": {"outliers": "drop"}},
+    },
 )

@@ -244,4 +244,5 @@ LAYOUT = Layout(
     open=open_raw,
     options=MakinOptions,
     config=IngestConfig(bin_width_ms=10, min_rate_hz=1.0),  # the paper leaves out units below 1 Hz
+    by_protocol={"realm": {"splits": {"parent_s": 5}}},  # it draws folds over segments, and over pairs for Flint
 )

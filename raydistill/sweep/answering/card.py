@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raydistill.config.plain import to_plain
+from raydistill.config.recordings import SCORED_WITH_VALID
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.card import METRICS, Card, ScoreRow
 from raydistill.evaluation.flags import is_few
@@ -101,7 +102,7 @@ def _summary(job: Job, sees: Sees, entries: Sequence[Entry], metrics: Mapping[st
         how = {"finetune": "fine-tuned", "distill": "distilled"}.get(job.kind, "pretrained")
         return f"A model of {signals}, {how} on {n} session{'s' if n != 1 else ''}. Other jobs start from it."
     columns = ", ".join(metrics.get("r2_per_axis", ()))
-    is_apart = all(e.protocol == "corrected" for e in entries)
+    is_apart = all(e.protocol not in SCORED_WITH_VALID for e in entries)
     fold = "the test fold, which is used for nothing else" if is_apart else "the validation and test folds together"
     return f"Decodes {columns} from {signals}: R² {metrics['r2']:.3f} on {fold}."
 
@@ -229,8 +230,10 @@ def _limits(
         yield "The recordings are simulated."
     if job.session is not None and is_few(metrics.get("n_test_segments", 0), metrics.get("test_s", 0.0)):
         yield "The test fold is so small that R² depends much on which segments it has."
-    if any(e.protocol != "corrected" for e in entries):
+    if any(e.protocol in SCORED_WITH_VALID for e in entries):
         yield "Scores are optimistic: the published protocol scores the fold that ended the training, too."
+    if any(e.protocol == "realm" for e in entries):
+        yield "Scores may be optimistic: z-scores are fitted on all folds, and test units lie next to training units."
     if reads_any:
         yield "It reads other sessions, too, but knows a channel by its place among the channels of the session alone."
     elif job.trains or isinstance(job.spec, EvaluationSpec):

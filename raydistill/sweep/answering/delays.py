@@ -6,8 +6,10 @@ from raydistill.sweep.answering.sees import trainings_of
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.spec import BaselineSpec, ImportedSpec, TrainingSpec
 
-NAMES = {"transformer": "Transformer", "lstm": "LSTM", "cnn": "CNN", "mamba": "Mamba"}
+NAMES = {"transformer": "Transformer", "lstm": "LSTM", "gru": "GRU", "cnn": "CNN", "mamba": "Mamba"}
 """Backbone -> its name in a figure."""
+FAMILIES = {"realm": "REALM", "msid": "MSID", "ndt2": "NDT2"}
+"""Family -> its name in a figure; models of other families are named by their backbone."""
 
 
 def delays_of(plan: Plan) -> dict[str, Delay]:
@@ -34,7 +36,7 @@ def delays_of(plan: Plan) -> dict[str, Delay]:
 
 def _network(spec: TrainingSpec | ImportedSpec) -> str:
     """The network of a model, such as Mamba, or REALM."""
-    if spec.family == "realm":
-        return "REALM"
+    if spec.family in FAMILIES:
+        return FAMILIES[spec.family]
     backbone = getattr(spec.model, "backbone", None)
-    return spec.family if backbone is None else NAMES.get(backbone.name, backbone.name)
+    return spec.family if backbone is None else NAMES[backbone.name]

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raydistill.config.names import draw_name
+from raydistill.config.recordings import SCORED_WITH_VALID
 from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.tuning import TunedMethod, TuningResults
 from raydistill.store.catalogue import Entry
@@ -23,9 +24,6 @@ from raydistill.sweep.tuning.equal import equal_rows
 from raydistill.sweep.tuning.rows import joined, own_rows
 from raydistill.sweep.tuning.settings import owners, teachers_of
 from raydistill.sweep.tuning.trials import TrialMaker, job_seed
-
-CORRECTED = "corrected"
-"""The protocol that scores nothing but the test fold."""
 
 
 def planned(sweep: SweepConfig, entries: list[Entry], runs: RunsFolder, name: str = "") -> Plan:
@@ -78,7 +76,7 @@ def planned_with_trials(
             methods=tuple(tuned for method in methods for draw in draws for tuned in [draw.methods[method]]),
             followers=followers(sweep, methods),
             unsettled=tuple(dict.fromkeys(method for draw in draws for method in _unsettled(sweep, draw.methods))),
-            on_scored_fold=any(e.protocol != CORRECTED for e in entries if e.session in sessions),
+            on_scored_fold=any(e.protocol in SCORED_WITH_VALID for e in entries if e.session in sessions),
         ),
     )
 

@@ -22,3 +22,10 @@ def test_delays_are_those_of_the_later_bins_that_causal_models_read(tmp_path):
 def test_delay_of_realm_has_the_name_of_the_family(tmp_path):
     delays = delays_of(plan(load_sweep(SWEEPS / "realm.yaml"), corpus(), RunsFolder(tmp_path / "runs")))
     assert (delays["REALM"], delays["REALM-bi"]) == (Delay(network="REALM", ms=0.0), Delay(network="REALM", ms=None))
+
+
+def test_delay_of_a_linear_system_is_nothing_under_its_own_name(tmp_path):
+    job = "{train: lfp, each: held_out_raw, family: msid, supervision: full}"
+    sweep = load_sweep(SWEEPS / "latency.yaml", [f"jobs.msid={job}", "methods.Linear=msid"])
+    delays = delays_of(plan(sweep, corpus(), RunsFolder(tmp_path / "runs")))
+    assert delays["Linear"] == Delay(network="MSID", ms=0.0)

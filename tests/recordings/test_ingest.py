@@ -247,13 +247,15 @@ def test_examples_of_real_recordings_all_arrive(recordings, tmp_path, local_ray)
     for name, folder in (
         ("cao2021", "cao2021"),
         ("cao2021_uhf", "cao2021"),
+        ("cao2021_bands", "cao2021"),
         ("contdata95", "contdata95"),
         ("nwb_recordings", "nwb"),
     ):
         outcome = ingest(plan_sources(ROOT / "examples" / f"{name}.yaml", recordings / folder), store)
         assert not outcome.failed
     entries = {e.session: e for e in Store(store).entries()}
-    assert len(entries) == 15
+    assert len(entries) == 19
+    assert entries["mouse1_session1_bands"].n_channels == 192 + 64
     assert (entries["rat1"].n_channels, entries["rat1_uhf"].n_channels) == (0, 127)
     assert (entries["mouse1_session1"].n_segments, entries["contdata95"].n_segments) == (104, 1456)
     assert entries["mouse1_session1"].bin_width_ms == 100 and entries["mouse1_session1"].n_bins == 2579

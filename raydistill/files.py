@@ -22,6 +22,10 @@ from raydistill.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LATE_S = 40.0
+"""How long a file of another machine may take to be seen here: by default, NFS remembers for half a minute that there
+was none."""
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a temporary file in the same folder, flush it to disk and rename it, so no reader sees a partial file."""

@@ -50,7 +50,7 @@ ALLOWED = {
     "sweep/answering": "sweep/tuning sweep/planning sweep/config training evaluation tracking papers store files "
     "config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "
-    "interrupts mirrored objectives models feed store ownership files config cluster errors",
+    "interrupts shared_place mirrored objectives models feed store ownership files config cluster errors",
     "sweep/searching": "sweep/running sweep/answering sweep/planning sweep/config evaluation tracking models store "
     "files config cluster errors",
     "bench": "stream sweep training evaluation simulation recordings objectives models feed store files config cluster "

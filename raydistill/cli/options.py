@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from raydistill.config.addresses import FORM, is_mistyped
 from raydistill.errors import ConfigError
 
 
@@ -24,15 +25,21 @@ def _check_memory(kind, value) -> None:
 
 
 def _check_folder(kind, value) -> None:
-    # A path has lost one of the slashes of a URI, and would be a local folder of that name.
-    if value is not None and value.parts and value.parts[0].endswith(":"):
+    if value is not None and is_mistyped(str(value)):  # a path has lost one of the slashes of an address
         raise ValueError("it must be on a disk; in an object store may be a session store, and the runs of a sweep.")
 
 
+def _check_address(kind, value) -> None:
+    if not value.strip():
+        raise ValueError("it must name a folder.")
+    if is_mistyped(value):
+        raise ValueError(f"it must be a folder, or the address of one ({FORM}).")
+
+
 def _check_runs(kind, value) -> None:
+    _check_address(kind, value)
     if "://" in value and not value.startswith(("file://", "s3://", "gs://")):
-        raise ValueError("it must be a folder, or the address of one (s3://, gs://).")
-    _check_folder(kind, Path(value) if "://" not in value else None)
+        raise ValueError(f"it must be a folder, or the address of one ({FORM}).")
 
 
 ON_DISK = Parameter(validator=_check_folder)
@@ -64,7 +71,9 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda"],
     Parameter(help="auto: use CUDA if the cluster has a GPU when the jobs start."),
 ]
-StoreUri = Annotated[str, Parameter(help="Session store: a folder, or a URI (file://, s3://, gs://).")]
+StoreUri = Annotated[
+    str, Parameter(help="Session store: a folder, or a URI (file://, s3://, gs://).", validator=_check_address)
+]
 Overrides = Annotated[tuple[str, ...], _set("training.epochs=5")]
 SearchOverrides = Annotated[tuple[str, ...], _set("trials=50")]
 SynthOverrides = Annotated[tuple[str, ...], _set("duration_s=60")]

@@ -22,7 +22,7 @@ from raydistill.feed.feed import Feed
 from raydistill.feed.masking import Draw
 from raydistill.feed.placement import Share
 from raydistill.feed.reading import Reader, read_directly, read_through_ray
-from raydistill.files import write_json
+from raydistill.files import LATE_S, write_json
 from raydistill.object_store import PATIENCE_S, StorageError, StoredFolder
 from raydistill.objectives import Objective, StudentAndTeacher
 from raydistill.ownership import LostFolderError
@@ -51,7 +51,7 @@ class DistributedTraining:
     workers share this number too."""
 
 
-class _Outcome:
+class Outcome:
     """How a training ended, as rank 0 tells the driver: a file in `scratch`, or in the object store of the runs."""
 
     def __init__(self, scratch: Path, task: TrainingTask):
@@ -101,6 +101,18 @@ class _Outcome:
             return TimeLimitReached(outcome["stopped"])
         return TrainingError(outcome["error"]) if "error" in outcome else outcome["reached"]
 
+    def late(self) -> dict | Exception:
+        """The outcome of a training whose workers have ended: a network disk may show it some time later."""
+        end = time.monotonic() + LATE_S
+        while not (ended := self.read(seldom=False)):
+            if time.monotonic() > end:
+                return TrainingError(
+                    f"the workers have ended, but this machine does not see {self.file}, which they wrote; check that "
+                    "all machines share this folder, or keep the runs in an object store (--runs s3://BUCKET/FOLDER)"
+                )
+            time.sleep(1.0)
+        return ended
+
     def _content(self, patience_s: float = PATIENCE_S) -> bytes | None:
         if self.runs:
             return StoredFolder(self.runs).read(self._name, patience_s)
@@ -145,7 +157,7 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
     shutil.rmtree(
         scratch, ignore_errors=True
     )  # Ray would continue an old run; our checkpoints decide where a training continues
-    trainings = [(training, _Outcome(scratch.absolute(), training.task)) for training in together]
+    trainings = [(training, Outcome(scratch.absolute(), training.task)) for training in together]
     for _, outcome in trainings:
         outcome.delete()
     trainer = TorchTrainer(
@@ -172,10 +184,7 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
             outcomes.popleft()
             yield together.popleft(), ended
     if len(together) == all_of_them:  # otherwise the error that ended Ray Train may have been yielded already
-        yield (
-            together.popleft(),
-            fit.exception() or RuntimeError(f"Ray Train stopped without reporting an error; see its logs in {scratch}"),
-        )
+        yield together.popleft(), fit.exception() or outcomes[0].late()
 
 
 def _time_is_over(training: DistributedTraining) -> bool:

@@ -99,7 +99,7 @@ def test_bucket_that_does_not_exist_is_one_line_with_exit_code_2(bucket, tmp_pat
         (["search", "search.yaml", "--runs", "s3://lab/runs"], "must be on a disk"),
         (["archive", "sweep.yaml", "--to", "s3://lab/kept"], "must be on a disk"),
         (["sweep", "sweep.yaml", "--runs", "ftp://lab/runs"], "it must be a folder, or the address of one"),
-        (["sweep", "sweep.yaml", "--runs", "s3:/lab/runs"], "must be on a disk"),
+        (["sweep", "sweep.yaml", "--runs", "s3:/lab/runs"], "or the address of one"),
         (["sweep", "sweep.yaml", "--runs", f"s3://key:{SECRET}@lab/runs"], "an address with a password"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from raydistill.models.files import load_model, save_model
 from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.training.assemble import TrainingTask
-from raydistill.training.distributed import DistributedTraining, train_on_workers
+from raydistill.training.distributed import DistributedTraining, Outcome, train_on_workers
 from raydistill.training.history import read_history
 from tests.small import SETTINGS, make_spec
 from tests.training.conftest import RECIPE
@@ -126,6 +127,19 @@ def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, monk
     monkeypatch.setattr("raydistill.training.distributed.room", lambda: small)
     with pytest.raises(TrainingError, match=message):
         trained(distributed(store, tmp_path / "many", workers))
+
+
+def test_outcome_that_a_network_disk_shows_late_is_waited_for(store, tmp_path, monkeypatch):
+    task = distributed(store, tmp_path / "job", 1).task
+    told = Outcome(tmp_path, task)
+    late = threading.Timer(0.5, told.write, ({"reached": {"epoch": 5}},))
+    late.start()
+    assert told.late() == {"epoch": 5}
+    late.join()
+    told.delete()
+    monkeypatch.setattr("raydistill.training.distributed.LATE_S", 0.1)
+    never = told.late()
+    assert isinstance(never, TrainingError) and "does not see" in str(never) and "share this folder" in str(never)
 
 
 def test_trainings_one_after_another_come_to_the_same_and_stop_none_but_themselves(local_ray, tmp_path):

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from raydistill.config.addresses import is_mistyped
 from raydistill.config.load import Where, include, load, located, override, read_yaml
 from raydistill.errors import ConfigError
 from raydistill.sweep.config.sweep import SweepConfig
@@ -90,7 +91,7 @@ def _include_shared(tree, path: Path) -> None:
 def _resolve_store(tree, path: Path) -> None:
     """Turn a relative `store`, which is relative to the file that names it, into a path from the working folder."""
     store = tree.get("store")
-    if isinstance(store, str) and store and "://" not in store:
+    if isinstance(store, str) and store and "://" not in store and not is_mistyped(store):
         file = getattr(tree, "included", {}).get("store", (path, None))[0]
         tree["store"] = os.path.normpath(Path(file).parent / store)
 

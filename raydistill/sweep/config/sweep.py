@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from raydistill.config.addresses import FORM, is_mistyped
 from raydistill.config.controls import CONTROLS
 from raydistill.config.engine import EngineConfig
 from raydistill.config.load import MAY_BE_EMPTY, Overrides
@@ -177,6 +178,8 @@ class SweepConfig:
         check_name(self.name, "sweep")
         if (self.store is None) == (self.recordings is None):
             raise ConfigError("give either `store` (or --set store=DIR) or `recordings`, not both")
+        if self.store is not None and is_mistyped(self.store):
+            raise ConfigError(f'"{self.store}" must be a folder, or the address of one ({FORM})', at=("store",))
         check_limits(self)
         for method in self.methods:
             check_label(method, "method")

@@ -17,6 +17,7 @@ import dataclasses
 import math
 import re
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from typing import Any
 
 from raydistill import lease, mirrored
 from raydistill.errors import DataError, RaydistillError
-from raydistill.files import read_mapping, write_json
+from raydistill.files import LATE_S, read_mapping, write_json
 from raydistill.marker import MARKER
 from raydistill.object_store import PATIENCE_S, StorageError, is_uri, without_options
 from raydistill.ownership import claim, release
@@ -51,8 +52,6 @@ CONTENTS = "contents.json"
 """In the folder of a sweep: what its sessions held when it was last run."""
 KEY = re.compile(r"[0-9a-f]{64}")
 """The key of a job: sha256 of its specification."""
-LATE_S = 30.0
-"""How long files that another machine has written may take to be seen here."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._+=,-]{0,199}")
 """Keys, and names of sweeps, their variants and searches: no name that is read from a file may lead out of the runs
 folder."""
@@ -288,12 +287,20 @@ class RunsFolder:
         """Bring the folders of jobs up to date with the object store, if the runs are in one.
 
         Args:
-            finished: the jobs are, so that they are waited for if the store does not show them yet.
+            finished: the jobs are, so that they are waited for if this machine does not see them yet: a network disk
+                remembers for some time that a folder was not there.
+        Raises:
+            DataError: it does not see a finished one after `LATE_S`.
         """
         end = time.monotonic() + LATE_S
         for key in keys:
             mirrored.fetch(self.job_folder(key))
-            while finished and self.uri and not self.is_done(key) and time.monotonic() < end:
+            while finished and not (self.job_folder(key) / MARKER).exists():
+                if time.monotonic() > end:
+                    raise DataError(
+                        f"job {key[:12]}, from which this one starts, is finished, but {socket.gethostname()} does not "
+                        f"see it in {self}; check that all machines share this folder, then run the same command again"
+                    )
                 time.sleep(1.0)
                 mirrored.fetch(self.job_folder(key))
 

@@ -24,6 +24,7 @@ from raydistill.sweep.running.jobs import SweepRun, run_jobs
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
+from raydistill.sweep.running.shared import check_shared
 from raydistill.sweep.running.trials import are_settled, run_trials
 
 
@@ -31,20 +32,26 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
     """Run the selected jobs that are not done, and return the results of all jobs of the sweep.
 
     Raises:
-        RaydistillError: another process is using the runs folder, or the sweep does not fit its sessions.
+        RaydistillError: another process is using the runs folder, the sweep does not fit its sessions, or a machine of
+            the cluster does not see its folders.
         KeyboardInterrupt: Ctrl-C, or the time limit of the options is reached.
     """
     runs = sweep.runs
     with contextlib.ExitStack() as stack:
 
-        def start() -> JobContext:
+        def join() -> None:
             stack.enter_context(connected(options.address))
+            if options.address:
+                check_shared(runs, sweep.store)
+
+        def start() -> JobContext:
+            join()
             return JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
 
         stack.enter_context(runs.exclusive_lock(progress.line))
         if sweep.lacks_recordings:
             _check_can_record(sweep, options)
-            stack.enter_context(connected(options.address))
+            join()
             make_recordings(sweep, progress)
             sweep = sweep.reopened()  # with the sessions that now exist
         if sweep.config.tuning:

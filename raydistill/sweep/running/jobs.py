@@ -12,6 +12,7 @@ import ray
 from raydistill.cluster import cores
 from raydistill.cluster.room import Need, Room, room
 from raydistill.errors import RaydistillError, TimeLimitReached
+from raydistill.files import LATE_S
 from raydistill.sweep.answering.cost import Cost
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.tracked import Records
@@ -19,7 +20,6 @@ from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.job_folder import MARKER
 from raydistill.sweep.planning.plan import Plan
-from raydistill.sweep.planning.runs_folder import LATE_S
 from raydistill.sweep.running.bookkeeping import Bookkeeping
 from raydistill.sweep.running.deadline import GRACE_S
 from raydistill.sweep.running.execute import JobContext

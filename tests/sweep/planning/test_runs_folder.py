@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -166,6 +167,23 @@ def test_job_is_current_only_while_the_weights_that_it_started_from_are_the_same
     assert runs.open_job(student, {}) == folder
     assert not (folder / "model.safetensors").exists(), "nothing that was trained from other weights may be reused"
     assert (runs.aside_folder("student") / "model.safetensors").read_bytes() == b"learned from the first"
+
+
+def test_finished_job_that_a_network_disk_shows_late_is_waited_for(runs):
+    late = threading.Timer(0.5, finished, (runs, make_job("teacher"), b"weights"))
+    late.start()
+    runs.fetch("teacher", finished=True)
+    assert runs.is_done("teacher")
+    late.join()
+
+
+def test_finished_job_that_this_machine_never_sees_is_one_line_with_the_way_out(runs, monkeypatch):
+    monkeypatch.setattr("raydistill.sweep.planning.runs_folder.LATE_S", 0.1)
+    with pytest.raises(
+        DataError, match=r"job teacher, from which .* does not see it in .*all machines share this folder"
+    ):
+        runs.fetch("teacher", finished=True)
+    runs.fetch("teacher")  # a job that need not be finished is not waited for
 
 
 def test_training_that_began_from_other_weights_does_not_continue(runs):

@@ -16,7 +16,13 @@ from raydistill.evaluation.card import Card
 from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, clock_rows
 from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.equal_words import equal_sentences
+from raydistill.evaluation.fit_table import COLUMNS as COLUMNS_OF_FITS
+from raydistill.evaluation.fit_table import EXPLANATION as WORDS_OF_FITS
+from raydistill.evaluation.fit_table import fit_rows
 from raydistill.evaluation.flags import in_words
+from raydistill.evaluation.neural_table import COLUMNS as COLUMNS_OF_SIGNALS
+from raydistill.evaluation.neural_table import EXPLANATION as WORDS_OF_SIGNALS
+from raydistill.evaluation.neural_table import neural_rows
 from raydistill.evaluation.published import P
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
@@ -186,6 +192,8 @@ def _page(results: Results, context: ReportContext) -> dict:
         "flags": in_words(results.flags),
         "sees": [{"method": s.method, "words": s.in_words()} for s in results.sees],
         "clock": _clock(results),
+        "neural": {"columns": COLUMNS_OF_SIGNALS, "rows": list(neural_rows(results)), "words": WORDS_OF_SIGNALS},
+        "fits": {"columns": COLUMNS_OF_FITS, "rows": fit_rows(results), "words": WORDS_OF_FITS},
         "tuning": _tuning(results),
         "tests": [
             test | {"paper": _printed_p(results, c)} for c, test in zip(results.comparisons, json["tests"], strict=True)

@@ -162,6 +162,8 @@ def _score_json(s: Score) -> dict:
         "n_segments": s.n_segments,
         "seconds": s.seconds,
         "clock": s.clock and s.clock.metrics(),
+        "neural": s.neural or None,
+        "fit": s.fit or None,
     }
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,10 @@ class Score:
     """Length of the scored bins."""
     clock: ClockSkill | None = None
     """The score compared with the clock; None if trials are not aligned."""
+    neural: dict[str, dict[str, float]] = field(default_factory=dict)
+    """How well a model of the signals themselves predicts them (signal_scores.py); empty for other models."""
+    fit: dict[str, Any] = field(default_factory=dict)
+    """How a model that is fitted in one step was found, and what was chosen; empty for other models."""
     draw: int = 1
     """Which draw of the session's folds was scored (`splits.repeats`)."""
     units: ScoredUnits | None = field(default=None, compare=False, repr=False)

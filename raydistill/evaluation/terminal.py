@@ -9,9 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from raydistill.config.controls import CONTROLS
-from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, ClockRow, clock_rows
+from raydistill.evaluation import neural_table
+from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, clock_rows
 from raydistill.evaluation.equal_words import equal_sentences
+from raydistill.evaluation.fit_table import FitRow, fit_rows
 from raydistill.evaluation.flags import in_words
+from raydistill.evaluation.metric_rows import MetricRow
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
     Results,
@@ -70,6 +73,14 @@ def render(results: Results, console: Console) -> None:
         for table in _clock_tables(rows, console.width):
             console.print(table)
         console.print(Text(EXPLANATION))
+    if neural := list(neural_table.neural_rows(results)):
+        console.print("\nprediction of spikes and LFP, mean over sessions")
+        for table in _neural_tables(neural, console.width):
+            console.print(table)
+        console.print(Text(neural_table.EXPLANATION))
+    if fits := fit_rows(results):
+        console.print("\nfitted in one step: what was chosen on validation folds (number of sessions), and R² there")
+        console.print(_fits_table(fits))
     if results.alignments:
         printed = any(results.published_alignment(a) for a in results.alignments)
         console.print(f"\nsimilarity of latents, over the scored segments{_in_brackets(printed, results)}")
@@ -175,9 +186,21 @@ def _control_tables(results: Results, width: int) -> Iterator[Table]:
     return _tables(["method", "control"], columns, rows, width)
 
 
-def _clock_tables(clock: Sequence[ClockRow], width: int) -> Iterator[Table]:
+def _clock_tables(clock: Sequence[MetricRow], width: int) -> Iterator[Table]:
     rows = [([r.method], ["–" if np.isnan(r.values[n]) else _short(r.values[n]) for n in NAMES]) for r in clock]
     return _tables(["method"], COLUMNS, rows, width)
+
+
+def _neural_tables(neural: Sequence[neural_table.NeuralRow], width: int) -> Iterator[Table]:
+    rows = [([r.method, r.task], ["–" if np.isnan(value) else _short(value) for value in r.values]) for r in neural]
+    return _tables(["method", "predicted"], neural_table.COLUMNS, rows, width)
+
+
+def _fits_table(fits: Sequence[FitRow]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for row in fits:
+        table.add_row(Text(row.method), *map(Text, row.in_words()))
+    return table
 
 
 def _tuning_tables(results: Results, width: int) -> Iterator[Table]:

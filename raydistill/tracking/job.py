@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 
-SCHEME = 4
+SCHEME = 5
 """Version of what is logged and how it is named. What another version has logged is left as it is and logged again."""
 
 

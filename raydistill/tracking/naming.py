@@ -18,10 +18,13 @@ _DURATIONS = ("seconds", "workers", "tokens_per_s")
 
 
 def metric_name(key: str) -> str:
-    """The name of a metric of a job: R2..., size/..., training/... or wall time/...; a name with a capital is kept."""
+    """The name of a metric of a job: R2..., signals/..., size/..., training/... or wall time/...
+
+    A name with a capital, or with a group of its own, is kept.
+    """
     if key in _NAMES:
         return _NAMES[key]
-    if key[:1].isupper():  # of a session, an axis or another method
+    if key[:1].isupper() or "/" in key:  # a capital: of a session, an axis or another method
         return allowed_name(key)
     if key in _DURATIONS or key.endswith("_s"):
         return allowed_name(f"wall time/{key}")

@@ -146,6 +146,18 @@ def test_page_contains_all_results(context):
         assert expected in text, expected
 
 
+def test_page_shows_how_signals_are_predicted_and_what_was_chosen_in_a_fit(context):
+    fitted = Score(
+        "MSID", "I_0", "I", None, 0.5, "msid",
+        neural={"forward": {"bits_per_spike": 0.123, "lfp_r2": 0.456}},
+        fit={"chosen": {"states": 16}, "valid_r2": {"8": 0.3, "16": 0.41}},
+    )  # fmt: skip
+    text = Page(html(results(scores=(fitted,), comparisons=(), panels=(Panel(),)), context)).text
+    assert "MSIDlast 200 ms 0.123–0.456" in text and "MSID 16 states (1)8: 0.300, 16: 0.410" in text
+    without = Page(html(results(), context)).text
+    assert "bits per spike" not in without and "fitted in one step" not in without
+
+
 def test_page_shows_what_methods_see_the_clock_and_cautions(context):
     sees = Sees(
         method="SS-LFP", reads=("lfp",), past=True, future=False, clock=True, labels=False, other_sessions=False,

@@ -61,7 +61,8 @@ def test_to_json_has_the_promised_shape():
         "alignments",
         "notes",
     }
-    keys = {"method", "session", "subject", "seed", "draw", "r2", "job", "n_segments", "seconds", "clock"}
+    keys = {"method", "session", "subject", "seed", "draw", "r2", "job", "n_segments", "seconds"}
+    keys |= {"clock", "neural", "fit"}
     assert len(made["scores"]) == 24 and all(set(s) == keys for s in made["scores"] + made["baselines"])
     promised = {"better", "worse", "n", "statistic", "p", "p_method", "p_holm", "mean_difference", "ci_low", "ci_high"}
     assert promised | {"session_level"} <= set(made["tests"][0])

@@ -162,6 +162,12 @@ def test_compare_with_a_baseline_pairs_it_with_every_seed():
     assert [p[3] for p in found.pairs] == [0.4, 0.4, 0.3, 0.3] and found.test.n == 4
 
 
+def test_compare_of_a_fit_with_a_baseline_pairs_them_by_session_because_neither_has_seeds():
+    found = compare("fit", "ridge", _scores("fit", [[0.5], [0.7]], (None,)) + _scores("ridge", [[0.4], [0.3]], (None,)))
+    assert found.pairs == (("s0", None, 0.5, 0.4), ("s1", None, 0.7, 0.3)) and found.missing == ()
+    assert found.test.n == found.session_level.n == 2 and found.mean_difference == pytest.approx(0.25)
+
+
 def test_compare_of_methods_without_a_common_pair_has_no_p_value():
     found = compare("new", "old", _scores("new", [[0.5]], (0,)))
     assert found.test.n == 0 and np.isnan(found.test.p) and found.test.p_method == "none"

@@ -51,5 +51,15 @@ def test_title_says_what_the_sd_of_a_session_is_over(last_draw, over):
     assert text.getvalue().splitlines()[0] == f"Decoding R² under the corrected protocol; mean ± SD over {over}"
 
 
+def test_predicted_signals_and_fits_have_tables_of_their_own():
+    neural = {"forward": {"bits_per_spike": 0.123}, "co_smoothing": {"lfp_r2": -0.456}}
+    fit = {"chosen": {"states": 16}, "valid_r2": {"8": 0.3, "16": 0.41}}
+    score, text = Score("MSID", "a", "s", None, 0.5, "job", neural=neural, fit=fit), io.StringIO()
+    render(Results(protocol="corrected", scores=(score,)), Console(width=80, file=text))
+    lines = [" ".join(line.split()) for line in text.getvalue().splitlines()]
+    assert "MSID held-out channels – – -.456" in lines and "MSID last 200 ms .123 – –" in lines
+    assert "MSID 16 states (1) 8: 0.300, 16: 0.410" in lines
+
+
 def test_table_of_means_with_three_subjects_is_one_table_in_100_columns():
     assert sum(line.startswith("method ") for line in lines_of(100, 3)) == 1

@@ -41,12 +41,16 @@ def test_address_leads_to_the_methods_and_before_they_are_known_to_the_jobs():
 
 def test_names_of_metrics_sort_r2_before_sizes_training_and_durations():
     keys = ["seconds", "train_loss", "r2", "n_test", "epoch", "valid_r2", "steps_s", "R2 velocity_x", "tokens_per_s"]
+    keys += ["signals/next bin: bits per spike", "R2 validation with 8", "states"]
     assert sorted(map(metric_name, keys), key=str.lower) == [
         "R2",
         "R2 validation",
+        "R2 validation with 8",
         "R2 velocity_x",
+        "signals/next bin: bits per spike",
         "size/n_test",
         "training/epoch",
+        "training/states",
         "training/train_loss",
         "wall time/seconds",
         "wall time/steps_s",

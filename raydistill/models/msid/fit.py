@@ -25,8 +25,9 @@ from raydistill.models.spec import ModelSpec
 def fit(spec: ModelSpec, train: Batch, valid: Batch, bin_width_ms: float) -> MsidModel:
     """The system of one session, with the number of states of the highest R² of behavior on the valid fold.
 
-    `provenance.fit` of the model's specification says how it was found: the R² of each number of states, the units that
-    were too slow, how often a covariance or an eigenvalue had to be limited, and a `note` if the fit is approximate.
+    `provenance.fit` of the model's specification says what was chosen and how: the R² of each number of states, the
+    units that were too slow, how often a covariance or an eigenvalue had to be limited, and a `note` if the fit is
+    approximate.
 
     Raises:
         DataError: no signal is left, the segments are too short, or no number of states is possible.
@@ -54,6 +55,7 @@ def fit(spec: ModelSpec, train: Batch, valid: Batch, bin_width_ms: float) -> Msi
             best.spec = dataclasses.replace(model.spec, provenance=spec.provenance | {"fit": about})
     assert best is not None
     best.spec.provenance["fit"] |= {
+        "chosen": {"states": best.spec.config.width},
         "valid_r2": valid_r2,
         "states_above_rank": [n for n in config.states if n > decomposition.rank],
         "unused_units": columns.unused_units,

@@ -7,7 +7,7 @@ known of a session and of its subject comes from context tokens, which all token
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from raydistill.config.numbers import Limits, Size, check_limits
+from raydistill.config.numbers import Limits, Positive, Size, check_limits
 from raydistill.config.training import Recipes, TrainingConfig
 from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.config import CountEmbedding
@@ -35,6 +35,9 @@ class Ndt2Settings:
     """Patches of a bin that have learned positions: the most that a session may have."""
     times: Size = 250
     """Bins that have learned times: a segment, or a piece of it (`piece_s`), is not longer."""
+    places_std: Positive = 1.0
+    """Standard deviation of the learned times and positions before training. 1 is published, and hides the counts of a
+    token until a long training has learned to tell them apart; a short one needs less."""
     context_tokens: Size = 8
     """Learned tokens of each session, and of each subject."""
     causal: bool = True
@@ -80,6 +83,8 @@ class Ndt2Config:
     times: Size
     context_tokens: Size
     causal: bool
+    places_std: Positive | None = None
+    """None: 1."""
 
     @property
     def modality(self) -> str:
@@ -122,6 +127,7 @@ def configure(
         times=s.times,
         context_tokens=s.context_tokens,
         causal=s.causal,
+        places_std=None if s.places_std == 1 else s.places_std,
     )
 
 
@@ -129,8 +135,9 @@ def settings_of(config: Ndt2Config) -> dict[str, Any]:
     """The settings from which `configure` makes a model of this form."""
     names = ("width", "layers", "heads", "dropout", "positions", "times", "context_tokens", "causal")
     settings: dict[str, Any] = {name: getattr(config, name) for name in names}
-    if config.decoder_layers is not None:
-        settings["decoder_layers"] = config.decoder_layers
+    for name in ("decoder_layers", "places_std"):
+        if (value := getattr(config, name)) is not None:
+            settings[name] = value
     return settings | {"spikes_patch": config.inputs.patch, "max_count": config.inputs.embedded_count}
 
 
@@ -172,9 +179,16 @@ def context_parameters(config: Ndt2Config, sessions: int, subjects: int) -> int:
 
 PRESETS = {
     "paper": Ndt2Settings(),
-    "small": Ndt2Settings(width=128, layers=4, context_tokens=4),
+    "small": Ndt2Settings(width=128, layers=4, places_std=0.02, context_tokens=4),
     "tiny": Ndt2Settings(
-        width=64, layers=2, decoder_layers=1, dropout=0.0, spikes_patch=16, positions=32, context_tokens=2
+        width=64,
+        layers=2,
+        decoder_layers=1,
+        dropout=0.0,
+        spikes_patch=16,
+        positions=32,
+        places_std=0.02,
+        context_tokens=2,
     ),
 }
 

@@ -28,6 +28,9 @@ class Places(nn.Module):
         super().__init__()
         self.time = nn.Embedding(config.times, config.width)  # N(0, 1), as nn.Embedding draws it
         self.position = nn.Embedding(config.positions, config.width)
+        if config.places_std is not None:
+            for table in (self.time, self.position):
+                table.weight.data *= config.places_std
         self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, time: Tensor, patch: Tensor, noise: Tensor | None) -> Tensor:

@@ -9,6 +9,7 @@ from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.card import METRICS, Card, ScoreRow
 from raydistill.evaluation.flags import is_few
 from raydistill.evaluation.interval import R2Interval
+from raydistill.evaluation.neural_table import with_titles
 from raydistill.evaluation.sees import Sees
 from raydistill.files import write_atomically
 from raydistill.store.catalogue import Entry
@@ -140,6 +141,7 @@ def _protocol(job: Job, entries: Sequence[Entry], metrics: Mapping[str, Any]) ->
     if job.seed is not None:
         yield "seed", str(job.seed)
     chosen = [f"{name} = {value:g}" for name, value in (metrics.get("settings") or {}).items()]
+    chosen += [f"{name} = {value}" for name, value in metrics.get("fit", {}).get("chosen", {}).items()]
     if "best_epoch" in metrics:
         chosen.append(f"the weights of epoch {metrics['best_epoch'] + 1}, by validation loss")
     yield "chosen on the validation fold", ", ".join(chosen) or "nothing"
@@ -199,6 +201,8 @@ def _metrics(metrics: Mapping[str, Any], interval: R2Interval | None) -> Iterato
     for name, words in named.items():
         if isinstance(value := metrics.get(name), int | float):
             yield words, f"{value:.3f}"
+    for words, value in with_titles(metrics.get("neural", {})).items():
+        yield f"prediction of the {words}", f"{value:.3f}"
     if "n_test_segments" in metrics:
         yield "scored", f"{metrics['n_test_segments']} segments, {metrics.get('test_s', 0):.0f} s"
 

@@ -119,5 +119,7 @@ def _score(job: Job, runs: RunsFolder) -> Score:
         n_segments=metrics.get("n_test_segments"),
         seconds=metrics.get("test_s"),
         clock=ClockSkill.from_metrics(metrics),
+        neural=metrics.get("neural", {}),
+        fit=metrics.get("fit", {}),
         units=read_units(runs.job_folder(job.key)),
     )

@@ -13,6 +13,8 @@ from raydistill.config.names import recorded_and_draw
 from raydistill.evaluation.card import Card
 from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.equal_words import equal_sentences
+from raydistill.evaluation.fit_table import numbers_of
+from raydistill.evaluation.neural_table import neural_means, with_titles
 from raydistill.evaluation.results import Results, method_table, session_means
 from raydistill.evaluation.sentences import limits, origins, verdict
 from raydistill.papers.targets import Panel
@@ -85,6 +87,7 @@ class Records:
         for job in self._jobs:
             if job.session and panel.shows(recorded_and_draw(job.session)[0]):
                 jobs_of[job.method].append(job)
+        predicted = neural_means(part)
         for row in method_table(part):
             column = names.index(row.method) if row.method in names else None
             by_session = {
@@ -100,6 +103,7 @@ class Records:
                     metrics |= _gain(comparison)
             metrics |= {"R2 SD over sessions": row.sd, "R2 number of scores": float(row.n)} | by_session
             name = f"{panel.figure}: {row.method}" if panel.figure else row.method
+            metrics |= _of_signals(predicted.get(name, {}))
             figure = {"figure": panel.figure} if panel.figure else {}
             yield TrackedJob(
                 key=name,
@@ -119,6 +123,8 @@ class Records:
             tags["segments"] = segments.get("place")
         numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
         numbers |= {f"R2 {name}": value for name, value in metrics.get("r2_per_axis", {}).items()}
+        numbers |= _without_superscript(numbers_of(metrics.get("fit", {})))
+        numbers |= _of_signals(with_titles(metrics.get("neural", {})))
         return TrackedJob(
             key=job.key,
             name=job.name,
@@ -203,6 +209,16 @@ def _differing(settings: Sequence[Mapping[str, str]]) -> set[str]:
         for name, value in tree.items():
             values[name].add(value)
     return {name for name, found in values.items() if len(found) > 1}
+
+
+def _of_signals(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Scores of predicted signals, under a common title."""
+    return {f"signals/{name}": value for name, value in _without_superscript(metrics).items()}
+
+
+def _without_superscript(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics with R2 in place of R² in their names, as all others have."""
+    return {name.replace("²", "2"): value for name, value in metrics.items()}
 
 
 def _short(value: float) -> float:

@@ -145,6 +145,12 @@ class JobConfig:
                 f"models of `family: {self.family}` are fitted to behavior, without the training loop: such a job "
                 "has `train` and `supervision: full`, and neither `objective`, `training` nor `engine`"
             )
+        if self.is_fitted and self.seeds:
+            raise ConfigError(
+                f"nothing in the fit of `family: {self.family}` is random; leave `seeds` out: its score is compared "
+                "with every seed of other methods",
+                at=("seeds",),
+            )
         if self.objective_name not in OBJECTIVES:
             name = self.objective_name
             raise ConfigError(f'there is no objective "{name}"{suggest(name, OBJECTIVES)}', at=("objective",))

@@ -350,9 +350,9 @@ class SweepConfig:
         """The jobs that a method decodes, and how; the name of a job is short for `{job: NAME}`."""
         return tuple(MethodConfig(job=d) if isinstance(d, str) else d for d in self.methods[method])
 
-    def seeds_of(self, job: JobConfig) -> tuple[int, ...]:
-        """The seeds of a job on `each` session."""
-        return job.seeds or self.seeds
+    def seeds_of(self, job: JobConfig) -> tuple[int | None, ...]:
+        """The seeds of a job on `each` session; None for models that are fitted, because nothing in a fit is random."""
+        return (None,) if job.is_fitted else job.seeds or self.seeds
 
     def modality_of(self, name: str) -> str:
         """The signals that a job's model reads: spikes, lfp or multimodal."""

@@ -171,9 +171,9 @@ def _instances(
         return
     for entry in sessions:
         for seed in sweep.seeds_of(config):
-            spec = _training_spec(sweep, name, template, [entry], seed, jobs)
+            spec = _training_spec(sweep, name, template, [entry], seed or 0, jobs)
             spec = replace(spec, behavior=_behavior(sweep, entry))
-            title = f"{name}/{entry.session}/seed{seed}"
+            title = f"{name}/{entry.session}/{'fit' if seed is None else f'seed{seed}'}"
             yield (name, entry.session, seed), _training_job(sweep, config, title, spec, method, entry, seed)
 
 
@@ -202,7 +202,9 @@ def _training_spec(
     )
 
 
-def _training_job(sweep, config: JobConfig, title, spec: TrainingSpec, method, entry: Entry | None, seed: int) -> Job:
+def _training_job(
+    sweep, config: JobConfig, title, spec: TrainingSpec, method, entry: Entry | None, seed: int | None
+) -> Job:
     return Job(
         name=title,
         kind=config.verb,
@@ -218,7 +220,8 @@ def _training_job(sweep, config: JobConfig, title, spec: TrainingSpec, method, e
 
 def _source(sweep, name: str, other: str, session: str, seed: int, jobs: Mapping[Place, Job]) -> str:
     """The key of the job of `other` from which a job of `name` on this session and seed starts or learns."""
-    place = (other, None, None) if sweep.jobs[other].is_one_model else (other, session, seed)
+    job = sweep.jobs[other]
+    place = (other, None, None) if job.is_one_model else (other, session, None if job.is_fitted else seed)
     if place not in jobs:
         raise ConfigError(
             f"{sweep.name}: jobs.{name} runs on session {session} with seed {seed}, but jobs.{other} does not; "

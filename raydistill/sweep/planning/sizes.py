@@ -18,7 +18,8 @@ _ONLY_OF_TRAINING = ("predictor", "bins_predictor", "decoder_layers")
 def notes_on_sizes(sweep: SweepConfig, jobs: Sequence[Job]) -> tuple[str, ...]:
     """A note for each comparison between families whose models have different numbers of parameters.
 
-    Layers of two families differ in size, so that equal numbers of layers say little.
+    Layers of two families differ in size, so that equal numbers of layers say little. Models that are fitted in one
+    step have no layers, and choose their size themselves.
     """
     by_key, models = {job.key: job for job in jobs}, dict[str, TrainingSpec | ImportedSpec]()
     for job in jobs:
@@ -52,7 +53,7 @@ def in_millions(count: int) -> str:
 
 
 def _model(job: Job, by_key: Mapping[str, Job]) -> TrainingSpec | ImportedSpec | None:
-    """The specification of the model that a job decodes; None for a baseline."""
+    """The specification of the model that a job decodes; None for a baseline, and for a model that is fitted."""
     if isinstance(job.spec, EvaluationSpec):
         job = by_key[job.spec.trained]
-    return job.model_spec if job.has_model else None
+    return job.model_spec if job.has_model and not FAMILIES[job.model_spec.family].fit else None

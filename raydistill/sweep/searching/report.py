@@ -172,7 +172,7 @@ def facts(opened: OpenSearch) -> dict[str, str]:
     return {
         "job": f"{config.job} of {config.sweep}, on each of its sessions and seeds",
         "sessions": f"{len(sessions)}: {', '.join(sessions)}",
-        "seeds of the job": ", ".join(map(str, dict.fromkeys(job.seed for job in jobs))),
+        "seeds of the job": ", ".join(dict.fromkeys(str(job.seed) for job in jobs if job.seed is not None)) or "none",
         "epochs": str(epochs),
         "objectives": "; ".join(OBJECTIVES[name] for name in config.objectives),
         "trials": f"at most {config.trials} points",

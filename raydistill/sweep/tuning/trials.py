@@ -122,4 +122,4 @@ def _scored_keys(trial: Trial) -> frozenset[str]:
 
 def job_seed(sweep: SweepConfig, method: str) -> int:
     """The seed of the jobs of a method's trials: the first of those that it has in the comparison."""
-    return sweep.seeds_of(sweep.jobs[owned_decoders(sweep, method)[0].job])[0]
+    return (sweep.jobs[owned_decoders(sweep, method)[0].job].seeds or sweep.seeds)[0]

@@ -47,6 +47,17 @@ def encoded(model, batch):
     return time, model.encoder(x, time, packing)
 
 
+def test_times_and_positions_are_drawn_with_the_standard_deviation_of_the_settings():
+    published, small = (make_model(places_std=std).state_dict() for std in (1.0, 0.25))
+    assert PRESETS["paper"].places_std == 1 and PRESETS["tiny"].places_std == 0.02
+    for side in ("tokenizer", "masked_side"):
+        for table in ("time", "position"):
+            name = f"{side}.places.{table}.weight"
+            assert 0.9 < published[name].std() < 1.1
+            torch.testing.assert_close(small[name], 0.25 * published[name])
+    torch.testing.assert_close(small["context.sessions.weight"], published["context.sessions.weight"])
+
+
 def test_tokens_are_unmoved_by_later_bins_and_moved_by_other_patches_of_their_own():
     model, batch = make_model(), make_batch(["b"], [9])
     values = batch.values.clone()

@@ -12,6 +12,7 @@ from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.sweep.answering.collect import notes_on_fits
 from raydistill.sweep.answering.opened import OpenSweep
+from raydistill.sweep.answering.tracked import Records
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.spec import spec_from_json, spec_to_json
@@ -25,9 +26,10 @@ jobs:
   msid_spikes: {train: spikes, each: every, family: msid, supervision: full, model: {states: [4]}}
   msid_lfp: {train: lfp, each: every, family: msid, supervision: full, model: {states: [2, 4]}}
   msid_both: {train: [spikes, lfp], each: every, family: msid, supervision: full, model: {states: [4]}}
-methods: {MSID spikes: msid_spikes, MSID LFP: msid_lfp, MSID: msid_both}
-compare: [MSID > MSID LFP]
-seeds: [0]
+  ss_lfp: {train: lfp, each: every, training: {epochs: 1}}
+methods: {MSID spikes: msid_spikes, MSID LFP: msid_lfp, MSID: msid_both, SS-LFP: ss_lfp}
+compare: [MSID > MSID LFP, MSID > SS-LFP, Ridge on LFP > SS-LFP, Ridge on LFP > MSID LFP]
+seeds: [0, 1]
 baselines: []
 """
 
@@ -71,13 +73,43 @@ def test_every_signal_gives_a_score_and_both_together_the_best(sweep):
     results = sweep.collect(sweep.plan())
     r2 = {score.method: score.r2 for score in results.scores}
     assert 0.6 < r2["MSID spikes"] < r2["MSID"] and 0.8 < r2["MSID LFP"] < r2["MSID"] < 0.95
-    (comparison,) = results.comparisons
+    comparison = results.comparisons[0]
     assert comparison.mean_difference == pytest.approx(r2["MSID"] - r2["MSID LFP"])
-    assert {sees.method: sees.future for sees in results.sees} == dict.fromkeys(r2, False)
+    assert {s.method for s in results.sees if not s.future} == {"MSID spikes", "MSID LFP", "MSID", "Ridge on LFP"}
+
+
+def test_fit_has_no_seed_and_is_compared_with_every_seed_of_a_method_and_with_baselines(sweep):
+    assert {job.name: job.seed for job in sweep.plan().jobs if job.line != "ss_lfp"} == {
+        "msid_spikes/a_1/fit": None,
+        "msid_lfp/a_1/fit": None,
+        "msid_both/a_1/fit": None,
+        "ridge_on_lfp/a_1": None,
+    }
+    results = sweep.collect(sweep.plan())
+    seeds = [[seed for _, seed, _, _ in comparison.pairs] for comparison in results.comparisons]
+    assert seeds == [[None], [0, 1], [0, 1], [None]]
+    assert all(comparison.missing == () for comparison in results.comparisons)
+
+
+def test_mlflow_and_the_card_have_what_was_chosen_and_how_signals_are_predicted(sweep):
+    job, results = jobs_of(sweep)["msid_lfp"], sweep.collect(sweep.plan())
+    stored = sweep.runs.metrics(job.key)
+    record = Records(sweep).job(job, None).read()
+    assert record.metrics["states"] in (2, 4)
+    assert record.metrics["R2 validation with 4"] == stored["fit"]["valid_r2"]["4"]
+    name, value = "signals/last 200 ms: R2 of LFP", stored["neural"]["forward"]["lfp_r2"]
+    assert record.metrics[name] == value
+    methods = {row.name: row.metrics for row in Records(sweep).methods(results, {})}
+    assert methods["MSID LFP"][name] == pytest.approx(value, abs=5e-5) and name not in methods["MSID spikes"]
+    card = (sweep.runs.job_folder(job.key) / "card.md").read_text()
+    assert f"states = {record.metrics['states']}" in card
+    assert f"prediction of the last 200 ms: R² of LFP: {value:.3f}" in card
 
 
 def test_metrics_tell_how_well_signals_are_predicted(sweep):
     for name, job in jobs_of(sweep).items():
+        if job.line not in ("msid_spikes", "msid_lfp", "msid_both"):
+            continue
         metrics = json.loads((sweep.runs.job_folder(job.key) / "metrics.json").read_text())
         tasks = metrics["neural"]
         assert set(tasks) == {"one_step", "co_smoothing", "forward"}
@@ -134,6 +166,7 @@ def test_stream_of_both_signals_equals_the_whole_segment(sweep):
         ("states: [4]", "layers: 2", "has no setting"),
         ("supervision: full", "supervision: full, embedding: conv", "without embedding"),
         ("supervision: full", "supervision: none", "are fitted to behavior"),
+        ("supervision: full", "supervision: full, seeds: [0]", "nothing in the fit of `family: msid` is random"),
     ],
 )
 def test_setting_that_cannot_work_is_refused(folder, tmp_path, old, new, message):

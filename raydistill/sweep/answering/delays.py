@@ -6,8 +6,16 @@ from raydistill.sweep.answering.sees import trainings_of
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.spec import BaselineSpec, ImportedSpec, TrainingSpec
 
-NAMES = {"transformer": "Transformer", "lstm": "LSTM", "cnn": "CNN", "mamba": "Mamba"}
-"""Backbone -> its name in a figure."""
+NAMES = {
+    "transformer": "Transformer",
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "cnn": "CNN",
+    "mamba": "Mamba",
+    "realm": "REALM",
+    "msid": "MSID",
+}
+"""Backbone, or family whose models are one network -> its name in a figure."""
 
 
 def delays_of(plan: Plan) -> dict[str, Delay]:
@@ -34,7 +42,6 @@ def delays_of(plan: Plan) -> dict[str, Delay]:
 
 def _network(spec: TrainingSpec | ImportedSpec) -> str:
     """The network of a model, such as Mamba, or REALM."""
-    if spec.family == "realm":
-        return "REALM"
     backbone = getattr(spec.model, "backbone", None)
-    return spec.family if backbone is None else NAMES.get(backbone.name, backbone.name)
+    name = spec.family if spec.family == "realm" or backbone is None else backbone.name
+    return NAMES.get(name, name)

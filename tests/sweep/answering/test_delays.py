@@ -22,3 +22,9 @@ def test_delays_are_those_of_the_later_bins_that_causal_models_read(tmp_path):
 def test_delay_of_realm_has_the_name_of_the_family(tmp_path):
     delays = delays_of(plan(load_sweep(SWEEPS / "realm.yaml"), corpus(), RunsFolder(tmp_path / "runs")))
     assert (delays["REALM"], delays["REALM-bi"]) == (Delay(network="REALM", ms=0.0), Delay(network="REALM", ms=None))
+
+
+def test_model_that_is_fitted_answers_at_once_if_it_reads_lfp_alone(tmp_path):
+    delays = delays_of(plan(load_sweep(SWEEPS / "msid.yaml"), corpus(), RunsFolder(tmp_path / "runs")))
+    assert delays["MSID on LFP"] == Delay(network="MSID", ms=0.0)
+    assert "MSID" not in delays and "MSID on spikes" not in delays

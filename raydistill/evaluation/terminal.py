@@ -68,19 +68,7 @@ def render(results: Results, console: Console) -> None:
             console.print(table)
         for sentence in results.tuning.sentences():
             console.print(Text(f"• {sentence}"))
-    if rows := clock_rows(results):
-        console.print("\ncompared with the clock, mean over sessions")
-        for table in _clock_tables(rows, console.width):
-            console.print(table)
-        console.print(Text(EXPLANATION))
-    if neural := list(neural_table.neural_rows(results)):
-        console.print("\nprediction of spikes and LFP, mean over sessions")
-        for table in _neural_tables(neural, console.width):
-            console.print(table)
-        console.print(Text(neural_table.EXPLANATION))
-    if fits := fit_rows(results):
-        console.print("\nfitted in one step: what was chosen on validation folds (number of sessions), and R² there")
-        console.print(_fits_table(fits))
+    _print_other_metrics(results, console)
     if results.alignments:
         printed = any(results.published_alignment(a) for a in results.alignments)
         console.print(f"\nsimilarity of latents, over the scored segments{_in_brackets(printed, results)}")
@@ -97,6 +85,23 @@ def render(results: Results, console: Console) -> None:
         console.print(Text(f"missing: {line}"))
     for failure in results.failed:
         console.print(Text(f"failed: {failure.session or ''} {failure.job[:12]}: {failure.cause}", style="red"))
+
+
+def _print_other_metrics(results: Results, console: Console) -> None:
+    """The tables of what methods are scored by next to R²."""
+    if rows := clock_rows(results):
+        console.print("\ncompared with the clock, mean over sessions")
+        for table in _clock_tables(rows, console.width):
+            console.print(table)
+        console.print(Text(EXPLANATION))
+    if neural := list(neural_table.neural_rows(results)):
+        console.print("\nprediction of spikes and LFP, mean over sessions")
+        for table in _neural_tables(neural, console.width):
+            console.print(table)
+        console.print(Text(neural_table.EXPLANATION))
+    if fits := fit_rows(results):
+        console.print("\nfitted in one step: what was chosen on validation folds (number of sessions), and R² there")
+        console.print(_fits_table(fits))
 
 
 def _in_brackets(printed: bool, results: Results) -> str:

@@ -74,6 +74,12 @@ def _check_masking(objective: ObjectiveConfig | None, model: Any) -> None:
             f"`backbone: {model.backbone.name}` reads bins and has no tokens to mask: mask blocks of bins by "
             "`training: {mask: bins}`, or set `supervision: full`"
         )
+    patch_bins = getattr(model, "patch_bins", None)
+    if objective.blocks is None and (objective.patch_bins != patch_bins or (patch_bins and objective.same_tokens)):
+        raise ConfigError(
+            "what is masked follows from the patches of the model: leave out `patch_bins`, `blocks` and `mask`",
+            at=("objective",),
+        )
     if objective.augmentation and model.modality == "spikes":
         raise ConfigError(
             "`channel_dropout`, `gain_jitter` and `noise` change LFP, but the model reads spikes", at=("training",)

@@ -157,9 +157,17 @@ def check_trained_teacher(job: JobConfig, teacher: JobConfig, pieces: tuple[floa
         )
 
 
+_SHAPES = (
+    *("width", "inputs", "embedding", "backbone", "predictor", "bins_predictor", "space"),
+    *("layers", "heads", "times", "positions"),  # of other families than crossmodal, which has them in its backbone
+    *("bin_width_ms", "patch_bins", "patches", "hidden", "channel_layers"),
+)
+"""Parts of a configuration that must equal those of the model from whose weights a job starts."""
+
+
 def _check_weights(model: Any, other: Any, source: str) -> None:
     """Check that a model has the same shapes as the one from whose weights it starts."""
-    for part in ("width", "inputs", "embedding", "backbone", "predictor", "bins_predictor", "space"):
+    for part in _SHAPES:
         a, b = getattr(model, part, None), getattr(other, part, None)
         if a is not None and b is not None and a != b:
             raise ConfigError(f"starts from the weights of {source}, which has {_difference(part, b, a)}")

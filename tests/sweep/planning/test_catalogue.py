@@ -96,7 +96,7 @@ SCORES = {  # sweep -> figure -> number of scores
     "spike_models": {"F8": 2 * 226},
     "unfreezing": {"T4": 4 * EIGHT},
     "backbones": {"T3": 90},
-    "brant": {"BRANT": 4 * 30},
+    "brant": {"A7 BRANT": 4 * 30},
     "realm": {"held-out": 3 * EIGHT * 3 + 2 * EIGHT},
     "latency": {None: 20 * EIGHT},
 }

@@ -9,6 +9,7 @@ Axes: N tokens, M masked tokens, S patch size, D width, T bins, K behavior dimen
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -19,7 +20,7 @@ from raydistill.config import objectives as configs
 from raydistill.config.objectives import Augmentation, Blocks, ObjectiveConfig
 from raydistill.feed.augmentation import augmented
 from raydistill.feed.feed import FeedBatch
-from raydistill.feed.masking import Draw, Masking, draw_bins, mask_bins, mask_same_tokens, mask_tokens
+from raydistill.feed.masking import Draw, Masking, draw_bins, mask_bins, mask_patches, mask_same_tokens, mask_tokens
 from raydistill.feed.noise import fork
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.model import CrossModalModel
@@ -66,13 +67,11 @@ def build_objective(config: ObjectiveConfig) -> Objective:
     """The objective of these settings. For one that unfreezes its teacher, the model is a `StudentAndTeacher`."""
     match config:
         case configs.MaskedAutoencoding():
-            return masked_autoencoding(config.mask_ratio, config.blocks, config.augmentation, bool(config.same_tokens))
+            return _masked(config)
         case configs.BehaviorRegression():
             return behavior_regression()
         case configs.MaskedAutoencodingWithBehavior():
-            same = bool(config.same_tokens)
-            masked = masked_autoencoding(config.mask_ratio, config.blocks, config.augmentation, same)
-            return together(masked, behavior_regression())
+            return together(_masked(config), behavior_regression())
         case configs.Distillation(alignment=0):
             return reconstruction(_readout(config))
         case configs.DistillationWithBehavior(alignment=0):
@@ -85,6 +84,12 @@ def build_objective(config: ObjectiveConfig) -> Objective:
 
 
 # ---- Masked autoencoding ----
+
+
+def _masked(config: configs.MaskedAutoencoding | configs.MaskedAutoencodingWithBehavior) -> "Objective[MaskedBatch]":
+    return masked_autoencoding(
+        config.mask_ratio, config.blocks, config.augmentation, bool(config.same_tokens), config.patch_bins
+    )
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,7 @@ def masked_autoencoding(
     blocks: Blocks | None = None,
     augmentation: Augmentation | None = None,
     same_tokens: bool = False,
+    patch_bins: int | None = None,
 ) -> Objective[MaskedBatch]:
     """Reconstruct masked tokens of each segment from the others: floor(mask_ratio * N), or those of blocks of bins.
 
@@ -111,8 +117,11 @@ def masked_autoencoding(
     Args:
         augmentation: of the input in training, not of what is reconstructed.
         same_tokens: mask the same tokens in all segments of a batch.
+        patch_bins: mask so many successive tokens of a channel together.
     """
     masks = mask_same_tokens if same_tokens else mask_tokens
+    if patch_bins:
+        masks = partial(mask_patches, patch_bins=patch_bins)
 
     def prepare(batch: FeedBatch, draw: Draw) -> MaskedBatch:
         tokens = batch.tokens

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -12,28 +12,54 @@ from raydistill.cli.output import say
 from raydistill.cli.streaming import STORED, Live
 from raydistill.errors import RaydistillError
 
+if TYPE_CHECKING:
+    from raydistill.models.released.released import Imported
+
 
 def import_(
     file: Annotated[Path, Parameter(help="Released checkpoint (a file of torch.save).")],
     *,
+    kind: Annotated[
+        Literal["crossmodal", "brant"],
+        Parameter(help="crossmodal: of the cross-modal distillation paper. brant: the encoder over patches of BRANT."),
+    ] = "crossmodal",
     metadata: Annotated[
-        Path, Parameter(help="CSV of the checkpoint's sessions, with the columns subject_session and d_input.")
-    ],
+        Path | None,
+        Parameter(
+            help="Of `--kind crossmodal`: CSV of the checkpoint's sessions, with the columns subject_session and "
+            "d_input."
+        ),
+    ] = None,
+    channels: Annotated[
+        Path | None, Parameter(help="Of `--kind brant`: file of the encoder over channels (also of torch.save).")
+    ] = None,
     out: Annotated[Path, Parameter(help="New folder for model.safetensors and model.json."), ON_DISK],
 ):
-    """Convert a released checkpoint of the cross-modal distillation paper. No code in the file is run."""
+    """Convert a released checkpoint. No code in the file is run."""
     from raydistill.models.files import save_model
-    from raydistill.models.released.released import import_checkpoint
     from raydistill.models.spec_file import SPEC
 
     if (out / SPEC).exists():
         raise RaydistillError(f"--out {out}: this folder already contains a model; name another folder")
-    imported = import_checkpoint(file, metadata)
+    imported = _imported(file, kind, {"--metadata": metadata, "--channels": channels})
     out.mkdir(parents=True, exist_ok=True)
     save_model(imported.model, out)
     for note in imported.notes:
         say(f"note: {note}")
     print(out)
+
+
+def _imported(file: Path, kind: str, others: Mapping[str, Path | None]) -> "Imported":
+    """The model in a checkpoint of this kind, which needs one of the other files and no more."""
+    from raydistill.models.brant.checkpoint import import_brant
+    from raydistill.models.released.released import import_checkpoint
+
+    needed, read = {"crossmodal": ("--metadata", import_checkpoint), "brant": ("--channels", import_brant)}[kind]
+    other = others[needed]
+    if other is None:
+        raise RaydistillError(f"--kind {kind} also needs {needed} FILE; `raydistill import --help` says what it has")
+    _refuse(f"--kind {kind} reads no other file", {name: path for name, path in others.items() if name != needed})
+    return read(file, other)
 
 
 def decode(

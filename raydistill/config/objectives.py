@@ -61,6 +61,8 @@ class MaskedAutoencoding:
     """What is masked: blocks of bins, or if None single tokens."""
     same_tokens: bool | None = None
     """Whether single tokens are the same ones in all segments of a batch; None: drawn for each segment."""
+    patch_bins: Count | None = None
+    """How many successive tokens of a channel are masked together, as the patches of the model; None: single ones."""
     augmentation: Augmentation | None = None
 
     def __post_init__(self):
@@ -84,6 +86,7 @@ class MaskedAutoencodingWithBehavior:
     mask_ratio: InnerFraction
     blocks: Blocks | None = None
     same_tokens: bool | None = None
+    patch_bins: Count | None = None
     augmentation: Augmentation | None = None
 
     def __post_init__(self):

@@ -51,6 +51,9 @@ class Recipe:
     """all: every weight decays. null: matrices only, and neither norms, biases nor embeddings."""
     patience: Count = 50
     """Epochs without a better validation loss before training stops; the best epoch's weights are kept."""
+    encoder_rate: InnerFraction | None = None
+    """Factor on the learning rate of all weights but those that read behavior out of the encoder's outputs. null: all
+    weights have one rate."""
     clip: Positive | None = 1.0
     """Largest norm of the gradient; null: gradients are not clipped."""
     precision: Literal["fp32", "bf16"] = "bf16"

@@ -16,6 +16,7 @@ from raydistill.errors import DataError, suggest
 from raydistill.evaluation.folds import behavior_of
 from raydistill.evaluation.session_scores import SessionScore, score_model
 from raydistill.models.columns import check_columns, signals_of
+from raydistill.models.families import FAMILIES
 from raydistill.models.files import load_model
 from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import encode
@@ -173,6 +174,8 @@ def _load(folder: Path, store: Store, session: str, embeddings_of: str | None) -
     for modality in signals_of(model.spec):
         if not columns[modality]:
             raise DataError(f"the model reads {modality}, which session {session} does not have")
+    if problem := FAMILIES[model.spec.family].why_not(model.spec.config, entry):
+        raise DataError(f"session {session} {problem}")
     if embeddings_of is not None:
         # Sorted units have no order that two sessions could share, so their number tells nothing.
         check_columns(model.spec, embeddings_of, columns, f"session {session} of the store", only=("lfp",))

@@ -69,6 +69,19 @@ def mask_same_tokens(batch: Batch, ratio: float, draw: Draw) -> Masking:
     return _masking(batch, draw, choose)
 
 
+def mask_patches(batch: Batch, ratio: float, draw: Draw, patch_bins: int) -> Masking:
+    """Mask patches of so many successive bins of a single patch of units or channels, floor(ratio * patches) of each
+    segment, the last ones shorter if bins do not divide it. The choice is a function of `draw` and the segment alone.
+    """
+
+    def choose(random: np.random.Generator, n_bins: int, length: int) -> np.ndarray:
+        of_patches = np.zeros((-(-n_bins // patch_bins), length // n_bins), dtype=bool)
+        of_patches.flat[random.permutation(of_patches.size)[: int(ratio * of_patches.size)]] = True
+        return of_patches.repeat(patch_bins, axis=0)[:n_bins].ravel()
+
+    return _masking(batch, draw, choose)
+
+
 def mask_bins(batch: Batch, ratio: float, blocks: Blocks, draw: Draw) -> Masking:
     """Mask all tokens of blocks of bins, floor(ratio * T) bins of each segment or a few less (docs/methods.md,
     Objectives). The choice is a function of `draw` and the segment alone, as in `mask_tokens`.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
 from raydistill.config.training import RECIPES, Recipes
+from raydistill.models.brant import config as brant
 from raydistill.models.crossmodal import config as crossmodal
 from raydistill.models.crossmodal.parameters import parameters as crossmodal_parameters
 from raydistill.models.msid import config as msid
@@ -21,6 +22,7 @@ from raydistill.models.spec import ModelSpec
 if TYPE_CHECKING:
     from raydistill.feed.tokens import Batch
     from raydistill.models.model import Model
+    from raydistill.store.catalogue import Entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,16 @@ class Family:
     """(spec, train, valid, width of a bin in ms) -> a model fitted to the packed segments of the train fold of one
     session, whose settings may be chosen on the valid fold; its specification may say so. It predicts behavior. None:
     the loop trains models of this family."""
+    why_not: "Callable[[Any, Entry], str]" = lambda config, entry: ""
+    """(config, session) -> why a model cannot read the session, and the way out; "" if it can."""
+    remark: Callable[[Any], str] = lambda config: ""
+    """config -> what readers of its scores must know; results and model cards say it."""
+
+
+def _build_brant(spec: ModelSpec) -> "Model":
+    from raydistill.models.brant.model import BrantModel
+
+    return BrantModel(spec)
 
 
 def _build_crossmodal(spec: ModelSpec) -> "Model":
@@ -120,6 +132,19 @@ FAMILIES = {
         build=_build_ndt2,
         recipes=ndt2.RECIPES,
         embedding="count",
+    ),
+    "brant": Family(
+        settings=brant.BrantSettings,
+        presets=brant.PRESETS,
+        config=brant.BrantConfig,
+        configure=brant.configure,
+        settings_of=brant.settings_of,
+        parameters=brant.parameters,
+        build=_build_brant,
+        recipes=brant.RECIPES,
+        embedding="linear",
+        why_not=brant.why_not,
+        remark=brant.remark,
     ),
 }
 """Name in `family:` of a job -> the family."""

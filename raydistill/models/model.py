@@ -24,6 +24,8 @@ class Model(nn.Module):
 
     behavior: nn.Linear
     """From latents (n, D) to behavior (n, K); only if `spec.behavior` names columns."""
+    read_outs: ClassVar[tuple[str, ...]] = ("behavior",)
+    """Names of the modules between the outputs of the encoder and behavior."""
     predicts_signals: ClassVar[bool] = False
     """Whether the model has `expected_signals`."""
 

@@ -31,7 +31,7 @@ from raydistill.models.inputs import inputs_of
 from raydistill.models.latents import frozen
 from raydistill.models.layers.precision import compute_exactly
 from raydistill.models.model import Model
-from raydistill.models.parts import freeze_tokenizer, inherit_tokenizer
+from raydistill.models.parts import freeze_encoder, freeze_tokenizer, inherit_tokenizer
 from raydistill.models.spec import ModelSpec
 from raydistill.objectives import Objective, StudentAndTeacher, build_objective
 from raydistill.ownership import held, is_owner
@@ -183,7 +183,7 @@ def assemble(
     if task.inherit and teacher:
         inherit_tokenizer(model, teacher, delayed=task.inherit == "shifted_tokenizer")
     if task.freeze:
-        freeze_tokenizer(model)
+        (freeze_encoder if task.freeze == "encoder" else freeze_tokenizer)(model)
     objective = build_objective(task.objective)
     training = Training(
         model=StudentAndTeacher(model, teacher) if teacher and task.trains_teacher else objective.extend(model),

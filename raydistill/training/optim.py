@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from raydistill.config.training import Recipe
+from raydistill.models.parts import read_out_weights
 
 
 def learning_rate(recipe: Recipe, epoch: int) -> float:
@@ -38,14 +39,22 @@ def weight_decay(recipe: Recipe, epoch: int) -> float:
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
     """AdamW with two parameter groups: matrices have weight decay; norms, biases and embeddings have none, unless
-    `weight_decay_of` is all."""
+    `weight_decay_of` is all. With `encoder_rate`, what reads behavior out has two groups of its own."""
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     decay_all = recipe.weight_decay_of == "all"
     decays = lambda p: decay_all or (p.ndim > 1 and id(p) not in embeddings)  # noqa: E731
     parameters = [p for p in model.parameters() if p.requires_grad]
+    read_outs = set(map(id, read_out_weights(model)))
+    parts = [(1.0, parameters)]
+    if recipe.encoder_rate is not None:
+        parts = [
+            (recipe.encoder_rate, [p for p in parameters if id(p) not in read_outs]),
+            (1.0, [p for p in parameters if id(p) in read_outs]),
+        ]
     groups = [
-        {"params": [p for p in parameters if decays(p)], "decays": True},
-        {"params": [p for p in parameters if not decays(p)], "decays": False, "weight_decay": 0.0},
+        {"params": [p for p in part if decays(p) == has_decay], "decays": has_decay, "rate": rate, "weight_decay": 0.0}
+        for rate, part in parts
+        for has_decay in (True, False)
     ]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
 
@@ -54,6 +63,6 @@ def set_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -
     """Set the values of the epoch in every parameter group; returns the learning rate."""
     rate = learning_rate(recipe, epoch)
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["rate"]
         group["weight_decay"] = weight_decay(recipe, epoch) if group["decays"] else 0.0
     return rate

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from typing import Any
 
+from raydistill.models.brant.config import PRESETS as BRANT_PRESETS
 from raydistill.models.crossmodal.config import PRESETS
 from raydistill.models.msid.config import MsidSettings
 from raydistill.models.ndt2.config import PRESETS as NDT2_PRESETS
@@ -48,6 +49,15 @@ def ndt2() -> list[tuple[Any, tuple]]:
     ]
 
 
+def brant() -> list[tuple[Any, tuple]]:
+    """Models that were trained by masking and others, whose last patch is not complete."""
+    settings = dataclasses.replace(BRANT_PRESETS["tiny"], bin_width_ms=50, patch_bins=4, dropout=0.1)
+    return [
+        (dataclasses.replace(settings, masked_by=masked_by), ("lfp", "linear", is_masked, False))
+        for masked_by, is_masked in (("zeros", True), ("learned", True), ("zeros", False))
+    ]
+
+
 # Family -> [(settings, use)], for patches of 8 units or channels.
 CASES = {
     "crossmodal": [
@@ -59,4 +69,5 @@ CASES = {
         for modality, embedding in (("spikes", "count"), ("lfp", "linear"))
     ],
     "ndt2": ndt2(),
+    "brant": brant(),
 }

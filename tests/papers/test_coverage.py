@@ -10,7 +10,7 @@ from raydistill.sweep.config.reading import load_sweep
 from tests.paths import ROOT, SWEEPS
 
 SHORT = {"Figure ": "F", "Table ": "T", "Appendix A.7": "A7", "Appendix ": ""}
-NO_NUMBERS = {("Table 2", ""), ("Figure 4", "unsupervised"), ("Figure 10", "scaling"), ("BRANT", "")}
+NO_NUMBERS = {("Table 2", ""), ("Figure 4", "unsupervised"), ("Figure 10", "scaling"), ("Appendix A.7", "brant")}
 
 
 def rows():

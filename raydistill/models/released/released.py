@@ -25,6 +25,7 @@ from raydistill.files import sha256_of
 from raydistill.models.crossmodal.config import CrossModalConfig, CrossModalSettings, TransformerBackbone, configure
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.layers.transformer import NORM_EPS, ROTARY_BASE
+from raydistill.models.model import Model
 from raydistill.models.released.checkpoint_parts import Settings, Weights
 from raydistill.models.released.perceptron import read_perceptron
 from raydistill.models.released.torch_file import read_torch_file
@@ -70,7 +71,7 @@ _SPACE, _COUNTS = "tokenizer.space.table.weight", "tokenizer.value.table.weight"
 class Imported:
     """A converted checkpoint."""
 
-    model: CrossModalModel
+    model: Model
     """In evaluation mode, on the CPU, without output heads."""
     notes: tuple[str, ...]
     """One line for everything that was assumed, changed or left out."""

@@ -12,6 +12,7 @@ from raydistill.evaluation.interval import R2Interval
 from raydistill.evaluation.neural_table import with_titles
 from raydistill.evaluation.sees import Sees
 from raydistill.files import write_atomically
+from raydistill.models.families import FAMILIES
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.advice import was_improving
 from raydistill.sweep.answering.sees import sees_of_job, trainings_of
@@ -79,7 +80,10 @@ def card_of(
         title=f"{job.method or job.line}: {where}" if is_scored else job.name,
         summary=_summary(job, sees, entries, metrics),
         sections={title: facts for title, facts in sections.items() if facts},
-        limits=tuple(_limits(job, sees, entries, metrics, _reads_any_session(job, jobs))),
+        limits=(
+            *_limits(job, sees, entries, metrics, _reads_any_session(job, jobs)),
+            *_remark(job, jobs),
+        ),
         limits_alone=tuple(_limits_alone(job, sees)),
         scores=(_score(job, metrics, interval),) if is_scored else (),
     )
@@ -225,6 +229,13 @@ def _origin(job: Job, metrics: Mapping[str, Any], provenance: Mapping[str, Any])
 def _reads_any_session(job: Job, jobs: Mapping[str, Job]) -> bool:
     trainings = trainings_of(job, jobs)
     return bool(trainings) and trainings[0].model_spec.reads_any_session
+
+
+def _remark(job: Job, jobs: Mapping[str, Job]) -> Iterator[str]:
+    """What readers of scores of the family of the model must know."""
+    for training in trainings_of(job, jobs)[:1]:
+        if remark := FAMILIES[training.model_spec.family].remark(training.model_spec.model):
+            yield f"{remark[0].upper()}{remark[1:]}."
 
 
 def _limits(

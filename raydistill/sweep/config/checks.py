@@ -74,6 +74,12 @@ def _check_masking(objective: ObjectiveConfig | None, model: Any) -> None:
             f"`backbone: {model.backbone.name}` reads bins and has no tokens to mask: mask blocks of bins by "
             "`training: {mask: bins}`, or set `supervision: full`"
         )
+    patch_bins = getattr(model, "patch_bins", None)
+    if objective.blocks is None and (objective.patch_bins != patch_bins or (patch_bins and objective.same_tokens)):
+        raise ConfigError(
+            "what is masked follows from the patches of the model: leave out `patch_bins`, `blocks` and `mask`",
+            at=("objective",),
+        )
     if objective.augmentation and model.modality == "spikes":
         raise ConfigError(
             "`channel_dropout`, `gain_jitter` and `noise` change LFP, but the model reads spikes", at=("training",)
@@ -151,9 +157,17 @@ def check_trained_teacher(job: JobConfig, teacher: JobConfig, pieces: tuple[floa
         )
 
 
+_SHAPES = (
+    *("width", "inputs", "embedding", "backbone", "predictor", "bins_predictor", "space"),
+    *("layers", "heads", "times", "positions"),  # of other families than crossmodal, which has them in its backbone
+    *("bin_width_ms", "patch_bins", "patches", "hidden", "channel_layers"),
+)
+"""Parts of a configuration that must equal those of the model from whose weights a job starts."""
+
+
 def _check_weights(model: Any, other: Any, source: str) -> None:
     """Check that a model has the same shapes as the one from whose weights it starts."""
-    for part in ("width", "inputs", "embedding", "backbone", "predictor", "bins_predictor", "space"):
+    for part in _SHAPES:
         a, b = getattr(model, part, None), getattr(other, part, None)
         if a is not None and b is not None and a != b:
             raise ConfigError(f"starts from the weights of {source}, which has {_difference(part, b, a)}")

@@ -47,8 +47,9 @@ class JobConfig:
     inherit: Literal["tokenizer", "shifted_tokenizer"] | None = None
     """For a distillation: the student starts with the value embedding of its teacher. shifted_tokenizer: with features
     that are moved one bin into the past (`embedding: gated`), for a causal student of a teacher that is not."""
-    freeze: Literal["tokenizer"] | None = None
-    """tokenizer: the value embedding stays as it comes from the job's first weights or from its teacher."""
+    freeze: Literal["tokenizer", "encoder"] | None = None
+    """tokenizer: the value embedding stays as it comes from the job's first weights or from its teacher. encoder: of a
+    fine-tuning with `supervision: full`, only what reads behavior out is trained."""
     unfreeze_epoch: CountOrZero | None = None
     """For a distillation: the epoch from which the teacher is trained too (paper, Table 4); by default it never is."""
     family: str = DEFAULT_FAMILY
@@ -175,6 +176,11 @@ class JobConfig:
         if self.freeze and not (self.finetune or self.start or self.inherit):
             raise ConfigError(
                 "`freeze` keeps weights that were trained before: it needs `finetune`, `start` or `inherit`",
+                at=("freeze",),
+            )
+        if self.freeze == "encoder" and not (self.finetune and self.supervision == "full"):
+            raise ConfigError(
+                "`freeze: encoder` trains only what reads behavior out: it needs `finetune` and `supervision: full`",
                 at=("freeze",),
             )
         check_distinct(self.seeds)

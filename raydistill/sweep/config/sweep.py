@@ -149,6 +149,8 @@ class SweepConfig:
         cls, training = OBJECTIVES[job.objective_name], self.training_of(job)
         names = {f.name for f in dataclasses.fields(cls)}
         settings = {name: value for name, value in training.of_objectives.items() if name in names}
+        if "patch_bins" in names and not settings["blocks"]:
+            settings["patch_bins"] = getattr(self.settings_of(job), "patch_bins", None)
         if job.unfreeze_epoch is not None:
             settings["unfreeze_epoch"] = job.unfreeze_epoch
         overrides = job.objective if isinstance(job.objective, dict) else {}

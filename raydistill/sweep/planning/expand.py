@@ -5,10 +5,12 @@ A job's key is the sha256 of its specification (spec.py), so sweeps that need th
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from raydistill.config.names import draw_name
 from raydistill.errors import ConfigError, suggest
 from raydistill.evaluation.baselines import BASELINES
+from raydistill.models.families import FAMILIES
 from raydistill.models.spec import reads_any_session
 from raydistill.papers.table import PAPER_OF_GROUP
 from raydistill.store.catalogue import Entry
@@ -149,6 +151,7 @@ def _instances(
     _need(sweep, name, sessions, *signals)
     _need_validation(sweep, name, config, sessions)
     _need_one_patch(sweep, name, sessions)
+    _need_readable(f"{sweep.name}: jobs.{name}", config.family, sweep.model_of(name), sessions)
     check_pieces(f"{sweep.name}: jobs.{name}", config, sweep.recipe_of(config), sessions)
     objective = sweep.objective_of(config)
     decodes = not config.is_pretraining or (objective is not None and objective.needs.behavior)
@@ -302,6 +305,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
     seed = trained.seed if trained.session else None
     signals = _signals(trained.model_spec.model.modality)
     _need(sweep, decoder.job, [entry], *signals)
+    _need_readable(f"{sweep.name}: methods.{method}", trained.model_spec.family, trained.model_spec.model, [entry])
     for column in trained.model_spec.predicted_behavior:
         if column not in entry.behavior:
             raise ConfigError(
@@ -347,7 +351,8 @@ def _need(sweep, name, entries, *modalities):
 def _need_one_patch(sweep: SweepConfig, name: str, entries: list[Entry]) -> None:
     """Refuse sessions with more channels than a patch, if the model reconstructs all patches of a bin by one map."""
     model = sweep.model_of(name)
-    if not reads_any_session(model) or not (model.is_masked or model.readout):
+    of_bins = getattr(model, "bins_predictor", None) or getattr(model, "readout", False)
+    if not (reads_any_session(model) and of_bins):
         return
     for entry in entries:
         if entry.n_channels > model.inputs.widths(entry.lfp_bands)[0]:
@@ -356,6 +361,13 @@ def _need_one_patch(sweep: SweepConfig, name: str, entries: list[Entry]) -> None
                 f"patch, but session {entry.session} has {entry.n_channels}; set `model: {{lfp_patch: "
                 f"{entry.n_channels // entry.lfp_bands}}}`"
             )
+
+
+def _need_readable(at: str, family: str, model: Any, entries: Iterable[Entry]) -> None:
+    """Refuse sessions that models of the family cannot read."""
+    for entry in entries:
+        if problem := FAMILIES[family].why_not(model, entry):
+            raise ConfigError(f"{at}: session {entry.session} {problem}")
 
 
 def lacks_validation(entry: Entry) -> bool:

@@ -150,7 +150,9 @@ def _check_masks(job: Job, entries: list[Entry], patches: dict[str, int]) -> Non
     ratio = getattr(spec.objective, "mask_ratio", None)
     if ratio is None or getattr(spec.objective, "blocks", None) is not None:
         return
-    most = max(longest_input(spec.training, entry) * patches[entry.session] for entry in entries)
+    token_bins = getattr(spec.objective, "patch_bins", None) or 1
+    bins = {entry.session: longest_input(spec.training, entry) for entry in entries}
+    most = max(-(-n_bins // token_bins) * patches[session] for session, n_bins in bins.items())
     if int(ratio * most) == 0:
         raise ConfigError(
             f"{job.name}: `mask_ratio: {ratio:g}` masks none of the {most} tokens of the longest segment; give at "
@@ -169,10 +171,12 @@ def _check_places(job: Job, entries: list[Entry], patches: dict[str, int]) -> No
                 f"learns positions for {positions}; set `model: {{positions: {patches[entry.session]}}}`"
             )
         if times is not None and (n_bins := longest_input(job.training_spec.training, entry)) > times:
+            patch_bins = getattr(model, "patch_bins", None)
+            more = f"patches: {-(-n_bins // patch_bins)}" if patch_bins else f"times: {n_bins}"
             raise ConfigError(
                 f"{job.name}: session {entry.session} has segments of {n_bins} bins, but the model learns times for "
                 f"{times}; cut them by `training: {{piece_s: {times * entry.bin_width_ms / 1000:g}}}`, or set "
-                f"`model: {{times: {n_bins}}}`"
+                f"`model: {{{more}}}`"
             )
 
 

@@ -18,7 +18,7 @@ from raydistill.sweep.planning.expand import expand, lacks_validation, select
 from raydistill.sweep.planning.job import DONE, MISSING, STATES, Job, parameters
 from raydistill.sweep.planning.pieces import notes_on_pieces
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.planning.sizes import notes_on_sizes
+from raydistill.sweep.planning.sizes import notes_on_families, notes_on_sizes
 
 NAMED = 4
 """Sessions that a note names."""
@@ -178,6 +178,7 @@ def plan(
             *_missing_of_paper(sweep, entries),
             *_without_baselines(jobs, by_session),
             *notes_on_sizes(sweep, jobs),
+            *notes_on_families(jobs),
             *notes_on_pieces(sweep, [job.training_spec.training for job in jobs if job.trains]),
         ),
         aligned=frozenset(e.session for e in entries if e.aligned),

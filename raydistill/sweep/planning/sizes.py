@@ -1,7 +1,7 @@
-"""Notes on compared methods whose models are of different families and sizes."""
+"""Notes on methods: on those compared whose families and sizes differ, and on what scores of a family mean."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raydistill.models.families import FAMILIES
@@ -11,8 +11,17 @@ from raydistill.sweep.planning.spec import EvaluationSpec, ImportedSpec, Trainin
 
 LARGER = 1.25
 """A model is called larger if it has this many times the parameters of the other."""
-_ONLY_OF_TRAINING = ("predictor", "bins_predictor", "decoder_layers")
+_ONLY_OF_TRAINING = ("predictor", "bins_predictor", "decoder_layers", "masked_by")
 """Parts of a configuration that decoding does not use."""
+
+
+def notes_on_families(jobs: Sequence[Job]) -> tuple[str, ...]:
+    """What readers of the scores of a family must know, with the methods that the remark is about."""
+    methods: dict[str, dict[str, None]] = {}  # remark -> methods, in order
+    for job, model in _decoded(jobs):
+        if remark := FAMILIES[model.family].remark(model.model):
+            methods.setdefault(remark, {})[str(job.method)] = None
+    return tuple(f"{' and '.join(names)}: {remark}" for remark, names in methods.items())
 
 
 def notes_on_sizes(sweep: SweepConfig, jobs: Sequence[Job]) -> tuple[str, ...]:
@@ -21,11 +30,9 @@ def notes_on_sizes(sweep: SweepConfig, jobs: Sequence[Job]) -> tuple[str, ...]:
     Layers of two families differ in size, so that equal numbers of layers say little. Models that are fitted in one
     step have no layers, and choose their size themselves.
     """
-    by_key, models = {job.key: job for job in jobs}, dict[str, TrainingSpec | ImportedSpec]()
-    for job in jobs:
-        if job.method and job.kind != "control" and (model := _model(job, by_key)):
-            models.setdefault(job.method, model)
-    notes = []
+    models, notes = dict[str, TrainingSpec | ImportedSpec](), []
+    for job, spec in _decoded(jobs):
+        models.setdefault(str(job.method), spec)
     for pair in dict.fromkeys(compared_pairs(sweep)):
         if all(method in models for method in pair):
             sizes = {method: shared_parameters(models[method]) for method in pair}
@@ -50,6 +57,14 @@ def shared_parameters(spec: TrainingSpec | ImportedSpec) -> int:
 def in_millions(count: int) -> str:
     """Such as 4.0 M."""
     return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
+
+
+def _decoded(jobs: Sequence[Job]) -> Iterator[tuple[Job, TrainingSpec | ImportedSpec]]:
+    """Each job that belongs to a method, and the specification of the model that it decodes."""
+    by_key = {job.key: job for job in jobs}
+    for job in jobs:
+        if job.method and job.kind != "control" and (spec := _model(job, by_key)):
+            yield job, spec
 
 
 def _model(job: Job, by_key: Mapping[str, Job]) -> TrainingSpec | ImportedSpec | None:

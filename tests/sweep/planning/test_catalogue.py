@@ -60,6 +60,7 @@ COUNTS = {
     "spike_models": {"pretrain": 4, "evaluate": 4 * 226},
     "unfreezing": {"pretrain": 1, "finetune": EIGHT, "distill": 4 * EIGHT},
     "backbones": {"train": 90},
+    "brant": {"pretrain": 1, "finetune": 2 * 30, "train": 30, "evaluate": 30},
     "realm": {
         "pretrain": 2,
         "distill": 1 + 2 * EIGHT * 3,  # one REALM for all sessions
@@ -81,6 +82,7 @@ OWN = {  # (sweep, others): jobs of the sweep that the others do not have
     ("spike_models", "unsupervised", "teacher_size"): 2 + 4 * 226 - 34,
     ("unfreezing", "unsupervised"): 3 * EIGHT,
     ("backbones", "fully_supervised"): 60,
+    ("brant", "backbones"): 1 + 2 * 30 + 30,
 }
 
 SCORES = {  # sweep -> figure -> number of scores
@@ -97,6 +99,7 @@ SCORES = {  # sweep -> figure -> number of scores
     "spike_models": {"F8": 2 * 226},
     "unfreezing": {"T4": 4 * EIGHT},
     "backbones": {"T3": 90},
+    "brant": {"A7 BRANT": 4 * 30},
     "realm": {"held-out": 3 * EIGHT * 3 + 2 * EIGHT},
     "latency": {None: 20 * EIGHT},
 }
@@ -107,6 +110,11 @@ NOTES = {
     "spike_models": tuple(
         f"{larger} is larger than NDT2: 10.5 M parameters against 4.0 M, {OWED_TO_SIZE}"
         for larger in ("MS-Spike", "MS-Spike 1 s")
+    ),
+    "brant": (
+        "BRANT frozen and BRANT updated and BRANT without labels: a token covers 0.5 s, and one vector for 0.5 s cannot "
+        "carry behavior in bins of 10 ms: between tokens, latents are interpolated, and behavior that is trained comes "
+        "from an up-sampling head, which BRANT as published does not have",
     ),
     "realm": (f"Causal Distilled LFP is larger than REALM: 10.7 M parameters against 4.9 M, {OWED_TO_SIZE}",),
 }

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from raydistill.config.objectives import Blocks
-from raydistill.feed.masking import Draw, draw_bins, draw_blocks, mask_bins, mask_same_tokens, mask_tokens
+from raydistill.feed.masking import (
+    Draw,
+    draw_bins,
+    draw_blocks,
+    mask_bins,
+    mask_patches,
+    mask_same_tokens,
+    mask_tokens,
+)
 from tests.small import make_batch
 
 DRAW = Draw(seed=0, epoch=3)
@@ -35,6 +43,19 @@ def test_mask_same_tokens_masks_one_set_of_places_in_a_batch_and_another_in_the_
     assert torch.equal(alone, first), "as on another worker, or in another micro-batch"
     assert not torch.equal(mask_same_tokens(make_batch(["a"], [20]), 0.6, DRAW._replace(step=1)).masked, first)
     assert not torch.equal(mask_tokens(make_batch(["a", "a"], [20, 20]), 0.6, DRAW).masked[12:] - 20, first)
+
+
+def test_mask_patches_masks_exactly_the_floor_of_the_patches_of_each_segment_as_a_whole():
+    masking = mask_patches(make_batch(["b", "a"], [10, 8]), 0.4, DRAW, 4)
+    is_masked = torch.zeros(38, dtype=torch.bool).index_fill(0, masking.masked, True)
+    of_b = is_masked[:30].view(10, 3)  # bins, patches per bin: 9 patches of 4, 4 and 2 bins
+    for bins in (of_b[:4], of_b[4:8], of_b[8:]):
+        assert torch.equal(bins.all(0), bins.any(0))
+    assert int(of_b[[0, 4, 8]].sum()) == 3  # floor(0.4 * 9)
+    assert not is_masked[30:].any()  # floor(0.4 * 2)
+    alone = mask_patches(make_batch(["b"], [10]), 0.4, DRAW, 4).masked
+    assert torch.equal(alone, masking.masked)
+    assert not torch.equal(alone, mask_patches(make_batch(["b"], [10]), 0.4, Draw(0, 4), 4).masked)
 
 
 @pytest.mark.parametrize("n_bins", [500, 100, 40, 7, 1])

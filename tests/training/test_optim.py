@@ -1,5 +1,7 @@
 """The published schedules, value by value."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -61,3 +63,14 @@ def test_optimizer_decays_all_weights_of_ndt2():
     set_schedule(optimizer, recipe, 400)
     decays = [group["weight_decay"] for group in optimizer.param_groups if group["params"]]
     assert decays == [0.01] and len(optimizer.param_groups[0]["params"]) == len(list(model.parameters()))
+
+
+def test_rate_of_the_encoder_is_a_share_of_that_of_what_reads_behavior_out():
+    recipe = dataclasses.replace(PAPER, encoder_rate=0.01)
+    model = CrossModalModel(make_spec(outputs=(), behavior=("vx", "vy")))
+    optimizer = build_optimizer(model, recipe)
+    rate = set_schedule(optimizer, recipe, 30)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(rates) == len(list(model.parameters()))
+    for name, p in model.named_parameters():
+        assert rates[id(p)] == (rate if name.startswith("behavior.") else 0.01 * rate), name

@@ -102,6 +102,8 @@ class BrantConfig:
     embedding: ClassVar[LinearEmbedding] = LinearEmbedding()
     causal: ClassVar[bool] = False
     space: ClassVar[str] = "none"
+    channels_are_alike: ClassVar[bool] = True
+    """Whether channels in another order give the same latents."""
     modality: ClassVar[str] = "lfp"
     inputs: ChannelInput = ChannelInput()
     bin_width_ms: BinWidth

@@ -81,7 +81,7 @@ def card_of(
         summary=_summary(job, sees, entries, metrics),
         sections={title: facts for title, facts in sections.items() if facts},
         limits=(
-            *_limits(job, sees, entries, metrics, _reads_any_session(job, jobs)),
+            *_limits(job, sees, entries, metrics, _other_sessions(job, jobs)),
             *_remark(job, jobs),
         ),
         limits_alone=tuple(_limits_alone(job, sees)),
@@ -226,9 +226,14 @@ def _origin(job: Job, metrics: Mapping[str, Any], provenance: Mapping[str, Any])
         yield "time", f"{metrics['seconds']:.0f} s on {metrics.get('device', 'cpu')}"
 
 
-def _reads_any_session(job: Job, jobs: Mapping[str, Job]) -> bool:
+def _other_sessions(job: Job, jobs: Mapping[str, Job]) -> str:
+    """How a model reads other sessions than those of its training; "" if it does not."""
     trainings = trainings_of(job, jobs)
-    return bool(trainings) and trainings[0].model_spec.reads_any_session
+    if not trainings or not trainings[0].model_spec.reads_any_session:
+        return ""
+    if getattr(trainings[0].model_spec.model, "channels_are_alike", False):
+        return "It reads other sessions, too, and does not tell their channels apart."
+    return "It reads other sessions, too, but knows a channel by its place among the channels of the session alone."
 
 
 def _remark(job: Job, jobs: Mapping[str, Job]) -> Iterator[str]:
@@ -239,7 +244,7 @@ def _remark(job: Job, jobs: Mapping[str, Job]) -> Iterator[str]:
 
 
 def _limits(
-    job: Job, sees: Sees, entries: Sequence[Entry], metrics: Mapping[str, Any], reads_any: bool
+    job: Job, sees: Sees, entries: Sequence[Entry], metrics: Mapping[str, Any], other_sessions: str
 ) -> Iterator[str]:
     if any(e.dataset == "synthetic" for e in entries):
         yield "The recordings are simulated."
@@ -249,8 +254,8 @@ def _limits(
         yield "Scores are optimistic: the published protocol scores the fold that ended the training, too."
     if any(e.protocol == "realm" for e in entries):
         yield "Scores may be optimistic: z-scores are fitted on all folds, and test units lie next to training units."
-    if reads_any:
-        yield "It reads other sessions, too, but knows a channel by its place among the channels of the session alone."
+    if other_sessions:
+        yield other_sessions
     elif job.trains or isinstance(job.spec, EvaluationSpec):
         yield "It reads only the units and channels of the sessions that it was trained on."
     if late := sees.lookahead_bins:

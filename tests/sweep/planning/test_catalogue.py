@@ -112,9 +112,9 @@ NOTES = {
         for larger in ("MS-Spike", "MS-Spike 1 s")
     ),
     "brant": (
-        "BRANT frozen and BRANT updated and BRANT without labels: a token covers 0.5 s, and one vector for 0.5 s cannot "
-        "carry behavior in bins of 10 ms: between tokens, latents are interpolated, and behavior that is trained comes "
-        "from an up-sampling head, which BRANT as published does not have",
+        "BRANT frozen and BRANT updated and BRANT without labels: a token covers 0.5 s, and one vector for 0.5 s "
+        "cannot carry behavior in bins of 10 ms: between tokens, latents are interpolated, and behavior that is "
+        "trained comes from an up-sampling head, which BRANT as published does not have",
     ),
     "realm": (f"Causal Distilled LFP is larger than REALM: 10.7 M parameters against 4.9 M, {OWED_TO_SIZE}",),
 }

@@ -1,5 +1,6 @@
 """The shipped sweeps of the paper plan exactly the jobs behind its tables and figures."""
 
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -122,6 +123,7 @@ NOTES = {
 
 def corpus():
     """Catalogue entries of the paper's 257 sessions."""
+    (part,) = make_entry("any").parts
     velocity = ("position_x", "position_y", "velocity_x", "velocity_y")
     return [
         make_entry(
@@ -130,6 +132,8 @@ def corpus():
             dataset=s.dataset,
             n_channels=96 * s.has_lfp,
             lfp_bands=9 if s.dataset == "gallego" else 1,
+            bin_width_ms=30.0 if s.dataset == "gallego" else 10.0,
+            parts=(dataclasses.replace(part, n_bins=(100 if s.dataset == "gallego" else 500,) * 10),),
             behavior=velocity,
         )
         for s in planned_sessions()

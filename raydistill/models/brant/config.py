@@ -220,8 +220,15 @@ PRESETS = {
         bin_width_ms=10, patch_bins=50, patches=20, width=256, hidden=384, heads=8, layers=4, channel_layers=2
     ),
     "tiny": BrantSettings(
-        **{"bin_width_ms": 10, "patch_bins": 25, "patches": 20, "dropout": 0.0},
-        **{"width": 128, "hidden": 192, "heads": 4, "layers": 2, "channel_layers": 1},
+        bin_width_ms=10,
+        patch_bins=25,
+        patches=20,
+        width=128,
+        hidden=192,
+        heads=4,
+        layers=2,
+        channel_layers=1,
+        dropout=0.0,
     ),
 }
 

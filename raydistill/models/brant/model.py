@@ -13,7 +13,7 @@ from raydistill.feed.tokens import Batch
 from raydistill.models.brant.config import BrantConfig
 from raydistill.models.brant.grid import Grid, between_patches, grids, in_order
 from raydistill.models.brant.layers import Encoder
-from raydistill.models.brant.tokens import Tokenizer
+from raydistill.models.brant.tokens import BrantTokenizer
 from raydistill.models.layers.dropout import number_dropout_layers
 from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
@@ -48,7 +48,7 @@ class BrantModel(Model):
         super().__init__(spec)
         config: BrantConfig = spec.config
         self.config = config
-        self.tokenizer = Tokenizer(config)
+        self.tokenizer = BrantTokenizer(config)
         self.over_patches, self.over_channels = (
             Encoder(width=config.width, hidden=config.hidden, heads=config.heads, layers=n, dropout=config.dropout)
             for n in (config.layers, config.channel_layers)

@@ -27,7 +27,7 @@ def band_powers(patches: Tensor, bands_hz: Sequence[tuple[int, int]], bin_width_
     return torch.log10(1 + torch.stack(sums, dim=-1))
 
 
-class Tokenizer(nn.Module):
+class BrantTokenizer(nn.Module):
     """Tokens of patches. Shape: patches (n, C, K, L) -> (n, C, K, D)."""
 
     def __init__(self, config: BrantConfig):

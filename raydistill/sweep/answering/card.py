@@ -12,7 +12,6 @@ from raydistill.evaluation.interval import R2Interval
 from raydistill.evaluation.neural_table import with_titles
 from raydistill.evaluation.sees import Sees
 from raydistill.files import write_atomically
-from raydistill.models.families import FAMILIES
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.advice import was_improving
 from raydistill.sweep.answering.sees import sees_of_job, trainings_of
@@ -20,6 +19,7 @@ from raydistill.sweep.planning.code import in_words
 from raydistill.sweep.planning.job import Job, parameters
 from raydistill.sweep.planning.job_folder import CARD
 from raydistill.sweep.planning.runs_folder import RunsFolder
+from raydistill.sweep.planning.sizes import remark_on
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, ImportedSpec, TrainingSpec
 
 NAMED = 6
@@ -239,7 +239,7 @@ def _other_sessions(job: Job, jobs: Mapping[str, Job]) -> str:
 def _remark(job: Job, jobs: Mapping[str, Job]) -> Iterator[str]:
     """What readers of scores of the family of the model must know."""
     for training in trainings_of(job, jobs)[:1]:
-        if remark := FAMILIES[training.model_spec.family].remark(training.model_spec.model):
+        if remark := remark_on(training.model_spec):
             yield f"{remark[0].upper()}{remark[1:]}."
 
 

@@ -19,9 +19,14 @@ def notes_on_families(jobs: Sequence[Job]) -> tuple[str, ...]:
     """What readers of the scores of a family must know, with the methods that the remark is about."""
     methods: dict[str, dict[str, None]] = {}  # remark -> methods, in order
     for job, model in _decoded(jobs):
-        if remark := FAMILIES[model.family].remark(model.model):
+        if remark := remark_on(model):
             methods.setdefault(remark, {})[str(job.method)] = None
     return tuple(f"{' and '.join(names)}: {remark}" for remark, names in methods.items())
+
+
+def remark_on(spec: TrainingSpec | ImportedSpec) -> str:
+    """What readers of the scores of a model must know because of its family; "" if nothing."""
+    return FAMILIES[spec.family].remark(spec.model)
 
 
 def notes_on_sizes(sweep: SweepConfig, jobs: Sequence[Job]) -> tuple[str, ...]:

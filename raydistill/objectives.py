@@ -21,7 +21,16 @@ from raydistill.config import objectives as configs
 from raydistill.config.objectives import Augmentation, Blocks, ObjectiveConfig
 from raydistill.feed.augmentation import augmented
 from raydistill.feed.feed import FeedBatch
-from raydistill.feed.masking import (Draw, Masking, draw_bins, mask_bins, mask_groups, mask_patches, mask_same_tokens, mask_tokens)
+from raydistill.feed.masking import (
+    Draw,
+    Masking,
+    draw_bins,
+    mask_bins,
+    mask_groups,
+    mask_patches,
+    mask_same_tokens,
+    mask_tokens,
+)
 from raydistill.feed.noise import fork
 from raydistill.feed.tokens import Batch
 from raydistill.models.barista.places import groups_of

@@ -22,8 +22,8 @@ def import_(
     kind: Annotated[
         Literal["crossmodal", "brant", "barista"],
         Parameter(
-            help="crossmodal: of the cross-modal distillation paper. brant: the encoder over patches of BRANT. barista: "
-            "of BaRISTA."
+            help="crossmodal: of the cross-modal distillation paper. brant: the encoder over patches of BRANT. "
+            "barista: of BaRISTA."
         ),
     ] = "crossmodal",
     metadata: Annotated[

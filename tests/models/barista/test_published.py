@@ -13,7 +13,7 @@ from scipy.special import erf
 from raydistill.cli import main
 from raydistill.errors import CheckpointError, DataError
 from raydistill.feed.tokens import Inputs, pack
-from raydistill.models.barista.published import import_checkpoint
+from raydistill.models.barista.published import import_barista
 from raydistill.models.files import load_model
 from raydistill.store.session import Segment
 
@@ -156,16 +156,16 @@ def test_logits_of_an_imported_checkpoint_are_those_of_the_equations(tmp_path, c
 
 def test_checkpoint_without_a_table_of_channels_lends_its_names_to_other_sessions(tmp_path):
     checkpoint, _, weights = write(tmp_path)
-    model = import_checkpoint(checkpoint, None).model
+    model = import_barista(checkpoint, None).model
     assert model.spec.sessions == {} and model.spec.place_names == ("1", "2", "3", "4")
-    table = dataclasses.replace(import_checkpoint(*write(tmp_path)[:2]).model.spec.channels["S"], region=("2",) * 4)
+    table = dataclasses.replace(import_barista(*write(tmp_path)[:2]).model.spec.channels["S"], region=("2",) * 4)
     spec = dataclasses.replace(model.spec, sessions={"T": 4}, channels={"T": table}, place_names=("2",))
     rows = model.transplanted(spec).tokenizer.space.tables["names"].weight
     np.testing.assert_array_equal(rows[1].detach().numpy(), weights["spatial.names.weight"][2])
 
 
 def test_segment_of_another_length_has_no_logits(tmp_path):
-    model = import_checkpoint(*write(tmp_path)[:2]).model
+    model = import_barista(*write(tmp_path)[:2]).model
     with pytest.raises(DataError, match="has 8 tokens, but the head for classes reads 12"):
         model.logits(tokens_of(lfp_segment(2 * BINS)))
 
@@ -188,7 +188,7 @@ def without(name):
 def test_checkpoint_of_another_layout_is_refused(tmp_path, change, message):
     checkpoint, channels, _ = write(tmp_path, weights=change(make_weights("region")))
     with pytest.raises(CheckpointError, match=message):
-        import_checkpoint(checkpoint, channels)
+        import_barista(checkpoint, channels)
 
 
 def test_blocks_without_known_dilations_are_refused_and_read_with_them(tmp_path):
@@ -196,9 +196,9 @@ def test_blocks_without_known_dilations_are_refused_and_read_with_them(tmp_path)
     renamed = {n.replace("blocks.4", "blocks.3"): x for n, x in weights.items()}
     checkpoint, channels, _ = write(tmp_path, weights=renamed)
     with pytest.raises(CheckpointError, match=r"has 4 blocks of convolutions and no setting tokenizer\.dilations"):
-        import_checkpoint(checkpoint, channels)
+        import_barista(checkpoint, channels)
     checkpoint, channels, _ = write(tmp_path, weights=renamed, tokenizer={"dilations": [1, 2, 4, 8]})
-    assert import_checkpoint(checkpoint, channels).model.config.embedding.dilations == (1, 2, 4, 8)
+    assert import_barista(checkpoint, channels).model.config.embedding.dilations == (1, 2, 4, 8)
 
 
 @pytest.mark.parametrize(
@@ -215,10 +215,10 @@ def test_table_of_channels_that_does_not_fit_is_refused(tmp_path, table, message
     checkpoint, channels, _ = write(tmp_path)
     channels.write_text(table)
     with pytest.raises(DataError, match=message):
-        import_checkpoint(checkpoint, channels)
+        import_barista(checkpoint, channels)
 
 
 def test_checkpoint_of_the_paper_without_its_table_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["import", str(write(tmp_path)[0]), "--out", str(tmp_path / "model")])
-    assert "give the table of the checkpoint's sessions" in capsys.readouterr().err
+    assert "--kind crossmodal also needs --metadata FILE" in capsys.readouterr().err

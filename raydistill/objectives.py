@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,11 +21,23 @@ from raydistill.config import objectives as configs
 from raydistill.config.objectives import Augmentation, Blocks, ObjectiveConfig
 from raydistill.feed.augmentation import augmented
 from raydistill.feed.feed import FeedBatch
-from raydistill.feed.masking import Draw, Masking, draw_bins, mask_bins, mask_patches, mask_same_tokens, mask_tokens
+from raydistill.feed.masking import (
+    Draw,
+    Masking,
+    draw_bins,
+    mask_bins,
+    mask_groups,
+    mask_patches,
+    mask_same_tokens,
+    mask_tokens,
+)
 from raydistill.feed.noise import fork
 from raydistill.feed.tokens import Batch
+from raydistill.models.barista.places import groups_of
+from raydistill.models.barista.target import WithTarget, momentum_at
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.model import Model
+from raydistill.models.spec import ModelSpec
 
 P = TypeVar("P")
 """What an objective prepares from a batch: a dataclass or tuple of its own, with its masks, targets and inputs."""
@@ -53,8 +66,16 @@ class Objective(Generic[P]):
     """The entries of each term in a prepared batch."""
     extend: Callable[[Model], nn.Module] = lambda model: model
     """The module that is trained and checkpointed: the model, or the model with further weights of the objective."""
-    after_step: Callable[[Any], None] | None = None
-    """Called with that module after each step of the optimizer, for example to update a moving average of weights."""
+    after_step: Callable[[Any, int], None] | None = None
+    """Called with that module and the epoch after each step of the optimizer, for example to update a moving average of
+    weights."""
+    watch: Callable[[Any, Callable[[Tensor], Tensor]], dict[str, float]] | None = None
+    """Called after each validation with that module and a function that sums a tensor over the workers: gives further
+    values for the history, or raises TrainingError."""
+    finish: Callable[[Any], None] | None = None
+    """Called with that module after the training, before the model is saved."""
+    keeps_last: bool = False
+    """Losses of different epochs cannot be compared: the weights of the last epoch are kept, whatever its loss is."""
 
     def __call__(self, model: nn.Module, batch: FeedBatch, draw: Draw) -> dict[str, Term]:
         """All terms of a batch as the feed gives it."""
@@ -63,9 +84,16 @@ class Objective(Generic[P]):
         return {name: Term(totals[name], counts[name], weight) for name, weight in self.weights.items()}
 
 
-def build_objective(config: ObjectiveConfig) -> Objective:
-    """The objective of these settings. For one that unfreezes its teacher, the model is a `StudentAndTeacher`."""
+def build_objective(config: ObjectiveConfig, spec: ModelSpec | None = None) -> Objective:
+    """The objective of these settings. For one that unfreezes its teacher, the model is a `StudentAndTeacher`.
+
+    Args:
+        spec: the model that is trained; only `masked_groups` needs it.
+    """
     match config:
+        case configs.MaskedGroups():
+            assert spec is not None, "groups of channels follow from the model"
+            return masked_groups(config, spec)
         case configs.MaskedAutoencoding():
             return _masked(config)
         case configs.BehaviorRegression():
@@ -147,6 +175,53 @@ def masked_autoencoding(
         return {"reconstruction": prepared.batch.slots[prepared.masking.masked].sum().double()}
 
     return Objective({"reconstruction": 1.0}, prepare, totals, counts)
+
+
+# ---- Masked groups of channels ----
+
+
+@dataclass(frozen=True)
+class MaskedTokens:
+    """A batch, and which of the tokens that the model makes of it are masked."""
+
+    batch: Batch
+    is_masked: Tensor
+    """(n,) bool."""
+
+
+def masked_groups(config: configs.MaskedGroups, spec: ModelSpec) -> Objective[MaskedTokens]:
+    """Squared error of the tokens of masked channels, of whole groups over all time, against those of a moving average
+    of the tokenizer, which is not trained and in the end takes the place of the tokenizer."""
+    groups = {
+        session: np.array(groups_of(spec.channels.get(session), config.mask_by, count))
+        for session, count in spec.sessions.items()
+    }
+
+    def prepare(batch: FeedBatch, draw: Draw) -> MaskedTokens:
+        return MaskedTokens(
+            batch.tokens, mask_groups(batch.tokens, groups, config.mask_ratio, draw, spec.config.token_bins)
+        )
+
+    def totals(module: WithTarget, prepared: MaskedTokens, draw: Draw) -> dict[str, Tensor]:
+        return {"latents": module.error(prepared.batch, prepared.is_masked).sum()}
+
+    def counts(prepared: MaskedTokens) -> dict[str, Tensor]:
+        return {"latents": prepared.is_masked.sum().double() * spec.config.width}
+
+    def after_step(module: WithTarget, epoch: int) -> None:
+        module.move_average(momentum_at(epoch, config.momentum, config.momentum_epochs))
+
+    return Objective(
+        {"latents": 1.0},
+        prepare,
+        totals,
+        counts,
+        extend=WithTarget,
+        after_step=after_step,
+        watch=WithTarget.spread_of_target,
+        finish=WithTarget.keep_average,
+        keeps_last=config.keeps_last,
+    )
 
 
 # ---- Behavior ----

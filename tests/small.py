@@ -10,6 +10,7 @@ from raydistill.feed.noise import token_noise
 from raydistill.feed.tokens import Batch, Inputs, pack
 from raydistill.models.crossmodal.config import CrossModalSettings, configure
 from raydistill.models.spec import ModelSpec
+from raydistill.store.channels import channel_table
 from raydistill.store.session import Segment
 
 SETTINGS = CrossModalSettings(
@@ -17,6 +18,20 @@ SETTINGS = CrossModalSettings(
 )
 COLUMNS = {"a": 8, "b": 20}
 """Units and channels of each session: one patch, and three of which the last has four padded slots."""
+
+
+def electrodes(count):
+    """Two arrays in two regions; of the last electrode nothing is known."""
+    first = count // 2
+    return channel_table(
+        count,
+        electrode=[str(i) for i in range(count)],
+        array=["M1"] * first + ["S1"] * (count - first - 1) + [""],
+        region=["motor"] * first + ["sensory"] * (count - first - 1) + [""],
+        x_um=[400.0 * i for i in range(count - 1)] + [None],
+        y_um=[0.0] * (count - 1) + [None],
+        z_um=[1200.0] * (count - 1) + [None],
+    )
 
 
 def make_segments(sessions, lengths, seed=0):

@@ -20,14 +20,17 @@ def import_(
     file: Annotated[Path, Parameter(help="Released checkpoint (a file of torch.save).")],
     *,
     kind: Annotated[
-        Literal["crossmodal", "brant"],
-        Parameter(help="crossmodal: of the cross-modal distillation paper. brant: the encoder over patches of BRANT."),
+        Literal["crossmodal", "brant", "barista"],
+        Parameter(
+            help="crossmodal: of the cross-modal distillation paper. brant: the encoder over patches of BRANT. "
+            "barista: of BaRISTA."
+        ),
     ] = "crossmodal",
     metadata: Annotated[
         Path | None,
         Parameter(
             help="Of `--kind crossmodal`: CSV of the checkpoint's sessions, with the columns subject_session and "
-            "d_input."
+            "d_input. Of `--kind barista`, which does not need it: CSV of their channels (docs/methods.md)."
         ),
     ] = None,
     channels: Annotated[
@@ -50,16 +53,19 @@ def import_(
 
 
 def _imported(file: Path, kind: str, others: Mapping[str, Path | None]) -> "Imported":
-    """The model in a checkpoint of this kind, which needs one of the other files and no more."""
+    """The model in a checkpoint of this kind, which reads one of the other files and no more."""
+    from raydistill.models.barista.published import import_barista
     from raydistill.models.brant.checkpoint import import_brant
     from raydistill.models.released.released import import_checkpoint
 
-    needed, read = {"crossmodal": ("--metadata", import_checkpoint), "brant": ("--channels", import_brant)}[kind]
-    other = others[needed]
+    option = "--channels" if kind == "brant" else "--metadata"
+    other = others[option]
+    _refuse(f"--kind {kind} reads no other file", {name: path for name, path in others.items() if name != option})
+    if kind == "barista":
+        return import_barista(file, other)
     if other is None:
-        raise RaydistillError(f"--kind {kind} also needs {needed} FILE; `raydistill import --help` says what it has")
-    _refuse(f"--kind {kind} reads no other file", {name: path for name, path in others.items() if name != needed})
-    return read(file, other)
+        raise RaydistillError(f"--kind {kind} also needs {option} FILE; `raydistill import --help` says what it has")
+    return import_brant(file, other) if kind == "brant" else import_checkpoint(file, other)
 
 
 def decode(

@@ -70,6 +70,26 @@ class MaskedAutoencoding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MaskedGroups:
+    """Predict the tokens that a moving average of the tokenizer gives for masked channels, whole groups over all time.
+
+    The target moves, so losses of different epochs cannot be compared: the weights of the last epoch are kept.
+    """
+
+    needs: ClassVar[Needs] = Needs()
+    keeps_last: ClassVar[bool] = True
+    name: Literal["masked_groups"] = "masked_groups"
+    mask_ratio: InnerFraction
+    mask_by: Literal["channel", "array", "region"]
+    momentum: Fraction
+    """Weight of the old average at each step, which rises linearly from 0 over `momentum_epochs`."""
+    momentum_epochs: Count
+
+    def __post_init__(self):
+        check_limits(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BehaviorRegression:
     """Predict behavior from the latents of every bin, nothing masked."""
 
@@ -130,10 +150,16 @@ class DistillationWithBehavior:
 
 
 ObjectiveConfig = (
-    MaskedAutoencoding | BehaviorRegression | MaskedAutoencodingWithBehavior | Distillation | DistillationWithBehavior
+    MaskedAutoencoding
+    | MaskedGroups
+    | BehaviorRegression
+    | MaskedAutoencodingWithBehavior
+    | Distillation
+    | DistillationWithBehavior
 )
 OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
     "masked_autoencoding": MaskedAutoencoding,
+    "masked_groups": MaskedGroups,
     "behavior_regression": BehaviorRegression,
     "masked_autoencoding_with_behavior": MaskedAutoencodingWithBehavior,
     "distillation": Distillation,
@@ -142,17 +168,23 @@ OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
 """Name in `objective:` of a job -> its settings."""
 
 
-def default_objective(verb: str, supervision: str) -> str:
+def keeps_last(objective: ObjectiveConfig | None) -> bool:
+    """Whether a training keeps the weights of its last epoch, and not those of the best validation loss."""
+    return getattr(objective, "keeps_last", False)
+
+
+def default_objective(verb: str, supervision: str, masked: str = "masked_autoencoding") -> str:
     """The objective of a job that names none.
 
     Args:
         verb: pretrain, finetune, train or distill.
         supervision: none, joint or full.
+        masked: the objective of the family for a job without behavior.
     """
     if verb == "distill":
         return "distillation_with_behavior" if supervision == "full" else "distillation"
     return {
-        "none": "masked_autoencoding",
+        "none": masked,
         "joint": "masked_autoencoding_with_behavior",
         "full": "behavior_regression",
     }[supervision]

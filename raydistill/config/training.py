@@ -77,6 +77,12 @@ class TrainingConfig(Recipe):
     `bins`. released: single tokens, the same ones in all segments of a batch, as in the released code of NDT2."""
     mask_block: tuple[Count, ...] = (10, 50)
     """Bins of the shortest and of the longest block of `mask: bins`."""
+    mask_by: Literal["channel", "array", "region"] = "channel"
+    """What `objective: masked_groups` masks over all time: single channels, or all channels of an array or region."""
+    momentum: Fraction = 0.996
+    """Of masked groups: weight of the old average of the tokenizer at each step."""
+    momentum_epochs: Count = 10
+    """Of masked groups: epochs over which `momentum` rises linearly from 0."""
     channel_dropout: Fraction = 0.0
     """Of masked autoencoding of LFP: probability that a channel of a segment is zero in the input."""
     gain_jitter: Fraction = 0.0
@@ -119,6 +125,9 @@ class TrainingConfig(Recipe):
             "blocks": self.blocks if self.mask == "bins" else None,
             "same_tokens": True if self.mask == "released" else None,
             "augmentation": changes if any(changes.values()) else None,
+            "mask_by": self.mask_by,
+            "momentum": self.momentum,
+            "momentum_epochs": self.momentum_epochs,
             "alignment": self.alignment,
             "reconstruction": None if self.reconstruction == 1 else self.reconstruction,
             "align": "residual" if self.align == "residual" else None,

@@ -1,6 +1,6 @@
 """Masking: which tokens of a segment are the input of a model that reconstructs the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
@@ -14,6 +14,8 @@ from raydistill.feed.tokens import Batch
 
 MOST_BLOCKS = 200
 """Blocks that are drawn for a segment, at most; they may overlap."""
+ROUNDING = 1e-9
+"""Of a number of patches: 0.3 times 10 is more than 3."""
 
 
 class Draw(NamedTuple):
@@ -93,6 +95,33 @@ def mask_bins(batch: Batch, ratio: float, blocks: Blocks, draw: Draw) -> Masking
     return _masking(batch, draw, choose)
 
 
+def mask_groups(batch: Batch, groups: Mapping[str, np.ndarray], ratio: float, draw: Draw, token_bins: int) -> Tensor:
+    """Which tokens of `token_bins` bins of one patch are masked: those of whole groups of patches, over all time
+    (`draw_groups`). The choice is a function of `draw` and the segment alone, as in `mask_tokens`.
+
+    Args:
+        groups: session -> (P,) the group of each patch.
+    Returns:
+        (n,) bool, the tokens of each segment one stretch of bins after another.
+    """
+    masks, segments = [], zip(batch.sessions, batch.numbers, batch.bins, strict=True)
+    for session, number, n_bins in segments:
+        of_patches = draw_groups(groups[session], ratio, np.random.default_rng(_key(draw, session, number)))
+        masks.append(np.tile(of_patches, -(-n_bins // token_bins)))
+    return torch.from_numpy(np.concatenate(masks)).to(batch.time.device)
+
+
+def draw_groups(groups: np.ndarray, ratio: float, random: np.random.Generator) -> np.ndarray:
+    """(P,) bool: whole groups in random order, until at least `ratio` of the patches are masked. At least one group
+    stays visible."""
+    is_masked = np.zeros(len(groups), dtype=bool)
+    for group in random.permutation(np.unique(groups))[:-1]:
+        if is_masked.sum() >= ratio * len(groups) - ROUNDING:
+            break
+        is_masked |= groups == group
+    return is_masked
+
+
 def draw_bins(batch: Batch, share: float, draw: Draw) -> Tensor:
     """Indices of all tokens of floor(share * T) bins of each segment, at least one, as in `mask_tokens`."""
 
@@ -120,12 +149,16 @@ def draw_blocks(n_bins: int, wanted: int, blocks: Blocks, random: np.random.Gene
     return is_masked
 
 
+def _key(draw: Draw, session: str, number: int) -> list[int]:
+    """What the random choices for a segment depend on."""
+    return [draw.seed, draw.epoch, crc32(draw.split.encode()), crc32(session.encode()), number]
+
+
 def _masking(batch: Batch, draw: Draw, choose: Callable[[np.random.Generator, int, int], np.ndarray]) -> Masking:
     """The masking whose tokens `choose` selects in each segment: (random, bins, tokens) -> (tokens,) bool."""
     visible, masked, start = [], [], 0
     for session, number, n_bins, length in zip(batch.sessions, batch.numbers, batch.bins, batch.lengths, strict=True):
-        key = [draw.seed, draw.epoch, crc32(draw.split.encode()), crc32(session.encode()), number]
-        is_masked = choose(np.random.default_rng(key), n_bins, length)
+        is_masked = choose(np.random.default_rng(_key(draw, session, number)), n_bins, length)
         masked.append(np.flatnonzero(is_masked) + start)
         visible.append(np.flatnonzero(~is_masked) + start)
         start += length

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
 from raydistill.config.training import RECIPES, Recipes
+from raydistill.models.barista import config as barista
 from raydistill.models.brant import config as brant
 from raydistill.models.crossmodal import config as crossmodal
 from raydistill.models.crossmodal.parameters import parameters as crossmodal_parameters
@@ -49,8 +50,10 @@ class Family:
     """Preset -> recipes."""
     embedding: str | None = None
     """The value embedding of jobs that name none; None: see `JobConfig.embedding`."""
-    context_parameters: Callable[[Any, int, int], int] = lambda config, sessions, subjects: 0
-    """(config, sessions, subjects) -> further parameters, those that belong to a session or subject as a whole."""
+    objective: str = "masked_autoencoding"
+    """The objective of jobs without behavior and without a teacher that name none."""
+    context_parameters: Callable[[ModelSpec], int] = lambda spec: 0
+    """Number of further parameters, those that belong to a session or subject as a whole, or to an array or region."""
     fit: "Callable[[ModelSpec, Batch, Batch, float], Model] | None" = None
     """(spec, train, valid, width of a bin in ms) -> a model fitted to the packed segments of the train fold of one
     session, whose settings may be chosen on the valid fold; its specification may say so. It predicts behavior. None:
@@ -65,6 +68,12 @@ def _build_brant(spec: ModelSpec) -> "Model":
     from raydistill.models.brant.model import BrantModel
 
     return BrantModel(spec)
+
+
+def _build_barista(spec: ModelSpec) -> "Model":
+    from raydistill.models.barista.model import BaristaModel
+
+    return BaristaModel(spec)
 
 
 def _build_crossmodal(spec: ModelSpec) -> "Model":
@@ -128,10 +137,25 @@ FAMILIES = {
         configure=ndt2.configure,
         settings_of=ndt2.settings_of,
         parameters=ndt2.parameters,
-        context_parameters=ndt2.context_parameters,
+        context_parameters=lambda spec: ndt2.context_parameters(
+            spec.config, len(spec.sessions), len(set(spec.subject_of_sessions.values()))
+        ),
         build=_build_ndt2,
         recipes=ndt2.RECIPES,
         embedding="count",
+    ),
+    "barista": Family(
+        settings=barista.BaristaSettings,
+        presets=barista.PRESETS,
+        config=barista.BaristaConfig,
+        configure=barista.configure,
+        settings_of=barista.settings_of,
+        parameters=barista.parameters,
+        context_parameters=lambda spec: barista.name_parameters(spec.config, len(spec.place_names)),
+        build=_build_barista,
+        recipes=barista.RECIPES,
+        embedding="dilated",
+        objective="masked_groups",
     ),
     "brant": Family(
         settings=brant.BrantSettings,
@@ -160,8 +184,8 @@ def build_model(spec: ModelSpec) -> "Model":
 
 def count_parameters(spec: ModelSpec) -> int:
     """Number of parameters of the model that `spec` names, without building it."""
-    family, subjects = FAMILIES[spec.family], set(spec.subject_of_sessions.values())
+    family = FAMILIES[spec.family]
     shared = family.parameters(
         spec.config, patches=sum(spec.sessions.values()), bands=spec.bands, n_behavior=len(spec.behavior)
     )
-    return shared + family.context_parameters(spec.config, len(spec.sessions), len(subjects))
+    return shared + family.context_parameters(spec)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from raydistill.store.channels import ChannelTable
+
 MOST_PATCHES = 65536
 
 
@@ -14,6 +16,11 @@ def reads_any_session(config: Any) -> bool:
 def has_subjects(config: Any) -> bool:
     """Whether a model with this configuration has weights of subjects."""
     return getattr(config, "context_tokens", None) is not None
+
+
+def uses_channel_tables(config: Any) -> bool:
+    """Whether a model with this configuration, or its objective, reads where the channels of a session are."""
+    return getattr(config, "token_bins", None) is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +39,10 @@ class ModelSpec:
     """Behavior columns that the model predicts; empty for a model that is trained without behavior."""
     subjects: dict[str, str] = field(default_factory=dict)
     """Session -> its subject, for families with weights of subjects."""
+    channels: dict[str, ChannelTable] = field(default_factory=dict)
+    """Session -> where its LFP electrodes are, for families that name or mask them by it."""
+    place_names: tuple[str, ...] = ()
+    """Arrays or regions that have a name in the model, in the order of their rows."""
     piece_s: float | None = None
     """Segments are read in pieces of about this many seconds, as in training (feed/pieces.py); None: as a whole."""
     provenance: dict = field(default_factory=dict)
@@ -48,6 +59,10 @@ class ModelSpec:
             raise ValueError("names in `sessions` and `behavior` must be texts")
         if not isinstance(self.subjects, dict) or not all(isinstance(s, str) for s in self.subjects.values()):
             raise ValueError("`subjects` must map sessions to names")
+        if not isinstance(self.channels, dict) or not all(isinstance(t, ChannelTable) for t in self.channels.values()):
+            raise ValueError("`channels` must map sessions to tables of channels")
+        if not all(isinstance(name, str) for name in self.place_names):
+            raise ValueError("names in `place_names` must be texts")
         if self.piece_s is not None and not (type(self.piece_s) in (int, float) and 0 < self.piece_s < 1e9):
             raise ValueError(f"`piece_s` must be a number of seconds above 0, got {self.piece_s!r}")
         if not isinstance(self.provenance, dict):

@@ -9,6 +9,7 @@ from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import CheckpointError, one_line, suggest
 from raydistill.models.families import FAMILIES
 from raydistill.models.spec import ModelSpec
+from raydistill.store.channels import table_from_json, table_to_json
 
 SPEC = "model.json"
 
@@ -27,7 +28,9 @@ def read_spec(folder: Path) -> ModelSpec:
 
 def spec_to_json(spec: ModelSpec) -> dict:
     """JSON data of a specification."""
-    return vars(spec) | {"config": to_plain(spec.config), "behavior": list(spec.behavior)}
+    channels = {session: table_to_json(table) for session, table in spec.channels.items()}
+    lists = {"behavior": list(spec.behavior), "place_names": list(spec.place_names)}
+    return vars(spec) | lists | {"config": to_plain(spec.config), "channels": channels}
 
 
 def spec_from_json(tree: dict) -> ModelSpec:
@@ -44,7 +47,11 @@ def spec_from_json(tree: dict) -> ModelSpec:
             raise ValueError(f'unknown key "{name}"{suggest(name, fields)}')
     if tree["family"] not in FAMILIES:
         raise ValueError(f'there is no model family "{tree["family"]}"{suggest(str(tree["family"]), FAMILIES)}')
-    if not isinstance(tree.get("behavior", []), list):
-        raise ValueError(f"`behavior` must be a list, got {tree['behavior']!r}")
+    lists = {name: tree.get(name, []) for name in ("behavior", "place_names")}
+    for name, value in lists.items():
+        if not isinstance(value, list):
+            raise ValueError(f"`{name}` must be a list, got {value!r}")
     config: Any = from_plain(FAMILIES[tree["family"]].config, tree["config"])
-    return ModelSpec(**(tree | {"config": config, "behavior": tuple(tree.get("behavior", []))}))
+    tables = {session: table_from_json(table) for session, table in tree.get("channels", {}).items()}
+    texts = {name: tuple(value) for name, value in lists.items()}
+    return ModelSpec(**(tree | texts | {"config": config, "channels": tables}))

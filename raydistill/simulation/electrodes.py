@@ -31,6 +31,11 @@ ARRAYS = (
 """A subject has the first `SyntheticConfig.arrays` of these."""
 
 
+def array_sizes(n_electrodes: int, arrays: int) -> list[int]:
+    """Electrodes of each of so many arrays, which differ by at most one."""
+    return [len(part) for part in np.array_split(np.arange(n_electrodes), arrays)]
+
+
 def electrode_table(sizes: Sequence[int]) -> ChannelTable:
     """Arrays with these numbers of electrodes, each numbered from 1 and on a square grid of its own."""
     arrays = [array for array, size in zip(ARRAYS, sizes, strict=False) for _ in range(size)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raydistill.config.synthetic import SyntheticConfig
-from raydistill.simulation.electrodes import electrode_table, grid
+from raydistill.simulation.electrodes import array_sizes, electrode_table, grid
 from raydistill.simulation.units import draw_tuning
 from raydistill.store.channels import ChannelTable
 
@@ -40,7 +40,7 @@ class Implant:
 def draw_implant(config: SyntheticConfig, rng: np.random.Generator) -> Implant:
     """The arrays of the subject whose random stream this is."""
     n_channels = int(rng.integers(config.min_channels, config.max_channels + 1))
-    sizes = [len(part) for part in np.array_split(np.arange(n_channels), config.arrays)]
+    sizes = array_sizes(n_channels, config.arrays)
     return Implant(
         channels=electrode_table(sizes),
         array_numbers=np.repeat(np.arange(config.arrays), sizes),

@@ -130,6 +130,8 @@ class AssembledTraining:
             if leads and not was_owner:
                 mirrored.announce(self.training.folder)
             state = train(self.training)
+            if self.training.objective.finish:
+                self.training.objective.finish(self.training.model)
             if leads:
                 save_model(self.model, self.training.folder)
                 if not was_owner:  # the driver has the folder otherwise, and completes it
@@ -184,7 +186,7 @@ def assemble(
         inherit_tokenizer(model, teacher, delayed=task.inherit == "shifted_tokenizer")
     if task.freeze:
         (freeze_encoder if task.freeze == "encoder" else freeze_tokenizer)(model)
-    objective = build_objective(task.objective)
+    objective = build_objective(task.objective, task.spec)
     training = Training(
         model=StudentAndTeacher(model, teacher) if teacher and task.trains_teacher else objective.extend(model),
         objective=objective,

@@ -48,9 +48,10 @@ class TrainingState:
         """Number of epochs since the validation loss was last better than before."""
         return self.epoch - 1 - self.best_epoch
 
-    def finish_epoch(self, valid_loss: float) -> bool:
-        """Count the epoch as finished; returns whether its validation loss is the best so far."""
-        better = valid_loss < self.best_loss
+    def finish_epoch(self, valid_loss: float, keep: bool = False) -> bool:
+        """Count the epoch as finished; returns whether its weights are kept: by default if its validation loss is the
+        best so far."""
+        better = keep or valid_loss < self.best_loss
         if better:
             self.best_loss, self.best_epoch = valid_loss, self.epoch
         self.epoch, self.step, self.sums = self.epoch + 1, 0, {}

@@ -124,7 +124,9 @@ def train(training: Training) -> TrainingState:
             losses = {f"train_{name}": value for name, value in totals.means().items()}
             clock.trained()
             valid = validate(training)
-            if state.finish_epoch(valid["loss"]):
+            if training.objective.watch:
+                valid |= training.objective.watch(training.model, training.world.total)
+            if state.finish_epoch(valid["loss"], training.objective.keeps_last):
                 best = copied(model.state_dict())
             stopping = _time_is_over(training)
             if leads:
@@ -182,7 +184,7 @@ def _steps(training: Training, forward, optimizer, state: TrainingState, clock: 
             optimizer.step()
             optimizer.zero_grad()
             if training.objective.after_step:
-                training.objective.after_step(training.model)
+                training.objective.after_step(training.model, epoch)
             totals.add(summed, counts[:-1], norm)
             clock.step(counts[-1], shares.waited_s)
             state.step += 1

@@ -9,7 +9,9 @@ from raydistill.feed.masking import (
     Draw,
     draw_bins,
     draw_blocks,
+    draw_groups,
     mask_bins,
+    mask_groups,
     mask_patches,
     mask_same_tokens,
     mask_tokens,
@@ -87,3 +89,35 @@ def test_mask_bins_masks_all_tokens_of_a_bin_whatever_the_batch():
 def test_draw_bins_takes_exactly_the_share_of_each_segment_and_at_least_one():
     chosen = draw_bins(make_batch(["a", "b", "a"], [10, 10, 2]), 0.3, DRAW)
     assert [((chosen >= a) & (chosen < b)).sum().item() for a, b in ((0, 10), (10, 40), (40, 42))] == [3, 9, 1]
+
+
+@pytest.mark.parametrize("sizes", [(1,) * 10, (3, 3, 4), (5, 5), (1, 2, 3, 4, 5)])
+def test_groups_are_masked_as_a_whole_until_the_share_is_reached_by_the_last_one(sizes):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    for seed in range(50):
+        is_masked = draw_groups(groups, 0.3, np.random.default_rng(seed))
+        of_groups = [is_masked[groups == group] for group in range(len(sizes))]
+        assert all(values.all() or not values.any() for values in of_groups)
+        masked = [size for size, values in zip(sizes, of_groups, strict=True) if values.any()]
+        assert sum(masked) >= 0.3 * len(groups) - 1e-9
+        assert sum(masked) - max(masked) < 0.3 * len(groups), "without one of them, the share was not reached"
+    drawn = {tuple(draw_groups(groups, 0.3, np.random.default_rng(seed))) for seed in range(50)}
+    assert len(drawn) > 1
+
+
+def test_one_group_stays_visible_even_if_the_share_is_not_reached():
+    masked = {
+        draw_groups(np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 0.3, np.random.default_rng(s)).sum() for s in range(9)
+    }
+    assert masked == {1, 9}
+
+
+def test_mask_of_groups_spans_all_time_and_depends_on_the_segment_alone():
+    groups = {"a": np.array([0]), "b": np.array([0, 0, 1])}
+    batch = make_batch(["b", "b", "b", "b"], [6, 7, 6, 6])
+    of_segments = mask_groups(batch, groups, 0.3, DRAW, 3).split([6, 9, 6, 6])  # 2 or 3 stretches of 3 patches
+    masks = [values.view(-1, 3) for values in of_segments]
+    assert all(torch.equal(mask, mask[:1].expand_as(mask)) for mask in masks)
+    assert {tuple(mask[0].tolist()) for mask in masks} == {(True, True, False), (False, False, True)}
+    alone = mask_groups(make_batch(["b"], [6]), groups, 0.3, DRAW, 3)
+    assert torch.equal(alone, of_segments[0])

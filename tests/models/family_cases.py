@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from typing import Any
 
+from raydistill.models.barista.config import PRESETS as BARISTA_PRESETS
 from raydistill.models.brant.config import PRESETS as BRANT_PRESETS
 from raydistill.models.crossmodal.config import PRESETS
 from raydistill.models.msid.config import MsidSettings
@@ -58,7 +59,14 @@ def brant() -> list[tuple[Any, tuple]]:
     ]
 
 
-# Family -> [(settings, use)], for patches of 8 units or channels.
+def barista() -> list[tuple[Any, tuple]]:
+    """Names at every scale; tokens of 3 bins, which do not divide the segments."""
+    settings = dataclasses.replace(BARISTA_PRESETS["tiny"], token_bins=3)
+    spaces = ("channel", "position", "array", "region", "none")
+    return [(dataclasses.replace(settings, space=space), ("lfp", "dilated", False, False)) for space in spaces]
+
+
+# Family -> [(settings, use)], for patches of 8 units or channels, or of one channel.
 CASES = {
     "crossmodal": [
         case for backbone in ("transformer", "lstm", "gru", "cnn", "mamba") for case in crossmodal(backbone)
@@ -69,5 +77,6 @@ CASES = {
         for modality, embedding in (("spikes", "count"), ("lfp", "linear"))
     ],
     "ndt2": ndt2(),
+    "barista": barista(),
     "brant": brant(),
 }

@@ -7,12 +7,13 @@ import torch
 
 from raydistill.config.objectives import Blocks
 from raydistill.feed.masking import Draw, mask_bins
+from raydistill.feed.patches import patches_per_bin
 from raydistill.feed.tokens import Inputs, pack
 from raydistill.models.families import FAMILIES, build_model, count_parameters
 from raydistill.models.files import load_model, save_model
-from raydistill.models.spec import ModelSpec
+from raydistill.models.spec import ModelSpec, uses_channel_tables
 from tests.models.family_cases import CASES
-from tests.small import make_segments, run_step_by_step
+from tests.small import COLUMNS, electrodes, make_segments, run_step_by_step
 
 SESSIONS, LENGTHS = ("a", "b", "a"), (7, 5, 7)
 
@@ -21,7 +22,18 @@ def specs():
     for name, cases in CASES.items():
         for number, (settings, (modality, embedding, predictor, readout)) in enumerate(cases):
             config = FAMILIES[name].configure(settings, modality, embedding, predictor=predictor, readout=readout)
-            spec = ModelSpec(family=name, config=config, sessions={"a": 1, "b": 3}, behavior=("vx", "vy"))
+            widths = config.inputs.widths(1)
+            sessions = {s: patches_per_bin(widths, modality, n, n) for s, n in COLUMNS.items()}
+            names = {"array": ("M1", "S1"), "region": ("motor", "sensory")}.get(getattr(config, "space", ""), ())
+            channels = {s: electrodes(n) for s, n in COLUMNS.items()} if uses_channel_tables(config) else {}
+            spec = ModelSpec(
+                family=name,
+                config=config,
+                sessions=sessions,
+                behavior=("vx", "vy"),
+                channels=channels,
+                place_names=names,
+            )
             yield pytest.param(spec, id=f"{name}{number}-{modality}-{embedding}")
 
 
@@ -85,7 +97,7 @@ def test_causal_latents_depend_on_no_later_bin_and_others_do(model):
     (tokens,) = tokens_of(model, ["b"], [9])
     before = model.latents(pack([tokens]))
     values = tokens.values.clone()
-    values[3 * 5 :] = 2  # from bin 5 on
+    values[tokens.n_patches * 5 :] = 2  # from bin 5 on
     changed = (model.latents(pack([dataclasses.replace(tokens, values=values)])) - before).abs().sum(1)
     assert changed[5:].min() > 0
     assert (changed[:5].max() == 0) == model.spec.config.causal

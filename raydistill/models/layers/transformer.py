@@ -18,14 +18,15 @@ NORM_EPS = 1e-6
 class RMSNorm(nn.Module):
     """x / rms(x) * weight over the last axis, with rms(x) in float32."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, eps: float = NORM_EPS):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`, normalised. Shape: (..., D) -> (..., D)."""
         # The weight is converted to the type of x, because torch's fused kernel needs equal types.
-        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), NORM_EPS)
+        return F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
 
 
 def rotary_angles(time: Tensor, head_width: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
@@ -109,12 +110,22 @@ class GatedMLP(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)). Shape: (N, D) -> (N, D)."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: int, dropout: float, causal: bool, before_projection: bool):
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        mlp_ratio: int,
+        dropout: float,
+        causal: bool,
+        before_projection: bool,
+        mlp_dropout: float,
+        eps: float,
+    ):
         super().__init__()
-        self.norm1 = RMSNorm(width)
+        self.norm1 = RMSNorm(width, eps)
         self.attention = Attention(width, heads, dropout, causal, before_projection)
-        self.norm2 = RMSNorm(width)
-        self.mlp = GatedMLP(width, mlp_ratio * width, dropout)
+        self.norm2 = RMSNorm(width, eps)
+        self.mlp = GatedMLP(width, mlp_ratio * width, mlp_dropout)
 
     def forward(self, x: Tensor, angles: tuple[Tensor, Tensor], packing: Packing) -> Tensor:
         """The output of every token; `angles` are the `rotary_angles` of the tokens."""
@@ -135,6 +146,8 @@ class Transformer(nn.Module):
 
     Args:
         before_projection: whether the output of the heads has dropout before it is projected, too.
+        mlp_dropout: of the MLPs; None: as elsewhere.
+        eps: of the norms.
     Shape:
         x: (N, D) packed tokens; time: (N,) their bins; output: (N, D).
     """
@@ -149,12 +162,15 @@ class Transformer(nn.Module):
         dropout: float,
         causal: bool = False,
         before_projection: bool = False,
+        mlp_dropout: float | None = None,
+        eps: float = NORM_EPS,
     ):
         super().__init__()
-        made = (Block(width, heads, mlp_ratio, dropout, causal, before_projection) for _ in range(layers))
-        self.blocks = nn.ModuleList(made)
+        of_mlp = dropout if mlp_dropout is None else mlp_dropout
+        sizes = (width, heads, mlp_ratio, dropout, causal, before_projection, of_mlp, eps)
+        self.blocks = nn.ModuleList(Block(*sizes) for _ in range(layers))
         self.head_width, self.causal = width // heads, causal
-        self.norm = RMSNorm(width)
+        self.norm = RMSNorm(width, eps)
 
     def forward(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
         """The output of every token."""

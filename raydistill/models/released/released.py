@@ -72,7 +72,7 @@ class Imported:
     """A converted checkpoint."""
 
     model: Model
-    """In evaluation mode, on the CPU, without output heads."""
+    """In evaluation mode, on the CPU; that of a cross-modal model is without output heads."""
     notes: tuple[str, ...]
     """One line for everything that was assumed, changed or left out."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from raydistill.config.names import recorded_and_draw
+from raydistill.config.objectives import keeps_last
 from raydistill.errors import DataError
 from raydistill.evaluation.below import BelowBaseline
 from raydistill.evaluation.scored_segments import read_segments
@@ -47,7 +48,11 @@ def _was_improving(job: Job, runs: RunsFolder) -> bool:
 
 def was_improving(spec: TrainingSpec, metrics: Mapping[str, Any]) -> bool:
     """Whether the best epoch of a training is among its last ones."""
-    return spec.epochs > 1 and metrics.get("best_epoch", 0) >= (1 - LAST) * spec.epochs - 1
+    return (
+        spec.epochs > 1
+        and not keeps_last(spec.objective)
+        and metrics.get("best_epoch", 0) >= (1 - LAST) * spec.epochs - 1
+    )
 
 
 def _dimensions(job: Job, runs: RunsFolder) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from raydistill.config.objectives import keeps_last
 from raydistill.config.plain import to_plain
 from raydistill.config.recordings import SCORED_WITH_VALID
 from raydistill.evaluation.baselines import BASELINES
@@ -147,7 +148,9 @@ def _protocol(job: Job, entries: Sequence[Entry], metrics: Mapping[str, Any]) ->
     chosen = [f"{name} = {value:g}" for name, value in (metrics.get("settings") or {}).items()]
     chosen += [f"{name} = {value}" for name, value in metrics.get("fit", {}).get("chosen", {}).items()]
     if "best_epoch" in metrics:
-        chosen.append(f"the weights of epoch {metrics['best_epoch'] + 1}, by validation loss")
+        is_last = keeps_last(getattr(job.spec, "objective", None))
+        why = "the last, as losses of a moving target cannot be compared" if is_last else "by validation loss"
+        chosen.append(f"the weights of epoch {metrics['best_epoch'] + 1}, {why}")
     yield "chosen on the validation fold", ", ".join(chosen) or "nothing"
 
 

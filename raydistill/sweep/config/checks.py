@@ -8,6 +8,7 @@ from raydistill.config.objectives import (
     OBJECTIVES,
     MaskedAutoencoding,
     MaskedAutoencodingWithBehavior,
+    MaskedGroups,
     ObjectiveConfig,
     default_objective,
 )
@@ -18,6 +19,7 @@ OF_OBJECTIVE = {
     **{"mask": "blocks", "mask_block": "blocks"},
     **dict.fromkeys(("channel_dropout", "gain_jitter", "noise"), "augmentation"),
     **{name: name for name in ("reconstruction", "align", "readout_share")},
+    **{name: name for name in ("mask_by", "momentum", "momentum_epochs")},
 }
 """Setting in `training:` -> the field of objectives that follows from it. Refused where it has no effect."""
 
@@ -67,6 +69,11 @@ def _check_objective(job: JobConfig) -> None:
 
 def _check_masking(objective: ObjectiveConfig | None, model: Any) -> None:
     """Check what is masked, and how the input is changed, against what the model reads."""
+    if isinstance(objective, MaskedGroups) and getattr(model, "token_bins", None) is None:
+        raise ConfigError(
+            "`objective: masked_groups` belongs to `family: barista`; leave it out, or give the job this family",
+            at=("objective",),
+        )
     if not isinstance(objective, MaskedAutoencoding | MaskedAutoencodingWithBehavior):
         return
     if getattr(model, "bins_predictor", None) and objective.blocks is None:
@@ -159,8 +166,9 @@ def check_trained_teacher(job: JobConfig, teacher: JobConfig, pieces: tuple[floa
 
 _SHAPES = (
     *("width", "inputs", "embedding", "backbone", "predictor", "bins_predictor", "space"),
-    # Of other families than crossmodal, which has these in its backbone.
-    *("bin_width_ms", "patch_bins", "patches", "layers", "channel_layers", "heads", "hidden", "times", "positions"),
+    *("layers", "heads", "times", "positions"),  # of other families than crossmodal, which has them in its backbone
+    *("bin_width_ms", "patch_bins", "patches", "hidden", "channel_layers"),
+    *("mlp_ratio", "token_bins", "grid"),
 )
 """Parts of a configuration that must equal those of the model from whose weights a job starts."""
 

@@ -68,9 +68,9 @@ class JobConfig:
     """Seed of a pretraining."""
     seeds: tuple[Seed, ...] = ()
     """Seeds of a job on `each` session; by default those of the sweep."""
-    embedding: Literal["count", "linear", "conv", "mlp", "gated"] | None = None
+    embedding: Literal["count", "linear", "conv", "mlp", "gated", "dilated"] | None = None
     """Value embedding. By default that of the job from whose weights this one starts; otherwise gated for `family:
-    realm`, count for spikes, conv for a distilled student, and linear for other models."""
+    realm`, dilated for `family: barista`, count for spikes, conv for a distilled student, and linear for others."""
     model: Annotated[dict[str, Any], Overrides(Settings)] = field(default_factory=dict)
     """Settings of the model that differ from those of the sweep."""
     training: Annotated[dict[str, Any], Overrides(TrainingConfig)] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class JobConfig:
     def objective_name(self) -> str:
         """The objective that the job names, or the default for its verb and `supervision`."""
         named = self.objective.get("name") if isinstance(self.objective, dict) else self.objective
-        return str(named) if named else default_objective(self.verb, self.supervision)
+        return str(named) if named else default_objective(self.verb, self.supervision, FAMILIES[self.family].objective)
 
     @property
     def worker_range(self) -> tuple[int, int]:

@@ -9,9 +9,11 @@ from raydistill.config.names import recorded_and_draw
 from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import ConfigError
 from raydistill.feed.patches import patches_per_bin
+from raydistill.models.barista.places import place_names
 from raydistill.models.families import count_parameters
-from raydistill.models.spec import ModelSpec, has_subjects
+from raydistill.models.spec import ModelSpec, has_subjects, uses_channel_tables
 from raydistill.store.catalogue import Entry
+from raydistill.sweep.planning.channels import check_channels
 from raydistill.sweep.planning.pieces import longest_input
 from raydistill.sweep.planning.spec import ImportedSpec, JobSpec, TrainingSpec, job_key, spec_from_json, spec_to_json
 
@@ -141,6 +143,7 @@ def session_patches(job: Job, entries: list[Entry]) -> dict[str, int]:
     patches = {e.session: patches_per_bin(widths, model.modality, e.n_units, e.n_channels) for e in entries}
     _check_places(job, entries, patches)
     _check_masks(job, entries, patches)
+    check_channels(job.name, job.training_spec, entries)
     return patches
 
 
@@ -188,6 +191,7 @@ def parameters(job: Job, entries: list[Entry]) -> int:
 def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
     """The specification of the model that a job trains. Raises ConfigError if sessions have different LFP bands."""
     spec = job.training_spec
+    channels = {e.session: e.lfp_channels for e in entries if uses_channel_tables(spec.model) and e.lfp_channels}
     return ModelSpec(
         family=spec.family,
         config=spec.model,
@@ -195,6 +199,8 @@ def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
         bands=shared_bands(job, entries),
         behavior=spec.predicted_behavior,
         subjects={e.session: e.subject for e in entries} if has_subjects(spec.model) else {},
+        channels=channels,
+        place_names=place_names(spec.model, channels.values()) if channels else (),
         piece_s=spec.training.piece_s if spec.training else None,
         provenance=provenance,
     )

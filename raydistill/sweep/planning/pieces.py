@@ -13,12 +13,25 @@ from raydistill.sweep.config.sweep import SweepConfig
 
 def longest_input(recipe: Recipe | None, entry: Entry) -> int:
     """Bins of the longest segment of a session that a training reads, or of its longest piece."""
-    # Recordings that are not generated yet have no parts.
-    segments = {n for part in entry.parts for n in part.n_bins} or {usual_segment(entry)}
+    segments = _segments(entry)
     if recipe is None or recipe.piece_s is None:
         return max(segments)
     pieces = Pieces(seconds=recipe.piece_s, bin_width_ms=entry.bin_width_ms)
     return max(pieces.longest(n) for n in segments)
+
+
+def shortest_input(recipe: Recipe | None, entry: Entry) -> int:
+    """Bins of the shortest segment of a session that a training reads, or of its shortest piece."""
+    segments = _segments(entry)
+    if recipe is None or recipe.piece_s is None:
+        return min(segments)
+    pieces = Pieces(seconds=recipe.piece_s, bin_width_ms=entry.bin_width_ms)
+    return min(min(pieces.lengths(n)) for n in segments)
+
+
+def _segments(entry: Entry) -> set[int]:
+    """The numbers of bins of the segments of a session. Recordings that are not generated yet have no parts."""
+    return {n for part in entry.parts for n in part.n_bins} or {usual_segment(entry)}
 
 
 def usual_segment(entry: Entry) -> int:

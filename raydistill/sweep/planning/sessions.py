@@ -6,6 +6,7 @@ import os
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.names import draw_name
 from raydistill.object_store import below
+from raydistill.simulation.electrodes import array_sizes, electrode_table
 from raydistill.simulation.simulate import session_names
 from raydistill.store.catalogue import Entry
 from raydistill.store.listing import CATALOGUE
@@ -46,6 +47,7 @@ def _expected(recordings: Recordings) -> list[Entry]:
     synthetic, ingest = recordings.synthetic, recordings.ingest
     n_bins = int(synthetic.duration_s * 1000 / ingest.bin_width_ms)
     columns = ("position_x", "position_y", "velocity_x", "velocity_y")
+    electrodes = electrode_table(array_sizes(synthetic.max_channels, synthetic.arrays))
     return [
         Entry(
             session=draw_name(session, draw),
@@ -69,6 +71,7 @@ def _expected(recordings: Recordings) -> list[Entry]:
             content="",
             contents={name: fingerprint(["not recorded yet", recordings, session, draw, name]) for name in SIGNALS},
             sources={},
+            lfp_channels=electrodes,
             parts=(),
         )
         for session, subject in session_names(synthetic)

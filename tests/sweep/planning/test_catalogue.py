@@ -9,6 +9,7 @@ from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.scores import Score
 from raydistill.papers.crossmodal import CROSSMODAL
 from raydistill.simulation.corpus import planned_sessions
+from raydistill.store.channels import channel_table
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.plan import plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -59,6 +60,7 @@ COUNTS = {
     "pretraining_size": {"pretrain": 3, "finetune": 3 * EIGHT * 3, "distill": 2 * EIGHT * 3, "evaluate": 3 * 34},
     "msid": {"pretrain": 1, "finetune": 5 * 3, "distill": 5 * 3 + 25, "train": 3 * 30},
     "spike_models": {"pretrain": 4, "evaluate": 4 * 226},
+    "spatial_scale": {"pretrain": 3, "finetune": 3 * 9 * 3},
     "unfreezing": {"pretrain": 1, "finetune": EIGHT, "distill": 4 * EIGHT},
     "backbones": {"train": 90},
     "brant": {"pretrain": 1, "finetune": 2 * 30, "train": 30, "evaluate": 30},
@@ -103,6 +105,7 @@ SCORES = {  # sweep -> figure -> number of scores
     "brant": {"A7 BRANT": 4 * 30},
     "realm": {"held-out": 3 * EIGHT * 3 + 2 * EIGHT},
     "latency": {None: 20 * EIGHT},
+    "spatial_scale": {None: 3 * 9 * 3},
 }
 
 
@@ -121,6 +124,9 @@ NOTES = {
 }
 
 
+TWO_ARRAYS = channel_table(10, array=["M1"] * 5 + ["PMd"] * 5)  # of 96 channels with 9 bands
+
+
 def corpus():
     """Catalogue entries of the paper's 257 sessions."""
     (part,) = make_entry("any").parts
@@ -134,6 +140,7 @@ def corpus():
             lfp_bands=9 if s.dataset == "gallego" else 1,
             bin_width_ms=30.0 if s.dataset == "gallego" else 10.0,
             parts=(dataclasses.replace(part, n_bins=(100 if s.dataset == "gallego" else 500,) * 10),),
+            lfp_channels=TWO_ARRAYS if s.dataset == "gallego" and s.has_lfp else None,
             behavior=velocity,
         )
         for s in planned_sessions()

@@ -8,7 +8,7 @@ from typing import Any
 from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import CheckpointError, one_line, suggest
 from raydistill.models.families import FAMILIES
-from raydistill.models.spec import ModelSpec
+from raydistill.models.spec import LabelOutputs, ModelSpec
 
 SPEC = "model.json"
 
@@ -27,7 +27,9 @@ def read_spec(folder: Path) -> ModelSpec:
 
 def spec_to_json(spec: ModelSpec) -> dict:
     """JSON data of a specification."""
-    return vars(spec) | {"config": to_plain(spec.config), "behavior": list(spec.behavior)}
+    tree = vars(spec) | {"config": to_plain(spec.config), "behavior": list(spec.behavior)}
+    label = tree.pop("label")
+    return tree if label is None else tree | {"label": to_plain(label)}
 
 
 def spec_from_json(tree: dict) -> ModelSpec:
@@ -47,4 +49,5 @@ def spec_from_json(tree: dict) -> ModelSpec:
     if not isinstance(tree.get("behavior", []), list):
         raise ValueError(f"`behavior` must be a list, got {tree['behavior']!r}")
     config: Any = from_plain(FAMILIES[tree["family"]].config, tree["config"])
-    return ModelSpec(**(tree | {"config": config, "behavior": tuple(tree.get("behavior", []))}))
+    label = from_plain(LabelOutputs | None, tree.get("label"))
+    return ModelSpec(**(tree | {"config": config, "behavior": tuple(tree.get("behavior", [])), "label": label}))

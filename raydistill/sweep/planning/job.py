@@ -10,7 +10,7 @@ from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import ConfigError
 from raydistill.feed.patches import patches_per_bin
 from raydistill.models.families import count_parameters
-from raydistill.models.spec import ModelSpec, has_subjects
+from raydistill.models.spec import LabelOutputs, ModelSpec, has_subjects
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.planning.pieces import longest_input
 from raydistill.sweep.planning.spec import ImportedSpec, JobSpec, TrainingSpec, job_key, spec_from_json, spec_to_json
@@ -180,6 +180,13 @@ def _check_places(job: Job, entries: list[Entry], patches: dict[str, int]) -> No
             )
 
 
+def _label_outputs(spec: TrainingSpec, entries: list[Entry]) -> LabelOutputs | None:
+    if not spec.predicts_label:
+        return None
+    assert spec.label is not None
+    return LabelOutputs(name=spec.label, classes=entries[0].labels[spec.label].classes)
+
+
 def parameters(job: Job, entries: list[Entry]) -> int:
     """Number of parameters of the model that a job trains, without building it."""
     return count_parameters(model_spec(job, entries, {}))
@@ -194,6 +201,7 @@ def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
         sessions=session_patches(job, entries),
         bands=shared_bands(job, entries),
         behavior=spec.predicted_behavior,
+        label=_label_outputs(spec, entries),
         subjects={e.session: e.subject for e in entries} if has_subjects(spec.model) else {},
         piece_s=spec.training.piece_s if spec.training else None,
         provenance=provenance,

@@ -201,7 +201,8 @@ def _add_behavior(nwb, entry, segments, clock):
 def _add_labels(nwb, entry, segments, clock):
     from pynwb import TimeSeries
 
-    classes = {name: label.classes for name, label in entry.labels.items()}
+    in_order = sorted(entry.labels.items(), key=lambda item: item[1].column)
+    classes = {name: label.classes for name, label in in_order}
     series = TimeSeries(
         name="labels",
         description="Class of each bin under each label, a column per label: its place among the classes, which are "

@@ -64,7 +64,7 @@ def label_task(entry: Entry, name: str) -> LabelTask:
     """What is decoded of a session. Raises DataError if it has no such label."""
     if name not in entry.labels:
         raise DataError(f'session {entry.session} has no label "{name}"; it has {", ".join(entry.labels) or "none"}')
-    return LabelTask(name=name, column=list(entry.labels).index(name), label=entry.labels[name])
+    return LabelTask(name=name, label=entry.labels[name])
 
 
 def score_label(

@@ -22,7 +22,7 @@ def inputs_of(spec: ModelSpec, entries: Iterable[Entry], spikes_as: SpikesAs = "
         spikes_norm={e.session: e.normalisation["spikes"] for e in entries} if multimodal else {},
         behavior={e.session: tuple(e.behavior.index(c) for c in spec.behavior) for e in entries},
         label={
-            e.session: LabelColumn(column=list(e.labels).index(spec.label.name), of=e.labels[spec.label.name].of)
+            e.session: LabelColumn(column=e.labels[spec.label.name].column, of=e.labels[spec.label.name].of)
             for e in entries
             if spec.label and spec.label.name in e.labels
         },

@@ -69,7 +69,7 @@ class Entry:
     circular: dict[str, float] = field(default_factory=dict)
     """Name -> period of each angle whose cosine and sine are the columns name_cos and name_sin (store/angles.py)."""
     labels: dict[str, StoredLabel] = field(default_factory=dict)
-    """Name -> what each column of the labels says of a bin or segment, in the order of the columns."""
+    """Name -> what a column of the labels says of a bin or segment."""
     splits: dict[str, int]
     """Number of segments in each of train, valid and test."""
     lfp_bands: int = 1

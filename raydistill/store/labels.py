@@ -25,6 +25,8 @@ MOST_CLASSES = 64
 class StoredLabel:
     """One label of a stored session."""
 
+    column: int
+    """Its column in the labels of the session; JSON keeps no order of names, from which it could follow."""
     classes: tuple[str, ...]
     """Names of the classes, in the order of their codes."""
     of: Literal["segments", "bins"]
@@ -66,6 +68,6 @@ def stored_labels(
         of_segment = codes[start:stop]
         changes |= (of_segment != of_segment[:1]).any(axis=0)
     return {
-        name: StoredLabel(classes=of_label, of="bins" if is_changing else "segments")
-        for (name, of_label), is_changing in zip(classes.items(), changes.tolist(), strict=True)
+        name: StoredLabel(column=column, classes=of_label, of="bins" if is_changing else "segments")
+        for column, ((name, of_label), is_changing) in enumerate(zip(classes.items(), changes.tolist(), strict=True))
     }

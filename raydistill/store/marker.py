@@ -93,7 +93,7 @@ def _entry(tree: Any) -> Entry:
             name: Normalisation(mean=tuple(n["mean"]), std=tuple(n["std"])) for name, n in tree["normalisation"].items()
         }
         tree["labels"] = {
-            name: StoredLabel(classes=tuple(label["classes"]), of=label["of"])
+            name: StoredLabel(column=label["column"], classes=tuple(label["classes"]), of=label["of"])
             for name, label in tree.get("labels", {}).items()
         }
         for name in ("behavior", "behavior_units"):

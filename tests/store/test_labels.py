@@ -36,8 +36,8 @@ def test_labels_come_back_bin_by_bin_and_only_where_they_are_asked_for(store):
     store.publish()
     assert Store(store.uri).entry("a") == entry
     assert entry.labels == {
-        "side": StoredLabel(classes=("left", "right"), of="segments"),
-        "moving": StoredLabel(classes=("moving", "still"), of="bins"),
+        "side": StoredLabel(column=0, classes=("left", "right"), of="segments"),
+        "moving": StoredLabel(column=1, classes=("moving", "still"), of="bins"),
     }
     read = np.concatenate([s.labels for s in store.read(entry)])
     assert read.dtype == np.int16 and np.array_equal(read, written.labels)

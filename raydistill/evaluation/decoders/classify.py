@@ -28,14 +28,12 @@ class LabelTask:
     """What is decoded: one label of a session."""
 
     name: str
-    column: int
-    """Its column in the labels of the session."""
     label: StoredLabel
 
     def examples(self, features: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The examples of a segment, from features (T, D) and the codes (T, labels) of its bins: all bins, or the mean
         over them."""
-        of_label = codes[:, self.column]
+        of_label = codes[:, self.label.column]
         if self.label.of == "bins":
             return features, of_label
         return features.mean(axis=0, keepdims=True, dtype=np.float64), of_label[:1]
@@ -218,5 +216,5 @@ def _auc_per_class(p: np.ndarray, codes: np.ndarray, trained: set[int], task: La
 
 def present_codes(codes: Sequence[np.ndarray], task: LabelTask) -> set[int]:
     """The classes that the bins of some segments have, from their codes (T, labels)."""
-    found = {int(code) for of_segment in codes for code in np.unique(of_segment[:, task.column])}
+    found = {int(code) for of_segment in codes for code in np.unique(of_segment[:, task.label.column])}
     return found - {UNKNOWN}

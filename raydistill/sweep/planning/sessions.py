@@ -64,8 +64,8 @@ def _expected(recordings: Recordings) -> list[Entry]:
             behavior=columns,
             behavior_units=(),
             labels={
-                "direction": StoredLabel(classes=tuple(sorted(DIRECTIONS)), of=of),
-                "movement": StoredLabel(classes=("moving", "still"), of=of),
+                "direction": StoredLabel(column=0, classes=tuple(sorted(DIRECTIONS)), of=of),
+                "movement": StoredLabel(column=1, classes=("moving", "still"), of=of),
             },
             splits={},
             aligned=False,

@@ -12,7 +12,7 @@ CLASSES = ("down", "left", "up")
 
 
 def task(of="segments", classes=CLASSES):
-    return LabelTask(name="direction", column=1, label=StoredLabel(classes=classes, of=of))
+    return LabelTask(name="direction", label=StoredLabel(column=1, classes=classes, of=of))
 
 
 def examples(seed, n=60, signal=2.0, codes=None):

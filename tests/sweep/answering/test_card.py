@@ -54,7 +54,7 @@ def test_every_job_has_a_card_written_from_it(opened):
         "- LFP channels: 5",
         "- bin width: 20 ms",
         "- behavior: vx (cm/s), vy (cm/s)",
-        "- split: units of 2 s, each assigned to a fold at random (seed 42)",
+        "- split: units of 2 s; assigned to folds at random (seed 42)",
         "- sequence length: 1 s",
         "- objective: distillation, alignment 5",
         "- interval of R²: none: 4 scored segments are too few to resample (at least 10)",

@@ -38,6 +38,7 @@ from raydistill.models.barista.target import WithTarget, momentum_at
 from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.model import Model
 from raydistill.models.spec import ModelSpec
+from raydistill.store.labels import UNKNOWN
 
 P = TypeVar("P")
 """What an objective prepares from a batch: a dataclass or tuple of its own, with its masks, targets and inputs."""
@@ -98,6 +99,8 @@ def build_objective(config: ObjectiveConfig, spec: ModelSpec | None = None) -> O
             return _masked(config)
         case configs.BehaviorRegression():
             return behavior_regression()
+        case configs.LabelClassification():
+            return label_classification()
         case configs.MaskedAutoencodingWithBehavior():
             return together(_masked(config), behavior_regression())
         case configs.Distillation(alignment=0):
@@ -237,6 +240,26 @@ def behavior_regression() -> Objective[Batch]:
         return {"behavior": _behavior_count(batch)}
 
     return Objective({"behavior": 1.0}, lambda batch, draw: batch.tokens, totals, counts)
+
+
+def label_classification() -> Objective[Batch]:
+    """Cross entropy of the classes of a label, of every bin, or of every segment from the mean of its outputs.
+
+    Examples without a class do not count.
+    """
+
+    def totals(model: Model, batch: Batch, draw: Draw) -> dict[str, Tensor]:
+        assert batch.classes is not None
+        outputs = model.classes(model.latents(batch)).float()  # (sum of T, C)
+        if len(batch.classes) != len(outputs):  # one class per segment
+            outputs = torch.stack([of_segment.mean(dim=0) for of_segment in outputs.split(batch.bins)])  # (B, C)
+        return {"label": F.cross_entropy(outputs, batch.classes, ignore_index=UNKNOWN, reduction="sum")}
+
+    def counts(batch: Batch) -> dict[str, Tensor]:
+        assert batch.classes is not None
+        return {"label": (batch.classes != UNKNOWN).sum().double()}
+
+    return Objective({"label": 1.0}, lambda batch, draw: batch.tokens, totals, counts)
 
 
 def together(first: Objective, second: Objective) -> Objective[tuple[Any, Any]]:

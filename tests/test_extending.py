@@ -121,7 +121,7 @@ assert len(losses) == 3 and losses[-1] < losses[0]
     + """
 sweep, results = run(write_sweep(Path.cwd(), "baselines: [mean_of_train, ridge_on_lfp]"))
 mean, ridge = results.baselines
-assert mean.method == "Mean of train" and -0.2 < mean.r2 <= 0
+assert mean.method == "Mean of train" and -0.2 < mean.value <= 0
 """,
     "A figure": SWEEP
     + """

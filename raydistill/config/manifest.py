@@ -248,6 +248,24 @@ class Trials(FromFile):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Label(FromFile):
+    """A label: the class of each bin or trial, such as the direction of a reach, as text or as numbers."""
+
+    values: str
+    """Path of a vector with one class per bin or per trial of the file. NWB: TABLE/COLUMN of a table of intervals, or
+    with `inside` its TABLE."""
+    inside: Annotated[str, MAY_BE_EMPTY] | None = None
+    """NWB: the class of all rows of the table."""
+    outside: Annotated[str, MAY_BE_EMPTY] | None = None
+    """The class of all bins that are in no trial, or row of the table; by default they have none."""
+
+    def __post_init__(self):
+        if self.time_unit == "samples":
+            raise ConfigError("`time_unit: samples` does not apply to labels; give the times in s, ms or us")
+        self._check_clock(None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
     """The part of a recording to use: from `start_s` to `stop_s`, or a row of an interval table (NWB)."""
 
@@ -315,6 +333,8 @@ class SessionEntry:
     own clock."""
     trials: str | Trials | None = None
     """A string is the path of labels per bin, or the name of an NWB table."""
+    labels: dict[str, str | Label] = field(default_factory=dict)
+    """Name -> a label of bins or trials, which a sweep can decode. A string is short for its `values`."""
     pieces: Literal["auto", "trials", "none"] = "auto"
     """Where a recording has gaps that its files do not state. `trials`: trials that were laid end to end; no filter,
     derivative or segment crosses from one to the next. `auto`: as the files say, and an error if behavior jumps between
@@ -337,6 +357,14 @@ class SessionEntry:
     def behavior_sections(self) -> tuple[Behavior, ...] | None:
         """`behavior` as sections, a path as the `values` of one; empty for null, None for auto."""
         return _sections(self.behavior, lambda path: Behavior(values=path))
+
+    @property
+    def label_sections(self) -> dict[str, Label]:
+        """`labels`, each as a section."""
+        return {
+            name: Label(values=section) if isinstance(section, str) else section
+            for name, section in self.labels.items()
+        }
 
     @property
     def intervals(self) -> tuple[Interval, ...]:

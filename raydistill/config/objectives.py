@@ -20,6 +20,8 @@ class Needs:
     """The model reconstructs the LFP."""
     behavior: bool = False
     """The model predicts the behavior of its session."""
+    labels: bool = False
+    """The model predicts the label that the sweep decodes."""
     teacher: bool = False
     """The latents of a teacher for the same segments."""
 
@@ -98,6 +100,14 @@ class BehaviorRegression:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LabelClassification:
+    """Predict the classes of a label from the latents, nothing masked (`behavior: {labels: NAME}` of the sweep)."""
+
+    needs: ClassVar[Needs] = Needs(labels=True)
+    name: Literal["label_classification"] = "label_classification"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MaskedAutoencodingWithBehavior:
     """Masked autoencoding and behavior regression; the loss is the sum of both."""
 
@@ -153,6 +163,7 @@ ObjectiveConfig = (
     MaskedAutoencoding
     | MaskedGroups
     | BehaviorRegression
+    | LabelClassification
     | MaskedAutoencodingWithBehavior
     | Distillation
     | DistillationWithBehavior
@@ -161,6 +172,7 @@ OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
     "masked_autoencoding": MaskedAutoencoding,
     "masked_groups": MaskedGroups,
     "behavior_regression": BehaviorRegression,
+    "label_classification": LabelClassification,
     "masked_autoencoding_with_behavior": MaskedAutoencodingWithBehavior,
     "distillation": Distillation,
     "distillation_with_behavior": DistillationWithBehavior,

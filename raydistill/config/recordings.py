@@ -58,6 +58,9 @@ class Splits:
     """Fraction of the validation fold."""
     test: InnerFraction = 0.1
     """Fraction of the test fold."""
+    order: Literal["random", "chronological"] = "random"
+    """`chronological`: the beginning of the recording is for training, then come the validation and the test fold, so
+    that slow drifts of the signals help no decoder."""
     seed: Seed = 42
     """Seed of the random assignment to folds."""
     repeats: Annotated[int, Limits(least=1, most=99)] = 1
@@ -76,6 +79,10 @@ class Splits:
         if not self.valid + self.test < 1:
             raise ConfigError(
                 f"`valid` and `test` must be above 0 with a sum below 1, but got ({self.valid=}, {self.test=})"
+            )
+        if self.order == "chronological" and self.repeats > 1:
+            raise ConfigError(
+                f"`order: chronological` has one draw of the folds, but got ({self.repeats=}); leave one of them out"
             )
         if self.seed + self.repeats > 2**32:
             raise ConfigError(

@@ -54,8 +54,9 @@ def write_session_nwb(
     processing/ecephys/spike_counts holds (N, units) uint8 counts, processing/ecephys/lfp (N, C) float64 values before
     z-scoring, from which the z-scores come back exactly, processing/behavior/BehavioralTimeSeries one float32 series
     per column in its unit, and processing/behavior/angles one per angle of which the columns hold cosine and sine. Time
-    stamps are bin centres. The `comments` of a series give the mean and SD of its z-scoring. intervals/segments has the
-    number, split, bins and trial of each segment, intervals/trials the label and split of each trial.
+    stamps are bin centres. The `comments` of a series give the mean and SD of its z-scoring. processing/labels/labels
+    has the classes of bins, intervals/segments the number, split, bins and trial of each segment, and intervals/trials
+    the label and split of each trial.
     nwb_electrodes.py describes the electrodes. With a reading, processing/raydistill holds `latents` (N, D) and
     `decoded`, one series per column and angle.
 
@@ -125,6 +126,8 @@ def _nwb_file(entry, segments, notes, reading):
     _add_neural(nwb, entry, segments, clock)
     if segments[0].behavior is not None:
         _add_behavior(nwb, entry, segments, clock)
+    if segments[0].labels is not None:
+        _add_labels(nwb, entry, segments, clock)
     if reading is not None:
         _add_reading(nwb, entry, reading, clock)
     _add_intervals(nwb, segments, entry.bin_width_ms / 1000)
@@ -193,6 +196,23 @@ def _add_behavior(nwb, entry, segments, clock):
     module.add(behavior)
     if entry.circular:
         module.add(_angles(entry, values, _shared(clock, next(iter(behavior.time_series.values())))))
+
+
+def _add_labels(nwb, entry, segments, clock):
+    from pynwb import TimeSeries
+
+    in_order = sorted(entry.labels.items(), key=lambda item: item[1].column)
+    classes = {name: label.classes for name, label in in_order}
+    series = TimeSeries(
+        name="labels",
+        description="Class of each bin under each label, a column per label: its place among the classes, which are "
+        "listed in the comments; -1 where it is unknown.",
+        data=_compressed(np.concatenate([s.labels for s in segments])),
+        unit="none",
+        comments=json.dumps(classes),
+        **_shared(clock, next(iter(nwb.processing["ecephys"].data_interfaces.values()))),
+    )
+    nwb.create_processing_module("labels", "Labels of bins, trials or segments.").add(series)
 
 
 def _angles(entry, values, clock):

@@ -5,16 +5,16 @@ the name, the title, the sessions and the function from the table. Importing the
 planning imports it too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from raydistill.evaluation.decoders.clock import clock
 from raydistill.evaluation.decoders.kalman import kalman_on_lfp, kalman_on_spikes
+from raydistill.evaluation.decoders.logistic import LogisticRegression
 from raydistill.evaluation.decoders.ridge import ridge_on_lfp, ridge_on_spikes
-from raydistill.evaluation.decoders.scoring import Decoding
 from raydistill.evaluation.decoders.signals import lfp_of, sqrt_counts
 from raydistill.evaluation.decoders.wide_ridge import WideRidge
 from raydistill.store.catalogue import Entry
@@ -23,7 +23,7 @@ from raydistill.store.session import Segment, Segments
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """A decoder that reads behavior directly from spikes, LFP or time, without a model."""
+    """A decoder that reads behavior, or a label, directly from spikes, LFP or time, without a model."""
 
     title: str
     """Its name in tables and figures."""
@@ -34,8 +34,10 @@ class Baseline:
     these is ingested with other values."""
     suits: Callable[[Entry], bool]
     """Whether a stored session has what the baseline needs."""
-    score: Callable[[Segments, Segments, Segments, float, Sequence[str]], Decoding]
-    """(train, validation and scored segments, bin width in ms, names of the behavior columns) -> its scores."""
+    score: Callable[[Segments, Segments, Segments, float, Any], Any]
+    """(train, validation and scored segments, bin width in ms, names of the behavior columns) -> a `Decoding`; or, of a
+    decoder of labels, with a `LabelTask` in place of the names, -> a `LabelDecoding`."""
+    decodes: Literal["behavior", "labels"] = "behavior"
     past: bool = False
     """Whether it decodes a bin from earlier ones; `future`: from later ones; `clock`: from the bin within the trial."""
     future: bool = False
@@ -92,6 +94,10 @@ def _wide_ridges(signal: str, title: str, read: Callable[[Segment], np.ndarray])
 
 _RIDGE = "Ridge regression on up to 0.3 s of {} before the decoded bin (a Wiener filter)."
 _KALMAN = "A Kalman filter whose state is behavior and whose observations are {}."
+_LOGISTIC = (
+    "Logistic regression on the mean and the SD of {0} over a segment, or, for labels of bins, on up to 0.3 s of {0} "
+    "before the decoded bin."
+)
 _CLOCK = "Behavior from the bin within the trial alone, without any signal."
 
 BASELINES = {
@@ -136,22 +142,45 @@ BASELINES = {
     "clock": Baseline(
         title="Clock", meaning=_CLOCK, reads=(), suits=is_aligned, score=clock, clock=True, default="always"
     ),
+    "logistic_on_spikes": Baseline(
+        title="Logistic regression on spikes",
+        meaning=_LOGISTIC.format("spikes"),
+        reads=("spikes",),
+        suits=has_spikes,
+        score=LogisticRegression(sqrt_counts),
+        decodes="labels",
+        past=True,
+        default="always",
+    ),
+    "logistic_on_lfp": Baseline(
+        title="Logistic regression on LFP",
+        meaning=_LOGISTIC.format("LFP"),
+        reads=("lfp",),
+        suits=has_lfp,
+        score=LogisticRegression(lfp_of),
+        decodes="labels",
+        past=True,
+        default="always",
+    ),
 }
 """Name, as `baselines` of a sweep file writes it -> baseline."""
 TITLES = {baseline.title: name for name, baseline in BASELINES.items()}
 """Title, as tables and `compare` write it -> name."""
 
 
-def default_baselines(*, spikes: bool, causal: bool) -> tuple[str, ...]:
+def default_baselines(*, spikes: bool, causal: bool, labels: bool = False) -> tuple[str, ...]:
     """The baselines of a sweep that lists none.
 
     Args:
         spikes: whether a model of the sweep reads spikes; if none does, no baseline does.
         causal: whether a method decodes from the past alone.
+        labels: whether the sweep decodes a label.
     """
     included = ("always", "causal") if causal else ("always",)
     return tuple(
         name
         for name, baseline in BASELINES.items()
-        if baseline.default in included and (spikes or "spikes" not in baseline.reads)
+        if baseline.default in included
+        and (spikes or "spikes" not in baseline.reads)
+        and labels == (baseline.decodes == "labels")
     )

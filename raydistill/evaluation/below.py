@@ -5,23 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raydistill.evaluation.scores import Score, r2_in_common
+from raydistill.evaluation.scores import Score, means_in_common
 from raydistill.evaluation.sees import Sees
 from raydistill.papers.targets import Panel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BelowBaseline:
-    """A method whose mean R² is lower than that of a baseline that reads no more than it does."""
+    """A method whose mean score is lower than that of a baseline that reads no more than it does."""
 
     method: str
     baseline: str
     """The best of these baselines."""
     figure: str | None = None
     """Figure of a paper over whose sessions the means are; None: over all sessions."""
-    r2: float
-    """Mean R² over the sessions and draws that both have; seeds and draws of a session are averaged first."""
-    baseline_r2: float
+    value: float
+    """Mean score over the sessions and draws that both have; seeds and draws of a session are averaged first."""
+    baseline_value: float
     worse_in: int
     """Number of sessions in which the method is worse."""
     sessions: int
@@ -32,8 +32,8 @@ class BelowBaseline:
         """One sentence, and the advice."""
         figure = f"{self.figure}: " if self.figure else ""
         return (
-            f"{figure}{self.method} decodes worse than a plain decoder of the same signals: {self.r2:.3f} against "
-            f"{self.baseline_r2:.3f} of {self.baseline}, in {self.worse_in} of {self.sessions} "
+            f"{figure}{self.method} decodes worse than a plain decoder of the same signals: {self.value:.3f} against "
+            f"{self.baseline_value:.3f} of {self.baseline}, in {self.worse_in} of {self.sessions} "
             f"session{'s' if self.sessions != 1 else ''}. {self.advice}"
         ).rstrip()
 
@@ -57,7 +57,7 @@ def below_baselines(
                 if (worse := _compared((*own, *of_baselines), method, rival, panel.figure))
             ]
             if found:
-                below.append(max(found, key=lambda b: b.baseline_r2 - b.r2))
+                below.append(max(found, key=lambda b: b.baseline_value - b.value))
     return below
 
 
@@ -77,19 +77,19 @@ def _rivals(method: str, baselines: Sequence[Score], sees: Sequence[Sees]) -> li
 
 
 def _compared(scores: Sequence[Score], method: str, baseline: str, figure: str | None) -> BelowBaseline | None:
-    of_method, of_baseline = r2_in_common(scores, method, baseline)
+    of_method, of_baseline = means_in_common(scores, method, baseline)
     sessions = sorted(of_method)
     if not sessions:
         return None
-    own, rival = (np.array([r2[s] for s in sessions]) for r2 in (of_method, of_baseline))
+    own, rival = (np.array([means[s] for s in sessions]) for means in (of_method, of_baseline))
     if own.mean() >= rival.mean():
         return None
     return BelowBaseline(
         method=method,
         baseline=baseline,
         figure=figure,
-        r2=float(own.mean()),
-        baseline_r2=float(rival.mean()),
+        value=float(own.mean()),
+        baseline_value=float(rival.mean()),
         worse_in=int((own < rival).sum()),
         sessions=len(sessions),
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raydistill.evaluation.interval import R2Interval
+from raydistill.evaluation.measure import R2
 
 NAMED = 3
 """Values that a fact of a method's card names, where its jobs differ."""
@@ -26,9 +27,13 @@ class ScoreRow:
 
     session: str
     seed: int | None
-    r2: float
-    valid_r2: float | None
+    value: float
+    """R² or AUC."""
+    valid: float | None
+    """The same on the validation fold."""
     interval: R2Interval | None
+    without_interval: str = "unknown"
+    """What is shown if there is none."""
     n_segments: int | None
 
 
@@ -44,6 +49,8 @@ class Card:
     """What the numbers do not show, and where the model cannot be used; one sentence each."""
     limits_alone: tuple[str, ...] = ()
     """The same, where it holds for one model alone, so that the card of a method does not say it."""
+    symbol: str = R2.symbol
+    """What the scores are."""
     scores: tuple[ScoreRow, ...] = ()
     """Of the job, or of each job of a method; empty if nothing is decoded, as in a pretraining."""
 
@@ -55,17 +62,17 @@ class Card:
         if limits := (*self.limits_alone, *self.limits):
             lines += ["", "## Limits", "", *(f"- {limit}" for limit in limits)]
         if len(self.scores) > 1:
-            lines += ["", "## Scores", "", *score_table(self.scores)]
+            lines += ["", "## Scores", "", *score_table(self.scores, self.symbol)]
         return "\n".join(lines) + "\n"
 
 
-def score_table(rows: Sequence[ScoreRow]) -> list[str]:
+def score_table(rows: Sequence[ScoreRow], symbol: str) -> list[str]:
     """The scores as the lines of a Markdown table."""
-    table = ["| session | seed | R² | interval | validation R² |", "|---|---|---|---|---|"]
+    table = [f"| session | seed | {symbol} | interval | validation {symbol} |", "|---|---|---|---|---|"]
     for row in rows:
-        cells = (row.session, "–" if row.seed is None else row.seed, f"{row.r2:.3f}")
-        interval = row.interval.in_words() if row.interval else "unknown"
-        valid = "–" if row.valid_r2 is None else f"{row.valid_r2:.3f}"
+        cells = (row.session, "–" if row.seed is None else row.seed, f"{row.value:.3f}")
+        interval = row.interval.in_words() if row.interval else row.without_interval
+        valid = "–" if row.valid is None else f"{row.valid:.3f}"
         table.append(f"| {' | '.join(map(str, cells))} | {interval} | {valid} |")
     return table
 
@@ -84,7 +91,9 @@ def merged(title: str, summary: str, cards: Sequence[Card], limits: Sequence[str
     of_jobs = dict.fromkeys(limit for card in cards for limit in card.limits)
     counted = [_of_how_many(limit, cards) for limit in of_jobs]
     scores = tuple(row for card in cards for row in card.scores)
-    return Card(title=title, summary=summary, sections=sections, limits=(*limits, *counted), scores=scores)
+    symbol = cards[0].symbol
+    limits = (*limits, *counted)
+    return Card(title=title, summary=summary, sections=sections, limits=limits, symbol=symbol, scores=scores)
 
 
 def _shared(values: Sequence[str]) -> str:

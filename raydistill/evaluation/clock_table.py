@@ -21,4 +21,4 @@ def clock_rows(results: Results) -> list[MetricRow]:
 
 
 def _metrics_of(score: Score) -> dict[str, float | None] | None:
-    return None if score.clock is None else {"r2": score.r2} | asdict(score.clock)
+    return None if score.clock is None else {"r2": score.value} | asdict(score.clock)

@@ -8,6 +8,7 @@ import numpy as np
 
 from raydistill.errors import DataError
 from raydistill.evaluation.gain_interval import ScoredPair, interval_of_gain
+from raydistill.evaluation.measure import R2, Measure
 from raydistill.evaluation.power import sessions_needed, smallest_p
 from raydistill.evaluation.scores import Score
 from raydistill.evaluation.statistics import SignedRank, holm, wilcoxon_greater
@@ -32,10 +33,12 @@ class SessionLevel:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Whether method `better` has a higher R² than method `worse`, over pairs of session and seed."""
+    """Whether method `better` has a higher score than method `worse`, over pairs of session and seed."""
 
     better: str
     worse: str
+    measure: Measure = R2
+    """What the scores are."""
     figure: str | None = None
     """Figure of a paper whose sessions are compared; None: all sessions are."""
     test: SignedRank
@@ -49,32 +52,33 @@ class Comparison:
     wins: int
     losses: int
     pairs: tuple[tuple[str, int | None, float, float], ...]
-    """(session, seed, R² of better, R² of worse), each the mean over the draws of the folds."""
+    """(session, seed, score of better, score of worse), each the mean over the draws of the folds."""
     missing: tuple[tuple[str, str, int | None], ...]
     """(method, session, seed) that lacks a score that the other method has; in a draw of the folds in which one is
     missing, neither counts."""
 
     @property
     def means(self) -> tuple[float, float]:
-        """Mean R² of `better` and of `worse` over the pairs; nan without pairs."""
+        """Mean score of `better` and of `worse` over the pairs; nan without pairs."""
         of_better, of_worse = (float(np.mean([pair[i] for pair in self.pairs] or [np.nan])) for i in (2, 3))
         return of_better, of_worse
 
     @property
     def decodes_nothing(self) -> bool:
-        """Whether neither method is better than predicting the mean. A difference between two such methods tells which
+        """Whether neither method is better than chance. A difference between two such methods tells which
         one overfits less, and not what their signals hold."""
-        return bool(self.pairs) and max(self.means) <= 0
+        return bool(self.pairs) and max(self.means) <= self.measure.chance
 
 
-def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> Comparison:
+def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0, measure: Measure = R2) -> Comparison:
     """Compare two methods over the sessions and seeds of either.
 
-    The R² of a pair is the mean over the draws of the folds in which both methods have a score. A score without a seed
+    That of a pair is the mean over the draws of the folds in which both methods have a score. A score without a seed
     (of a baseline) is paired with every seed of its session. A score that is not finite counts as missing.
 
     Args:
         seed: of the bootstrap.
+        measure: what the scores are.
     Raises:
         DataError: a method has two scores for the same session and seed.
     """
@@ -89,7 +93,7 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
         sides = ((better, a, b), (worse, b, a))
         missing += [(name, session, s) for name, own, other in sides if not own or other.keys() - own.keys()]
         if common := sorted(a.keys() & b.keys()):
-            of_a, of_b = (float(np.mean([own[draw].r2 for draw in common])) for own in (a, b))
+            of_a, of_b = (float(np.mean([own[draw].value for draw in common])) for own in (a, b))
             pairs.append((session, s, of_a, of_b))
             scored[session] += [(draw, a[draw].units, b[draw].units) for draw in common]
 
@@ -103,6 +107,7 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
     return Comparison(
         better=better,
         worse=worse,
+        measure=measure,
         test=test,
         p_holm=test.p,
         mean_difference=float(difference.mean()) if len(pairs) else float("nan"),
@@ -116,12 +121,15 @@ def compare(better: str, worse: str, scores: Sequence[Score], seed: int = 0) -> 
     )
 
 
-def compare_all(panels: Sequence[Panel], scores: Sequence[Score]) -> tuple[Comparison, ...]:
+def compare_all(panels: Sequence[Panel], scores: Sequence[Score], measure: Measure = R2) -> tuple[Comparison, ...]:
     """The comparisons of every panel over its sessions, with p-values corrected by Holm over all of them."""
     comparisons: list[Comparison] = []
     for panel in panels:
         of_panel = [s for s in scores if panel.shows(s.session)]
-        comparisons += [replace(compare(better, worse, of_panel), figure=panel.figure) for better, worse in panel.pairs]
+        comparisons += [
+            replace(compare(better, worse, of_panel, measure=measure), figure=panel.figure)
+            for better, worse in panel.pairs
+        ]
     corrected = holm([c.test.p for c in comparisons])
     return tuple(replace(c, p_holm=p) for c, p in zip(comparisons, corrected, strict=True))
 
@@ -130,7 +138,7 @@ def _scores_of(method: str, scores: Sequence[Score]) -> dict[tuple[str, int | No
     """(session, seed) -> draw of the folds -> score of one method."""
     by_draw: dict[tuple[str, int | None], dict[int, Score]] = defaultdict(dict)
     for s in scores:
-        if s.method == method and np.isfinite(s.r2):
+        if s.method == method and np.isfinite(s.value):
             if s.draw in by_draw[s.session, s.seed]:
                 raise DataError(f"method {method!r} has two scores for session {s.session}, seed {s.seed}")
             by_draw[s.session, s.seed][s.draw] = s

@@ -7,8 +7,9 @@ import numpy as np
 
 from raydistill.config.controls import CONTROLS, control_method
 from raydistill.evaluation.comparisons import Comparison, compare
+from raydistill.evaluation.measure import R2, Measure
 from raydistill.evaluation.power import smallest_p
-from raydistill.evaluation.scores import Score, r2_by_session
+from raydistill.evaluation.scores import Score, mean_by_session
 from raydistill.evaluation.statistics import ALPHA
 from raydistill.papers.targets import WHOLE, Panel
 
@@ -20,8 +21,8 @@ class ControlTest:
     method: str
     control: str
     """A key of `CONTROLS`."""
-    r2: float
-    """Mean R² of the control over sessions; the seeds of a session are averaged first."""
+    value: float
+    """Mean score of the control over sessions; the seeds of a session are averaged first."""
     gain: Comparison
     """Whether the method is better than the control."""
 
@@ -43,25 +44,27 @@ def control_tests(
     scores: Sequence[Score],
     of_controls: Sequence[Score],
     panel: Panel = WHOLE,
+    measure: Measure = R2,
 ) -> tuple[ControlTest, ...]:
     """Each method of a figure against each of its controls that has a score.
 
     Args:
         of_controls: scores of the controls, whose method is `control_method`.
         panel: the figure, whose sessions are compared.
+        measure: what the scores are.
     """
     scores, of_controls = ([s for s in some if panel.shows(s.session)] for some in (scores, of_controls))
     tests = []
     for method in filter(panel.has, methods):
         for control in controls:
             label = control_method(method, control)
-            means = r2_by_session(of_controls, label)
+            means = mean_by_session(of_controls, label)
             of_method = [s for s in scores if s.method == method and s.session in means]
             if means and of_method:
-                gain = compare(method, label, [*of_method, *of_controls])
-                r2 = float(np.mean(list(means.values())))
+                gain = compare(method, label, [*of_method, *of_controls], measure=measure)
+                mean = float(np.mean(list(means.values())))
                 gain = replace(gain, figure=panel.figure)
-                tests.append(ControlTest(method=method, control=control, r2=r2, gain=gain))
+                tests.append(ControlTest(method=method, control=control, value=mean, gain=gain))
     return tuple(tests)
 
 
@@ -125,4 +128,4 @@ def _owed_to_training(t: ControlTest) -> str:
 def _difference(t: ControlTest) -> str:
     gain = t.gain
     interval = f", 95% CI {gain.ci_low:+.3f} to {gain.ci_high:+.3f}" if np.isfinite(gain.ci_low) else ""
-    return f"difference {gain.mean_difference:+.3f} R²{interval}, p = {gain.test.p:.2g}"
+    return f"difference {gain.mean_difference:+.3f} {gain.measure.symbol}{interval}, p = {gain.test.p:.2g}"

@@ -6,7 +6,7 @@ import numpy as np
 
 from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.results import Results, unique
-from raydistill.evaluation.scores import Score, r2_in_common
+from raydistill.evaluation.scores import Score, means_in_common
 from raydistill.evaluation.tuning import Setting, settings_in_words
 
 
@@ -23,21 +23,25 @@ def equal_sentences(results: Results) -> list[str]:
         f"{panel.figure}: {sentence}" if panel.figure else sentence
         for rows in by_title.values()
         for panel in results.figures
-        if (sentence := _sentence(rows, results.part(panel).all_scores))
+        if (sentence := _sentence(rows, results.part(panel).all_scores, results.measure.symbol))
     ]
     return [*refused, *sentences]
 
 
-def _sentence(rows: Sequence[EqualSettings], scores: Sequence[Score]) -> str:
-    """What a row, whose settings may differ between the draws of the folds, shows over these scores; empty if none."""
+def _sentence(rows: Sequence[EqualSettings], scores: Sequence[Score], symbol: str) -> str:
+    """What a row, whose settings may differ between the draws of the folds, shows over these scores; empty if none.
+
+    Args:
+        symbol: of the measure of the scores.
+    """
     row = rows[0]
-    r2 = r2_in_common(scores, row.title, row.method, row.other)
-    if not r2[0]:
+    means = means_in_common(scores, row.title, row.method, row.other)
+    if not means[0]:
         return ""
-    equal, own, other = (float(np.mean([of_row[session] for session in sorted(of_row)])) for of_row in r2)
+    equal, own, other = (float(np.mean([of_row[session] for session in sorted(of_row)])) for of_row in means)
     own_values = _in_words([row.own for row in rows])
     return (
-        f"With the {_in_words([row.values for row in rows], row.other)}, {row.method} has R² {equal:.3f} "
+        f"With the {_in_words([row.values for row in rows], row.other)}, {row.method} has {symbol} {equal:.3f} "
         f"({own:.3f} with its own{own_values and ' ' + own_values}); {row.other} has {other:.3f}, "
         f"a difference of {other - equal:+.3f} at equal settings."
     )

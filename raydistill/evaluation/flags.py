@@ -1,4 +1,4 @@
-"""Scores that say little: R² far below 0, and sessions with so few scored data that their R² varies by chance."""
+"""Scores that say little: R² far below 0, and sessions with so few scored data that their score varies by chance."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from raydistill.evaluation.measure import R2, Measure
 from raydistill.evaluation.scores import Score
 
 LOWEST_R2 = -1.0
@@ -36,7 +37,7 @@ class Flag:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def flags_of(scores: Sequence[Score]) -> list[Flag]:
+def flags_of(scores: Sequence[Score], measure: Measure = R2) -> list[Flag]:
     """The flags of these scores: sessions first, then low scores, lowest first."""
     few = {
         s.session: Flag(kind="few_data", session=s.session, n_segments=s.n_segments, seconds=s.seconds)
@@ -45,8 +46,8 @@ def flags_of(scores: Sequence[Score]) -> list[Flag]:
     }
     lowest: dict[tuple[str, str], float] = {}
     for s in scores:
-        if np.isfinite(s.r2) and s.r2 < LOWEST_R2:
-            lowest[s.method, s.session] = min(s.r2, lowest.get((s.method, s.session), s.r2))
+        if measure == R2 and np.isfinite(s.value) and s.value < LOWEST_R2:
+            lowest[s.method, s.session] = min(s.value, lowest.get((s.method, s.session), s.value))
     low = [
         Flag(kind="low_r2", session=session, method=method, r2=r2)
         for (method, session), r2 in sorted(lowest.items(), key=lambda item: item[1])
@@ -55,11 +56,11 @@ def flags_of(scores: Sequence[Score]) -> list[Flag]:
 
 
 def is_few(n_segments: int, seconds: float) -> bool:
-    """Whether so few scored data make an R² depend much on which segments are scored."""
+    """Whether so few scored data make a score depend much on which segments are scored."""
     return n_segments < FEWEST_SEGMENTS or seconds < SHORTEST_S
 
 
-def in_words(flags: Sequence[Flag]) -> list[str]:
+def in_words(flags: Sequence[Flag], measure: Measure = R2) -> list[str]:
     """One line of text for each kind of flag."""
     by_kind: dict[str, list[Flag]] = defaultdict(list)
     for flag in flags:
@@ -68,8 +69,8 @@ def in_words(flags: Sequence[Flag]) -> list[str]:
     if few := by_kind["few_data"]:
         listed = _some([f"{f.session} ({f.n_segments} segments, {f.seconds:.0f} s)" for f in few])
         lines.append(
-            f"few scored data in {listed}: below {FEWEST_SEGMENTS} segments or {SHORTEST_S:.0f} s, the R² of a session "
-            "depends much on which segments are scored"
+            f"few scored data in {listed}: below {FEWEST_SEGMENTS} segments or {SHORTEST_S:.0f} s, the "
+            f"{measure.symbol} of a session depends much on which segments are scored"
         )
     if low := by_kind["low_r2"]:
         listed = _some([f"{f.method} in {f.session} ({f.r2:.1f})" for f in low])

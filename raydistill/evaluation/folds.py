@@ -19,15 +19,16 @@ KEPT_BYTES = 64 << 20
 
 
 def folds_of(
-    store: Store, entry: Entry, folds: Sequence[str], reads: Sequence[str], columns: Sequence[str]
+    store: Store, entry: Entry, folds: Sequence[str], reads: Sequence[str], columns: Sequence[str] | None
 ) -> Segments:
     """The segments of the folds, one fold after another, each in time order.
 
     Args:
         reads: which of spikes and lfp to read.
-        columns: behavior columns, in the order in which the segments have them.
+        columns: behavior columns, in the order in which the segments have them; None: labels instead of behavior.
     """
-    stored = StoredFolds(store=store, entry=entry, folds=tuple(folds), reads=tuple(reads), columns=tuple(columns))
+    kept = None if columns is None else tuple(columns)
+    stored = StoredFolds(store=store, entry=entry, folds=tuple(folds), reads=tuple(reads), columns=kept)
     return list(stored) if stored.bytes <= KEPT_BYTES else stored
 
 
@@ -45,13 +46,17 @@ class StoredFolds:
     entry: Entry
     folds: tuple[str, ...]
     reads: tuple[str, ...]
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] | None
+    """None: the segments have labels instead of behavior."""
 
     def __len__(self) -> int:
         return sum(len(part.numbers) for part in self.entry.parts if part.split in self.folds)
 
     def __iter__(self) -> Iterator[Segment]:
         for fold in self.folds:
+            if self.columns is None:
+                yield from self.store.stream(self.entry, fold, signals=(*self.reads, "labels"))
+                continue
             for segment in self.store.stream(self.entry, fold, signals=(*self.reads, "behavior")):
                 yield dataclasses.replace(segment, behavior=behavior_of(segment, self.entry, self.columns))
 

@@ -1,4 +1,4 @@
-"""Mean R² of a method: over all sessions, over those of each subject, and in each session."""
+"""Mean score of a method: over all sessions, over those of each subject, and in each session."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from raydistill.evaluation.scores import Score
 
 @dataclass(frozen=True, slots=True)
 class MethodMeans:
-    """Mean R² of one method: a row in the table of means."""
+    """Mean score of one method: a row in the table of means."""
 
     method: str
     baseline: bool
@@ -23,7 +23,7 @@ class MethodMeans:
     by_session: dict[str, float]
     """Session -> mean R² over its seeds and draws."""
     mean: float
-    """Mean R² over all sessions, that is the session-weighted mean over subjects."""
+    """Mean score over all sessions, that is the session-weighted mean over subjects."""
     median: float
     """Median over all sessions, which a single session far off does not move."""
     sd: float
@@ -34,22 +34,22 @@ class MethodMeans:
 
 def method_means(method: str, scores: Sequence[Score], baseline: bool) -> MethodMeans:
     """The means of one method over its scores that are finite."""
-    finite = [s for s in scores if np.isfinite(s.r2)]
+    finite = [s for s in scores if np.isfinite(s.value)]
     of_session, of_subject = defaultdict(list), defaultdict(list)
     for s in finite:
-        of_session[s.subject, s.session].append(s.r2)
-    by_session = {session: float(np.mean(r2)) for session, r2 in of_session.items()}
+        of_session[s.subject, s.session].append(s.value)
+    by_session = {session: float(np.mean(values)) for session, values in of_session.items()}
     for (subject, _), mean in by_session.items():
         of_subject[subject].append(mean)
-    values = list(by_session.values())
+    means = list(by_session.values())
     return MethodMeans(
         method=method,
         baseline=baseline,
         by_subject={subject: float(np.mean(means)) for subject, means in of_subject.items()},
         sessions_of={subject: len(means) for subject, means in of_subject.items()},
         by_session={session: mean for (_, session), mean in by_session.items()},
-        mean=float(np.mean(values)) if values else float("nan"),
-        median=float(np.median(values)) if values else float("nan"),
-        sd=float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
+        mean=float(np.mean(means)) if means else float("nan"),
+        median=float(np.median(means)) if means else float("nan"),
+        sd=float(np.std(means, ddof=1)) if len(means) > 1 else float("nan"),
         n=len(finite),
     )

@@ -40,7 +40,7 @@ def _of_figure(part: Results, figure: str | None, names: Sequence[str], metrics_
     by_method: dict[str, dict[str, list[Mapping[str, float | None]]]] = defaultdict(lambda: defaultdict(list))
     for score in part.all_scores:
         metrics = metrics_of(score)
-        if metrics is not None and np.isfinite(score.r2):
+        if metrics is not None and np.isfinite(score.value):
             by_method[score.method][score.session].append(metrics)
     for method, of_session in by_method.items():
         values = {name: _mean(list(of_session.values()), name) for name in names}

@@ -20,6 +20,11 @@ from raydistill.evaluation.fit_table import COLUMNS as COLUMNS_OF_FITS
 from raydistill.evaluation.fit_table import EXPLANATION as WORDS_OF_FITS
 from raydistill.evaluation.fit_table import fit_rows
 from raydistill.evaluation.flags import in_words
+from raydistill.evaluation.label_table import COLUMNS as LABEL_COLUMNS
+from raydistill.evaluation.label_table import EXPLANATION as LABEL_WORDS
+from raydistill.evaluation.label_table import NAMES as LABEL_NAMES
+from raydistill.evaluation.label_table import TITLE as LABEL_TITLE
+from raydistill.evaluation.label_table import label_rows
 from raydistill.evaluation.neural_table import COLUMNS as COLUMNS_OF_SIGNALS
 from raydistill.evaluation.neural_table import EXPLANATION as WORDS_OF_SIGNALS
 from raydistill.evaluation.neural_table import neural_rows
@@ -179,7 +184,7 @@ def _page(results: Results, context: ReportContext) -> dict:
             for c in results.comparisons
         ],
         "controls": [
-            {"method": c.method, "control": CONTROLS[c.control], "r2": c.r2, "test": test}
+            {"method": c.method, "control": CONTROLS[c.control], "value": c.value, "test": test}
             for c, test in zip(results.controls, json["controls"], strict=True)
         ],
         "meanings": [CONTROLS[name] for name in unique(c.control for c in results.controls)],
@@ -189,8 +194,11 @@ def _page(results: Results, context: ReportContext) -> dict:
         "panels": [_panel(results, panel) for panel in results.figures],
         "published": _published(results),
         "sessions": _sessions(results),
-        "flags": in_words(results.flags),
+        "flags": in_words(results.flags, results.measure),
         "sees": [{"method": s.method, "words": s.in_words()} for s in results.sees],
+        "symbol": results.measure.symbol,
+        "target": results.measure.target,
+        "labels": _labels(results),
         "clock": _clock(results),
         "neural": {"columns": COLUMNS_OF_SIGNALS, "rows": list(neural_rows(results)), "words": WORDS_OF_SIGNALS},
         "fits": {"columns": COLUMNS_OF_FITS, "rows": fit_rows(results), "words": WORDS_OF_FITS},
@@ -266,8 +274,8 @@ def _parts(n_columns: int) -> list[slice]:
 
 
 def _sessions(results: Results) -> list[dict]:
-    """The table of sessions in parts; a cell is (mean R², SD) over seeds and draws, and what the paper prints; None for
-    a missing number."""
+    """The table of sessions in parts; a cell is (mean score, SD) over seeds and draws, and what the paper prints; None
+    for a missing number."""
     methods, rows = session_means(results)
     printed = results.published_sessions
     return [
@@ -297,6 +305,12 @@ def _clock(results: Results) -> dict:
         "rows": [(row.method, [row.values[name] for name in NAMES]) for row in rows],
         "words": EXPLANATION,
     }
+
+
+def _labels(results: Results) -> dict:
+    """The table of AUC and accuracy; without rows if behavior is decoded."""
+    rows = [(row.method, [row.values[name] for name in LABEL_NAMES]) for row in label_rows(results)]
+    return {"title": LABEL_TITLE, "columns": LABEL_COLUMNS, "rows": rows, "words": LABEL_WORDS}
 
 
 def _tuning(results: Results) -> dict:

@@ -5,7 +5,7 @@ import functools
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from raydistill.evaluation.controls import ControlTest
 from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.flags import Flag, flags_of
 from raydistill.evaluation.means import MethodMeans, method_means
+from raydistill.evaluation.measure import R2, Measure
 from raydistill.evaluation.published import PublishedRow, printed_of_test, published_rows
-from raydistill.evaluation.scores import Failure, MissingJob, Score
+from raydistill.evaluation.scores import Failure, LabelNumbers, MissingJob, Score
 from raydistill.evaluation.sees import Sees
 from raydistill.evaluation.settings import DifferentSettings
 from raydistill.evaluation.tuning import TuningResults
@@ -36,6 +37,8 @@ class Results:
     """Rules of normalisation, splits and scoring (docs/methods.md, Splits and protocols); several joined by "and"."""
     scores: tuple[Score, ...]
     """Of the methods, in the order of the sweep file."""
+    measure: Measure = R2
+    """What the scores are."""
     baselines: tuple[Score, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     control_scores: tuple[Score, ...] = ()
@@ -62,8 +65,9 @@ class Results:
         """What `raydistill results --json` prints; a number that is not finite becomes None."""
         return {
             "protocol": self.protocol,
-            "scores": [_score_json(s) for s in self.scores],
-            "baselines": [_score_json(s) for s in self.baselines],
+            "measure": self.measure.key,
+            "scores": [_score_json(s, self.measure) for s in self.scores],
+            "baselines": [_score_json(s, self.measure) for s in self.baselines],
             "means": [
                 {"figure": panel.figure} | _means_json(row)
                 for panel in self.figures
@@ -75,11 +79,12 @@ class Results:
             "settings": [s.to_json() for s in self.settings],
             "tests": [_test_json(c) for c in self.comparisons],
             "controls": [
-                {"method": c.method, "control": c.control, "r2": c.r2} | _test_json(c.gain) for c in self.controls
+                {"method": c.method, "control": c.control, self.measure.key: c.value} | _test_json(c.gain)
+                for c in self.controls
             ],
             "tuning": self.tuning and self.tuning.to_json(),
             "equal_settings": [row.to_json() for row in self.equal],
-            "control_scores": [_score_json(s) for s in self.control_scores],
+            "control_scores": [_score_json(s, self.measure) for s in self.control_scores],
             "failed": [{"job": f.job, "session": f.session, "cause": f.cause} for f in self.failed],
             "missing": [{"job": m.job, "name": m.name, "reason": m.reason} for m in self.missing],
             "paper": [row.to_json() for row in self.published],
@@ -137,7 +142,7 @@ class Results:
     @property
     def flags(self) -> list[Flag]:
         """Scores that say little."""
-        return flags_of(self.all_scores)
+        return flags_of(self.all_scores, self.measure)
 
     @property
     def all_scores(self) -> tuple[Score, ...]:
@@ -150,21 +155,22 @@ class Results:
         return "seeds and draws of the folds" if any(s.draw > 1 for s in self.all_scores) else "seeds"
 
 
-def _score_json(s: Score) -> dict:
+def _score_json(s: Score, measure: Measure) -> dict:
+    further = {} if s.label is None else asdict(s.label)
     return {
         "method": s.method,
         "session": s.session,
         "subject": s.subject,
         "seed": s.seed,
         "draw": s.draw,
-        "r2": _number(s.r2),
+        measure.key: _number(s.value),
         "job": s.job,
         "n_segments": s.n_segments,
         "seconds": s.seconds,
         "clock": s.clock and s.clock.metrics(),
         "neural": s.neural or None,
         "fit": s.fit or None,
-    }
+    } | further
 
 
 def _means_json(row: "MethodMeans") -> dict:
@@ -224,35 +230,37 @@ def to_csv(results: Results) -> str:
     """One line per score, controls and baselines last."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["method", "session", "subject", "seed", "draw", "r2", "job"])
+    further = [f.name for f in fields(LabelNumbers)] if any(s.label for s in results.all_scores) else []
+    writer.writerow(["method", "session", "subject", "seed", "draw", results.measure.key, "job", *further])
     for s in results.all_scores:
-        writer.writerow([s.method, s.session, s.subject, s.seed, s.draw, s.r2, s.job])
+        numbers = [getattr(s.label, name, None) for name in further]
+        writer.writerow([s.method, s.session, s.subject, s.seed, s.draw, s.value, s.job, *numbers])
     return text.getvalue()
 
 
 def session_means(results: Results) -> tuple[list[str], list[tuple[str, str, list]]]:
-    """Mean R² of each method and session over seeds and draws of the folds.
+    """Mean score of each method and session over seeds and draws of the folds.
 
     Returns:
         The methods followed by the baselines, and a row (subject, session, cells) per session, sorted. A cell is
         (mean, SD over seeds and draws or None for one score); it is None if the method has no score for the session.
     """
-    r2_of = defaultdict(list)
+    values_of = defaultdict(list)
     for s in (*results.scores, *results.baselines):
-        if np.isfinite(s.r2):
-            r2_of[s.method, s.subject, s.session].append(s.r2)
-    methods = unique(method for method, _, _ in r2_of)
+        if np.isfinite(s.value):
+            values_of[s.method, s.subject, s.session].append(s.value)
+    methods = unique(method for method, _, _ in values_of)
     rows = [
-        (subject, session, [_mean_and_sd(r2_of.get((method, subject, session))) for method in methods])
-        for subject, session in sorted({(subject, session) for _, subject, session in r2_of})
+        (subject, session, [_mean_and_sd(values_of.get((method, subject, session))) for method in methods])
+        for subject, session in sorted({(subject, session) for _, subject, session in values_of})
     ]
     return methods, rows
 
 
-def _mean_and_sd(r2: Sequence[float] | None) -> tuple[float, float | None] | None:
-    if not r2:
+def _mean_and_sd(values: Sequence[float] | None) -> tuple[float, float | None] | None:
+    if not values:
         return None
-    return float(np.mean(r2)), float(np.std(r2, ddof=1)) if len(r2) > 1 else None
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def unique(names: Iterable[str]) -> list[str]:

@@ -11,20 +11,33 @@ from raydistill.evaluation.decoders.clock_skill import ClockSkill
 from raydistill.evaluation.units import ScoredUnits
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelNumbers:
+    """How well a label is decoded, besides its AUC."""
+
+    accuracy: float
+    balanced_accuracy: float
+    largest_class: float
+    """The accuracy of a decoder that always names the most frequent class."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
-    """R² of one method on one session with one seed and one draw of the folds."""
+    """The score of one method on one session with one seed and one draw of the folds."""
 
     method: str
     session: str
     subject: str
     seed: int | None
     """None if nothing in the method is random, as in the baselines."""
-    r2: float
+    value: float
+    """R² of behavior, or AUC of a label (measure.py)."""
     job: str
     """Key of the job."""
-    r2_per_axis: dict[str, float] | None = None
-    """Behavior column -> R²."""
+    per_part: dict[str, float] | None = None
+    """Behavior column -> R², or class -> AUC."""
+    label: LabelNumbers | None = None
+    """Further numbers of a decoder of a label; None if behavior is decoded."""
     n_segments: int | None = None
     """Number of scored segments."""
     seconds: float | None = None
@@ -41,27 +54,27 @@ class Score:
     """The scored trials or segments; None if they are not needed or not stored."""
 
 
-def r2_by_session(scores: Iterable[Score], method: str) -> dict[str, float]:
-    """Session -> R² of a method, averaged over seeds and draws of the folds; without scores that are not finite."""
+def mean_by_session(scores: Iterable[Score], method: str) -> dict[str, float]:
+    """Session -> score of a method, averaged over seeds and draws of the folds; without scores that are not finite."""
     of_session = defaultdict(list)
     for s in scores:
-        if s.method == method and np.isfinite(s.r2):
-            of_session[s.session].append(s.r2)
-    return {session: float(np.mean(r2)) for session, r2 in of_session.items()}
+        if s.method == method and np.isfinite(s.value):
+            of_session[s.session].append(s.value)
+    return {session: float(np.mean(values)) for session, values in of_session.items()}
 
 
-def r2_in_common(scores: Iterable[Score], *methods: str) -> list[dict[str, float]]:
-    """`r2_by_session` of each of these methods, over the draws of the folds in which all of them are scored.
+def means_in_common(scores: Iterable[Score], *methods: str) -> list[dict[str, float]]:
+    """`mean_by_session` of each of these methods, over the draws of the folds in which all of them are scored.
 
     A job of one draw may be missing. Draws test on other segments, so means over different draws are no comparison.
 
     Returns:
         One mapping per method, all with the same sessions: those that have such a draw.
     """
-    finite = [s for s in scores if s.method in methods and np.isfinite(s.r2)]
+    finite = [s for s in scores if s.method in methods and np.isfinite(s.value)]
     scored = [{(s.session, s.draw) for s in finite if s.method == method} for method in methods]
     common = set.intersection(*scored)
-    return [r2_by_session([s for s in finite if (s.session, s.draw) in common], method) for method in methods]
+    return [mean_by_session([s for s in finite if (s.session, s.draw) in common], method) for method in methods]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,17 +17,17 @@ def headline(results: Results) -> str:
         return ""
     c = compared[0]
     better, worse = c.means
-    scores = f"{better:.2f} against {worse:.2f}, where 1 is perfect and 0 is no better than the mean"
+    scores, target = f"{better:.2f} against {worse:.2f}, where {c.measure.scale}", c.measure.target
     if c.decodes_nothing:
-        text = f"Neither {c.better} nor {c.worse} decodes behavior here ({scores})."
+        text = f"Neither {c.better} nor {c.worse} decodes {target} here ({scores})."
     elif c.p_holm >= ALPHA:
-        text = f"It is not shown that {c.better} decodes behavior better than {c.worse} ({scores})."
+        text = f"It is not shown that {c.better} decodes {target} better than {c.worse} ({scores})."
     elif c.session_level.p >= ALPHA:
         n = c.session_level.n
         few = f"{n} session{'s are' if n > 1 else ' is'} too few to be sure"
-        text = f"{c.better} decodes behavior better than {c.worse} here ({scores}), but {few}."
+        text = f"{c.better} decodes {target} better than {c.worse} here ({scores}), but {few}."
     else:
-        text = f"{c.better} decodes behavior better than {c.worse} ({scores})."
+        text = f"{c.better} decodes {target} better than {c.worse} ({scores})."
     is_below = (c.better, c.figure) in {(b.method, b.figure) for b in results.below}
     figure = f"{c.figure}: " if c.figure else ""
     return figure + text + (f" A plain decoder of the same signals is better than {c.better}." if is_below else "")
@@ -42,8 +42,8 @@ def verdict(c: Comparison) -> str:
     excluded = f" {n} score{'s are' if n != 1 else ' is'} missing; their pairs are excluded." if n else ""
     return (
         f"{c.better} {_finding(c)}: "
-        f"mean difference {c.mean_difference:+.3f} R²{interval}, better in {c.wins} and worse in {c.losses} of "
-        f"{c.test.n} pairs. One-sided signed-rank test over session-seed pairs: p = {c.test.p:.2g} "
+        f"mean difference {c.mean_difference:+.3f} {c.measure.symbol}{interval}, better in {c.wins} and worse in "
+        f"{c.losses} of {c.test.n} pairs. One-sided signed-rank test over session-seed pairs: p = {c.test.p:.2g} "
         f"({c.test.p_method}), {c.p_holm:.2g} after Holm correction; over {sessions} "
         f"session{'s' if sessions != 1 else ''}: p = {c.session_level.p:.2g}.{excluded}"
     )
@@ -53,8 +53,8 @@ def _finding(c: Comparison) -> str:
     if c.decodes_nothing:
         better, worse = c.means
         return (
-            f"and {c.worse} decode nothing (mean R² {better:+.3f} and {worse:+.3f}, where 0 is no better than the "
-            "mean), so a difference between them is no gain"
+            f"and {c.worse} decode nothing (mean {c.measure.symbol} {better:+.3f} and {worse:+.3f}, where "
+            f"{c.measure.nothing}), so a difference between them is no gain"
         )
     if c.p_holm >= ALPHA:
         return f"does not decode significantly better than {c.worse}"

@@ -9,11 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from raydistill.config.controls import CONTROLS
-from raydistill.evaluation import neural_table
+from raydistill.evaluation import label_table, neural_table
 from raydistill.evaluation.clock_table import COLUMNS, EXPLANATION, NAMES, clock_rows
 from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.fit_table import FitRow, fit_rows
 from raydistill.evaluation.flags import in_words
+from raydistill.evaluation.measure import R2
 from raydistill.evaluation.metric_rows import MetricRow
 from raydistill.evaluation.results import (
     MANY_SUBJECTS,
@@ -38,7 +39,8 @@ Row = tuple[Sequence[str], Sequence[str]]
 
 def render(results: Results, console: Console) -> None:
     """Print all results of a sweep."""
-    title = f"Decoding R² under the {results.protocol} protocol; mean ± SD over {results.repeats}"
+    decoded = f"Decoding {results.measure.symbol}{_of_label(results)}"
+    title = f"{decoded} under the {results.protocol} protocol; mean ± SD over {results.repeats}"
     console.print(Text(title + _in_brackets(bool(results.published_sessions), results)))
     for table in _session_tables(results, console.width):
         console.print(table)
@@ -68,6 +70,7 @@ def render(results: Results, console: Console) -> None:
             console.print(table)
         for sentence in results.tuning.sentences():
             console.print(Text(f"• {sentence}"))
+    _print_label_table(results, console)
     _print_other_metrics(results, console)
     if results.alignments:
         printed = any(results.published_alignment(a) for a in results.alignments)
@@ -77,7 +80,7 @@ def render(results: Results, console: Console) -> None:
     if results.sees:
         console.print("\nwhat each method sees")
         console.print(_sees_table(results))
-    for line in in_words(results.flags):
+    for line in in_words(results.flags, results.measure):
         console.print(Text(f"caution: {line}", style="yellow"))
     for note in results.notes:
         console.print(Text(f"note: {note}"))
@@ -85,6 +88,15 @@ def render(results: Results, console: Console) -> None:
         console.print(Text(f"missing: {line}"))
     for failure in results.failed:
         console.print(Text(f"failed: {failure.session or ''} {failure.job[:12]}: {failure.cause}", style="red"))
+
+
+def _print_label_table(results: Results, console: Console) -> None:
+    if rows := label_table.label_rows(results):
+        console.print(f"\n{label_table.TITLE}, mean over sessions")
+        cells = [([row.method], [_short(row.values[name]) for name in label_table.NAMES]) for row in rows]
+        for table in _tables(["method"], label_table.COLUMNS, cells, console.width):
+            console.print(table)
+        console.print(Text(label_table.EXPLANATION))
 
 
 def _print_other_metrics(results: Results, console: Console) -> None:
@@ -102,6 +114,10 @@ def _print_other_metrics(results: Results, console: Console) -> None:
     if fits := fit_rows(results):
         console.print("\nfitted in one step: what was chosen on validation folds (number of sessions), and R² there")
         console.print(_fits_table(fits))
+
+
+def _of_label(results: Results) -> str:
+    return "" if results.measure == R2 else f" of {results.measure.target}"
 
 
 def _in_brackets(printed: bool, results: Results) -> str:
@@ -183,11 +199,11 @@ def _control_tables(results: Results, width: int) -> Iterator[Table]:
         gain = c.gain
         interval = f"{gain.ci_low:+.3f} to {gain.ci_high:+.3f}" if np.isfinite(gain.ci_low) else "–"
         wins = f"{gain.wins} of {gain.test.n}"
-        cells = (_short(c.r2), f"{gain.mean_difference:+.3f}", interval, wins)
+        cells = (_short(c.value), f"{gain.mean_difference:+.3f}", interval, wins)
         p_values = (f"{gain.test.p:.2g}", f"{gain.session_level.p:.2g}")
         method = f"{gain.figure}: {c.method}" if gain.figure else c.method
         rows.append(([method, CONTROLS[c.control].title], [*cells, *p_values]))
-    columns = ("R²", "gain over it", "95% CI", "better", "p", "p, sessions")
+    columns = (results.measure.symbol, "gain over it", "95% CI", "better", "p", "p, sessions")
     return _tables(["method", "control"], columns, rows, width)
 
 

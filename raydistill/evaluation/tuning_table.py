@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raydistill.evaluation.results import Results
-from raydistill.evaluation.scores import Score, r2_by_session
+from raydistill.evaluation.scores import Score, mean_by_session
 from raydistill.evaluation.tuning import OWN, WITH_OWN, settings_in_words
 
 COLUMNS = (
@@ -71,5 +71,5 @@ def tuning_rows(results: Results) -> list[TuningRow]:
 
 
 def _mean_and_median(scores: list[Score], method: str) -> tuple[float | None, float | None]:
-    means = list(r2_by_session(scores, method).values())
+    means = list(mean_by_session(scores, method).values())
     return (float(np.mean(means)), float(np.median(means))) if means else (None, None)

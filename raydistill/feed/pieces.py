@@ -62,6 +62,7 @@ class Pieces:
                     spikes=_rows(segment.spikes, a, b),
                     lfp=_rows(segment.lfp, a, b),
                     behavior=_rows(segment.behavior, a, b),
+                    labels=_rows(segment.labels, a, b),
                 )
             )
         return pieces

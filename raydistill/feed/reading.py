@@ -66,7 +66,8 @@ def read_through_ray(store: Store, entries: list[Entry], signals: Sequence[str] 
         opened: dict[str, list[Segment]] = {}
         part = next(remaining, None)
         try:
-            for table in _dataset(store, parts, signals).iter_batches(batch_size=None, batch_format="pyarrow"):
+            columns = columns_of(signals, all(entry.labels for entry in entries))
+            for table in _dataset(store, parts, columns).iter_batches(batch_size=None, batch_format="pyarrow"):
                 for path, rows in _by_part(table):
                     opened.setdefault(path, []).extend(segments_from_table(rows, entry_of[path]))
                 while part is not None and len(opened.get(part.path, ())) == len(part.numbers):
@@ -98,8 +99,8 @@ def _entries_by_part(entries: list[Entry]) -> dict[str, Entry]:
     return {part.path: entry for entry in entries for part in entry.parts}
 
 
-def _dataset(store: Store, parts: list[Part], signals: Sequence[str]):
-    """A Ray Data dataset of the rows of `parts`, in their order, each row with the path of its part."""
+def _dataset(store: Store, parts: list[Part], columns: list[str]):
+    """A Ray Data dataset of these columns of the rows of `parts`, in order, each row with the path of its part."""
     import ray
     from pyarrow.dataset import ParquetFragmentScanOptions
 
@@ -112,7 +113,7 @@ def _dataset(store: Store, parts: list[Part], signals: Sequence[str]):
     return ray.data.read_parquet(
         [p.path for p in parts],
         filesystem=store.folder.filesystem,
-        columns=columns_of(signals),
+        columns=columns,
         partitioning=None,
         include_paths=True,
         # Reading waits for the disk. With a full CPU per task, no task could start while workers hold all CPUs.

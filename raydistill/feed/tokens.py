@@ -37,11 +37,22 @@ class Tokens:
     """(G,) slots of each signal in a patch."""
     behavior: torch.Tensor | None
     """(T, K) float32."""
+    classes: torch.Tensor | None = None
+    """(T,) int64 class of each bin, or (1,) of the segment, -1 where unknown."""
 
     @property
     def n_patches(self) -> int:
         """Patches per bin, P."""
         return len(self.slots)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelColumn:
+    """Where the classes of a label are among the labels of a session."""
+
+    column: int
+    of: Literal["segments", "bins"]
+    """Whether a segment has one class, or each bin its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +68,8 @@ class Inputs:
     """Session -> mean and SD of each unit's counts, by which multimodal input z-scores them."""
     behavior: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Session -> indices of the behavior columns to use, in this order. Other sessions have `Tokens.behavior` None."""
+    label: dict[str, LabelColumn] = field(default_factory=dict)
+    """Session -> the label to use. Other sessions have `Tokens.classes` None."""
     spikes_as: SpikesAs = "recorded"
     pieces: dict[str, Pieces] = field(default_factory=dict)
     """Session -> how its segments are cut further; those of other sessions are read as a whole."""
@@ -73,9 +86,10 @@ class Inputs:
 
     @property
     def signals(self) -> tuple[str, ...]:
-        """Which of spikes, lfp and behavior are read."""
+        """Which of spikes, lfp, behavior and labels are read."""
         read = ("spikes", "lfp") if self.modality == "multimodal" else (self.modality,)
-        return (*read, "behavior") if any(self.behavior.values()) else read
+        read = (*read, "behavior") if any(self.behavior.values()) else read
+        return (*read, "labels") if self.label else read
 
     def tokenize(self, segment: Segment) -> Tokens:
         """Cut the (T, C) signals of a segment into patches (docs/methods.md, Tokens).
@@ -100,7 +114,15 @@ class Inputs:
             slots,
             self.widths,
             torch.from_numpy(segment.behavior[:, columns]) if columns and segment.behavior is not None else None,
+            self._classes(segment),
         )
+
+    def _classes(self, segment: Segment) -> torch.Tensor | None:
+        label = self.label.get(segment.session)
+        if label is None or segment.labels is None:
+            return None
+        codes = segment.labels[:, label.column]
+        return torch.from_numpy((codes[:1] if label.of == "segments" else codes).astype(np.int64))
 
     def patches_of(self, entry: Entry) -> int:
         """Patches per bin (P) of a session."""
@@ -164,6 +186,8 @@ class Batch:
     """T * P of each segment."""
     behavior: torch.Tensor | None = None
     """(sum of T, K) z-scored, NaN where lost."""
+    classes: torch.Tensor | None = None
+    """(sum of T,) int64 class of each bin, or (B,) of each segment; -1 where unknown."""
     noise: torch.Tensor | None = None
     """(N,) int32 random bits from which dropout draws (feed/noise.py); None: the batch is not trained on."""
 
@@ -182,6 +206,7 @@ def pack(tokens: list[Tokens]) -> Batch:
     """Concatenate segments into one batch, in the order given."""
     behaviors = [t.behavior for t in tokens if t.behavior is not None]
     has_behavior = len(behaviors) == len(tokens) and len({b.shape[1] for b in behaviors}) == 1
+    classes = [t.classes for t in tokens if t.classes is not None]
     values = torch.cat([t.values for t in tokens])
     positions = zip(*(_positions(t.n_bins, t.slots.shape, t.slots.tobytes()) for t in tokens), strict=True)
     time, patch, slots, patches = map(torch.cat, positions)
@@ -197,6 +222,7 @@ def pack(tokens: list[Tokens]) -> Batch:
         bins=tuple(t.n_bins for t in tokens),
         lengths=tuple(t.n_bins * t.n_patches for t in tokens),
         behavior=torch.cat(behaviors) if has_behavior else None,
+        classes=torch.cat(classes) if len(classes) == len(tokens) else None,
     )
 
 

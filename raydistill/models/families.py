@@ -185,7 +185,6 @@ def build_model(spec: ModelSpec) -> "Model":
 def count_parameters(spec: ModelSpec) -> int:
     """Number of parameters of the model that `spec` names, without building it."""
     family = FAMILIES[spec.family]
-    shared = family.parameters(
-        spec.config, patches=sum(spec.sessions.values()), bands=spec.bands, n_behavior=len(spec.behavior)
-    )
+    n_outputs = len(spec.behavior) + (len(spec.label.classes) if spec.label else 0)
+    shared = family.parameters(spec.config, patches=sum(spec.sessions.values()), bands=spec.bands, n_behavior=n_outputs)
     return shared + family.context_parameters(spec)

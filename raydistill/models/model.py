@@ -19,13 +19,15 @@ class Model(nn.Module):
     if it can be causal, `weights_of_sessions` and `use_embeddings_of` if it has weights of single sessions, and
     `expected_signals` if it is a model of the signals themselves.
 
-    Axes: T bins, D width of the latents, M masked tokens, S slots of a patch, K behavior columns.
+    Axes: T bins, D width of the latents, M masked tokens, S slots of a patch, K behavior columns, C classes.
     """
 
     behavior: nn.Linear
     """From latents (n, D) to behavior (n, K); only if `spec.behavior` names columns."""
-    read_outs: ClassVar[tuple[str, ...]] = ("behavior",)
-    """Names of the modules between the outputs of the encoder and behavior."""
+    classes: nn.Linear
+    """From latents (n, D) to the log-odds (n, C) of the classes of a label; only if `spec.label` names one."""
+    read_outs: ClassVar[tuple[str, ...]] = ("behavior", "classes")
+    """Names of the modules between the outputs of the encoder and behavior, or the label."""
     predicts_signals: ClassVar[bool] = False
     """Whether the model has `expected_signals`."""
 

@@ -23,6 +23,15 @@ def uses_channel_tables(config: Any) -> bool:
     return getattr(config, "token_bins", None) is not None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelOutputs:
+    """The label that a model predicts."""
+
+    name: str
+    classes: tuple[str, ...]
+    """One output for each, in this order."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Everything that determines the modules of a model; stored as model.json next to the weights."""
@@ -37,6 +46,8 @@ class ModelSpec:
     """LFP features per electrode."""
     behavior: tuple[str, ...] = ()
     """Behavior columns that the model predicts; empty for a model that is trained without behavior."""
+    label: LabelOutputs | None = None
+    """The label that the model predicts; None for a model that is trained without one."""
     subjects: dict[str, str] = field(default_factory=dict)
     """Session -> its subject, for families with weights of subjects."""
     channels: dict[str, ChannelTable] = field(default_factory=dict)
@@ -57,6 +68,8 @@ class ModelSpec:
             )
         if not all(isinstance(name, str) for name in (*self.sessions, *self.behavior)):
             raise ValueError("names in `sessions` and `behavior` must be texts")
+        if self.label is not None and not (self.label.classes and all(isinstance(c, str) for c in self.label.classes)):
+            raise ValueError("`label` must name its classes by texts")
         if not isinstance(self.subjects, dict) or not all(isinstance(s, str) for s in self.subjects.values()):
             raise ValueError("`subjects` must map sessions to names")
         if not isinstance(self.channels, dict) or not all(isinstance(t, ChannelTable) for t in self.channels.values()):

@@ -8,7 +8,7 @@ from typing import Any
 from raydistill.config.plain import from_plain, to_plain
 from raydistill.errors import CheckpointError, one_line, suggest
 from raydistill.models.families import FAMILIES
-from raydistill.models.spec import ModelSpec
+from raydistill.models.spec import LabelOutputs, ModelSpec
 from raydistill.store.channels import table_from_json, table_to_json
 
 SPEC = "model.json"
@@ -30,7 +30,9 @@ def spec_to_json(spec: ModelSpec) -> dict:
     """JSON data of a specification."""
     channels = {session: table_to_json(table) for session, table in spec.channels.items()}
     lists = {"behavior": list(spec.behavior), "place_names": list(spec.place_names)}
-    return vars(spec) | lists | {"config": to_plain(spec.config), "channels": channels}
+    tree = vars(spec) | lists | {"config": to_plain(spec.config), "channels": channels}
+    label = tree.pop("label")
+    return tree if label is None else tree | {"label": to_plain(label)}
 
 
 def spec_from_json(tree: dict) -> ModelSpec:
@@ -54,4 +56,5 @@ def spec_from_json(tree: dict) -> ModelSpec:
     config: Any = from_plain(FAMILIES[tree["family"]].config, tree["config"])
     tables = {session: table_from_json(table) for session, table in tree.get("channels", {}).items()}
     texts = {name: tuple(value) for name, value in lists.items()}
-    return ModelSpec(**(tree | texts | {"config": config, "channels": tables}))
+    label = from_plain(LabelOutputs | None, tree.get("label"))
+    return ModelSpec(**(tree | texts | {"config": config, "channels": tables, "label": label}))

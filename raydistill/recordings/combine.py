@@ -54,6 +54,7 @@ def on_session_clock(raw: Raw, offset_s: float, time_scale: float) -> Raw:
         lfp=tuple(map(moved_signal, raw.lfp)),
         behavior=tuple(map(moved_trace, raw.behavior)),
         trial_intervals=moved(raw.trial_intervals),
+        labels=tuple(replace(label, intervals=moved(label.intervals)) for label in raw.labels),
         pieces=moved(raw.pieces),
     )
 
@@ -90,6 +91,7 @@ def combined(raws: Sequence[Raw], additions: Sequence[Addition] = ()) -> Raw:
         trial_labels=_first(raw.trial_labels for raw in raws),
         trial_intervals=_first(raw.trial_intervals for raw in raws),
         trial_numbers=_first(raw.trial_numbers for raw in raws if raw.trial_intervals is not None),
+        labels=sum((raw.labels for raw in raws), ()),
         pieces=shared(pieces) if pieces else None,
         n_bins=n_bins.pop() if n_bins else None,
         is_end_to_end=raws[0].is_end_to_end,

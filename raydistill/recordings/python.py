@@ -14,7 +14,15 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.intervals import shared
 from raydistill.recordings.preprocessing.session import to_session
-from raydistill.recordings.python_objects import behavior_of, intervals_of, lfp_of, pieces_of, spikes_of, trials_of
+from raydistill.recordings.python_objects import (
+    behavior_of,
+    intervals_of,
+    labels_of,
+    lfp_of,
+    pieces_of,
+    spikes_of,
+    trials_of,
+)
 from raydistill.recordings.raw import Counts, Raw, SpikeTrains
 from raydistill.recordings.recording import NoOptions, Recording, RecordingSource
 from raydistill.store.catalogue import Entry
@@ -35,6 +43,7 @@ def add_session(
     lfp: Any = None,
     behavior: Any = None,
     trials: Any = None,
+    labels: Mapping[str, Any] | None = None,
     intervals: Any = None,
     bin_width_ms: float | None = None,
     lfp_rate_hz: float | None = None,
@@ -70,6 +79,8 @@ def add_session(
             where tracking was lost; a data frame; or a Tsd or TsdFrame of pynapple.
         trials: (trials, 2) start and stop; an IntervalSet of pynapple; or a vector with the trial number of each bin,
             negative outside of trials.
+        labels: name -> the class of each trial, or of each bin, as texts or numbers; empty or NaN where unknown. Sweeps
+            can decode them (`behavior: {labels: NAME}`).
         intervals: the parts of the recording to use, (n, 2) start and stop or an IntervalSet; None: all of it.
         bin_width_ms: width of the bins of counts and of all arrays that have neither rate nor times.
         lfp_rate_hz: sampling rate of an LFP array, whose first sample is at `lfp_start_s` seconds.
@@ -107,18 +118,19 @@ def add_session(
         clock = (behavior_times, behavior_rate_hz, behavior_start_s)
         trace = behavior_of(behavior, clock, bin_s, tuple(behavior_names), tuple(behavior_units))
         trace = replace(trace, processing=behavior_processing or Behavior())
-    labels, bounds = (None, None) if trials is None else trials_of(trials, bin_s)
+    numbers, bounds = (None, None) if trials is None else trials_of(trials, bin_s)
     supports = [p for p in map(pieces_of, (spikes, lfp, behavior)) if p is not None]
     raw = Raw(
         spikes=trains and replace(trains, channels=_table(unit_channels, _n_units(trains), "unit_channels")),
         lfp=() if signal is None else (signal,),
         behavior=() if trace is None else (trace,),
-        trial_labels=labels,
+        trial_labels=numbers,
         trial_intervals=bounds,
         pieces=shared(supports) if supports else None,
-        n_bins=_n_bins(trains, signal, trace, labels),
+        n_bins=_n_bins(trains, signal, trace, numbers),
         windows=() if intervals is None else tuple(map(tuple, intervals_of(intervals, "intervals").tolist())),
     )
+    raw = replace(raw, labels=labels_of(labels or {}, raw.n_bins, numbers, bounds))
     if signal is not None and lfp_channels is not None:
         table = _table(lfp_channels, signal.n_channels // lfp_bands, "lfp_channels")
         raw = replace(raw, lfp=(replace(signal, channels=table),))
@@ -195,6 +207,9 @@ def _digest(raw: Raw) -> str:
         digest.update(repr((trace.names, trace.units, trace.processing)).encode())
         add(trace.times, trace.values)
     add(raw.trial_labels, raw.trial_intervals, raw.pieces, raw.windows)
+    for label in raw.labels:
+        digest.update(label.name.encode())
+        add(label.values, label.intervals)
     digest.update(repr(raw.spikes and raw.spikes.channels).encode())
     return digest.hexdigest()
 

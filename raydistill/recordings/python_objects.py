@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from raydistill.errors import ConfigError, DataError, one_line
-from raydistill.recordings.raw import Counts, Run, Signal, SpikeTrains, Trace, as_columns
+from raydistill.recordings.raw import Counts, RawLabel, Run, Signal, SpikeTrains, Trace, as_columns
+from raydistill.recordings.readers.array_parts.classes import class_texts, classes_of_bins
 from raydistill.recordings.readers.array_parts.stamps import stamped_clock
 from raydistill.store.channels import ChannelTable, channel_table
 
@@ -280,6 +281,37 @@ def trials_of(value: Any, bin_s: float | None) -> tuple[np.ndarray | None, np.nd
     if bin_s is None:
         raise ConfigError("`trials` has one number per bin: give `bin_width_ms`, or start and stop of each trial")
     return labels.astype(np.int32), None
+
+
+def labels_of(
+    labels: Mapping[str, Any], n_bins: int | None, trial_of_bin: np.ndarray | None, bounds: np.ndarray | None
+) -> tuple[RawLabel, ...]:
+    """The labels of `add_session`: one class per bin, or one per trial.
+
+    Args:
+        trial_of_bin: (bins,) trial number of each bin, or None.
+        bounds: (trials, 2) start and stop of each trial, or None.
+
+    Raises:
+        DataError: a label has another length.
+    """
+    numbers = np.unique(trial_of_bin[trial_of_bin >= 0]) if trial_of_bin is not None else np.empty(0, int)
+    found = []
+    for name, value in labels.items():
+        values = class_texts(np.asarray(value))
+        if bounds is not None and len(values) == len(bounds):
+            found.append(RawLabel(name=name, values=values, intervals=bounds))
+        elif len(values) == n_bins:
+            found.append(RawLabel(name=name, values=values))
+        elif trial_of_bin is not None and len(values) == len(numbers):
+            found.append(RawLabel(name=name, values=classes_of_bins(values, trial_of_bin)))
+        else:
+            n_trials = len(numbers) if bounds is None else len(bounds)
+            raise DataError(
+                f'label "{name}" has {len(values)} values; one per bin ({n_bins or "there are no bins"}) or per trial '
+                f"({n_trials}) is needed"
+            )
+    return tuple(found)
 
 
 def intervals_of(value: Any, what: str) -> np.ndarray:

@@ -105,6 +105,19 @@ class Trace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RawLabel:
+    """The classes of bins or intervals under one name."""
+
+    name: str
+    values: np.ndarray
+    """(n,) text: the class of each bin of the session, or of each interval; empty where unknown."""
+    intervals: np.ndarray | None = None
+    """(n, 2) start and stop in seconds; None: there is a value per bin."""
+    outside: str | None = None
+    """The class of bins in none of the intervals, or, with a value per bin, of bins without a class."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Raw:
     """One recording as its file holds it."""
 
@@ -119,6 +132,7 @@ class Raw:
     """(trials, 2) start and stop in seconds."""
     trial_numbers: np.ndarray | None = None
     """(trials,) the place of each of `trial_intervals` in its file, if some were left out; None: all are there."""
+    labels: tuple[RawLabel, ...] = ()
     pieces: np.ndarray | None = None
     """(pieces, 2) start and stop in seconds of each recorded interval; None: the recording has no gap.
 

@@ -23,6 +23,9 @@ from raydistill.simulation.implant import Implant, draw_implant
 from raydistill.simulation.units import recorded_units, spike_trains
 from raydistill.store.channels import ChannelTable
 
+DIRECTIONS = ("right", "up", "left", "down")
+"""Quarters of the directions of reaches, by their angle from 0 on."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SyntheticRecording:
@@ -44,6 +47,10 @@ class SyntheticRecording:
     velocity: np.ndarray
     """(K, 2) float64, cm/s."""
     kinematics_rate_hz: float
+    reaches: np.ndarray
+    """(reaches, 2) start and stop of each completed reach in seconds."""
+    directions: np.ndarray
+    """(reaches,) where each of them goes: right, up, left or down."""
     drive: np.ndarray
     """(K, arrays * S) the latent drive of the local populations, unitless, array after array."""
 
@@ -90,7 +97,7 @@ def simulate(
     rng = _stream(config, subject_number, session_number)
     implant = draw_implant(config, _stream(config, subject_number))
 
-    position, velocity = _reach(rng, config.duration_s, config.kinematics_rate_hz)
+    position, velocity, samples = _reach(rng, config.duration_s, config.kinematics_rate_hz)
     drive = population_drives(rng, config, velocity)
     tuning, unit_channels = recorded_units(rng, config, implant.tuning, implant.unit_channels)
     return SyntheticRecording(
@@ -104,6 +111,8 @@ def simulate(
         position=position,
         velocity=velocity,
         kinematics_rate_hz=config.kinematics_rate_hz,
+        reaches=samples / config.kinematics_rate_hz,
+        directions=_directions(position, samples),
         drive=drive,
     )
 
@@ -116,10 +125,12 @@ def _stream(config, *key):
 
 
 def _reach(rng, duration_s, rate_hz):
-    """Position and velocity, (K, 2) each: minimum-jerk reaches to random targets, slightly curved, with pauses."""
+    """Position and velocity, (K, 2) each: minimum-jerk reaches to random targets, slightly curved, with pauses; and the
+    first and last sample of each completed reach, (reaches, 2)."""
     samples = round(duration_s * rate_hz)
     position = np.zeros((samples, 2))
     place, start = np.zeros(2), 0
+    reaches: list[tuple[int, int]] = []
     while start < samples:
         start += round(rng.uniform(0.1, 0.6) * rate_hz)  # pause
         target = _next_target(rng, place)
@@ -132,8 +143,17 @@ def _reach(rng, duration_s, rate_hz):
         stop = min(start + len(path), samples)
         position[start:stop] = path[: max(stop - start, 0)]
         position[stop:] = target
+        if start + len(path) < samples:
+            reaches.append((start, stop))
         place, start = target, stop
-    return position, np.gradient(position, 1 / rate_hz, axis=0)
+    return position, np.gradient(position, 1 / rate_hz, axis=0), np.array(reaches, dtype=np.int64).reshape(-1, 2)
+
+
+def _directions(position: np.ndarray, reaches: np.ndarray) -> np.ndarray:
+    """(reaches,) the quarter of directions in which each reach goes."""
+    dx, dy = (position[reaches[:, 1]] - position[reaches[:, 0]]).T
+    quarter = np.round(np.arctan2(dy, dx) / (np.pi / 2)).astype(int) % 4
+    return np.array(DIRECTIONS)[quarter]
 
 
 def _next_target(rng, place):

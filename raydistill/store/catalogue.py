@@ -9,6 +9,7 @@ import numpy as np
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.names import recorded_and_draw
 from raydistill.store.channels import ChannelTable
+from raydistill.store.labels import StoredLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,8 @@ class Entry:
     behavior_units: tuple[str, ...]
     circular: dict[str, float] = field(default_factory=dict)
     """Name -> period of each angle whose cosine and sine are the columns name_cos and name_sin (store/angles.py)."""
+    labels: dict[str, StoredLabel] = field(default_factory=dict)
+    """Name -> what a column of the labels says of a bin or segment."""
     splits: dict[str, int]
     """Number of segments in each of train, valid and test."""
     lfp_bands: int = 1

@@ -26,6 +26,7 @@ def contents_of(
         "spikes": [table_to_json(session.unit_channels)],
         "lfp": [session.lfp_bands, table_to_json(session.lfp_channels), *_scale(normalisation.get("lfp"))],
         "behavior": [list(session.behavior_names), session.circular],
+        "labels": [[name, list(classes)] for name, classes in session.classes.items()],
     }
     return {
         name: fingerprint([name, common, digests[name].hexdigest(), own[name]])

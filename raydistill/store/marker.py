@@ -13,6 +13,7 @@ from raydistill.config.names import check_stored_name
 from raydistill.errors import DataError, one_line
 from raydistill.store.catalogue import Entry, Normalisation, Part
 from raydistill.store.channels import table_from_json, table_to_json
+from raydistill.store.labels import StoredLabel
 
 _TABLES = ("unit_channels", "lfp_channels")
 _DIGEST = "sha256"
@@ -90,6 +91,10 @@ def _entry(tree: Any) -> Entry:
         )
         tree["normalisation"] = {
             name: Normalisation(mean=tuple(n["mean"]), std=tuple(n["std"])) for name, n in tree["normalisation"].items()
+        }
+        tree["labels"] = {
+            name: StoredLabel(column=label["column"], classes=tuple(label["classes"]), of=label["of"])
+            for name, label in tree.get("labels", {}).items()
         }
         for name in ("behavior", "behavior_units"):
             tree[name] = tuple(tree[name])

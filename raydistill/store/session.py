@@ -14,6 +14,7 @@ from raydistill.config.names import check_name, check_stored_name
 from raydistill.errors import DataError
 from raydistill.store.channels import ChannelTable
 from raydistill.store.exported import Exported
+from raydistill.store.labels import check_codes
 
 _BINS_AT_ONCE = 1 << 13
 
@@ -48,6 +49,10 @@ class Session:
     behavior_units: tuple[str, ...] = ()
     circular: dict[str, float] = field(default_factory=dict)
     """Name -> period of each angle whose cosine and sine are the columns name_cos and name_sin (store/angles.py)."""
+    labels: np.ndarray | None = None
+    """(T, L) int16 class of each bin under each name of `classes`: its place among the classes, -1 where unknown."""
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Name -> classes of each column of `labels`, such as direction -> (left, right)."""
     trial: np.ndarray | None = None
     """(T,) int32 trial label of each bin, -1 outside of trials; bins of one trial are contiguous."""
     piece: np.ndarray | None = None
@@ -67,7 +72,9 @@ class Session:
         if self.spikes is None and self.lfp is None:
             raise DataError(f"session {self.name}: it has neither spikes nor LFP; at least one is required")
         lengths = {
-            k: len(a) for k in ("spikes", "lfp", "behavior", "trial", "piece") if (a := getattr(self, k)) is not None
+            k: len(a)
+            for k in ("spikes", "lfp", "behavior", "labels", "trial", "piece")
+            if (a := getattr(self, k)) is not None
         }
         if len(set(lengths.values())) != 1:
             raise DataError(f"session {self.name}: all arrays must have the same number of bins, but got {lengths}")
@@ -76,6 +83,7 @@ class Session:
                 f"session {self.name}: behavior has {self.behavior.shape[1]} columns but "
                 f"{len(self.behavior_names)} names {self.behavior_names}"
             )
+        check_codes(self.name, self.labels, self.classes)
         for name, period in self.circular.items():
             if not {f"{name}_cos", f"{name}_sin"} <= set(self.behavior_names) or not period > 0:
                 raise DataError(
@@ -179,6 +187,8 @@ class Segment:
     """(T, K) float32, z-scored per column, NaN where lost."""
     trial: int | None = None
     """Trial label; None outside of trials."""
+    labels: np.ndarray | None = None
+    """(T, L) int16 class of each bin under each name of the session's labels, -1 where unknown."""
 
     @property
     def n_bins(self) -> int:

@@ -1,7 +1,8 @@
 """Folds and segments of a session, the same for every method (docs/methods.md, Splits and protocols).
 
-Spans of a session are assigned to folds at random: parents of 10 s, whole trials, or contiguous blocks of parents. Each
-span is then cut into segments. So no span is in two folds, and segments of any length share one split.
+Spans of a session are assigned to folds at random, or in the order of time: parents of 10 s, whole trials, or
+contiguous blocks of parents. Each span is then cut into segments. So no span is in two folds, and segments of any
+length share one split.
 
 Lengths in seconds are fractions of bins unless the bin width divides them: at 30 ms, a parent of 10 s has 333 1/3 bins
 and a segment of 5 s has 166 2/3. Borders are therefore rounded, never lengths: parents have 333 or 334 bins, segments
@@ -230,10 +231,12 @@ def _folds(session: Session, bounds: list[tuple[int, int]], config: IngestConfig
 
 
 def _draw(name: str, n: int, config: IngestConfig, what: str, advice: str) -> list[str]:
-    """A fold for each of n spans, drawn without replacement from `splits.seed`."""
+    """A fold for each of n spans: drawn without replacement from `splits.seed`, or in the order of time."""
     n_valid, n_test = fold_sizes(n, config)
     if min(n_test, n - n_valid - n_test) < 1 or (VALID in _needed_folds(config) and n_valid < 1):
         raise DataError(f"session {name}: {n} {what} are too few for train, valid and test; {advice}")
+    if config.splits.order == "chronological":
+        return [TRAIN] * (n - n_valid - n_test) + [VALID] * n_valid + [TEST] * n_test
     folds = np.full(n, TRAIN, dtype=object)
     if config.protocol == REALM:
         order = realm_folds.permuted(n, name, config.splits.seed)[::-1]  # train comes first there

@@ -29,6 +29,7 @@ from raydistill.files import Folder, Written
 from raydistill.store.catalogue import Entry, Normalisation, Part
 from raydistill.store.checks import checked_entry, damage, problems, what_is_wrong
 from raydistill.store.contents import HASHED, contents_of
+from raydistill.store.labels import stored_labels
 from raydistill.store.listing import CATALOGUE, COMPILE_AGAIN, complete_sessions, read_catalogue, write_catalogue
 from raydistill.store.lock import writing
 from raydistill.store.marker import folder_of, marker_of, marker_text, split_file_of
@@ -207,7 +208,7 @@ class Store:
         Args:
             split: train, valid or test; None: all segments.
             z_scored: False: behavior in its units, as the store holds it; LFP is z-scored in any case.
-            signals: which of spikes, lfp and behavior to read; segments lack the others.
+            signals: which of spikes, lfp, behavior and labels to read; segments lack the others.
         """
         return list(self.stream(entry, split, z_scored=z_scored, signals=signals))
 
@@ -248,7 +249,7 @@ class Store:
             content = self.folder.read_buffer(part.path)
             if wrong := what_is_wrong(part, content):
                 raise self._unreadable(part.path, entry, wrong)
-            columns = columns_of(signals)
+            columns = columns_of(signals, bool(entry.labels))
             return pq.read_table(
                 BufferReader(content), columns=columns, partitioning=None, page_checksum_verification=True
             )
@@ -350,6 +351,7 @@ def _entry(
         behavior=tuple(session.behavior_names),
         behavior_units=tuple(session.behavior_units),
         circular=dict(session.circular),
+        labels=stored_labels(session.labels, session.classes, [(c.start, c.stop) for c in cuts]),
         splits={split: sum(c.split == split for c in cuts) for split in (TRAIN, VALID, TEST)},
         aligned=config.splits.by == "trials" and len({c.trial for c in cuts}) == len(cuts),
         protocol=config.protocol,

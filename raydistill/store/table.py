@@ -14,13 +14,18 @@ from raydistill.store.splits import Cut
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SIGNALS = ("spikes", "lfp", "behavior")
-LABELS = ("segment", "split", "start_s", "n_bins", "trial")
+SIGNALS = ("spikes", "lfp", "behavior", "labels")
+_PLACE = ("segment", "split", "start_s", "n_bins", "trial")
 
 
-def columns_of(signals: Iterable[str]) -> list[str]:
-    """The columns of a part that hold these signals, and those that tell what its rows are."""
-    return [*LABELS, *(name for name in SIGNALS if name in set(signals))]
+def columns_of(signals: Iterable[str], has_labels: bool) -> list[str]:
+    """The columns of a part that hold these signals, and those that tell what its rows are.
+
+    Args:
+        has_labels: whether the session has labels; the parts of others have no such column.
+    """
+    wanted = set(signals) if has_labels else set(signals) - {"labels"}
+    return [*_PLACE, *(name for name in SIGNALS if name in wanted)]
 
 
 def segments_from_table(table: "pa.Table", entry: Entry, z_scored: bool = True) -> list[Segment]:
@@ -30,7 +35,7 @@ def segments_from_table(table: "pa.Table", entry: Entry, z_scored: bool = True) 
     columns were not read.
     """
     columns = {name: _values(table, name) for name in SIGNALS}
-    widths = entry.n_columns | {"behavior": len(entry.behavior)}
+    widths = entry.n_columns | {"behavior": len(entry.behavior), "labels": len(entry.labels)}
     n_bins = table.column("n_bins").to_pylist()
     edges = np.concatenate([[0], np.cumsum(n_bins)])  # (segments + 1,)
     arrays = {}
@@ -76,16 +81,16 @@ class Rows:
     lfp_dtype: str
 
     def width(self, name: str) -> int | None:
-        """Columns of spikes, lfp or behavior; None if the session lacks it."""
+        """Columns of a signal; None if the session lacks it."""
         values = getattr(self.session, name)
         return None if values is None else values.shape[1]
 
     def dtype(self, name: str) -> np.dtype:
-        """Type in which spikes, lfp or behavior is stored."""
-        return np.dtype({"spikes": "uint8", "lfp": self.lfp_dtype, "behavior": "float32"}[name])
+        """Type in which a signal is stored."""
+        return np.dtype({"spikes": "uint8", "lfp": self.lfp_dtype, "behavior": "float32", "labels": "int16"}[name])
 
     def values(self, name: str, cut: Cut) -> np.ndarray:
-        """(T, width) values of spikes, lfp or behavior in a segment."""
+        """(T, width) values of a signal in a segment."""
         values = getattr(self.session, name)[cut.start : cut.stop]
         if name == "lfp":
             norm = self.normalisation["lfp"]
@@ -107,7 +112,8 @@ def to_table(rows: Rows, group: Sequence[tuple[int, Cut]]) -> "pa.Table":
         "trial": pa.array([c.trial for _, c in group], pa.int32()),
     }
     for name in SIGNALS:
-        columns[name] = _list_column(rows, name, [c for _, c in group])
+        if name != "labels" or session.labels is not None:
+            columns[name] = _list_column(rows, name, [c for _, c in group])
     return pa.table(columns)
 
 

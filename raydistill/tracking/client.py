@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 EXPERIMENT = {
     "raydistill": "sweep",
     "mlflow.experimentKind": "custom_model_development",
-    "mlflow.experiment.primaryMetric.name": "R2",
 }
-"""Tags of an experiment: it belongs to raydistill, and MLflow shows it as an experiment of trainings, R² first."""
+"""Tags of an experiment: it belongs to raydistill, and MLflow shows it as an experiment of trainings."""
+PRIMARY = "mlflow.experiment.primaryMetric.name"
+"""Tag of the metric that MLflow shows first."""
 _ENTITIES, _PARAMS = 1000, 100
 """Of one request, MLflow takes at most so many metrics, parameters and tags together, and so many parameters."""
 
@@ -27,11 +28,13 @@ _ENTITIES, _PARAMS = 1000, 100
 class Connection:
     """MLflow's client, with the experiment that has the name of a sweep.
 
+    Args:
+        score: the metric that MLflow shows first.
     Raises:
         Exception: any error of MLflow, of its database or of its server; so does every method.
     """
 
-    def __init__(self, runs: Path, experiment: str):
+    def __init__(self, runs: Path, experiment: str, score: str = "R2"):
         self.uri, artifacts = location(runs)
         self._file = database_file(self.uri)
         if self._file is not None and artifacts is not None:
@@ -44,7 +47,7 @@ class Connection:
             _sync_less_often(self._file)
         address = _of_this_file(self.uri, self._identity) if self._identity else self.uri
         self.client = MlflowClient(address, address)
-        self.experiment = self._find_or_create_experiment(experiment, artifacts)
+        self.experiment = self._find_or_create_experiment(experiment, artifacts, EXPERIMENT | {PRIMARY: score})
 
     @property
     def is_current(self) -> bool:
@@ -112,13 +115,13 @@ class Connection:
         if tag_of(key) in self.client.get_experiment(self.experiment).tags:
             self.client.delete_experiment_tag(self.experiment, tag_of(key))
 
-    def _find_or_create_experiment(self, name: str, artifacts: str | None) -> str:
+    def _find_or_create_experiment(self, name: str, artifacts: str | None, tags: dict[str, str]) -> str:
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
-            return self.client.create_experiment(name, artifact_location=artifacts, tags=EXPERIMENT)
+            return self.client.create_experiment(name, artifact_location=artifacts, tags=tags)
         if experiment.lifecycle_stage == "deleted":
             self.client.restore_experiment(experiment.experiment_id)
-        missing = {tag: value for tag, value in EXPERIMENT.items() if experiment.tags.get(tag) != value}
+        missing = {tag: value for tag, value in tags.items() if experiment.tags.get(tag) != value}
         for tag, value in missing.items():
             self.client.set_experiment_tag(experiment.experiment_id, tag, value)
         if missing and self._file is not None and artifacts is not None:

@@ -76,7 +76,7 @@ def points(job: TrackedJob, start_ms: int, curves: bool) -> "list[Metric]":
             for name, value in values.items()
         ]
     by_point: dict[tuple[str, int], Metric] = {}
-    for name, value, step, time_ms in sorted(found, key=lambda point: not point[0].startswith("R2")):
+    for name, value, step, time_ms in sorted(found, key=lambda point: not point[0].startswith(("R2", "AUC"))):
         by_point.setdefault((name, step), Metric(name, value, time_ms, step))
     return list(by_point.values())
 

@@ -80,7 +80,7 @@ class Mirror:
     """
 
     def __init__(self, runs: Path, sweep: SweepRecord):
-        self._connection, self.sweep = Connection(runs, sweep.name), sweep
+        self._connection, self.sweep = Connection(runs, sweep.name, sweep.columns[0][1]), sweep
         self.run_id, known = self._find_or_create(sweep)
         self._connection.client.update_run(self.run_id, status="RUNNING", name=sweep.run_name)
         # MLflow refuses to change a param, and settings that are not part of the fingerprint may change.

@@ -1,4 +1,4 @@
-"""The names under which MLflow shows metrics: it sorts them by name, so R² comes first, and durations last."""
+"""The names under which MLflow shows metrics: it sorts them by name, so scores come first, and durations last."""
 
 import re
 
@@ -11,6 +11,12 @@ _NAMES = {
     "r2_other_trials": "R2 on other trials",
     "r2_with_clock": "R2 with the clock",
     "r2_least_squares": "R2 by least squares",
+    "auc": "AUC",
+    "valid_auc": "AUC validation",
+    "auc_logistic": "AUC by logistic regression",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Accuracy balanced",
+    "largest_class": "Accuracy of the largest class",
     "test_s": "size/test_s",
 }
 _SIZES = ("n_", "parameters")

@@ -5,8 +5,14 @@ import pytest
 from raydistill.evaluation.baselines import BASELINES, default_baselines
 from raydistill.store.catalogue import Entry
 
-ON_SPIKES = {"ridge_on_spikes", "wide_ridge_on_spikes", "past_ridge_on_spikes", "kalman_on_spikes"}
-ON_LFP = {"ridge_on_lfp", "wide_ridge_on_lfp", "past_ridge_on_lfp", "kalman_on_lfp"}
+ON_SPIKES = {
+    "ridge_on_spikes",
+    "wide_ridge_on_spikes",
+    "past_ridge_on_spikes",
+    "kalman_on_spikes",
+    "logistic_on_spikes",
+}
+ON_LFP = {"ridge_on_lfp", "wide_ridge_on_lfp", "past_ridge_on_lfp", "kalman_on_lfp", "logistic_on_lfp"}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +45,11 @@ def test_default_baselines_of_causal_methods_have_the_past_alone_too():
     added = set(default_baselines(spikes=True, causal=True)) - set(default_baselines(spikes=True, causal=False))
     assert added == {f"past_ridge{clock}_on_{signal}" for clock in ("", "_and_clock") for signal in ("lfp", "spikes")}
     assert not any(BASELINES[name].future for name in added)
+
+
+def test_default_baselines_of_a_label_are_those_that_decode_labels():
+    assert default_baselines(spikes=True, causal=True, labels=True) == ("logistic_on_spikes", "logistic_on_lfp")
+    assert default_baselines(spikes=False, causal=False, labels=True) == ("logistic_on_lfp",)
 
 
 def test_baselines_that_read_the_clock_suit_aligned_sessions_alone_and_say_so():

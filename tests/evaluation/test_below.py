@@ -25,7 +25,7 @@ def test_method_below_several_baselines_is_compared_with_the_best_one():
     found = compared(
         (0.1, 0.3), {"R1": (0.25, sees("R1", "lfp")), "R2": (0.4, sees("R2", "lfp")), "R3": (0.1, sees("R3", "lfp"))}
     )
-    assert [b.baseline for b in found] == ["R2"] and found[0].r2 == pytest.approx(0.2)
+    assert [b.baseline for b in found] == ["R2"] and found[0].value == pytest.approx(0.2)
     assert found[0].in_words() == (
         "M decodes worse than a plain decoder of the same signals: 0.200 against 0.400 of R2, in 2 of 2 sessions."
     )
@@ -61,7 +61,7 @@ def test_methods_with_different_missing_draws_are_compared_on_common_draws_only(
     )
     seen = (sees("M", "lfp"), sees("R", "lfp"))
     found = below_baselines([WHOLE], scores, of_baseline, seen)
-    assert [(b.r2, b.baseline_r2, b.worse_in, b.sessions) for b in found] == [
+    assert [(b.value, b.baseline_value, b.worse_in, b.sessions) for b in found] == [
         (pytest.approx(0.5), pytest.approx(0.55), 1, 1)
     ]
 
@@ -70,7 +70,7 @@ def test_figures_of_a_paper_are_compared_each_over_its_own_sessions():
     panels = [Panel(figure=f, methods=("M",), sessions=frozenset(s)) for f, s in {"F3": "a", "F11": "b"}.items()]
     ridge = {"R": (0.3, sees("R", "lfp"))}
     (found,) = compared((0.1, 0.9), ridge, panels)  # over both sessions, M is the better one
-    assert (found.figure, found.r2, found.baseline_r2, found.sessions) == ("F3", 0.1, 0.3, 1)
+    assert (found.figure, found.value, found.baseline_value, found.sessions) == ("F3", 0.1, 0.3, 1)
     assert found.in_words() == (
         "F3: M decodes worse than a plain decoder of the same signals: 0.100 against 0.300 of R, in 1 of 1 session."
     )

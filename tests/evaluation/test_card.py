@@ -10,7 +10,7 @@ def card(session, seed, r2, **limits):
         title=f"SS-LFP: {session}, seed {seed}",
         summary="Decodes vx.",
         sections={"Data": {"sessions": session, "bin width": "20 ms"}, METRICS: {"R²": f"{r2:.3f}"}},
-        scores=(ScoreRow(session=session, seed=seed, r2=r2, valid_r2=None, interval=interval, n_segments=12),),
+        scores=(ScoreRow(session=session, seed=seed, value=r2, valid=None, interval=interval, n_segments=12),),
         **limits,
     )
 

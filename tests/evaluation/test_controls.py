@@ -36,7 +36,7 @@ def control_tests_with(sessions=5, seeds=2, **r2_of_controls):
 def test_method_is_compared_with_each_control_that_has_scores():
     tests = control_tests_with(**{SHUFFLED: 0.1, NONE: 0.3})
     assert [t.control for t in tests] == [SHUFFLED, NONE]
-    assert tests[0].gain.mean_difference == pytest.approx(0.3) and tests[0].r2 == pytest.approx(0.1215, abs=1e-3)
+    assert tests[0].gain.mean_difference == pytest.approx(0.3) and tests[0].value == pytest.approx(0.1215, abs=1e-3)
     assert tests[0].gain.wins == 10 and tests[0].gain.session_level.n == 5
 
 

@@ -84,7 +84,7 @@ def test_session_dots_saves_every_score_as_csv(tmp_path):
     rows = _whole(session_dots(_results(), tmp_path / "new" / "scores.v1"), "scores.v1")
     assert len(rows) == 17
     assert {r["kind"] for r in rows} == {"method", "baseline"}
-    assert float(rows[0]["r2"]) == _results().scores[0].r2
+    assert float(rows[0]["r2"]) == _results().scores[0].value
 
 
 def test_session_dots_draws_of_many_baselines_those_that_see_most_and_saves_all(tmp_path):

@@ -68,7 +68,7 @@ def test_interval_widens_with_the_spread_of_few_trials():
 def test_interval_resamples_the_same_trials_for_both_methods():
     """The same decoding twice has a gain of exactly 0, whichever trials are drawn."""
     scores = decodings(5, 10, {"a": 0.5})
-    twin = [Score("b", s.session, "m", 0, s.r2, "", units=s.units) for s in scores]
+    twin = [Score("b", s.session, "m", 0, s.value, "", units=s.units) for s in scores]
     gain = compare("a", "b", scores + twin)
     assert (gain.ci_low, gain.ci_high) == (0.0, 0.0)
 

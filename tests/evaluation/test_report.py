@@ -28,8 +28,8 @@ CARD = Card(
         ScoreRow(
             session="I_0",
             seed=1,
-            r2=0.601,
-            valid_r2=0.577,
+            value=0.601,
+            valid=0.577,
             interval=R2Interval(n=24, unit="trials", low=0.512, high=0.688),
             n_segments=24,
         ),
@@ -256,6 +256,6 @@ def test_page_without_comparisons_and_failures_omits_their_sections(context):
 
 
 def test_page_without_comparisons_still_names_methods_below_a_plain_decoder(context):
-    found = BelowBaseline(method="MS-LFP", baseline="Ridge", r2=0.1, baseline_r2=0.2, worse_in=1, sessions=1)
+    found = BelowBaseline(method="MS-LFP", baseline="Ridge", value=0.1, baseline_value=0.2, worse_in=1, sessions=1)
     text = Page(html(results(comparisons=(), below=(found,)), context)).text
     assert "The sweep does not compare methods." in text and found.in_words() in text

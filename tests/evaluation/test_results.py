@@ -43,6 +43,7 @@ def test_to_json_has_the_promised_shape():
     made = json.loads(json.dumps(_results().to_json(), allow_nan=False))
     assert set(made) == {
         "protocol",
+        "measure",
         "scores",
         "baselines",
         "means",
@@ -73,10 +74,10 @@ def test_to_json_has_the_promised_shape():
 
 def test_to_json_of_numbers_that_are_not_finite_gives_null():
     results = _results()
-    broken = replace(results.scores[0], r2=float("nan"))
+    broken = replace(results.scores[0], value=float("nan"))
     made = Results(
         protocol="paper",
-        scores=(broken, replace(broken, seed=1, r2=float("-inf"))),
+        scores=(broken, replace(broken, seed=1, value=float("-inf"))),
         comparisons=(compare("a", "b", []),),
     ).to_json()
     text = json.dumps(made, allow_nan=False)
@@ -114,7 +115,7 @@ def test_verdict_names_the_result_and_the_level_at_which_it_is_significant():
 
 
 def test_difference_between_two_methods_that_decode_nothing_is_called_no_gain():
-    scores = tuple(replace(s, r2=s.r2 - 1.0) for s in _results().scores)
+    scores = tuple(replace(s, value=s.value - 1.0) for s in _results().scores)
     (c,) = compare_all([Panel(pairs=(("Distilled [LFP]", "MS-LFP"),))], scores)
     assert c.p_holm < 0.001 and c.decodes_nothing, "the difference is significant, which is the point"
     results = replace(_results(), scores=scores, comparisons=(c,))
@@ -231,7 +232,13 @@ def test_headline_says_the_first_comparison_without_statistics():
     )
     assert headline(_results(lift=-0.1)).startswith("It is not shown that Distilled [LFP] decodes behavior better than")
     found = BelowBaseline(
-        method="Distilled [LFP]", baseline="Ridge", r2=0.56, baseline_r2=0.6, worse_in=4, sessions=4, advice="Try it."
+        method="Distilled [LFP]",
+        baseline="Ridge",
+        value=0.56,
+        baseline_value=0.6,
+        worse_in=4,
+        sessions=4,
+        advice="Try it.",
     )
     below = replace(_results(), below=(found,))
     assert headline(below).endswith("A plain decoder of the same signals is better than Distilled [LFP].")

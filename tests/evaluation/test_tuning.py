@@ -90,7 +90,7 @@ def test_trials_that_a_method_needs_are_its_own_and_those_of_its_teachers():
 
 def test_table_has_the_scores_with_chosen_settings_beside_those_without():
     def score(method, session, seed, r2):
-        return Score(method=method, session=session, subject="s", seed=seed, r2=r2, job="")
+        return Score(method=method, session=session, subject="s", seed=seed, value=r2, job="")
 
     chosen = [score("A", "s1", 0, 0.5), score("A", "s1", 1, 0.7), score("A", "s2", 0, 0.2), score("A", "s3", 0, 0.1)]
     own = [score("A (own settings)", session, 0, r2) for session, r2 in (("s1", 0.3), ("s2", 0.1), ("s3", 0.0))]
@@ -116,7 +116,7 @@ def test_table_has_the_scores_with_chosen_settings_beside_those_without():
 
 def test_table_has_a_row_per_draw_with_the_scores_of_that_draw():
     scores = [
-        Score(method=name, session="s1", subject="s", seed=0, r2=r2, job="", draw=draw)
+        Score(method=name, session="s1", subject="s", seed=0, value=r2, job="", draw=draw)
         for name, of_draw in (("A", (0.5, 0.3)), ("A (own settings)", (0.2, 0.25)))
         for draw, r2 in enumerate(of_draw, 1)
     ]

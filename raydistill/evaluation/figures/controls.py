@@ -34,26 +34,27 @@ def gain_by_control(results: Results, path: Path, narrow: bool = False) -> dict[
             color = {"method": COLORS[0], "control": COLORS[1]}.get(kind, GREY)
             means = [float(np.mean(r2)) for _, r2 in sorted(by_session.items())]
             offsets = np.linspace(-0.25, 0.25, len(means)) if len(means) > 1 else np.zeros(1)
-            ax.barh(y, drawn(np.mean(means)), height=0.72, color=color, alpha=0.3, linewidth=0)
+            left = results.measure.chance
+            ax.barh(y, drawn(np.mean(means)) - left, left=left, height=0.72, color=color, alpha=0.3, linewidth=0)
             ax.scatter(drawn(means), y + offsets, s=8, color=color, linewidths=0, zorder=3)
             table += [(method, kind, label, session, r2) for session, r2 in sorted(by_session.items())]
-        ax.axvline(0, color="black", linewidth=0.6)
+        ax.axvline(results.measure.chance, color="black", linewidth=0.6)
         ax.set_yticks(range(len(of_method)), [label for label, _, _ in of_method])
         ax.tick_params(axis="y", length=0)
         ax.invert_yaxis()
         ax.set_title(method, loc="left")
-    axes[-1].set_xlabel("decoding R²")
+    axes[-1].set_xlabel(f"decoding {results.measure.symbol}")
     return save(
         figure,
         path,
-        ("method", "kind", "row", "session", "mean_r2"),
+        ("method", "kind", "row", "session", f"mean_{results.measure.key}"),
         [(*row[:4], float(np.mean(row[4]))) for row in table],
         narrow,
     )
 
 
 def _rows(results: Results, method: str) -> list[tuple[str, str, dict[str, list[float]]]]:
-    """(label, kind, session -> R² of each seed) of each row, on the sessions that have controls."""
+    """(label, kind, session -> score of each seed) of each row, on the sessions that have controls."""
     others = unique(c.worse for c in results.comparisons if c.better == method)
     controls = [c.control for c in reversed(results.controls) if c.method == method]
     labels = {control_method(method, control): CONTROLS[control].title for control in controls}
@@ -61,7 +62,7 @@ def _rows(results: Results, method: str) -> list[tuple[str, str, dict[str, list[
     wanted = [(name, name, "other") for name in others]
     wanted += [(name, title, "control") for name, title in labels.items()]
     wanted.append((method, method, "method"))
-    scores = [s for s in (*results.scores, *results.control_scores) if s.session in sessions and np.isfinite(s.r2)]
+    scores = [s for s in (*results.scores, *results.control_scores) if s.session in sessions and np.isfinite(s.value)]
     rows = [(label, kind, _by_session(scores, name)) for name, label, kind in wanted]
     return [row for row in rows if row[2]]
 
@@ -70,5 +71,5 @@ def _by_session(scores: list[Score], method: str) -> dict[str, list[float]]:
     by_session = defaultdict(list)
     for score in scores:
         if score.method == method:
-            by_session[score.session].append(score.r2)
+            by_session[score.session].append(score.value)
     return by_session

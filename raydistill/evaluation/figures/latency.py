@@ -46,10 +46,16 @@ def latency(results: Results, delays: Mapping[str, Delay], path: Path, narrow: b
     labels = [f"{ms:g}" for ms in ticks] + [WHOLE_SEGMENT] * has_whole
     ax.set_xticks(ticks + [end] * has_whole, labels)
     ax.set_xlabel("latency (ms)")
-    ax.set_ylabel("decoding R²")
+    ax.set_ylabel(f"decoding {results.measure.symbol}")
     figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(handles, ONE_COLUMN))
     table = [(row.method, *_in_table(delays[row.method]), row.mean, row.sd, row.n) for row in rows]
-    return save(figure, path, ("method", "network", "latency_ms", "mean_r2", "sd_over_sessions", "n"), table, narrow)
+    return save(
+        figure,
+        path,
+        ("method", "network", "latency_ms", f"mean_{results.measure.key}", "sd_over_sessions", "n"),
+        table,
+        narrow,
+    )
 
 
 def _in_table(delay: Delay) -> tuple[str, str]:

@@ -45,8 +45,8 @@ def session_dots(results: Results, path: Path, narrow: bool = False) -> dict[str
     Returns:
         Extension (png, pdf, svg, csv) -> file.
     """
-    scores = [s for s in results.scores if np.isfinite(s.r2)]
-    baselines = [s for s in results.baselines if np.isfinite(s.r2)]
+    scores = [s for s in results.scores if np.isfinite(s.value)]
+    baselines = [s for s in results.baselines if np.isfinite(s.value)]
     methods = list(dict.fromkeys(s.method for s in scores))
     lines = _drawn_baselines(results)
     subjects = sorted({s.subject for s in (*scores, *baselines)})
@@ -67,22 +67,22 @@ def session_dots(results: Results, path: Path, narrow: bool = False) -> dict[str
             for m, method in enumerate(methods):
                 _dots(ax, g * step + m, [s for s in scores if (s.method, s.subject) == (method, subject)], m)
             for b, baseline in enumerate(lines):
-                r2 = [s.r2 for s in baselines if (s.method, s.subject) == (baseline, subject)]
+                r2 = [s.value for s in baselines if (s.method, s.subject) == (baseline, subject)]
                 if r2:
                     span = [g * step - 0.5, g * step + len(methods) - 0.5]
                     ax.plot(span, drawn([np.mean(r2)] * 2), **_line(b), linewidth=1, zorder=1)
         ax.set_xticks([g * step + (len(methods) - 1) / 2 for g in range(len(row))], row)
         ax.set_xlim(-0.8, max(columns, 1) - 1.2)
         ax.tick_params(axis="x", length=0)
-        ax.set_ylabel("decoding R²")
+        ax.set_ylabel(f"decoding {results.measure.symbol}")
     ax.set_xlabel("subject")
     figure.legend(handles=handles, loc="outside upper center", ncols=in_legend)
     return save(
         figure,
         path,
-        ("kind", "method", "subject", "session", "seed", "r2"),
+        ("kind", "method", "subject", "session", "seed", results.measure.key),
         [
-            (kind, s.method, s.subject, s.session, s.seed, s.r2)
+            (kind, s.method, s.subject, s.session, s.seed, s.value)
             for kind, group in (("method", scores), ("baseline", baselines))
             for s in group
         ],
@@ -95,7 +95,7 @@ def _drawn_baselines(results: Results) -> list[str]:
 
     The choice does not depend on scores, so it favours no method.
     """
-    names = unique(s.method for s in results.baselines if np.isfinite(s.r2))
+    names = unique(s.method for s in results.baselines if np.isfinite(s.value))
     sees = {s.method: s for s in results.sees}
     if len(names) <= MOST_BASELINES or not set(names) <= set(sees):
         return names
@@ -120,7 +120,7 @@ def _dots(ax, x: float, scores: Sequence[Score], m: int) -> None:
     """Sessions of one subject under the m-th method, side by side around x in the order of their names."""
     by_session = defaultdict(list)
     for s in sorted(scores, key=lambda s: s.session):
-        by_session[s.session].append(s.r2)
+        by_session[s.session].append(s.value)
     if not by_session:
         return
     means = np.array([np.mean(r2) for r2 in by_session.values()])

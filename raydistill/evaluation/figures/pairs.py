@@ -44,7 +44,7 @@ def paired_differences(results: Results, path: Path, narrow: bool = False) -> di
         path: without extension.
         narrow: as wide as a phone.
     """
-    comparisons = [c for c in results.comparisons if c.pairs]
+    comparisons, key = [c for c in results.comparisons if c.pairs], results.measure.key
     looks = _looks(results, comparisons)
     n_columns = min(max(len(comparisons), 1), 2 if narrow else 4)
     n_rows = max(1, -(-len(comparisons) // n_columns))
@@ -58,13 +58,13 @@ def paired_differences(results: Results, path: Path, narrow: bool = False) -> di
     for ax, c in zip(axes.flat, comparisons, strict=False):
         _pair_lines(ax, c, looks)
     for ax in axes[:, 0]:
-        ax.set_ylabel("decoding R²")
+        ax.set_ylabel(f"decoding {results.measure.symbol}")
     if handles:
         figure.legend(handles=handles, loc="outside upper center", ncols=in_legend)
     return save(
         figure,
         path,
-        ("better", "worse", "session", "seed", "r2_better", "r2_worse", "difference"),
+        ("better", "worse", "session", "seed", f"{key}_better", f"{key}_worse", "difference"),
         [(c.better, c.worse, *pair, pair[2] - pair[3]) for c in comparisons for pair in c.pairs],
         narrow,
     )
@@ -99,7 +99,7 @@ def _pair_lines(ax: Axes, c: Comparison, looks: Mapping[str, Look]) -> None:
     ax.set_xlim(-0.3, 1.3)
     interval = f"\n95% CI {c.ci_low:+.3f} to {c.ci_high:+.3f}" if np.isfinite(c.ci_low) else ""
     ax.set_xlabel(
-        f"{c.mean_difference:+.3f} R²{interval}\n{c.wins} better, {c.losses} worse\n"
+        f"{c.mean_difference:+.3f} {c.measure.symbol}{interval}\n{c.wins} better, {c.losses} worse\n"
         f"{c.test.n} pairs: p = {c.test.p:.2g}\nHolm: p = {c.p_holm:.2g}\n"
         f"{c.session_level.n} sessions: p = {c.session_level.p:.2g}"
     )

@@ -26,8 +26,10 @@ def sizes(results: Results, parameters: Mapping[str, int], path: Path, narrow: b
         ax.errorbar(parameters[row.method], row.mean, row.sd, ecolor=mark["color"], elinewidth=0.7, fmt="none")
         ax.scatter(parameters[row.method], row.mean, s=18, linewidths=0, zorder=3, **mark)
     parameter_axis(ax, [parameters[row.method] for row in rows])
-    ax.set_ylabel("decoding R²")
+    ax.set_ylabel(f"decoding {results.measure.symbol}")
     handles = [marker(row.method, look(m)) for m, row in enumerate(rows)]
     figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(handles, ONE_COLUMN))
     table = [(row.method, parameters[row.method], row.mean, row.sd, row.n) for row in rows]
-    return save(figure, path, ("method", "parameters", "mean_r2", "sd_over_sessions", "n"), table, narrow)
+    return save(
+        figure, path, ("method", "parameters", f"mean_{results.measure.key}", "sd_over_sessions", "n"), table, narrow
+    )

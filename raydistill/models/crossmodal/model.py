@@ -87,6 +87,8 @@ class CrossModalModel(Model):
             self.readout = nn.Linear(config.width, spec.patch)
         if spec.behavior:
             self.behavior = nn.Linear(config.width, len(spec.behavior))
+        if spec.label:
+            self.classes = nn.Linear(config.width, len(spec.label.classes))
         if config.lookahead_bins:
             self.after_end = nn.Parameter(torch.randn(config.width) * config.width**-0.5)
         number_dropout_layers(self)

@@ -89,6 +89,8 @@ class Ndt2Model(Model):
             self.masked_side = MaskedSide(config)
         if spec.behavior:
             self.behavior = nn.Linear(config.width, len(spec.behavior))
+        if spec.label:
+            self.classes = nn.Linear(config.width, len(spec.label.classes))
         number_dropout_layers(self)
 
     def latents(self, batch: Batch) -> Tensor:

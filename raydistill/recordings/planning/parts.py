@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from raydistill.config.manifest import Behavior, FromFile, Interval, Lfp, SessionEntry, Spikes, Trials
+from raydistill.config.manifest import Behavior, FromFile, Interval, Label, Lfp, SessionEntry, Spikes, Trials
 from raydistill.errors import ConfigError
 
 
@@ -38,6 +38,7 @@ def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
     lfp: dict[Clock, list[Lfp]] = defaultdict(list)
     behavior: dict[Clock, list[Behavior]] = defaultdict(list)
     trials: dict[Clock, Trials] = {}
+    labels: dict[Clock, dict[str, str | Label]] = defaultdict(dict)
     if isinstance(entry.spikes, Spikes):
         spikes[_clock(entry.spikes, entry)] = _in_its_file(entry.spikes)
     for section in entry.lfp_sections or ():
@@ -46,7 +47,9 @@ def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
         behavior[_clock(column, entry)].append(_in_its_file(column))
     if isinstance(entry.trials, Trials):
         trials[_clock(entry.trials, entry)] = _in_its_file(entry.trials)
-    clocks = list(dict.fromkeys([*spikes, *lfp, *behavior, *trials]))
+    for name, label in entry.label_sections.items():
+        labels[_clock(label, entry)][name] = _in_its_file(label)
+    clocks = list(dict.fromkeys([*spikes, *lfp, *behavior, *trials, *labels]))
     main = _main_clock(entry, clocks)
     first = SignalsOfFile(
         file=main[0],
@@ -57,6 +60,7 @@ def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
             lfp="auto" if entry.lfp_sections is None else tuple(lfp[main]),
             behavior="auto" if entry.behavior_sections is None else tuple(behavior[main]),
             trials=trials.get(main) if isinstance(entry.trials, Trials) else entry.trials,
+            labels=labels[main],
             unit_filter=entry.unit_filter if not spikes or main in spikes else None,
         ),
     )
@@ -74,6 +78,7 @@ def parts_of(entry: SessionEntry) -> list[SignalsOfFile]:
                 lfp=tuple(lfp[clock]),
                 behavior=tuple(behavior[clock]),
                 trials=trials.get(clock),
+                labels=labels[clock],
                 interval=_on_clock(entry.intervals, clock),
                 unit_filter=entry.unit_filter if clock in spikes else None,
             ),

@@ -19,6 +19,7 @@ from raydistill.recordings.preprocessing.behavior_bins import BinnedBehavior, be
 from raydistill.recordings.preprocessing.bins import Bins, common_bins, covered, extents, recorded_windows
 from raydistill.recordings.preprocessing.decimation import Decimate, decimated
 from raydistill.recordings.preprocessing.exported import exported_session
+from raydistill.recordings.preprocessing.labels import labels_on_bins
 from raydistill.recordings.preprocessing.lfp import lfp_on_bins
 from raydistill.recordings.preprocessing.spikes import (
     check_extent,
@@ -82,6 +83,7 @@ def to_session(
     if trial is not None and config.splits.by != "trials":
         _note_bins_outside_trials(trial[recorded], notes)
     behavior = _behavior(raw, pieces, bins, recorded, config, notes)
+    labels, classes = labels_on_bins(raw.labels, bins, notes)
     if isinstance(raw.spikes, SpikeTrains):
         check_extent(raw.spikes, bins, config)
     if config.filters is not None and any(signal.bands > 1 for signal in raw.lfp):
@@ -112,6 +114,8 @@ def to_session(
         behavior_names=sum((part.names for part in behavior), ()),
         behavior_units=sum((part.units for part in behavior), ()),
         circular={name: period for part in behavior for name, period in part.circular.items()},
+        labels=labels,
+        classes=classes,
         trial=trial,
         piece=piece,
         sources=sources,
@@ -145,6 +149,7 @@ def _summary(session: Session, raw: Raw) -> str:
         taken = [] if session.spikes is None else [f"{session.spikes.shape[1]} units"]
         taken += [] if session.lfp is None else [f"{session.lfp.shape[1]} LFP channels"]
         taken += [f"behavior {', '.join(session.behavior_names)}"] if session.behavior_names else []
+    taken += [f"label{'s' if len(session.classes) > 1 else ''} {', '.join(session.classes)}"] if session.classes else []
     absent = {"spikes": session.spikes is None, "LFP": session.lfp is None, "behavior": session.behavior is None}
     explained = {name for name in absent if any(note.startswith(f"no {name}:") for note in raw.notes)}
     missing = [f"no {name}" for name, is_absent in absent.items() if is_absent and name not in explained]

@@ -16,6 +16,7 @@ from raydistill.errors import DataError
 from raydistill.recordings.files.nodes import Node, find
 from raydistill.recordings.files.opening import ENDINGS, open_file
 from raydistill.recordings.raw import Counts, Raw, Signal, SpikeTrains, Trace
+from raydistill.recordings.readers.array_parts.classes import labels_of_bins, labels_of_trials
 from raydistill.recordings.readers.array_parts.labels import (
     chosen_trials,
     labels_where,
@@ -80,8 +81,12 @@ def _raw(root: Node, options: ArrayOptions, width_s: float) -> Raw:
     spikes = _spikes(root, options, counts, ratio, n_bins, intervals, notes)
     numbers = None
     if options.trials is not None and intervals is not None:
-        numbers = np.flatnonzero(chosen_trials(root, options.trials, len(intervals), notes))
+        n_trials = len(intervals)
+        numbers = np.flatnonzero(chosen_trials(root, options.trials, n_trials, notes))
         intervals = intervals[numbers]
+        classes = labels_of_trials(root, options.labels, intervals, n_trials, numbers)
+    else:
+        classes = labels_of_bins(root, options.labels, labels, n_file_bins, ratio)
     return Raw(
         spikes=spikes,
         lfp=lfp,
@@ -89,6 +94,7 @@ def _raw(root: Node, options: ArrayOptions, width_s: float) -> Raw:
         trial_labels=None if labels is None else rebinned_labels(labels, ratio),
         trial_intervals=intervals,
         trial_numbers=numbers,
+        labels=classes,
         n_bins=n_bins,
         windows=windows,
         taken=taken(spikes, options, lfp, behavior),

@@ -61,8 +61,8 @@ def describe(entry: SessionEntry) -> NeoOptions:
     Raises:
         ConfigError: the entry has keys that do not apply to raw files.
     """
-    if entry.behavior_sections or entry.trials is not None:
-        word = "behavior" if entry.behavior_sections else "trials"
+    if entry.behavior_sections or entry.trials is not None or entry.labels:
+        word = "behavior" if entry.behavior_sections else "trials" if entry.trials is not None else "labels"
         raise ConfigError(f"`{word}` is not read from raw files of a recording system; name its file in its section")
     if isinstance(entry.spikes, str) and entry.spikes != "auto":
         raise ConfigError("`spikes` of a raw file has no path: leave it out, or set it to null")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, dataclass
 from pathlib import Path
 
-from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials, UnitFilter
+from raydistill.config.manifest import Behavior, Interval, Label, Lfp, SessionEntry, Spikes, Trials, UnitFilter
 from raydistill.errors import ConfigError, DataError
 from raydistill.recordings.files.plugins import what_is_wrong
 from raydistill.recordings.planning.search import files_below
@@ -19,7 +19,7 @@ from raydistill.recordings.readers.nwb_parts.behavior import behavior
 from raydistill.recordings.readers.nwb_parts.exported import exported, is_exported
 from raydistill.recordings.readers.nwb_parts.file import NwbContent, listed, open_content
 from raydistill.recordings.readers.nwb_parts.lfp import lfp
-from raydistill.recordings.readers.nwb_parts.tables import invalid_time_note, trial_intervals, window
+from raydistill.recordings.readers.nwb_parts.tables import invalid_time_note, labels_of, trial_intervals, window
 from raydistill.recordings.readers.nwb_parts.units import units
 from raydistill.recordings.readers.nwb_parts.zarr import ENDING, holds_nwb, is_zarr, missing_chunks
 from raydistill.recordings.recording import Layout, Recording, RecordingSource, default_name
@@ -37,6 +37,7 @@ class NwbOptions:
     behavior: tuple[Behavior, ...] | None = None
     """None: the only candidate in the file, if there is one; empty: leave behavior out."""
     trials: Trials | None = None
+    labels: dict[str, Label] = dataclasses.field(default_factory=dict)
     intervals: tuple[Interval, ...] = ()
     unit_filter: UnitFilter | None = None
 
@@ -81,6 +82,7 @@ def describe(entry: SessionEntry) -> NwbOptions:
         lfp=entry.lfp_sections,
         behavior=entry.behavior_sections,
         trials=trials,
+        labels=entry.label_sections,
         intervals=entry.intervals,
         unit_filter=entry.unit_filter,
     )
@@ -155,6 +157,7 @@ def _raw(content: NwbContent, options: NwbOptions, bin_s: float) -> Raw:
         behavior=traces.traces,
         trial_intervals=trials,
         trial_numbers=rows,
+        labels=labels_of(content, options.labels),
         pieces=found.pieces,
         windows=tuple(window(content, interval) for interval in options.intervals),
         subject=nwb.subject.subject_id if nwb.subject else None,

@@ -45,9 +45,9 @@ def describe(entry: SessionEntry) -> SorterOptions:
     Raises:
         ConfigError: the entry has keys that do not apply to such a folder.
     """
-    for name in ("lfp_sections", "behavior_sections"):
+    for name in ("lfp_sections", "behavior_sections", "label_sections"):
         if getattr(entry, name):
-            word = name.removesuffix("_sections")
+            word = "labels" if name == "label_sections" else name.removesuffix("_sections")
             raise ConfigError(
                 f"the folder of a spike sorter holds spikes only; name the file of `{word}` in its section"
             )

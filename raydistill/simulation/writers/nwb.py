@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raydistill.config.manifest import Behavior
+from raydistill.config.manifest import Behavior, Label, Trials
 from raydistill.config.synthetic import SyntheticConfig
 from raydistill.files import renamed_when_whole
 from raydistill.recordings.readers.nwb import LAYOUT, NwbOptions
@@ -17,10 +17,17 @@ from raydistill.store.channels import ChannelTable
 
 SOURCE = RecordingSource(
     layout=LAYOUT.name,
-    options=NwbOptions(behavior=(Behavior(values="processing/behavior/BehavioralTimeSeries/velocity"),)),
+    options=NwbOptions(
+        behavior=(Behavior(values="processing/behavior/BehavioralTimeSeries/velocity"),),
+        trials=Trials(table="trials"),
+        labels={
+            "direction": Label(values="trials/direction"),
+            "movement": Label(values="trials", inside="moving", outside="still"),
+        },
+    ),
     dataset="synthetic",
 )
-"""How the files are read: spikes, LFP and velocity."""
+"""How the files are read: spikes, LFP, velocity, the reaches as trials, and two labels."""
 
 _VOLTS_PER_BIT = 0.195e-6  # of a common amplifier, which saturates at +-6.4 mV
 _CLOCK_HZ = 30_000  # sampling rate of spike times
@@ -33,7 +40,8 @@ def write_nwb(recording: SyntheticRecording, path) -> Path:
     Each array is an electrode group, whose location is its region; electrodes have a name and a position in
     micrometres. Units have spike_times (s), electrodes and quality. LFP is in processing/ecephys/LFP as int16 with its
     conversion to volts, position (cm) in processing/behavior/Position, velocity (cm/s) in
-    processing/behavior/BehavioralTimeSeries, and the latent drive in the module `misc`.
+    processing/behavior/BehavioralTimeSeries, the reaches and their directions in the table of trials, and the latent
+    drive in the module `misc`.
 
     Raises:
         DataError: the file cannot be written.
@@ -80,6 +88,7 @@ def _nwb_file(recording):
     if recording.lfp is not None:
         _add_lfp(nwb, recording)
     _add_behavior(nwb, recording)
+    _add_reaches(nwb, recording)
     return nwb
 
 
@@ -169,6 +178,12 @@ def _add_behavior(nwb, recording):
     behavior.add(Position(spatial_series=position))
     behavior.add(BehavioralTimeSeries(time_series=velocity))
     nwb.create_processing_module("misc", "The latents of the simulation.").add(drive)
+
+
+def _add_reaches(nwb, recording):
+    nwb.add_trial_column(name="direction", description="Where the reach goes: right, up, left or down.")
+    for (start_s, stop_s), direction in zip(recording.reaches, recording.directions, strict=True):
+        nwb.add_trial(start_time=float(start_s), stop_time=float(stop_s), direction=str(direction))
 
 
 def _compressed(data):

@@ -10,6 +10,7 @@ from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.card import METRICS, Card, ScoreRow
 from raydistill.evaluation.flags import is_few
 from raydistill.evaluation.interval import R2Interval
+from raydistill.evaluation.measure import R2, measure_of
 from raydistill.evaluation.neural_table import with_titles
 from raydistill.evaluation.sees import Sees
 from raydistill.files import write_atomically
@@ -26,8 +27,8 @@ from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, Importe
 NAMED = 6
 """Sessions that a fact names."""
 SPLITS = {
-    "time": "units of {parent_s:g} s, each assigned to a fold at random",
-    "trials": "whole trials, each assigned to a fold at random",
+    "time": "units of {parent_s:g} s",
+    "trials": "whole trials",
     "blocks": "contiguous blocks of time, {guard_s:g} s left out where two folds meet",
 }
 """`splits.by` -> what is assigned to a fold."""
@@ -73,7 +74,7 @@ def card_of(
         "Data": dict(_data(job, entries)),
         "Protocol": dict(_protocol(job, entries, metrics)),
         "Training": dict(_training(job, jobs, entries, metrics)),
-        METRICS: dict(_metrics(metrics, interval)) if is_scored else {},
+        METRICS: dict(_numbers(job, metrics, interval)) if is_scored else {},
         "What it sees": {"at decoding and in training": sees.in_words()},
         "Origin": dict(_origin(job, metrics, provenance)),
     }
@@ -86,6 +87,7 @@ def card_of(
             *_remark(job, jobs),
         ),
         limits_alone=tuple(_limits_alone(job, sees)),
+        symbol=measure_of(job.spec.label).symbol,
         scores=(_score(job, metrics, interval),) if is_scored else (),
     )
 
@@ -107,10 +109,11 @@ def _summary(job: Job, sees: Sees, entries: Sequence[Entry], metrics: Mapping[st
         n = len(job.spec.sessions)
         how = {"finetune": "fine-tuned", "distill": "distilled"}.get(job.kind, "pretrained")
         return f"A model of {signals}, {how} on {n} session{'s' if n != 1 else ''}. Other jobs start from it."
-    columns = ", ".join(metrics.get("r2_per_axis", ()))
+    measure = measure_of(job.spec.label)
+    target = ", ".join(metrics.get("r2_per_axis", ())) if job.spec.label is None else measure.target
     is_apart = all(e.protocol not in SCORED_WITH_VALID for e in entries)
     fold = "the test fold, which is used for nothing else" if is_apart else "the validation and test folds together"
-    return f"Decodes {columns} from {signals}: R² {metrics['r2']:.3f} on {fold}."
+    return f"Decodes {target} from {signals}: {measure.symbol} {metrics[measure.key]:.3f} on {fold}."
 
 
 def _data(job: Job, entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
@@ -129,6 +132,10 @@ def _data(job: Job, entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
     yield "length", f"{sum(e.n_bins * e.bin_width_ms for e in entries) / 3.6e6:.2f} hours of segments"
     if job.session is not None:
         (entry,) = entries
+        if job.spec.label is not None:
+            label = entry.labels[job.spec.label]
+            yield "label", f"{job.spec.label}, of {label.of}: {', '.join(label.classes)}"
+            return
         units = dict(zip(entry.behavior, entry.behavior_units, strict=False))
         columns = [f"{name}{f' ({units[name]})' if units.get(name) else ''}" for name in job.spec.behavior]
         yield "behavior", ", ".join(columns)
@@ -138,7 +145,9 @@ def _protocol(job: Job, entries: Sequence[Entry], metrics: Mapping[str, Any]) ->
     splits = entries[0].config.get("splits", {})
     yield "protocol", _listed(list(dict.fromkeys(e.protocol for e in entries)))
     if splits.get("by") in SPLITS:
-        yield "split", f"{SPLITS[splits['by']].format(**splits)} (seed {splits['seed']})"
+        in_time = splits.get("order") == "chronological"
+        how = "in the order of time" if in_time else f"at random (seed {splits['seed']})"
+        yield "split", f"{SPLITS[splits['by']].format(**splits)}; assigned to folds {how}"
         longest = "at most " if splits["by"] == "trials" else ""
         yield "sequence length", f"{longest}{splits['segment_s']:g} s"
     for fold, words in (("train", "training"), ("valid", "validation"), ("test", "test")):
@@ -192,7 +201,31 @@ def _in_short(job: Job) -> str:
     return f"{job.name} ({objective.name if objective else 'a fit'} on {_listed(list(job.spec.sessions))})"
 
 
-def _metrics(metrics: Mapping[str, Any], interval: R2Interval | None) -> Iterator[tuple[str, str]]:
+def _numbers(job: Job, metrics: Mapping[str, Any], interval: R2Interval | None) -> Iterator[tuple[str, str]]:
+    yield from _behavior_numbers(metrics, interval) if job.spec.label is None else _label_numbers(metrics)
+    if "n_test_segments" in metrics:
+        yield "scored", f"{metrics['n_test_segments']} segments, {metrics.get('test_s', 0):.0f} s"
+
+
+def _label_numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    named = {
+        "auc": "AUC",
+        "balanced_accuracy": "balanced accuracy",
+        "accuracy": "accuracy",
+        "largest_class": "share of the largest class",
+        "valid_auc": "AUC on the validation fold",
+        "auc_logistic": "AUC by logistic regression",
+    }
+    for name, words in named.items():
+        if isinstance(value := metrics.get(name), int | float):
+            yield words, f"{value:.3f}"
+    for one, auc in metrics["auc_per_class"].items():
+        yield f"AUC of {one}", f"{auc:.3f}"
+    for fold, classes in metrics["label"]["missing"].items():
+        yield f"classes missing from the {fold} fold", ", ".join(classes)
+
+
+def _behavior_numbers(metrics: Mapping[str, Any], interval: R2Interval | None) -> Iterator[tuple[str, str]]:
     yield "R²", f"{metrics['r2']:.3f}"
     if interval:
         yield "interval of R²", interval.in_words()
@@ -210,8 +243,6 @@ def _metrics(metrics: Mapping[str, Any], interval: R2Interval | None) -> Iterato
             yield words, f"{value:.3f}"
     for words, value in with_titles(metrics.get("neural", {})).items():
         yield f"prediction of the {words}", f"{value:.3f}"
-    if "n_test_segments" in metrics:
-        yield "scored", f"{metrics['n_test_segments']} segments, {metrics.get('test_s', 0):.0f} s"
 
 
 def _origin(job: Job, metrics: Mapping[str, Any], provenance: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -249,10 +280,11 @@ def _remark(job: Job, jobs: Mapping[str, Job]) -> Iterator[str]:
 def _limits(
     job: Job, sees: Sees, entries: Sequence[Entry], metrics: Mapping[str, Any], other_sessions: str
 ) -> Iterator[str]:
+    symbol = measure_of(job.spec.label).symbol
     if any(e.dataset == "synthetic" for e in entries):
         yield "The recordings are simulated."
     if job.session is not None and is_few(metrics.get("n_test_segments", 0), metrics.get("test_s", 0.0)):
-        yield "The test fold is so small that R² depends much on which segments it has."
+        yield f"The test fold is so small that {symbol} depends much on which segments it has."
     if any(e.protocol in SCORED_WITH_VALID for e in entries):
         yield "Scores are optimistic: the published protocol scores the fold that ended the training, too."
     if any(e.protocol == "realm" for e in entries):
@@ -269,7 +301,7 @@ def _limits(
             "a baseline that reads the past alone" if isinstance(job.spec, BaselineSpec) else "`model: {causal: true}`"
         )
         yield f"It reads later bins of a segment, so that it cannot decode live; {way_out} can."
-    if sees.clock and sees.reads:
+    if sees.clock and sees.reads and job.spec.label is None:
         yield "It can tell how long ago the trial began, and part of R² may come from this: see skill over the clock."
     if isinstance(job.spec, TrainingSpec) and was_improving(job.spec, metrics):
         yield "Its best epoch is among the last ones: training was still improving."
@@ -287,12 +319,14 @@ def _limits_alone(job: Job, sees: Sees) -> Iterator[str]:
 
 def _score(job: Job, metrics: Mapping[str, Any], interval: R2Interval | None) -> ScoreRow:
     assert job.session is not None
+    measure = measure_of(job.spec.label)
     return ScoreRow(
         session=job.session,
         seed=job.seed,
-        r2=metrics["r2"],
-        valid_r2=metrics.get("valid_r2"),
+        value=metrics[measure.key],
+        valid=metrics.get(f"valid_{measure.key}"),
         interval=interval,
+        without_interval="unknown" if measure == R2 else "none",
         n_segments=metrics.get("n_test_segments"),
     )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
+from typing import Any
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.names import recorded_and_draw
@@ -9,8 +10,9 @@ from raydistill.evaluation.below import below_baselines
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.controls import control_tests
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
+from raydistill.evaluation.measure import measure_of
 from raydistill.evaluation.results import Results, unique
-from raydistill.evaluation.scores import Failure, MissingJob, Score
+from raydistill.evaluation.scores import Failure, LabelNumbers, MissingJob, Score
 from raydistill.evaluation.units import read_units
 from raydistill.sweep.answering.advice import advice
 from raydistill.sweep.answering.representations import alignments
@@ -47,12 +49,14 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
             score = _score(job, runs)
             of_controls += [dataclasses.replace(score, method=label) for label in job.also]
     aligned, notes = alignments(sweep, scores, runs)
-    comparisons = compare_all(plan.panels, [*scores, *baselines])
+    measure = measure_of(sweep.label)
+    comparisons = compare_all(plan.panels, [*scores, *baselines], measure)
     controlled = unique(controlled_lines(sweep).values())
-    controls = [control_tests(controlled, sweep.controls, scores, of_controls, panel) for panel in plan.panels]
+    controls = [control_tests(controlled, sweep.controls, scores, of_controls, panel, measure) for panel in plan.panels]
     results = Results(
         protocol=plan.protocol,
         scores=tuple(scores),
+        measure=measure,
         baselines=tuple(baselines),
         comparisons=comparisons,
         control_scores=tuple(of_controls),
@@ -69,6 +73,7 @@ def collect(sweep: SweepConfig, plan: Plan, runs: RunsFolder) -> Results:
             *plan.notes,
             *notes_on_jobs(plan, runs),
             *notes_on_fits(plan, runs),
+            *notes_on_labels(plan, runs),
             *notes,
             *notes_on_clocks(sweep, plan),
         ),
@@ -98,9 +103,33 @@ def notes_on_fits(plan: Plan, runs: RunsFolder) -> list[str]:
     return [f"{line}: {n} job{'s' if n > 1 else ''} {note}" for (line, note), n in jobs.items()]
 
 
+def notes_on_labels(plan: Plan, runs: RunsFolder) -> list[str]:
+    """What an example of the decoded label is, and which classes are missing from which folds, a line per session."""
+    of_session: dict[str, dict[str, Any]] = {}
+    for planned in plan.planned:
+        if planned.state == DONE and planned.job.method and planned.job.session and planned.job.spec.label:
+            of_session.setdefault(planned.job.session, runs.metrics(planned.job.key)["label"])
+    lines = unique(
+        f'an example of the label "{label["name"]}" is a {label["of"].removesuffix("s")}'
+        for label in of_session.values()
+    )
+    for session, label in sorted(of_session.items()):
+        if label["missing"]:
+            named = "; ".join(f"{fold} has no {', '.join(classes)}" for fold, classes in label["missing"].items())
+            lines.append(
+                f'label "{label["name"]}" in {session}: {named}; AUC leaves out classes that are missing from train or '
+                "from the scored folds"
+            )
+    return lines
+
+
 def sweep_fingerprint(plan: Plan) -> str:
     """The identity of a sweep: a hash of its jobs' keys."""
     return fingerprint(sorted(job.key for job in plan.jobs))
+
+
+def _label_numbers(metrics: dict) -> LabelNumbers:
+    return LabelNumbers(**{f.name: metrics[f.name] for f in dataclasses.fields(LabelNumbers)})
 
 
 def _score(job: Job, runs: RunsFolder) -> Score:
@@ -113,9 +142,10 @@ def _score(job: Job, runs: RunsFolder) -> Score:
         draw=draw,
         subject=job.subject,
         seed=job.seed,
-        r2=metrics["r2"],
+        value=metrics[measure_of(job.spec.label).key],
         job=job.key,
-        r2_per_axis=metrics["r2_per_axis"],
+        per_part=metrics["auc_per_class" if job.spec.label else "r2_per_axis"],
+        label=_label_numbers(metrics) if job.spec.label else None,
         n_segments=metrics.get("n_test_segments"),
         seconds=metrics.get("test_s"),
         clock=ClockSkill.from_metrics(metrics),

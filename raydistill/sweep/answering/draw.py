@@ -7,6 +7,7 @@ from pathlib import Path
 
 from raydistill.config.names import recorded_and_draw
 from raydistill.errors import DataError
+from raydistill.evaluation.measure import R2
 from raydistill.evaluation.results import Results, unique
 from raydistill.evaluation.scored_segments import read_segments
 from raydistill.papers.targets import Panel
@@ -20,11 +21,11 @@ from raydistill.training.history import read_history
 
 _AT_LEAST = "Scores and means below -1 are drawn at -1; the data file has them."
 CAPTIONS = {
-    "published": "Decoding R² of each session of the figure, by subject and over all sessions. A dot is the mean over "
-    "seeds and draws of the folds of one session, a bar the mean over sessions. Open diamonds are the numbers that "
-    f"the paper prints. {_AT_LEAST}",
-    "session_dots": "Decoding R² of each session, by subject and method. A dot is the mean over seeds and draws of "
-    "the folds of one session, the bar through it their SD. A bar across is the mean over the sessions of a subject "
+    "published": "Decoding {score} of each session of the figure, by subject and over all sessions. A dot is the mean "
+    "over seeds and draws of the folds of one session, a bar the mean over sessions. Open diamonds are the numbers "
+    f"that the paper prints. {_AT_LEAST}",
+    "session_dots": "Decoding {score} of each session, by subject and method. A dot is the mean over seeds and draws "
+    "of the folds of one session, the bar through it their SD. A bar across is the mean over the sessions of a subject "
     "that has several. Grey lines are means of the baselines; of more than four, those of each signal that "
     f"see most (past, future and clock). {_AT_LEAST}",
     "paired_differences": "Comparisons of two methods. A thin line joins their scores for one session and seed; the "
@@ -33,30 +34,35 @@ CAPTIONS = {
     "gain_by_control": "Where the gain of a distilled method comes from. Grey: the methods that it is compared with. "
     "Orange: its controls, whose teacher cannot tell what the spikes of the same moment tell. Blue: the method. A dot "
     f"is the mean over seeds and draws of the folds of one session, a bar the mean over sessions. {_AT_LEAST}",
-    "tuning_trials": "Settings that were tried before the comparison. A dot is the mean R² of one trial over the "
+    "tuning_trials": "Settings that were tried before the comparison. A dot is the mean {score} of one trial over the "
     "validation folds of the sessions; the diamond has the settings of the sweep file, the blue dot the chosen ones.",
     "trajectories": "Behavior as decoded by each method (in colour) over recorded behavior, in the first scored "
-    "seconds of one session: that with the median R² of the first method. Each method is shown by the seed whose R² "
-    "is nearest to its mean in this session.",
+    "seconds of one session: that with the median {score} of the first method. Each method is shown by the seed "
+    "whose {score} is nearest to its mean in this session.",
     "tsne": "t-SNE of the latents of the scored segments, for all models together: by model and by subject.",
-    "sizes": "Mean decoding R² over sessions against the number of parameters of the model; bars are the SD over "
+    "sizes": "Mean decoding {score} over sessions against the number of parameters of the model; bars are the SD over "
     "sessions.",
-    "latency": "Mean decoding R² over sessions against how late a decoder answers, because it reads some later bins. "
-    "Methods of one network are joined; on the right are those that read whole segments. Grey lines are the baselines "
-    "that read the past alone.",
+    "latency": "Mean decoding {score} over sessions against how late a decoder answers, because it reads some later "
+    "bins. Methods of one network are joined; on the right are those that read whole segments. Grey lines are the "
+    "baselines that read the past alone.",
     "learning_curves": "Training and validation loss of the pretraining jobs. The ring marks the best epoch, whose "
     "model is used.",
 }
-"""Kind of figure -> its caption."""
+"""Kind of figure -> its caption, with the name of the measure left open."""
 
 Drawing = Callable[..., dict[str, Path]]
 """(path without extension, narrow=) -> extension -> file."""
 
 
-def caption(stem: str) -> str:
-    """The caption of a figure, from the name of its file without extension: its kind, and the published figure."""
+def caption(stem: str, symbol: str) -> str:
+    """The caption of a figure, from the name of its file without extension: its kind, and the published figure.
+
+    Args:
+        symbol: of the measure of the sweep.
+    """
     kind, _, figure = stem.partition("-")
-    return f"{figure.replace('_', ' ')}: {CAPTIONS[kind]}" if figure else CAPTIONS[kind]
+    words = CAPTIONS[kind].replace("{score}", symbol)
+    return f"{figure.replace('_', ' ')}: {words}" if figure else words
 
 
 def draw(
@@ -90,7 +96,8 @@ def _drawings(sweep: SweepConfig, planned: Plan, runs: RunsFolder, results: Resu
     if results.scores:
         if results.tuning and any(tuned.scored for tuned in results.tuning.methods):
             drawings["tuning_trials"] = partial(tuning_trials, results.tuning)
-        drawings["trajectories"] = _trajectories(runs, results)
+        if results.measure == R2:
+            drawings["trajectories"] = _trajectories(runs, results)
     drawings["tsne"] = _tsne(sweep, runs, results) if sweep.align else None
     pretrainings = {job.name: runs.job_folder(job.key) for job in planned.without_trials().jobs if job.is_pretraining}
     histories = {name: read_history(path) for name, path in pretrainings.items()}
@@ -124,7 +131,10 @@ def _of_figure(results: Results, panel: Panel, planned: Plan) -> dict[str, Drawi
     if parameters and max(parameters.values()) >= 2 * min(parameters.values()):
         drawings["sizes"] = partial(sizes, part, parameters)
     delays = {name: delay for name, delay in delays_of(planned).items() if not delay.network or panel.has(name)}
-    if len({delay.ms for delay in delays.values() if delay.network and delay.ms is not None}) > 1:
+    if (
+        results.measure == R2
+        and len({delay.ms for delay in delays.values() if delay.network and delay.ms is not None}) > 1
+    ):
         drawings["latency"] = partial(latency, part, delays)
     return drawings
 
@@ -141,9 +151,9 @@ def _trajectories(runs: RunsFolder, results: Results) -> Drawing | None:
     scores = typical_scores(session, results.scores) if session is not None else {}
     if session is None or not scores:
         return None
-    columns = next(list(s.r2_per_axis or ()) for s in scores.values())
+    columns = next(list(s.per_part or ()) for s in scores.values())
     models = {
-        method: DrawnModel(segments=read_segments(runs.job_folder(s.job)), r2=s.r2, seed=s.seed)
+        method: DrawnModel(segments=read_segments(runs.job_folder(s.job)), r2=s.value, seed=s.seed)
         for method, s in scores.items()
     }
     return partial(trajectories, session, columns, models)

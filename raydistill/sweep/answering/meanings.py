@@ -14,6 +14,7 @@ LEARNS = {
     "masked_autoencoding": "learns to reconstruct masked parts of {signals}",
     "masked_autoencoding_with_behavior": "learns to reconstruct masked parts of {signals} and to predict behavior",
     "behavior_regression": "learns to predict behavior",
+    "label_classification": "learns to predict the label",
     "distillation": "learns to reconstruct {signals}, while its latents follow those of {teacher}, a model of spikes",
     "distillation_with_behavior": "learns to predict behavior, while its latents follow those of {teacher}, a model of "
     "spikes",
@@ -48,7 +49,11 @@ def _meaning(job: Job, jobs: Mapping[str, Job]) -> str:
     how = "by its own head" if spec.predicted_behavior else "from its latents by least squares"
     if (past_bins := getattr(job.spec, "past_bins", None)) is not None:
         how = f"by ridge regression from its latents of a bin and of the {past_bins} bins before it"
-    sentences.append(f"Behavior is decoded {how}.")
+    if job.spec.label is None:
+        sentences.append(f"Behavior is decoded {how}.")
+    else:
+        how = "by its own outputs" if spec.predicts_label else "from its latents by logistic regression"
+        sentences.append(f"The label is decoded {how}.")
     return " ".join(sentence for sentence in sentences if sentence)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from raydistill.evaluation.card import Card, merged
 from raydistill.evaluation.results import Results
-from raydistill.evaluation.scores import r2_by_session
+from raydistill.evaluation.scores import mean_by_session
 from raydistill.evaluation.sentences import origins_of
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.card import card_of, provenance_of
@@ -38,7 +38,7 @@ def method_cards(plan: Plan, results: Results, entries: Sequence[Entry], runs: R
 
 def _summary(method: str, results: Results) -> str:
     n_models = sum(s.method == method for s in results.scores)
-    sessions = r2_by_session(results.scores, method)
+    sessions = mean_by_session(results.scores, method)
     if not sessions:
         return f"{n_models} models without a finite score."
     n = len(sessions)
@@ -47,12 +47,12 @@ def _summary(method: str, results: Results) -> str:
 
 
 def _means(method: str, results: Results) -> Iterator[str]:
-    """The mean R² of a method, in each figure of a paper that shows it."""
+    """The mean score of a method, in each figure of a paper that shows it."""
     for panel in results.figures:
-        if panel.has(method) and (r2 := r2_by_session(results.part(panel).scores, method)):
-            count = f"{len(r2)} session{'s' if len(r2) != 1 else ''}"
+        if panel.has(method) and (means := mean_by_session(results.part(panel).scores, method)):
+            count = f"{len(means)} session{'s' if len(means) != 1 else ''}"
             over = f"{count} of {panel.figure}" if panel.figure else "sessions"
-            yield f"mean R² {np.mean(list(r2.values())):.3f} over {over}"
+            yield f"mean {results.measure.symbol} {np.mean(list(means.values())):.3f} over {over}"
 
 
 def _limits(method: str, results: Results) -> Iterator[str]:

@@ -61,7 +61,9 @@ def _page(opened: OpenSweep, path: Path, out: Path, scratch: Path) -> str:
         name=opened.name,
         question=header.get("Question", ""),
         answers=header.get("Answers", ""),
-        pictures=[picture(f, narrow, caption(f.stem), data_file(f, opened.folder)) for f in drawn],
+        pictures=[
+            picture(f, narrow, caption(f.stem, results.measure.symbol), data_file(f, opened.folder)) for f in drawn
+        ],
         sessions=len(recorded),
         subjects=len({e.subject for e in used}),
         hours=sum(e.n_bins * e.bin_width_ms for e in recorded.values()) / 3.6e6,

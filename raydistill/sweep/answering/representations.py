@@ -85,7 +85,7 @@ def typical_session(scores: Sequence[Score], panel: Panel = WHOLE) -> str | None
 
     None if there is no finite score.
     """
-    finite = [s for s in scores if panel.shows(s.session) and np.isfinite(s.r2)]
+    finite = [s for s in scores if panel.shows(s.session) and np.isfinite(s.value)]
     if not finite:
         return None
     methods: dict[str, set[str]] = defaultdict(set)
@@ -94,7 +94,7 @@ def typical_session(scores: Sequence[Score], panel: Panel = WHOLE) -> str | None
     most = max(map(len, methods.values()))
     candidates = [s for s in finite if s.method == finite[0].method and len(methods[s.session]) == most]
     candidates = candidates or [s for s in finite if len(methods[s.session]) == most]
-    return sorted(candidates, key=lambda s: (s.r2, s.session))[len(candidates) // 2].session
+    return sorted(candidates, key=lambda s: (s.value, s.session))[len(candidates) // 2].session
 
 
 def typical_scores(session: str, scores: Sequence[Score]) -> dict[str, Score]:
@@ -104,13 +104,13 @@ def typical_scores(session: str, scores: Sequence[Score]) -> dict[str, Score]:
     """
     of_method: dict[str, list[Score]] = defaultdict(list)
     for score in scores:
-        if score.session == session and np.isfinite(score.r2):
+        if score.session == session and np.isfinite(score.value):
             of_method[score.method].append(score)
     draws = set.intersection(*({s.draw for s in found} for found in of_method.values())) if of_method else set()
     typical = {}
     for method, found in of_method.items() if draws else ():
-        mean = np.mean([score.r2 for score in found])
+        mean = np.mean([score.value for score in found])
         of_draw = [score for score in found if score.draw == min(draws)]
         # Rounded, because two seeds are equally far from their mean.
-        typical[method] = min(of_draw, key=lambda s: (round(abs(s.r2 - mean), 9), s.seed or 0))
+        typical[method] = min(of_draw, key=lambda s: (round(abs(s.value - mean), 9), s.seed or 0))
     return typical

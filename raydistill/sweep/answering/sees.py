@@ -30,7 +30,7 @@ def notes_on_clocks(sweep: SweepConfig, plan: Plan) -> list[str]:
     """Why some of the decoded sessions have no baseline that reads the time since the trial began, as one note."""
     decoded = {job.session: job.recorded for job in plan.jobs if job.method and job.session}
     without = sorted({recorded for session, recorded in decoded.items() if recorded and session not in plan.aligned})
-    if not without or not any(BASELINES[name].clock for name in baselines_of(sweep)):
+    if sweep.label or not without or not any(BASELINES[name].clock for name in baselines_of(sweep)):
         return []
     more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
     return [

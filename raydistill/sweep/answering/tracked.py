@@ -1,4 +1,4 @@
-"""What MLflow is given of a sweep: a record of each job and of each method, few parameters, and R² first."""
+"""What MLflow is given of a sweep: a record of each job and of each method, few parameters, and the scores first."""
 
 import dataclasses
 import functools
@@ -14,6 +14,8 @@ from raydistill.evaluation.card import Card
 from raydistill.evaluation.comparisons import Comparison
 from raydistill.evaluation.equal_words import equal_sentences
 from raydistill.evaluation.fit_table import numbers_of
+from raydistill.evaluation.label_table import label_rows
+from raydistill.evaluation.measure import measure_of
 from raydistill.evaluation.neural_table import neural_means, with_titles
 from raydistill.evaluation.results import Results, method_table, session_means
 from raydistill.evaluation.sentences import limits, origins, verdict
@@ -25,19 +27,24 @@ from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.spec import spec_to_json
 from raydistill.tracking.child_runs import NOTE
 from raydistill.tracking.job import JobToRead, TrackedJob
+from raydistill.tracking.naming import metric_name
 from raydistill.training.history import read_history
 
-COLUMNS = (
-    ("metrics", "R2"),
-    *(("params", name) for name in ("method", "session", "seed")),
-    ("tags", "stage"),
-    ("metrics", "R2 validation"),
-)
-"""Columns of the table of jobs."""
 _SETTINGS = ("family", "model", "objective", "training", "baseline", "control", "spikes_as")
 """Parts of a specification that hold settings."""
 _FEW_SESSIONS = 12
 """Up to so many sessions have their columns before the gains; more would push these out of the table."""
+
+
+def columns_of(label: str | None) -> tuple[tuple[str, str], ...]:
+    """Columns of the table of jobs of a sweep that decodes this label, or behavior if it is None."""
+    score = measure_of(label).tracked
+    return (
+        ("metrics", score),
+        *(("params", name) for name in ("method", "session", "seed")),
+        ("tags", "stage"),
+        ("metrics", f"{score} validation"),
+    )
 
 
 class Records:
@@ -65,7 +72,7 @@ class Records:
         return JobToRead(key=job.key, read=functools.partial(self._record, job, metrics))
 
     def methods(self, results: Results, cards: Mapping[str, Card]) -> list[TrackedJob]:
-        """Mean R² of each method, control and baseline, over all sessions and in each, and its gains; rounded.
+        """Mean score of each method, control and baseline, over all sessions and in each, and its gains; rounded.
 
         A sweep that answers figures of a paper has such a record for each figure, over the sessions of this figure.
 
@@ -88,21 +95,25 @@ class Records:
             if job.session and panel.shows(recorded_and_draw(job.session)[0]):
                 jobs_of[job.method].append(job)
         predicted = neural_means(part)
+        score = part.measure.tracked
+        of_label = {row.method: row.values for row in label_rows(part)}
         for row in method_table(part):
             column = names.index(row.method) if row.method in names else None
             by_session = {
-                f"R2 {session}": cells[column][0]
+                f"{score} {session}": cells[column][0]
                 for _, session, cells in sessions
                 if column is not None and cells[column]
             }
             printed = panel.printed(row.method)
-            metrics = {"R2": row.mean} | ({"R2 of the paper": float(printed)} if printed else {})
+            metrics = {score: row.mean} | ({"R2 of the paper": float(printed)} if printed else {})
             metrics |= by_session if len(sessions) <= _FEW_SESSIONS else {}
             for comparison in gains:
                 if comparison.better == row.method:
                     metrics |= _gain(comparison)
-            metrics |= {"R2 SD over sessions": row.sd, "R2 number of scores": float(row.n)} | by_session
+            metrics |= {f"{score} SD over sessions": row.sd, f"{score} number of scores": float(row.n)} | by_session
             name = f"{panel.figure}: {row.method}" if panel.figure else row.method
+            accuracies = {key: value for key, value in of_label.get(name, {}).items() if key != "auc"}
+            metrics |= {metric_name(key): value for key, value in accuracies.items()}
             metrics |= _of_signals(predicted.get(name, {}))
             figure = {"figure": panel.figure} if panel.figure else {}
             yield TrackedJob(
@@ -122,7 +133,8 @@ class Records:
         if isinstance(segments := metrics.get("segments"), dict):
             tags["segments"] = segments.get("place")
         numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-        numbers |= {f"R2 {name}": value for name, value in metrics.get("r2_per_axis", {}).items()}
+        for score, parts in (("R2", "r2_per_axis"), ("AUC", "auc_per_class")):
+            numbers |= {f"{score} {name}": value for name, value in metrics.get(parts, {}).items()}
         numbers |= _without_superscript(numbers_of(metrics.get("fit", {})))
         numbers |= _of_signals(with_titles(metrics.get("neural", {})))
         return TrackedJob(
@@ -160,7 +172,7 @@ def note_of(results: Results, figures: Sequence[Path]) -> str:
     said += (*equal_sentences(results), *limits(results))
     said += tuple(results.tuning.in_words()) if results.tuning else ()
     lines = [*_first(f"- {sentence}" for sentence in said), ""]
-    lines += ["| method | mean R² | sessions and seeds |", "|---|---|---|"]
+    lines += [f"| method | mean {results.measure.symbol} | sessions and seeds |", "|---|---|---|"]
     means = ((panel.figure, row) for panel in results.figures for row in method_table(results, panel))
     rows = (f"| {figure + ': ' if figure else ''}{row.method} | {row.mean:.3f} | {row.n} |" for figure, row in means)
     lines += [*_first(rows), ""]
@@ -182,7 +194,7 @@ def _first(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _gain(c: Comparison) -> dict[str, float]:
-    what = f"R2 gain over {c.worse}"
+    what = f"{c.measure.tracked} gain over {c.worse}"
     return {what: c.mean_difference, f"{what} p": c.test.p, f"{what} p over sessions": c.session_level.p}
 
 

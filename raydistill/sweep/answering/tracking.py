@@ -11,7 +11,7 @@ from raydistill.files import read_mapping
 from raydistill.sweep.answering.draw import draw
 from raydistill.sweep.answering.method_cards import method_cards
 from raydistill.sweep.answering.opened import OpenSweep
-from raydistill.sweep.answering.tracked import COLUMNS, Records, note_of
+from raydistill.sweep.answering.tracked import Records, columns_of, note_of
 from raydistill.sweep.planning.job import DONE, FAILED
 from raydistill.sweep.planning.notes import read_notes
 from raydistill.sweep.planning.plan import Plan
@@ -33,7 +33,9 @@ def open_tracker(sweep: OpenSweep, records: Records, say: Callable[[str], None])
     if sweep.config.tuning:
         params["trials of each method"] = sweep.config.tuning.trials
     note = read_notes(sweep.runs).of_sweep(sweep.name)
-    tracker.parent(records.fingerprint, params, {"protocol": sweep.protocol} | note.to_tags(), COLUMNS)
+    tracker.parent(
+        records.fingerprint, params, {"protocol": sweep.protocol} | note.to_tags(), columns_of(sweep.config.label)
+    )
     return tracker
 
 
@@ -107,4 +109,5 @@ def log_as_it_is(sweep: OpenSweep, say: Callable[[str], None]) -> tuple[Plan, Re
 def _table(results: Results) -> dict[str, list]:
     """The scores as columns, baselines below the methods."""
     rows = (*results.scores, *results.baselines)
-    return {name: [getattr(s, name) for s in rows] for name in ("method", "session", "subject", "seed", "r2", "job")}
+    columns = {name: [getattr(s, name) for s in rows] for name in ("method", "session", "subject", "seed")}
+    return columns | {results.measure.key: [s.value for s in rows], "job": [s.job for s in rows]}

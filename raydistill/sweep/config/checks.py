@@ -60,7 +60,7 @@ def _check_objective(job: JobConfig) -> None:
             f"`supervision: {job.supervision}` means `objective: {usual}`, but got {name}; leave one of them out",
             at=("objective",),
         )
-    if job.is_pretraining and OBJECTIVES[name].needs.behavior:
+    if job.is_pretraining and (OBJECTIVES[name].needs.behavior or OBJECTIVES[name].needs.labels):
         raise ConfigError(
             f"sessions of a pretraining have different behavior: `objective: {name}` belongs to `each`",
             at=("objective",),

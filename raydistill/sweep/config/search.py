@@ -149,6 +149,11 @@ def _read_sweep(path: Path, job: str, overrides: list[str], search: Path) -> tup
     sweep = dataclasses.replace(build(SweepConfig, tree, Where(str(path))), tune=None)
     if job not in sweep.jobs:
         raise ConfigError(f'{search}: job: {path.name} has no job "{job}"{suggest(job, sweep.jobs)}')
+    if sweep.label:
+        raise ConfigError(
+            f"{search}: sweep: a search compares R² on validation folds, but {path.name} decodes the label "
+            f'"{sweep.label}"; name a sweep that decodes behavior columns'
+        )
     if sweep.jobs[job].imported:
         raise ConfigError(f"{search}: job: {job} is an imported model, which has no settings to search")
     return sweep, json.loads(json.dumps(tree["jobs"][job]))

@@ -25,6 +25,14 @@ from raydistill.papers.table import PAPERS
 from raydistill.sweep.config.checks import check_job, check_trained_teacher
 from raydistill.sweep.config.groups import SessionGroup
 from raydistill.sweep.config.job import JobConfig, check_distinct
+from raydistill.sweep.config.labels import (
+    LabelConfig,
+    check_baseline,
+    check_compared,
+    check_label_job,
+    check_label_method,
+    check_label_parts,
+)
 from raydistill.sweep.config.methods import Answer, MethodConfig, pairs
 from raydistill.sweep.config.tune import Trials, TuneConfig, check_methods, space_of
 
@@ -55,8 +63,8 @@ class SweepConfig:
     """Sizes of models, and recipes."""
     seeds: tuple[Seed, ...] = (0, 1, 2)
     """Seeds of every job on `each` session of a group."""
-    behavior: tuple[str, ...] = ()
-    """Behavior columns to decode; by default all."""
+    behavior: tuple[str, ...] | LabelConfig = ()
+    """Behavior columns to decode; by default all. Or `{labels: NAME}`: a label, whose scores are AUC and accuracy."""
     sessions: dict[str, SessionGroup]
     """Group -> its sessions."""
     jobs: dict[str, JobConfig]
@@ -97,6 +105,16 @@ class SweepConfig:
     """Threads of a job on one session."""
     gpu_per_job: Annotated[float, Limits(above=0, most=1)] = 0.25
     """Share of a GPU, and of its memory, for a job on one session, if the cluster has GPUs."""
+
+    @property
+    def label(self) -> str | None:
+        """The label that is decoded; None: behavior columns are."""
+        return self.behavior.labels if isinstance(self.behavior, LabelConfig) else None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The behavior columns that the file names; empty: all, or none if a label is decoded."""
+        return () if isinstance(self.behavior, LabelConfig) else self.behavior
 
     @property
     def tuning(self) -> TuneConfig | None:
@@ -197,6 +215,7 @@ class SweepConfig:
         _check_exists(self.paper, PAPERS, "paper")
         for i, baseline in enumerate(self.baselines or ()):
             _check_exists(baseline, BASELINES, "baselines", i)
+            check_baseline(baseline, self.label, "baselines", i)
         for i, control in enumerate(self.controls):
             _check_exists(control, CONTROLS, "controls", i)
         for name, group in self.sessions.items():
@@ -214,6 +233,7 @@ class SweepConfig:
         for key in self.model:
             if key not in names:
                 raise ConfigError(f'no model of this sweep has the setting "{key}"', at=("model", key))
+        check_label_parts(self.label, {"tune": self.tune, "answers": self.answers})
         if self.tuning:
             check_methods(self.tuning, self.methods)
             space_of(self.tuning, self.preset, self.jobs.values())
@@ -228,6 +248,7 @@ class SweepConfig:
         for pair in pairs(self.compare, "compare"):
             for method in pair:
                 _check_exists(method, (*self.methods, *TITLES), "compare")
+                check_compared(method, self.label, "compare")
         for pair in pairs(self.align, "align", sign="~"):
             for method in pair:
                 _check_exists(method, self.methods, "align")
@@ -291,6 +312,7 @@ class SweepConfig:
 
     def _check_values(self, name: str, job: JobConfig) -> None:
         """Check the values of a job after they are merged with those of the preset and the sweep."""
+        check_label_job(name, job, self.label)
         if job.imported:
             return
         names = [f.name for f in dataclasses.fields(FAMILIES[job.family].settings)]
@@ -345,6 +367,7 @@ class SweepConfig:
                 "to decode other sessions with the model of one session, give both `each: GROUP` and `as: SESSION`",
                 at=at,
             )
+        check_label_method(method, decoder, self.label)
         if decoder.inputs and self.modality_of(decoder.job) != "multimodal":
             raise ConfigError(f"`inputs: lfp` needs a multimodal model, but {decoder.job} is none", at=at)
 

@@ -16,4 +16,4 @@ def _listed(sweep: SweepConfig) -> tuple[str, ...]:
         return sweep.baselines
     causal = any(sweep.model_of(d.job).causal for method in sweep.methods for d in sweep.decoders(method))
     spikes = any(sweep.modality_of(name) != "lfp" for name in sweep.jobs)
-    return default_baselines(spikes=spikes, causal=causal)
+    return default_baselines(spikes=spikes, causal=causal, labels=sweep.label is not None)

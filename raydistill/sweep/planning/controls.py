@@ -53,7 +53,8 @@ def _without_teacher(
 ) -> TrainingSpec | None:
     spec = job.training_spec
     assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior)
-    reads = tuple(name for name in SIGNALS if name in (spec.model.modality, "behavior"))
+    target = "labels" if sweep.label else "behavior"
+    reads = tuple(name for name in SIGNALS if name in (spec.model.modality, target))
     alone = replace(
         spec,
         teachers=None,

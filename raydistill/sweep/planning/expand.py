@@ -24,6 +24,7 @@ from raydistill.sweep.planning.controls import control_jobs
 from raydistill.sweep.planning.draws import Draws
 from raydistill.sweep.planning.imported import decoded_by_imported, imported_job
 from raydistill.sweep.planning.job import Job, Place
+from raydistill.sweep.planning.labels import check_same_examples
 from raydistill.sweep.planning.pieces import check_pieces, without_needless_pieces
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
 
@@ -49,6 +50,8 @@ def expand(sweep: SweepConfig, entries: list[Entry], only: int | None = None) ->
         jobs += [*trainings.values(), *control_jobs(sweep, trainings, entries)]
         jobs += _evaluations(sweep, trainings, draws, draw)
     decoded = {job.session for job in jobs if job.method}
+    if sweep.label:
+        check_same_examples(sweep.name, sweep.label, [e for e in entries if e.session in decoded])
     jobs += [job for e in entries if e.session in decoded for job in _baselines(sweep, e)]
     return _each_once(sweep.name, jobs)
 
@@ -155,13 +158,14 @@ def _instances(
     check_pieces(f"{sweep.name}: jobs.{name}", config, sweep.recipe_of(config), sessions)
     objective = sweep.objective_of(config)
     decodes = not config.is_pretraining or (objective is not None and objective.needs.behavior)
+    target = "labels" if sweep.label else "behavior"
     template = TrainingSpec(
         family=config.family,
         model=sweep.model_of(name),
         objective=objective,
         training=sweep.recipe_of(config),
         sessions={},
-        reads=_reads(*signals, *(["behavior"] if decodes else [])),
+        reads=_reads(*signals, *([target] if decodes else [])),
         seed=0,
         inherit=config.inherit,
         freeze=config.freeze,
@@ -175,7 +179,7 @@ def _instances(
     for entry in sessions:
         for seed in sweep.seeds_of(config):
             spec = _training_spec(sweep, name, template, [entry], seed or 0, jobs)
-            spec = replace(spec, behavior=_behavior(sweep, entry))
+            spec = replace(spec, behavior=_behavior(sweep, entry), label=sweep.label)
             title = f"{name}/{entry.session}/{'fit' if seed is None else f'seed{seed}'}"
             yield (name, entry.session, seed), _training_job(sweep, config, title, spec, method, entry, seed)
 
@@ -306,7 +310,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
     signals = _signals(trained.model_spec.model.modality)
     _need(sweep, decoder.job, [entry], *signals)
     _need_readable(f"{sweep.name}: methods.{method}", trained.model_spec.family, trained.model_spec.model, [entry])
-    for column in trained.model_spec.predicted_behavior:
+    for column in trained.model_spec.predicted_behavior if sweep.label is None else ():
         if column not in entry.behavior:
             raise ConfigError(
                 f"{sweep.name}: methods.{method}: the model of {decoder.job} predicts {column}, which session "
@@ -317,7 +321,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
             f"{sweep.name}: methods.{method}: `past_bins` chooses a penalty on the validation fold, which session "
             f"{entry.session} does not have; leave the session out of the group"
         )
-    reads = _reads(*signals, "behavior")
+    reads = _reads(*signals, "labels" if sweep.label else "behavior")
     return Job(
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
         kind="evaluate",
@@ -330,6 +334,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
             sessions={entry.session: entry.content_of(reads)},
             reads=reads,
             behavior=_behavior(sweep, entry),
+            label=sweep.label,
             seed=trained.model_spec.seed,
             spikes_as=decoder.spikes_as if decoder.inputs else "recorded",
             embeddings_of=decoder.as_,
@@ -386,17 +391,28 @@ def _need_validation(sweep: SweepConfig, name: str, config: JobConfig, entries: 
 
 
 def _behavior(sweep, entry: Entry) -> tuple[str, ...]:
-    for column in sweep.behavior:
+    """The behavior columns to decode; none if the sweep decodes a label, which the session must have."""
+    if sweep.label:
+        if sweep.label not in entry.labels:
+            there = (
+                f"it has {', '.join(entry.labels)}" if entry.labels else "it has none; `labels` of a manifest adds them"
+            )
+            raise ConfigError(
+                f'{sweep.name}: behavior.labels: session {entry.session} has no label "{sweep.label}"'
+                f"{suggest(sweep.label, entry.labels)}; {there}"
+            )
+        return ()
+    for column in sweep.columns:
         if column not in entry.behavior:
             hint = suggest(column, entry.behavior)
             raise ConfigError(f'{sweep.name}: behavior: session {entry.session} has no column "{column}"{hint}')
-    return tuple(sweep.behavior or entry.behavior)
+    return tuple(sweep.columns or entry.behavior)
 
 
 def _baselines(sweep, entry):
     for name in baselines_of(sweep):
         if BASELINES[name].suits(entry) and not lacks_validation(entry):
-            reads = _reads(*BASELINES[name].reads, "behavior")
+            reads = _reads(*BASELINES[name].reads, "labels" if sweep.label else "behavior")
             yield Job(
                 name=f"{name}/{entry.session}",
                 kind="baseline",
@@ -408,5 +424,6 @@ def _baselines(sweep, entry):
                     sessions={entry.session: entry.content_of(reads)},
                     reads=reads,
                     behavior=_behavior(sweep, entry),
+                    label=sweep.label,
                 ),
             )

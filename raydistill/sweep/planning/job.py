@@ -11,7 +11,7 @@ from raydistill.errors import ConfigError
 from raydistill.feed.patches import patches_per_bin
 from raydistill.models.barista.places import place_names
 from raydistill.models.families import count_parameters
-from raydistill.models.spec import ModelSpec, has_subjects, uses_channel_tables
+from raydistill.models.spec import LabelOutputs, ModelSpec, has_subjects, uses_channel_tables
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.planning.channels import check_channels
 from raydistill.sweep.planning.pieces import longest_input
@@ -183,6 +183,13 @@ def _check_places(job: Job, entries: list[Entry], patches: dict[str, int]) -> No
             )
 
 
+def _label_outputs(spec: TrainingSpec, entries: list[Entry]) -> LabelOutputs | None:
+    if not spec.predicts_label:
+        return None
+    assert spec.label is not None
+    return LabelOutputs(name=spec.label, classes=entries[0].labels[spec.label].classes)
+
+
 def parameters(job: Job, entries: list[Entry]) -> int:
     """Number of parameters of the model that a job trains, without building it."""
     return count_parameters(model_spec(job, entries, {}))
@@ -198,6 +205,7 @@ def model_spec(job: Job, entries: list[Entry], provenance: dict) -> ModelSpec:
         sessions=session_patches(job, entries),
         bands=shared_bands(job, entries),
         behavior=spec.predicted_behavior,
+        label=_label_outputs(spec, entries),
         subjects={e.session: e.subject for e in entries} if has_subjects(spec.model) else {},
         channels=channels,
         place_names=place_names(spec.model, channels.values()) if channels else (),

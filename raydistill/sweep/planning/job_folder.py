@@ -42,15 +42,29 @@ def problem_of(folder: Path, everything: bool = False) -> str:
     return ""
 
 
+_SHARES = ("accuracy", "balanced_accuracy", "largest_class")
+_SCORES = ("r2", "valid_r2", "auc", "valid_auc", *_SHARES)
+
+
+def _is_label(label: object) -> bool:
+    """Whether the part of metrics.json about a decoded label is what `LabelScore.metrics` writes."""
+    if not isinstance(label, dict) or not isinstance(missing := label.get("missing"), dict):
+        return False
+    words = [label.get("name"), label.get("of"), *(name for names in missing.values() for name in names)]
+    return all(isinstance(word, str) for word in words)
+
+
 def invalid_metric(metrics: dict | None) -> str:
     """What is wrong with the content of a metrics.json; "" if every number that tables and pages read is one."""
     if metrics is None:
         return "it is not a mapping"
-    per_axis = metrics.get("r2_per_axis", {})
-    if not isinstance(per_axis, dict):
-        return "`r2_per_axis` is not a mapping"
-    numbers = {name: metrics[name] for name in ("r2", "valid_r2", "seconds") if name in metrics}
-    numbers |= {f"r2_per_axis.{name}": value for name, value in per_axis.items()}
+    numbers = {name: metrics[name] for name in (*_SCORES, "seconds") if name in metrics}
+    for parts in ("r2_per_axis", "auc_per_class"):
+        if not isinstance(metrics.get(parts, {}), dict):
+            return f"`{parts}` is not a mapping"
+        numbers |= {f"{parts}.{name}": value for name, value in metrics.get(parts, {}).items()}
+    if "auc" in metrics and not _is_label(metrics.get("label")):
+        return f"`label` is {metrics.get('label')!r}"
     if (interval := metrics.get("r2_interval")) is not None:
         if not isinstance(interval, list) or len(interval) != 2:
             return f"`r2_interval` is {interval!r}"
@@ -60,6 +74,8 @@ def invalid_metric(metrics: dict | None) -> str:
             return f"`{name}` is {value!r}"
         if name.startswith(("r2", "valid_r2")) and value > 1 + 1e-9:
             return f"`{name}` is {value}, and no R² is above 1"
+        if name.startswith(("auc", "valid_auc", *_SHARES)) and not 0 <= value <= 1:
+            return f"`{name}` is {value}, and must be from 0 to 1"
     return ""
 
 

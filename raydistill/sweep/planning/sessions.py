@@ -2,13 +2,15 @@
 
 import dataclasses
 import os
+from typing import Literal
 
 from raydistill.config.fingerprint import fingerprint
 from raydistill.config.names import draw_name
 from raydistill.object_store import below
 from raydistill.simulation.electrodes import array_sizes, electrode_table
-from raydistill.simulation.simulate import session_names
+from raydistill.simulation.simulate import DIRECTIONS, session_names
 from raydistill.store.catalogue import Entry
+from raydistill.store.labels import StoredLabel
 from raydistill.store.listing import CATALOGUE
 from raydistill.store.store import Store
 from raydistill.store.table import SIGNALS
@@ -46,6 +48,7 @@ def _expected(recordings: Recordings) -> list[Entry]:
     """Catalogue entries of sessions that will be generated: enough to plan with, with provisional content hashes."""
     synthetic, ingest = recordings.synthetic, recordings.ingest
     n_bins = int(synthetic.duration_s * 1000 / ingest.bin_width_ms)
+    of: Literal["segments", "bins"] = "segments" if ingest.splits.by == "trials" else "bins"
     columns = ("position_x", "position_y", "velocity_x", "velocity_y")
     electrodes = electrode_table(array_sizes(synthetic.max_channels, synthetic.arrays))
     return [
@@ -62,6 +65,10 @@ def _expected(recordings: Recordings) -> list[Entry]:
             n_channels=synthetic.max_channels,
             behavior=columns,
             behavior_units=(),
+            labels={
+                "direction": StoredLabel(column=0, classes=tuple(sorted(DIRECTIONS)), of=of),
+                "movement": StoredLabel(column=1, classes=("moving", "still"), of=of),
+            },
             splits={},
             aligned=False,
             protocol=ingest.protocol,

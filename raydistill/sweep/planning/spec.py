@@ -31,9 +31,11 @@ class TrainingSpec:
     sessions: dict[str, str]
     """Session -> sha256 of what the job reads of it (`Entry.content_of`)."""
     reads: tuple[str, ...] = ()
-    """Which of spikes, lfp and behavior the job reads, for its model and its teacher."""
+    """Which of spikes, lfp, behavior and labels the job reads, for its model and its teacher."""
     behavior: tuple[str, ...] = ()
-    """Behavior columns that are decoded; empty for a pretraining."""
+    """Behavior columns that are decoded; empty for a pretraining, and if a label is."""
+    label: str | None = None
+    """The label that is decoded; None: behavior is."""
     seed: int
     weights: str | None = None
     """Key of the job from whose weights this one starts."""
@@ -60,8 +62,13 @@ class TrainingSpec:
 
     @property
     def uses_labels(self) -> bool:
-        """Whether behavior is part of the training."""
-        return self.objective is None or self.objective.needs.behavior
+        """Whether behavior, or the decoded label, is part of the training."""
+        return self.objective is None or self.objective.needs.behavior or self.predicts_label
+
+    @property
+    def predicts_label(self) -> bool:
+        """Whether the model itself predicts the label that is decoded."""
+        return self.objective is not None and self.objective.needs.labels
 
     @property
     def predicted_behavior(self) -> tuple[str, ...]:
@@ -94,6 +101,8 @@ class ImportedSpec:
     predicted_behavior: tuple[str, ...] = ()
     """Behavior columns that the model itself predicts."""
     behavior: ClassVar[tuple[str, ...]] = ()
+    label: ClassVar[None] = None
+    predicts_label: ClassVar[bool] = False
     objective: ClassVar[None] = None
     training: ClassVar[None] = None
     weights: ClassVar[None] = None
@@ -118,6 +127,8 @@ class EvaluationSpec:
     sessions: dict[str, str]
     reads: tuple[str, ...] = ()
     behavior: tuple[str, ...]
+    label: str | None = None
+    """The label that is decoded instead of behavior."""
     seed: int
     spikes_as: Literal["recorded", "mean", "silence"] = "recorded"
     embeddings_of: str | None = None
@@ -140,6 +151,8 @@ class BaselineSpec:
     sessions: dict[str, str]
     reads: tuple[str, ...] = ()
     behavior: tuple[str, ...]
+    label: str | None = None
+    """The label that is decoded instead of behavior."""
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 from raydistill import mirrored
 from raydistill.errors import DataError
 from raydistill.evaluation.baselines import BASELINES
+from raydistill.evaluation.label_scores import LabelScore, score_label, score_label_baseline
 from raydistill.evaluation.scored_segments import write_segments
-from raydistill.evaluation.session_scores import score_baseline, score_model
+from raydistill.evaluation.session_scores import SessionScore, score_baseline, score_model
 from raydistill.evaluation.units import write_units
 from raydistill.feed.reading import read_directly
 from raydistill.files import write_atomically, write_json
@@ -111,10 +112,7 @@ def advance_job(job: Job, context: JobContext, epochs: int, columns: tuple[str, 
     if job.is_pretraining:
         scores = _mean_scores(model, store, entries, columns, context.device)
     else:
-        score = score_model(model, store, entries[0], job.training_spec.behavior, device=context.device)
-        write_segments(score.segments, folder)
-        write_units(score.units, folder)
-        scores = score.metrics()
+        scores = _score_training(job, model, store, entries[0], folder, context.device)
     if not current and (outcome["epoch"] < epochs or epochs >= job.training_spec.epochs):
         _complete(job, entries, outcome if job.is_pretraining else scores | outcome, started, context)
     return scores | {"epoch": outcome["epoch"]}
@@ -205,6 +203,23 @@ def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Pat
     return assembled.run()
 
 
+def _score_training(job: Job, model: Model, store: Store, entry: Entry, folder: Path, device: str) -> dict:
+    """The metrics of the model of a session, whose segments are written into the folder of its job."""
+    spec = job.training_spec
+    if spec.label is not None:
+        return _written(score_label(model, store, entry, spec.label, device=device), folder)
+    return _written(score_model(model, store, entry, spec.behavior, device=device), folder)
+
+
+def _written(score: SessionScore | LabelScore, folder: Path) -> dict:
+    """Write what was scored into the folder of a job; returns the metrics."""
+    if score.segments is not None:
+        write_segments(score.segments, folder)
+    if isinstance(score, SessionScore):
+        write_units(score.units, folder)
+    return score.metrics()
+
+
 def _mean_scores(model: Model, store: Store, entries: list[Entry], columns: tuple[str, ...], device: str) -> dict:
     """`valid_r2` and `r2`, as means over the sessions with behavior that have such a fold."""
     scores = (score_model(model, store, e, columns or e.behavior, device=device) for e in entries if e.behavior)
@@ -234,17 +249,23 @@ def _evaluate(job: Job, spec: EvaluationSpec, context: JobContext) -> None:
     model = load_model(context.runs.job_folder(spec.trained))
     if spec.embeddings_of:
         model.use_embeddings_of(entry.session, spec.embeddings_of)
-    score = score_model(model, store, entry, spec.behavior, spec.spikes_as, context.device, spec.past_bins)
-    write_segments(score.segments, folder)
-    write_units(score.units, folder)
-    _complete(job, [entry], score.metrics(), started, context)
+    if spec.label is not None:
+        metrics = _written(score_label(model, store, entry, spec.label, spec.spikes_as, context.device), folder)
+    else:
+        score = score_model(model, store, entry, spec.behavior, spec.spikes_as, context.device, spec.past_bins)
+        metrics = _written(score, folder)
+    _complete(job, [entry], metrics, started, context)
 
 
 def _score_baseline(job: Job, spec: BaselineSpec, context: JobContext) -> None:
     started, folder, store = time.time(), _open_folder(job, context), Store(context.store)
     (entry,) = _entries(store, job)
-    metrics, units = score_baseline(BASELINES[spec.baseline], store, entry, spec.behavior)
-    write_units(units, folder)
+    baseline = BASELINES[spec.baseline]
+    if spec.label is not None:
+        metrics = _written(score_label_baseline(baseline, store, entry, spec.label), folder)
+    else:
+        metrics, units = score_baseline(baseline, store, entry, spec.behavior)
+        write_units(units, folder)
     _complete(job, [entry], metrics, started, context)
 
 

@@ -19,6 +19,8 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 
 LOG = "ray.log"
 """The file of the runs folder that gets what Ray and other libraries write to stderr."""
+SCORES = {"r2": "R²", "auc": "AUC"}
+"""Number in the metrics of a job -> its name."""
 PRIOR_WEIGHT = 0.2
 """Weight of the estimate made before the run, as a share of the whole work, relative to the measured pace."""
 
@@ -111,9 +113,9 @@ class SweepProgress:
     def succeed(self, job: Job, metrics: dict) -> None:
         """Show that a job is done. `metrics`: the content of its metrics.json."""
         self._count(self.done, job)
-        r2 = f"R² {metrics['r2']:+.3f}  " if "r2" in metrics else ""
+        score = "".join(f"{words} {metrics[name]:+.3f}  " for name, words in SCORES.items() if name in metrics)
         if not self.console.is_terminal:
-            self._line_with_eta(f"done    {job.name:<32} {r2}{metrics['seconds']:.1f} s")
+            self._line_with_eta(f"done    {job.name:<32} {score}{metrics['seconds']:.1f} s")
 
     def fail(self, job: Job, cause: str, advice: str = "") -> None:
         """Show that a job failed, its cause, and a line of advice."""

@@ -27,7 +27,7 @@ def conclude(points: Points, search_run: SearchRun, folder: Path) -> SearchResul
     run = search_run.run
 
     def test_r2(jobs: list[Job], _: FrozenTrial) -> float:
-        columns = run.sweep.config.behavior
+        columns = run.sweep.config.columns
         return mean(advance_job(job, run.context, job.training_spec.epochs, columns)["r2"] for job in jobs)
 
     result = outcome(points, test_r2, folder / "best.yaml")

@@ -38,7 +38,7 @@ class SearchedJob:
 
     def identity(self, jobs: list[Job]) -> str:
         """The identity of a point: equal for points whose scores are equal because their jobs are."""
-        columns = self.search.sweep.behavior if jobs[0].is_pretraining else ()  # a pretraining's key names none
+        columns = self.search.sweep.columns if jobs[0].is_pretraining else ()  # a pretraining's key names none
         return fingerprint([sorted(job.key for job in jobs), columns])
 
     def parameters(self, jobs: list[Job]) -> int:

@@ -98,7 +98,7 @@ class _PointsInTurn(Dealer):
         note_tried(run.sweep.runs, self.search_run.search.name, point.jobs)
         return {
             "jobs": [job.to_json() for job in point.jobs],
-            "behavior": self.search_run.search.sweep.behavior,
+            "behavior": self.search_run.search.sweep.columns,
             "halving": config.halving,
             "context": run.context,
             "resources": run.resources,

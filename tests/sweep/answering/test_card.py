@@ -54,7 +54,7 @@ def test_every_job_has_a_card_written_from_it(opened):
         "- LFP channels: 5",
         "- bin width: 20 ms",
         "- behavior: vx (cm/s), vy (cm/s)",
-        "- split: units of 2 s, each assigned to a fold at random (seed 42)",
+        "- split: units of 2 s; assigned to folds at random (seed 42)",
         "- sequence length: 1 s",
         "- objective: distillation, alignment 5",
         "- interval of R²: none: 4 scored segments are too few to resample (at least 10)",
@@ -110,7 +110,7 @@ def test_card_of_a_method_has_the_scores_of_its_jobs_and_what_the_sweep_says(ope
     cards = method_cards(plan, results, opened.entries, opened.runs)
     assert list(cards) == ["Distilled LFP", "SS-Spike"]
     card = cards["Distilled LFP"]
-    assert [(row.seed, row.r2) for row in card.scores] == [(s.seed, s.r2) for s in results.scores[:2]]
+    assert [(row.seed, row.value) for row in card.scores] == [(s.seed, s.value) for s in results.scores[:2]]
     assert card.sections["Training"]["objective"] == "distillation, alignment 5"
     assert card.sections["Training"]["teacher"] == "2 different: teacher/a_1/seed0 | teacher/a_1/seed1"
     assert "All of its sessions are of one subject, a." in card.limits

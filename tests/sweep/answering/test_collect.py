@@ -39,7 +39,7 @@ def test_score_of_a_session_is_its_mean_over_the_draws_of_its_folds(tmp_path):
     results = opened.collect(opened.plan())
     assert [(s.session, s.draw) for s in results.baselines] == [("a_1", 1), ("a_1", 2), ("a_1", 3)]
     r2 = [runs.metrics(s.job)["r2"] for s in results.baselines]
-    assert len(set(r2)) == 3 and [s.r2 for s in results.baselines] == r2
+    assert len(set(r2)) == 3 and [s.value for s in results.baselines] == r2
     (row,) = method_table(results)
     assert (row.n, row.mean) == (3, pytest.approx(sum(r2) / 3))
     jobs = {job.name for job in planned.jobs}

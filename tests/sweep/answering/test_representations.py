@@ -55,7 +55,7 @@ def test_typical_session_is_the_median_of_the_first_method_where_most_methods_ar
     scores += [score("student", f"A{i}") for i in (0, 1, 2)]
     assert typical_session(scores) == "A2"
     assert typical_session(scores, Panel(sessions=frozenset({"A0"}))) == "A0"
-    assert typical_session([replace(scores[0], r2=float("nan"))]) is None
+    assert typical_session([replace(scores[0], value=float("nan"))]) is None
 
 
 def test_typical_score_is_that_of_the_seed_nearest_to_the_mean_of_its_session():
@@ -63,7 +63,7 @@ def test_typical_score_is_that_of_the_seed_nearest_to_the_mean_of_its_session():
     scores += [score("teacher", "A1", seed, r2) for seed, r2 in enumerate((0.8, 0.6))]  # equally near: the lower seed
     scores += [score("teacher", "B1", 2, 0.7)]
     found = typical_scores("A1", scores)
-    assert {method: (s.seed, s.r2) for method, s in found.items()} == {"student": (2, 0.42), "teacher": (0, 0.8)}
+    assert {method: (s.seed, s.value) for method, s in found.items()} == {"student": (2, 0.42), "teacher": (0, 0.8)}
 
 
 def test_typical_scores_are_of_one_draw_of_the_folds():

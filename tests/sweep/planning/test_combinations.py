@@ -57,6 +57,8 @@ def store(tmp_path_factory):
         behavior=random.normal(size=(300, 2)),
         behavior_names=("vx", "vy"),
         behavior_units=("", ""),
+        labels=random.integers(-1, 3, (300, 1)).astype(np.int16),
+        classes={"side": ("left", "middle", "right")},
     )
     store.write(session, IngestConfig(bin_width_ms=20, splits=Splits(segment_s=0.2, parent_s=0.4)), "a" * 64)
     store.publish()
@@ -95,6 +97,7 @@ def is_possible(scope, signals, embedding, backbone, objective, supervision, mas
     return (
         (embedding == "count") == (signals == "spikes")
         and objective in usual[supervision]
+        and not needs.labels  # the sweep decodes behavior; see the test below
         and (backbone.startswith("transformer") or not needs.predictor or mask == "bins")
         and (needs.predictor or mask == "tokens")
         and not (embedding == "gated" and backbone.startswith("transformer") and needs.predictor)
@@ -133,3 +136,14 @@ def test_combination_trains_two_steps_or_is_refused_with_its_line(scope, signals
         (job,) = (job for job in jobs if job.trains and job.line == "job")
         (history,) = train(job, teacher, store)
         assert np.isfinite([history["train_loss"], history["valid_loss"]]).all(), line
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_label_is_learned_by_every_backbone(backbone, store, teacher, tmp_path):
+    path = tmp_path / "sweep.yaml"
+    for signals, embedding in (("spikes", "count"), ("lfp", "linear"), ("multimodal", "linear")):
+        line = line_of("each", signals, embedding, backbone, "label_classification", "none", "tokens")
+        path.write_text(FILE.replace("  teacher:", "  # teacher:").replace("JOB", line) + "behavior: {labels: side}\n")
+        (job,) = (job for job in expand(load_sweep(path), store.entries()) if job.trains)
+        (history,) = train(job, teacher, store)
+        assert 0.5 < history["train_loss"] < 3 and np.isfinite(history["valid_loss"]), line  # log 3 is 1.1

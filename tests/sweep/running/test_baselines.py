@@ -30,8 +30,8 @@ def test_baseline_added_to_the_table_is_planned_and_scored_where_it_suits(tmp_pa
 
     entries = Store(sweep.store).entries()
     mean, _ = collect(sweep, plan(sweep, entries, runs), runs).baselines
-    assert (mean.method, mean.session) == ("Mean of train", "a_1") and list(mean.r2_per_axis) == ["vy"]
-    assert -0.1 < mean.r2 <= 0  # a constant is at best as good as the mean of the test fold
+    assert (mean.method, mean.session) == ("Mean of train", "a_1") and list(mean.per_part) == ["vy"]
+    assert -0.1 < mean.value <= 0  # a constant is at best as good as the mean of the test fold
 
 
 @pytest.mark.parametrize(

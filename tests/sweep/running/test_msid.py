@@ -71,7 +71,7 @@ def jobs_of(sweep):
 
 def test_every_signal_gives_a_score_and_both_together_the_best(sweep):
     results = sweep.collect(sweep.plan())
-    r2 = {score.method: score.r2 for score in results.scores}
+    r2 = {score.method: score.value for score in results.scores}
     assert 0.6 < r2["MSID spikes"] < r2["MSID"] and 0.8 < r2["MSID LFP"] < r2["MSID"] < 0.95
     comparison = results.comparisons[0]
     assert comparison.mean_difference == pytest.approx(r2["MSID"] - r2["MSID LFP"])

@@ -1,11 +1,11 @@
 """What a manifest says of a file of arrays."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from raydistill.config.manifest import Behavior, Interval, Lfp, SessionEntry, Spikes, Trials
+from raydistill.config.manifest import Behavior, Interval, Label, Lfp, SessionEntry, Spikes, Trials
 from raydistill.errors import ConfigError
 
 Section = TypeVar("Section", Lfp, Behavior)
@@ -19,6 +19,7 @@ class ArrayOptions:
     lfp: tuple[Lfp, ...] = ()
     behavior: tuple[Behavior, ...] = ()
     trials: Trials | None = None
+    labels: dict[str, Label] = field(default_factory=dict)
     intervals: tuple[Interval, ...] = ()
     bin_width_ms: float | None = None
     """Bin width of arrays that are already binned."""
@@ -64,9 +65,20 @@ def describe(entry: SessionEntry) -> ArrayOptions:
         lfp=lfp,
         behavior=behavior,
         trials=trials,
+        labels=_labels(entry),
         intervals=entry.intervals,
         bin_width_ms=entry.bin_width_ms,
     )
+
+
+def _labels(entry: SessionEntry) -> dict[str, Label]:
+    for name, label in entry.label_sections.items():
+        if label.inside is not None or label.time_unit != "s":
+            raise ConfigError(
+                f"labels.{name}: `inside` and `time_unit` belong to the tables of NWB files; an array has a class per "
+                "bin or trial"
+            )
+    return entry.label_sections
 
 
 def _named(section: Section, entry: SessionEntry) -> Section:

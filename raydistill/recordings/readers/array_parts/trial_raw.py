@@ -8,6 +8,7 @@ from raydistill.config.manifest import Behavior, Lfp, Spikes
 from raydistill.errors import DataError
 from raydistill.recordings.files.nodes import Node, find
 from raydistill.recordings.raw import Counts, Raw, Signal, SpikeTrains, Trace
+from raydistill.recordings.readers.array_parts.classes import labels_of_trials
 from raydistill.recordings.readers.array_parts.labels import chosen_trials, trial_intervals
 from raydistill.recordings.readers.array_parts.lists import times_by_unit
 from raydistill.recordings.readers.array_parts.matrices import Described, Section
@@ -86,6 +87,7 @@ def trial_raw(root: Node, options: ArrayOptions, sections: Sequence[Section], wi
         lfp=lfp,
         behavior=behavior,
         trial_labels=clock.labels,
+        labels=labels_of_trials(root, options.labels, clock.intervals, n, clock.numbers),
         pieces=clock.intervals,
         n_bins=clock.total,
         is_end_to_end=True,

@@ -107,6 +107,10 @@ def _session(nwb, description: Exported, left_out: set[str]) -> Session:
         columns = [_on_bins(series[names[name]], bounds, 1, np.nan, np.float32) for name in entry.behavior]
         values |= {"behavior": np.hstack(columns), "behavior_names": entry.behavior}
         values |= {name: getattr(entry, name) for name in _OF_BEHAVIOR}
+    if entry.labels:
+        values["labels"] = _on_bins(nwb.processing["labels"]["labels"], bounds, len(entry.labels), -1, np.int16)
+        in_order = sorted(entry.labels.items(), key=lambda item: item[1].column)
+        values["classes"] = {name: label.classes for name, label in in_order}
     if not {"spikes", "lfp"} & values.keys():
         raise DataError(f"without its {' and '.join(sorted(left_out))}, the session has neither spikes nor LFP")
     start_s = float(nwb.intervals["segments"]["start_time"][0])

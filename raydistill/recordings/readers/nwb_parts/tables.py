@@ -1,12 +1,13 @@
 """Tables of an NWB file: trials, the part of the recording to use, and rows selected by the value of a column."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from raydistill.config.manifest import Interval, Trials, seconds_per_unit
+from raydistill.config.manifest import Interval, Label, Trials, seconds_per_unit
 from raydistill.errors import DataError, suggest
+from raydistill.recordings.raw import RawLabel
 from raydistill.recordings.readers.nwb_parts.file import NwbContent, listed
 
 
@@ -35,6 +36,41 @@ def trial_intervals(
     selected = f" ({', '.join(section.where)})" if section.where else ""
     scale = seconds_per_unit(section.time_unit, section.rate_hz)
     return _bounds(table, path)[rows] * scale, rows, (f"{n} trials from {path}{selected}",)
+
+
+def labels_of(content: NwbContent, labels: Mapping[str, Label]) -> tuple[RawLabel, ...]:
+    """The label of each row of a table of intervals, for each label of the session.
+
+    Raises:
+        DataError: there is no such table or column, or a cell holds several values.
+    """
+    found = []
+    for name, label in labels.items():
+        table_name, _, column = (label.values, "", "") if label.inside is not None else label.values.rpartition("/")
+        if label.inside is None and not table_name:
+            raise DataError(
+                f"labels.{name}: give the table and its column as TABLE/COLUMN, such as trials/{label.values}, or "
+                "`inside` with the class of all rows"
+            )
+        path, table = interval_table(content, table_name)
+        if label.inside is None:
+            cells = [words(cell) for cell in column_of(table, column, path)]
+            if several := [cell for cell in cells if len(cell) > 1]:
+                raise DataError(f"labels.{name}: a row of {path} has several values of {column}: {listed(several[0])}")
+            values = [_as_class(cell[0]) if cell else "" for cell in cells]
+        else:
+            values = [label.inside] * len(table)
+        intervals = _bounds(table, path) * seconds_per_unit(label.time_unit)
+        found.append(RawLabel(name=name, values=np.array(values), intervals=intervals, outside=label.outside))
+    return tuple(found)
+
+
+def _as_class(value) -> str:
+    """The name of a class from a cell; whole numbers have no decimal point."""
+    if isinstance(value, bytes):
+        return value.decode()
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return f"{value:g}" if is_number else str(value)
 
 
 def window(content: NwbContent, interval: Interval) -> tuple[float, float]:

@@ -244,7 +244,7 @@ _FINETUNED = replace(_SESSION, epochs=30, patience=15, encoder_rate=0.1)
 
 def _recipes(changes: dict[str, Any], session: dict[str, Any]) -> Recipes:
     """The recipes of smaller presets."""
-    of_session = {"precision": "fp32", "epochs": 60, "patience": 50, "encoder_rate": None} | session
+    of_session: dict[str, Any] = {"precision": "fp32", "epochs": 60, "patience": 50, "encoder_rate": None} | session
     return Recipes(
         pretraining=replace(_PRETRAINING, precision="fp32", **changes),
         training=replace(_SESSION, **of_session),

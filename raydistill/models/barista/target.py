@@ -15,6 +15,7 @@ from raydistill.feed.tokens import Batch
 from raydistill.models.barista.layout import layout_of
 from raydistill.models.barista.model import BaristaModel, noise_of
 from raydistill.models.layers.dropout import Dropout, number_dropout_layers
+from raydistill.models.model import Model
 
 LEAST_SD = 1e-3
 """Standard deviation of a dimension of the target below which the tokens no longer tell segments apart."""
@@ -45,8 +46,9 @@ class TokenPredictor(nn.Module):
 class WithTarget(nn.Module):
     """A model, the moving average of its value embedding, what takes the place of a masked token, and the predictor."""
 
-    def __init__(self, model: BaristaModel):
+    def __init__(self, model: Model):
         super().__init__()
+        assert isinstance(model, BaristaModel), "only models of this family have such tokens"
         width = model.config.width
         self.model = model
         self.average = copy.deepcopy(model.tokenizer.value).requires_grad_(False)

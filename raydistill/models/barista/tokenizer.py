@@ -72,7 +72,7 @@ class Space(nn.Module):
             {name: nn.Embedding(size, config.width) for name, size in table_sizes(spec).items()}  # N(0, 1)
         )
         if "names" in self.tables:  # of arrays or regions; the first row is that of unknown ones
-            nn.init.zeros_(self.tables["names"].weight[0])
+            nn.init.zeros_(self._table("names").weight[0])
         rows = torch.tensor(rows_of(spec, self.sessions), dtype=torch.int64)  # (channels, tables), -1: unknown
         self.register_buffer("rows", rows, persistent=False)
 
@@ -110,9 +110,9 @@ class Space(nn.Module):
         """Names for the sessions of another model: those that are known are copied, others are drawn."""
         new = Space(spec)
         with torch.no_grad():
-            for key, table in self.tables.items():
+            for key in self.tables:
                 for row, new_row in self._shared_rows(key, new):
-                    new.tables[key].weight[new_row] = table.weight[row]
+                    new._table(key).weight[new_row] = self._table(key).weight[row]
         return new
 
     def _shared_rows(self, table: str, new: "Space") -> list[tuple[int, int]]:
@@ -124,7 +124,12 @@ class Space(nn.Module):
             numbers = {name: number for number, name in enumerate(self.spec.place_names, 1)}
             names = enumerate(new.spec.place_names, 1)
             return [(numbers[name], number) for number, name in names if name in numbers]
-        return [(row, row) for row in range(len(self.tables[table].weight))]
+        return [(row, row) for row in range(self._table(table).num_embeddings)]
+
+    def _table(self, name: str) -> nn.Embedding:
+        table = self.tables[name]
+        assert isinstance(table, nn.Embedding)
+        return table
 
 
 class Tokenizer(nn.Module):

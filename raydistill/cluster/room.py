@@ -4,10 +4,10 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from raydistill.cluster.growth import POOL, autoscaling_config, is_on_growing_kubernetes, node_types
+
 _MANY = 64
 """Nodes of one type that are looked at, if a cluster may have more."""
-POOL = "pool"
-"""Label of nodes that are kept for one kind of work (cluster.yaml)."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Machine:
         parts = [(self.cpus, need.cpus), (self.gpus, need.gpus)]
         # 4 shares of 0.25 are 1 GPU, 10 of 0.1 too, whatever rounding says.
         return min((int(has / takes + 1e-9) for has, takes in parts if takes), default=sys.maxsize)
+
+
+UNKNOWN = Machine(cpus=1e9, gpus=1e9, most=_MANY)
+"""For nodes that a cluster may start, and whose size nobody tells: all work is taken to fit."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class Room:
 
     def __str__(self) -> str:
         listed = "; ".join(f"{node.cpus:g} CPUs and {node.gpus:g} GPUs" for node in self.nodes) or "no node"
+        if UNKNOWN in self.types:
+            return f"{listed}, and can start others"
         can_start = "; ".join(f"{node.most} x ({node.cpus:g} CPUs and {node.gpus:g} GPUs)" for node in self.types)
         return listed + (f", and can start {can_start}" if can_start else "")
 
@@ -104,17 +110,11 @@ def room() -> Room:
 
 
 def _types() -> tuple[Machine, ...]:
-    """The types of nodes that the cluster's autoscaler may start; Ray does not tell their labels."""
-    from ray._private.state import state
+    """The types of nodes that the cluster's autoscaler may start."""
+    import ray
 
-    config = state.get_cluster_config()
-    groups = config.node_group_configs if config else ()
-    return tuple(
-        Machine(
-            cpus=group.resources.get("CPU", 0),
-            gpus=group.resources.get("GPU", 0),
-            most=sys.maxsize if group.max_count < 0 else group.max_count,
-        )
-        for group in groups
-        if group.max_count and group.resources
+    types = tuple(
+        Machine(cpus=resources.get("CPU", 0), gpus=resources.get("GPU", 0), pool=pool, most=most)
+        for resources, pool, most in node_types(autoscaling_config(ray.get_runtime_context().gcs_address))
     )
+    return types or ((UNKNOWN,) if is_on_growing_kubernetes() else ())

@@ -21,7 +21,8 @@ import psutil
 from tests.paths import ROOT
 from tests.tracking.servers import free_port
 
-_RAY = [str(Path(sys.executable).with_name("ray")), "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
+RAY = str(Path(sys.executable).with_name("ray"))
+_START = [RAY, "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
 STARTED = "Ray runtime started"
 """What `ray start` prints when the node has joined."""
 _OWN_DISK = """hostname "$1" && mount -t tmpfs tmpfs "$2" && mount -t tmpfs tmpfs /dev/shm && mkdir "$2/home" || exit 1
@@ -46,7 +47,7 @@ class Cluster:
         """Start another node; it joins some seconds later."""
         name = f"node{len(self.processes)}"
         own_namespaces = ["unshare", "--mount", "--pid", "--uts", "--fork", "--kill-child", "--mount-proc"]
-        command = ["sh", "-c", _OWN_DISK, "sh", name, str(self.folder), *_RAY, f"--address={self.address}"]
+        command = ["sh", "-c", _OWN_DISK, "sh", name, str(self.folder), *_START, f"--address={self.address}"]
         self._start([*own_namespaces, *command])
 
     def kill(self, number: int) -> None:
@@ -62,7 +63,7 @@ class Cluster:
     def start_head(self) -> None:
         """Start the head of a new cluster."""
         port = self.address.rpartition(":")[2]
-        head = [*_RAY, "--head", f"--port={port}", "--labels=pool=sessions", "--include-dashboard=false"]
+        head = [*_START, "--head", f"--port={port}", "--labels=pool=sessions", "--include-dashboard=false"]
         self._start(head)
 
     def wait_for_nodes(self, seconds: float = 300) -> None:

@@ -3,8 +3,11 @@
 import sys
 
 import pytest
+from ruamel.yaml import YAML
 
-from raydistill.cluster.room import Machine, Need, Room, room
+from raydistill.cluster.growth import node_types
+from raydistill.cluster.room import UNKNOWN, Machine, Need, Room, room
+from tests.paths import ROOT
 
 
 def test_node_holds_work_until_its_scarcest_part_is_full():
@@ -46,23 +49,19 @@ def test_room_of_a_local_ray_is_its_one_node(local_ray):
     assert room() == Room((Machine(cpus=6),))
 
 
-def test_room_of_a_cluster_counts_the_types_of_nodes_that_it_may_start(local_ray):
-    from ray import _raylet
-    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
-    from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_put
-
-    groups = [
-        NodeGroupConfig(name="gpu", resources={"CPU": 4, "GPU": 1}, max_count=12),
-        NodeGroupConfig(name="head", resources={}, max_count=1),
-        NodeGroupConfig(name="off", resources={"CPU": 4}, max_count=0),
+def test_types_of_nodes_are_those_of_the_cluster_file_without_its_head():
+    config = YAML(typ="safe").load((ROOT / "cluster.yaml").read_text())
+    assert sorted(node_types(config), key=str) == [
+        ({"CPU": 4, "GPU": 1}, "sessions", 12),
+        ({"CPU": 48, "GPU": 4}, "pretraining", 1),
     ]
-    key = _raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY.encode()
-    namespace = _raylet.GCS_AUTOSCALER_STATE_NAMESPACE.encode()
-    _internal_kv_put(key, ClusterConfig(node_group_configs=groups).SerializeToString(), namespace=namespace)
-    try:
-        assert room().types == (Machine(cpus=4, gpus=1, most=12),)
-    finally:
-        _internal_kv_del(key, namespace=namespace)
+    assert node_types({}) == []
+
+
+def test_cluster_that_may_start_nodes_of_unknown_size_has_room_for_everything():
+    growing = Room((Machine(0),), (UNKNOWN,))
+    assert growing.grown(Need(96, 8)) >= 64 and growing.left_by([(Need(1, 1), 4)], Need(1, 0.25)) > 0
+    assert str(growing) == "0 CPUs and 0 GPUs, and can start others"
 
 
 def test_room_left_others_is_what_they_leave():

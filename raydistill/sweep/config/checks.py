@@ -166,9 +166,9 @@ def check_trained_teacher(job: JobConfig, teacher: JobConfig, pieces: tuple[floa
 
 _SHAPES = (
     *("width", "inputs", "embedding", "backbone", "predictor", "bins_predictor", "space"),
-    *("layers", "heads", "times", "positions"),  # of other families than crossmodal, which has them in its backbone
-    *("bin_width_ms", "patch_bins", "patches", "hidden", "channel_layers"),
-    *("mlp_ratio", "token_bins", "grid"),
+    # Of other families than crossmodal, which has these in its backbone. What follows from others comes last.
+    *("bin_width_ms", "patch_bins", "patches", "layers", "channel_layers", "heads", "hidden"),
+    *("mlp_ratio", "token_bins", "grid", "times", "positions"),
 )
 """Parts of a configuration that must equal those of the model from whose weights a job starts."""
 

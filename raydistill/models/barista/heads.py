@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from raydistill.models.barista.config import ClassesHead
-from raydistill.models.barista.layout import Layout
+from raydistill.models.barista.layout import TokenLayout
 
 
-def mean_over_channels(tokens: Tensor, layout: Layout) -> Tensor:
+def mean_over_channels(tokens: Tensor, layout: TokenLayout) -> Tensor:
     """Shape: (n, D) -> (sum of K, D)."""
     return layout.per_sub_segment(lambda x: x.mean(1), tokens)
 
@@ -32,7 +32,7 @@ class BinReadout(nn.Module):
             self.weight.weight.zero_()
             self.bins.weight.copy_(torch.eye(width).repeat(token_bins, 1))
 
-    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
+    def forward(self, tokens: Tensor, layout: TokenLayout) -> Tensor:
         """The latents of every bin."""
         mean = layout.per_sub_segment(lambda x, score: (x * score.softmax(1)).sum(1), tokens, self.weight(tokens))
         of_bins = self.bins(mean).unflatten(1, (-1, tokens.shape[1]))  # (sum of K, w * D) -> (sum of K, w, D)

@@ -19,7 +19,7 @@ from raydistill.feed.tokens import Batch
 
 
 @dataclass(frozen=True)
-class Layout:
+class TokenLayout:
     """The tokens of packed segments."""
 
     rows: Tensor
@@ -66,7 +66,7 @@ def count_sub_segments(n_bins: int, token_bins: int) -> int:
     return -(-n_bins // token_bins)
 
 
-def layout_of(batch: Batch, token_bins: int) -> Layout:
+def layout_of(batch: Batch, token_bins: int) -> TokenLayout:
     """The tokens of a batch. Raises DataError if a segment is shorter than a token."""
     for session, n_bins in zip(batch.sessions, batch.bins, strict=True):
         if n_bins < token_bins:
@@ -79,7 +79,7 @@ def layout_of(batch: Batch, token_bins: int) -> Layout:
 
 
 @lru_cache(maxsize=64)  # batches of segments of one length have the same layout
-def _layout(bins: tuple[int, ...], channels: tuple[int, ...], token_bins: int, device: str) -> Layout:
+def _layout(bins: tuple[int, ...], channels: tuple[int, ...], token_bins: int, device: str) -> TokenLayout:
     parts: list[tuple[Tensor, ...]] = []
     first_row = first_sub_segment = 0
     for n_bins, n_channels in zip(bins, channels, strict=True):
@@ -89,7 +89,7 @@ def _layout(bins: tuple[int, ...], channels: tuple[int, ...], token_bins: int, d
         first_sub_segment += count_sub_segments(n_bins, token_bins)
     rows, time, channel, sub_segment, step = (torch.cat(part).to(device) for part in zip(*parts, strict=True))
     counts = tuple(count_sub_segments(n_bins, token_bins) for n_bins in bins)
-    return Layout(rows, time, channel, counts, channels, sub_segment, step)
+    return TokenLayout(rows, time, channel, counts, channels, sub_segment, step)
 
 
 def _of_segment(n_bins: int, n_channels: int, token_bins: int) -> tuple[Tensor, ...]:

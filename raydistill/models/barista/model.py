@@ -11,8 +11,8 @@ from raydistill.errors import DataError
 from raydistill.feed.tokens import Batch
 from raydistill.models.barista.config import BaristaConfig
 from raydistill.models.barista.heads import BinReadout, Classes, mean_over_channels
-from raydistill.models.barista.layout import Layout, layout_of
-from raydistill.models.barista.tokenizer import Tokenizer
+from raydistill.models.barista.layout import TokenLayout, layout_of
+from raydistill.models.barista.tokenizer import BaristaTokenizer
 from raydistill.models.layers.attention import Packing
 from raydistill.models.layers.dropout import number_dropout_layers
 from raydistill.models.layers.transformer import Transformer
@@ -32,7 +32,7 @@ class BaristaModel(Model):
         super().__init__(spec)
         config: BaristaConfig = spec.config
         self.config = config
-        self.tokenizer = Tokenizer(spec)
+        self.tokenizer = BaristaTokenizer(spec)
         self.encoder = Transformer(
             width=config.width,
             layers=config.layers,
@@ -75,12 +75,12 @@ class BaristaModel(Model):
                 )
         return self.head(self.outputs(batch, layout))
 
-    def outputs(self, batch: Batch, layout: Layout) -> Tensor:
+    def outputs(self, batch: Batch, layout: TokenLayout) -> Tensor:
         """The outputs of the encoder for all tokens, nothing masked. Shape: (n, D)."""
         values = self.tokenizer.value(batch.values[layout.rows])  # (N, S) -> (n, w, S) -> (n, D)
         return self.encode(self.tokenizer.located(values, batch, layout), batch, layout)
 
-    def encode(self, tokens: Tensor, batch: Batch, layout: Layout) -> Tensor:
+    def encode(self, tokens: Tensor, batch: Batch, layout: TokenLayout) -> Tensor:
         """The outputs of the encoder for these tokens. Shape: (n, D) -> (n, D)."""
         return self.encoder(tokens, layout.time, Packing(layout.lengths, tokens.device, noise_of(batch, layout)))
 
@@ -99,6 +99,6 @@ class BaristaModel(Model):
             self.tokenizer.space.aliases[session] = known_session
 
 
-def noise_of(batch: Batch, layout: Layout) -> Tensor | None:
+def noise_of(batch: Batch, layout: TokenLayout) -> Tensor | None:
     """(n,) random bits of each token, those of its first bin; None outside of training."""
     return None if batch.noise is None else batch.noise[layout.rows[:, 0]]

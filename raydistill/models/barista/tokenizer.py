@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from raydistill.errors import DataError, suggest
 from raydistill.feed.tokens import Batch
 from raydistill.models.barista.config import BaristaConfig
-from raydistill.models.barista.layout import Layout
+from raydistill.models.barista.layout import TokenLayout
 from raydistill.models.barista.places import rows_of, table_sizes
 from raydistill.models.spec import ModelSpec
 
@@ -54,7 +54,7 @@ class DilatedValue(nn.Module):
         return self.linear(self.blocks(values.transpose(1, 2)).squeeze(1))  # (n, S, w) -> (n, 1, w) -> (n, D)
 
 
-class Space(nn.Module):
+class SpaceNames(nn.Module):
     """The sum of one row of each table for each channel: a learned name at the scale `space`.
 
     Unknown arrays, regions and coordinates add zeros, which are not trained.
@@ -76,7 +76,7 @@ class Space(nn.Module):
         rows = torch.tensor(rows_of(spec, self.sessions), dtype=torch.int64)  # (channels, tables), -1: unknown
         self.register_buffer("rows", rows, persistent=False)
 
-    def forward(self, batch: Batch, layout: Layout) -> Tensor:
+    def forward(self, batch: Batch, layout: TokenLayout) -> Tensor:
         """The name of each token. Shape: (n, D)."""
         rows = self.get_buffer("rows")[self._channels(batch, layout)]  # (n, tables)
         is_known = rows >= 0
@@ -86,7 +86,7 @@ class Space(nn.Module):
         ]
         return torch.stack(named).sum(0)
 
-    def _channels(self, batch: Batch, layout: Layout) -> Tensor:
+    def _channels(self, batch: Batch, layout: TokenLayout) -> Tensor:
         """(n,) number of the channel of each token, counted over all sessions of the model.
 
         Raises:
@@ -106,16 +106,16 @@ class Space(nn.Module):
         lengths = torch.tensor(layout.lengths, device=device)
         return torch.tensor(starts, device=device).repeat_interleave(lengths) + layout.channel
 
-    def transplanted(self, spec: ModelSpec) -> "Space":
+    def transplanted(self, spec: ModelSpec) -> "SpaceNames":
         """Names for the sessions of another model: those that are known are copied, others are drawn."""
-        new = Space(spec)
+        new = SpaceNames(spec)
         with torch.no_grad():
             for key in self.tables:
                 for row, new_row in self._shared_rows(key, new):
                     new._table(key).weight[new_row] = self._table(key).weight[row]
         return new
 
-    def _shared_rows(self, table: str, new: "Space") -> list[tuple[int, int]]:
+    def _shared_rows(self, table: str, new: "SpaceNames") -> list[tuple[int, int]]:
         """(row here, row there) of everything that a table of both has."""
         if table == "channels":
             shared = [name for name, count in new.sessions.items() if self.sessions.get(name) == count]
@@ -132,14 +132,14 @@ class Space(nn.Module):
         return table
 
 
-class Tokenizer(nn.Module):
+class BaristaTokenizer(nn.Module):
     """The value embedding, and the names of channels, if the model has any."""
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
         self.value = DilatedValue(spec.config, spec.bands)
-        self.space = None if spec.config.space == "none" else Space(spec)
+        self.space = None if spec.config.space == "none" else SpaceNames(spec)
 
-    def located(self, values: Tensor, batch: Batch, layout: Layout) -> Tensor:
+    def located(self, values: Tensor, batch: Batch, layout: TokenLayout) -> Tensor:
         """Value embeddings of all tokens, with their names. Shape: (n, D) -> (n, D)."""
         return values if self.space is None else values + self.space(batch, layout)

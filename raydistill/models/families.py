@@ -52,6 +52,8 @@ class Family:
     """The value embedding of jobs that name none; None: see `JobConfig.embedding`."""
     objective: str = "masked_autoencoding"
     """The objective of jobs without behavior and without a teacher that name none."""
+    predicts_labels: bool = False
+    """Whether its models have `classes` if the specification names a `label`, for `objective: label_classification`."""
     context_parameters: Callable[[ModelSpec], int] = lambda spec: 0
     """Number of further parameters, those that belong to a session or subject as a whole, or to an array or region."""
     fit: "Callable[[ModelSpec, Batch, Batch, float], Model] | None" = None
@@ -109,6 +111,7 @@ FAMILIES = {
         settings_of=crossmodal.settings_of,
         parameters=crossmodal_parameters,
         build=_build_crossmodal,
+        predicts_labels=True,
     ),
     "realm": Family(
         settings=realm.RealmSettings,
@@ -120,6 +123,7 @@ FAMILIES = {
         build=_build_crossmodal,  # the same parts, arranged otherwise
         recipes=realm.RECIPES,
         embedding="gated",
+        predicts_labels=True,
     ),
     "msid": Family(
         settings=msid.MsidSettings,
@@ -143,6 +147,7 @@ FAMILIES = {
         build=_build_ndt2,
         recipes=ndt2.RECIPES,
         embedding="count",
+        predicts_labels=True,
     ),
     "barista": Family(
         settings=barista.BaristaSettings,

@@ -70,12 +70,12 @@ def test_fitted_job_scores_what_the_data_allow_and_stores_its_model(write):
     run_session_job(job, JobContext(sweep.runs, sweep.store))
     (score,) = sweep.collect(sweep.plan()).scores
     assert (score.method, score.session) == ("Linear", "a_1")
-    assert 1 / 1.1 - 0.03 < score.r2 < 1 / 1.1 + 0.03  # the share of the variance that is not noise
+    assert 1 / 1.1 - 0.03 < score.value < 1 / 1.1 + 0.03  # the share of the variance that is not noise
     model = load_model(sweep.runs.job_folder(job.key))
     assert model.spec.behavior == ("vx", "vy") and model.behavior.weight[:, 5:].abs().max() < 1e-5
     record = Records(sweep).job(job, None).read()
     assert record.params == {"method": "Linear", "session": "a_1"}
-    assert record.metrics["r2"] == score.r2 and record.history == []
+    assert record.metrics["r2"] == score.value and record.history == []
 
 
 def test_specification_of_a_fitted_job_has_no_recipe_and_survives_json(write):

@@ -42,7 +42,7 @@ class BrantModel(Model):
     A model that predicts behavior has an up-sampling head, too.
     """
 
-    read_outs = ("behavior", "classes", "upsampling")
+    read_outs = ("behavior", "upsampling")
 
     def __init__(self, spec: ModelSpec):
         super().__init__(spec)

@@ -7,6 +7,7 @@ from typing import Any
 from raydistill.config.objectives import OBJECTIVES
 from raydistill.errors import ConfigError
 from raydistill.evaluation.baselines import BASELINES, TITLES
+from raydistill.models.families import FAMILIES
 from raydistill.sweep.config.job import JobConfig
 from raydistill.sweep.config.methods import MethodConfig
 
@@ -56,6 +57,13 @@ def check_label_job(name: str, job: JobConfig, label: str | None) -> None:
             f"models of `family: {job.family}` are fitted to behavior columns, so they cannot be in a sweep that "
             "decodes a label; leave the job out",
             at=at,
+        )
+    if OBJECTIVES[job.objective_name].needs.labels and not FAMILIES[job.family].predicts_labels:
+        others = ", ".join(name for name, family in FAMILIES.items() if family.predicts_labels)
+        raise ConfigError(
+            f"`objective: {job.objective_name}` is not there for `family: {job.family}`, only for {others}; leave it "
+            "out, so that the label is decoded from the latents",
+            at=(*at, "objective"),
         )
     if OBJECTIVES[job.objective_name].needs.behavior:
         raise ConfigError(

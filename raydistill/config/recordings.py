@@ -144,7 +144,7 @@ class IngestConfig:
 def _check_published_folds(splits: Splits) -> None:
     """Refuse values that the folds of REALM would ignore."""
     usual = Splits()
-    for key in ("valid", "test"):
+    for key in ("valid", "test", "order"):
         if (value := getattr(splits, key)) != getattr(usual, key):
             raise ConfigError(
                 f"`protocol: realm` draws folds of 72, 8 and 20 %, but got `splits.{key}: {value}`; leave it out, or "

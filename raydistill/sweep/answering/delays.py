@@ -8,7 +8,7 @@ from raydistill.sweep.planning.spec import BaselineSpec, ImportedSpec, TrainingS
 
 NAMES = {"transformer": "Transformer", "lstm": "LSTM", "gru": "GRU", "cnn": "CNN", "mamba": "Mamba"}
 """Backbone -> its name in a figure."""
-FAMILIES = {"realm": "REALM", "msid": "MSID", "ndt2": "NDT2"}
+FAMILIES = {"realm": "REALM", "msid": "MSID", "ndt2": "NDT2", "barista": "BaRISTA", "brant": "BRANT"}
 """Family -> its name in a figure; models of other families are named by their backbone."""
 
 

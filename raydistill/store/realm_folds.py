@@ -9,12 +9,19 @@ import hashlib
 
 import numpy as np
 
+from raydistill.config.names import recorded_and_draw
+
 PUBLISHED_NAMES = {"MonkeyI_": "indy_", "MonkeyL_": "loco_", "MonkeyC_": "Flint_"}
 """Beginning of a session's name in the paper's tables -> that of the same recording in the published code."""
 
 
 def published_name(session: str) -> str:
-    """The name under which the published code draws the folds of a session; sessions of others keep theirs."""
+    """The name under which the published code draws the folds of a session; other sessions keep theirs.
+
+    Args:
+        session: its name in a store, which can be that of a later draw.
+    """
+    session, _ = recorded_and_draw(session)
     for ours, theirs in PUBLISHED_NAMES.items():
         if session.startswith(ours):
             return theirs + session.removeprefix(ours)

@@ -329,6 +329,13 @@ def test_sizes_saves_one_point_per_method(tmp_path):
     }
 
 
+@pytest.mark.parametrize(("ms", "joined"), [(50.0, True), (None, False)])
+def test_latency_joins_methods_of_a_network_unless_two_are_equally_late(tmp_path, ms, joined):
+    delays = {"Distilled LFP": Delay(network="Mamba", ms=None), "MS-LFP": Delay(network="Mamba", ms=ms)}
+    figure = latency(_results(), delays, tmp_path / "l")["svg"].read_text()
+    assert ("fill: none; stroke: #0072b2" in figure.lower()) == joined and "<!-- Mamba -->" in figure
+
+
 def test_latency_saves_every_method_with_its_delay_and_draws_past_baselines_across(tmp_path):
     delays = {
         "Distilled LFP": Delay(network="Mamba", ms=None),

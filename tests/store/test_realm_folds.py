@@ -24,8 +24,8 @@ def segments(name, config, behavior):
     return {fold: [i for i, c in enumerate(cuts) if c.split == fold] for fold in ("train", "valid", "test")}
 
 
-@pytest.mark.parametrize("name", ["MonkeyI_20160915_01", "indy_20160915_01"])
-def test_permutation_has_the_published_values_under_our_name_and_theirs(name):
+@pytest.mark.parametrize("name", ["MonkeyI_20160915_01", "indy_20160915_01", "MonkeyI_20160915_01~2"])
+def test_permutation_has_the_published_values_under_every_name_of_the_recording(name):
     order = permuted(75, name, 42).tolist()
     assert order[:6] == [61, 15, 54, 29, 4, 8]
     assert order[54:60] == [51, 2, 67, 57, 25, 22]
@@ -66,7 +66,7 @@ def test_session_without_room_for_three_folds_is_refused():
         segments("s", config, RNG.normal(size=(25, 2)))
 
 
-@pytest.mark.parametrize(("key", "value"), [("valid", 0.08), ("test", 0.2)])
+@pytest.mark.parametrize(("key", "value"), [("valid", 0.08), ("test", 0.2), ("order", "chronological")])
 def test_values_that_the_published_folds_would_ignore_are_refused(key, value):
     with pytest.raises(ConfigError, match=f"`splits.{key}: {value}`; leave it out"):
         IngestConfig(protocol="realm", splits=Splits(**{key: value}))

@@ -34,6 +34,7 @@ def latency(results: Results, delays: Mapping[str, Delay], path: Path, narrow: b
         mark = look(m)
         points = sorted((place(delays[r.method].ms), r.mean) for r in rows if delays[r.method].network == network)
         x, y = zip(*points, strict=True)
+        mark["linestyle"] = "-" if len({*x}) == len(x) else ""  # a line would join methods that differ in more
         ax.plot(x, y, linewidth=0.9, markersize=3.5, **mark)
         handles.append(Line2D([], [], linewidth=0.9, markersize=3.5, label=network, **mark))
     baselines = [row for row in rows if not delays[row.method].network and delays[row.method].ms == 0]

@@ -8,7 +8,7 @@ from raydistill.sweep.planning.spec import BaselineSpec, ImportedSpec, TrainingS
 
 NAMES = {"transformer": "Transformer", "lstm": "LSTM", "gru": "GRU", "cnn": "CNN", "mamba": "Mamba"}
 """Backbone -> its name in a figure."""
-FAMILIES = {"realm": "REALM", "msid": "MSID", "ndt2": "NDT2"}
+FAMILIES = {"realm": "REALM", "msid": "MSID", "ndt2": "NDT2", "barista": "BaRISTA", "brant": "BRANT"}
 """Family -> its name in a figure; models of other families are named by their backbone."""
 
 
@@ -35,8 +35,11 @@ def delays_of(plan: Plan) -> dict[str, Delay]:
 
 
 def _network(spec: TrainingSpec | ImportedSpec) -> str:
-    """The network of a model, such as Mamba, or REALM."""
-    if spec.family in FAMILIES:
-        return FAMILIES[spec.family]
+    """The network of a model, such as Mamba or REALM, and whether it was trained on behavior.
+
+    A family that is fitted always is, so that its name alone says it.
+    """
     backbone = getattr(spec.model, "backbone", None)
-    return spec.family if backbone is None else NAMES[backbone.name]
+    name = FAMILIES.get(spec.family) or (NAMES[backbone.name] if backbone else spec.family)
+    is_trained = isinstance(spec, TrainingSpec) and spec.objective is not None
+    return f"{name}, with labels" if is_trained and spec.uses_labels else name

@@ -146,7 +146,7 @@ def test_specification_survives_json_and_no_recipe_is_part_of_the_key(folder, sw
 
 
 def test_advice_for_a_fit_that_a_plain_decoder_beats_names_no_setting_of_a_training(sweep):
-    below = BelowBaseline(method="MSID", baseline="Ridge on LFP", r2=0.1, baseline_r2=0.2, worse_in=1, sessions=1)
+    below = BelowBaseline(method="MSID", baseline="Ridge on LFP", value=0.1, baseline_value=0.2, worse_in=1, sessions=1)
     said = advice(below, sweep.plan(), sweep.runs)
     assert "compare other settings of its `model`" in said and "learning_rate" not in said
 

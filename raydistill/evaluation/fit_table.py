@@ -29,7 +29,8 @@ class FitRow:
     def in_words(self) -> tuple[str, str]:
         """The columns after the method, such as "32 states (2), 16 states (1)" and "8: .31, 16: .45, 32: .47"."""
         chosen = ", ".join(f"{value} ({n})" for value, n in self.chosen.most_common())
-        return chosen, ", ".join(f"{value}: {np.mean(r2):.3f}" for value, r2 in self.valid_r2.items())
+        in_order = sorted(self.valid_r2.items(), key=lambda item: (len(item[0]), item[0]))  # 8 before 16
+        return chosen, ", ".join(f"{value}: {np.mean(r2):.3f}" for value, r2 in in_order)
 
 
 def fit_rows(results: Results) -> list[FitRow]:

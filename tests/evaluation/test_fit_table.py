@@ -11,9 +11,9 @@ def score(method, session, fit):
 
 def test_row_counts_the_choices_and_averages_r2_of_each_over_the_sessions_that_have_it():
     scores = (
-        score("MSID", "a", {"chosen": {"states": 16}, "valid_r2": {"8": 0.1, "16": 0.3}}),
+        score("MSID", "a", {"chosen": {"states": 16}, "valid_r2": {"16": 0.3, "8": 0.1}}),  # sorted, as in JSON
         score("MSID", "b", {"chosen": {"states": 8}, "valid_r2": {"8": 0.2}}),
-        score("MSID", "c", {"chosen": {"states": 16}, "valid_r2": {"8": 0.3, "16": 0.5}}),
+        score("MSID", "c", {"chosen": {"states": 16}, "valid_r2": {"16": 0.5, "8": 0.3}}),
         score("SS-LFP", "a", {}),
     )
     (row,) = fit_rows(Results(protocol="corrected", scores=scores))

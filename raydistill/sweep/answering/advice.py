@@ -38,7 +38,11 @@ def advice(below: BelowBaseline, plan: Plan, runs: RunsFolder) -> str:
             f"the latents vary in about {np.median(collapsed):.1f} dimensions in {len(collapsed)} of {len(dimensions)} "
             "jobs, so they hold little of the signal: lower `learning_rate`"
         )
-    if all(job.spec.label is None for job in jobs):
+    if any(job.training_spec.training is None for job in trained):
+        parts.append(
+            "it is fitted without a training loop: compare other settings of its `model` on the validation fold"
+        )
+    elif all(job.spec.label is None for job in jobs):
         parts.append("`raydistill search` tries `width`, patches and `learning_rate` on the validation fold")
     else:
         parts.append("other values of `width`, patches and `learning_rate`")

@@ -8,8 +8,10 @@ import pytest
 import raydistill
 from raydistill.config.recordings import IngestConfig, Splits
 from raydistill.errors import ConfigError
+from raydistill.evaluation.below import BelowBaseline
 from raydistill.store.session import Session
 from raydistill.store.store import Store
+from raydistill.sweep.answering.advice import advice
 from raydistill.sweep.answering.collect import notes_on_fits
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.tracked import Records
@@ -141,6 +143,12 @@ def test_specification_survives_json_and_no_recipe_is_part_of_the_key(folder, sw
     for job, same in zip(sweep.plan().jobs, other.plan().jobs, strict=True):
         assert spec_from_json(json.loads(json.dumps(spec_to_json(job.spec)))) == job.spec
         assert job.key == same.key
+
+
+def test_advice_for_a_fit_that_a_plain_decoder_beats_names_no_setting_of_a_training(sweep):
+    below = BelowBaseline(method="MSID", baseline="Ridge on LFP", value=0.1, baseline_value=0.2, worse_in=1, sessions=1)
+    said = advice(below, sweep.plan(), sweep.runs)
+    assert "compare other settings of its `model`" in said and "learning_rate" not in said
 
 
 def test_stream_of_both_signals_equals_the_whole_segment(sweep):

@@ -139,9 +139,6 @@ BASELINES = {
         past=True,
         default="always",
     ),
-    "clock": Baseline(
-        title="Clock", meaning=_CLOCK, reads=(), suits=is_aligned, score=clock, clock=True, default="always"
-    ),
     "logistic_on_spikes": Baseline(
         title="Logistic regression on spikes",
         meaning=_LOGISTIC.format("spikes"),
@@ -161,6 +158,9 @@ BASELINES = {
         decodes="labels",
         past=True,
         default="always",
+    ),
+    "clock": Baseline(
+        title="Clock", meaning=_CLOCK, reads=(), suits=is_aligned, score=clock, clock=True, default="always"
     ),
 }
 """Name, as `baselines` of a sweep file writes it -> baseline."""

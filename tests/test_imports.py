@@ -32,8 +32,10 @@ ALLOWED = {
     "simulation": "recordings store files config papers errors",
     "feed": "store files config errors",
     "models": "feed store marker ownership files config errors",
-    "objectives": "models feed store config errors",
-    "training": "mirrored object_store objectives models feed store marker ownership files config cluster errors",
+    "objective": "models feed",
+    "objectives": "objective models feed store config errors",
+    "training": "mirrored object_store objectives objective models feed store marker ownership files config cluster "
+    "errors",
     "evaluation/decoders": "store errors",
     "evaluation/baselines": "evaluation/decoders store errors",
     "evaluation/tuning": "",

@@ -33,7 +33,8 @@ from raydistill.models.layers.precision import compute_exactly
 from raydistill.models.model import Model
 from raydistill.models.parts import freeze_encoder, freeze_tokenizer, inherit_tokenizer
 from raydistill.models.spec import ModelSpec
-from raydistill.objectives import Objective, StudentAndTeacher, build_objective
+from raydistill.objective import Objective
+from raydistill.objectives import StudentAndTeacher, build_objective
 from raydistill.ownership import held, is_owner
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store

@@ -24,7 +24,8 @@ from raydistill.feed.placement import Share
 from raydistill.feed.reading import Reader, read_directly, read_through_ray
 from raydistill.files import LATE_S, write_json
 from raydistill.object_store import PATIENCE_S, StorageError, StoredFolder
-from raydistill.objectives import Objective, StudentAndTeacher
+from raydistill.objective import Objective
+from raydistill.objectives import StudentAndTeacher
 from raydistill.ownership import LostFolderError
 from raydistill.store.store import Store
 from raydistill.training.assemble import TrainingTask, assemble

@@ -25,7 +25,7 @@ from raydistill.feed.noise import token_noise
 from raydistill.feed.prefetch import Prefetcher
 from raydistill.feed.tensors import pinned, to_device
 from raydistill.models.layers.precision import has_bf16
-from raydistill.objectives import Objective
+from raydistill.objective import Objective
 from raydistill.training import checkpoint
 from raydistill.training.checkpoint import Saver, TrainingState, copied
 from raydistill.training.guards import guarded

@@ -98,6 +98,7 @@ def is_possible(scope, signals, embedding, backbone, objective, supervision, mas
         (embedding == "count") == (signals == "spikes")
         and objective in usual[supervision]
         and not needs.labels  # the sweep decodes behavior; see the test below
+        and objective != "masked_groups"  # of another family
         and (backbone.startswith("transformer") or not needs.predictor or mask == "bins")
         and (needs.predictor or mask == "tokens")
         and not (embedding == "gated" and backbone.startswith("transformer") and needs.predictor)

@@ -5,6 +5,7 @@ from pathlib import Path
 from raydistill.config.fingerprint import fingerprint
 from raydistill.errors import ConfigError
 from raydistill.simulation.corpus import PlannedSession, planned_sessions
+from raydistill.simulation.electrodes import array_sizes, electrode_table
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import load_sweep
@@ -14,12 +15,13 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 SHARED = "include/paper.yaml"
 """The file that every sweep of the paper includes."""
 SEGMENT_S = 5.0
+ELECTRODES = 96
 TRAIN_SHARE = 0.8
 """Of the segments of a session."""
 
 
 def catalogue_jobs(folder: Path, minutes: float) -> list[Job]:
-    """The jobs of the paper's sweeps that import no models, each once and after the jobs that it depends on.
+    """The jobs of the paper's sweeps that neither import nor fit models, each once and after the jobs that it depends on.
 
     Args:
         folder: the sweep files.
@@ -36,7 +38,8 @@ def catalogue_jobs(folder: Path, minutes: float) -> list[Job]:
         )
     for file in files:
         config = load_sweep(file)
-        if any(job.imported for job in config.jobs.values()):  # models of others, which are not there to be read
+        # Models of others are not there to be read, and of how long a fit takes there is no measurement.
+        if any(job.imported or job.is_fitted for job in config.jobs.values()):
             continue
         sweep = OpenSweep(config, RunsFolder(Path("there-are-none")))
         sweep.catalogues[sweep.store] = entries
@@ -62,8 +65,10 @@ def _entry(planned: PlannedSession, minutes: float) -> Entry:
         n_segments=segments,
         n_bins=int(minutes * 60 * 1000 / bin_ms),
         n_units=96,
-        n_channels=96 * bands if planned.has_lfp else 0,
+        n_channels=ELECTRODES * bands if planned.has_lfp else 0,
         lfp_bands=bands,
+        # The recordings of LFP power have arrays in M1 and PMd, by which models may name channels.
+        lfp_channels=electrode_table(array_sizes(ELECTRODES, 2)) if has_power and planned.has_lfp else None,
         behavior=("velocity_x", "velocity_y"),
         behavior_units=("cm/s", "cm/s"),
         splits={"train": train, "valid": scored // 2, "test": scored - scored // 2},

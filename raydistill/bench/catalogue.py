@@ -21,7 +21,7 @@ TRAIN_SHARE = 0.8
 
 
 def catalogue_jobs(folder: Path, minutes: float) -> list[Job]:
-    """The jobs of the paper's sweeps without imported or fitted models, each once and after the jobs that it depends on.
+    """The jobs of the paper's sweeps without imported or fitted models, each once and after those that it depends on.
 
     Args:
         folder: the sweep files.

@@ -94,14 +94,12 @@ def score_label(
                 recorder.add(segment.number, latents.numpy(), nothing, nothing)
             yield task.examples(latents.numpy(), segment.labels)
 
-    logistic = decode_label(
-        examples("train"), examples("valid"), examples(*scored, recorder=recorder), task, _bins(entry, ["train"])
-    )
+    valid, test = list(examples("valid")), list(examples(*scored, recorder=recorder))
+    logistic = decode_label(examples("train"), valid, test, task, _bins(entry, ["train"]))
     own = None
     if _predicts(model, task, entry):
         codes = [s.labels for s in store.stream(entry, "train", signals=("labels",)) if s.labels is not None]
-        outputs = _own_outputs(model, device)
-        own = evaluate_label(outputs, examples("valid"), examples(*scored), task, present_codes(codes, task), n_train=0)
+        own = evaluate_label(_own_outputs(model, device), valid, test, task, present_codes(codes, task), n_train=0)
     return LabelScore(
         label=label,
         of=task.label.of,

@@ -29,6 +29,8 @@ TRAIN, VALID, TEST = "train", "valid", "test"
 OUTLIER = "outlier"
 """Instead of a fold: a span that left before the folds were drawn (protocol `released`)."""
 RELEASED, REALM = "released", "realm"
+_OUTLIERS_FIRST = (RELEASED, REALM)
+"""Protocols under which outliers leave before the folds are drawn."""
 _ADVICE = "give a longer recording or shorter `splits.parent_s`, or assign whole trials: `splits: {by: trials}`"
 
 
@@ -89,7 +91,7 @@ def without_outliers(spans: list[SplitSpan], behavior: np.ndarray | None, config
     """
     if config.splits.outliers == "keep" or behavior is None:
         return spans
-    if config.protocol in (RELEASED, REALM):
+    if config.protocol in _OUTLIERS_FIRST:
         return [s for s in spans if s.split != OUTLIER]
     with np.errstate(all="ignore"):
         sd = np.array([_sd(behavior[s.start : s.stop]) for s in spans])  # (spans, K)
@@ -222,7 +224,7 @@ def _needed_folds(config: IngestConfig) -> set[str]:
 def _folds(session: Session, bounds: list[tuple[int, int]], config: IngestConfig, what: str, advice: str) -> list[str]:
     """A fold for each span, OUTLIER for one that leaves before the draw."""
     drawn = np.ones(len(bounds), dtype=bool)
-    if config.protocol in (RELEASED, REALM) and config.splits.outliers == "drop":
+    if config.protocol in _OUTLIERS_FIRST and config.splits.outliers == "drop":
         drawn = is_regular_as_released(session, bounds)
     folds, n = np.full(len(bounds), OUTLIER, dtype=object), int(drawn.sum())
     by_blocks = config.splits.by == "blocks"
@@ -236,16 +238,13 @@ def _draw(name: str, n: int, config: IngestConfig, what: str, advice: str) -> li
     if min(n_test, n - n_valid - n_test) < 1 or (VALID in _needed_folds(config) and n_valid < 1):
         raise DataError(f"session {name}: {n} {what} are too few for train, valid and test; {advice}")
     if config.splits.order == "chronological":
-        return [TRAIN] * (n - n_valid - n_test) + [VALID] * n_valid + [TEST] * n_test
-    folds = np.full(n, TRAIN, dtype=object)
-    if config.protocol == REALM:
-        order = realm_folds.permuted(n, name, config.splits.seed)[::-1]  # train comes first there
-        folds[order[:n_test]] = TEST
-        folds[order[n_test : n_test + n_valid]] = VALID
-        return folds.tolist()
-    order = np.random.RandomState(config.splits.seed).permutation(n)  # the random generator of the released code
-    folds[order[:n_valid]] = VALID
-    folds[order[n_valid : n_valid + n_test]] = TEST
+        order = np.arange(n)
+    elif config.protocol == REALM:
+        order = realm_folds.permuted(n, name, config.splits.seed)
+    else:  # the random generator of the released code, which gives spans to valid first, then to test and train
+        order = np.roll(np.random.RandomState(config.splits.seed).permutation(n), -(n_valid + n_test))
+    folds = np.empty(n, dtype=object)
+    folds[order] = [TRAIN] * (n - n_valid - n_test) + [VALID] * n_valid + [TEST] * n_test
     return folds.tolist()
 
 

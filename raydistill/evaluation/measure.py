@@ -15,12 +15,17 @@ class Measure:
     """Its name in MLflow, which refuses some characters."""
     chance: float
     """What a decoder has that knows nothing."""
-    scale: str
-    """What high and low values mean, in a few words."""
     nothing: str
     """What `chance` means, in a few words."""
     target: str
     """What is decoded."""
+    parts: str
+    """The name in metrics.json of the scores of which this one is the mean: of behavior columns, or of classes."""
+
+    @property
+    def scale(self) -> str:
+        """What high and low values mean, in a few words."""
+        return f"1 is perfect and {self.nothing}"
 
 
 R2 = Measure(
@@ -28,9 +33,9 @@ R2 = Measure(
     symbol="R²",
     tracked="R2",
     chance=0.0,
-    scale="1 is perfect and 0 is no better than the mean",
     nothing="0 is no better than the mean",
     target="behavior",
+    parts="r2_per_axis",
 )
 
 
@@ -41,9 +46,9 @@ def auc_of(label: str) -> Measure:
         symbol="AUC",
         tracked="AUC",
         chance=0.5,
-        scale="1 is perfect and 0.5 is chance",
         nothing="0.5 is chance",
         target=f'the label "{label}"',
+        parts="auc_per_class",
     )
 
 

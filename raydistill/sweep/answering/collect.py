@@ -134,7 +134,7 @@ def _label_numbers(metrics: dict) -> LabelNumbers:
 
 def _score(job: Job, runs: RunsFolder) -> Score:
     assert job.method and job.session and job.subject, "a method is scored on one session"
-    metrics = runs.metrics(job.key)
+    metrics, measure = runs.metrics(job.key), measure_of(job.spec.label)
     session, draw = recorded_and_draw(job.session)
     return Score(
         method=job.method,
@@ -142,9 +142,9 @@ def _score(job: Job, runs: RunsFolder) -> Score:
         draw=draw,
         subject=job.subject,
         seed=job.seed,
-        value=metrics[measure_of(job.spec.label).key],
+        value=metrics[measure.key],
         job=job.key,
-        per_part=metrics["auc_per_class" if job.spec.label else "r2_per_axis"],
+        per_part=metrics[measure.parts],
         label=_label_numbers(metrics) if job.spec.label else None,
         n_segments=metrics.get("n_test_segments"),
         seconds=metrics.get("test_s"),

@@ -133,8 +133,8 @@ class Records:
         if isinstance(segments := metrics.get("segments"), dict):
             tags["segments"] = segments.get("place")
         numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-        for score, parts in (("R2", "r2_per_axis"), ("AUC", "auc_per_class")):
-            numbers |= {f"{score} {name}": value for name, value in metrics.get(parts, {}).items()}
+        measure = measure_of(job.spec.label)
+        numbers |= {f"{measure.tracked} {name}": value for name, value in metrics.get(measure.parts, {}).items()}
         numbers |= _without_superscript(numbers_of(metrics.get("fit", {})))
         numbers |= _of_signals(with_titles(metrics.get("neural", {})))
         return TrackedJob(

@@ -112,6 +112,11 @@ class SweepConfig:
         return self.behavior.labels if isinstance(self.behavior, LabelConfig) else None
 
     @property
+    def target(self) -> Literal["behavior", "labels"]:
+        """What decoders read of a session besides its signals."""
+        return "behavior" if self.label is None else "labels"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The behavior columns that the file names; empty: all, or none if a label is decoded."""
         return () if isinstance(self.behavior, LabelConfig) else self.behavior

@@ -53,8 +53,7 @@ def _without_teacher(
 ) -> TrainingSpec | None:
     spec = job.training_spec
     assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior)
-    target = "labels" if sweep.label else "behavior"
-    reads = tuple(name for name in SIGNALS if name in (spec.model.modality, target))
+    reads = tuple(name for name in SIGNALS if name in (spec.model.modality, sweep.target))
     alone = replace(
         spec,
         teachers=None,

@@ -158,14 +158,13 @@ def _instances(
     check_pieces(f"{sweep.name}: jobs.{name}", config, sweep.recipe_of(config), sessions)
     objective = sweep.objective_of(config)
     decodes = not config.is_pretraining or (objective is not None and objective.needs.behavior)
-    target = "labels" if sweep.label else "behavior"
     template = TrainingSpec(
         family=config.family,
         model=sweep.model_of(name),
         objective=objective,
         training=sweep.recipe_of(config),
         sessions={},
-        reads=_reads(*signals, *([target] if decodes else [])),
+        reads=_reads(*signals, *([sweep.target] if decodes else [])),
         seed=0,
         inherit=config.inherit,
         freeze=config.freeze,
@@ -321,7 +320,7 @@ def _evaluation(sweep, method: str, decoder: MethodConfig, entry: Entry, trained
             f"{sweep.name}: methods.{method}: `past_bins` chooses a penalty on the validation fold, which session "
             f"{entry.session} does not have; leave the session out of the group"
         )
-    reads = _reads(*signals, "labels" if sweep.label else "behavior")
+    reads = _reads(*signals, sweep.target)
     return Job(
         name=f"{method}/{entry.session}{'' if seed is None else f'/seed{seed}'}",
         kind="evaluate",
@@ -412,7 +411,7 @@ def _behavior(sweep, entry: Entry) -> tuple[str, ...]:
 def _baselines(sweep, entry):
     for name in baselines_of(sweep):
         if BASELINES[name].suits(entry) and not lacks_validation(entry):
-            reads = _reads(*BASELINES[name].reads, "labels" if sweep.label else "behavior")
+            reads = _reads(*BASELINES[name].reads, sweep.target)
             yield Job(
                 name=f"{name}/{entry.session}",
                 kind="baseline",

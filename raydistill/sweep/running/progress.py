@@ -12,6 +12,7 @@ from rich.text import Text
 
 from raydistill.cluster import cores
 from raydistill.cluster.terminal import reserved
+from raydistill.evaluation.measure import measure_of
 from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.planning.job import DONE, Job
 from raydistill.sweep.planning.plan import Plan
@@ -19,8 +20,6 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 
 LOG = "ray.log"
 """The file of the runs folder that gets what Ray and other libraries write to stderr."""
-SCORES = {"r2": "R²", "auc": "AUC"}
-"""Number in the metrics of a job -> its name."""
 PRIOR_WEIGHT = 0.2
 """Weight of the estimate made before the run, as a share of the whole work, relative to the measured pace."""
 
@@ -113,7 +112,8 @@ class SweepProgress:
     def succeed(self, job: Job, metrics: dict) -> None:
         """Show that a job is done. `metrics`: the content of its metrics.json."""
         self._count(self.done, job)
-        score = "".join(f"{words} {metrics[name]:+.3f}  " for name, words in SCORES.items() if name in metrics)
+        measure = measure_of(job.spec.label)
+        score = f"{measure.symbol} {metrics[measure.key]:+.3f}  " if measure.key in metrics else ""
         if not self.console.is_terminal:
             self._line_with_eta(f"done    {job.name:<32} {score}{metrics['seconds']:.1f} s")
 

@@ -24,7 +24,7 @@ from raydistill.sweep.running.jobs import SweepRun, run_jobs
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
-from raydistill.sweep.running.shared import check_shared
+from raydistill.sweep.running.shared import joined
 from raydistill.sweep.running.trials import are_settled, run_trials
 
 
@@ -39,19 +39,14 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
     runs = sweep.runs
     with contextlib.ExitStack() as stack:
 
-        def join() -> None:
-            stack.enter_context(connected(options.address))
-            if options.address:
-                check_shared(runs, sweep.store)
-
         def start() -> JobContext:
-            join()
+            stack.enter_context(joined(options.address, runs, sweep.store))
             return JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
 
         stack.enter_context(runs.exclusive_lock(progress.line))
         if sweep.lacks_recordings:
             _check_can_record(sweep, options)
-            join()
+            stack.enter_context(joined(options.address, runs, sweep.store))
             make_recordings(sweep, progress)
             sweep = sweep.reopened()  # with the sessions that now exist
         if sweep.config.tuning:

@@ -1,10 +1,12 @@
 """Whether all machines of a cluster see the folders of a sweep, which otherwise each job would find out by itself."""
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterator
 from typing import Any
 
+from raydistill.cluster import connected
 from raydistill.cluster.nodes import NodeAnswer, ask_nodes
 from raydistill.cluster.room import room
 from raydistill.errors import RaydistillError
@@ -13,6 +15,15 @@ from raydistill.sweep.planning.runs_folder import RunsFolder
 
 WAIT_S = 60.0
 """For the answers of all nodes. One that does not answer is taken for one that sees everything."""
+
+
+@contextlib.contextmanager
+def joined(address: str | None, runs: RunsFolder, store: str) -> Iterator[None]:
+    """A connection to Ray in the block; nodes of a cluster must see the runs folder and the store (`check_shared`)."""
+    with connected(address):
+        if address:
+            check_shared(runs, store)
+        yield
 
 
 def check_shared(runs: RunsFolder, store: str) -> None:

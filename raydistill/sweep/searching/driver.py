@@ -5,7 +5,6 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from raydistill.cluster import connected
 from raydistill.errors import DataError
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.tracked import Records
@@ -18,7 +17,7 @@ from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
 from raydistill.sweep.running.room import check_room_of_trials
-from raydistill.sweep.running.shared import check_shared
+from raydistill.sweep.running.shared import joined
 from raydistill.sweep.searching.candidates import RANDOM_DRAWS
 from raydistill.sweep.searching.conclude import conclude
 from raydistill.sweep.searching.points import Points
@@ -42,7 +41,7 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
     with contextlib.ExitStack() as stack:
         stack.enter_context(runs.exclusive_lock())
         if sweep.lacks_recordings:
-            _join(stack, sweep, options)
+            stack.enter_context(joined(options.address, runs, sweep.store))
             make_recordings(sweep, progress)
             sweep = sweep.reopened()  # with the sessions that now exist
         folder, searched = runs.search_folder(search.name), SearchedJob(search, sweep.entries)
@@ -52,7 +51,7 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
         tracker = _open_tracker(searched, runs, progress)
         with tracker.interrupted_by_errors():
             if points.has_next():
-                _join(stack, sweep, options)
+                stack.enter_context(joined(options.address, runs, sweep.store))
             context = JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
             run = SweepRun(
                 sweep=sweep,
@@ -78,13 +77,6 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
                 "conditions (`when`) in the space avoid invalid ones"
             )
         return conclude(points, search_run, folder)
-
-
-def _join(stack: contextlib.ExitStack, sweep: OpenSweep, options: RunOptions) -> None:
-    """Connect to Ray until the stack is closed."""
-    stack.enter_context(connected(options.address))
-    if options.address:
-        check_shared(sweep.runs, sweep.store)
 
 
 def _take_over(study, searched: SearchedJob, folder: Path, progress: SweepProgress) -> None:

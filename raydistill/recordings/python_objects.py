@@ -11,7 +11,7 @@ import numpy as np
 
 from raydistill.errors import ConfigError, DataError, one_line
 from raydistill.recordings.raw import Counts, RawLabel, Run, Signal, SpikeTrains, Trace, as_columns
-from raydistill.recordings.readers.array_parts.classes import class_texts, classes_of_bins
+from raydistill.recordings.readers.array_parts.classes import class_texts, classes_of_bins, trial_numbers
 from raydistill.recordings.readers.array_parts.stamps import stamped_clock
 from raydistill.store.channels import ChannelTable, channel_table
 
@@ -295,18 +295,15 @@ def labels_of(
     Raises:
         DataError: a label has another length.
     """
-    numbers = np.unique(trial_of_bin[trial_of_bin >= 0]) if trial_of_bin is not None else np.empty(0, int)
     found = []
     for name, value in labels.items():
         values = class_texts(np.asarray(value))
         if bounds is not None and len(values) == len(bounds):
             found.append(RawLabel(name=name, values=values, intervals=bounds))
-        elif len(values) == n_bins:
-            found.append(RawLabel(name=name, values=values))
-        elif trial_of_bin is not None and len(values) == len(numbers):
-            found.append(RawLabel(name=name, values=classes_of_bins(values, trial_of_bin)))
+        elif (in_bins := classes_of_bins(values, n_bins, trial_of_bin)) is not None:
+            found.append(RawLabel(name=name, values=in_bins))
         else:
-            n_trials = len(numbers) if bounds is None else len(bounds)
+            n_trials = len(trial_numbers(trial_of_bin) if bounds is None else bounds)
             raise DataError(
                 f'label "{name}" has {len(values)} values; one per bin ({n_bins or "there are no bins"}) or per trial '
                 f"({n_trials}) is needed"

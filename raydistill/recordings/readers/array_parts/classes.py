@@ -26,16 +26,12 @@ def labels_of_bins(
     Raises:
         DataError: a vector has another length.
     """
-    numbers = np.unique(trial_of_bin[trial_of_bin >= 0]) if trial_of_bin is not None else np.empty(0, int)
     found = []
     for name, label in labels.items():
         values = class_texts(words(find(root, label.values), "classes"))
-        if len(values) == n_file_bins:
-            in_bins = values
-        elif trial_of_bin is not None and len(values) == len(numbers):
-            in_bins = classes_of_bins(values, trial_of_bin)
-        else:
-            raise _wrong_length(name, label, values, {"bins": n_file_bins, "trials": len(numbers)})
+        in_bins = classes_of_bins(values, n_file_bins, trial_of_bin)
+        if in_bins is None:
+            raise _wrong_length(name, label, values, {"bins": n_file_bins, "trials": len(trial_numbers(trial_of_bin))})
         found.append(RawLabel(name=name, values=_rebinned(in_bins, ratio), outside=label.outside))
     return tuple(found)
 
@@ -71,14 +67,24 @@ def class_texts(values: np.ndarray) -> np.ndarray:
     return np.array([str(value) for value in values.tolist()])
 
 
-def classes_of_bins(values: np.ndarray, trial_of_bin: np.ndarray) -> np.ndarray:
-    """(bins,) class of each bin, empty outside of trials.
+def trial_numbers(trial_of_bin: np.ndarray | None) -> np.ndarray:
+    """The trial numbers from 0 on, ascending; none without trials."""
+    return np.empty(0, int) if trial_of_bin is None else np.unique(trial_of_bin[trial_of_bin >= 0])
+
+
+def classes_of_bins(values: np.ndarray, n_bins: int | None, trial_of_bin: np.ndarray | None) -> np.ndarray | None:
+    """(bins,) class of each bin, empty outside of trials; None if there is neither one per bin nor one per trial.
 
     Args:
-        values: class of each trial number from 0 on, in ascending order of the numbers.
-        trial_of_bin: (bins,) trial number of each bin, negative outside of trials.
+        values: class of each bin, or of each trial number from 0 on, in ascending order of the numbers.
+        n_bins: number of bins; None: there are none.
+        trial_of_bin: (bins,) trial number of each bin, negative outside of trials; None: there are no trials.
     """
-    numbers = np.unique(trial_of_bin[trial_of_bin >= 0])
+    if len(values) == n_bins:
+        return values
+    numbers = trial_numbers(trial_of_bin)
+    if trial_of_bin is None or len(values) != len(numbers):
+        return None
     place = np.minimum(np.searchsorted(numbers, trial_of_bin), len(values) - 1)
     return np.where(trial_of_bin >= 0, values[place], "")
 

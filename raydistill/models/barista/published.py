@@ -21,7 +21,7 @@ from raydistill.models.barista.config import BaristaConfig, ClassesHead, Dilated
 from raydistill.models.barista.model import BaristaModel
 from raydistill.models.layers.transformer import ROTARY_BASE
 from raydistill.models.released.checkpoint_parts import ABSENT, Settings, Weights
-from raydistill.models.released.released import Imported
+from raydistill.models.released.released import MAX_LAYERS, Imported
 from raydistill.models.released.torch_file import read_torch_file
 from raydistill.models.spec import ModelSpec
 from raydistill.store.channels import ChannelTable, channel_table
@@ -30,7 +30,7 @@ DILATIONS, HEADS, DROPOUT = (1, 2, 4, 8, 16), 4, 0.1
 """The published values."""
 STEP_UM = 1000.0
 """Micrometres from one row of a table of positions to the next: published coordinates are whole millimetres."""
-MAX_LAYERS, MAX_DILATION = 256, 65536
+MAX_DILATION = 65536
 # Parts of our names of weights -> parts of the names in a file.
 _NAMES = {
     "tokenizer.value.": "tokenizer.",
@@ -131,7 +131,7 @@ def _config(published: Weights, settings: Settings) -> tuple[BaristaConfig, int,
     width, token_bins = published.shape("tokenizer.linear.weight", 2)
     filters, bands, _ = published.shape("tokenizer.blocks.0.conv1.weight", 3)
     hidden, _ = published.shape("backbone.layers.0.mlp.gate_proj.weight", 2)
-    blocks, layers = (_numbered(published, prefix) for prefix in ("tokenizer.blocks.", "backbone.layers."))
+    blocks, layers = (published.numbered(prefix) for prefix in ("tokenizer.blocks.", "backbone.layers."))
     heads = settings.number("backbone", "heads", HEADS, 1, 65536)
     if layers > MAX_LAYERS or hidden % width or width % (2 * heads) or token_bins < 2:
         raise CheckpointError(
@@ -227,12 +227,6 @@ def _number(row: Mapping[str, str], column: str, size: int, metadata: Path | Non
     return int(text)
 
 
-def _numbered(published: Weights, prefix: str) -> int:
-    """How many parts, numbered from 0, have names that begin with a prefix."""
-    depth = prefix.count(".")
-    return len({name.split(".")[depth] for name in published.tensors if name.startswith(prefix)})
-
-
 def _published(name: str) -> str:
     """The name in a file of one of our weights."""
     for ours, theirs in _NAMES.items():
@@ -264,5 +258,5 @@ def _left_out(published: Weights) -> list[str]:
 
 
 def _assumed(settings: Settings) -> list[str]:
-    values = ", ".join(f"{path} = {value}" for path, value in settings.assumed.items())
+    values = settings.assumed_in_words()
     return [f"not in the file, so set to the published values: {values}"] if values else []

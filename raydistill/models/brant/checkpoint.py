@@ -120,7 +120,7 @@ def _with_channel_layers(settings: BrantSettings, weights: Weights) -> BrantConf
 
 
 def _layers(weights: Weights) -> int:
-    layers = len({name.split(".")[2] for name in weights.tensors if name.startswith("trans_enc.layers.")})
+    layers = weights.numbered("trans_enc.layers.")
     if not 0 < layers <= MAX_LAYERS:
         raise CheckpointError(f"has {layers} layers trans_enc.layers..., but must have 1 to {MAX_LAYERS}")
     return layers

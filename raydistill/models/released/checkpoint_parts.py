@@ -49,6 +49,10 @@ class Settings:
             and _NAME.fullmatch(name)
         ]
 
+    def assumed_in_words(self) -> str:
+        """The settings that the file does not contain, with what they are taken to be; "" if it contains all."""
+        return ", ".join(f"{path} = {value}" for path, value in self.assumed.items())
+
     def get(self, section: str, name: str, default: Any) -> Any:
         """The value of a setting; the default, which is noted in `assumed`, if the file does not contain it."""
         value = self.find(section, name)
@@ -135,6 +139,11 @@ class Weights:
             raise CheckpointError(f"has {name} with values that are not finite numbers")
         self.left.discard(name)
         return tensor
+
+    def numbered(self, prefix: str) -> int:
+        """How many parts, numbered from 0, have names that begin with a prefix, such as "backbone.layers."."""
+        depth = prefix.count(".")
+        return len({name.split(".")[depth] for name in self.tensors if name.startswith(prefix)})
 
     def put(self, name: str, tensor: Tensor) -> None:
         """Add a tensor that was computed from others."""

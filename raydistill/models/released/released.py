@@ -181,7 +181,7 @@ def _encoder_sizes(published: Weights, settings: Settings) -> dict[str, Any]:
     (width,) = published.shape("backbone.norm.weight", 1)
     (half_head,) = published.shape("backbone.layers.0.attention.rotary_emb.inv_freq", 1)
     hidden, _ = published.shape("backbone.layers.0.mlp.gate_proj.weight", 2)
-    layers = len({name.split(".")[2] for name in published.tensors if name.startswith("backbone.layers.")})
+    layers = published.numbered("backbone.layers.")
     if width % (2 * half_head) or hidden % width:
         raise CheckpointError(
             f"has heads of width {2 * half_head} and {hidden} hidden units, which do not fit {width=}"
@@ -277,7 +277,7 @@ def _left_out(published: Weights) -> list[str]:
 
 
 def _assumed(settings: Settings) -> list[str]:
-    values = ", ".join(f"{path} = {value}" for path, value in settings.assumed.items())
+    values = settings.assumed_in_words()
     return [f"not in the file, so set to the defaults of the released code: {values}"] if values else []
 
 

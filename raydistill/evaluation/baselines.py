@@ -92,6 +92,38 @@ def _wide_ridges(signal: str, title: str, read: Callable[[Segment], np.ndarray])
     }
 
 
+def _of_recent_bins(
+    name: str,
+    title: str,
+    meaning: str,
+    on_spikes: Callable[..., Any],
+    on_lfp: Callable[..., Any],
+    decodes: Literal["behavior", "labels"] = "behavior",
+) -> dict[str, Baseline]:
+    """One decoder of the recent past of spikes, and the same of LFP.
+
+    Args:
+        meaning: what it does, with the name of the signal left open.
+    """
+    signals: tuple[tuple[Literal["spikes", "lfp"], str, Callable[[Entry], bool], Callable[..., Any]], ...] = (
+        ("spikes", "spikes", has_spikes, on_spikes),
+        ("lfp", "LFP", has_lfp, on_lfp),
+    )
+    return {
+        f"{name}_on_{signal}": Baseline(
+            title=f"{title} on {words}",
+            meaning=meaning.format(words),
+            reads=(signal,),
+            suits=suits,
+            score=score,
+            decodes=decodes,
+            past=True,
+            default="always",
+        )
+        for signal, words, suits, score in signals
+    }
+
+
 _RIDGE = "Ridge regression on up to 0.3 s of {} before the decoded bin (a Wiener filter)."
 _KALMAN = "A Kalman filter whose state is behavior and whose observations are {}."
 _LOGISTIC = (
@@ -101,63 +133,17 @@ _LOGISTIC = (
 _CLOCK = "Behavior from the bin within the trial alone, without any signal."
 
 BASELINES = {
-    "ridge_on_spikes": Baseline(
-        title="Ridge on spikes",
-        meaning=_RIDGE.format("spikes"),
-        reads=("spikes",),
-        suits=has_spikes,
-        score=ridge_on_spikes,
-        past=True,
-        default="always",
-    ),
-    "ridge_on_lfp": Baseline(
-        title="Ridge on LFP",
-        meaning=_RIDGE.format("LFP"),
-        reads=("lfp",),
-        suits=has_lfp,
-        score=ridge_on_lfp,
-        past=True,
-        default="always",
-    ),
+    **_of_recent_bins("ridge", "Ridge", _RIDGE, ridge_on_spikes, ridge_on_lfp),
     **_wide_ridges("spikes", "spikes", sqrt_counts),
     **_wide_ridges("lfp", "LFP", lfp_of),
-    "kalman_on_spikes": Baseline(
-        title="Kalman on spikes",
-        meaning=_KALMAN.format("spikes"),
-        reads=("spikes",),
-        suits=has_spikes,
-        score=kalman_on_spikes,
-        past=True,
-        default="always",
-    ),
-    "kalman_on_lfp": Baseline(
-        title="Kalman on LFP",
-        meaning=_KALMAN.format("LFP"),
-        reads=("lfp",),
-        suits=has_lfp,
-        score=kalman_on_lfp,
-        past=True,
-        default="always",
-    ),
-    "logistic_on_spikes": Baseline(
-        title="Logistic regression on spikes",
-        meaning=_LOGISTIC.format("spikes"),
-        reads=("spikes",),
-        suits=has_spikes,
-        score=LogisticRegression(sqrt_counts),
+    **_of_recent_bins("kalman", "Kalman", _KALMAN, kalman_on_spikes, kalman_on_lfp),
+    **_of_recent_bins(
+        "logistic",
+        "Logistic regression",
+        _LOGISTIC,
+        LogisticRegression(sqrt_counts),
+        LogisticRegression(lfp_of),
         decodes="labels",
-        past=True,
-        default="always",
-    ),
-    "logistic_on_lfp": Baseline(
-        title="Logistic regression on LFP",
-        meaning=_LOGISTIC.format("LFP"),
-        reads=("lfp",),
-        suits=has_lfp,
-        score=LogisticRegression(lfp_of),
-        decodes="labels",
-        past=True,
-        default="always",
     ),
     "clock": Baseline(
         title="Clock", meaning=_CLOCK, reads=(), suits=is_aligned, score=clock, clock=True, default="always"

@@ -207,6 +207,13 @@ def _numbers(job: Job, metrics: Mapping[str, Any], interval: R2Interval | None) 
         yield "scored", f"{metrics['n_test_segments']} segments, {metrics.get('test_s', 0):.0f} s"
 
 
+def _those_there(metrics: Mapping[str, Any], named: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The numbers among these metrics, by their names in words."""
+    for name, words in named.items():
+        if isinstance(value := metrics.get(name), int | float):
+            yield words, f"{value:.3f}"
+
+
 def _label_numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     named = {
         "auc": "AUC",
@@ -216,9 +223,7 @@ def _label_numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         "valid_auc": "AUC on the validation fold",
         "auc_logistic": "AUC by logistic regression",
     }
-    for name, words in named.items():
-        if isinstance(value := metrics.get(name), int | float):
-            yield words, f"{value:.3f}"
+    yield from _those_there(metrics, named)
     for one, auc in metrics["auc_per_class"].items():
         yield f"AUC of {one}", f"{auc:.3f}"
     for fold, classes in metrics["label"]["missing"].items():
@@ -238,9 +243,7 @@ def _behavior_numbers(metrics: Mapping[str, Any], interval: R2Interval | None) -
         "skill_over_clock": "skill over the clock",
         "r2_other_trials": "R² on LFP of other trials",
     }
-    for name, words in named.items():
-        if isinstance(value := metrics.get(name), int | float):
-            yield words, f"{value:.3f}"
+    yield from _those_there(metrics, named)
     for words, value in with_titles(metrics.get("neural", {})).items():
         yield f"prediction of the {words}", f"{value:.3f}"
 

@@ -76,20 +76,31 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextlib.contextmanager
+def s3_service() -> Iterator[int]:
+    """The port of an empty S3 service on loopback."""
+    from moto.moto_api._internal import moto_api_backend
+    from moto.server import ThreadedMotoServer
+
+    moto_api_backend.reset()  # moto keeps its buckets per process, whatever became of the server that made them
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
+    server.start()
+    try:
+        yield server.get_host_and_port()[1]
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
 def serving() -> Iterator[Bucket]:
     """The bucket; it takes all credentials that the environment has."""
-    from moto.server import ThreadedMotoServer
     from pyarrow.fs import S3FileSystem
-
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=free_port(), verbose=False)
-    moto.start()
-    bucket = Bucket(moto._server.server_port)
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
             bucket.serve(self.request)
 
-    with _Server(("127.0.0.1", 0), Handler) as proxy:
+    with s3_service() as port, _Server(("127.0.0.1", 0), Handler) as proxy:
+        bucket = Bucket(port)
         bucket.port = proxy.server_address[1]
         threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         S3FileSystem(
@@ -104,4 +115,3 @@ def serving() -> Iterator[Bucket]:
             yield bucket
         finally:
             proxy.shutdown()
-            moto.stop()

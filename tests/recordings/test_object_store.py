@@ -2,12 +2,13 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+
+from tests.buckets import serving
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 
@@ -45,21 +46,8 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def bucket():
     """An S3 service on this machine: `uri(path)` names a folder of its one bucket."""
-    from moto.server import ThreadedMotoServer
-    from pyarrow.fs import S3FileSystem
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    keys = {"access_key": "key", "secret_key": "secret"}
-    service = S3FileSystem(
-        **keys, scheme="http", endpoint_override=f"127.0.0.1:{port}", region="us-east-1", allow_bucket_creation=True
-    )
-    service.create_dir("lab")
-    yield lambda path: f"s3://lab/{path}?scheme=http&endpoint_override=127.0.0.1:{port}&region=us-east-1"
-    server.stop()
+    with serving() as served:
+        yield served.uri
 
 
 def test_store_in_a_bucket_holds_what_was_ingested_and_skips_it_next_time(bucket, make_h5, manifest, binned, tmp_path):

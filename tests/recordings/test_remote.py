@@ -18,6 +18,7 @@ from raydistill.recordings.remote import Remote
 from raydistill.simulation.simulate import generate_session
 from raydistill.simulation.writers.nwb import write_nwb
 from raydistill.store.store import Store
+from tests.buckets import s3_service
 from tests.recordings.servers import Served, serving
 
 NAMED = ("defaults.name=day1",)
@@ -263,18 +264,15 @@ def test_missing_extra_is_named_with_the_way_to_install_it(tmp_path, monkeypatch
 def bucket(content):
     """An S3 service on this machine with a public file and a private one; gives the address of the service."""
     import boto3
-    from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    address = "http://{}:{}".format(*server.get_host_and_port())
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=address, **keys)
-    client.create_bucket(Bucket="archive")
-    client.put_object(Bucket="archive", Key="blobs/4c1/f0e", Body=content, ACL="public-read")
-    client.put_object(Bucket="archive", Key="private.nwb", Body=content)
-    yield address
-    server.stop()
+    with s3_service() as port:
+        address = f"http://127.0.0.1:{port}"
+        keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
+        client = boto3.client("s3", endpoint_url=address, **keys)
+        client.create_bucket(Bucket="archive")
+        client.put_object(Bucket="archive", Key="blobs/4c1/f0e", Body=content, ACL="public-read")
+        client.put_object(Bucket="archive", Key="private.nwb", Body=content)
+        yield address
 
 
 @pytest.fixture

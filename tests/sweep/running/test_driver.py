@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import time
 
 import pytest
 from rich.console import Console
@@ -61,19 +62,22 @@ def test_sweep_stopped_by_its_time_limit_continues_later(copy):
 def test_trainings_stopped_by_the_time_limit_end_with_the_same_weights(copy, finished_sweep, tmp_path):
     longer = ("jobs.ms_spike.training.epochs=40", "jobs.teacher.training.epochs=40", "training.patience=1000")
     part, stopped_at = Selection(("MS-Spike",), "S1_*"), set()
-    for number in range(20):  # on a busy machine, the first limits pass before the training starts
+    whole = tmp_path / "whole"
+    shutil.copytree(finished_sweep, whole)
+    start = time.monotonic()
+    run(whole, longer, selection=part)
+    limit_s = (time.monotonic() - start) / 3  # longer each time that no training had begun
+    for _ in range(20):
         try:
-            run(copy, longer, selection=part, deadline=Deadline.after(5 * 1.5**number / 3600))
+            run(copy, longer, selection=part, deadline=Deadline.after(None if stopped_at else limit_s / 3600))
             break
         except KeyboardInterrupt as limit:
             assert "(--max-hours) is reached" in str(limit)
             plan = opened(copy, longer).plan()
             stopped_at |= {(p.job.name, p.reason) for p in plan.todo if p.reason.startswith("continues after")}
+            limit_s *= 1.15
     assert stopped_at
 
-    whole = tmp_path / "whole"
-    shutil.copytree(finished_sweep, whole)
-    run(whole, longer, selection=part)
     for planned in opened(whole, longer).plan().planned:
         if planned.job.trains and planned.state == "done":
             for file in ("model.safetensors", "history.jsonl"):

@@ -66,7 +66,7 @@ def import_brant(over_patches: Path, over_channels: Path) -> Imported:
             raise CheckpointError("describes more weights than the file can contain; several share one storage")
     weights = {name: w.to(torch.float32, copy=True, memory_format=torch.contiguous_format) for name, w in taken.items()}
     model.load_state_dict(weights, assign=True)
-    notes = (
+    notes: tuple[str, ...] = (
         f"as published, because no weight tells it: bins of {config.bin_width_ms:g} ms, {config.heads} heads, dropout "
         f"{config.dropout:g}",
         "the names of weights were not compared with those of the published files",

@@ -172,6 +172,8 @@ def resume(folder: Path, model: torch.nn.Module, optimizer) -> tuple[TrainingSta
 
     Returns:
         The state, and the weights of the best epoch so far; None if there is no readable checkpoint.
+    Raises:
+        TrainingError: another version wrote the checkpoint, with other weights or other settings of the optimizer.
     """
     for path in reversed(_checkpoints(folder)):
         try:
@@ -185,7 +187,24 @@ def resume(folder: Path, model: torch.nn.Module, optimizer) -> tuple[TrainingSta
             with contextlib.suppress(OSError):  # another worker may have renamed it already
                 path.rename(path.with_name(f"corrupt-{path.name}"))
             continue
-        model.load_state_dict(weights)
-        optimizer.load_state_dict(moments)
+        _load(path, model, optimizer, weights, moments)
         return state, best
     return None
+
+
+def _load(path: Path, model: torch.nn.Module, optimizer, weights: Weights, moments: dict) -> None:
+    """Take the weights and moments of a checkpoint. Raises TrainingError if those of this version have other names."""
+    names = set().union(*optimizer.param_groups) if optimizer.param_groups else set()
+    try:
+        model.load_state_dict(weights)
+        optimizer.load_state_dict(moments)
+        missing = sorted(names - set.intersection(*map(set, optimizer.param_groups)))
+        problem = f"its optimizer has no {', '.join(f'`{name}`' for name in missing)}" if missing else ""
+    except (RuntimeError, ValueError, KeyError, TypeError) as err:
+        problem = " ".join(str(err).split())  # torch writes one line per weight
+    if problem:
+        raise TrainingError(
+            f"{path}: another version of raydistill wrote this checkpoint ({problem[:200]}); continue with "
+            f"that version, or delete {path.parent}, and the same command trains the job from its start",
+            everywhere=True,
+        )

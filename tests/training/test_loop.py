@@ -3,12 +3,15 @@
 import dataclasses
 import itertools
 import json
+import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from raydistill.config.engine import EngineConfig
 from raydistill.errors import TimeLimitReached, TrainingError
+from raydistill.marker import write_marker
 from raydistill.training import loop
 from raydistill.training.history import append_history, read_history
 from raydistill.training.loop import train, validate
@@ -151,6 +154,29 @@ def test_training_without_improvement_stops_after_its_patience(tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=50, patience=3, learning_rate=1.0, warmup_start=1.0, clip=None)
     progress = train(make_training(tmp_path, recipe=recipe))
     assert progress.epoch == progress.best_epoch + 1 + 3 < 50
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "problem"),
+    [
+        ("optimizer.pt", lambda tree: [group.pop("rate") for group in tree["param_groups"]], "no `rate`"),
+        ("model.safetensors", lambda tree: tree.pop(min(tree)), "Missing key"),
+    ],
+)
+def test_checkpoint_of_another_version_is_refused_with_its_file_and_the_way_out(tmp_path, name, changed, problem):
+    train(make_training(tmp_path, recipe=dataclasses.replace(RECIPE, epochs=4)))
+    path = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    is_pickle = name.endswith(".pt")
+    tree = torch.load(path / name, weights_only=True) if is_pickle else load_file(path / name)
+    changed(tree)
+    (torch.save if is_pickle else save_file)(tree, path / name)
+    write_marker(path)
+    with pytest.raises(TrainingError, match=problem) as caught:
+        train(make_training(tmp_path))
+    message = str(caught.value)
+    assert str(path) in message and f"delete {path.parent}" in message and "\n" not in message
+    shutil.rmtree(path.parent)
+    assert train(make_training(tmp_path)).epoch > 4
 
 
 def test_training_with_infinite_loss_names_the_batch_and_keeps_the_last_checkpoint(tmp_path):

@@ -123,7 +123,7 @@ def _convert(
         raise CheckpointError("has spatial.names.weight whose first row, that of unknown regions, is not zero")
     model.load_state_dict(weights)
     _check_rotation(published, config)
-    return model, [*_left_out(published), *_assumed(settings)]
+    return model, [*_left_out(published), *_assumed(settings), *settings.unread_in_words()]
 
 
 def _config(published: Weights, settings: Settings) -> tuple[BaristaConfig, int, int]:

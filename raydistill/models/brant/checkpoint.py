@@ -47,7 +47,7 @@ def import_brant(over_patches: Path, over_channels: Path) -> Imported:
     Raises:
         CheckpointError: a file is damaged, contains more than weights, or has weights that do not fit.
     """
-    patches, channels = _weights_in(over_patches), _weights_in(over_channels)
+    (patches, unread), (channels, unread_2) = _weights_in(over_patches), _weights_in(over_channels)
     with _named(over_patches):
         settings = _settings(patches)
     with _named(over_channels):
@@ -66,11 +66,13 @@ def import_brant(over_patches: Path, over_channels: Path) -> Imported:
             raise CheckpointError("describes more weights than the file can contain; several share one storage")
     weights = {name: w.to(torch.float32, copy=True, memory_format=torch.contiguous_format) for name, w in taken.items()}
     model.load_state_dict(weights, assign=True)
-    notes = (
+    notes: tuple[str, ...] = (
         f"as published, because no weight tells it: bins of {config.bin_width_ms:g} ms, {config.heads} heads, dropout "
         f"{config.dropout:g}",
         "the names of weights were not compared with those of the published files",
     )
+    if others := sorted({*unread, *unread_2}):
+        notes += (f"parts of the files that were not read (sizes follow from the weights): {', '.join(others[:12])}",)
     model.spec.provenance.update(
         checkpoint={path.name: sha256_of(path) for path in (over_patches, over_channels)},
         notes=list(notes),
@@ -88,14 +90,21 @@ def _named(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: {err}") from None
 
 
-def _weights_in(path: Path) -> Weights:
-    """The named weights in a file, or in its `state_dict`, without the prefix that distributed training adds."""
+def _weights_in(path: Path) -> tuple[Weights, list[str]]:
+    """The named weights in a file, or in its `state_dict`, without the prefix that distributed training adds; and the
+    names of what else is in the file."""
     content: Any = read_torch_file(path)
-    content = content.get("state_dict", content) if isinstance(content, dict) else {}
+    content = content if isinstance(content, dict) else {}
+    others = [str(name) for name in content if name != "state_dict"] if "state_dict" in content else []
+    content = content.get("state_dict", content)
     with _named(path):
-        if not content or not all(isinstance(weight, Tensor) for weight in content.values()):
+        if (
+            not isinstance(content, dict)
+            or not content
+            or not all(isinstance(weight, Tensor) for weight in content.values())
+        ):
             raise CheckpointError("contains no named weights; the file of an encoder of BRANT contains nothing else")
-        return Weights({str(name).removeprefix("module."): weight for name, weight in content.items()})
+        return Weights({str(name).removeprefix("module."): weight for name, weight in content.items()}), others
 
 
 def _settings(weights: Weights) -> BrantSettings:

@@ -27,7 +27,7 @@ def fit(spec: ModelSpec, train: Batch, valid: Batch, bin_width_ms: float) -> Msi
 
     `provenance.fit` of the model's specification says what was chosen and how: the R² of each number of states, the
     units that were too slow, how often a covariance or an eigenvalue had to be limited, and a `note` if the fit is
-    approximate.
+    approximate or may be inaccurate.
 
     Raises:
         DataError: no signal is left, the segments are too short, or no number of states is possible.
@@ -119,7 +119,7 @@ def _system(
 
 
 def _solved(problem: CovarianceProblem) -> tuple[np.ndarray | None, str | None]:
-    """The covariance of the states at the optimum, or None and why the fit is approximate."""
+    """The covariance of the states at the optimum, or None; and why the fit is approximate or may be inaccurate."""
     try:
         from raydistill.models.msid.solver import solve
     except ImportError:
@@ -127,8 +127,11 @@ def _solved(problem: CovarianceProblem) -> tuple[np.ndarray | None, str | None]:
             "fitted approximately, because cvxpy is missing: `pip install 'raydistill[msid]'`, delete the folders of "
             "these jobs, and run the sweep again"
         )
-    covariance = solve(problem)
-    return covariance, None if covariance is not None else "fitted approximately, because the solver found no optimum"
+    covariance, is_accurate = solve(problem)
+    if covariance is None:
+        return None, "fitted approximately, because the solver found no optimum"
+    inaccurate = "fitted with a solution that may be inaccurate: the solver stopped short of its tolerance"
+    return covariance, None if is_accurate else inaccurate
 
 
 def _set(

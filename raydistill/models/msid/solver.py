@@ -3,14 +3,17 @@
 D states, E = D(D + 1) / 2 entries of a symmetric matrix.
 """
 
+import warnings
+
 import cvxpy as cp
 import numpy as np
 
 from raydistill.models.msid.noise import CovarianceProblem, full_from_entries
 
 
-def solve(problem: CovarianceProblem) -> np.ndarray | None:
-    """The covariance (D, D) of the states at the optimum; None if the solver found none."""
+def solve(problem: CovarianceProblem) -> tuple[np.ndarray | None, bool]:
+    """The covariance (D, D) of the states at the optimum, None if the solver found none; and whether it is as accurate
+    as the solver promises."""
     n_states = len(problem.dynamics)
     full = full_from_entries(n_states)
     entries = cp.Variable(full.shape[1])
@@ -23,12 +26,14 @@ def solve(problem: CovarianceProblem) -> np.ndarray | None:
     loss = sum(term.weight * cp.norm2(term.target - term.matrix @ entries) for term in problem.terms)
     program = cp.Problem(cp.Minimize(loss), constraints)
     try:
-        program.solve(solver=cp.CLARABEL)
+        with warnings.catch_warnings():  # what it says of accuracy is returned
+            warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+            program.solve(solver=cp.CLARABEL)
     except cp.error.SolverError:
-        return None
+        return None, False
     if program.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or entries.value is None:
-        return None
-    return (full @ entries.value).reshape(n_states, n_states)
+        return None, False
+    return (full @ entries.value).reshape(n_states, n_states), program.status == cp.OPTIMAL
 
 
 def _square(vector: cp.Expression) -> cp.Expression:

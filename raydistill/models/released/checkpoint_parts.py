@@ -15,6 +15,8 @@ from raydistill.models.released.inert_pickle import Record
 N = TypeVar("N", int, float)
 _LINK = re.compile(r"\$\{([\w.]+)\}")
 _NAME = re.compile(r"[\w.-]{1,200}")
+_NAMED = 12
+"""Settings that are named in the note on those that were not read."""
 ABSENT = object()
 """Stands for a setting that a file does not contain."""
 
@@ -48,6 +50,19 @@ class Settings:
             and (section, name) not in self._asked
             and _NAME.fullmatch(name)
         ]
+
+    def unread_in_words(self, *sections: str) -> list[str]:
+        """A note with the settings of these sections (by default of all) that determine nothing here: weights tell
+        sizes, and other settings are unknown. No note if there are none."""
+        root = _plain(self.root)
+        tops = root if isinstance(root, dict) else {}
+        names: list[str] = []
+        for section in sections or tops:
+            single = not isinstance(_plain(tops.get(section)), dict) and not sections
+            names += [str(section)] if single else self.unread(section)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        why = "sizes follow from the weights, and raydistill has no other setting of these names"
+        return [f"settings of the file that were not read ({why}): {', '.join(names[:_NAMED])}{more}"] if names else []
 
     def assumed_in_words(self) -> str:
         """The settings that the file does not contain, with what they are taken to be; "" if it contains all."""

@@ -62,8 +62,6 @@ _FIXED = {
     "use_final_norm": True,
     "attention_module_name": "RotarySelfAttention",
 }
-_NAMED = 12
-"""Settings that a note names."""
 _SPACE, _COUNTS = "tokenizer.space.table.weight", "tokenizer.value.table.weight"
 
 
@@ -151,7 +149,12 @@ def _convert(content: Any, columns: dict[str, int], size: int) -> tuple[CrossMod
     weights = {n: w.to(torch.float32, copy=True, memory_format=torch.contiguous_format) for n, w in taken.items()}
     weights[_SPACE] = torch.cat(spaces).float()
     _check_rotation(published, spec.config)
-    notes += _move_padding(weights, spec, columns) + _left_out(published) + _assumed(settings) + _unread(settings)
+    notes += (
+        _move_padding(weights, spec, columns)
+        + _left_out(published)
+        + _assumed(settings)
+        + settings.unread_in_words("tokenizer", "backbone")
+    )
     model.load_state_dict(weights, assign=True)
     return model, notes
 
@@ -279,11 +282,3 @@ def _left_out(published: Weights) -> list[str]:
 def _assumed(settings: Settings) -> list[str]:
     values = settings.assumed_in_words()
     return [f"not in the file, so set to the defaults of the released code: {values}"] if values else []
-
-
-def _unread(settings: Settings) -> list[str]:
-    """A note with the settings that determine nothing here: the weights tell sizes, and other settings are unknown."""
-    names = [name for section in ("tokenizer", "backbone") for name in settings.unread(section)]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    why = "sizes follow from the weights, and raydistill has no other setting of these names"
-    return [f"settings of the file that were not read ({why}): {', '.join(names[:_NAMED])}{more}"] if names else []

@@ -85,6 +85,7 @@ def card_of(
         limits=(
             *_limits(job, sees, entries, metrics, _other_sessions(job, jobs)),
             *_remark(job, jobs),
+            *_fitted(metrics),
         ),
         limits_alone=tuple(_limits_alone(job, sees)),
         symbol=measure_of(job.spec.label).symbol,
@@ -278,6 +279,12 @@ def _remark(job: Job, jobs: Mapping[str, Job]) -> Iterator[str]:
     for training in trainings_of(job, jobs)[:1]:
         if remark := remark_on(training.model_spec):
             yield f"{remark[0].upper()}{remark[1:]}."
+
+
+def _fitted(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """How a model that was fitted in one step is approximate or may be inaccurate."""
+    if note := metrics.get("fit", {}).get("note"):
+        yield f"It is {note}."
 
 
 def _limits(

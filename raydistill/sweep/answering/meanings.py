@@ -14,6 +14,7 @@ LEARNS = {
     "masked_autoencoding": "learns to reconstruct masked parts of {signals}",
     "masked_autoencoding_with_behavior": "learns to reconstruct masked parts of {signals} and to predict behavior",
     "behavior_regression": "learns to predict behavior",
+    "masked_groups": "learns to predict tokens of masked groups of channels of {signals}",
     "label_classification": "learns to predict the label",
     "distillation": "learns to reconstruct {signals}, while its latents follow those of {teacher}, a model of spikes",
     "distillation_with_behavior": "learns to predict behavior, while its latents follow those of {teacher}, a model of "

@@ -222,3 +222,9 @@ def test_checkpoint_of_the_paper_without_its_table_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["import", str(write(tmp_path)[0]), "--out", str(tmp_path / "model")])
     assert "--kind crossmodal also needs --metadata FILE" in capsys.readouterr().err
+
+
+def test_settings_that_determine_nothing_are_named(tmp_path):
+    path, table, _ = write(tmp_path, backbone={"heads": HEADS, "alibi": True}, spatial={"scale": "lobe"}, seed=1)
+    (note,) = (note for note in import_barista(path, table).notes if "were not read" in note)
+    assert note.endswith(": backbone.alibi, spatial.scale, seed")

@@ -157,3 +157,10 @@ def test_import_command_writes_a_model_and_notes_and_needs_both_files(tmp_path, 
     assert written.out == "model\n"
     assert "note: as published, because no weight tells it: bins of 4 ms, 16 heads, dropout 0.1\n" in written.err
     assert load_model(tmp_path / "model").spec.provenance["checkpoint"].keys() == {"time.pt", "channels.pt"}
+
+
+def test_parts_of_a_file_next_to_its_weights_are_named(tmp_path):
+    time, _ = write(tmp_path)
+    torch.save({"state_dict": time.state_dict(), "epoch": 3, "args": {"d_model": 8}}, tmp_path / "time.pt")
+    notes = import_brant(tmp_path / "time.pt", tmp_path / "channels.pt").notes
+    assert notes[-1].endswith(": args, epoch")

@@ -1,5 +1,8 @@
 """The semidefinite program, solved in its reduced form and as it is written."""
 
+import warnings
+from functools import partialmethod
+
 import numpy as np
 import pytest
 import torch
@@ -39,7 +42,8 @@ def test_reduced_program_has_the_optimum_of_the_program_as_written(case):
 
     moments, system, problem = case
     value, covariance = solve_as_written(moments, system)
-    ours = solve(problem)
+    ours, is_accurate = solve(problem)
+    assert is_accurate
     assert value > 0.1
     assert objective(problem, ours) == pytest.approx(value, rel=1e-5)
     loadings = system.loadings.numpy()
@@ -50,7 +54,7 @@ def test_approximation_obeys_the_constraints_and_is_no_better_than_the_optimum(c
     from raydistill.models.msid.solver import solve
 
     moments, system, problem = case
-    best, near = objective(problem, solve(problem)), approximate(problem)
+    best, near = objective(problem, solve(problem)[0]), approximate(problem)
     assert best * (1 - 1e-6) <= objective(problem, near) < 1.5 * best
     a, c = system.dynamics.numpy(), system.loadings.numpy()[N_UNITS:]
     rest = moments.present.numpy()[N_UNITS:, N_UNITS:] - c @ near @ c.T
@@ -58,3 +62,18 @@ def test_approximation_obeys_the_constraints_and_is_no_better_than_the_optimum(c
         assert np.linalg.eigvalsh(matrix).min() > -1e-9 * np.linalg.eigvalsh(matrix).max()
     noise = noise_of(near, system, moments, N_UNITS)
     np.testing.assert_allclose(noise.lfp, rest, atol=1e-9)
+
+
+def test_solution_short_of_the_tolerance_is_returned_and_named_inaccurate(case, monkeypatch):
+    from raydistill.models.msid.fit import _solved
+    from raydistill.models.msid.solver import solve
+
+    *_, problem = case
+    best, _ = solve(problem)
+    unreachable = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-30)
+    monkeypatch.setattr(cp.Problem, "solve", partialmethod(cp.Problem.solve, **unreachable))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        covariance, note = _solved(problem)
+    np.testing.assert_allclose(covariance, best, atol=1e-3)
+    assert note == "fitted with a solution that may be inaccurate: the solver stopped short of its tolerance"

@@ -12,6 +12,7 @@ from raydistill.evaluation.below import BelowBaseline
 from raydistill.store.session import Session
 from raydistill.store.store import Store
 from raydistill.sweep.answering.advice import advice
+from raydistill.sweep.answering.card import card_of
 from raydistill.sweep.answering.collect import notes_on_fits
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.tracked import Records
@@ -136,6 +137,9 @@ def test_fit_is_described_in_metrics_and_an_approximate_one_in_the_results(sweep
     noted = {"fit": {"note": "fitted approximately"}}
     monkeypatch.setattr(type(sweep.runs), "metrics", lambda runs, key: metrics(key) | noted)
     assert notes_on_fits(plan, sweep.runs)[0] == "msid_spikes: 1 job fitted approximately"
+    jobs, entries = {job.key: job for job in plan.jobs}, [Store(sweep.store).entry("a_1")]
+    card = card_of(both, jobs, entries, sweep.runs.metrics(both.key), {})
+    assert "It is fitted approximately." in card.limits
 
 
 def test_specification_survives_json_and_no_recipe_is_part_of_the_key(folder, sweep):

@@ -92,6 +92,20 @@ def test_bins_that_come_twice_are_used_once():
     assert gaps.in_words() == "5 samples came twice"
 
 
+def test_bin_that_is_not_finite_ends_decoding(decoder):
+    values = bins(5)
+    values[2, 3] = np.nan
+    run, decoded = LiveDecoder(decoder).run(Given(Chunk(0, values))), []
+    with pytest.raises(DataError, match="not finite"):
+        decoded.extend(run)
+    assert len(decoded) == 2
+
+
+def test_signal_that_the_model_does_not_read_is_refused(decoder):
+    with pytest.raises(DataError, match="leave `spikes` out"):
+        decoder.step(lfp=np.zeros(6), spikes=np.zeros(5))
+
+
 def test_silent_sender_ends_decoding_with_its_reason(decoder):
     live = LiveDecoder(decoder)
     assert len(list(live.run(Given(Chunk(0, bins(5)), is_silent=True)))) == 5

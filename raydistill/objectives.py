@@ -60,10 +60,14 @@ def build_objective(config: ObjectiveConfig, spec: ModelSpec | None = None) -> O
             return reconstruction(_readout(config))
         case configs.DistillationWithBehavior(alignment=0):
             return behavior_regression()
+        case configs.JointDistillation(alignment=0):
+            return together(reconstruction(_readout(config)), behavior_regression())
+        case configs.JointDistillation():
+            return together(distillation(config.alignment, _readout(config)), behavior_regression())
         case configs.Distillation():
             objective = distillation(config.alignment, _readout(config))
         case configs.DistillationWithBehavior():
-            objective = distillation_with_behavior(config.alignment, config.align == "residual")
+            objective = distillation_with_behavior(config.alignment, configs.aligned_layers(config))
     return objective if config.unfreeze_epoch is None else unfrozen(objective, config.unfreeze_epoch)
 
 
@@ -256,8 +260,9 @@ class Readout:
     weight: float = 1.0
     share: float = 1.0
     """Share of the bins of each segment."""
-    residual: bool = False
-    """Whether latents before the final norm are read out and aligned."""
+    layers: int = 0
+    """How many of the last layers are aligned before the final norm, where the last one is read out; 0: latents after
+    the norm are."""
 
     def chosen(self, batch: Batch, draw: Draw) -> Tensor | None:
         """Indices of the tokens that are reconstructed; None: all. A function of `draw` and the segment alone."""
@@ -265,17 +270,17 @@ class Readout:
 
     def trained(self, model: Model) -> Model:
         """The model without gradients of the weights that this leaves unused: several workers would wait for them."""
-        if self.residual:
+        if self.layers:
             encoder: Any = model.encoder
             encoder.norm.requires_grad_(False)
         return model
 
 
-def _readout(config: configs.Distillation) -> Readout:
+def _readout(config: configs.Distillation | configs.JointDistillation) -> Readout:
     return Readout(
         weight=1.0 if config.reconstruction is None else config.reconstruction,
         share=config.readout_share or 1.0,
-        residual=config.align == "residual",
+        layers=configs.aligned_layers(config),
     )
 
 
@@ -296,10 +301,10 @@ def distillation(alignment: float, readout: Readout = Readout()) -> Objective[Ta
         return _with_target(batch, readout.chosen(batch.tokens, draw))
 
     def totals(model: CrossModalModel, prepared: TaughtBatch, draw: Draw) -> dict[str, Tensor]:
-        latents, reconstructed = model.latents_and_lfp(prepared.batch, readout.residual)
+        latents, reconstructed = model.latents_and_lfp(prepared.batch, readout.layers)
         return {
             "reconstruction": _lfp_error(reconstructed, prepared.batch, prepared.read_out),
-            "alignment": _misalignment(latents, prepared.target),
+            "alignment": _misalignment(latents, prepared.target, readout.layers),
         }
 
     def counts(prepared: TaughtBatch) -> dict[str, Tensor]:
@@ -324,7 +329,7 @@ def reconstruction(readout: Readout = Readout()) -> Objective[ReadOutBatch]:
         return ReadOutBatch(batch.tokens, readout.chosen(batch.tokens, draw))
 
     def totals(model: CrossModalModel, prepared: ReadOutBatch, draw: Draw) -> dict[str, Tensor]:
-        _, reconstructed = model.latents_and_lfp(prepared.batch, readout.residual)
+        _, reconstructed = model.latents_and_lfp(prepared.batch, min(readout.layers, 1))
         return {"reconstruction": _lfp_error(reconstructed, prepared.batch, prepared.read_out)}
 
     def counts(prepared: ReadOutBatch) -> dict[str, Tensor]:
@@ -333,19 +338,20 @@ def reconstruction(readout: Readout = Readout()) -> Objective[ReadOutBatch]:
     return Objective({"reconstruction": readout.weight}, prepare, totals, counts, readout.trained)
 
 
-def distillation_with_behavior(alignment: float, residual: bool = False) -> Objective[TaughtBatch]:
+def distillation_with_behavior(alignment: float, layers: int = 0) -> Objective[TaughtBatch]:
     """Eq. 3: Eq. 1 with the error of behavior, divided by its own dimensions, in place of that of the LFP.
 
     Args:
-        residual: whether latents before the final norm are aligned; the head always reads those after it.
+        layers: how many of the last layers are aligned before the final norm; 0: the latents after it, which the head
+            always reads.
     """
 
     def totals(model: Model, prepared: TaughtBatch, draw: Draw) -> dict[str, Tensor]:
         latents = model.latents(prepared.batch)
-        aligned = model.residual(prepared.batch) if residual else latents
+        aligned = model.residual(prepared.batch, layers) if layers else latents
         return {
             "behavior": _behavior_error(model, latents, prepared.batch),
-            "alignment": _misalignment(aligned, prepared.target),
+            "alignment": _misalignment(aligned, prepared.target, layers),
         }
 
     def counts(prepared: TaughtBatch) -> dict[str, Tensor]:
@@ -401,9 +407,15 @@ def unfrozen(objective: Objective[TaughtBatch], epoch: int) -> Objective[BatchOf
 # ---- Sums ----
 
 
-def _misalignment(latents: Tensor, target: Tensor) -> Tensor:
-    """Sum over bins of 1 - cosine. Shape: (sum of T, D) twice -> ()."""
-    return (1 - F.cosine_similarity(latents.float(), target.float(), dim=-1)).sum()
+def _misalignment(latents: Tensor, target: Tensor, layers: int = 0) -> Tensor:
+    """Sum over bins of 1 - cosine, of several layers with weights 1, 2, ... that add up to 1.
+
+    Shape: (sum of T, D), or (sum of T, layers * D), twice -> ().
+    """
+    n = max(layers, 1)
+    pairs = zip(latents.float().chunk(n, dim=-1), target.float().chunk(n, dim=-1), strict=True)
+    apart = [(1 - F.cosine_similarity(ours, theirs, dim=-1)).sum() for ours, theirs in pairs]
+    return sum((i * x for i, x in enumerate(apart, 1)), apart[0].new_zeros(())) / (n * (n + 1) / 2)
 
 
 def _behavior_error(model: Model, latents: Tensor, batch: Batch) -> Tensor:

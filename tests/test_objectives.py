@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from raydistill.config.objectives import (
     Blocks,
     Distillation,
     DistillationWithBehavior,
+    JointDistillation,
     MaskedAutoencoding,
     MaskedAutoencodingWithBehavior,
 )
@@ -127,11 +129,12 @@ def test_unused_session_gets_no_gradient():
 BLOCKS = Blocks(shortest=2, longest=3)
 
 
-def realm(causal=True, sessions=("a", "b"), **outputs):
+def realm(causal=True, sessions=("a", "b"), behavior=(), session_embedding=False, **outputs):
     torch.manual_seed(0)
-    settings = dataclasses.replace(REALM_PRESETS["tiny"], lfp_patch=24, causal=causal)
-    config = configure_realm(settings, "lfp", "gated", **outputs)
-    return CrossModalModel(ModelSpec(family="realm", config=config, sessions=dict.fromkeys(sessions, 1)))
+    changes = {"lfp_patch": 24, "causal": causal, "session_embedding": session_embedding}
+    config = configure_realm(dataclasses.replace(REALM_PRESETS["tiny"], **changes), "lfp", "gated", **outputs)
+    spec = ModelSpec(family="realm", config=config, sessions=dict.fromkeys(sessions, 1), behavior=behavior)
+    return CrossModalModel(spec)
 
 
 def one_patch_batch(lengths=(20, 12), **teacher):
@@ -188,10 +191,68 @@ def test_distillation_of_residuals_aligns_and_reads_out_what_lies_before_the_fin
     assert alone["reconstruction"].weight == 1 and alone["reconstruction"].count == terms["reconstruction"].count
 
 
+def test_session_embedding_is_added_to_all_bins_of_pretraining_and_to_no_latents():
+    model, plain = realm(predictor=True, session_embedding=True), realm(predictor=True)
+    plain.load_state_dict({name: value for name, value in model.state_dict().items() if name in plain.state_dict()})
+    batch = one_patch_batch().tokens
+    masking = masked_autoencoding(0.6, BLOCKS).prepare(FeedBatch(tokens=batch), DRAW).masking
+    rows = model.bins_predictor.session.table.weight
+    bins = model.tokenizer(batch).index_copy(
+        0, masking.masked, model.bins_predictor.mask.expand(len(masking.masked), -1)
+    )
+    bins = bins + torch.cat([rows[:1].expand(20, -1), rows[1:].expand(12, -1)])  # of a, then of b
+    expected = model.bins_predictor(model._encode_bins(bins, batch), batch)[masking.masked]
+    torch.testing.assert_close(model.reconstruct(batch, masking), expected)
+    assert not torch.allclose(plain.reconstruct(batch, masking), expected)
+    assert torch.equal(model.latents(batch), plain.latents(batch))
+    more = model.transplanted(dataclasses.replace(model.spec, sessions={"aa": 1, "b": 1}))
+    kept = more.bins_predictor.session.table.weight
+    assert torch.equal(kept[1], rows[1]) and not torch.equal(kept[0], rows[0])
+
+
+def test_distillation_of_two_layers_weighs_the_last_one_twice_and_reads_it_out():
+    model, target = realm(readout=True), np.random.default_rng(1).normal(size=(32, 128)).astype(np.float32)
+    given = one_patch_batch(teacher_latents=torch.from_numpy(target))
+    config = Distillation(alignment=1.0, align="residual", align_layers=2)
+    terms = build_objective(config)(model, given, DRAW)
+    x, batch = model.tokenizer(given.tokens), given.tokens
+    layers = []
+    for layer in model.encoder.layers:
+        x = torch.cat([layer(of_segment[None], None)[0] for of_segment in x.split([20, 12])])
+        layers.append(x.detach().numpy().astype(np.float64))
+    torch.testing.assert_close(model.residual(batch), x)
+    apart = [
+        1 - (own * of).sum(1) / np.linalg.norm(own, axis=1) / np.linalg.norm(of, axis=1)
+        for own, of in zip(layers, (target[:, :64], target[:, 64:]), strict=True)
+    ]
+    np.testing.assert_allclose(terms["alignment"].total.item(), (apart[0] / 3 + 2 * apart[1] / 3).sum(), rtol=1e-5)
+    once = build_objective(Distillation(alignment=1.0, align="residual"))
+    last = once(model, dataclasses.replace(given, teacher_latents=torch.from_numpy(target[:, 64:])), DRAW)
+    torch.testing.assert_close(terms["reconstruction"].total, last["reconstruction"].total)
+
+
+def test_joint_distillation_adds_behavior_to_equation_1():
+    model = realm(readout=True, behavior=("vx", "vy"))
+    given = behaving(one_patch_batch(teacher_latents=torch.randn(32, 64)))
+    settings = {"alignment": 2.0, "reconstruction": 0.1, "align": "residual"}
+    terms = build_objective(JointDistillation(**settings))(model, given, DRAW)
+    alone = build_objective(Distillation(**settings))(model, given, DRAW)
+    behavior = behavior_regression()(model, given, DRAW)
+    assert {name: t.weight for name, t in terms.items()} == {"reconstruction": 0.1, "alignment": 2.0, "behavior": 1.0}
+    for name, expected in (alone | behavior).items():
+        torch.testing.assert_close(terms[name].total, expected.total)
+        assert terms[name].count == expected.count
+    assert set(build_objective(JointDistillation(**settings | {"alignment": 0.0})).weights) == {
+        "reconstruction",
+        "behavior",
+    }
+
+
 @pytest.mark.parametrize(
     ("config", "outputs"),
     [
         (MaskedAutoencoding(mask_ratio=0.6, blocks=BLOCKS), {"predictor": True}),
+        (MaskedAutoencoding(mask_ratio=0.6, blocks=BLOCKS), {"predictor": True, "session_embedding": True}),
         (Distillation(alignment=1.0, align="residual", readout_share=0.3), {"readout": True}),
         (Distillation(alignment=0.0, align="residual"), {"readout": True}),
     ],
@@ -315,6 +376,7 @@ def test_two_objectives_together_draw_different_dropout_masks():
         Distillation(alignment=5.0),
         Distillation(alignment=5.0, unfreeze_epoch=2),
         DistillationWithBehavior(alignment=5.0),
+        JointDistillation(alignment=5.0),
     ],
     ids=lambda c: c.name,
 )

@@ -135,6 +135,8 @@ class Distillation:
     """Weight of the error of the LFP; None: 1."""
     align: Literal["residual"] | None = None
     """residual: the latents before the final norm of student and teacher are aligned and read out; None: after it."""
+    align_layers: Count | None = None
+    """With `align: residual`, how many of the last layers are aligned; None: the last one."""
     readout_share: InnerFraction | None = None
     """Share of the bins of each segment whose LFP is reconstructed, drawn again in each epoch; None: all."""
     unfreeze_epoch: CountOrZero | None = None
@@ -153,7 +155,26 @@ class DistillationWithBehavior:
     alignment: Weight
     align: Literal["residual"] | None = None
     """As of `Distillation`; the head reads the latents after the norm."""
+    align_layers: Count | None = None
+    """As of `Distillation`."""
     unfreeze_epoch: CountOrZero | None = None
+
+    def __post_init__(self):
+        check_limits(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JointDistillation:
+    """Reconstruct the LFP, predict behavior, and align the latents with those of the teacher (REALM, first version)."""
+
+    needs: ClassVar[Needs] = Needs(readout=True, behavior=True, teacher=True)
+    name: Literal["joint_distillation"] = "joint_distillation"
+    alignment: Weight
+    """As of `Distillation`, like all others."""
+    reconstruction: Weight | None = None
+    align: Literal["residual"] | None = None
+    align_layers: Count | None = None
+    readout_share: InnerFraction | None = None
 
     def __post_init__(self):
         check_limits(self)
@@ -167,6 +188,7 @@ ObjectiveConfig = (
     | MaskedAutoencodingWithBehavior
     | Distillation
     | DistillationWithBehavior
+    | JointDistillation
 )
 OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
     "masked_autoencoding": MaskedAutoencoding,
@@ -176,6 +198,7 @@ OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
     "masked_autoencoding_with_behavior": MaskedAutoencodingWithBehavior,
     "distillation": Distillation,
     "distillation_with_behavior": DistillationWithBehavior,
+    "joint_distillation": JointDistillation,
 }
 """Name in `objective:` of a job -> its settings."""
 
@@ -183,6 +206,13 @@ OBJECTIVES: dict[str, type[ObjectiveConfig]] = {
 def keeps_last(objective: ObjectiveConfig | None) -> bool:
     """Whether a training keeps the weights of its last epoch, and not those of the best validation loss."""
     return getattr(objective, "keeps_last", False)
+
+
+def aligned_layers(objective: ObjectiveConfig | None) -> int:
+    """How many of the last layers a distillation aligns before the final norm; 0: the latents after it."""
+    if getattr(objective, "align", None) is None:
+        return 0
+    return getattr(objective, "align_layers", None) or 1
 
 
 def default_objective(verb: str, supervision: str, masked: str = "masked_autoencoding") -> str:
@@ -194,7 +224,9 @@ def default_objective(verb: str, supervision: str, masked: str = "masked_autoenc
         masked: the objective of the family for a job without behavior.
     """
     if verb == "distill":
-        return "distillation_with_behavior" if supervision == "full" else "distillation"
+        return {"none": "distillation", "joint": "joint_distillation", "full": "distillation_with_behavior"}[
+            supervision
+        ]
     return {
         "none": masked,
         "joint": "masked_autoencoding_with_behavior",

@@ -96,6 +96,8 @@ class TrainingConfig(Recipe):
     """Weight of the other term of Eq. 1, the error of the LFP."""
     align: Literal["latents", "residual"] = "latents"
     """What a distillation aligns and reads out: latents, or the same before the final norm of each encoder."""
+    align_layers: Count = 1
+    """With `align: residual`: how many of the last layers are aligned; their weights rise linearly to the last one."""
     readout_share: Annotated[float, Limits(above=0, most=1)] = 1.0
     """Of a distillation: share of the bins of each segment whose LFP is reconstructed, drawn again in each epoch."""
 
@@ -104,6 +106,12 @@ class TrainingConfig(Recipe):
         if len(self.mask_block) != 2 or self.mask_block[0] > self.mask_block[1]:
             raise ConfigError(
                 f"`mask_block` must be [shortest, longest] block, but got {list(self.mask_block)}", at=("mask_block",)
+            )
+        if self.align_layers > 1 and self.align != "residual":
+            raise ConfigError(
+                f"`align_layers: {self.align_layers}` aligns what lies before the final norm: it needs "
+                "`align: residual`",
+                at=("align_layers",),
             )
 
     @property
@@ -131,6 +139,7 @@ class TrainingConfig(Recipe):
             "alignment": self.alignment,
             "reconstruction": None if self.reconstruction == 1 else self.reconstruction,
             "align": "residual" if self.align == "residual" else None,
+            "align_layers": None if self.align_layers == 1 else self.align_layers,
             "readout_share": None if self.readout_share == 1 else self.readout_share,
         }
 

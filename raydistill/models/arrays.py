@@ -48,16 +48,26 @@ class ArrayInputs:
             DataError: an array is missing, is not read by the model, or has a wrong shape, other units or channels than
                 the session of the training, or invalid values.
         """
-        read: dict[str, np.ndarray] = {}
-        for name, values in arrays.items():
-            if name in signals_of(self.spec):
-                read[name] = _matrix(name, values)
-            elif values is not None:
-                raise DataError(f"this model reads {self.spec.modality} and not {name}; leave `{name}` out")
+        read = checked_arrays(self.spec, arrays)
         if len({len(values) for values in read.values()}) > 1:
             raise DataError(f"spikes have {len(read['spikes'])} bins and lfp {len(read['lfp'])}; give the same bins")
         check_columns(self.spec, self.session, {name: x.shape[1] for name, x in read.items()}, "the array")
         return Segment(self.session, 0, "test", 0.0, read.get("spikes"), read.get("lfp"), None)
+
+
+def checked_arrays(spec: ModelSpec, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Signal -> (T, columns) of the signals that a model reads, in the type of the store.
+
+    Raises:
+        DataError: an array is missing, is not read by the model, or has a wrong shape or invalid values.
+    """
+    read: dict[str, np.ndarray] = {}
+    for name, values in arrays.items():
+        if name in signals_of(spec):
+            read[name] = _matrix(name, values)
+        elif values is not None:
+            raise DataError(f"this model reads {spec.modality} and not {name}; leave `{name}` out")
+    return read
 
 
 def _known(spec: ModelSpec, session: str | None) -> str:

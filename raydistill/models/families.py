@@ -120,6 +120,7 @@ FAMILIES = {
         configure=realm.configure,
         settings_of=realm.settings_of,
         parameters=crossmodal_parameters,
+        context_parameters=lambda spec: realm.session_parameters(spec.config, len(spec.sessions)),
         build=_build_crossmodal,  # the same parts, arranged otherwise
         recipes=realm.RECIPES,
         embedding="gated",

@@ -23,7 +23,7 @@ BATCH = 32  # segments per batch; packing has no padding, so the number does not
 
 @torch.no_grad()
 def encode(
-    model: Model, segments: Iterable[Segment], inputs: Inputs, device: str = "cpu", residual: bool = False
+    model: Model, segments: Iterable[Segment], inputs: Inputs, device: str = "cpu", layers: int = 0
 ) -> Iterator[Tensor]:
     """The latents (T, D) of each segment, with nothing masked: float32 in host memory, computed on `device`.
 
@@ -32,7 +32,8 @@ def encode(
     The model is moved to `device` and set to evaluation mode. At most BATCH segments are taken ahead of their latents.
 
     Args:
-        residual: latents before the final norm of the encoder.
+        layers: above 0, the outputs of so many last layers before the final norm in place of the latents, (T,
+            layers * D), see `Model.residual`.
     Raises:
         DataError: a segment has other units or channels than its session when the model was trained.
     """
@@ -47,7 +48,7 @@ def encode(
         del together  # so that the part that it views can be freed
         # A segment in pieces may give more rows than fit into one batch.
         batches = (pack(tokens[i : i + BATCH]).to(device) for i in range(0, len(tokens), BATCH))
-        latents = [(model.residual(b) if residual else model.latents(b)).float().cpu() for b in batches]
+        latents = [(model.residual(b, layers) if layers else model.latents(b)).float().cpu() for b in batches]
         yield from torch.cat(latents).split(bins)  # (sum of T, D) -> (T, D) of each segment
 
 
@@ -57,23 +58,21 @@ def _columns(segment: Segment) -> dict[str, int]:
     return {name: 0 if values is None else values.shape[1] for name, values in signals.items()}
 
 
-def frozen(
-    teachers: Mapping[str, Model], entries: list[Entry], device: str = "cpu", residual: bool = False
-) -> TeacherEncoder:
+def frozen(teachers: Mapping[str, Model], entries: list[Entry], device: str = "cpu", layers: int = 0) -> TeacherEncoder:
     """A function from segments of one session to the latents by the teacher of this session.
 
     Args:
         teachers: session -> its teacher. All teachers have the same inputs.
         entries: the sessions.
         device: where the teachers run; they are moved to host memory afterwards.
-        residual: latents before the final norm of the encoder.
+        layers: as of `encode`.
     """
     inputs = inputs_of(next(iter(teachers.values())).spec, entries)
 
     def teacher_latents(segments: list[Segment]) -> list[Tensor]:
         teacher = teachers[segments[0].session]
         # The latents of a batch are views of one tensor; copies let that tensor be freed.
-        latents = [values.clone() for values in encode(teacher, segments, inputs, device, residual)]
+        latents = [values.clone() for values in encode(teacher, segments, inputs, device, layers)]
         teacher.cpu()
         return latents
 

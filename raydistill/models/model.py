@@ -39,8 +39,14 @@ class Model(nn.Module):
         """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
         raise NotImplementedError
 
-    def residual(self, batch: Batch) -> Tensor:
-        """The latents before the final norm of the encoder; of a family without one, the latents themselves."""
+    def residual(self, batch: Batch, layers: int = 1) -> Tensor:
+        """The latents before the final norm of the encoder; of a family without one, the latents themselves.
+
+        Args:
+            layers: more than 1 only if `depth` of the configuration is as large: the outputs of the last layers.
+        Shape:
+            (sum of T, layers * D), the last layer last.
+        """
         return self.latents(batch)
 
     def reconstruct(self, batch: Batch, masking: Masking) -> Tensor:

@@ -58,9 +58,11 @@ class Stream:
             raise DataError(
                 "this model reads later bins, so it cannot run bin by bin; train one with `model: {causal: true}`"
             )
-        self.window_bins = window_bins or _trained_window(model, inputs.session)
-        if streams < 1 or self.window_bins < 1:
-            raise DataError(f"`streams` and `window_bins` must be at least 1, but got {streams} and {window_bins}")
+        self.window_bins = _trained_window(model, inputs.session) if window_bins is None else window_bins
+        if not all(isinstance(n, int | np.integer) and n >= 1 for n in (streams, self.window_bins)):
+            raise DataError(
+                f"`streams` and `window_bins` must be whole numbers of at least 1, but got {streams} and {window_bins}"
+            )
         self.session, self.streams = inputs.session, streams
         self.lookahead_bins = model.spec.lookahead_bins
         self._model, self._inputs = model, inputs
@@ -77,6 +79,8 @@ class Stream:
         if which is None:
             self._state = first
             return
+        if np.shape(which) != (self.streams,):
+            raise DataError(f"`which` has the shape {np.shape(which)}, but there are {self.streams} streams")
         begins = torch.from_numpy(np.asarray(which, dtype=bool))
         for name, values in self._state.items():
             shape = (self.streams, *[1] * (values.ndim - 1))

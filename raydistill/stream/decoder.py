@@ -6,7 +6,10 @@ import numpy as np
 import torch
 
 from raydistill.decode.decoder import Decoder
+from raydistill.errors import DataError
 from raydistill.feed.tokens import Tokens
+from raydistill.models.arrays import checked_arrays
+from raydistill.models.columns import WORDS
 from raydistill.models.inputs import inputs_of
 from raydistill.models.stream import Stream
 from raydistill.store.session import Segment
@@ -18,11 +21,20 @@ class SessionInputs:
     def __init__(self, decoder: Decoder):
         self._inputs = inputs_of(decoder.model.spec, [decoder.entry])
         self._name, self.session = decoder.entry.session, decoder.about["as"]
+        self._spec, self._n_columns = decoder.model.spec, decoder.entry.n_columns
         self.patches = self._inputs.patches_of(decoder.entry)
 
     def tokenize(self, arrays: Mapping[str, np.ndarray]) -> Tokens:
-        """The tokens of (T, columns) arrays by signal."""
-        return self._inputs.tokenize(Segment(self._name, 0, "test", 0.0, arrays.get("spikes"), arrays.get("lfp"), None))
+        """The tokens of (T, columns) arrays by signal.
+
+        Raises:
+            DataError: as `checked_arrays`, or the session has other units or channels.
+        """
+        read = checked_arrays(self._spec, arrays)
+        for name, values in read.items():
+            if values.shape[1] != (n := self._n_columns[name]):
+                raise DataError(f"a bin has {values.shape[1]} {WORDS[name]}, but session {self._name} has {n}")
+        return self._inputs.tokenize(Segment(self._name, 0, "test", 0.0, read.get("spikes"), read.get("lfp"), None))
 
 
 class StreamDecoder:

@@ -45,10 +45,23 @@ class LslSource:
                     raise SilenceError(self.timeout_s)
                 continue
             heard = time.monotonic()
-            if rate_hz and before:
-                number += max(0, round((stamps[0] - before) * rate_hz) - 1)
-            yield Chunk(number, np.array(samples))
-            number, before = number + len(samples), stamps[-1]
+            numbers = number + sample_numbers(np.array(stamps), before, rate_hz)
+            for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) > 1) + 1):
+                yield Chunk(int(numbers[run[0]]), np.array(samples)[run])
+            number, before = int(numbers[-1]) + 1, stamps[-1]
+
+
+def sample_numbers(stamps: np.ndarray, before: float, rate_hz: float) -> np.ndarray:
+    """(m,) numbers of samples, of which one without a loss before it would be 0; steps of the stamps are losses.
+
+    Args:
+        stamps: (m,) in seconds.
+        before: stamp of the sample before them; 0: there is none.
+        rate_hz: 0 if it is irregular, so that no loss can be told.
+    """
+    steps = np.diff(stamps, prepend=before or stamps[0])
+    lost = np.maximum(0, np.round(steps * rate_hz).astype(int) - 1) if rate_hz else np.zeros(len(stamps), dtype=int)
+    return np.arange(len(stamps)) + lost.cumsum()
 
 
 class LslSender:

@@ -18,7 +18,7 @@ from torch import nn
 from raydistill import mirrored
 from raydistill.config.controls import RANDOM
 from raydistill.config.engine import EngineConfig
-from raydistill.config.objectives import ObjectiveConfig
+from raydistill.config.objectives import ObjectiveConfig, aligned_layers
 from raydistill.config.training import Recipe
 from raydistill.errors import ConfigError
 from raydistill.feed.disturbed import disturbance
@@ -215,6 +215,5 @@ def _teacher(task: TrainingTask, teachers: dict[str, Model], device: str) -> Tea
     disturb = disturbance(task.control, task.entries[0].bin_width_ms, functools.cache(borrow))
     if task.borrowed:
         teachers = {other.session: teacher for other, teacher in zip(task.borrowed, teachers.values(), strict=True)}
-    residual = getattr(task.objective, "align", None) == "residual"
-    encode = frozen(teachers, list(task.borrowed or task.entries), device, residual)
+    encode = frozen(teachers, list(task.borrowed or task.entries), device, aligned_layers(task.objective))
     return encode if disturb is None else lambda segments: encode(disturb(segments))

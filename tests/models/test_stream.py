@@ -161,8 +161,8 @@ def test_one_of_several_streams_begins_again_while_the_others_go_on():
         ({}, {"spikes": np.zeros(20)}, "reads lfp and not spikes"),
         ({}, {}, "reads lfp: give `lfp`"),
         ({"streams": 2}, {"lfp": np.zeros(20)}, "one row for each of 2 streams"),
-        ({"streams": 0}, {}, "must be at least 1"),
-        ({"window_bins": -3}, {}, "must be at least 1"),
+        ({"streams": 0}, {}, "must be whole numbers of at least 1"),
+        ({"window_bins": -3}, {}, "must be whole numbers of at least 1"),
     ],
 )
 def test_wrong_bin_is_refused_and_changes_nothing(options, bins, message):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from raydistill.decode.decoder import open_decoder
+from raydistill.errors import DataError
 from raydistill.store.store import Store
 from raydistill.stream.decoder import StreamDecoder
 from raydistill.stream.falcon import FalconDecoder
@@ -34,6 +35,25 @@ def test_batch_of_recordings_decodes_each_as_alone_and_begins_again_with_those_t
     kept = np.delete(np.arange(40), 15)
     assert np.abs(out[:, 0] - alone(opened, counts[:, 0])[kept]).max() < 1e-4
     assert np.abs(out[15:, 1] - alone(opened, counts[15:, 1])[1:]).max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (np.full((1, 5), np.nan), "not finite"),
+        (np.full((1, 5), -1), "whole numbers from 0 to 255"),
+        (np.full((1, 5), 0.5), "whole numbers from 0 to 255"),
+        (np.ones((1, 4)), "a bin has 4 units, but session S has 5"),
+    ],
+)
+def test_counts_that_are_none_are_refused(opened, counts, message):
+    with pytest.raises(DataError, match=message):
+        FalconDecoder(opened).predict(counts)
+
+
+def test_recordings_that_end_must_be_told_for_all_of_the_batch(opened):
+    with pytest.raises(DataError, match="there are 2 streams"):
+        FalconDecoder(opened, batch_size=2).on_done(np.array([True]))
 
 
 def test_one_recording_and_another_batch_size_begin_from_an_empty_state(opened):

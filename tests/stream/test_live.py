@@ -92,6 +92,29 @@ def test_bins_that_come_twice_are_used_once():
     assert gaps.in_words() == "5 samples came twice"
 
 
+def test_bin_that_is_not_finite_ends_decoding(decoder):
+    values = bins(5)
+    values[2, 3] = np.nan
+    run, decoded = LiveDecoder(decoder).run(Given(Chunk(0, values))), []
+    with pytest.raises(DataError, match="not finite"):
+        decoded.extend(run)
+    assert len(decoded) == 2
+
+
+def test_signal_that_the_model_does_not_read_is_refused(decoder):
+    with pytest.raises(DataError, match="leave `spikes` out"):
+        decoder.step(lfp=np.zeros(6), spikes=np.zeros(5))
+
+
+def test_loss_within_samples_that_arrive_together_by_lsl_is_a_step_of_their_numbers():
+    lsl = pytest.importorskip("raydistill.stream.lsl")
+    stamps = np.array([10.02, 10.0412, 10.12, 10.14])  # three samples are lost after the second
+    assert lsl.sample_numbers(stamps, 10.0, 50.0).tolist() == [0, 1, 5, 6]
+    assert lsl.sample_numbers(stamps, 9.96, 50.0).tolist() == [2, 3, 7, 8]
+    assert lsl.sample_numbers(stamps, 0.0, 50.0).tolist() == [0, 1, 5, 6]
+    assert lsl.sample_numbers(stamps, 10.0, 0.0).tolist() == [0, 1, 2, 3]
+
+
 def test_silent_sender_ends_decoding_with_its_reason(decoder):
     live = LiveDecoder(decoder)
     assert len(list(live.run(Given(Chunk(0, bins(5)), is_silent=True)))) == 5

@@ -37,6 +37,11 @@ class TransformerBackbone:
     projection_dropout: bool | None = None
     """Whether the output of the heads has dropout before it is projected, too; None: no."""
 
+    @property
+    def depth(self) -> int:
+        """Layers whose outputs `align_layers` can align. Other backbones give those of the last one only."""
+        return self.layers
+
     @classmethod
     def of_size(cls, like: "TransformerBackbone", width: int) -> "TransformerBackbone":
         """A backbone with about as many parameters as the transformer `like`, here `like` itself."""
@@ -168,6 +173,11 @@ class MambaBackbone:
     causal: bool
     drop_path: Annotated[float, Limits(above=0, below=1)] | None = None
     """Probability with which the last layer is left out of a training pass, see `Mamba`; None: no layer ever is."""
+
+    @property
+    def depth(self) -> int:
+        """Layers whose outputs `align_layers` can align. Other backbones give those of the last one only."""
+        return self.layers
 
     @classmethod
     def of_size(cls, like: TransformerBackbone, width: int) -> "MambaBackbone":

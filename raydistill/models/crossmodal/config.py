@@ -182,6 +182,8 @@ class BinsPredictorConfig:
     head: Size
     gate: Literal["visible"] | None = None
     """visible: the gates of a gated embedding do not read masked bins; None: they read all."""
+    session: bool | None = None
+    """Whether a vector of its session is added to every bin that is encoded for the predictor; None: no."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -329,9 +331,11 @@ def _inputs(s: CrossModalSettings, modality: str) -> SpikesInput | LfpInput | Mu
     return MultimodalInput(spikes_patch=s.spikes_patch, lfp_patch=s.lfp_patch, pairing=s.multimodal)
 
 
-def bins_predictor(width: int, gate: Literal["visible"] | None = None) -> BinsPredictorConfig:
+def bins_predictor(
+    width: int, gate: Literal["visible"] | None = None, session: bool | None = None
+) -> BinsPredictorConfig:
     """The predictor of masked bins, for latents of this width."""
-    return BinsPredictorConfig(states=mamba_states(width), head=mamba_head(width, 1), gate=gate)
+    return BinsPredictorConfig(states=mamba_states(width), head=mamba_head(width, 1), gate=gate, session=session)
 
 
 def _embedding(s: CrossModalSettings, name: str, causal: bool) -> Embedding:

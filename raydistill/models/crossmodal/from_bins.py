@@ -36,11 +36,20 @@ class BinsPredictor(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(width, 2 * width), nn.GELU(), nn.LayerNorm(2 * width), nn.Linear(2 * width, width)
         )
+        self.session = SessionEmbedding(width, sessions) if sizes.session else None
         self.readout: nn.Module
         if config.space == "none":
             self.readout = SharedReadout(width, patch)
         else:
             self.readout = PooledReadout(config, patch, sessions)
+
+    def masked(self, bins: Tensor, batch: Batch, is_masked: Tensor) -> Tensor:
+        """What is encoded: the vectors of all bins with the learned one for masked bins, and that of the session.
+
+        Shape: (sum of T, D), (sum of T,) bool -> (sum of T, D).
+        """
+        bins = torch.where(is_masked[:, None], self.mask.to(bins.dtype), bins)
+        return bins if self.session is None else bins + self.session(batch)
 
     def forward(self, latents: Tensor, batch: Batch) -> Tensor:
         """The reconstruction of every token."""
@@ -51,6 +60,31 @@ class BinsPredictor(nn.Module):
         """Shape: (n, T, D) -> (n, T, D)."""
         x = self.norm2(x + self.block(self.norm1(x)))
         return x + self.mlp(x)
+
+
+class SessionEmbedding(nn.Module):
+    """A learned vector per session, the same for all of its bins. Shape: batch -> (sum of T, D)."""
+
+    def __init__(self, width: int, sessions: dict[str, int]):
+        super().__init__()
+        self.rows = {name: row for row, name in enumerate(sorted(sessions))}
+        self.table = nn.Embedding(len(self.rows), width)
+        nn.init.normal_(self.table.weight, std=MASK_STD)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The vector of each bin's session."""
+        device = self.table.weight.device
+        rows = torch.tensor([self.rows[session] for session in batch.sessions], device=device)
+        return self.table(rows).repeat_interleave(torch.tensor(batch.bins, device=device), dim=0)
+
+    def transplanted(self, sessions: dict[str, int]) -> "SessionEmbedding":
+        """Vectors for `sessions`: those of sessions in this one are copied, others are drawn."""
+        new = SessionEmbedding(self.table.embedding_dim, sessions)
+        with torch.no_grad():
+            for name, row in new.rows.items():
+                if name in self.rows:
+                    new.table.weight[row] = self.table.weight[self.rows[name]]
+        return new
 
 
 class SharedReadout(nn.Module):

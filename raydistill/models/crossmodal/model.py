@@ -3,6 +3,7 @@
 Axes: N tokens of a packed batch, M masked tokens, S slots of a patch, D width, T bins, K behavior columns.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from raydistill.feed.masking import Masking
 from raydistill.feed.tokens import Batch
 from raydistill.models.crossmodal.config import CrossModalConfig
-from raydistill.models.crossmodal.from_bins import BinsPredictor, SharedReadout
+from raydistill.models.crossmodal.from_bins import BinsPredictor, SessionEmbedding, SharedReadout
 from raydistill.models.crossmodal.parameters import BOTTLENECK
 from raydistill.models.crossmodal.readout import PooledReadout
 from raydistill.models.crossmodal.streaming import initial_state, step, step_after_end
@@ -93,16 +94,16 @@ class CrossModalModel(Model):
             self.after_end = nn.Parameter(torch.randn(config.width) * config.width**-0.5)
         number_dropout_layers(self)
 
-    def encode(self, batch: Batch, residual: bool = False) -> Tensor:
+    def encode(self, batch: Batch, layers: int = 0) -> Tensor:
         """The encoder's outputs for all tokens, nothing masked; the backbone must read tokens. Shape: (N, D)."""
         packing = Packing(batch.lengths, batch.time.device, batch.noise)
-        return self._encode(self.tokenizer(batch), batch.time, packing, batch.bins, residual)
+        return self._encode(self.tokenizer(batch), batch.time, packing, batch.bins, layers)
 
-    def _encode(
-        self, x: Tensor, time: Tensor, packing: Packing, bins: tuple[int, ...], residual: bool = False
-    ) -> Tensor:
-        """The outputs of the encoder, or those before its final norm. Shape: (N, D) -> (N, D)."""
-        encoder = self.encoder.residual if residual else self.encoder
+    def _encode(self, x: Tensor, time: Tensor, packing: Packing, bins: tuple[int, ...], layers: int = 0) -> Tensor:
+        """The outputs of the encoder, or of its last layers before its final norm. Shape: (N, D) -> (N, D * layers)."""
+        encoder = self.encoder.residual if layers else self.encoder
+        if layers > 1:
+            encoder = partial(encoder, layers=layers)
         if self.config.lookahead_bins:
             return answered_late(encoder, self.config.lookahead_bins, self.after_end, x, packing, bins)
         return encoder(x, time, packing)
@@ -113,7 +114,7 @@ class CrossModalModel(Model):
             is_masked = torch.zeros_like(batch.patch, dtype=torch.bool).index_fill(0, masking.masked, True)
             hidden = is_masked if self.config.bins_predictor.gate == "visible" else None
             bins = mean_per_bin(self.tokenizer(batch, hidden=hidden), batch)  # (sum of T, D)
-            bins = torch.where(is_masked[batch.patch == 0, None], self.bins_predictor.mask.to(bins.dtype), bins)
+            bins = self.bins_predictor.masked(bins, batch, is_masked[batch.patch == 0])
             return self.bins_predictor(self._encode_bins(bins, batch), batch)[masking.masked]
         device, visible, noise = batch.time.device, masking.visible, batch.noise
         visible_packing = Packing(masking.visible_lengths, device, None if noise is None else noise[visible])
@@ -126,36 +127,38 @@ class CrossModalModel(Model):
         """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
         return self._latents(batch)
 
-    def residual(self, batch: Batch) -> Tensor:
+    def residual(self, batch: Batch, layers: int = 1) -> Tensor:
         """As `Model.residual`."""
-        return self._latents(batch, residual=True)
+        return self._latents(batch, layers)
 
-    def _latents(self, batch: Batch, residual: bool = False) -> Tensor:
+    def _latents(self, batch: Batch, layers: int = 0) -> Tensor:
         if self.config.backbone.reads == "tokens":
-            return mean_per_bin(self.encode(batch, residual), batch)
-        return self._encode_bins(mean_per_bin(self.tokenizer(batch), batch), batch, residual)
+            return mean_per_bin(self.encode(batch, layers), batch)
+        return self._encode_bins(mean_per_bin(self.tokenizer(batch), batch), batch, layers)
 
-    def _encode_bins(self, bins: Tensor, batch: Batch, residual: bool = False) -> Tensor:
+    def _encode_bins(self, bins: Tensor, batch: Batch, layers: int = 0) -> Tensor:
         """The encoder's outputs for one vector per bin. Shape: (sum of T, D) -> (sum of T, D)."""
         is_first_patch = batch.patch == 0  # one token per bin, which gives the bin its time and noise
         noise = None if batch.noise is None else batch.noise[is_first_patch]
         packing = Packing(batch.bins, batch.time.device, noise)
-        return self._encode(bins, batch.time[is_first_patch], packing, batch.bins, residual)
+        return self._encode(bins, batch.time[is_first_patch], packing, batch.bins, layers)
 
-    def latents_and_lfp(self, batch: Batch, residual: bool = False) -> tuple[Tensor, Tensor]:
+    def latents_and_lfp(self, batch: Batch, layers: int = 0) -> tuple[Tensor, Tensor]:
         """Latents of every bin, and the LFP that the read-out reconstructs, patch by patch, nothing masked.
 
         Args:
-            residual: whether both come from before the encoder's final norm.
+            layers: 0: both come from after the encoder's final norm; above: from before it, with the outputs of so many
+                last layers as latents, of which the last one is read out.
         Shape:
-            output: (sum of T, D) and (N, S).
+            output: (sum of T, D), or (sum of T, layers * D), and (N, S).
         """
+        width = self.config.width
         if self.config.readout_of is None:
-            tokens = self.encode(batch, residual)  # (N, D)
-            return mean_per_bin(tokens, batch), self.readout(tokens)
-        latents = self._latents(batch, residual)
+            tokens = self.encode(batch, layers)  # (N, D)
+            return mean_per_bin(tokens, batch), self.readout(tokens[:, -width:])
+        latents = self._latents(batch, layers)
         readout = self.pooled_readout if self.config.readout_of == "pooled" else self.shared_readout
-        return latents, readout(latents, batch)
+        return latents, readout(latents[:, -width:], batch)
 
     def initial_state(self, streams: int, patches: int, window: int) -> State:
         """As `Model.initial_state`."""
@@ -171,14 +174,14 @@ class CrossModalModel(Model):
         return step_after_end(self.encoder, self.after_end, reads_bins, state, batch)
 
     def weights_of_sessions(self, spec: ModelSpec) -> dict[str, Tensor]:
-        """The space embeddings and pooled read-outs, drawn for sessions that this model does not know."""
+        """The embeddings and pooled read-outs of sessions, drawn for sessions that this model does not know."""
         weights: dict[str, Tensor] = {}
         if self.tokenizer.space is not None:
             weights["tokenizer.space.table.weight"] = self.tokenizer.space.transplanted(spec.sessions).table.weight
         for name, module in self.named_modules():
-            if isinstance(module, PooledReadout):
-                readout = module.transplanted(spec.sessions)
-                weights |= {f"{name}.{part}": weight for part, weight in readout.state_dict().items()}
+            if isinstance(module, PooledReadout | SessionEmbedding):
+                of_sessions = module.transplanted(spec.sessions)
+                weights |= {f"{name}.{part}": weight for part, weight in of_sessions.state_dict().items()}
         return weights
 
     def use_embeddings_of(self, session: str, known_session: str) -> None:

@@ -3,6 +3,9 @@
 Axes: n segments of one length, L bins of a segment, D width, E = expand * D, H heads of P = E / H, S state dimensions.
 """
 
+from collections import deque
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -146,15 +149,19 @@ class Mamba(nn.Module):
         """The output of every bin; `time` is not used, because a segment begins at bin 0."""
         return self.norm(self.residual(x, time, packing))
 
-    def residual(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
-        """The sum of all layers, before the final norm. Shape: (sum of L, D) -> (sum of L, D)."""
-        return by_length(self._layers, packing, x, *packing.noise_if_any)
+    def residual(self, x: Tensor, time: Tensor, packing: Packing, layers: int = 1) -> Tensor:
+        """The sum of all layers, before the final norm; with `layers`, the sums after each of so many last ones.
 
-    def _layers(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        x = self.dropout(x, noise)
+        Shape: (sum of L, D) -> (sum of L, layers * D).
+        """
+        return by_length(partial(self._layers, last=layers), packing, x, *packing.noise_if_any)
+
+    def _layers(self, x: Tensor, noise: Tensor | None = None, *, last: int) -> Tensor:
+        x, sums = self.dropout(x, noise), deque[Tensor](maxlen=last)
         for layer in self.layers:
             x = layer(x, noise)
-        return x  # (n, L, D)
+            sums.append(x)
+        return torch.cat(tuple(sums), dim=-1)  # (n, L, D * last)
 
     def initial_state(self, streams: int, patches: int, window: int) -> State:
         """The state before the first bin, which is zero. ValueError if the network is not causal."""

@@ -3,6 +3,8 @@
 Axes: N packed tokens, D width, H heads, d = D / H.
 """
 
+from collections import deque
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -176,12 +178,14 @@ class Transformer(nn.Module):
         """The output of every token."""
         return self.norm(self.residual(x, time, packing))
 
-    def residual(self, x: Tensor, time: Tensor, packing: Packing) -> Tensor:
-        """The output before the final norm."""
+    def residual(self, x: Tensor, time: Tensor, packing: Packing, layers: int = 1) -> Tensor:
+        """The output before the final norm; with `layers`, those of so many last blocks. Shape: (N, D * layers)."""
         angles = rotary_angles(time, self.head_width, self.norm.weight.dtype)
+        outputs = deque[Tensor](maxlen=layers)
         for block in self.blocks:
             x = block(x, angles, packing)
-        return x
+            outputs.append(x)
+        return torch.cat(tuple(outputs), dim=-1)
 
     def initial_state(self, streams: int, patches: int, window: int) -> State:
         """The state before the first bin: no earlier token. ValueError if the transformer is not causal."""

@@ -12,6 +12,7 @@ from raydistill.config.training import Recipes, TrainingConfig
 from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.backbones import MambaBackbone
 from raydistill.models.crossmodal.config import (
+    BinsPredictorConfig,
     CrossModalConfig,
     GatedEmbedding,
     LfpInput,
@@ -42,6 +43,9 @@ class RealmSettings:
     """LFP electrodes in one token. With more electrodes than this, a bin has several tokens, which are averaged."""
     gate: Literal["all", "visible"] = "all"
     """Of masked pretraining: whether the gates of the channels read masked bins, too, as the published ones do."""
+    session_embedding: bool = False
+    """Of masked pretraining: whether a learned vector of its session is added to every bin, as in the first version of
+    REALM. Nothing else reads it: latents, and students, belong to no session."""
     causal: bool = False
     """Whether the latents of a bin depend on this and earlier bins only."""
     lookahead_bins: Lookahead = 0
@@ -93,12 +97,21 @@ def configure(
         width=s.width,
         dropout=s.dropout,
         space_std=1.0,  # of no use without space embeddings
-        bins_predictor=bins_predictor(s.width, "visible" if s.gate == "visible" else None) if predictor else None,
+        bins_predictor=_predictor(s) if predictor else None,
         readout=readout,
         readout_of="hidden" if readout else None,
         space="none",
         lookahead_bins=lookahead(s.lookahead_bins, s.causal, predictor),
     )
+
+
+def _predictor(s: RealmSettings) -> BinsPredictorConfig:
+    return bins_predictor(s.width, "visible" if s.gate == "visible" else None, s.session_embedding or None)
+
+
+def session_parameters(config: CrossModalConfig, n_sessions: int) -> int:
+    """Number of parameters of the vectors of sessions."""
+    return n_sessions * config.width if config.bins_predictor and config.bins_predictor.session else 0
 
 
 def settings_of(config: CrossModalConfig) -> dict[str, Any]:
@@ -108,6 +121,8 @@ def settings_of(config: CrossModalConfig) -> dict[str, Any]:
     names = ("layers", "expand", "states", "head", "causal")
     settings: dict[str, Any] = {name: getattr(backbone, name) for name in names}
     settings |= {"width": config.width, "dropout": config.dropout, "drop_path": backbone.drop_path or 0.0}
+    if predictor := config.bins_predictor:
+        settings |= {"gate": predictor.gate or "all", "session_embedding": bool(predictor.session)}
     return settings | {"lfp_patch": config.inputs.patch, "lookahead_bins": config.lookahead_bins or 0}
 
 

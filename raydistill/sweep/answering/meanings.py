@@ -16,9 +16,10 @@ LEARNS = {
     "behavior_regression": "learns to predict behavior",
     "masked_groups": "learns to predict tokens of masked groups of channels of {signals}",
     "label_classification": "learns to predict the label",
-    "distillation": "learns to reconstruct {signals}, while its latents follow those of {teacher}, a model of spikes",
-    "distillation_with_behavior": "learns to predict behavior, while its latents follow those of {teacher}, a model of "
-    "spikes",
+    "distillation": "learns to reconstruct {signals}, while its latents follow those of {teacher}",
+    "joint_distillation": "learns to reconstruct {signals} and to predict behavior, while its latents follow those of "
+    "{teacher}",
+    "distillation_with_behavior": "learns to predict behavior, while its latents follow those of {teacher}",
 }
 """Objective -> what a model does, after "A model that reads LFP and"."""
 
@@ -61,8 +62,10 @@ def _meaning(job: Job, jobs: Mapping[str, Job]) -> str:
 def _learns(spec: TrainingSpec, jobs: Mapping[str, Job]) -> str:
     if spec.objective is None:
         return "is fitted to the training fold in one step"
-    teachers = unique(jobs[key].line for key in (spec.teachers or {}).values() if key in jobs)
-    teacher = " and ".join(f"`{line}`" for line in teachers) or "a teacher"
+    teachers = [jobs[key] for key in (spec.teachers or {}).values() if key in jobs]
+    teacher = " and ".join(f"`{line}`" for line in unique(job.line for job in teachers)) or "a teacher"
+    if teachers:
+        teacher += f", a model of {SIGNALS[teachers[0].model_spec.model.modality]}"
     return LEARNS.get(spec.objective.name, f"minimises {spec.objective.name}").format(
         teacher=teacher, signals=SIGNALS[spec.model.modality]
     )

@@ -10,6 +10,7 @@ from raydistill.config.objectives import (
     MaskedAutoencodingWithBehavior,
     MaskedGroups,
     ObjectiveConfig,
+    aligned_layers,
     default_objective,
 )
 from raydistill.errors import ConfigError
@@ -18,7 +19,7 @@ from raydistill.sweep.config.job import JobConfig
 OF_OBJECTIVE = {
     **{"mask": "blocks", "mask_block": "blocks"},
     **dict.fromkeys(("channel_dropout", "gain_jitter", "noise"), "augmentation"),
-    **{name: name for name in ("reconstruction", "align", "readout_share")},
+    **{name: name for name in ("reconstruction", "align", "align_layers", "readout_share")},
     **{name: name for name in ("mask_by", "momentum", "momentum_epochs")},
 }
 """Setting in `training:` -> the field of objectives that follows from it. Refused where it has no effect."""
@@ -49,6 +50,7 @@ def check_job(job: JobConfig, objective: ObjectiveConfig | None, model_of: Calla
                 f"the latents of student and teacher are compared, so they need one `width`, but it is {width}, and "
                 f"{teacher} for {job.distill}"
             )
+        _check_aligned(job, objective, {name: model_of(name), job.distill: model_of(job.distill)})
     if job.inherit:
         _check_inherited(job, model_of(name), model_of(str(job.distill)))
 
@@ -103,6 +105,24 @@ def _check_has_effect(job: JobConfig, objective: ObjectiveConfig | None) -> None
             )
     if "mask_block" in job.training and getattr(objective, "blocks", None) is None:
         raise ConfigError("`mask_block` has an effect only with `mask: bins`", at=("training", "mask_block"))
+
+
+def _check_aligned(job: JobConfig, objective: ObjectiveConfig | None, models: dict[str, Any]) -> None:
+    """Check that student and teacher have the layers that are aligned; of one layer, every network has the last."""
+    if (n := getattr(objective, "align_layers", None)) is None:
+        return
+    if aligned_layers(objective) == 0:
+        raise ConfigError(
+            f"`align_layers: {n}` aligns what lies before the final norm: it needs `align: residual`", at=("objective",)
+        )
+    for name, model in models.items():
+        depth = getattr(getattr(model, "backbone", None), "depth", None)
+        if n > 1 and (depth is None or depth < n):
+            has = "gives the output of its last layer only" if depth is None else f"has {depth}"
+            raise ConfigError(
+                f"`align_layers: {n}` needs as many layers of a transformer or of `mamba`, but {name} {has}",
+                at=("training", "align_layers") if "align_layers" in job.training else (),
+            )
 
 
 def _check_inherited(job: JobConfig, model: Any, teacher: Any) -> None:

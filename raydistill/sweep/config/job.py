@@ -42,8 +42,8 @@ class JobConfig:
     """For a distillation: the job from whose weights the student starts; by default its weights are drawn."""
     supervision: Literal["none", "joint", "full"] = "none"
     """none: training without behavior. joint: masked autoencoding plus behavior regression. full: behavior regression
-    alone, or, for a distillation, behavior regression in place of reconstruction (paper, Eq. 3). Of an imported model,
-    what is known of its training."""
+    alone. Of a distillation, joint adds behavior regression, and full has it in place of reconstruction (paper, Eq. 3).
+    Of an imported model, what is known of its training."""
     inherit: Literal["tokenizer", "shifted_tokenizer"] | None = None
     """For a distillation: the student starts with the value embedding of its teacher. shifted_tokenizer: with features
     that are moved one bin into the past (`embedding: gated`), for a causal student of a teacher that is not."""
@@ -186,8 +186,8 @@ class JobConfig:
         check_distinct(self.seeds)
         if self.seeds and self.is_pretraining:
             raise ConfigError("`seeds` apply to a job on `each` session; a pretraining has one `seed`")
-        if self.supervision == "joint" and not (self.finetune or self.train):
-            raise ConfigError("`supervision: joint` applies only to `finetune` and `train`")
+        if self.supervision == "joint" and self.pretrain:
+            raise ConfigError("`supervision: joint` does not apply to `pretrain`")
         if self.supervision != "none" and self.is_pretraining:
             raise ConfigError(
                 "`supervision` applies only to a job on `each` session, because sessions have different behavior"

@@ -175,6 +175,12 @@ class SweepConfig:
         if "patch_bins" in names and not settings["blocks"]:
             settings["patch_bins"] = getattr(self.settings_of(job), "patch_bins", None)
         if job.unfreeze_epoch is not None:
+            if "unfreeze_epoch" not in names:
+                raise ConfigError(
+                    f"`objective: {job.objective_name}` keeps its teacher as it is; leave `unfreeze_epoch` out, or "
+                    "`supervision: joint`",
+                    at=("unfreeze_epoch",),
+                )
             settings["unfreeze_epoch"] = job.unfreeze_epoch
         overrides = job.objective if isinstance(job.objective, dict) else {}
         try:

@@ -8,6 +8,7 @@ from raydistill.config.controls import CONTROLS, NONE, OTHER, control_method
 from raydistill.config.objectives import (
     Distillation,
     DistillationWithBehavior,
+    JointDistillation,
     MaskedAutoencoding,
     MaskedAutoencodingWithBehavior,
 )
@@ -52,7 +53,7 @@ def _without_teacher(
     sweep: SweepConfig, line: str, control: str, job: Job, stored: Mapping[str, Entry]
 ) -> TrainingSpec | None:
     spec = job.training_spec
-    assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior)
+    assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior | JointDistillation)
     reads = tuple(name for name in SIGNALS if name in (spec.model.modality, sweep.target))
     alone = replace(
         spec,
@@ -63,7 +64,10 @@ def _without_teacher(
         sessions={job.session: stored[job.session].content_of(reads)},
     )
     if control == NONE:
-        return replace(alone, objective=replace(spec.objective, alignment=0.0, unfreeze_epoch=None))
+        objective = replace(spec.objective, alignment=0.0)
+        if not isinstance(objective, JointDistillation):
+            objective = replace(objective, unfreeze_epoch=None)
+        return replace(alone, objective=objective)
     return None if spec.weights else _masked(sweep, line, alone)
 
 
@@ -87,8 +91,8 @@ def _masked(sweep: SweepConfig, line: str, spec: TrainingSpec) -> TrainingSpec:
 
 def _with(control: str, job: Job, students: Mapping[Place, Job], stored: Mapping[str, Entry]) -> TrainingSpec | None:
     spec = job.training_spec
-    assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior)
-    if spec.objective.unfreeze_epoch is not None:
+    assert job.session and isinstance(spec.objective, Distillation | DistillationWithBehavior | JointDistillation)
+    if getattr(spec.objective, "unfreeze_epoch", None) is not None:
         return None
     if control != OTHER:
         return replace(spec, control=control)

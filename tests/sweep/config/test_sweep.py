@@ -74,7 +74,23 @@ def test_shipped_sweep_loads_and_opens_with_question_cost_and_answer(path):
             "pretrain: spikes, supervision: full",
             "because sessions have different behavior",
         ),
-        ("finetune: ms, each", "distill: ms, supervision: joint, each", "applies only to `finetune` and `train`"),
+        ("pretrain: spikes", "pretrain: spikes, supervision: joint", "does not apply to `pretrain`"),
+        (
+            "finetune: ms, each",
+            "distill: ms, supervision: joint, unfreeze_epoch: 3, each",
+            "keeps its teacher as it is",
+        ),
+        ("finetune: ms, each", "distill: ms, training: {align_layers: 2}, each", "it needs `align: residual`"),
+        (
+            "finetune: ms, each",
+            "distill: ms, training: {align: residual, align_layers: 11}, each",
+            "`align_layers: 11` needs as many layers of a transformer or of `mamba`, but ft has 2",
+        ),
+        (
+            "finetune: ms, each",
+            "distill: ms, model: {backbone: lstm, readout: pooled}, training: {align: residual, align_layers: 2}, each",
+            "but ft gives the output of its last layer only",
+        ),
         (
             "finetune: ms, each",
             "distill: ms, unfreeze_epoch: -1, each",

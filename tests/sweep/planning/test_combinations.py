@@ -91,7 +91,7 @@ def is_possible(scope, signals, embedding, backbone, objective, supervision, mas
     needs = OBJECTIVES[objective].needs
     usual = {
         "none": set(OBJECTIVES),
-        "joint": {"masked_autoencoding_with_behavior"},
+        "joint": {"joint_distillation" if needs.teacher else "masked_autoencoding_with_behavior"},
         "full": {"distillation_with_behavior" if needs.teacher else "behavior_regression"},
     }
     return (

@@ -1,10 +1,6 @@
 """Comparing what the jobs of a sweep ask for with what Ray has, because Ray would wait for the rest without a word."""
 
-import contextlib
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable
 
 from raydistill.cluster import cores
 from raydistill.cluster.room import Need, Room, room
@@ -12,9 +8,6 @@ from raydistill.errors import ConfigError
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.job import Job
 from raydistill.training.distributed import most_workers, need_of_worker
-
-TELL_EVERY_S = 60.0
-"""Between two lines about what is waited for."""
 
 
 def check_room(config: SweepConfig, jobs: Iterable[Job], device: str, *, local: bool) -> None:
@@ -75,33 +68,3 @@ def need_of_session_job(config: SweepConfig, device: str) -> Need:
 
 def _no_gpu(there_is: Room) -> str:
     return f"`--device cuda`: Ray has no GPU ({there_is}); give --device cpu, or --address of a cluster with GPUs"
-
-
-@contextlib.contextmanager
-def told_while_waiting(
-    what: str, need: Need, count: int, tell: Callable[[str], None], every_s: float = TELL_EVERY_S
-) -> Iterator[None]:
-    """Tell at once, and every minute, that a cluster has no room for the work yet, until it has.
-
-    Args:
-        what: the work, for the line.
-        need: what one piece of it occupies.
-        count: how many pieces must run at the same time.
-        tell: shows a line; it may be called from another thread.
-    """
-    over, since = threading.Event(), time.time()
-
-    def watch() -> None:
-        while (there_is := room()).now(need) < count:
-            pieces = f"{count} x {need}" if count > 1 else str(need)
-            tell(f"waiting since {datetime.fromtimestamp(since):%H:%M} for {pieces}, for {what}; now: {there_is}")
-            if over.wait(every_s):
-                return
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

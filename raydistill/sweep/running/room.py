@@ -35,7 +35,7 @@ def check_room_of_trials(config: SweepConfig, device: str, there_is: Room | None
         return
     if device == "cuda" and not there_is.grown(Need(0, need.gpus)):
         raise ConfigError(_no_gpu(there_is), at=("gpu_per_job",))
-    has = f"this machine has {cores()} core{'s' * (cores() > 1)}" if local else f"Ray has {there_is}"
+    has = f"this machine has {_cores()}" if local else f"Ray has {there_is}"
     raise ConfigError(
         f"`cpus_per_job: {config.cpus_per_job}`: no job could ever start, because one needs {need}, but {has}; lower "
         "`cpus_per_job`, for example by --set cpus_per_job=1",
@@ -50,9 +50,7 @@ def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> No
     possible = most_workers(there_is, use_gpu)
     if possible >= fewest:
         return
-    has = (
-        f"this machine has {cores()} cores and {there_is.now(Need(0, 1)) if use_gpu else 0} GPUs" if local else there_is
-    )
+    has = f"this machine has {_cores()} and {there_is.now(Need(0, 1)) if use_gpu else 0} GPUs" if local else there_is
     raise ConfigError(
         f"`workers: {fewest}`: {job.name} could never start, because each worker needs {need_of_worker(use_gpu)} "
         f"of its own, and one CPU must be left for reading, but {has}; set `workers: [1, {fewest}]` for as many as "
@@ -64,6 +62,10 @@ def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> No
 def need_of_session_job(config: SweepConfig, device: str) -> Need:
     """What a job on one session occupies. cluster.yaml keeps the nodes of the pool `pretraining` for pretrainings."""
     return Need(config.cpus_per_job, config.gpu_per_job if device == "cuda" else 0, not_in="pretraining")
+
+
+def _cores() -> str:
+    return f"{cores()} core{'s' * (cores() > 1)}"
 
 
 def _no_gpu(there_is: Room) -> str:

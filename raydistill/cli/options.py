@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -96,6 +97,14 @@ MaxHours = Annotated[
     Parameter(help="Stop after this many hours; trainings save a checkpoint, from which the same command continues."),
     ABOVE_ZERO,
 ]
+MaxWait = Annotated[
+    float | None,
+    Parameter(
+        help="Stop after so many minutes in which the cluster has no room for a job; by default it waits for nodes "
+        "without a limit, and says for what."
+    ),
+    ABOVE_ZERO,
+]
 Tune = Annotated[
     int | None,
     Parameter(
@@ -128,3 +137,8 @@ def on_disk(runs: str) -> Path:
     if "://" in runs.removeprefix("file://"):
         raise ConfigError(f"--runs {runs}: searches and their results are on a disk; give a folder")
     return Path(runs.removeprefix("file://"))
+
+
+def seconds_of(minutes: float | None) -> float:
+    """Seconds of a limit in minutes; infinite without one."""
+    return math.inf if minutes is None else minutes * 60

@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from raydistill.cli.options import RUNS_ON_DISK, Address, AsJson, Device, MaxHours, RunsOnDisk, SearchOverrides
+from raydistill.cli.options import (
+    RUNS_ON_DISK,
+    Address,
+    AsJson,
+    Device,
+    MaxHours,
+    MaxWait,
+    RunsOnDisk,
+    SearchOverrides,
+    seconds_of,
+)
 from raydistill.cli.output import console, say
 
 
@@ -17,6 +27,7 @@ def search(
     address: Address = None,
     device: Device = "auto",
     max_hours: MaxHours = None,
+    max_wait: MaxWait = None,
     set_: SearchOverrides = (),
     json_: AsJson = False,
 ):
@@ -35,7 +46,7 @@ def search(
     from raydistill.sweep.searching.result import render
 
     folder = RunsFolder(runs)
-    options = RunOptions(address=address, device=device, deadline=deadline)
+    options = RunOptions(address=address, device=device, deadline=deadline, max_wait_s=seconds_of(max_wait))
     with lines_named(file.parent / config.config.sweep), SweepProgress(folder) as progress:
         result = run_search(config, folder, progress, options)
     if json_:

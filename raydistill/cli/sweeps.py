@@ -16,6 +16,7 @@ from raydistill.cli.options import (
     AsJson,
     Device,
     MaxHours,
+    MaxWait,
     Only,
     Overrides,
     Runs,
@@ -24,6 +25,7 @@ from raydistill.cli.options import (
     SweepOrSearchFile,
     Tune,
     on_disk,
+    seconds_of,
 )
 from raydistill.cli.output import console, say
 from raydistill.cli.searches import print_results, write_page
@@ -51,6 +53,7 @@ def sweep(
         ),
     ] = False,
     max_hours: MaxHours = None,
+    max_wait: MaxWait = None,
     tune: Tune = None,
     set_: Overrides = (),
     remake_if_code_changed: Annotated[
@@ -90,6 +93,7 @@ def sweep(
             selection=selection,
             fail_fast=fail_fast,
             deadline=deadline,
+            max_wait_s=seconds_of(max_wait),
         )
         with lines_named(file, set_), SweepProgress(opened.runs) as progress:
             results = run_sweep(opened, progress, options)
@@ -228,6 +232,7 @@ def run(
     address: Address = None,
     device: Annotated[Literal["auto", "cpu", "cuda"], Parameter(help="auto: use the CPU.")] = "auto",
     max_hours: MaxHours = None,
+    max_wait: MaxWait = None,
 ):
     """Run one job of an earlier sweep in the foreground, for example to see why it failed. KEY may be a prefix."""
     from raydistill.sweep.running.deadline import Deadline
@@ -240,7 +245,8 @@ def run(
     folder = RunsFolder.at(runs).fetched()
     job, store = folder.find_job(key)
     say(f"{job.name} reads the store {without_password(store)}, which its job.json names")
-    job = run_single_job(folder, key, RunOptions(address=address, device=device, deadline=deadline))
+    options = RunOptions(address=address, device=device, deadline=deadline, max_wait_s=seconds_of(max_wait))
+    job = run_single_job(folder, key, options, say)
     say(f"{job.name} is done: {folder.job_folder(job.key)}")
 
 

@@ -29,6 +29,13 @@ class NodeAnswer:
     """By how much `ahead_s` may be wrong: half the time of the question and its answer."""
 
 
+def nodes_alive() -> dict[str, str]:
+    """Ray's name for each living node -> its address."""
+    import ray
+
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+
+
 def ask_nodes(
     question: Callable[[dict], Any], about: Callable[[dict], dict], wait_s: float = WAIT_S
 ) -> list[NodeAnswer]:

@@ -29,15 +29,18 @@ def why_not() -> str:
     return f"this machine makes no namespaces: {tried.stderr.strip()}" if tried.returncode else ""
 
 
-def prepare(folder: Path, package: str) -> None:
+def prepare(folder: Path, package: str, machines: int = 2) -> None:
     """Write what machines.sh needs, and a folder `shared`.
 
     Args:
         package: folder from which the machines import raydistill; `$HOME` is that of the machine.
+        machines: how many there will be, with those that machine.sh adds.
     """
     # A login through SSH would lose these, and with other kernels of OpenBLAS the last digits are others.
     kernels = " ".join(f"{name}={value}" for name, value in os.environ.items() if name.startswith("OPENBLAS_"))
-    for home in ("client", "home1", "home2"):
+    # Nobody knows the addresses of the machines' names, by which workers of a training would find each other.
+    kernels += " GLOO_SOCKET_IFNAME=eth0"
+    for home in ("client", *(f"home{number}" for number in range(1, machines + 1))):
         (folder / home / ".ray").mkdir(parents=True, exist_ok=True)
         variables = f"PATH={_PROGRAMS_OF_PYTHON}:$PATH PYTHONPATH={package} {kernels}"
         (folder / home / ".bashrc").write_text(f"export {variables}\n")
@@ -47,15 +50,19 @@ def prepare(folder: Path, package: str) -> None:
     (folder / "shared").mkdir()
 
 
-def run_there(folder: Path, commands: str, timeout_s: float) -> subprocess.CompletedProcess:
-    """Run lines of bash on the third machine, from the root of the repository."""
+def run_there(folder: Path, commands: str, timeout_s: float, captured: bool = True) -> subprocess.CompletedProcess:
+    """Run lines of bash on the machine that reaches the others, from the root of the repository.
+
+    Args:
+        captured: whether what they print is kept; otherwise it is printed.
+    """
     environment = os.environ | {"RAY_AUTH_MODE": "token", "PATH": f"{_PROGRAMS_OF_PYTHON}:{os.environ['PATH']}"}
     return subprocess.run(
         [ROOT / "tests/cluster/machines.sh", folder, "bash", "-c", commands],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        capture_output=captured,
         text=True,
         timeout=timeout_s,
     )

@@ -16,22 +16,9 @@ ip link add bridge0 type bridge
 ip address add 10.77.0.254/24 dev bridge0
 ip link set bridge0 up
 
-own=$(readlink /proc/self/ns/net)
 for number in 1 2; do
-    unshare --net --mount --pid --fork --kill-child --mount-proc bash -c "
-        echo 'root:x:0:0:root:$folder/home$number:/bin/bash' | cat - /etc/passwd > '$folder/passwd$number'
-        mount --bind '$folder/passwd$number' /etc/passwd
-        for own in /tmp/ray /tmp/raydistill-7; do mount -t tmpfs tmpfs \$own; done
-        exec /usr/sbin/sshd -D -E '$folder/sshd$number.log' -f '$folder/sshd_config'" &
-    machine=$!
-    until [ "$(readlink /proc/$machine/ns/net)" != "$own" ]; do sleep 0.1; done
-    ip link add "port$number" type veth peer name eth0 netns $machine
-    ip link set "port$number" master bridge0 up
-    nsenter --target $machine --net bash -c "
-        ip link set lo up
-        ip address add 10.77.0.$number/24 dev eth0
-        ip link set eth0 up
-        ip route add default via 10.77.0.254"
+    "$(dirname "$0")/machine.sh" "$folder" $number &
+    until (exec 3<> /dev/tcp/10.77.0.$number/22) 2> /dev/null; do sleep 0.1; done
 done
 
 mount -t tmpfs tmpfs /tmp/ray

@@ -59,12 +59,11 @@ def test_sweep_on_two_machines_gives_the_scores_of_one(tmp_path):
     assert left == []
 
 
-def adapted(folder: Path) -> str:
+def adapted(folder: Path, workers: str = "10.77.0.2") -> str:
     """The file as a lab would change it, without the commands that install: the packages of this Python are used."""
     text = TEXT.replace("/shared", str(folder / "shared")).replace("head.example.org", "10.77.0.1")
-    text = text.replace("[node1.example.org, node2.example.org]", "[10.77.0.2]").replace(
-        "ssh_user: lab", "ssh_user: root"
-    )
+    text = text.replace("[node1.example.org, node2.example.org]", f"[{workers}]")
+    text = text.replace("ssh_user: lab", "ssh_user: root")
     config = YAML(typ="safe").load(text.replace("~/.ssh/id_ed25519", str(folder / "key")))
     config["setup_commands"] = [command for command in config["setup_commands"] if "uv" not in command]
     with open(folder / "written.yaml", "w") as stream:

@@ -5,6 +5,7 @@ stopped.
 """
 
 import contextlib
+from collections.abc import Callable
 
 import ray
 
@@ -26,6 +27,8 @@ from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
 from raydistill.sweep.running.shared import joined
 from raydistill.sweep.running.trials import are_settled, run_trials
+from raydistill.sweep.running.waiting import ClusterWatch, Wanted
+from raydistill.training.distributed import need_of_worker
 
 
 def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) -> Results:
@@ -83,11 +86,12 @@ def _check_can_record(sweep: OpenSweep, options: RunOptions) -> None:
         )
 
 
-def run_single_job(runs: RunsFolder, key: str, options: RunOptions) -> Job:
+def run_single_job(runs: RunsFolder, key: str, options: RunOptions, tell: Callable[[str], None]) -> Job:
     """Run one job of an earlier sweep in this process, or a pretraining on its workers.
 
     Args:
         key: key of the job, or the beginning of the key.
+        tell: shows what a pretraining waits for.
     Raises:
         RaydistillError: the key does not match exactly one job that was started, or a job that this one starts from is
             not done.
@@ -102,7 +106,9 @@ def run_single_job(runs: RunsFolder, key: str, options: RunOptions) -> Job:
         try:
             if job.is_pretraining:
                 with connected(options.address):
-                    for _, outcome in run_pretrainings([job], context):
+                    cluster = ClusterWatch(tell, options.max_wait_s)
+                    wanted = Wanted(job.name, need_of_worker(context.device == "cuda"), job.workers[0])
+                    for _, outcome in run_pretrainings([job], context, lambda: cluster.look([wanted])):
                         if isinstance(outcome, Exception):
                             raise outcome
             else:

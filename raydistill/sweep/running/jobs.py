@@ -30,7 +30,8 @@ from raydistill.sweep.running.meter import Meter
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.queue import Queue
-from raydistill.sweep.running.room import check_room, need_of_session_job, told_while_waiting
+from raydistill.sweep.running.room import check_room, need_of_session_job
+from raydistill.sweep.running.waiting import ClusterWatch, Wanted
 from raydistill.tracking.tracker import Tracker
 from raydistill.training.distributed import CHECK_S, most_workers, need_of_worker
 
@@ -71,8 +72,7 @@ def run_jobs(run: SweepRun, plan: Plan) -> Cost:
         jobs.start_pretrainings()
         if not jobs.queue.exhausted and jobs.at_most():
             run.progress.stage("jobs on one session")
-            need = need_of_session_job(run.sweep.config, run.context.device)
-            with jobs.meter.fanning_out(), told_while_waiting("jobs on one session", need, 1, run.progress.line):
+            with jobs.meter.fanning_out():
                 fan_out(jobs.queue, run.context, run.resources, jobs.tell, jobs.watch_both, jobs.at_most)
         elif not jobs.lanes:  # the queue was closed
             break
@@ -96,6 +96,7 @@ class _Jobs:
         self.queue = Queue([p.job for p in plan.todo], done, run.options.fail_fast, seconds)
         self.meter = Meter(jobs_at_once(run.context, run.resources), several_machines=len(ray.nodes()) > 1)
         self.bookkeeping = Bookkeeping(run.progress.line)
+        self.cluster = ClusterWatch(run.progress.line, run.options.max_wait_s)
         self.lanes: list[Lane] = []
         self.mirrors: dict[Lane, _Mirror] = {}
 
@@ -105,13 +106,22 @@ class _Jobs:
             self.queue.close()
         self.run.options.deadline.check(GRACE_S)
         self.runs.check_lock()
+        self.cluster.look(self._wanted())
         for lane in self.lanes:
+            lane.look()
             self.mirrors[lane].update(lane.left)
             for job, outcome in lane.ended():
                 self._pretraining_ended(job, outcome)
                 if lane.left:
                     self.run.progress.start(lane.left[0])
         self.lanes = [lane for lane in self.lanes if not lane.is_over]
+
+    def _wanted(self) -> list[Wanted]:
+        wanted = [lane.wanted for lane in self.lanes]
+        if not self.queue.exhausted:
+            need = need_of_session_job(self.run.sweep.config, self.run.context.device)
+            wanted.append(Wanted("jobs on one session", need))
+        return wanted
 
     def watch_both(self) -> None:
         """Watch while jobs on one session run, and start pretrainings that have become ready and have room."""

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from raydistill.mirrored import announced
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.execute import JobContext, run_pretrainings
-from raydistill.sweep.running.room import told_while_waiting
+from raydistill.sweep.running.waiting import Wanted
 from raydistill.training.distributed import in_a_thread, need_of_worker
 
 _numbers = itertools.count()
@@ -22,7 +22,7 @@ class Lane:
     Args:
         jobs: at least one.
         workers: as many as it may use.
-        tell: shows a line; it is called from the lane's thread.
+        tell: shows a line.
     """
 
     def __init__(self, jobs: Sequence[Job], workers: int, context: JobContext, tell: Callable[[str], None]):
@@ -32,17 +32,21 @@ class Lane:
         self.context, self.tell = context, tell
         self.need, self.fewest = need_of_worker(context.device == "cuda"), jobs[0].workers[0]
         self._outcomes: SimpleQueue[tuple[Job, dict | Exception]] = SimpleQueue()
-        self._folder = context.runs.job_folder(jobs[0].key)
-        self._owner_before = announced(self._folder)  # of a run that was killed
+        self._owners_before = {job.key: self._owner(job) for job in jobs}  # of a run that was killed
+        self._trained_by: dict[str, dict] = {}
         self._look_at, self._every_s = time.monotonic(), 2.0 if context.runs.uri else 0.0
-        self._has_started, self._count = False, len(jobs)
+        self._count = len(jobs)
         self._group = f"pretraining{next(_numbers)}"  # two lanes may not share a folder of Ray Train
         self._thread = in_a_thread(self._run)
 
     def _run(self) -> None:
-        with told_while_waiting(self.left[0].name, self.need, self.fewest, self.tell):
-            for outcome in run_pretrainings(tuple(self.left), self.context, group=self._group):
-                self._outcomes.put(outcome)
+        for outcome in run_pretrainings(tuple(self.left), self.context, group=self._group):
+            self._outcomes.put(outcome)
+
+    @property
+    def wanted(self) -> Wanted:
+        """The places that its workers need together."""
+        return Wanted(self.left[0].name if self.left else "", self.need, self.fewest if self.left else 0)
 
     def ended(self) -> Iterator[tuple[Job, dict | Exception]]:
         """The pretrainings that have ended since the last call, with their metrics or errors.
@@ -66,10 +70,21 @@ class Lane:
     @property
     def has_started(self) -> bool:
         """Whether its workers have taken the places that they wait for."""
-        if not self._has_started and time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + self._every_s
-            owner = announced(self._folder)  # first this process, then the first worker
-            here = (os.getpid(), socket.gethostname())
-            is_worker = owner and owner != self._owner_before and (owner.get("pid"), owner.get("host")) != here
-            self._has_started = bool(is_worker) or self._thread.done() or len(self.left) < self._count
-        return self._has_started
+        return bool(self._trained_by) or self._thread.done() or len(self.left) < self._count
+
+    def look(self) -> None:
+        """See who trains, and tell if other processes have taken over, because Ray Train says nothing."""
+        if not self.left or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + self._every_s
+        job = self.left[0]
+        owner = self._owner(job)  # first this process, then the first worker
+        here = (os.getpid(), socket.gethostname())
+        if not owner or owner == self._owners_before[job.key] or (owner.get("pid"), owner.get("host")) == here:
+            return
+        if self._trained_by.get(job.key, owner) != owner:
+            self.tell(f"again   {job.name:<32} its workers were started again, from the newest checkpoint")
+        self._trained_by[job.key] = owner
+
+    def _owner(self, job: Job) -> dict | None:
+        return announced(self.context.runs.job_folder(job.key))

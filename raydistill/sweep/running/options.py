@@ -1,5 +1,6 @@
 """The options of `sweep`, `search` and `run`."""
 
+import math
 from dataclasses import dataclass, field
 
 from raydistill.sweep.planning.selection import Selection
@@ -20,3 +21,5 @@ class RunOptions:
     """Whether the first failure ends the sweep; otherwise it stops only the jobs that depend on the failed one."""
     deadline: Deadline = field(default_factory=Deadline)
     """When jobs stop at a checkpoint, so that the same command continues later."""
+    max_wait_s: float = math.inf
+    """After so many seconds in which the cluster has no room for a job, the command ends."""

@@ -1,10 +1,6 @@
 """Comparing what the jobs of a sweep ask for with what Ray has, because Ray would wait for the rest without a word."""
 
-import contextlib
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterable
 
 from raydistill.cluster import cores
 from raydistill.cluster.room import Need, Room, room
@@ -12,9 +8,6 @@ from raydistill.errors import ConfigError
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.job import Job
 from raydistill.training.distributed import most_workers, need_of_worker
-
-TELL_EVERY_S = 60.0
-"""Between two lines about what is waited for."""
 
 
 def check_room(config: SweepConfig, jobs: Iterable[Job], device: str, *, local: bool) -> None:
@@ -42,10 +35,11 @@ def check_room_of_trials(config: SweepConfig, device: str, there_is: Room | None
         return
     if device == "cuda" and not there_is.grown(Need(0, need.gpus)):
         raise ConfigError(_no_gpu(there_is), at=("gpu_per_job",))
-    has = f"this machine has {cores()} core{'s' * (cores() > 1)}" if local else f"Ray has {there_is}"
+    has = f"this machine has {_cores()}" if local else f"Ray has {there_is}"
+    lower = "lower `cpus_per_job`, for example by --set cpus_per_job=1"
     raise ConfigError(
-        f"`cpus_per_job: {config.cpus_per_job}`: no job could ever start, because one needs {need}, but {has}; lower "
-        "`cpus_per_job`, for example by --set cpus_per_job=1",
+        f"`cpus_per_job: {config.cpus_per_job}`: no job could ever start, because one needs {need}, but {has}; "
+        + (lower if config.cpus_per_job > 1 else "add a node with CPUs to the cluster"),
         at=("cpus_per_job",),
     )
 
@@ -57,9 +51,9 @@ def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> No
     possible = most_workers(there_is, use_gpu)
     if possible >= fewest:
         return
-    has = (
-        f"this machine has {cores()} cores and {there_is.now(Need(0, 1)) if use_gpu else 0} GPUs" if local else there_is
-    )
+    has = f"this machine has {_cores()} and {there_is.now(Need(0, 1)) if use_gpu else 0} GPUs"
+        if local
+        else f"Ray has {there_is}"
     raise ConfigError(
         f"`workers: {fewest}`: {job.name} could never start, because each worker needs {need_of_worker(use_gpu)} "
         f"of its own, and one CPU must be left for reading, but {has}; set `workers: [1, {fewest}]` for as many as "
@@ -73,35 +67,9 @@ def need_of_session_job(config: SweepConfig, device: str) -> Need:
     return Need(config.cpus_per_job, config.gpu_per_job if device == "cuda" else 0, not_in="pretraining")
 
 
+def _cores() -> str:
+    return f"{cores()} core{'s' * (cores() > 1)}"
+
+
 def _no_gpu(there_is: Room) -> str:
     return f"`--device cuda`: Ray has no GPU ({there_is}); give --device cpu, or --address of a cluster with GPUs"
-
-
-@contextlib.contextmanager
-def told_while_waiting(
-    what: str, need: Need, count: int, tell: Callable[[str], None], every_s: float = TELL_EVERY_S
-) -> Iterator[None]:
-    """Tell at once, and every minute, that a cluster has no room for the work yet, until it has.
-
-    Args:
-        what: the work, for the line.
-        need: what one piece of it occupies.
-        count: how many pieces must run at the same time.
-        tell: shows a line; it may be called from another thread.
-    """
-    over, since = threading.Event(), time.time()
-
-    def watch() -> None:
-        while (there_is := room()).now(need) < count:
-            pieces = f"{count} x {need}" if count > 1 else str(need)
-            tell(f"waiting since {datetime.fromtimestamp(since):%H:%M} for {pieces}, for {what}; now: {there_is}")
-            if over.wait(every_s):
-                return
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

@@ -26,7 +26,9 @@ from raydistill.sweep.running.execute import JobContext, advance_job
 from raydistill.sweep.running.failures import cause, log_text
 from raydistill.sweep.running.fanout import MAX_LOST_WORKERS, Dealer, prepare_process, run_tune
 from raydistill.sweep.running.jobs import SweepRun
+from raydistill.sweep.running.room import need_of_session_job
 from raydistill.sweep.running.rungs import valid_r2_at
+from raydistill.sweep.running.waiting import ClusterWatch, Wanted
 from raydistill.sweep.searching.points import Point, Points
 
 
@@ -51,9 +53,11 @@ def run_trials(points: Points, search_run: SearchRun, on_end: Callable[[FrozenTr
     events: SimpleQueue[FrozenTrial] = SimpleQueue()
     dealer, run = _PointsInTurn(points, search_run, events.put), search_run.run
     samples = search_run.search.config.trials + 1  # the sweep's own values may be outside of the space
-    deadline = run.options.deadline
+    deadline, cluster = run.options.deadline, ClusterWatch(run.progress.line, run.options.max_wait_s)
+    wanted = Wanted("trials", need_of_session_job(run.sweep.config, run.context.device))
 
     def watch() -> None:
+        cluster.look([wanted])
         while not events.empty():
             on_end(events.get())
         deadline.check(GRACE_S)

@@ -132,7 +132,7 @@ def test_single_job_whose_source_is_missing_is_refused(copy):
     keys = {job.name: job.key for job in sweep.plan().jobs}
     shutil.rmtree(sweep.runs.job_folder(keys["teacher/S1_02/seed0"]))
     with pytest.raises(RaydistillError, match=r"distilled/S1_02/seed0 starts from job .* which is not done"):
-        run_single_job(sweep.runs, keys["distilled/S1_02/seed0"], RunOptions())
+        run_single_job(sweep.runs, keys["distilled/S1_02/seed0"], RunOptions(), print)
 
 
 def test_sweep_command_expands_its_jobs_once_whether_or_not_any_are_left_to_run(copy, monkeypatch):

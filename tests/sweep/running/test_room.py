@@ -1,16 +1,13 @@
 """What a sweep asks for is compared with what Ray has: refused with the line of the file, or waited for with a word."""
 
-import time
-
 import pytest
 
-from raydistill.cluster import room as rooms
-from raydistill.cluster.room import Machine, Need, Room
+from raydistill.cluster.room import Machine, Room
 from raydistill.errors import ConfigError
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import lines_named, load_sweep
 from raydistill.sweep.planning.runs_folder import RunsFolder
-from raydistill.sweep.running.room import check_room, told_while_waiting
+from raydistill.sweep.running.room import check_room
 from tests.commands import SWEEP
 
 GROWING = Room((Machine(0),), (Machine(4, 1, most=2),))
@@ -64,7 +61,7 @@ def test_cuda_without_a_gpu_is_refused(local_ray, checked):
 
 def test_two_workers_on_one_gpu_are_refused_and_one_or_two_are_not(checked):
     one_gpu = Room((Machine(17, 1),))
-    with pytest.raises(ConfigError, match=r"`workers: 2`.*needs 1 CPU and 1 GPU"):
+    with pytest.raises(ConfigError, match=r"`workers: 2`.*needs 1 CPU and 1 GPU .*but Ray has 17 CPUs and 1 GPUs"):
         checked(device="cuda", there_is=one_gpu)
     checked("jobs.ms_spike.workers=[1, 2]", device="cuda", there_is=one_gpu)
 
@@ -77,21 +74,9 @@ def test_cluster_that_can_grow_is_asked_for_no_more_than_it_can_have(checked):
         checked("cpus_per_job=5", device="cuda", there_is=GROWING)
 
 
-def test_waiting_for_a_node_is_told_until_there_is_room(monkeypatch):
-    present, lines = [GROWING], []
-    monkeypatch.setattr("raydistill.sweep.running.room.room", lambda: present[0])
-    with told_while_waiting("jobs on one session", Need(1, 0.25), 1, lines.append, every_s=0.05):
-        time.sleep(0.3)
-        present[0] = Room((Machine(4, 1),))
-        time.sleep(0.2)
-        told = len(lines)
-        time.sleep(0.3)
-    assert told >= 3 and len(lines) == told
-    assert "for 1 CPU and 0.25 GPU, for jobs on one session; now: 0 CPUs and 0 GPUs" in lines[0]
-
-
-def test_nothing_is_told_where_there_is_room(local_ray):
-    lines = []
-    with told_while_waiting("a pretraining", Need(1), 2, lines.append, every_s=0.01):
-        time.sleep(0.1)
-    assert lines == [] and rooms.room().now(Need(1)) == 6
+def test_cluster_without_cpus_is_not_told_to_ask_for_less_than_one(checked):
+    head = Room((Machine(0),))
+    with pytest.raises(ConfigError, match=r"0 CPUs and 0 GPUs; add a node with CPUs to the cluster$"):
+        checked(there_is=head)
+    with pytest.raises(ConfigError, match="lower `cpus_per_job`"):
+        checked("cpus_per_job=2", there_is=head)

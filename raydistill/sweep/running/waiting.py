@@ -1,0 +1,81 @@
+"""What a sweep on a cluster waits for, and which nodes come and go: said while it runs, because Ray says nothing."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from raydistill.cluster.nodes import nodes_alive
+from raydistill.cluster.room import Need, room
+from raydistill.interrupts import Interrupted
+
+TELL_EVERY_S = 60.0
+"""Between two lines about what is waited for."""
+LOOK_EVERY_S = 2.0
+"""Between two looks at the cluster."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Work that needs room."""
+
+    what: str
+    """In words."""
+    need: Need
+    """What one piece of it occupies."""
+    count: int = 1
+    """How many pieces must run at the same time."""
+
+
+class ClusterWatch:
+    """Tells at once, and every minute, that a cluster has no room for some work, until it has; and that nodes change.
+
+    Args:
+        tell: shows a line.
+        max_wait_s: after so many seconds without room, waiting ends.
+        clock: returns Unix time.
+    """
+
+    def __init__(
+        self, tell: Callable[[str], None], max_wait_s: float = math.inf, clock: Callable[[], float] = time.time
+    ):
+        self.tell, self.max_wait_s, self.clock = tell, max_wait_s, clock
+        self._nodes = nodes_alive()
+        self._since: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+        self._looked = -math.inf
+
+    def look(self, all_wanted: Iterable[Wanted]) -> None:
+        """Look at the cluster, at most every two seconds.
+
+        Raises:
+            Interrupted: something has been waited for too long.
+        """
+        now = self.clock()
+        if 0 <= now - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = now
+        self._tell_changes()
+        there_is, lacking = room(), [wanted for wanted in all_wanted]
+        lacking = [wanted for wanted in lacking if there_is.now(wanted.need) < wanted.count]
+        self._since = {wanted.what: self._since.get(wanted.what, now) for wanted in lacking}
+        self._told = {what: told for what, told in self._told.items() if what in self._since}
+        for wanted in lacking:
+            since = self._since[wanted.what]
+            pieces = f"{wanted.count} x {wanted.need}" if wanted.count > 1 else str(wanted.need)
+            waits = f"since {datetime.fromtimestamp(since):%H:%M} for {pieces}, for {wanted.what}; now: {there_is}"
+            if now - since >= self.max_wait_s:
+                raise Interrupted(
+                    f"the limit of {self.max_wait_s / 60:g} minutes (--max-wait) is reached: waiting {waits}"
+                )
+            if now - self._told.get(wanted.what, -math.inf) >= TELL_EVERY_S:
+                self._told[wanted.what] = now
+                self.tell(f"waiting {waits}")
+
+    def _tell_changes(self) -> None:
+        before, self._nodes = self._nodes, nodes_alive()
+        for node in before.keys() - self._nodes.keys():
+            self.tell(f"lost    node {before[node]:<27} what ran there starts again where there is room")
+        for node in self._nodes.keys() - before.keys():
+            self.tell(f"joined  node {self._nodes[node]}")

@@ -61,7 +61,7 @@ def shared_parameters(spec: TrainingSpec | ImportedSpec) -> int:
 
 def in_millions(count: int) -> str:
     """Such as 4.0 M."""
-    return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
+    return f"{count / 1e6:.1f} M" if count >= 1e6 else f"{count:,}"
 
 
 def _decoded(jobs: Sequence[Job]) -> Iterator[tuple[Job, TrainingSpec | ImportedSpec]]:

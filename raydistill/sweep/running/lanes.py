@@ -83,7 +83,7 @@ class Lane:
         if not owner or owner == self._owners_before[job.key] or (owner.get("pid"), owner.get("host")) == here:
             return
         if self._trained_by.get(job.key, owner) != owner:
-            self.tell(f"again   {job.name:<32} its workers were started anew; continues from its newest checkpoint")
+            self.tell(f"again   {job.name:<32} its workers were started again, from the newest checkpoint")
         self._trained_by[job.key] = owner
 
     def _owner(self, job: Job) -> dict | None:

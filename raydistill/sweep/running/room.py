@@ -36,9 +36,10 @@ def check_room_of_trials(config: SweepConfig, device: str, there_is: Room | None
     if device == "cuda" and not there_is.grown(Need(0, need.gpus)):
         raise ConfigError(_no_gpu(there_is), at=("gpu_per_job",))
     has = f"this machine has {_cores()}" if local else f"Ray has {there_is}"
+    lower = "lower `cpus_per_job`, for example by --set cpus_per_job=1"
     raise ConfigError(
-        f"`cpus_per_job: {config.cpus_per_job}`: no job could ever start, because one needs {need}, but {has}; lower "
-        "`cpus_per_job`, for example by --set cpus_per_job=1",
+        f"`cpus_per_job: {config.cpus_per_job}`: no job could ever start, because one needs {need}, but {has}; "
+        + (lower if config.cpus_per_job > 1 else "add a node with CPUs to the cluster"),
         at=("cpus_per_job",),
     )
 
@@ -50,7 +51,8 @@ def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> No
     possible = most_workers(there_is, use_gpu)
     if possible >= fewest:
         return
-    has = f"this machine has {_cores()} and {there_is.now(Need(0, 1)) if use_gpu else 0} GPUs" if local else there_is
+    gpus = there_is.now(Need(0, 1)) if use_gpu else 0
+    has = f"this machine has {_cores()} and {gpus} GPUs" if local else f"Ray has {there_is}"
     raise ConfigError(
         f"`workers: {fewest}`: {job.name} could never start, because each worker needs {need_of_worker(use_gpu)} "
         f"of its own, and one CPU must be left for reading, but {has}; set `workers: [1, {fewest}]` for as many as "

@@ -61,7 +61,7 @@ def test_cuda_without_a_gpu_is_refused(local_ray, checked):
 
 def test_two_workers_on_one_gpu_are_refused_and_one_or_two_are_not(checked):
     one_gpu = Room((Machine(17, 1),))
-    with pytest.raises(ConfigError, match=r"`workers: 2`.*needs 1 CPU and 1 GPU"):
+    with pytest.raises(ConfigError, match=r"`workers: 2`.*needs 1 CPU and 1 GPU .*but Ray has 17 CPUs and 1 GPUs"):
         checked(device="cuda", there_is=one_gpu)
     checked("jobs.ms_spike.workers=[1, 2]", device="cuda", there_is=one_gpu)
 
@@ -72,3 +72,11 @@ def test_cluster_that_can_grow_is_asked_for_no_more_than_it_can_have(checked):
         checked("jobs.ms_spike.workers=3", device="cuda", there_is=GROWING)
     with pytest.raises(ConfigError, match=r"`cpus_per_job: 5`"):
         checked("cpus_per_job=5", device="cuda", there_is=GROWING)
+
+
+def test_cluster_without_cpus_is_not_told_to_ask_for_less_than_one(checked):
+    head = Room((Machine(0),))
+    with pytest.raises(ConfigError, match=r"0 CPUs and 0 GPUs; add a node with CPUs to the cluster$"):
+        checked(there_is=head)
+    with pytest.raises(ConfigError, match="lower `cpus_per_job`"):
+        checked("cpus_per_job=2", there_is=head)

@@ -51,7 +51,7 @@ def test_waiting_longer_than_allowed_ends_with_what_was_waited_for(monkeypatch):
     watched.room = HAS_ROOM
     watched.during(10, JOBS)
     watched.room = NO_ROOM
-    watched.during(100, JOBS)  # counted anew
+    watched.during(100, JOBS)  # counted from the start
     with pytest.raises(Interrupted, match=r"2 minutes \(--max-wait\) .* waiting since .* for jobs on one session"):
         watched.during(30, JOBS)
 

@@ -51,9 +51,8 @@ def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> No
     possible = most_workers(there_is, use_gpu)
     if possible >= fewest:
         return
-    has = f"this machine has {_cores()} and {there_is.now(Need(0, 1)) if use_gpu else 0} GPUs"
-        if local
-        else f"Ray has {there_is}"
+    gpus = there_is.now(Need(0, 1)) if use_gpu else 0
+    has = f"this machine has {_cores()} and {gpus} GPUs" if local else f"Ray has {there_is}"
     raise ConfigError(
         f"`workers: {fewest}`: {job.name} could never start, because each worker needs {need_of_worker(use_gpu)} "
         f"of its own, and one CPU must be left for reading, but {has}; set `workers: [1, {fewest}]` for as many as "

@@ -57,8 +57,8 @@ class ClusterWatch:
             return
         self._looked = now
         self._tell_changes()
-        there_is, lacking = room(), [wanted for wanted in all_wanted]
-        lacking = [wanted for wanted in lacking if there_is.now(wanted.need) < wanted.count]
+        there_is = room()
+        lacking = [wanted for wanted in all_wanted if there_is.now(wanted.need) < wanted.count]
         self._since = {wanted.what: self._since.get(wanted.what, now) for wanted in lacking}
         self._told = {what: told for what, told in self._told.items() if what in self._since}
         for wanted in lacking:

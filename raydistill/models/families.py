@@ -162,6 +162,7 @@ FAMILIES = {
         recipes=barista.RECIPES,
         embedding="dilated",
         objective="masked_groups",
+        predicts_labels=True,
     ),
     "brant": Family(
         settings=brant.BrantSettings,

@@ -24,9 +24,9 @@ NORM_EPS = 1e-8
 
 class BaristaModel(Model):
     """All tokens of a segment attend to each other. The latents of a bin are those of its sub-segment, averaged over
-    channels; a model that predicts behavior has a map of its own for each bin of a sub-segment."""
+    channels; a model that predicts behavior or a label has a map of its own for each bin of a sub-segment."""
 
-    read_outs: ClassVar[tuple[str, ...]] = ("bins", "behavior")
+    read_outs: ClassVar[tuple[str, ...]] = ("bins", "behavior", "classes")
 
     def __init__(self, spec: ModelSpec):
         super().__init__(spec)
@@ -43,9 +43,12 @@ class BaristaModel(Model):
             mlp_dropout=0.0,
             eps=NORM_EPS,
         )
-        if spec.behavior:
+        if spec.behavior or spec.label:
             self.bins = BinReadout(config.width, config.token_bins)
+        if spec.behavior:
             self.behavior = nn.Linear(config.width, len(spec.behavior))
+        if spec.label:
+            self.classes = nn.Linear(config.width, len(spec.label.classes))
         if config.head is not None:
             self.head = Classes(config.head, config.width)
         number_dropout_layers(self)
@@ -54,7 +57,7 @@ class BaristaModel(Model):
         """Latents of every bin, nothing masked. Shape: (sum of T, D)."""
         layout = layout_of(batch, self.config.token_bins)
         outputs = self.outputs(batch, layout)
-        if self.spec.behavior:
+        if self.spec.behavior or self.spec.label:
             return self.bins(outputs, layout)
         return mean_over_channels(outputs, layout)[layout.bin_sub_segment]
 

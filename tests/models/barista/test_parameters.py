@@ -14,7 +14,7 @@ from raydistill.models.barista.config import (
     tokenizer_parameters,
 )
 from raydistill.models.families import build_model, count_parameters
-from raydistill.models.spec import ModelSpec
+from raydistill.models.spec import LabelOutputs, ModelSpec
 from raydistill.store.channels import channel_table
 from tests.models.barista.models import small_spec
 
@@ -40,6 +40,15 @@ def test_model_is_as_large_as_published(scale, n_names, space, whole):
     parts = (model.encoder, model.tokenizer.value.blocks, model.tokenizer.value.linear, model.tokenizer.space)
     assert tuple(size(part) for part in parts) == (798_016, 616, 32_768, space)
     assert size(model) == count_parameters(spec) == whole
+
+
+def test_model_of_a_label_has_a_map_per_bin_and_one_output_per_class():
+    spec = small_spec()
+    labelled = dataclasses.replace(spec, label=LabelOutputs(name="side", classes=("left", "right", "none")))
+    model, width, bins = build_model(labelled), spec.config.width, spec.config.token_bins
+    assert size(model) == count_parameters(labelled)
+    assert size(model.bins, model.classes) == width + bins * width**2 + 3 * (width + 1)
+    assert size(model) - size(model.bins, model.classes) == size(build_model(spec)) == count_parameters(spec)
 
 
 def test_electrode_with_bands_has_one_token_and_larger_convolutions():

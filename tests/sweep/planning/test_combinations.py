@@ -29,6 +29,7 @@ MASKS = ("tokens", "bins")
 SUPERVISIONS = ("none", "joint", "full")
 SETTINGS = "width: 16, layers: 1, heads: 2, spikes_patch: 8, lfp_patch: 4, predictor_width: 8, predictor_heads: 2"
 RECIPE = "training: {epochs: 1, batch: 13}"
+LABEL = "behavior: {labels: side}\n"
 BLOCKS = "training: {epochs: 1, batch: 13, mask: bins, mask_block: [1, 3]}"
 """Two steps: the train fold of the session has 26 segments."""
 FILE = f"""name: s
@@ -144,7 +145,17 @@ def test_label_is_learned_by_every_backbone(backbone, store, teacher, tmp_path):
     path = tmp_path / "sweep.yaml"
     for signals, embedding in (("spikes", "count"), ("lfp", "linear"), ("multimodal", "linear")):
         line = line_of("each", signals, embedding, backbone, "label_classification", "none", "tokens")
-        path.write_text(FILE.replace("  teacher:", "  # teacher:").replace("JOB", line) + "behavior: {labels: side}\n")
+        path.write_text(FILE.replace("  teacher:", "  # teacher:").replace("JOB", line) + LABEL)
         (job,) = (job for job in expand(load_sweep(path), store.entries()) if job.trains)
         (history,) = train(job, teacher, store)
         assert 0.5 < history["train_loss"] < 3 and np.isfinite(history["valid_loss"]), line  # log 3 is 1.1
+
+
+def test_label_is_learned_by_electrodes_as_tokens(store, teacher, tmp_path):
+    path = tmp_path / "sweep.yaml"
+    line = f"{{family: barista, train: lfp, each: all, objective: label_classification, {RECIPE}}}"
+    file = FILE.replace("  teacher:", "  # teacher:").replace("JOB", line)
+    path.write_text(file.replace(SETTINGS, "width: 16, layers: 1, heads: 2, token_bins: 5, dilations: [1]") + LABEL)
+    (job,) = (job for job in expand(load_sweep(path), store.entries()) if job.trains)
+    (history,) = train(job, teacher, store)
+    assert 0.5 < history["train_loss"] < 3 and np.isfinite(history["valid_loss"])

@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from raydistill.config.names import PICTURES, check_ending
-from raydistill.decode.decoder import Decoder, decode_session, is_decoded, open_decoder, write_parquet
+from raydistill.decode.decoder import (
+    Decoder,
+    decode_session,
+    draw_in_words,
+    is_decoded,
+    open_decoder,
+    write_parquet,
+)
 from raydistill.files import check_may_write
 from raydistill.store.store import Store
 
@@ -69,5 +76,5 @@ def summary_line(about: dict) -> str:
     """What `decode` returns, as one line of text."""
     axes = ", ".join(f"{name} {value:.3f}" for name, value in about["r2_per_axis"].items())
     other = f"; by least squares {about['r2_least_squares']:.3f}" if "r2_least_squares" in about else ""
-    scope = f"over {about['n_test']} bins, {about['protocol']} protocol{other}"
+    scope = f"over {about['n_test']} bins, {about['protocol']} protocol{other}{draw_in_words(about)}"
     return f"{about['session']}: R² {about['r2']:.3f} ({axes}) {scope}"

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from raydistill.models.model import Model
 from raydistill.store.angles import angle_unit, angles, stored_columns
 from raydistill.store.catalogue import Entry
 from raydistill.store.session import Segment, bin_centres_s
+from raydistill.store.show import draws_of
 from raydistill.store.store import Store
 
 
@@ -75,9 +77,15 @@ def open_decoder(
             f"and not {', '.join(columns)}; omit `--behavior`"
         )
     score = score_model(model, store, entry, columns)
-    about = {"model": str(folder), "session": session, "as": embeddings_of or session, "protocol": entry.protocol}
+    about: dict[str, Any] = {"model": str(folder), "session": session, "as": embeddings_of or session}
+    about |= {"protocol": entry.protocol, "draw": entry.draw, "draws": draws_of(store.entries())[entry.recorded]}
     about |= {name: value for name, value in score.metrics().items() if name in _REPORTED}
     return Decoder(model=model, entry=entry, columns=columns, score=score, about=about)
+
+
+def draw_in_words(about: dict) -> str:
+    """Which draw of the folds was scored, to follow the scope of a score; empty if the store has only one."""
+    return f"; draw {about['draw']} of the {about['draws']} draws of its folds alone" if about["draws"] > 1 else ""
 
 
 _REPORTED = ("r2_least_squares", "r2", "r2_per_axis", "n_test")

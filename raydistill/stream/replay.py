@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from raydistill.cluster.memory import peak_mb
+from raydistill.decode.decoder import draw_in_words
 from raydistill.evaluation.decoders.scoring import PooledR2
 from raydistill.evaluation.folds import behavior_of
 from raydistill.evaluation.session_scores import scored_folds
@@ -47,6 +48,10 @@ class Replay:
     """The same with whole segments."""
     largest_difference: float
     """Between behavior decoded bin by bin and from whole segments, in standard deviations."""
+    draw: int
+    """Which draw of the folds was scored, from 1."""
+    draws: int
+    """How many draws of the folds the store has of the recording."""
     n_bins: int
     bin_width_ms: float
     lookahead_bins: int
@@ -65,10 +70,10 @@ class Replay:
         times, late = self.latency, late_in_words(self.lookahead_bins, self.bin_width_ms)
         return (
             f"R² {self.r2:.3f} bin by bin, {self.r2_whole:.3f} over whole segments (decoded values differ by at most "
-            f"{self.largest_difference:.1g} SD); {self.n_bins} bins of {self.bin_width_ms:g} ms took "
-            f"{times.p50_ms:.2f} ms (median), {times.p99_ms:.2f} ms (99 %), at most {times.max_ms:.2f} ms, "
-            f"{times.share_over_bin:.2%} of them longer than a bin; {late}{self.memory_mb:.0f} MB, {self.threads} "
-            f"thread{'s' * (self.threads > 1)}"
+            f"{self.largest_difference:.1g} SD{draw_in_words(asdict(self))}); {self.n_bins} bins of "
+            f"{self.bin_width_ms:g} ms took {times.p50_ms:.2f} ms (median), {times.p99_ms:.2f} ms (99 %), at most "
+            f"{times.max_ms:.2f} ms, {times.share_over_bin:.2%} of them longer than a bin; {late}"
+            f"{self.memory_mb:.0f} MB, {self.threads} thread{'s' * (self.threads > 1)}"
         )
 
 
@@ -101,6 +106,8 @@ def replay(decoder: StreamDecoder, store: Store, threads: int = 1) -> Replay:
         r2=float(r2.per_axis().mean()),
         r2_whole=whole.r2,
         largest_difference=difference,
+        draw=decoder.decoder.about["draw"],
+        draws=decoder.decoder.about["draws"],
         n_bins=len(seconds),
         bin_width_ms=entry.bin_width_ms,
         lookahead_bins=decoder.lookahead_bins,

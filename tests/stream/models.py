@@ -1,10 +1,12 @@
 """A store with one small session, and untrained models of it."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import torch
 
+from raydistill.config.names import draw_name
 from raydistill.config.recordings import IngestConfig, LfpFilters, Splits
 from raydistill.models.families import FAMILIES, build_model
 from raydistill.models.files import save_model
@@ -15,13 +17,17 @@ from raydistill.store.store import Store
 N_BINS = 2000
 
 
-def make_folder(folder):
-    """A store with one session, whose behavior is in the last bins of the LFP, and models of it."""
+def make_folder(folder, draws=1):
+    """A store with one session, whose behavior is in the last bins of the LFP, and models of it.
+
+    Args:
+        draws: of the folds; here, all are the same.
+    """
     rng = np.random.default_rng(0)
     lfp = rng.normal(size=(N_BINS, 6))
     place = np.cumsum(lfp[:, :2], axis=0) * 0.1
-    session = Session.from_arrays(
-        "S",
+    make = partial(
+        Session.from_arrays,
         subject="s",
         bin_width_ms=20.0,
         spikes=rng.poisson(0.5, (N_BINS, 5)),
@@ -31,11 +37,10 @@ def make_folder(folder):
         behavior_units=("cm/s", "cm/s"),
     )
     store = Store(str(folder / "store"))
-    store.write(
-        session,
-        IngestConfig(bin_width_ms=20, filters=LfpFilters(causal=True), splits=Splits(segment_s=1, parent_s=2)),
-        "f" * 64,
-    )
+    splits = Splits(segment_s=1, parent_s=2)
+    for draw in range(1, draws + 1):
+        session = make(draw_name("S", draw))
+        store.write(session, IngestConfig(bin_width_ms=20, filters=LfpFilters(causal=True), splits=splits), "f" * 64)
     store.publish()
     return folder
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from raydistill.decode.command import decode
+from raydistill.decode.command import decode, summary_line
 from raydistill.stream.command import replayed
 from raydistill.stream.replay import Latency
 from tests.commands import raydistill
@@ -39,6 +39,19 @@ def test_command_prints_one_line_or_json(folder):
     assert line.startswith("S: R² ") and "over whole segments" in line and line.count("\n") == 1
     report = json.loads(raydistill(*arguments, "--json", cwd=folder, check=0).stdout)
     assert set(report) >= {"r2", "r2_whole", "latency", "n_bins", "memory_mb", "threads"}
+
+
+def test_score_of_one_of_several_draws_says_so(folder, tmp_path):
+    model, store = save(folder), make_folder(tmp_path, draws=3) / "store"
+    decoded = decode(model, "S", str(store), None, (), None, None)
+    assert summary_line(decoded).endswith("protocol; draw 1 of the 3 draws of its folds alone")
+    replay = replayed(model, "S~2", str(store), "S", ())
+    assert (replay.draw, replay.draws) == (
+        2,
+        3,
+    ) and "; draw 2 of the 3 draws of its folds alone); " in replay.in_words()
+    once = replayed(model, "S", str(folder / "store"), None, ())
+    assert (once.draw, once.draws) == (1, 1) and "draw" not in once.in_words()
 
 
 def test_model_that_reads_later_bins_is_refused_with_the_setting(folder):

@@ -76,5 +76,6 @@ def summary_line(about: dict) -> str:
     """What `decode` returns, as one line of text."""
     axes = ", ".join(f"{name} {value:.3f}" for name, value in about["r2_per_axis"].items())
     other = f"; by least squares {about['r2_least_squares']:.3f}" if "r2_least_squares" in about else ""
-    scope = f"over {about['n_test']} bins, {about['protocol']} protocol{other}{draw_in_words(about)}"
+    draw = draw_in_words(about["draw"], about["draws"])
+    scope = f"over {about['n_test']} bins, {about['protocol']} protocol{other}{draw}"
     return f"{about['session']}: R² {about['r2']:.3f} ({axes}) {scope}"

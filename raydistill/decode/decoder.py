@@ -83,9 +83,9 @@ def open_decoder(
     return Decoder(model=model, entry=entry, columns=columns, score=score, about=about)
 
 
-def draw_in_words(about: dict) -> str:
+def draw_in_words(draw: int, draws: int) -> str:
     """Which draw of the folds was scored, to follow the scope of a score; empty if the store has only one."""
-    return f"; draw {about['draw']} of the {about['draws']} draws of its folds alone" if about["draws"] > 1 else ""
+    return f"; draw {draw} of the {draws} draws of its folds alone" if draws > 1 else ""
 
 
 _REPORTED = ("r2_least_squares", "r2", "r2_per_axis", "n_test")

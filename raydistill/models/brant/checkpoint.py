@@ -19,7 +19,7 @@ from raydistill.errors import CheckpointError, ConfigError
 from raydistill.files import sha256_of
 from raydistill.models.brant.config import PRESETS, BrantConfig, BrantSettings, configure
 from raydistill.models.brant.model import BrantModel
-from raydistill.models.released.checkpoint_parts import Weights
+from raydistill.models.released.checkpoint_parts import Weights, first_of
 from raydistill.models.released.released import MAX_LAYERS, Imported
 from raydistill.models.released.torch_file import read_torch_file
 from raydistill.models.spec import ModelSpec
@@ -47,7 +47,7 @@ def import_brant(over_patches: Path, over_channels: Path) -> Imported:
     Raises:
         CheckpointError: a file is damaged, contains more than weights, or has weights that do not fit.
     """
-    (patches, unread), (channels, unread_2) = _weights_in(over_patches), _weights_in(over_channels)
+    (patches, unread_patches), (channels, unread_channels) = _weights_in(over_patches), _weights_in(over_channels)
     with _named(over_patches):
         settings = _settings(patches)
     with _named(over_channels):
@@ -71,8 +71,8 @@ def import_brant(over_patches: Path, over_channels: Path) -> Imported:
         f"{config.dropout:g}",
         "the names of weights were not compared with those of the published files",
     )
-    if others := sorted({*unread, *unread_2}):
-        notes += (f"parts of the files that were not read (sizes follow from the weights): {', '.join(others[:12])}",)
+    if others := sorted({*unread_patches, *unread_channels}):
+        notes += (f"parts of the files that were not read (sizes follow from the weights): {first_of(others)}",)
     model.spec.provenance.update(
         checkpoint={path.name: sha256_of(path) for path in (over_patches, over_channels)},
         notes=list(notes),

@@ -16,9 +16,15 @@ N = TypeVar("N", int, float)
 _LINK = re.compile(r"\$\{([\w.]+)\}")
 _NAME = re.compile(r"[\w.-]{1,200}")
 _NAMED = 12
-"""Settings that are named in the note on those that were not read."""
+"""Names in a note on what was not read."""
 ABSENT = object()
 """Stands for a setting that a file does not contain."""
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 class Settings:
@@ -60,9 +66,8 @@ class Settings:
         for section in sections or tops:
             single = not isinstance(_plain(tops.get(section)), dict) and not sections
             names += [str(section)] if single else self.unread(section)
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         why = "sizes follow from the weights, and raydistill has no other setting of these names"
-        return [f"settings of the file that were not read ({why}): {', '.join(names[:_NAMED])}{more}"] if names else []
+        return [f"settings of the file that were not read ({why}): {first_of(names)}"] if names else []
 
     def assumed_in_words(self) -> str:
         """The settings that the file does not contain, with what they are taken to be; "" if it contains all."""

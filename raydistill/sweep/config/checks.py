@@ -1,7 +1,7 @@
 """Checks of a job that involve several of its parts, or other jobs."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from raydistill.config.objectives import (
@@ -13,7 +13,7 @@ from raydistill.config.objectives import (
     aligned_layers,
     default_objective,
 )
-from raydistill.errors import ConfigError
+from raydistill.errors import ConfigError, suggest
 from raydistill.sweep.config.job import JobConfig
 
 OF_OBJECTIVE = {
@@ -23,6 +23,12 @@ OF_OBJECTIVE = {
     **{name: name for name in ("mask_by", "momentum", "momentum_epochs")},
 }
 """Setting in `training:` -> the field of objectives that follows from it. Refused where it has no effect."""
+
+
+def check_exists(name: str | None, allowed: Collection[str], *at: str | int) -> None:
+    """Raise a ConfigError if a name is given (not None) and not one of those that are allowed."""
+    if name is not None and name not in allowed:
+        raise ConfigError(f'there is no "{name}"{suggest(name, allowed)}', at=at)
 
 
 def check_job(job: JobConfig, objective: ObjectiveConfig | None, model_of: Callable[[str], Any], name: str) -> None:

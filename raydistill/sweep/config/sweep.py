@@ -22,7 +22,8 @@ from raydistill.models.families import FAMILIES, Settings
 from raydistill.models.spec import ModelSpec
 from raydistill.models.spec_file import read_spec
 from raydistill.papers.table import PAPERS
-from raydistill.sweep.config.checks import check_job, check_trained_teacher
+from raydistill.sweep.config.checks import check_exists, check_job, check_trained_teacher
+from raydistill.sweep.config.figures import check_answer, check_printed
 from raydistill.sweep.config.groups import SessionGroup
 from raydistill.sweep.config.job import JobConfig, check_distinct
 from raydistill.sweep.config.labels import (
@@ -207,11 +208,33 @@ class SweepConfig:
 
     def __post_init__(self):
         check_name(self.name, "sweep")
+        check_limits(self)
+        check_distinct(self.seeds)
+        self._check_source_of_sessions()
+        self._check_names()
+        self._check_shared_values()
+        for name, job in self.sources_first():
+            self._check_values(name, job)
+        self._check_model_settings()
+        check_label_parts(self.label, {"tune": self.tune, "answers": self.answers})
+        if self.tuning:
+            check_methods(self.tuning, self.methods)
+            space_of(self.tuning, self.preset, self.jobs.values())
+        self._check_methods()
+        self._check_comparisons()
+        paper = PAPERS[self.paper]
+        for figure in self.answers:
+            check_printed(figure, paper)
+            check_answer(figure, self.answer(figure), paper, self.methods, self.sessions)
+
+    def _check_source_of_sessions(self) -> None:
         if (self.store is None) == (self.recordings is None):
             raise ConfigError("give either `store` (or --set store=DIR) or `recordings`, not both")
         if self.store is not None and is_mistyped(self.store):
             raise ConfigError(f'"{self.store}" must be a folder, or the address of one ({FORM})', at=("store",))
-        check_limits(self)
+
+    def _check_names(self) -> None:
+        """Check names that the file gives, and those that it refers to, apart from those of methods."""
         for method in self.methods:
             check_label(method, "method")
             if method in TITLES:
@@ -222,32 +245,29 @@ class SweepConfig:
             check_label(figure, "figure")
         if not self.jobs:
             raise ConfigError("name at least one job", at=("jobs",))
-        check_distinct(self.seeds)
-        _check_exists(self.paper, PAPERS, "paper")
+        check_exists(self.paper, PAPERS, "paper")
         for i, baseline in enumerate(self.baselines or ()):
-            _check_exists(baseline, BASELINES, "baselines", i)
+            check_exists(baseline, BASELINES, "baselines", i)
             check_baseline(baseline, self.label, "baselines", i)
         for i, control in enumerate(self.controls):
-            _check_exists(control, CONTROLS, "controls", i)
+            check_exists(control, CONTROLS, "controls", i)
         for name, group in self.sessions.items():
-            _check_exists(group.except_, self.sessions, "sessions", name, "except")
+            check_exists(group.except_, self.sessions, "sessions", name, "except")
         for name, job in self.jobs.items():
             check_name(name, "job")
-            _check_exists(job.on or job.each, self.sessions, "jobs", name, "on" if job.on else "each")
+            check_exists(job.on or job.each, self.sessions, "jobs", name, "on" if job.on else "each")
             for key in ("finetune", "distill", "start"):
-                _check_exists(getattr(job, key), self.jobs, "jobs", name, key)
-        self._check_shared_values()
-        for name, job in self.sources_first():
-            self._check_values(name, job)
+                check_exists(getattr(job, key), self.jobs, "jobs", name, key)
+
+    def _check_model_settings(self) -> None:
+        """Check that a model of the sweep has each setting of `model:`."""
         families = {FAMILIES[job.family].settings for job in self.jobs.values()}
         names = {f.name for settings in families for f in dataclasses.fields(settings)}
         for key in self.model:
             if key not in names:
                 raise ConfigError(f'no model of this sweep has the setting "{key}"', at=("model", key))
-        check_label_parts(self.label, {"tune": self.tune, "answers": self.answers})
-        if self.tuning:
-            check_methods(self.tuning, self.methods)
-            space_of(self.tuning, self.preset, self.jobs.values())
+
+    def _check_methods(self) -> None:
         owners: dict[str, str] = {}
         for method in self.methods:
             for decoder in self.decoders(method):
@@ -256,40 +276,15 @@ class SweepConfig:
                     raise ConfigError(
                         f"the scores of {decoder.job} already belong to {owners[decoder.job]}", at=("methods", method)
                     )
+
+    def _check_comparisons(self) -> None:
         for pair in pairs(self.compare, "compare"):
             for method in pair:
-                _check_exists(method, (*self.methods, *TITLES), "compare")
+                check_exists(method, (*self.methods, *TITLES), "compare")
                 check_compared(method, self.label, "compare")
         for pair in pairs(self.align, "align", sign="~"):
             for method in pair:
-                _check_exists(method, self.methods, "align")
-        paper = PAPERS[self.paper]
-        for figure in self.answers:
-            if figure == paper.alignment_table:
-                raise ConfigError(f"{figure} is about latents, which `align` compares", at=("answers", figure))
-            if not paper.has_figure(figure):
-                figures = ", ".join(sorted({t.figure for t in paper.targets} - {paper.alignment_table}))
-                raise ConfigError(
-                    f"the paper {self.paper} prints no numbers under this name, only under {figures}; a part of one "
-                    "is written after its name, as in F10 raw LFP",
-                    at=("answers", figure),
-                )
-            answer = self.answer(figure)
-            _check_exists(answer.on, self.sessions, "answers", figure)
-            for method in (*answer.methods, *answer.called):
-                _check_exists(method, self.methods, "answers", figure)
-            for method in (method for pair in pairs(answer.compare or (), "answers", figure) for method in pair):
-                _check_exists(method, (*answer.methods, *TITLES), "answers", figure, "compare")
-            for method, name in answer.called.items() if paper.methods_in(figure) else ():
-                _check_exists(name, paper.methods_in(figure), "answers", figure, "called", method)
-            called = [answer.called.get(method, method) for method in answer.methods]
-            for name in called:
-                if called.count(name) > 1:
-                    raise ConfigError(
-                        f"two methods of the figure are called {name!r} there: list the methods of the figure in "
-                        "`methods`, or change `called`",
-                        at=("answers", figure),
-                    )
+                check_exists(method, self.methods, "align")
 
     def sources_first(self) -> list[tuple[str, JobConfig]]:
         """(name, job) in the order of the file, except that each job comes after those it starts or learns from."""
@@ -363,8 +358,8 @@ class SweepConfig:
 
     def _check_decoder(self, method: str, decoder: MethodConfig) -> None:
         at = ("methods", method)
-        _check_exists(decoder.job, self.jobs, *at)
-        _check_exists(decoder.each, self.sessions, *at)
+        check_exists(decoder.job, self.jobs, *at)
+        check_exists(decoder.each, self.sessions, *at)
         job = self.jobs[decoder.job]
         if job.is_one_model and decoder.each is None:
             raise ConfigError(
@@ -436,8 +431,3 @@ def compared_pairs(sweep: SweepConfig) -> list[tuple[str, str]]:
 def compared_methods(sweep: SweepConfig) -> list[str]:
     """The methods of the comparisons, without baselines, each once."""
     return list(dict.fromkeys(name for pair in compared_pairs(sweep) for name in pair if name in sweep.methods))
-
-
-def _check_exists(name, allowed, *at):
-    if name is not None and name not in allowed:
-        raise ConfigError(f'there is no "{name}"{suggest(name, allowed)}', at=at)

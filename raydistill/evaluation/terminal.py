@@ -28,10 +28,6 @@ from raydistill.papers.targets import ALL, Panel
 
 GAP = 2
 """Characters between two columns."""
-METHOD_WIDTH = 11
-"""Characters that the table of sessions needs for a method, at least."""
-PRINTED_WIDTH = 7
-"""More of them, where the paper prints a number."""
 
 Row = tuple[Sequence[str], Sequence[str]]
 """The texts of the first columns of a row, and the cells of the others."""
@@ -126,22 +122,20 @@ def _in_brackets(printed: bool, results: Results) -> str:
 
 
 def _session_tables(results: Results, width: int) -> Iterator[Table]:
-    """The scores of every session; methods that do not fit into this many characters follow in tables of their own."""
-    methods, rows = session_means(results)
+    """The scores of every session."""
+    methods, scores = session_means(results)
     printed = results.published_sessions
-    names = max((len(subject) + len(session) for subject, session, _ in rows), default=0)
-    at_once = max(1, (width - max(names, 14) - 4) // (METHOD_WIDTH + (PRINTED_WIDTH if printed else 0)))
-    for start in range(0, len(methods), at_once):
-        table = Table(box=None, pad_edge=False)
-        for name in ("subject", "session"):
-            table.add_column(name, no_wrap=True)
-        for method in methods[start : start + at_once]:
-            table.add_column(Text(method), justify="right", overflow="fold")
-        for subject, session, cells in rows:
-            shown = zip(methods[start : start + at_once], cells[start : start + at_once], strict=True)
-            texts = (_and_printed(_mean_and_spread(cell), printed.get((method, session))) for method, cell in shown)
-            table.add_row(Text(subject), Text(session), *texts)
-        yield table
+    rows = [
+        (
+            [subject, session],
+            [
+                _and_printed(_mean_and_spread(cell), printed.get((method, session)))
+                for method, cell in zip(methods, cells, strict=True)
+            ],
+        )
+        for subject, session, cells in scores
+    ]
+    return _tables(("subject", "session"), methods, rows, width)
 
 
 def _mean_and_spread(cell: tuple[float, float | None] | None) -> str:

@@ -62,7 +62,7 @@ def main(folder, is_raw):
     state = {name: np.zeros(s["shape"], dtype=s["dtype"]) for name, s in about["state"].items()}
     bins, early = Bins(about) if is_raw else None, about["lookahead_bins"]  # first outputs that answer no bin
     print(*(column["name"] for column in about["behavior"]))
-    for line in sys.stdin:
+    for line in filter(str.strip, sys.stdin):  # an empty line has no numbers
         sample = np.array(line.replace(",", " ").split(), dtype=float)
         for values in bins.push(sample) if bins else [sample]:
             behavior, _, *new = session.run(None, {"bin": values.astype(np.float32)} | state)

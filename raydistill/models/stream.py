@@ -104,6 +104,8 @@ class Stream:
                 f"the state is one of another stream: {differing[0]} has the shape {got.get(differing[0], 'none')} "
                 f"instead of {expected.get(differing[0], 'none')}"
             )
+        if bad := sorted(name for name, values in state.items() if not np.isfinite(values).all()):
+            raise DataError(f"the state is damaged: {bad[0]} has values that are not finite; call `reset` instead")
         self._state = {
             name: torch.tensor(state[name], dtype=before.dtype, device=before.device)
             for name, before in self._state.items()

@@ -42,10 +42,12 @@ class FalconDecoder:
         self._streams.reset()
 
     def predict(self, neural_observations: np.ndarray) -> np.ndarray:
-        """The behavior (batch, K) of the next bin, in the units of the recording, from counts (batch, units)."""
-        counts = np.asarray(neural_observations)[: self.batch_size]
-        rows = counts[0] if self.batch_size == 1 else counts
-        return np.atleast_2d(self._streams.step(**{self._decoder.model.spec.modality: rows}))
+        """The behavior (batch, K) of the next bin, in the units of the recording, from counts (batch, units).
+
+        Raises:
+            DataError: another number of rows than `batch_size`.
+        """
+        return np.atleast_2d(self._streams.step(**{self._decoder.model.spec.modality: neural_observations}))
 
     def observe(self, neural_observations: np.ndarray) -> None:
         """Take notice of a bin that need not be decoded."""
@@ -53,4 +55,4 @@ class FalconDecoder:
 
     def on_done(self, dones: np.ndarray) -> None:
         """Begin again with the recordings that have ended, (batch,) bool."""
-        self._streams.stream.reset(np.asarray(dones)[: self.batch_size])
+        self._streams.stream.reset(np.asarray(dones))

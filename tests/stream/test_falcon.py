@@ -44,6 +44,7 @@ def test_batch_of_recordings_decodes_each_as_alone_and_begins_again_with_those_t
         (np.full((1, 5), -1), "whole numbers from 0 to 255"),
         (np.full((1, 5), 0.5), "whole numbers from 0 to 255"),
         (np.ones((1, 4)), "a bin has 4 units, but session S has 5"),
+        (np.ones((2, 5)), r"`spikes` has the shape \(2, 5\), but must have one row for each of 1 streams"),
     ],
 )
 def test_counts_that_are_none_are_refused(opened, counts, message):

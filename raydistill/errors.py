@@ -37,7 +37,7 @@ class ConfigError(RaydistillError):
     `at` is the path of the invalid value within the configuration, from which the line of the file is found.
     """
 
-    def __init__(self, message: str, at: tuple[str, ...] = ()):
+    def __init__(self, message: str, at: tuple[str | int, ...] = ()):
         super().__init__(message)
         self.at = at
 

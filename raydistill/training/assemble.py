@@ -38,6 +38,7 @@ from raydistill.objectives import StudentAndTeacher, build_objective
 from raydistill.ownership import held, is_owner
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
+from raydistill.training.hardware import computed_here
 from raydistill.training.loop import Training, World, train
 
 
@@ -161,6 +162,7 @@ def assemble(
     """
     world = world or World()
     compute_exactly(device)
+    task = dataclasses.replace(task, spec=computed_here(task.spec))
     loaded = {folder: load_model(folder) for folder in dict.fromkeys(task.teachers.values())}
     teachers = {session: loaded[folder] for session, folder in task.teachers.items()}
     teacher = next(iter(teachers.values()), None)

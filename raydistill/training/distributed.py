@@ -16,6 +16,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from raydistill.cluster import is_local
 from raydistill.cluster.room import Need, Room, room
 from raydistill.errors import RaydistillError, TimeLimitReached, TrainingError
 from raydistill.feed.feed import Feed
@@ -29,6 +30,7 @@ from raydistill.objectives import StudentAndTeacher
 from raydistill.ownership import LostFolderError
 from raydistill.store.store import Store
 from raydistill.training.assemble import TrainingTask, assemble
+from raydistill.training.hardware import hardware
 from raydistill.training.loop import World, prepare
 
 RAY_DATA_PAYS_FROM = 500_000_000
@@ -131,7 +133,8 @@ def train_on_workers(
         scratch: an empty folder; on a disk that all workers share, unless the runs are in an object store.
         watch: called a few times per second, for example to read the history in a folder.
     Yields:
-        Each training when it ends, with its outcome (see `AssembledTraining.run`) or with the error that ended it; the
+        Each training when it ends, with its outcome (see `AssembledTraining.run`, with the number of `workers` and
+        the `hardware` of the first) or with the error that ended it; the
         others continue. After the time limit of the trainings, TimeLimitReached for each that is not finished.
     """
     counted = []
@@ -241,8 +244,7 @@ def _worker_count(training: DistributedTraining) -> int | tuple[int, int]:
             f"more, but Ray has {there_is}; lower `workers` of the pretraining"
         )
     most = min(most, shards, possible)
-    several_machines = len(there_is.nodes) > 1 or there_is.types
-    return (fewest, most) if several_machines and fewest < most else most
+    return most if fewest == most or is_local() else (fewest, most)
 
 
 def _work(config: dict) -> None:
@@ -283,7 +285,7 @@ def _train_as_worker(task: TrainingTask) -> dict:
     world, device = World(context.get_world_rank(), context.get_world_size()), str(get_device())
     wrap = lambda module, objective, feed: _averaging(module, objective, feed, task.seed, world, device)  # noqa: E731
     outcome = assemble(task, _reader, world=world, device=device, wrap=wrap).run()
-    return outcome | {"workers": world.size}
+    return outcome | {"workers": world.size, "hardware": hardware()}
 
 
 def _reader(task: TrainingTask, share: Share) -> Reader:

@@ -25,13 +25,14 @@ from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
 from raydistill.sweep.answering.card import write_card
 from raydistill.sweep.planning.job import Job, model_spec
-from raydistill.sweep.planning.job_folder import mark_complete
+from raydistill.sweep.planning.job_folder import JOB, mark_complete
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, ImportedSpec, TrainingSpec
 from raydistill.sweep.running.provenance import model_provenance, provenance
 from raydistill.training.assemble import TrainingTask, assemble
 from raydistill.training.distributed import DistributedTraining, train_on_workers
 from raydistill.training.fitting import fit_model
+from raydistill.training.hardware import computed_here
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -148,7 +149,8 @@ def run_pretrainings(
         job, _ = by_folder[folder]
         if not isinstance(outcome, Exception):
             try:
-                outcome = _complete(job, training.task.entries, outcome, started, context)
+                machine = outcome.pop("hardware")
+                outcome = _complete(job, training.task.entries, outcome, started, context, machine)
             except (OSError, DataError) as err:  # the disk is full, or the folder of a source was deleted
                 outcome = err
         yield job, outcome
@@ -190,7 +192,7 @@ def _distributed(job: Job, context: JobContext) -> DistributedTraining:
 def _train_here(job: Job, context: JobContext, entries: list[Entry], folder: Path, epochs: int) -> dict:
     """Train up to this epoch and save the model of the best epoch, or fit the model; returns a summary."""
     if job.training_spec.training is None:
-        spec = model_spec(job, entries, model_provenance(job, entries))
+        spec = computed_here(model_spec(job, entries, model_provenance(job, entries)))
         model = fit_model(spec, Store(context.store), entries[0], job.training_spec.seed)
         save_model(model, folder)
         return {"epoch": 1} | {name: about for name, about in model.spec.provenance.items() if name == "fit"}
@@ -273,8 +275,16 @@ def _open_folder(job: Job, context: JobContext) -> Path:
     return context.runs.open_job(job, {"store": context.store, "provenance": provenance()})
 
 
-def _complete(job: Job, entries: Sequence[Entry], metrics: dict, started: float, context: JobContext) -> dict:
-    """Write the metrics and the card of a job, mark its folder as complete, and release it; returns the metrics."""
+def _complete(
+    job: Job, entries: Sequence[Entry], metrics: dict, started: float, context: JobContext, machine: dict | None = None
+) -> dict:
+    """Write the metrics and the card of a job, mark its folder as complete, and release it.
+
+    Args:
+        machine: on which it was computed, if not in this process.
+    Returns:
+        The metrics.
+    """
     folder = context.runs.job_folder(job.key)
     if not is_owner(folder):  # the workers of a pretraining had it
         mirrored.fetch(folder)
@@ -282,6 +292,8 @@ def _complete(job: Job, entries: Sequence[Entry], metrics: dict, started: float,
         mirrored.announce(folder)
     metrics = metrics | {"seconds": round(time.time() - started, 3), "device": context.device}
     check_owner(folder)
+    if machine:
+        write_json(folder / JOB, context.runs.job_json(job.key) | {"provenance": provenance(machine)})
     write_json(folder / "metrics.json", metrics)
     write_card(job, context.runs, entries, metrics)
     mark_complete(folder)

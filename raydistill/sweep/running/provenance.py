@@ -1,30 +1,23 @@
 """The versions, hardware and data with which a result was computed. None of it enters a job's key."""
 
-import platform
 from importlib.metadata import version
-
-import torch
 
 from raydistill.config.plain import to_plain
 from raydistill.feed.pieces import Pieces
-from raydistill.models.layers.precision import has_bf16
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.planning.code import present_code
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.pieces import usual_segment
+from raydistill.training.hardware import hardware
 
 
-def provenance() -> dict:
-    """Versions of software, and hardware."""
-    versions = present_code() | {"ray": version("ray")}
-    machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
-    cuda = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
-    bf16 = has_bf16("cuda" if cuda else "cpu")
-    return versions | machine | cuda | {"threads": torch.get_num_threads(), "bf16": bf16}
+def provenance(machine: dict | None = None) -> dict:
+    """Versions of software, and the machine on which a job is computed; None: that of this process."""
+    return present_code() | {"ray": version("ray")} | (machine or hardware())
 
 
 def model_provenance(job: Job, entries: list[Entry]) -> dict:
-    """The origin of a model, which is stored in its model.json."""
+    """The origin of a model, which is stored in its model.json, without the machine on which it is computed."""
     return {
         "job": job.name,
         "key": job.key,
@@ -35,7 +28,8 @@ def model_provenance(job: Job, entries: list[Entry]) -> dict:
             e.session: {name: to_plain(norm) for name, norm in e.normalisation.items() if name != "behavior"}
             for e in entries
         },
-    } | provenance()
+        "ray": version("ray"),
+    } | present_code()
 
 
 def _segment_bins(job: Job, entry: Entry) -> int:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import platform
 import shutil
 import time
 
@@ -10,6 +11,8 @@ from rich.console import Console
 
 from raydistill.cli import main
 from raydistill.errors import RaydistillError
+from raydistill.models.files import load_model
+from raydistill.sweep.answering.card import provenance_of
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.config.reading import load_sweep
 from raydistill.sweep.planning.runs_folder import RunsFolder
@@ -102,6 +105,19 @@ def test_sweep_that_cannot_record_a_failure_ends_with_an_error(copy):
         (job / f".failure.json.{os.getpid()}.tmp").mkdir(parents=True)  # a file cannot be written under this name
     with pytest.raises(RaydistillError, match=r"2 records could not be written \(a job's failure.json: .*Errno 21"):
         run(copy, HOPELESS, selection=Selection(("MS-Spike",)))
+
+
+def test_pretraining_records_the_machine_of_its_workers_and_not_that_of_the_driver(copy, monkeypatch):
+    shorter, here = ("jobs.ms_spike.training.epochs=1", "jobs.teacher.training.epochs=1"), platform.machine()
+    monkeypatch.setattr(platform, "machine", lambda: "another")
+    run(copy, shorter, selection=Selection(("MS-Spike",), "S1_*"))
+    sweep = opened(copy, shorter)
+    made = [p.job for p in sweep.plan().planned if p.state == "done" and p.job.line in ("ms_spike", "teacher")]
+    assert {job.line for job in made} == {"ms_spike", "teacher"}
+    for job in made:
+        recorded = load_model(sweep.runs.job_folder(job.key)).spec.provenance, provenance_of(job, sweep.runs)
+        assert [about["machine"] for about in recorded] == [here, here], job.name
+        assert all({"python", "system", "threads", "bf16", "torch", "code"} <= about.keys() for about in recorded)
 
 
 def test_only_the_selected_sessions_are_run(copy):

@@ -104,8 +104,8 @@ def simulate(jobs: Sequence[Job], seconds: Mapping[str, float], gpus: int) -> Si
     """Run jobs in simulated time, in the order of the sweep's queue.
 
     A pretraining has its GPUs for itself and takes in proportion longer on fewer than it may use; `PER_GPU` jobs on one
-    session share a GPU. A pretraining that is ready is not kept waiting by jobs that could start before it: they wait
-    until it has its GPUs.
+    session share a GPU (baselines too, which a sweep runs on CPUs). A pretraining that is ready is not kept waiting by
+    jobs that could start before it: they wait until it has its GPUs.
 
     Args:
         jobs: each after the jobs that it depends on.

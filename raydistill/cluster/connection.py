@@ -72,6 +72,16 @@ def connected(address: str | None = None, cpus: int | None = None) -> Iterator[N
         yield
 
 
+def is_local() -> bool:
+    """Whether this process has started the Ray that it is connected to, which then never has a second machine.
+
+    A cluster that was joined by its address may get more, even if it has only one now.
+    """
+    from ray._private import worker
+
+    return worker._global_node is not None and bool(worker._global_node.head)
+
+
 def _join(address: str) -> None:
     import ray
 

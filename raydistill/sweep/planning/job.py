@@ -15,7 +15,15 @@ from raydistill.models.spec import LabelOutputs, ModelSpec, has_subjects, uses_c
 from raydistill.store.catalogue import Entry
 from raydistill.sweep.planning.channels import check_channels
 from raydistill.sweep.planning.pieces import longest_input
-from raydistill.sweep.planning.spec import ImportedSpec, JobSpec, TrainingSpec, job_key, spec_from_json, spec_to_json
+from raydistill.sweep.planning.spec import (
+    EvaluationSpec,
+    ImportedSpec,
+    JobSpec,
+    TrainingSpec,
+    job_key,
+    spec_from_json,
+    spec_to_json,
+)
 
 DONE, MISSING, STALE, FAILED = STATES = ("done", "missing", "stale", "failed")
 
@@ -89,6 +97,16 @@ class Job:
     def trains(self) -> bool:
         """Whether the job trains a model."""
         return isinstance(self.spec, TrainingSpec)
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether the job computes on a GPU if jobs do. Baselines, fitted models and imports need a CPU alone."""
+        match self.spec:
+            case TrainingSpec(training=recipe):
+                return recipe is not None
+            case EvaluationSpec():
+                return True
+        return False
 
     @property
     def depends_on(self) -> tuple[str, ...]:

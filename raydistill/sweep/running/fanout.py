@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 
 import ray
@@ -16,7 +16,7 @@ import torch
 from ray import tune
 from ray.tune.search import Searcher
 
-from raydistill.cluster import cores
+from raydistill.cluster import cores, is_local
 from raydistill.cluster.isolation import keep_secrets_from_trials
 from raydistill.errors import RaydistillError, TimeLimitReached, one_line
 from raydistill.sweep.planning.job import Job
@@ -110,7 +110,7 @@ def run_tune(
     the first exception of the dealer therefore ends the run, and is raised here.
 
     Args:
-        trial: called in a worker process with each configuration.
+        trial: called in a worker process with each configuration, which has its "resources" and its "context".
         dealer: called in Ray Tune's thread.
         samples: the largest number of configurations that the dealer may suggest.
         scheduler: of Ray Tune, which may stop trials early.
@@ -120,23 +120,17 @@ def run_tune(
         BaseException: what the dealer or `watch` raises.
     """
     keep_secrets_from_trials()
-    gpu = {"GPU": resources.gpu} if context.device == "cuda" else {}
-    # cluster.yaml reserves labelled nodes for pretraining; a node without that label is suitable for any job.
-    group = tune.PlacementGroupFactory(
-        [{"CPU": resources.cpus} | gpu], bundle_label_selector=[{"pool": "!pretraining"}]
-    )
-    one_machine = len(ray.nodes()) == 1
     scratch = context.runs.scratch / "trials"
     shutil.rmtree(scratch, ignore_errors=True)
     guard = _Guard(dealer)
     tuner = tune.Tuner(
-        tune.with_resources(trial, group),
+        tune.with_resources(trial, _place),
         tune_config=tune.TuneConfig(
             search_alg=guard,
             scheduler=scheduler,
             num_samples=samples,
-            # On a cluster, jobs wait for resources in Tune, because the autoscaler reacts to waiting jobs.
-            max_concurrent_trials=jobs_at_once(context, resources) if one_machine else None,
+            # On a cluster, jobs wait for resources in Tune: nodes may join, and the autoscaler reacts to waiting jobs.
+            max_concurrent_trials=max(1, cores() // resources.cpus) if is_local() else None,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
@@ -162,8 +156,16 @@ def run_tune(
     shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _place(config: dict) -> tune.PlacementGroupFactory:
+    """What the trial of a configuration occupies."""
+    resources, context = config["resources"], config["context"]
+    gpu = {"GPU": resources.gpu} if context.device == "cuda" else {}
+    # cluster.yaml reserves labelled nodes for pretraining; a node without that label is suitable for any job.
+    return tune.PlacementGroupFactory([{"CPU": resources.cpus} | gpu], bundle_label_selector=[{"pool": "!pretraining"}])
+
+
 def jobs_at_once(context: JobContext, resources: Resources) -> int:
-    """The number of jobs that run at the same time on this machine."""
+    """The number of jobs that run at the same time on this machine, if it is the only one and all use its GPUs."""
     slots = cores() // resources.cpus
     if context.device == "cuda":
         slots = min(slots, int(ray.cluster_resources().get("GPU", 0) / resources.gpu))
@@ -268,7 +270,8 @@ class _JobsInOrder(Dealer):
         if job is None:
             return None
         self.trials[trial_id] = job
-        return {"job": job.to_json(), "context": self.context, "resources": self.resources}
+        context = self.context if job.uses_gpu else replace(self.context, device="cpu")
+        return {"job": job.to_json(), "context": context, "resources": self.resources}
 
     def on_trial_complete(self, trial_id, result=None, error=False):
         job = self.trials.pop(trial_id)

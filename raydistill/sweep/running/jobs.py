@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import ray
-
-from raydistill.cluster import cores
+from raydistill.cluster import cores, is_local
 from raydistill.cluster.room import Need, Room, room
 from raydistill.errors import RaydistillError, TimeLimitReached
 from raydistill.files import LATE_S
@@ -30,7 +28,7 @@ from raydistill.sweep.running.meter import Meter
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.queue import Queue
-from raydistill.sweep.running.room import check_room, need_of_session_job
+from raydistill.sweep.running.room import check_room, device_of, need_of_session_job
 from raydistill.sweep.running.waiting import ClusterWatch, Wanted
 from raydistill.tracking.tracker import Tracker
 from raydistill.training.distributed import CHECK_S, most_workers, need_of_worker
@@ -94,7 +92,7 @@ class _Jobs:
         done = {p.job.key for p in plan.planned if p.state == DONE}
         seconds = {p.job.key: p.estimated_s for p in plan.todo}
         self.queue = Queue([p.job for p in plan.todo], done, run.options.fail_fast, seconds)
-        self.meter = Meter(jobs_at_once(run.context, run.resources), several_machines=len(ray.nodes()) > 1)
+        self.meter = Meter(jobs_at_once(run.context, run.resources), several_machines=not is_local())
         self.bookkeeping = Bookkeeping(run.progress.line)
         self.cluster = ClusterWatch(run.progress.line, run.options.max_wait_s)
         self.lanes: list[Lane] = []
@@ -119,7 +117,8 @@ class _Jobs:
     def _wanted(self) -> list[Wanted]:
         wanted = [lane.wanted for lane in self.lanes]
         if not self.queue.exhausted:
-            need = need_of_session_job(self.run.sweep.config, self.run.context.device)
+            device = device_of(self.queue.session_jobs, self.run.context.device)
+            need = need_of_session_job(self.run.sweep.config, device)
             wanted.append(Wanted("jobs on one session", need))
         return wanted
 

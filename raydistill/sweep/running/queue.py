@@ -76,6 +76,12 @@ class Queue:
             return not self.session_jobs_running and self.peek(pretraining=False) is None
 
     @property
+    def session_jobs(self) -> list[Job]:
+        """The jobs on one session that wait or run."""
+        with self._lock:
+            return [job for job in (*self.waiting.values(), *self.running.values()) if not job.is_pretraining]
+
+    @property
     def session_jobs_running(self) -> int:
         """Number of jobs on one session that are running."""
         with self._lock:

@@ -20,8 +20,8 @@ def check_room(config: SweepConfig, jobs: Iterable[Job], device: str, *, local: 
         ConfigError: one does not fit; its `at` is the value in the sweep file.
     """
     jobs, there_is = list(jobs), room()
-    if any(not job.is_pretraining for job in jobs):
-        check_room_of_trials(config, device, there_is, local=local)
+    if on_sessions := [job for job in jobs if not job.is_pretraining]:
+        check_room_of_trials(config, device_of(on_sessions, device), there_is, local=local)
     for job in jobs:
         if job.is_pretraining:
             _check_pretraining(job, device, there_is, local)
@@ -59,6 +59,11 @@ def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> No
         "there is room for (any number gives the same result up to rounding)",
         at=at,
     )
+
+
+def device_of(jobs: Iterable[Job], device: str) -> str:
+    """cpu if none of these jobs computes on a GPU, although others of their sweep may."""
+    return device if any(job.uses_gpu for job in jobs) else "cpu"
 
 
 def need_of_session_job(config: SweepConfig, device: str) -> Need:

@@ -135,7 +135,15 @@ class Stream:
 
     @torch.no_grad()
     def finish(self) -> Iterator[StreamOutput]:
-        """The outputs of the last `lookahead_bins` bins, of segments that end here; then new ones begin."""
+        """The outputs of the last `lookahead_bins` bins, of segments that end here; then new ones begin.
+
+        NaN for those that a shorter segment lacks.
+
+        Raises:
+            DataError: the segments began in another stream, from which only the state comes.
+        """
+        if self.lookahead_bins and self._batch is None and self._state["time"].any():
+            raise DataError("the state is that of another stream, and no bin was read since; call `finish` of that one")
         for _ in range(self.lookahead_bins if self._batch is not None else 0):
             assert self._batch is not None
             is_early = self._state["time"] < self.lookahead_bins

@@ -17,8 +17,9 @@ from raydistill.stream.decoder import StreamDecoder
 from raydistill.stream.live import LiveDecoder
 from raydistill.stream.preprocess import Preprocess
 from raydistill.stream.replay import Replay, replay
-from raydistill.stream.samples import Chunk, Lines, Source
+from raydistill.stream.samples import Chunk, Lines, Source, arriving_lines
 
+STDIN = "standard input"
 LISTENER_S = 30.0
 """A sender waits this long for a listener."""
 
@@ -67,9 +68,11 @@ def decode_live(
     opened = open_decoder(model, Store(store), session, embeddings_of, behavior)
     decoder = StreamDecoder(opened)
     rate_hz = place.rate_hz
-    live = LiveDecoder(decoder, None if rate_hz is None else lambda: Preprocess(opened.entry, rate_hz), rate_hz)
-    source = _source(place.source, place.timeout_s)
+    make = None if rate_hz is None else lambda: Preprocess(opened.entry, rate_hz)
+    live = LiveDecoder(decoder, make, rate_hz, say)
+    source = _source(place, opened.entry.bin_width_ms, say)
     with _sink(place.target, decoder.columns, opened.entry) as sink:
+        say(f"waiting for {live.expected} from {STDIN if place.source == '-' else place.source}")
         try:
             for number, values in enumerate(live.run(source)):
                 sink(Chunk(number, values[None]))
@@ -101,6 +104,8 @@ def deployed(
 
 def send(session: str, store: str, signal: str, target: str, speed: float, say: Callable[[str], None]) -> None:
     """Send the scored segments of a stored session bin by bin, at the speed at which they were recorded.
+
+    They follow each other without a pause, as if they had been recorded like this.
 
     Args:
         signal: spikes or lfp.
@@ -141,19 +146,23 @@ class _Printer:
         pass
 
 
-def _source(text: str, timeout_s: float) -> Source:
-    kind, _, name = text.partition(":")
-    if text == "-":
-        return Lines(sys.stdin)
+def _source(place: Place, bin_width_ms: float, say: Callable[[str], None]) -> Source:
+    kind, _, name = place.source.partition(":")
+    if place.source == "-":
+        if sys.stdin is None:
+            raise RaydistillError(f"--from -: {STDIN} is closed")
+        return Lines(arriving_lines(sys.stdin, place.timeout_s))
     if kind == "lsl" and name:
         from raydistill.stream.lsl import LslSource
 
-        return LslSource(name, timeout_s)
+        return LslSource(name, place.timeout_s, place.rate_hz or 1000 / bin_width_ms, say)
     if kind == "zmq" and name:
         from raydistill.stream.zmq import ZmqSource
 
-        return ZmqSource(name, timeout_s)
-    raise RaydistillError(f'--from "{text}" is not known; give - (lines on standard input), lsl:NAME or zmq:ADDRESS')
+        return ZmqSource(name, place.timeout_s)
+    raise RaydistillError(
+        f'--from "{place.source}" is not known; give - (lines on standard input), lsl:NAME or zmq:ADDRESS'
+    )
 
 
 @contextmanager

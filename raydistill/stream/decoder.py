@@ -72,7 +72,9 @@ class StreamDecoder:
         return self._behavior(self.stream.step(spikes=spikes, lfp=lfp).latents)
 
     def finish(self) -> Iterator[np.ndarray]:
-        """The behavior (K,) of each of the last `lookahead_bins` bins; then a new segment begins."""
+        """The behavior (K,) of each of the last `lookahead_bins` bins, NaN for those that a shorter segment lacks; then
+        a new segment begins.
+        """
         for output in self.stream.finish():
             yield self._behavior(output.latents)
 
@@ -80,3 +82,9 @@ class StreamDecoder:
         z_scored = self.decoder.score.predict(torch.from_numpy(np.atleast_2d(latents)))
         behavior = self.decoder.entry.normalisation["behavior"].undo(z_scored, self.decoder.column_indices)
         return behavior[0] if self.stream.streams == 1 else behavior
+
+
+def check_reads_raw_lfp(decoder: StreamDecoder) -> None:
+    """Raise a DataError for a model of spikes, which have no raw samples and no filters."""
+    if (signal := decoder.decoder.model.spec.modality) != "lfp":
+        raise DataError(f"`rate_hz` is the rate of raw LFP samples, but this model reads {signal}; leave it out")

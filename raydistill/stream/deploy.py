@@ -16,7 +16,7 @@ from raydistill.errors import DataError
 from raydistill.evaluation.session_scores import scored_folds
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
-from raydistill.stream.decoder import StreamDecoder
+from raydistill.stream.decoder import StreamDecoder, check_reads_raw_lfp
 from raydistill.stream.extras import needs
 from raydistill.stream.preprocess import Preprocess
 from raydistill.stream.step import StepModule
@@ -41,12 +41,14 @@ def deploy(decoder: StreamDecoder, store: Store, folder: Path, rate_hz: float | 
     Returns:
         The largest difference between the two.
     Raises:
-        DataError: the folder holds something, the model reads two signals, the session was stored with filters that
-            read later samples although `rate_hz` is given, or onnxruntime does not agree.
+        DataError: the folder holds something, the model reads two signals, `rate_hz` is given although the model reads
+            spikes or the session was stored with filters that read later samples, or onnxruntime does not agree.
     """
     if folder.exists() and any(folder.iterdir()):
         raise DataError(f"--out {folder}: this folder is not empty; name another folder")
     module = StepModule.of(decoder)
+    if rate_hz is not None:
+        check_reads_raw_lfp(decoder)
     about = _about(module, decoder, rate_hz)
     graph = exported(module)
     difference = _difference(module, graph, _bins(decoder.decoder, store))
@@ -107,13 +109,13 @@ def _difference(module: StepModule, graph: bytes, bins: np.ndarray) -> float:
     other = [values.numpy() for values in state]
     names = ["bin", *module.state_names]
     scale = torch.linalg.vector_norm(module.weights, dim=0).numpy()  # of behavior, per unit of the latents
-    largest = 0.0
+    differences = []
     for values in bins:
         behavior, latents, *state = module(torch.from_numpy(values), *state)
         theirs, their_latents, *other = session.run(None, dict(zip(names, [values, *other], strict=True)))
         of_behavior = np.abs(theirs - behavior.numpy()) / np.maximum(scale, np.finfo(np.float32).tiny)
-        largest = max(largest, float(of_behavior.max()), float(np.abs(their_latents - latents.numpy()).max()))
-    return largest
+        differences += [of_behavior.max(), np.abs(their_latents - latents.numpy()).max()]
+    return float(np.max(differences))  # NaN if one is, unlike Python's max
 
 
 def on_one_thread(graph: bytes) -> onnxruntime.InferenceSession:

@@ -1,12 +1,12 @@
 """Decoding samples as they arrive: `raydistill decode --from`."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from raydistill.errors import DataError
-from raydistill.stream.decoder import StreamDecoder
+from raydistill.stream.decoder import StreamDecoder, check_reads_raw_lfp
 from raydistill.stream.preprocess import Preprocess
 from raydistill.stream.replay import Latency, late_in_words
 from raydistill.stream.samples import Gaps, SilenceError, Source, longest_gap
@@ -20,9 +20,10 @@ class LiveDecoder:
 
     Args:
         preprocess: makes what turns raw samples into bins; None: each sample is a z-scored bin as in the store.
-        rate_hz: of the samples; None: one per bin.
+        rate_hz: of raw LFP samples; None: one sample per bin.
+        say: prints a message when decoding starts again.
     Raises:
-        DataError: the model reads two signals.
+        DataError: the model reads two signals, or `rate_hz` is given for one of spikes.
     """
 
     def __init__(
@@ -30,11 +31,14 @@ class LiveDecoder:
         decoder: StreamDecoder,
         preprocess: Callable[[], Preprocess] | None = None,
         rate_hz: float | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ):
         entry, self._signal = decoder.decoder.entry, decoder.decoder.model.spec.modality
         if self._signal == "multimodal":
             raise DataError("`--from` sends one signal, but this model reads spikes and LFP; use `LoadedModel.stream`")
-        self._decoder, self._make_preprocess = decoder, preprocess
+        if rate_hz is not None:
+            check_reads_raw_lfp(decoder)
+        self._decoder, self._make_preprocess, self._say = decoder, preprocess, say
         self._bin_width_ms = entry.bin_width_ms
         self._gaps = Gaps(longest_gap(HOLD_S, rate_hz or 1000 / entry.bin_width_ms))
         self._seconds: list[float] = []
@@ -58,19 +62,30 @@ class LiveDecoder:
         try:
             for chunk in source.chunks(self.n_channels):
                 began = time.perf_counter()
-                samples, starts_again = self._gaps.fill(chunk)
-                if starts_again:
-                    yield from self._decoder.finish()
+                samples, restart = self._gaps.fill(chunk)
+                if restart:
+                    yield from self._answers(self._decoder.finish())
+                    self._say(f"{restart}; decoding starts again after {len(self._seconds)} bins")
                     self._begin()
                 for values in self._chain.push(samples) if self._chain else samples:
                     behavior = self._decoder.step(**{self._signal: values})
                     self._seconds.append(time.perf_counter() - began)
-                    if np.isfinite(behavior).all():  # the first bins of a model that answers late have no answer yet
-                        yield behavior
+                    yield from self._answers([behavior])
                     began = time.perf_counter()
         except SilenceError as err:
             self._silence = f"; {err}"
-        yield from self._decoder.finish()
+        yield from self._answers(self._decoder.finish())
+
+    @staticmethod
+    def _answers(behavior: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Without those of bins before the first, which a model that answers late gives as NaN."""
+        return (values for values in behavior if np.isfinite(values).all())
+
+    @property
+    def expected(self) -> str:
+        """What a sample must be, in words."""
+        what = "counts per bin" if self._signal == "spikes" else "z-scored values per bin"
+        return f"{self.n_channels} {what if self._chain is None else 'raw values per sample'}"
 
     def in_words(self) -> str:
         """What was decoded and lost, and how long it took, as one line."""

@@ -1,7 +1,7 @@
 """Samples through the Lab Streaming Layer, which most acquisition systems can send."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,27 +14,35 @@ with needs("pylsl", "lsl"):
     from pylsl.util import LostError
 
 _PULL_S = 0.2
+_RESOLVE_S = 1.0
+_RATE_TOLERANCE = 0.01
 _LINGER_S = 3.0
 
 
 class LslSource:
     """Reads the stream of a name. Its time stamps are dejittered, and a step in them is a number of lost samples."""
 
-    def __init__(self, name: str, timeout_s: float):
-        self.name, self.timeout_s = name, timeout_s
+    def __init__(self, name: str, timeout_s: float, rate_hz: float, say: Callable[[str], None]):
+        self.name, self.timeout_s, self.rate_hz, self._say = name, timeout_s, rate_hz, say
 
     def chunks(self, n_channels: int) -> Iterator[Chunk]:
         """The samples as they come, without end until the sender is silent."""
-        found = pylsl.resolve_byprop("name", self.name, 1, self.timeout_s)
-        if not found:
-            raise SilenceError(self.timeout_s)
-        if found[0].channel_count() != n_channels:
-            raise DataError(
-                f"lsl:{self.name} has {found[0].channel_count()} channels, but the model reads {n_channels}"
+        sender = self._sender()
+        if sender.channel_count() != n_channels:
+            raise DataError(f"lsl:{self.name} has {sender.channel_count()} channels, but the model reads {n_channels}")
+        if sender.channel_format() == pylsl.cf_string:
+            raise DataError(f"lsl:{self.name} sends texts, but the model reads numbers")
+        rate_hz = sender.nominal_srate()
+        if not rate_hz:
+            self._say(f"lsl:{self.name} states no rate, so lost samples are not noticed")
+        elif abs(rate_hz / self.rate_hz - 1) > _RATE_TOLERANCE:
+            self._say(
+                f"lsl:{self.name} sends {rate_hz:g} samples per second, but they are decoded as {self.rate_hz:g}; see "
+                "`--rate-hz`"
             )
         flags = pylsl.proc_clocksync | pylsl.proc_dejitter
-        inlet = pylsl.StreamInlet(found[0], max_buflen=60, processing_flags=flags, recover=False)
-        rate_hz, number, before, heard = found[0].nominal_srate(), 0, 0.0, time.monotonic()
+        inlet = pylsl.StreamInlet(sender, max_buflen=60, processing_flags=flags, recover=False)
+        number, before, heard = 0, 0.0, time.monotonic()
         while True:
             try:
                 samples, stamps = inlet.pull_chunk(timeout=_PULL_S)
@@ -49,6 +57,19 @@ class LslSource:
             for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) > 1) + 1):
                 yield Chunk(int(numbers[run[0]]), np.array(samples)[run])
             number, before = int(numbers[-1]) + 1, stamps[-1]
+
+    def _sender(self) -> pylsl.StreamInfo:
+        """The only stream of this name. Ctrl-C ends the wait within `_RESOLVE_S`, because no call takes longer."""
+        until = time.monotonic() + self.timeout_s
+        while (left := until - time.monotonic()) > 0:
+            # All that answer in this time: asked for at least 1, LSL would return the first alone.
+            found = pylsl.resolve_byprop("name", self.name, 2, min(left, _RESOLVE_S))
+            if len(found) > 1:
+                hosts = " and ".join(sender.hostname() for sender in found)
+                raise DataError(f"lsl:{self.name}: {len(found)} streams have this name, on {hosts}; rename one of them")
+            if found:
+                return found[0]
+        raise SilenceError(self.timeout_s)
 
 
 def sample_numbers(stamps: np.ndarray, before: float, rate_hz: float) -> np.ndarray:

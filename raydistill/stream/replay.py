@@ -90,7 +90,7 @@ def replay(decoder: StreamDecoder, store: Store, threads: int = 1) -> Replay:
         threads: of torch. A single bin is too little work for several.
     """
     entry, seconds, r2 = decoder.decoder.entry, list[float](), PooledR2()
-    whole, difference = decoder.decoder.score.decoding, 0.0
+    whole, differences = decoder.decoder.score.decoding, list[float]()
     signals = (*signals_of(decoder.decoder.model.spec), "behavior")
     segments = (s for fold in scored_folds(entry) for s in store.stream(entry, fold, signals=signals))
     norm, indices = entry.normalisation["behavior"], decoder.decoder.column_indices
@@ -99,14 +99,14 @@ def replay(decoder: StreamDecoder, store: Store, threads: int = 1) -> Replay:
         for segment, at_once in zip(segments, whole.decoded, strict=True):
             behavior = [*_timed(decoder, segment, seconds), *decoder.finish()]
             decoded = np.array(behavior[decoder.lookahead_bins :])  # (T, K), in the units of the recording
-            difference = max(difference, float((np.abs(decoded - norm.undo(at_once, indices)) / std).max()))
+            differences.append((np.abs(decoded - norm.undo(at_once, indices)) / std).max())
             recorded = norm.undo(behavior_of(segment, entry, decoder.columns), indices)
             is_valid = np.isfinite(recorded).all(axis=1)
             r2.add(recorded[is_valid], decoded[is_valid])
     return Replay(
         r2=float(r2.per_axis().mean()),
         r2_whole=whole.r2,
-        largest_difference=difference,
+        largest_difference=float(np.max(differences)),  # NaN if one is, unlike Python's max
         draw=decoder.decoder.about["draw"],
         draws=decoder.decoder.about["draws"],
         n_bins=len(seconds),

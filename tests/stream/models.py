@@ -45,12 +45,14 @@ def make_folder(folder, draws=1):
     return folder
 
 
-def save(folder, causal=True, behavior=(), backbone="transformer", modality="lfp"):
+def save(folder, causal=True, behavior=(), backbone="transformer", modality="lfp", lookahead_bins=0):
     """The folder of an untrained model; `backbone: realm` is the family REALM."""
     torch.manual_seed(0)
     name = "realm" if backbone == "realm" else "crossmodal"
     family = FAMILIES[name]
-    changes = {"causal": causal} if name == "realm" else {"causal": causal, "backbone": backbone}
+    changes = {"causal": causal}
+    if name != "realm":
+        changes |= {"backbone": backbone, "lookahead_bins": lookahead_bins}
     embedding = family.embedding or ("count" if modality == "spikes" else "linear")
     spec = ModelSpec(
         family=name,
@@ -59,7 +61,7 @@ def save(folder, causal=True, behavior=(), backbone="transformer", modality="lfp
         behavior=behavior,
         provenance={"segment_bins": {"S": 50}},
     )
-    place = folder / f"model-{causal}-{len(behavior)}-{backbone}-{modality}"
+    place = folder / f"model-{causal}-{len(behavior)}-{backbone}-{modality}-{lookahead_bins}"
     place.mkdir(exist_ok=True)
     save_model(build_model(spec), place)
     return place

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from raydistill.decode.decoder import open_decoder
 from raydistill.errors import DataError
@@ -95,6 +96,22 @@ def test_graph_that_does_not_agree_is_not_written(folder, tmp_path, monkeypatch)
     with pytest.raises(DataError, match=r"differ by .*; nothing was written"):
         deploy(decoder, store, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_graph_that_gives_no_numbers_is_not_written(folder, tmp_path):
+    decoder, store = make_decoder(folder)
+    with torch.no_grad():
+        next(decoder.decoder.model.parameters()).fill_(torch.nan)
+    with pytest.raises(DataError, match="differ by nan"):
+        deploy(decoder, store, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_rate_of_raw_samples_is_refused_for_a_model_of_spikes(folder, tmp_path):
+    store = Store(str(folder / "store"))
+    decoder = StreamDecoder(open_decoder(save(folder, modality="spikes"), store, "S", None, ()))
+    with pytest.raises(DataError, match="`rate_hz` is the rate of raw LFP samples, but this model reads spikes"):
+        deploy(decoder, store, tmp_path / "out", rate_hz=1000.0)
 
 
 def test_model_with_an_operation_that_onnx_lacks_is_refused_and_nothing_is_written(folder, tmp_path):

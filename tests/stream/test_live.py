@@ -16,6 +16,7 @@ from raydistill.evaluation.session_scores import scored_folds
 from raydistill.store.store import Store
 from raydistill.stream.decoder import StreamDecoder
 from raydistill.stream.live import LiveDecoder
+from raydistill.stream.preprocess import Preprocess
 from raydistill.stream.samples import Chunk, Gaps, SilenceError
 from tests.commands import COMMAND, raydistill
 from tests.stream.models import make_folder, save
@@ -70,26 +71,49 @@ def test_lost_bins_are_held_and_counted(decoder):
     decoded = list(live.run(Given(Chunk(0, values[:10]), Chunk(13, values[10:]))))
     held = np.concatenate([values[:10], np.repeat(values[9:10], 3, axis=0), values[10:]])
     assert np.array_equal(decoded, list(LiveDecoder(decoder).run(Given(Chunk(0, held)))))
-    assert live.in_words().endswith("3 lost samples were replaced by the last one before them")
+    assert live.in_words().endswith("3 lost samples replaced by the last one before")
 
 
 def test_after_a_longer_loss_decoding_starts_again(decoder):
-    values = bins(20)
-    live = LiveDecoder(decoder)
+    values, said = bins(20), []
+    live = LiveDecoder(decoder, say=said.append)
     decoded = list(live.run(Given(Chunk(0, values[:10]), Chunk(10 + 51, values[10:]))))
     assert len(decoded) == 20
     assert np.array_equal(decoded[10:], list(LiveDecoder(decoder).run(Given(Chunk(0, values[10:])))))
-    assert "1 times more were lost at once, and decoding started again" in live.in_words()
+    assert said == ["51 samples before sample 61 were lost; decoding starts again after 10 bins"]
+    assert live.in_words().endswith("; 1 new start after longer losses or a new count of the sender")
+
+
+def test_sender_that_counts_anew_is_decoded_from_its_new_start(decoder):
+    values, said = bins(20), []
+    live = LiveDecoder(decoder, say=said.append)
+    decoded = list(live.run(Given(Chunk(5000, values[:10]), Chunk(0, values[10:15]), Chunk(5, values[15:]))))
+    assert np.array_equal(decoded[10:], list(LiveDecoder(decoder).run(Given(Chunk(0, values[10:])))))
+    assert said == ["the sender went back from sample 5010 to sample 0; decoding starts again after 10 bins"]
+
+
+def test_recording_shorter_than_the_delay_of_a_model_gives_one_answer_per_bin(folder):
+    store = Store(str(folder / "store"))
+    late = StreamDecoder(open_decoder(save(folder, lookahead_bins=5), store, "S", None, ()))
+    decoded = np.array(list(LiveDecoder(late).run(Given(Chunk(0, bins(3)), Chunk(500, bins(2))))))
+    assert decoded.shape == (5, 2) and np.isfinite(decoded).all()
+
+
+def test_rate_of_raw_samples_is_refused_for_a_model_of_spikes(folder):
+    store = Store(str(folder / "store"))
+    spikes = StreamDecoder(open_decoder(save(folder, modality="spikes"), store, "S", None, ()))
+    with pytest.raises(DataError, match="`rate_hz` is the rate of raw LFP samples, but this model reads spikes"):
+        LiveDecoder(spikes, lambda: Preprocess(spikes.decoder.entry, 1000.0), 1000.0)
 
 
 def test_bins_that_come_twice_are_used_once():
-    gaps = Gaps(5)
+    gaps = Gaps(10)
     values = bins(10)
     assert np.array_equal(gaps.fill(Chunk(0, values[:6]))[0], values[:6])
     assert np.array_equal(gaps.fill(Chunk(4, values[4:8]))[0], values[6:8])
     assert len(gaps.fill(Chunk(0, values[:3]))[0]) == 0
     assert np.array_equal(gaps.fill(Chunk(8, values[8:]))[0], values[8:])
-    assert gaps.in_words() == "5 samples came twice"
+    assert gaps.in_words() == "5 samples that came twice left out"
 
 
 def test_bin_that_is_not_finite_ends_decoding(decoder):
@@ -142,7 +166,17 @@ def test_lines_on_standard_input_give_lines_of_behavior(folder, decoder):
     assert header == "x y" and done.returncode == 0
     expected = list(LiveDecoder(decoder).run(Given(Chunk(0, values))))
     assert np.abs(np.array([line.split() for line in lines], dtype=float) - expected).max() < 1e-3
-    assert done.stderr.startswith(f"{len(values)} bins decoded in ")
+    waited, decoded = done.stderr.splitlines()
+    assert waited == "waiting for 6 z-scored values per bin from standard input"
+    assert decoded.startswith(f"{len(values)} bins decoded in ")
+
+
+def test_standard_input_that_falls_silent_ends_decoding(folder):
+    reads, writes = os.pipe()
+    os.write(writes, b"1 2 3 4 5 6\n1 2 3")  # the second line is not complete
+    done = decode(folder, "-", "--timeout-s", "1", stdin=reads)
+    os.close(reads), os.close(writes)
+    assert len(done.stdout.splitlines()) == 2 and done.stderr.endswith("; no sample has come for 1 s\n")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +246,46 @@ def test_sender_with_another_number_of_channels_is_refused(folder, unused_port):
 
 def test_nobody_sends_ends_with_one_line(folder, unused_port):
     done = decode(folder, f"zmq:tcp://127.0.0.1:{unused_port}", "--timeout-s", "0.3")
-    assert done.returncode == 0 and done.stderr == "no bin was decoded; no sample has come for 0.3 s\n"
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[1:] == ["no bin was decoded; no sample has come for 0.3 s"]
+
+
+OF_LSL = """
+import sys, time
+import pylsl
+from raydistill.errors import DataError
+from raydistill.stream.lsl import LslSender, LslSource
+
+name = sys.argv[1]
+one = LslSender(name, 6, 500.0, "EEG")
+try:
+    next(LslSource(name, 0.9, 50.0, print).chunks(6))
+except Exception as err:  # the sender says nothing
+    print(type(err).__name__)
+other = pylsl.StreamOutlet(pylsl.StreamInfo(name, "EEG", 6, 50, "string", "other"))
+try:
+    next(LslSource(name, 5, 50.0, print).chunks(6))
+except DataError as err:
+    print(err)
+one.close()
+time.sleep(0.2)
+try:
+    next(LslSource(name, 5, 50.0, print).chunks(6))
+except DataError as err:
+    print(err)
+"""
+
+
+def test_stream_of_lsl_that_cannot_be_right_is_named(tmp_path):
+    pytest.importorskip("raydistill.stream.lsl")
+    name = f"raydistill-test-{os.getpid()}"
+    done = subprocess.run(
+        [sys.executable, "-c", OF_LSL, name], capture_output=True, text=True, timeout=60, env=local_lsl(tmp_path)
+    )
+    rate, silence, names, texts = done.stdout.splitlines()
+    assert rate == f"lsl:{name} sends 500 samples per second, but they are decoded as 50; see `--rate-hz`"
+    assert silence == "SilenceError"
+    assert "2 streams have this name" in names and texts == f"lsl:{name} sends texts, but the model reads numbers"
 
 
 def test_missing_library_names_the_extra(folder):

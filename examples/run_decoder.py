@@ -3,7 +3,8 @@
     python run_decoder.py FOLDER < samples.txt
 
 Each line has the numbers of one bin, z-scored as in the store; or, if FOLDER was written with --rate-hz and --raw is
-given, of one raw sample of all channels. A line with the decoded behavior is printed per bin.
+given, of one raw sample of all channels. A line with the decoded behavior is printed per bin. With `lookahead_bins` in
+decoder.json, the first line is printed after so many bins more, and the last bins of the input have no line.
 """
 
 import json
@@ -60,10 +61,15 @@ def main(folder, is_raw):
     about = json.loads((folder / "decoder.json").read_text())
     session = onnxruntime.InferenceSession(folder / about["graph"], providers=["CPUExecutionProvider"])
     state = {name: np.zeros(s["shape"], dtype=s["dtype"]) for name, s in about["state"].items()}
+    if is_raw and "raw" not in (about["preprocessing"] or {}):
+        sys.exit(f"--raw: {folder} was written without --rate-hz")
     bins, early = Bins(about) if is_raw else None, about["lookahead_bins"]  # first outputs that answer no bin
+    n = bins.raw["n_raw_channels"] if bins else about["columns"]
     print(*(column["name"] for column in about["behavior"]))
     for line in filter(str.strip, sys.stdin):  # an empty line has no numbers
         sample = np.array(line.replace(",", " ").split(), dtype=float)
+        if len(sample) != n or not np.isfinite(sample).all():
+            sys.exit(f"a line must have {n} finite numbers, but one has {len(sample)}: {line.strip()[:60]}")
         for values in bins.push(sample) if bins else [sample]:
             behavior, _, *new = session.run(None, {"bin": values.astype(np.float32)} | state)
             state = dict(zip(state, new, strict=True))

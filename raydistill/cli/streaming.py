@@ -114,7 +114,10 @@ def send(
     signal: Annotated[Literal["lfp", "spikes"], Parameter(help="The signal to send.")] = "lfp",
     speed: Annotated[float, ABOVE_ZERO, Parameter(help="How many times faster than recorded.")] = 1.0,
 ):
-    """Send a stored session bin by bin, as an acquisition system would, to try `decode --stream --from` without one."""
+    """Send the scored segments of a stored session bin by bin, one after another, as an acquisition system would.
+
+    `decode --stream --from` can be tried with it.
+    """
     from raydistill.stream.command import send as run
 
     run(session, store, signal, to, speed, say)

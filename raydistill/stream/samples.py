@@ -93,7 +93,7 @@ class Gaps:
         self._last = np.empty((0, 0))
 
     def fill(self, chunk: Chunk) -> tuple[np.ndarray, str]:
-        """The samples to use, (m, channels), and why decoding starts again with them; empty if it goes on."""
+        """The samples to use, (m, channels), and why decoding starts again with them; empty if it continues."""
         values, missing, restart = chunk.values, 0 if self._next is None else chunk.first - self._next, ""
         if missing > self.longest:
             restart = f"{missing} samples before sample {chunk.first} were lost"

@@ -3,11 +3,14 @@
 from collections import defaultdict
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raydistill.config.objectives import Blocks
 from raydistill.feed.feed import Example, Feed, InMemory, Streaming
+from raydistill.feed.masking import Draw, mask_bins
 from raydistill.feed.order import SegmentPlace, Shards
 from raydistill.feed.tokens import Inputs
 from raydistill.store.catalogue import Part
@@ -27,11 +30,11 @@ def example(segment):
     return Example(SPIKES.tokenize(segment), target)
 
 
-def make_feed(sizes, batch, rank=0, workers=1, micro_batch=None, source=None):
+def make_feed(sizes, batch, rank=0, workers=1, micro_batch=None, source=None, n_bins=lambda number: 4):
     """The segment of row r in part p has number 10 p + r."""
     shards = Shards.deal(sizes, sizes)
     examples = {
-        SegmentPlace(p, r): example(make_segment(10 * p + r))
+        SegmentPlace(p, r): example(make_segment(10 * p + r, n_bins(10 * p + r)))
         for p in shards.parts_of(rank, workers)
         for r in range(sizes[p])
     }
@@ -65,6 +68,34 @@ def test_feed_shares_of_all_workers_are_the_global_batches(sizes, batch, epoch, 
     assert sorted(seen) == sorted(10 * p + r for p, size in enumerate(sizes) for r in range(size))
     valid = sorted(n for s in shares for n in numbers(s.valid()))
     assert valid == sorted(seen)
+
+
+@pytest.mark.parametrize(("workers", "micro_batch"), [(2, None), (3, 2)])
+def test_masked_bins_are_the_floor_of_each_segment_and_the_same_on_any_number_of_workers(workers, micro_batch):
+    sizes, blocks = [5, 3, 4, 6, 2], Blocks(shortest=3, longest=9)
+
+    def n_bins(number):
+        return 20 + number % 7
+
+    def masked_bins(rank, workers, micro_batch):
+        """Number of a segment -> which of its bins are masked."""
+        found = {}
+        share = make_feed(sizes, 6, rank, workers, micro_batch, n_bins=n_bins).train(epoch=2)
+        for tokens in (batch.tokens for step in share for batch in step if not batch.idle):
+            is_masked = torch.zeros(len(tokens.time), dtype=torch.bool)
+            is_masked[mask_bins(tokens, 0.6, blocks, Draw(seed=0, epoch=2)).masked] = True
+            of_segments = zip(tokens.numbers, tokens.bins, is_masked.split(tokens.lengths), strict=True)
+            for number, bins, of_segment in of_segments:
+                of_bins = of_segment.view(bins, -1)
+                assert torch.equal(of_bins.all(1), of_bins.any(1))
+                found[number] = of_bins[:, 0].tolist()
+        return found
+
+    alone = masked_bins(0, 1, None)
+    assert len(alone) == sum(sizes) and all(sum(of) == int(0.6 * n_bins(n)) for n, of in alone.items())
+    shares = [masked_bins(rank, workers, micro_batch) for rank in range(workers)]
+    assert sum(map(len, shares)) == len(alone)
+    assert {number: of for share in shares for number, of in share.items()} == alone
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 6), st.integers(0, 9))

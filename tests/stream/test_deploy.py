@@ -42,8 +42,8 @@ def lines_of(values):
     return "\n".join(" ".join(f"{x:.8g}" for x in row) for row in values)
 
 
-def run_program(folder, text, *options):
-    done = subprocess.run(
+def program(folder, text, *options):
+    return subprocess.run(
         [sys.executable, "-S", str(PROGRAM), str(folder), *options],
         input=text,
         capture_output=True,
@@ -51,6 +51,10 @@ def run_program(folder, text, *options):
         env={"PYTHONPATH": np.__path__[0].rpartition("/")[0]},
         timeout=120,
     )
+
+
+def run_program(folder, text, *options):
+    done = program(folder, text, *options)
     assert done.returncode == 0, done.stderr
     header, *rows = done.stdout.splitlines()
     return header, np.array([row.split() for row in rows], dtype=float)
@@ -76,6 +80,21 @@ def test_raw_samples_are_filtered_as_in_the_store(folder, tmp_path):
     expected = np.array(list(live.run(Lines(lines_of(raw).splitlines()))))
     assert len(decoded) == len(expected) == 150
     assert np.abs(decoded - expected).max() < 1e-4 * np.abs(expected).max()
+    for values, count in ((np.ones((1, 7)), 7), (np.full((1, 6), np.nan), 6)):
+        refused = program(tmp_path / "out", lines_of(values), "--raw")
+        assert refused.returncode == 1 and f"must have 6 finite numbers, but one has {count}" in refused.stderr
+
+
+def test_program_answers_all_bins_of_a_model_that_is_late_but_the_last_ones(folder, tmp_path):
+    store = Store(str(folder / "store"))
+    decoder = StreamDecoder(open_decoder(save(folder, lookahead_bins=5), store, "S", None, ()))
+    deploy(decoder, store, tmp_path / "out")
+    values = np.random.default_rng(1).normal(size=(70, 6))
+    _, decoded = run_program(tmp_path / "out", lines_of(values))
+    expected = np.array(list(LiveDecoder(decoder).run(Lines(lines_of(values).splitlines()))))
+    assert len(expected) == 70 and np.abs(decoded - expected[:65]).max() < 1e-4 * np.abs(expected).max()
+    refused = program(tmp_path / "out", "", "--raw")
+    assert refused.returncode == 1 and "out was written without --rate-hz" in refused.stderr
 
 
 def test_command_writes_graph_and_description(folder, tmp_path):

@@ -34,15 +34,20 @@ class LeastSquares:
     """Rows added."""
     xx: np.ndarray
     """(D, D) sum over rows of the products of x about its mean; `xy` (D, K) likewise of x and y."""
+    precision: float
+    """Relative rounding error of the features: that of the coarsest type in which rows came."""
 
     def __init__(self) -> None:
-        self.n = 0
+        self.n, self.precision = 0, 0.0
 
     def add(self, x, y) -> None:
         """Add the rows x (n, D) and y (n, K), all finite."""
-        x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        given, y = np.asarray(x), np.asarray(y, dtype=np.float64)
+        x = given.astype(np.float64, copy=False)
         if not len(x):
             return
+        if given.dtype.kind == "f":
+            self.precision = max(self.precision, float(np.finfo(given.dtype).eps))
         if not self.n:
             self.mean_x, self.mean_y = np.zeros(x.shape[1]), np.zeros(y.shape[1])
             self.xx, self.xy = np.zeros((x.shape[1], x.shape[1])), np.zeros((x.shape[1], y.shape[1]))
@@ -61,7 +66,8 @@ class LeastSquares:
     def solve(self, penalty: float | np.ndarray = 0.0, features: int | None = None) -> LinearMap:
         """The map that minimises |y - x w - b|^2 + penalty |w|^2; the intercept b is not penalised.
 
-        Without a penalty, directions in which x does not vary get no weight (the minimum-norm solution).
+        Without a penalty, directions in which x does not vary by more than its rounding errors get no weight (the
+        minimum-norm solution). A LayerNorm leaves such a direction.
 
         Args:
             penalty: one for all features, or one for each of them, all above 0.
@@ -72,7 +78,10 @@ class LeastSquares:
         if not self.n:
             raise ValueError("`solve` needs at least one row; `add` some first")
         xx, xy, mean_x = self.xx[:features, :features], self.xy[:features], self.mean_x[:features]
-        weights = _positive_solve(xx + penalty * np.eye(len(xx)), xy) if np.any(penalty) else _minimum_norm(xx, xy)
+        if np.any(penalty):
+            weights = _positive_solve(xx + penalty * np.eye(len(xx)), xy)
+        else:
+            weights = _minimum_norm(xx, xy, self.precision)
         return LinearMap(weights, self.mean_y - mean_x @ weights)
 
 
@@ -94,13 +103,15 @@ def padded(linear: LinearMap, features: int) -> LinearMap:
     return LinearMap(np.pad(linear.weights, ((0, features - len(linear.weights)), (0, 0))), linear.intercept)
 
 
-def _minimum_norm(xx: np.ndarray, xy: np.ndarray) -> np.ndarray:
-    """The shortest w (D, K) with xx @ w = xy, for a positive semi-definite xx."""
+def _minimum_norm(xx: np.ndarray, xy: np.ndarray, precision: float) -> np.ndarray:
+    """The shortest w (D, K) with xx @ w = xy, for a positive semi-definite xx of features of this precision."""
     # The rank is that of the correlations, so that a feature in small units counts as much as one in large units.
     scale = np.sqrt(np.diag(xx))
     scale[scale == 0] = 1.0
     values, vectors = np.linalg.eigh(xx / np.outer(scale, scale))
-    free = values <= len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
+    # Squares of singular values of the features, which have the usual tolerance, D * precision.
+    tolerance = max(len(values) * np.finfo(np.float64).eps, (len(values) * precision) ** 2)
+    free = values <= tolerance * max(values[-1], 0.0)
     spanned = vectors[:, ~free]
     weights = spanned @ ((spanned.T @ (xy / scale[:, None])) / values[~free, None]) / scale[:, None]
     if free.any():  # any step along `null` predicts the same; take the one that makes w shortest

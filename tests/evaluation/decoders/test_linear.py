@@ -57,6 +57,17 @@ def test_least_squares_on_deficient_rank_takes_the_shortest_weights(kind):
     np.testing.assert_allclose(ours.predict(x), theirs.predict(x), atol=1e-6)
 
 
+def test_least_squares_give_no_weight_to_the_rounding_errors_of_normed_float32_features():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(5000, 64)) * 0.1 + rng.normal(size=64)
+    x = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True) * rng.uniform(0.8, 1.2, 64) + 0.1
+    y = x[:, :2] + rng.normal(size=(5000, 2))
+    exact, rounded = _fitted(x, y).solve(), _fitted(x.astype(np.float32), y).solve()
+    np.testing.assert_allclose(rounded.weights, exact.weights, atol=1e-4)
+    again = x.astype(np.float32) * np.float32(1 + 1e-6)  # as another batch or machine may round
+    np.testing.assert_allclose(rounded.predict(again), exact.predict(x), atol=1e-4)
+
+
 @given(seed=st.integers(0, 1000), penalty=st.floats(1e-2, 1e5), chunk=st.integers(1, 400))
 @settings(max_examples=25)
 def test_ridge_in_any_chunks_equals_scikit_learn(seed, penalty, chunk):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,9 +10,12 @@ from raydistill.config.objectives import Blocks
 from raydistill.feed.masking import Draw, mask_bins
 from raydistill.feed.patches import patches_per_bin
 from raydistill.feed.tokens import Inputs, pack
+from raydistill.models.arrays import ArrayInputs
+from raydistill.models.columns import signals_of
 from raydistill.models.families import FAMILIES, build_model, count_parameters
 from raydistill.models.files import load_model, save_model
 from raydistill.models.spec import ModelSpec, uses_channel_tables
+from raydistill.models.stream import Stream
 from tests.models.family_cases import CASES
 from tests.small import COLUMNS, electrodes, make_segments, run_step_by_step
 
@@ -120,6 +124,21 @@ def test_step_of_several_bins_is_refused(model):
         pytest.skip("this model is not causal")
     with pytest.raises(ValueError, match="takes one bin per stream, all of one session"):
         model.step(model.initial_state(1, 1, 30), pack(tokens_of(model)))
+
+
+def test_state_that_is_saved_in_the_middle_continues_with_the_same_bits(model):
+    if not model.spec.config.causal:
+        pytest.skip("this model is not causal")
+    (segment,) = make_segments(["b"], [9])
+    stream, other = (Stream(model, ArrayInputs(model.spec, "b"), window_bins=6) for _ in range(2))
+    bins = [{name: getattr(segment, name)[t] for name in signals_of(model.spec)} for t in range(segment.n_bins)]
+    for values in bins[:5]:
+        stream.step(**values)
+    other.state = stream.state
+    for values in bins[5:]:
+        assert np.array_equal(stream.step(**values).latents, other.step(**values).latents)
+    first = Stream(model, ArrayInputs(model.spec, "b"), window_bins=6).step(**bins[-1])
+    assert not np.array_equal(stream.step(**bins[-1]).latents, first.latents), "earlier bins matter"
 
 
 def test_steps_of_several_streams_equal_those_of_each_alone(model):

@@ -180,6 +180,21 @@ def test_model_that_reads_later_bins_refuses_with_the_setting():
         make_stream(make_model(causal=False))
 
 
+def test_last_bins_of_a_model_that_answers_late_need_the_stream_that_read_them():
+    torch.manual_seed(0)
+    settings = dataclasses.replace(SETTINGS, causal=True, backbone="lstm", lookahead_bins=3)
+    spec = dataclasses.replace(make_spec("lfp", "linear", (), settings=settings), sessions={"b": 3})
+    model, lfp = CrossModalModel(spec).eval(), arrays(8)["lfp"]
+    stream, other = make_stream(model), make_stream(model)
+    latents = run(stream, lfp)
+    other.state = stream.state
+    with pytest.raises(DataError, match="the state is that of another stream, and no bin was read since"):
+        next(other.finish())
+    late = np.concatenate([latents, [out.latents for out in stream.finish()]])
+    assert np.isnan(late[:3]).all() and np.abs(late[3:] - whole(model, lfp=lfp)).max() < 1e-5
+    assert not list(make_stream(model).finish()), "nothing was read"
+
+
 def test_state_of_another_stream_is_refused_by_name():
     stream = make_stream(make_model())
     with pytest.raises(DataError, match=r"0.keys has the shape \(1, 57, 2, 16\) instead of \(1, 357, 2, 16\)"):

@@ -3,8 +3,9 @@
     python run_decoder.py FOLDER < samples.txt
 
 Each line has the numbers of one bin, z-scored as in the store; or, if FOLDER was written with --rate-hz and --raw is
-given, of one raw sample of all channels. A line with the decoded behavior is printed per bin. With `lookahead_bins` in
-decoder.json, the first line is printed after so many bins more, and the last bins of the input have no line.
+given, of one raw sample of all channels. An empty line is a lost sample, in whose place the one before counts again.
+A line with the decoded behavior is printed per bin. With `lookahead_bins` in decoder.json, the first line is printed
+after so many bins more, and the last bins of the input have no line.
 """
 
 import json
@@ -66,8 +67,12 @@ def main(folder, is_raw):
     bins, early = Bins(about) if is_raw else None, about["lookahead_bins"]  # first outputs that answer no bin
     n = bins.raw["n_raw_channels"] if bins else about["columns"]
     print(*(column["name"] for column in about["behavior"]))
-    for line in filter(str.strip, sys.stdin):  # an empty line has no numbers
-        sample = np.array(line.replace(",", " ").split(), dtype=float)
+    sample = None
+    for line in sys.stdin:
+        if line.strip():
+            sample = np.array(line.replace(",", " ").split(), dtype=float)
+        elif sample is None:  # lost before the first sample
+            continue
         if len(sample) != n or not np.isfinite(sample).all():
             sys.exit(f"a line must have {n} finite numbers, but one has {len(sample)}: {line.strip()[:60]}")
         for values in bins.push(sample) if bins else [sample]:

@@ -21,10 +21,12 @@ class FalconDecoder:
         decoder: of the session whose units FALCON presents, at bins of the width on which the model was trained.
         batch_size: recordings that are decoded at the same time.
     Raises:
-        DataError: the model is not causal, or answers late.
+        DataError: the model is not causal, answers late, or does not read spikes alone.
     """
 
     def __init__(self, decoder: Decoder, batch_size: int = 1, window_bins: int | None = None):
+        if (reads := decoder.model.spec.modality) != "spikes":
+            raise DataError(f"FALCON gives counts of spikes, but the model reads {reads}; train one with `spikes`")
         if late := decoder.model.spec.lookahead_bins:
             raise DataError(
                 f"the model answers {late} bins late (`lookahead_bins`), but FALCON scores every bin at once"
@@ -47,7 +49,7 @@ class FalconDecoder:
         Raises:
             DataError: another number of rows than `batch_size`.
         """
-        return np.atleast_2d(self._streams.step(**{self._decoder.model.spec.modality: neural_observations}))
+        return np.atleast_2d(self._streams.step(spikes=neural_observations))
 
     def observe(self, neural_observations: np.ndarray) -> None:
         """Take notice of a bin that need not be decoded."""

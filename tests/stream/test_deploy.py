@@ -71,13 +71,14 @@ def test_graph_in_a_program_without_torch_decodes_as_the_stream(folder, backbone
     assert np.abs(decoded - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-def test_raw_samples_are_filtered_as_in_the_store(folder, tmp_path):
+def test_raw_samples_are_filtered_as_in_the_store_and_the_last_one_stands_for_one_that_is_lost(folder, tmp_path):
     decoder, store = make_decoder(folder)
     deploy(decoder, store, tmp_path / "out", rate_hz=1000.0)
-    raw = np.random.default_rng(2).normal(size=(3000, 6)) + 3
-    _, decoded = run_program(tmp_path / "out", lines_of(raw), "--raw")
+    lines = lines_of(np.random.default_rng(2).normal(size=(3000, 6)) + 3).splitlines()
+    lines[1000] = ""  # a lost sample
+    _, decoded = run_program(tmp_path / "out", "\n".join(lines), "--raw")
     live = LiveDecoder(decoder, lambda: Preprocess(decoder.decoder.entry, 1000.0), 1000.0)
-    expected = np.array(list(live.run(Lines(lines_of(raw).splitlines()))))
+    expected = np.array(list(live.run(Lines(lines))))
     assert len(decoded) == len(expected) == 150
     assert np.abs(decoded - expected).max() < 1e-4 * np.abs(expected).max()
     for values, count in ((np.ones((1, 7)), 7), (np.full((1, 6), np.nan), 6)):

@@ -65,3 +65,10 @@ def test_one_recording_and_another_batch_size_begin_from_an_empty_state(opened):
     falcon.reset()
     assert np.array_equal(np.array([falcon.predict(bin_) for bin_ in counts]), first)
     assert np.abs(first[:, 0] - alone(opened, counts[:, 0])).max() < 1e-4
+
+
+def test_model_that_does_not_read_spikes_is_refused(tmp_path):
+    folder = make_folder(tmp_path)
+    of_lfp = open_decoder(save(folder, modality="lfp"), Store(str(folder / "store")), "S", None, ())
+    with pytest.raises(DataError, match="FALCON gives counts of spikes, but the model reads lfp"):
+        FalconDecoder(of_lfp)

@@ -155,16 +155,18 @@ def _tables(heads: Sequence[str], columns: Sequence[str], rows: Sequence[Row], w
     used = sum(max(len(t) for t in (head, *(texts[i] for texts, _ in rows))) + GAP for i, head in enumerate(heads))
     # A title may take several lines, and a cell may not.
     needed = [max(map(len, (*name.split(), *(cells[i] for _, cells in rows)))) for i, name in enumerate(columns)]
-    widths, start = [n + GAP for n in needed], 0
+    start = 0
     while start < len(columns):
-        stop, room = start + 1, width - used - widths[start]
-        while stop < len(columns) and widths[stop] <= room:
-            room, stop = room - widths[stop], stop + 1
+        stop, room = start + 1, width - used - needed[start] - GAP
+        while stop < len(columns) and needed[stop] + GAP <= room:
+            room, stop = room - needed[stop] - GAP, stop + 1
         table = Table(box=None, pad_edge=False)
         for head in heads:
-            table.add_column(Text(head), no_wrap=used + widths[start] <= width)
+            table.add_column(Text(head), no_wrap=room >= 0, overflow="fold")
         for name, least in zip(columns[start:stop], needed[start:stop], strict=True):
-            table.add_column(Text(name), justify="right", min_width=least)
+            wider = min(max(len(name) - least, 0), max(room, 0))  # rich would narrow columns below their cells
+            room -= wider
+            table.add_column(Text(name), justify="right", width=least + wider)
         for texts, cells in rows:
             table.add_row(*map(Text, texts), *map(Text, cells[start:stop]))
         yield table

@@ -195,15 +195,15 @@ def _results_with_baselines() -> Results:
     return Results(protocol="corrected", scores=scores, baselines=baselines, sees=(sees,))
 
 
-@pytest.mark.parametrize("width", [80, 100])
-def test_every_method_and_session_is_legible_in_a_narrow_terminal(width):
+@pytest.mark.parametrize(("width", "tables"), [(56, 2), (80, 1), (100, 1)])
+def test_every_method_and_session_is_legible_in_a_narrow_terminal(width, tables):
     out = io.StringIO()
     render(_results_with_baselines(), Console(file=out, width=width))
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width and "…" not in out.getvalue()
-    rows = [line for line in lines if line.startswith("mouse2")]
-    assert len(rows) > 1 and sum(line.split().count("-1.500") for line in rows) == 5
-    assert any(line.split() == ["Distilled", "LFP", ".280", ".100", ".200", ".050", "–"] for line in lines)
+    rows = [line for line in lines if line.startswith("mouse2 ")]
+    assert len(rows) == tables and sum(line.split().count("-1.500") for line in rows) == 5
+    assert any(line.split()[:3] == ["Distilled", "LFP", ".280"] for line in lines)
 
 
 def test_render_prints_what_a_method_sees_and_the_cautions():

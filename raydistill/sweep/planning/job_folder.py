@@ -65,10 +65,11 @@ def invalid_metric(metrics: dict | None) -> str:
         numbers |= {f"{parts}.{name}": value for name, value in metrics.get(parts, {}).items()}
     if "auc" in metrics and not _is_label(metrics.get("label")):
         return f"`label` is {metrics.get('label')!r}"
-    if (interval := metrics.get("r2_interval")) is not None:
-        if not isinstance(interval, list) or len(interval) != 2:
-            return f"`r2_interval` is {interval!r}"
-        numbers |= {"r2_interval.low": interval[0], "r2_interval.high": interval[1]}
+    for key in ("r2_interval", "auc_interval"):
+        if (interval := metrics.get(key)) is not None:
+            if not isinstance(interval, list) or len(interval) != 2:
+                return f"`{key}` is {interval!r}"
+            numbers |= {f"{key}.low": interval[0], f"{key}.high": interval[1]}
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return f"`{name}` is {value!r}"

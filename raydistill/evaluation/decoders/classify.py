@@ -207,7 +207,7 @@ def _fits(x: np.ndarray, codes: np.ndarray) -> list[Any]:
 
     fits, before = [], None
     for penalty in reversed(PENALTIES):  # the strongest first: its solution is the simplest
-        fit = LogisticRegression(C=1 / penalty, max_iter=500, tol=1e-3, warm_start=True)
+        fit = LogisticRegression(C=1 / penalty, max_iter=500, tol=1e-4, warm_start=True)
         if before is not None:
             fit.coef_, fit.intercept_, fit.classes_ = before.coef_.copy(), before.intercept_.copy(), before.classes_
         fits.append(before := fit.fit(x, codes))

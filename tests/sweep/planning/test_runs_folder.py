@@ -229,7 +229,7 @@ def test_state_follows_the_job_from_its_start_to_its_end(runs):
         ('{"r2": true}', "`r2` is True"),
         ('{"r2": 0.5, "r2_per_axis": {"vx": null}}', "`r2_per_axis.vx` is None"),
         ('{"r2": NaN}', "`r2` is nan"),
-        X,
+        ('{"auc_interval": [0.4]}', "`auc_interval` is [0.4]"),
         ('{"auc_interval": [0.4, 1.2]}', "`auc_interval.high` is 1.2, and must be from 0 to 1"),
         ("[1]", "it is not a mapping"),
         ("{", "it is not a mapping"),

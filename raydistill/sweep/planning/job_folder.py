@@ -14,6 +14,7 @@ import math
 import shutil
 from pathlib import Path
 
+from raydistill.evaluation.measure import measure_of
 from raydistill.files import read_mapping
 from raydistill.marker import MARKER, damage, marked_digest, write_marker
 from raydistill.ownership import check_owner
@@ -78,6 +79,17 @@ def invalid_metric(metrics: dict | None) -> str:
         if name.startswith(("auc", "valid_auc", *_SHARES)) and not 0 <= value <= 1:
             return f"`{name}` is {value}, and must be from 0 to 1"
     return ""
+
+
+def missing_metric(metrics: dict | None, label: str | None) -> str:
+    """The first number that the score of a job needs and its metrics.json lacks; "" if it has all of them.
+
+    Args:
+        label: that the job decodes; None: it decodes behavior.
+    """
+    measure = measure_of(label)
+    needed = (measure.key, measure.parts, *(_SHARES if label else ()))
+    return next((name for name in needed if name not in (metrics or {})), "")
 
 
 def mark_complete(folder: Path) -> None:

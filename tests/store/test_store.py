@@ -102,7 +102,7 @@ def test_entry_of_an_older_version_reads_as_before_or_is_refused_in_one_line(sto
             later.add(name)
             # Hashes and numbers that older versions did not have are then unknown.
             assert name in ("contents", "recorded_bins", "split_digest", "split_hash") or without == entry
-    assert {"circular", "labels", "lfp_bands", "draw"} <= later and not later & {"parts", "normalisation", "splits"}
+    assert {"circular", "labels", "lfp_bands"} <= later and not later & {"parts", "normalisation", "splits"}
 
 
 def test_store_keeps_the_split_and_its_hash_whatever_the_length_of_segments(store):

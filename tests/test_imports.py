@@ -38,16 +38,18 @@ ALLOWED = {
     "errors",
     "evaluation/decoders": "store errors",
     "evaluation/baselines": "evaluation/decoders store errors",
+    "evaluation/measure": "",
     "evaluation/tuning": "",
     "evaluation/equal_settings": "evaluation/tuning",
-    "evaluation": "evaluation/baselines evaluation/decoders evaluation/tuning evaluation/equal_settings models feed "
-    "store ownership files config papers errors",
+    "evaluation": "evaluation/baselines evaluation/decoders evaluation/measure evaluation/tuning "
+    "evaluation/equal_settings models feed store ownership files config papers errors",
     "tracking": "files errors",
     "decode": "evaluation models feed store files config errors",
     "stream": "decode evaluation recordings models feed store config cluster errors",
     "sweep/config": "evaluation/baselines models papers config errors",
-    "sweep/planning": "sweep/config evaluation/baselines evaluation/tuning evaluation/equal_settings models feed "
-    "simulation papers store mirrored lease object_store marker ownership locks files config errors",
+    "sweep/planning": "sweep/config evaluation/baselines evaluation/measure evaluation/tuning "
+    "evaluation/equal_settings models feed simulation papers store mirrored lease object_store marker ownership locks "
+    "files config errors",
     "sweep/tuning": "sweep/planning sweep/config evaluation/tuning evaluation/equal_settings store config errors",
     "sweep/answering": "sweep/tuning sweep/planning sweep/config training evaluation tracking papers store files "
     "config errors",

@@ -13,7 +13,7 @@ import numpy as np
 
 from raydistill.evaluation.decoders.clock import clock
 from raydistill.evaluation.decoders.kalman import kalman_on_lfp, kalman_on_spikes
-from raydistill.evaluation.decoders.logistic import LogisticRegression
+from raydistill.evaluation.decoders.logistic import LogisticRegression, logistic_on_clock
 from raydistill.evaluation.decoders.ridge import ridge_on_lfp, ridge_on_spikes
 from raydistill.evaluation.decoders.signals import lfp_of, sqrt_counts
 from raydistill.evaluation.decoders.wide_ridge import WideRidge
@@ -131,6 +131,7 @@ _LOGISTIC = (
     "before the decoded bin."
 )
 _CLOCK = "Behavior from the bin within the trial alone, without any signal."
+_CLOCK_OF_LABELS = "Logistic regression of a label of bins on the bin within the trial alone, without any signal."
 
 BASELINES = {
     **_of_recent_bins("ridge", "Ridge", _RIDGE, ridge_on_spikes, ridge_on_lfp),
@@ -144,6 +145,16 @@ BASELINES = {
         LogisticRegression(sqrt_counts),
         LogisticRegression(lfp_of),
         decodes="labels",
+    ),
+    "logistic_on_clock": Baseline(
+        title="Logistic regression on the clock",
+        meaning=_CLOCK_OF_LABELS,
+        reads=(),
+        suits=is_aligned,
+        score=logistic_on_clock,
+        decodes="labels",
+        clock=True,
+        default="always",
     ),
     "clock": Baseline(
         title="Clock", meaning=_CLOCK, reads=(), suits=is_aligned, score=clock, clock=True, default="always"

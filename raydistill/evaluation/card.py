@@ -7,7 +7,7 @@ Markdown and on the page of a sweep. The card of a method is that of its jobs, w
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raydistill.evaluation.interval import R2Interval
+from raydistill.evaluation.interval import ScoreInterval
 from raydistill.evaluation.measure import R2
 
 NAMED = 3
@@ -31,8 +31,7 @@ class ScoreRow:
     """R² or AUC."""
     valid: float | None
     """The same on the validation fold."""
-    interval: R2Interval | None
-    without_interval: str = "unknown"
+    interval: ScoreInterval | None
     """What is shown if there is none."""
     n_segments: int | None
 
@@ -71,7 +70,7 @@ def score_table(rows: Sequence[ScoreRow], symbol: str) -> list[str]:
     table = [f"| session | seed | {symbol} | interval | validation {symbol} |", "|---|---|---|---|---|"]
     for row in rows:
         cells = (row.session, "–" if row.seed is None else row.seed, f"{row.value:.3f}")
-        interval = row.interval.in_words() if row.interval else row.without_interval
+        interval = row.interval.in_words() if row.interval else "unknown"
         valid = "–" if row.valid is None else f"{row.valid:.3f}"
         table.append(f"| {' | '.join(map(str, cells))} | {interval} | {valid} |")
     return table

@@ -21,6 +21,7 @@ from raydistill.evaluation.decoders.classify import (
     present_codes,
 )
 from raydistill.evaluation.folds import folds_of
+from raydistill.evaluation.interval import ScoreInterval, auc_interval
 from raydistill.evaluation.scored_segments import ScoredSegments, SegmentRecorder
 from raydistill.evaluation.session_scores import scored_folds
 from raydistill.feed.tokens import SpikesAs
@@ -44,6 +45,8 @@ class LabelScore:
     """By the model's own outputs if it has them, otherwise by logistic regression from its latents."""
     auc_logistic: float | None
     """AUC by logistic regression, for comparison, of a model that has its own outputs."""
+    interval: ScoreInterval
+    """Of the AUC."""
     seconds: float
     """Length of the scored segments."""
     segments: ScoredSegments | None
@@ -54,7 +57,7 @@ class LabelScore:
         numbers: dict[str, Any] = {name: getattr(self.decoding, name) for name in _FIGURES}
         numbers |= {"label": {"name": self.label, "of": self.of, "missing": self.decoding.missing}}
         numbers |= {"n_test_segments": self.decoding.n_test_segments, "test_s": self.seconds}
-        numbers |= {"settings": self.decoding.settings}
+        numbers |= {"settings": self.decoding.settings} | self.interval.metrics("auc")
         if self.decoding.valid_auc is not None:
             numbers["valid_auc"] = self.decoding.valid_auc
         return numbers | ({} if self.auc_logistic is None else {"auc_logistic": self.auc_logistic})
@@ -100,11 +103,13 @@ def score_label(
     if _predicts(model, task, entry):
         codes = [s.labels for s in store.stream(entry, "train", signals=("labels",)) if s.labels is not None]
         own = evaluate_label(_own_outputs(model, device), valid, test, task, present_codes(codes, task), n_train=0)
+    decoding = own or logistic
     return LabelScore(
         label=label,
         of=task.label.of,
-        decoding=own or logistic,
+        decoding=decoding,
         auc_logistic=logistic.auc if own else None,
+        interval=_interval(decoding, store, entry),
         seconds=_bins(entry, scored) * entry.bin_width_ms / 1000,
         segments=recorder.segments(lambda nothing: nothing),
     )
@@ -116,14 +121,24 @@ def score_label_baseline(baseline: Baseline, store: Store, entry: Entry, label: 
     train, valid, test = (
         folds_of(store, entry, folds, baseline.reads, None) for folds in (("train",), ("valid",), scored)
     )
+    decoding = baseline.score(train, valid, test, entry.bin_width_ms, task)
     return LabelScore(
         label=label,
         of=task.label.of,
-        decoding=baseline.score(train, valid, test, entry.bin_width_ms, task),
+        decoding=decoding,
         auc_logistic=None,
+        interval=_interval(decoding, store, entry),
         seconds=_bins(entry, scored) * entry.bin_width_ms / 1000,
         segments=None,
     )
+
+
+def _interval(decoding: LabelDecoding, store: Store, entry: Entry) -> ScoreInterval:
+    """How much the AUC depends on which trials, or else segments, were scored."""
+    segments = folds_of(store, entry, scored_folds(entry), (), None)
+    numbers, trials = zip(*((s.number, s.trial) for s in segments), strict=True)
+    by_trials = entry.config["splits"]["by"] == "trials"
+    return auc_interval(decoding.scored, numbers, trials if by_trials else [None] * len(numbers))
 
 
 def _predicts(model: Model, task: LabelTask, entry: Entry) -> bool:

@@ -67,7 +67,7 @@ def metrics_of(decoding: Decoding, bin_width_ms: float, clock: ClockSkill | None
     metrics = {name: getattr(decoding, name) for name in names} | {"test_s": decoding.n_test * bin_width_ms / 1000}
     if decoding.valid_r2 is None:
         del metrics["valid_r2"]
-    return metrics | r2_interval(units).metrics() | (clock.metrics() if clock else {})
+    return metrics | r2_interval(units).metrics("r2") | (clock.metrics() if clock else {})
 
 
 def score_model(

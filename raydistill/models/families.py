@@ -15,6 +15,7 @@ from raydistill.models.barista import config as barista
 from raydistill.models.brant import config as brant
 from raydistill.models.crossmodal import config as crossmodal
 from raydistill.models.crossmodal.parameters import parameters as crossmodal_parameters
+from raydistill.models.crossmodal.parameters import tokens as crossmodal_tokens
 from raydistill.models.msid import config as msid
 from raydistill.models.ndt2 import config as ndt2
 from raydistill.models.realm import config as realm
@@ -22,6 +23,7 @@ from raydistill.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from raydistill.feed.tokens import Batch
+    from raydistill.models.layers.parameters import TokenCount
     from raydistill.models.model import Model
     from raydistill.store.catalogue import Entry
 
@@ -62,6 +64,9 @@ class Family:
     the loop trains models of this family."""
     why_not: "Callable[[Any, Entry], str]" = lambda config, entry: ""
     """(config, session) -> why a model cannot read the session, and the way out; "" if it can."""
+    tokens: "Callable[[Any, int, int], TokenCount | None]" = lambda config, patches, bins: None
+    """(config, patches per bin, bins of an input) -> the tokens of a transformer, for estimates of time; None: each
+    weight is used once per bin."""
     remark: Callable[[Any], str] = lambda config: ""
     """config -> what readers of its scores must know; results and model cards say it."""
 
@@ -112,6 +117,7 @@ FAMILIES = {
         parameters=crossmodal_parameters,
         build=_build_crossmodal,
         predicts_labels=True,
+        tokens=crossmodal_tokens,
     ),
     "realm": Family(
         settings=realm.RealmSettings,
@@ -142,6 +148,7 @@ FAMILIES = {
         configure=ndt2.configure,
         settings_of=ndt2.settings_of,
         parameters=ndt2.parameters,
+        tokens=ndt2.tokens,
         context_parameters=lambda spec: ndt2.context_parameters(
             spec.config, len(spec.sessions), len(set(spec.subject_of_sessions.values()))
         ),
@@ -157,6 +164,7 @@ FAMILIES = {
         configure=barista.configure,
         settings_of=barista.settings_of,
         parameters=barista.parameters,
+        tokens=barista.tokens,
         context_parameters=lambda spec: barista.name_parameters(spec.config, len(spec.place_names)),
         build=_build_barista,
         recipes=barista.RECIPES,
@@ -171,6 +179,7 @@ FAMILIES = {
         configure=brant.configure,
         settings_of=brant.settings_of,
         parameters=brant.parameters,
+        tokens=brant.tokens,
         build=_build_brant,
         recipes=brant.RECIPES,
         embedding="linear",

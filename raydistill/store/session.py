@@ -193,7 +193,7 @@ class Segment:
     @property
     def n_bins(self) -> int:
         """T."""
-        return _n_bins(self.spikes, self.lfp, self.behavior)
+        return _n_bins(self.spikes, self.lfp, self.behavior, self.labels)
 
 
 class Segments(Protocol):

@@ -77,7 +77,10 @@ def test_supervised_model_is_scored_by_its_own_outputs_and_by_logistic_regressio
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["n_train"] == 0 and metrics["auc_logistic"] > 0.9 and not any("r2" in name for name in metrics)
     assert json.loads((folder / "model.json").read_text())["label"] == {"name": "side", "classes": ["left", "right"]}
-    assert "AUC: " in (folder / "card.md").read_text() and "R²" not in (folder / "card.md").read_text()
+    card = (folder / "card.md").read_text()
+    assert "AUC: " in card and "R²" not in card and "36 trials resampled" in card
+    low, high = metrics["auc_interval"]
+    assert low <= metrics["auc"] <= high and metrics["auc_interval_of"] == {"n": 36, "unit": "trials"}
 
 
 def test_page_table_and_figures_of_a_label_show_no_r2(labels):

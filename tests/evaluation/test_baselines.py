@@ -14,6 +14,8 @@ ON_SPIKES = {
 }
 ON_LFP = {"ridge_on_lfp", "wide_ridge_on_lfp", "past_ridge_on_lfp", "kalman_on_lfp", "logistic_on_lfp"}
 
+CLOCKS = {"clock", "logistic_on_clock"}
+
 
 @pytest.mark.parametrize(
     ("units", "channels", "aligned", "suiting"),
@@ -22,7 +24,7 @@ ON_LFP = {"ridge_on_lfp", "wide_ridge_on_lfp", "past_ridge_on_lfp", "kalman_on_l
         (3, 4, False, ON_SPIKES | ON_LFP),
         (3, 0, False, ON_SPIKES),
         (0, 4, False, ON_LFP),
-        (0, 4, True, ON_LFP | {"wide_ridge_and_clock_on_lfp", "past_ridge_and_clock_on_lfp", "clock"}),
+        (0, 4, True, ON_LFP | CLOCKS | {"wide_ridge_and_clock_on_lfp", "past_ridge_and_clock_on_lfp"}),
     ],
 )
 def test_baselines_suit_sessions_with_their_modality_and_alignment(units, channels, aligned, suiting):
@@ -48,11 +50,14 @@ def test_default_baselines_of_causal_methods_have_the_past_alone_too():
 
 
 def test_default_baselines_of_a_label_are_those_that_decode_labels():
-    assert default_baselines(spikes=True, causal=True, labels=True) == ("logistic_on_spikes", "logistic_on_lfp")
-    assert default_baselines(spikes=False, causal=False, labels=True) == ("logistic_on_lfp",)
+    assert default_baselines(spikes=True, causal=True, labels=True) == (
+        *("logistic_on_spikes", "logistic_on_lfp"),
+        "logistic_on_clock",
+    )
+    assert default_baselines(spikes=False, causal=False, labels=True) == ("logistic_on_lfp", "logistic_on_clock")
 
 
 def test_baselines_that_read_the_clock_suit_aligned_sessions_alone_and_say_so():
     for name, baseline in BASELINES.items():
         assert baseline.clock == ("clock" in name) and baseline.future == name.startswith("wide")
-        assert baseline.past == (name != "clock")
+        assert baseline.past == (name not in CLOCKS)

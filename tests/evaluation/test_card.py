@@ -1,11 +1,11 @@
 """A card as Markdown, and the card of a method from those of its jobs."""
 
 from raydistill.evaluation.card import METRICS, Card, ScoreRow, merged
-from raydistill.evaluation.interval import R2Interval
+from raydistill.evaluation.interval import ScoreInterval
 
 
 def card(session, seed, r2, **limits):
-    interval = R2Interval(n=12, unit="trials", low=r2 - 0.1, high=r2 + 0.1)
+    interval = ScoreInterval(n=12, unit="trials", low=r2 - 0.1, high=r2 + 0.1)
     return Card(
         title=f"SS-LFP: {session}, seed {seed}",
         summary="Decodes vx.",

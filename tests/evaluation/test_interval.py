@@ -1,10 +1,11 @@
-"""The interval of one R²: of the pooled R², from whole trials, and absent where data are few."""
+"""The interval of one R² or AUC: of the pooled score, from whole trials, and absent where data are few."""
 
 import numpy as np
 import pytest
-from sklearn.metrics import r2_score
+from sklearn.metrics import r2_score, roc_auc_score
 
-from raydistill.evaluation.interval import DRAWS, FEWEST_UNITS, R2Interval, r2_interval
+from raydistill.evaluation.decoders.classify import ScoredExamples
+from raydistill.evaluation.interval import DRAWS, FEWEST_UNITS, ScoreInterval, auc_interval, r2_interval
 from raydistill.evaluation.units import scored_units
 
 
@@ -51,6 +52,49 @@ def test_few_segments_give_no_interval_and_say_so():
     recorded, decoded = segments(FEWEST_UNITS)
     recorded[0][:] = np.nan  # without a scored bin
     interval = interval_of(recorded, decoded, [None] * FEWEST_UNITS)
-    assert interval.low is None and interval.metrics()["r2_interval"] is None
+    assert interval.low is None and interval.metrics("r2")["r2_interval"] is None
     assert interval.in_words() == "none: 9 scored segments are too few to resample (at least 10)"
-    assert R2Interval.from_metrics(interval.metrics()) == interval and R2Interval.from_metrics({"r2": 0.5}) is None
+    assert ScoreInterval.from_metrics(interval.metrics("r2"), "r2") == interval
+    assert ScoreInterval.from_metrics({"r2": 0.5}, "r2") is None
+
+
+def classified(n, bins=8, seed=0):
+    """Examples of n segments of three classes: (n * bins,) codes, and probabilities, many of them equal."""
+    chance = np.random.default_rng(seed)
+    codes = chance.integers(3, size=n * bins)
+    p = chance.dirichlet(np.ones(3), size=n * bins) + 0.4 * np.eye(3)[codes]
+    p = (p / p.sum(axis=1, keepdims=True)).round(1)
+    return ScoredExamples(probabilities=p, codes=codes, segment=np.repeat(np.arange(n), bins), classes=(0, 1, 2))
+
+
+def test_interval_of_an_auc_is_that_of_scikit_learn_with_the_segments_weighted_as_they_were_drawn(monkeypatch):
+    monkeypatch.setattr("raydistill.evaluation.interval.DRAWS", 100)
+    monkeypatch.setattr("raydistill.evaluation.interval._AT_ONCE", 5000)  # a part of the draws at once
+    examples = classified(25)
+    interval = auc_interval(examples, range(25), [None] * 25)
+    values = []
+    for times in np.random.default_rng(0).multinomial(25, np.full(25, 1 / 25), size=100):
+        weights, p, codes = times[examples.segment], examples.probabilities, examples.codes
+        values.append(np.mean([roc_auc_score(codes == k, p[:, k], sample_weight=weights) for k in range(3)]))
+    assert (interval.n, interval.unit) == (25, "segments")
+    assert [interval.low, interval.high] == pytest.approx(list(np.quantile(values, [0.025, 0.975])), abs=1e-12)
+    assert ScoreInterval.from_metrics(interval.metrics("auc"), "auc") == interval
+
+
+def test_interval_of_an_auc_draws_the_segments_of_a_trial_together_and_none_of_few():
+    examples = classified(40)
+    worse = examples.segment // 4 % 2 == 0  # ten trials of four segments; every other one is decoded at chance
+    examples.probabilities[worse] = examples.probabilities[worse][:, [1, 2, 0]]
+    of_trials = auc_interval(examples, range(40), [i // 4 for i in range(40)])
+    of_segments = auc_interval(examples, range(40), [None] * 40)
+    assert (of_trials.n, of_trials.unit) == (10, "trials")
+    assert of_trials.high - of_trials.low > 1.3 * (of_segments.high - of_segments.low)
+    few = auc_interval(classified(9), range(9), [None] * 9)
+    assert few.low is None and few.in_words() == "none: 9 scored segments are too few to resample (at least 10)"
+
+
+def test_interval_of_an_auc_leaves_out_a_class_that_a_resample_lacks():
+    examples = classified(12, bins=1)
+    examples.codes[:] = [0, 1] * 5 + [2, 0]  # one example of the last class, which a third of the draws lack
+    interval = auc_interval(examples, range(12), [None] * 12)
+    assert 0 <= interval.low < interval.high <= 1

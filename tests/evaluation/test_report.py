@@ -12,7 +12,7 @@ from raydistill.evaluation.below import BelowBaseline
 from raydistill.evaluation.card import Card, ScoreRow
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.decoders.clock_skill import ClockSkill
-from raydistill.evaluation.interval import R2Interval
+from raydistill.evaluation.interval import ScoreInterval
 from raydistill.evaluation.report import PROTOCOLS, JobCost, Picture, ReportContext, html, picture
 from raydistill.evaluation.results import Results
 from raydistill.evaluation.scores import Failure, Score
@@ -30,7 +30,7 @@ CARD = Card(
             seed=1,
             value=0.601,
             valid=0.577,
-            interval=R2Interval(n=24, unit="trials", low=0.512, high=0.688),
+            interval=ScoreInterval(n=24, unit="trials", low=0.512, high=0.688),
             n_segments=24,
         ),
     ),

@@ -88,6 +88,23 @@ def test_entry_keeps_the_periods_of_angles_and_one_without_any_reads_as_before(s
     assert turning.content != plain.content
 
 
+def test_entry_of_an_older_version_reads_as_before_or_is_refused_in_one_line(store):
+    """Fields that came later have a default, which is what sessions had before; without any other, it is an error."""
+    entry = store.write(make_session(), CONFIG, "f" * 64)
+    written, later = json.loads(entry_to_json(entry)), set()
+    for name in written:
+        older = json.dumps({key: value for key, value in written.items() if key != name})
+        try:
+            without = entry_from_json(older)
+        except DataError as error:
+            assert str(error).startswith("an entry that another version of raydistill wrote") and "\n" not in str(error)
+        else:
+            later.add(name)
+            # Hashes and numbers that older versions did not have are then unknown.
+            assert name in ("contents", "recorded_bins", "split_digest", "split_hash") or without == entry
+    assert {"circular", "labels", "lfp_bands"} <= later and not later & {"parts", "normalisation", "splits"}
+
+
 def test_store_keeps_the_split_and_its_hash_whatever_the_length_of_segments(store):
     entry = store.write(make_session(), CONFIG, "f" * 64)
     split = json.loads(store.folder.read("segments/session=a_1/split.json"))

@@ -39,7 +39,21 @@ class LabelTask:
         return features.mean(axis=0, keepdims=True, dtype=np.float64), of_label[:1]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScoredExamples:
+    """The examples that were scored, for the interval of their AUC."""
+
+    probabilities: np.ndarray
+    """(n, C)"""
+    codes: np.ndarray
+    """(n,) the class of each."""
+    segment: np.ndarray
+    """(n,) its segment: 0 for the first of the scored folds."""
+    classes: tuple[int, ...]
+    """Codes of the classes over which AUC is a mean."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LabelDecoding:
     """The scores of one decoder of a label."""
 
@@ -64,6 +78,7 @@ class LabelDecoding:
     """Number of examples scored."""
     n_test_segments: int
     """Number of segments with a scored example."""
+    scored: ScoredExamples
     settings: dict[str, float] = field(default_factory=dict)
     """Settings selected on the validation fold."""
 
@@ -116,8 +131,9 @@ def evaluate_label(
     Raises:
         DataError: the scored examples have fewer than two of the trained classes.
     """
-    segments = [pair for pair in test if (pair[1] != UNKNOWN).any()]
+    segments = list(test)
     features, codes = _fold(segments, "test", task)
+    known = np.array([np.sum(y != UNKNOWN) for _, y in segments])
     _check_classes(codes, "test", task)
     p = probabilities(features)
     per_class = _auc_per_class(p, codes, trained, task)
@@ -140,7 +156,13 @@ def evaluate_label(
         valid_auc=float(np.mean(list(of_valid.values()))) if of_valid else None,
         missing={fold: classes for fold, classes in missing.items() if classes},
         n_test=len(codes),
-        n_test_segments=len(segments),
+        n_test_segments=int(np.sum(known > 0)),
+        scored=ScoredExamples(
+            probabilities=p,
+            codes=codes,
+            segment=np.repeat(np.arange(len(segments)), known),
+            classes=tuple(task.label.classes.index(name) for name in per_class),
+        ),
         **about,
     )
 
@@ -185,7 +207,7 @@ def _fits(x: np.ndarray, codes: np.ndarray) -> list[Any]:
 
     fits, before = [], None
     for penalty in reversed(PENALTIES):  # the strongest first: its solution is the simplest
-        fit = LogisticRegression(C=1 / penalty, max_iter=500, tol=1e-3, warm_start=True)
+        fit = LogisticRegression(C=1 / penalty, max_iter=500, tol=1e-4, warm_start=True)
         if before is not None:
             fit.coef_, fit.intercept_, fit.classes_ = before.coef_.copy(), before.intercept_.copy(), before.classes_
         fits.append(before := fit.fit(x, codes))

@@ -1,4 +1,4 @@
-"""Logistic regressions from spikes or LFP to a label: the plain decoders that models are compared with.
+"""Logistic regressions from spikes, LFP or the clock to a label: the plain decoders that models are compared with.
 
 For a label of bins, the features are the taps of the Wiener filters (ridge.py): five means of about 60 ms. For a label
 of segments, they are the mean and the SD of every unit or channel over the segment; the SD of a filtered LFP is its
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from raydistill.evaluation.decoders.classify import LabelDecoding, LabelTask, decode_label
+from raydistill.evaluation.decoders.clock import ClockCode
 from raydistill.evaluation.decoders.linear import lagged
 from raydistill.evaluation.decoders.signals import mean_and_sd, moving_mean, tap_bins
 from raydistill.store.session import Segment, Segments
@@ -30,14 +31,7 @@ class LogisticRegression:
     ) -> LabelDecoding:
         """Its scores; segments are those to fit, to select the penalty on, and to score. Errors as `decode_label`."""
         features = self._of_bins(train, tap_bins(bin_width_ms)) if task.label.of == "bins" else self._of_segment
-
-        def examples(segments: Segments) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for s in segments:
-                assert s.labels is not None
-                yield task.examples(features(s), s.labels)
-
-        train_bins = sum(s.n_bins for s in train)
-        return decode_label(examples(train), examples(valid), examples(test), task, train_bins)
+        return _decoded(features, train, valid, test, task)
 
     def _of_bins(self, train: Segments, width: int) -> Callable[[Segment], np.ndarray]:
         """(T, TAPS * C) the recent past of each bin."""
@@ -48,3 +42,28 @@ class LogisticRegression:
         """(1, 2 * C) mean and SD over the bins."""
         x = self.signal(segment)
         return np.concatenate([x.mean(axis=0), x.std(axis=0)])[None]
+
+
+def logistic_on_clock(
+    train: Segments, valid: Segments, test: Segments, bin_width_ms: float, task: LabelTask
+) -> LabelDecoding:
+    """Logistic regression on the bin within its trial alone: how well a label of bins is told without neural data.
+
+    Args and errors: as `LogisticRegression`.
+    """
+    code = ClockCode(max((s.n_bins for fold in (train, valid, test) for s in fold), default=0))
+    return _decoded(lambda s: code.columns(s.n_bins), train, valid, test, task)
+
+
+def _decoded(
+    features: Callable[[Segment], np.ndarray], train: Segments, valid: Segments, test: Segments, task: LabelTask
+) -> LabelDecoding:
+    """The label by logistic regression from features (T or 1, D) of each segment."""
+
+    def examples(segments: Segments) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for s in segments:
+            assert s.labels is not None
+            yield task.examples(features(s), s.labels)
+
+    train_bins = sum(s.n_bins for s in train)
+    return decode_label(examples(train), examples(valid), examples(test), task, train_bins)

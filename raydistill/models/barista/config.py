@@ -4,6 +4,7 @@ A token is one channel over `token_bins` successive bins. It has a name at one s
 the position, array or region of the channel, or none.
 """
 
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from raydistill.config.numbers import Limits, Micrometres, Size, check_limits
 from raydistill.config.training import Recipes, TrainingConfig
 from raydistill.errors import ConfigError
-from raydistill.models.layers.parameters import linear_parameters, transformer_parameters
+from raydistill.models.layers.parameters import TokenCount, linear_parameters, transformer_parameters
 
 Probability = Annotated[float, Limits(least=0, below=1)]
 TokenBins = Annotated[int, Limits(least=2, most=65536)]
@@ -207,6 +208,12 @@ def parameters(config: BaristaConfig, *, patches: int, bands: int = 1, n_behavio
     behavior = linear_parameters(config.width, n_behavior) if n_behavior else 0
     classes = config.head.tokens + linear_parameters(config.width, config.head.classes) if config.head else 0
     return tokenizer_parameters(config, bands) + encoder_parameters(config) + space + per_bin + behavior + classes
+
+
+def tokens(config: BaristaConfig, patches: int, bins: int) -> TokenCount:
+    """A token per channel and sub-segment."""
+    of_segment = patches * math.ceil(bins / config.token_bins)
+    return TokenCount(per_bin=of_segment / bins, attended=of_segment, layers=config.layers)
 
 
 def name_parameters(config: BaristaConfig, names: int) -> int:

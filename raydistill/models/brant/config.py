@@ -14,7 +14,7 @@ from raydistill.config.recordings import BinWidth
 from raydistill.config.training import Recipes, TrainingConfig
 from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.config import LinearEmbedding
-from raydistill.models.layers.parameters import linear_parameters
+from raydistill.models.layers.parameters import TokenCount, linear_parameters
 
 if TYPE_CHECKING:
     from raydistill.store.catalogue import Entry
@@ -185,6 +185,13 @@ def parameters(config: BrantConfig, *, patches: int, bands: int = 1, n_behavior:
     if config.is_masked:
         total += linear_parameters(width, patch) + (patch + width if config.masked_by == "learned" else 0)
     return total + (2 * patch * width + linear_parameters(width, n_behavior) if n_behavior else 0)
+
+
+def tokens(config: BrantConfig, patches: int, bins: int) -> TokenCount:
+    """A token per channel and patch of bins, which attends to the patches of its channel, then to the channels."""
+    of_channel, layers = math.ceil(bins / config.patch_bins), config.layers + config.channel_layers
+    attended = (config.layers * of_channel + config.channel_layers * patches) / layers
+    return TokenCount(per_bin=patches * of_channel / bins, attended=attended, layers=layers)
 
 
 def why_not(config: BrantConfig, entry: "Entry") -> str:

@@ -5,6 +5,7 @@ This file imports no torch, because planning prints these numbers.
 
 from itertools import pairwise
 
+from raydistill.models.crossmodal.backbones import TransformerBackbone
 from raydistill.models.crossmodal.config import (
     ConvEmbedding,
     CountEmbedding,
@@ -13,7 +14,12 @@ from raydistill.models.crossmodal.config import (
     MlpEmbedding,
     SpikesInput,
 )
-from raydistill.models.layers.parameters import bidirectional_parameters, linear_parameters, transformer_parameters
+from raydistill.models.layers.parameters import (
+    TokenCount,
+    bidirectional_parameters,
+    linear_parameters,
+    transformer_parameters,
+)
 
 BOTTLENECK = 64
 """Width of the layer between the predictor's transformer and the reconstructed patch."""
@@ -38,6 +44,13 @@ def parameters(config: CrossModalConfig, *, patches: int, bands: int = 1, n_beha
         total += linear_parameters(config.width, patch) * (patches if config.readout_of == "pooled" else 1)
         total += linear_parameters(config.width, config.width) if config.readout_of == "hidden" else 0
     return total + (linear_parameters(config.width, n_behavior) if n_behavior else 0)
+
+
+def tokens(config: CrossModalConfig, patches: int, bins: int) -> TokenCount | None:
+    """A token per patch and bin; None for the backbones that read the mean over patches."""
+    if not isinstance(config.backbone, TransformerBackbone):
+        return None
+    return TokenCount(per_bin=patches, attended=patches * bins, layers=config.backbone.layers)
 
 
 def predictor_parameters(config: CrossModalConfig, patch: int) -> int:

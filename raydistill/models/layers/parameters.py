@@ -1,5 +1,17 @@
 """Numbers of parameters of the shared layers, from their sizes alone. Planning uses them, so no torch is imported."""
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenCount:
+    """How many tokens a transformer reads, from which the time of a training follows."""
+
+    per_bin: float
+    attended: float
+    """Tokens to which each attends, as a mean over the layers."""
+    layers: int
+
 
 def linear_parameters(inputs: int, outputs: int) -> int:
     """Number of parameters of a linear map with bias."""

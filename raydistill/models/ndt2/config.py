@@ -11,7 +11,7 @@ from raydistill.config.numbers import Limits, Positive, Size, check_limits
 from raydistill.config.training import Recipes, TrainingConfig
 from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.config import CountEmbedding
-from raydistill.models.layers.parameters import linear_parameters
+from raydistill.models.layers.parameters import TokenCount, linear_parameters
 
 Probability = Annotated[float, Limits(least=0, below=1)]
 SpikeCount = Annotated[int, Limits(least=1, most=255)]
@@ -170,6 +170,11 @@ def parameters(config: Ndt2Config, *, patches: int, bands: int = 1, n_behavior: 
     table = rows * (config.width // config.inputs.patch)
     head = linear_parameters(config.width, n_behavior) if n_behavior else 0
     return encoder_parameters(config) + table + decoder_parameters(config) + head
+
+
+def tokens(config: Ndt2Config, patches: int, bins: int) -> TokenCount:
+    """A token per patch and bin."""
+    return TokenCount(per_bin=patches, attended=patches * bins, layers=config.layers)
 
 
 def context_parameters(config: Ndt2Config, sessions: int, subjects: int) -> int:

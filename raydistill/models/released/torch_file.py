@@ -60,9 +60,13 @@ def read_torch_file(path: Path) -> Any:
     """The value that torch.save (1.6 or later) wrote, with a Record for each object of OmegaConf.
 
     Raises:
-        CheckpointError: the file is damaged, or contains more than tensors and settings.
+        CheckpointError: the file is missing or damaged, or contains more than tensors and settings.
     """
-    with open(path, "rb") as file:
+    try:
+        file = open(path, "rb")  # noqa: SIM115 (closed below; an error while it is read is another one)
+    except OSError as err:
+        raise CheckpointError(f"{path}: cannot be read ({err.strerror}); give a file of torch.save") from None
+    with file:
         return _read(file, path)
 
 

@@ -9,8 +9,8 @@ from raydistill.config.recordings import SCORED_WITH_VALID
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.card import METRICS, Card, ScoreRow
 from raydistill.evaluation.flags import is_few
-from raydistill.evaluation.interval import R2Interval
-from raydistill.evaluation.measure import R2, measure_of
+from raydistill.evaluation.interval import ScoreInterval
+from raydistill.evaluation.measure import measure_of
 from raydistill.evaluation.neural_table import with_titles
 from raydistill.evaluation.sees import Sees
 from raydistill.files import write_atomically
@@ -68,7 +68,7 @@ def card_of(
         provenance: software and machine, as in job.json.
     """
     sees = sees_of_job(job, jobs, all(e.aligned for e in entries))
-    interval, is_scored = R2Interval.from_metrics(metrics), job.session is not None
+    interval, is_scored = ScoreInterval.from_metrics(metrics, measure_of(job.spec.label).key), job.session is not None
     where = f"{job.session}, seed {job.seed}" if job.seed is not None else job.session
     sections = {
         "Data": dict(_data(job, entries)),
@@ -202,8 +202,9 @@ def _in_short(job: Job) -> str:
     return f"{job.name} ({objective.name if objective else 'a fit'} on {_listed(list(job.spec.sessions))})"
 
 
-def _numbers(job: Job, metrics: Mapping[str, Any], interval: R2Interval | None) -> Iterator[tuple[str, str]]:
-    yield from _behavior_numbers(metrics, interval) if job.spec.label is None else _label_numbers(metrics)
+def _numbers(job: Job, metrics: Mapping[str, Any], interval: ScoreInterval | None) -> Iterator[tuple[str, str]]:
+    of_target = _behavior_numbers if job.spec.label is None else _label_numbers
+    yield from of_target(metrics, interval)
     if "n_test_segments" in metrics:
         yield "scored", f"{metrics['n_test_segments']} segments, {metrics.get('test_s', 0):.0f} s"
 
@@ -215,9 +216,11 @@ def _those_there(metrics: Mapping[str, Any], named: Mapping[str, str]) -> Iterat
             yield words, f"{value:.3f}"
 
 
-def _label_numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _label_numbers(metrics: Mapping[str, Any], interval: ScoreInterval | None) -> Iterator[tuple[str, str]]:
+    yield "AUC", f"{metrics['auc']:.3f}"
+    if interval:
+        yield "interval of AUC", interval.in_words()
     named = {
-        "auc": "AUC",
         "balanced_accuracy": "balanced accuracy",
         "accuracy": "accuracy",
         "largest_class": "share of the largest class",
@@ -231,7 +234,7 @@ def _label_numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"classes missing from the {fold} fold", ", ".join(classes)
 
 
-def _behavior_numbers(metrics: Mapping[str, Any], interval: R2Interval | None) -> Iterator[tuple[str, str]]:
+def _behavior_numbers(metrics: Mapping[str, Any], interval: ScoreInterval | None) -> Iterator[tuple[str, str]]:
     yield "R²", f"{metrics['r2']:.3f}"
     if interval:
         yield "interval of R²", interval.in_words()
@@ -327,7 +330,7 @@ def _limits_alone(job: Job, sees: Sees) -> Iterator[str]:
         yield "Whether its gain is owed to the spikes of its teacher is told by the controls of a sweep, not here."
 
 
-def _score(job: Job, metrics: Mapping[str, Any], interval: R2Interval | None) -> ScoreRow:
+def _score(job: Job, metrics: Mapping[str, Any], interval: ScoreInterval | None) -> ScoreRow:
     assert job.session is not None
     measure = measure_of(job.spec.label)
     return ScoreRow(
@@ -336,7 +339,6 @@ def _score(job: Job, metrics: Mapping[str, Any], interval: R2Interval | None) ->
         value=metrics[measure.key],
         valid=metrics.get(f"valid_{measure.key}"),
         interval=interval,
-        without_interval="unknown" if measure == R2 else "none",
         n_segments=metrics.get("n_test_segments"),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from raydistill.evaluation.baselines import BASELINES
 from raydistill.evaluation.sees import Sees, SpikesAt, merged
 from raydistill.sweep.config.sweep import SweepConfig
-from raydistill.sweep.planning.baselines import baselines_of
+from raydistill.sweep.planning.baselines import baselines_of, named_baselines
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.planning.plan import Plan
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec
@@ -30,11 +30,14 @@ def notes_on_clocks(sweep: SweepConfig, plan: Plan) -> list[str]:
     """Why some of the decoded sessions have no baseline that reads the time since the trial began, as one note."""
     decoded = {job.session: job.recorded for job in plan.jobs if job.method and job.session}
     without = sorted({recorded for session, recorded in decoded.items() if recorded and session not in plan.aligned})
-    if sweep.label or not without or not any(BASELINES[name].clock for name in baselines_of(sweep)):
+    # By default, a label has a clock only where it changes within trials.
+    baselines = named_baselines(sweep) if sweep.label else baselines_of(sweep)
+    if not without or not any(BASELINES[name].clock for name in baselines):
         return []
     more = f" and {len(without) - NAMED} more" if len(without) > NAMED else ""
     return [
-        f"no clock baselines and no skill over the clock for {', '.join(without[:NAMED])}{more}: their segments are "
+        f"no clock baselines{'' if sweep.label else ' and no skill over the clock'} for "
+        f"{', '.join(without[:NAMED])}{more}: their segments are "
         "not whole trials that begin at the same event (`splits: {by: trials}`)"
     ]
 

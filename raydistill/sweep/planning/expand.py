@@ -24,7 +24,7 @@ from raydistill.sweep.planning.controls import control_jobs
 from raydistill.sweep.planning.draws import Draws
 from raydistill.sweep.planning.imported import decoded_by_imported, imported_job
 from raydistill.sweep.planning.job import Job, Place
-from raydistill.sweep.planning.labels import check_same_examples
+from raydistill.sweep.planning.labels import check_clock, check_same_examples, suits_label
 from raydistill.sweep.planning.pieces import check_pieces, without_needless_pieces
 from raydistill.sweep.planning.spec import BaselineSpec, EvaluationSpec, TrainingSpec
 
@@ -51,7 +51,9 @@ def expand(sweep: SweepConfig, entries: list[Entry], only: int | None = None) ->
         jobs += _evaluations(sweep, trainings, draws, draw)
     decoded = {job.session for job in jobs if job.method}
     if sweep.label:
-        check_same_examples(sweep.name, sweep.label, [e for e in entries if e.session in decoded])
+        of_label = [e for e in entries if e.session in decoded]
+        check_same_examples(sweep.name, sweep.label, of_label)
+        check_clock(sweep, of_label)
     jobs += [job for e in entries if e.session in decoded for job in _baselines(sweep, e)]
     return _each_once(sweep.name, jobs)
 
@@ -410,7 +412,8 @@ def _behavior(sweep, entry: Entry) -> tuple[str, ...]:
 
 def _baselines(sweep, entry):
     for name in baselines_of(sweep):
-        if BASELINES[name].suits(entry) and not lacks_validation(entry):
+        suits = BASELINES[name].suits(entry) and suits_label(name, sweep.label, entry)
+        if suits and not lacks_validation(entry):
             reads = _reads(*BASELINES[name].reads, sweep.target)
             yield Job(
                 name=f"{name}/{entry.session}",

@@ -14,6 +14,7 @@ import math
 import shutil
 from pathlib import Path
 
+from raydistill.evaluation.measure import measure_of
 from raydistill.files import read_mapping
 from raydistill.marker import MARKER, damage, marked_digest, write_marker
 from raydistill.ownership import check_owner
@@ -65,10 +66,11 @@ def invalid_metric(metrics: dict | None) -> str:
         numbers |= {f"{parts}.{name}": value for name, value in metrics.get(parts, {}).items()}
     if "auc" in metrics and not _is_label(metrics.get("label")):
         return f"`label` is {metrics.get('label')!r}"
-    if (interval := metrics.get("r2_interval")) is not None:
-        if not isinstance(interval, list) or len(interval) != 2:
-            return f"`r2_interval` is {interval!r}"
-        numbers |= {"r2_interval.low": interval[0], "r2_interval.high": interval[1]}
+    for key in ("r2_interval", "auc_interval"):
+        if (interval := metrics.get(key)) is not None:
+            if not isinstance(interval, list) or len(interval) != 2:
+                return f"`{key}` is {interval!r}"
+            numbers |= {f"{key}.low": interval[0], f"{key}.high": interval[1]}
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return f"`{name}` is {value!r}"
@@ -77,6 +79,17 @@ def invalid_metric(metrics: dict | None) -> str:
         if name.startswith(("auc", "valid_auc", *_SHARES)) and not 0 <= value <= 1:
             return f"`{name}` is {value}, and must be from 0 to 1"
     return ""
+
+
+def missing_metric(metrics: dict | None, label: str | None) -> str:
+    """The first number that the score of a job needs and its metrics.json lacks; "" if it has all of them.
+
+    Args:
+        label: that the job decodes; None: it decodes behavior.
+    """
+    measure = measure_of(label)
+    needed = (measure.key, measure.parts, *(_SHARES if label else ()))
+    return next((name for name in needed if name not in (metrics or {})), "")
 
 
 def mark_complete(folder: Path) -> None:

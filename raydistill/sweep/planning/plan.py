@@ -157,12 +157,11 @@ def plan(
         ConfigError: the sweep does not fit the sessions.
     """
     by_session = {e.session: e for e in entries}
-    n_bins = {e.session: e.n_bins for e in entries}
     jobs = expand(sweep, entries) if jobs is None else jobs
     planned = tuple(
         Planned(
             job=job,
-            work=work(job, n_bins),
+            work=work(job, by_session),
             parameters=parameters(job, [by_session[s] for s in job.spec.sessions]) if job.trains else None,
         )
         for job in jobs

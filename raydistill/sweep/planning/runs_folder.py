@@ -39,6 +39,7 @@ from raydistill.sweep.planning.job_folder import (
     METRICS,
     digests_at_start,
     is_complete,
+    missing_metric,
     newest_checkpoint,
     problem_of,
     weights_digest,
@@ -168,7 +169,7 @@ class RunsFolder:
 
     def is_current(self, job: Job) -> bool:
         """Whether the job is finished, every byte of it as written, from weights that are still the same."""
-        return not self.problem_of(job.key) and self.changed_source(job) is None
+        return not (self.problem_of(job.key) or self._unscored(job)) and self.changed_source(job) is None
 
     def changed_source(self, job: Job) -> str | None:
         """Key of the first job whose weights changed after the finished `job` started from them; None if none did.
@@ -190,7 +191,7 @@ class RunsFolder:
         folder = self.job_folder(job.key)
         if folder.exists():
             if (folder / MARKER).exists():
-                problem = problem_of(folder)
+                problem = problem_of(folder) or self._unscored(job)
                 return (MISSING, f"{problem}; the job will be run again") if problem else (DONE, "")
             if (cause := self.failure(job.key)) is not None:
                 return FAILED, cause
@@ -201,6 +202,13 @@ class RunsFolder:
             before = before if isinstance(before, dict) else {}
             return STALE, difference(before, spec_to_json(job.spec), job.line, sessions or SessionChanges())
         return MISSING, "not run yet"
+
+    def _unscored(self, job: Job) -> str:
+        """Why a finished job of a method has no score, as that of a version that stored less; "" if it has one."""
+        if not (job.method and job.session):
+            return ""
+        missing = missing_metric(read_mapping(self.job_folder(job.key) / METRICS), job.spec.label)
+        return f"{METRICS} lacks `{missing}`: another version of raydistill wrote it" if missing else ""
 
     def job_json(self, key: str) -> dict:
         """The content of a started job's job.json. Raises DataError if it is missing or damaged."""

@@ -123,3 +123,15 @@ def test_segments_are_not_joined_by_a_window(recording):
     one, other = fit_in(range(6)), fit_in([4, 2, 0, 5, 1, 3])
     eigenvalues = [np.sort_complex(torch.linalg.eigvals(m.dynamics).numpy()) for m in (one, other)]
     np.testing.assert_allclose(*eigenvalues, atol=1e-9)
+
+
+def test_valid_fold_chooses_the_states_and_is_no_part_of_the_system(recording):
+    """Windows of the train fold alone enter the moments: other values in the valid fold change no weight."""
+
+    def with_other_values(train, valid):
+        return train, dataclasses.replace(valid, values=valid.values.flip(0) + 1)
+
+    one, _ = fitted(recording, "lfp", states=(4,))
+    other, _ = fitted(recording, "lfp", with_other_values, states=(4,))
+    assert one.spec.provenance["fit"]["valid_r2"] != other.spec.provenance["fit"]["valid_r2"]
+    assert all(torch.equal(weight, other.state_dict()[name]) for name, weight in one.state_dict().items())

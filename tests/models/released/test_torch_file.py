@@ -274,3 +274,9 @@ def test_changed_instructions_of_a_pickle_are_refused_or_give_data(tmp_path, che
             read_torch_file(write_archive(tmp_path / "changed", bytes(changed)))
         except CheckpointError as err:
             assert str(err).isprintable() and len(str(err)) < 500
+
+
+def test_file_that_is_missing_or_a_folder_is_refused(tmp_path):
+    for path, why in ((tmp_path / "none.pt", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(CheckpointError, match=rf"cannot be read \({why}\); give a file of torch.save"):
+            read_torch_file(path)

@@ -7,6 +7,7 @@ import pytest
 
 from raydistill.evaluation.comparisons import compare_all
 from raydistill.evaluation.scores import Score
+from raydistill.models.families import FAMILIES
 from raydistill.papers.crossmodal import CROSSMODAL
 from raydistill.simulation.corpus import planned_sessions
 from raydistill.store.channels import channel_table
@@ -219,3 +220,16 @@ def test_complete_run_of_a_sweep_misses_no_pair_and_has_as_many_as_the_paper(pla
     n = {(c.figure, (c.better, c.worse)): c.test.n for c in comparisons}
     tests = [(t, pair) for panel in panels for t, pair in panel.answers() if t.metric == "p_below"]
     assert all(t.setting == f"one-sided Wilcoxon, n={n[t.figure, pair]}" for t, pair in tests)
+
+
+def test_sweep_of_rivals_on_the_hippocampus_plans_every_family_and_baseline(tmp_path):
+    mice = [f"mouse{m}_session{n}" for m, n in ((1, 1), (2, 1), (2, 2), (2, 3))]
+    (part,) = make_entry("any").parts
+    about = {"dataset": "cao2021", "bin_width_ms": 100.0, "aligned": True}
+    entries = [make_entry(name, 30, 192, parts=(part,), **about) for name in mice]
+    entries.append(make_entry("rat1", 77, 0, **about))
+    sweep = load_sweep(SWEEPS / "hippocampus_rivals.yaml", ["store=store"])
+    jobs = plan(sweep, entries, RunsFolder(tmp_path)).jobs
+    counts = {"pretrain": 6, "finetune": 32, "distill": 13, "train": 28, "evaluate": 4, "baseline": 13 * 4}
+    assert Counter(job.kind for job in jobs) == counts
+    assert {job.training_spec.family for job in jobs if job.trains} == set(FAMILIES)

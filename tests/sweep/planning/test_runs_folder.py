@@ -1,5 +1,6 @@
 """The runs folder: one driver at a time, jobs found by the beginning of their key, and jobs that are out of date."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -229,6 +230,8 @@ def test_state_follows_the_job_from_its_start_to_its_end(runs):
         ('{"r2": true}', "`r2` is True"),
         ('{"r2": 0.5, "r2_per_axis": {"vx": null}}', "`r2_per_axis.vx` is None"),
         ('{"r2": NaN}', "`r2` is nan"),
+        ('{"auc_interval": [0.4]}', "`auc_interval` is [0.4]"),
+        ('{"auc_interval": [0.4, 1.2]}', "`auc_interval.high` is 1.2, and must be from 0 to 1"),
         ("[1]", "it is not a mapping"),
         ("{", "it is not a mapping"),
     ],
@@ -239,6 +242,34 @@ def test_job_with_impossible_metrics_is_missing_also_if_its_marker_agrees(runs, 
     (folder / "metrics.json").write_text(metrics)
     mark_complete(folder)
     assert runs.state(job) == (MISSING, f"metrics.json is damaged: {reason}; the job will be run again")
+
+
+@pytest.mark.parametrize(
+    ("label", "numbers"),
+    [
+        (None, {"r2": 0.5, "r2_per_axis": {"vx": 0.5}}),
+        (
+            "side",
+            {"auc": 0.7, "auc_per_class": {"left": 0.7}, "accuracy": 0.6, "balanced_accuracy": 0.6}
+            | {"largest_class": 0.5, "label": {"name": "side", "of": "bins", "missing": {}}},
+        ),
+    ],
+)
+def test_job_of_another_version_without_a_number_of_its_score_is_run_again(runs, label, numbers):
+    job = make_job("a", method="M")
+    job = dataclasses.replace(job, spec=dataclasses.replace(job.spec, label=label))
+
+    def write(metrics):
+        folder = runs.open_job(job, {})
+        write_json(folder / "metrics.json", metrics)
+        mark_complete(folder)
+        return runs.state(job)
+
+    assert write(numbers) == (DONE, "") and runs.is_current(job)
+    for name in numbers.keys() - {"label"}:
+        reason = f"metrics.json lacks `{name}`: another version of raydistill wrote it; the job will be run again"
+        assert write({key: value for key, value in numbers.items() if key != name}) == (MISSING, reason)
+        assert not runs.is_current(job)
 
 
 def test_edited_metrics_are_found_although_the_size_is_the_same(runs):

@@ -32,7 +32,7 @@ class ScoreRow:
     valid: float | None
     """The same on the validation fold."""
     interval: ScoreInterval | None
-    """What is shown if there is none."""
+    """None: the job was scored without one."""
     n_segments: int | None
 
 

@@ -1,4 +1,4 @@
-"""Whether a session tells enough of its channels for a model that names or masks them, before its job starts."""
+"""Whether a session suits a model whose tokens are long, or that names or masks channels, before its job starts."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from raydistill.config.objectives import MaskedGroups
 from raydistill.errors import ConfigError
 from raydistill.models.barista.config import NAMED, BaristaConfig
 from raydistill.models.barista.places import groups_of, positions_of
+from raydistill.models.brant.config import BrantConfig
 from raydistill.store.catalogue import Entry
 from raydistill.store.channels import COLUMNS, ChannelTable
 from raydistill.sweep.planning.pieces import shortest_input
@@ -13,7 +14,7 @@ from raydistill.sweep.planning.spec import TrainingSpec
 
 
 def check_channels(name: str, spec: TrainingSpec, entries: Sequence[Entry]) -> None:
-    """Refuse sessions whose channels a model could not name, or whose objective could not mask them.
+    """Refuse sessions too short for a token, whose channels a model could not name, or an objective could not mask.
 
     Args:
         name: of the job.
@@ -21,18 +22,30 @@ def check_channels(name: str, spec: TrainingSpec, entries: Sequence[Entry]) -> N
         ConfigError: a segment is shorter than a token; arrays, regions or positions are not known or not in the tables
             of the model; or a session has too few groups.
     """
-    if not isinstance(spec.model, BaristaConfig):
-        return
     for entry in entries:
         at = f"{name}: session {entry.session}"
-        if (n_bins := shortest_input(spec.training, entry)) < spec.model.token_bins:
-            raise ConfigError(
-                f"{at} has a segment of {n_bins} bins, but a token has {spec.model.token_bins}; set "
-                f"`model: {{token_bins: {max(n_bins, 2)}}}`, or leave the session out of the group"
-            )
+        _check_length(at, spec, entry)
+        if not isinstance(spec.model, BaristaConfig):
+            continue
         _check_space(at, spec.model, entry.lfp_channels)
         if isinstance(spec.objective, MaskedGroups):
             _check_groups(at, spec.objective.mask_by, entry)
+
+
+def _check_length(at: str, spec: TrainingSpec, entry: Entry) -> None:
+    """Refuse a segment that does not fill one token; BRANT would fill it with zeros."""
+    match spec.model:
+        case BaristaConfig(token_bins=needed):
+            setting, fewest = "token_bins", 2
+        case BrantConfig(patch_bins=needed):
+            setting, fewest = "patch_bins", 1
+        case _:
+            return
+    if (n_bins := shortest_input(spec.training, entry)) < needed:
+        raise ConfigError(
+            f"{at} has a segment of {n_bins} bins, but a token has {needed}; set `model: {{{setting}: "
+            f"{max(n_bins, fewest)}}}`, or leave the session out of the group"
+        )
 
 
 def _check_space(at: str, model: BaristaConfig, table: ChannelTable | None) -> None:

@@ -122,3 +122,10 @@ def test_session_with_other_bins_is_refused_where_a_pretrained_model_only_decode
 def test_fine_tuning_that_cannot_work_is_refused(tmp_path, job, changes, message):
     with pytest.raises(ConfigError, match=message):
         planned(tmp_path, job=job, **changes)
+
+
+def test_segment_shorter_than_a_patch_is_refused(tmp_path):
+    model = {"bin_width_ms": 20, "patch_bins": 101}
+    with pytest.raises(ConfigError, match=r"a_1 has a segment of 100 bins, but a token has 101; set `model: {patch_"):
+        planned(tmp_path, model=model)
+    assert planned(tmp_path, model=model | {"patch_bins": 100}).jobs

@@ -18,12 +18,12 @@ from ray.tune.search import Searcher
 
 from raydistill.cluster import cores, is_local
 from raydistill.cluster.isolation import keep_secrets_from_trials
+from raydistill.cluster.threads import in_a_thread
 from raydistill.errors import RaydistillError, TimeLimitReached, one_line
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.execute import JobContext, run_session_job
 from raydistill.sweep.running.failures import cause, log_text
 from raydistill.sweep.running.queue import Queue
-from raydistill.training.distributed import in_a_thread
 
 MAX_LOST_WORKERS = 3
 """How many times a job is started again after its process died, because the job need not be the cause."""

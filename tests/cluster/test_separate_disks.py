@@ -110,13 +110,13 @@ def test_sweep_on_nodes_without_a_shared_disk_has_the_scores_of_one_machine(alon
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
 def test_nodes_without_the_credentials_of_the_command_are_refused_and_no_file_has_the_secret(
-    bucket, cluster, monkeypatch
+    bucket, cluster, monkeypatch, tmp_path
 ):
     here = cluster.folder
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     bucket.only_key = "another"
-    sweep = write_sweep(here)
+    sweep = write_sweep(tmp_path)
     command = ["sweep", sweep, "--runs", bucket.uri("runs"), "--address", cluster.address, "--device", "cpu"]
     refused = raydistill(*command, cwd=here, check=2)
     assert "s3://lab/runs: 3 of 3 nodes of the cluster" in refused.stderr and "access is denied" in refused.stderr

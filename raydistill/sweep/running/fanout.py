@@ -130,7 +130,7 @@ def run_tune(
                 search_alg=guard,
                 scheduler=scheduler,
                 num_samples=samples,
-                # On a cluster, jobs wait for resources in Tune: nodes may join, and the autoscaler reacts to waiting jobs.
+                # On a cluster, jobs wait for resources in Tune: nodes may join, and the autoscaler sees what waits.
                 max_concurrent_trials=max(1, cores() // resources.cpus) if is_local() else None,
                 reuse_actors=True,
             ),

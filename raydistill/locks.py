@@ -40,7 +40,8 @@ def held_by_one(lock: Path, holder: Path, refusal: Callable[[str], Exception], w
         write_atomically(holder, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode())
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder may be read-only now, which must not hide what ended the block
+            holder.unlink()
         locked.release()
 
 

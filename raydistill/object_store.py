@@ -81,11 +81,11 @@ class StoredFolder:
         files = (i for i in infos if i.type == FileType.File)
         return {i.path: StoredFile(i.path, i.size, i.mtime_ns or 0) for i in files}
 
-    def about(self, names: Sequence[str]) -> dict[str, StoredFile]:
+    def about(self, names: Sequence[str], patience_s: float = PATIENCE_S) -> dict[str, StoredFile]:
         """Name -> file, of these files."""
         from pyarrow.fs import FileType
 
-        infos = self._ask(lambda: self._folder.filesystem.get_file_info(list(names)))
+        infos = self._ask(lambda: self._folder.filesystem.get_file_info(list(names)), patience_s)
         return {i.path: StoredFile(i.path, i.size, i.mtime_ns) for i in infos if i.type == FileType.File}
 
     def check(self) -> None:

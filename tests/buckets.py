@@ -21,6 +21,8 @@ class Bucket:
     def __init__(self, moto: int):
         self._moto, self._fault, self._open = moto, "", set()
         self.port = 0
+        self.only_key = ""
+        """The one key with which requests must be signed; "": with any, or none."""
 
     def uri(self, path: str, bucket: str = "lab") -> str:
         """The address of a folder in it, as a user gives it."""
@@ -43,6 +45,9 @@ class Bucket:
         if self._fault:
             if connection.recv(1 << 16) and self._fault in REFUSALS:
                 connection.sendall(_refusal(*REFUSALS[self._fault]))
+            return
+        if self.only_key and f"Credential={self.only_key}/".encode() not in connection.recv(1 << 16, socket.MSG_PEEK):
+            connection.sendall(_refusal(*REFUSALS["denied"]))
             return
         with socket.create_connection(("127.0.0.1", self._moto)) as moto:
             self._open |= {connection, moto}

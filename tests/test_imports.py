@@ -28,7 +28,8 @@ ALLOWED = {
     "mirrored": "object_store marker ownership files errors",
     "papers": "errors",
     "store": "locks files config papers errors",
-    "recordings": "store files config cluster papers errors",
+    "shared_folders": "shared_place object_store cluster errors",
+    "recordings": "shared_folders object_store store files config cluster papers errors",
     "simulation": "recordings store files config papers errors",
     "feed": "store files config errors",
     "models": "feed store marker ownership files config errors",
@@ -54,7 +55,7 @@ ALLOWED = {
     "sweep/answering": "sweep/tuning sweep/planning sweep/config training evaluation tracking papers store files "
     "config errors",
     "sweep/running": "sweep/answering sweep/planning sweep/config training evaluation tracking simulation recordings "
-    "interrupts shared_place mirrored objectives models feed store ownership files config cluster errors",
+    "interrupts shared_folders mirrored objectives models feed store ownership files config cluster errors",
     "sweep/searching": "sweep/running sweep/answering sweep/planning sweep/config evaluation tracking models store "
     "files config cluster errors",
     "bench": "stream sweep training evaluation simulation recordings objectives models feed store files config cluster "

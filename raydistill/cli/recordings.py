@@ -173,6 +173,7 @@ def ingest(
             address=address,
             report=report,
             report_wait=show.wait,
+            tell=show.line,
             guard=Guard(memory_gb=memory_gb),
         )
     say(f"{len(result.stored)} stored, {len(result.skipped)} unchanged, {len(result.failed)} failed; store {store}")

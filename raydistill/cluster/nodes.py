@@ -1,7 +1,7 @@
 """Asking every node of a cluster the same question."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,10 @@ def nodes_alive() -> dict[str, str]:
 
 
 def ask_nodes(
-    question: Callable[[dict], Any], about: Callable[[dict], dict], wait_s: float = WAIT_S
+    question: Callable[[dict], Any],
+    about: Callable[[dict], dict],
+    wait_s: float = WAIT_S,
+    only: Collection[str] | None = None,
 ) -> list[NodeAnswer]:
     """Call a function once on every living node, at the same time; it takes no CPU or GPU from running work.
 
@@ -45,12 +48,14 @@ def ask_nodes(
         question: importable on every node; called with what `about` returns.
         about: called here with Ray's description of each node.
         wait_s: how long all nodes together may take.
+        only: Ray's names of the nodes that are asked; None: all.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     asked: list[tuple[dict, Any, Any]] = []
-    for node in sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: node["NodeManagerAddress"]):
+    nodes = [node for node in ray.nodes() if node["Alive"] and (only is None or node["NodeID"] in only)]
+    for node in sorted(nodes, key=lambda node: node["NodeManagerAddress"]):
         here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         asker: Any = ray.remote(_Asker).options(num_cpus=0, scheduling_strategy=here).remote()
         asked.append((node, asker, asker.ask.remote(question, about(node))))

@@ -11,8 +11,9 @@ an interrupt, so that finished sessions are never lost.
 
 import dataclasses
 import os
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,10 +23,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from raydistill.cluster import connected, cores
+from raydistill.cluster.waiting import ClusterWatch
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.config.names import recorded_and_draw
 from raydistill.errors import DataError, RaydistillError, one_line
 from raydistill.files import release_free_memory
+from raydistill.object_store import is_uri
 from raydistill.recordings.content import Content, StoredContent, content_of, sources
 from raydistill.recordings.guard import UNWATCHED, Guard, ended
 from raydistill.recordings.layouts import open_raw
@@ -35,6 +38,7 @@ from raydistill.recordings.raw import Raw, Signal
 from raydistill.recordings.recording import Recording, files_of
 from raydistill.recordings.refused import overlapping, refused
 from raydistill.recordings.remote import Remote
+from raydistill.shared_folders import SharedFolders
 from raydistill.store.catalogue import Entry
 from raydistill.store.draws import damaged_draws, write_draws
 from raydistill.store.session import Session
@@ -45,9 +49,10 @@ if TYPE_CHECKING:
     import ray
 
 _PART_VALUES = 1 << 29  # raw values that one task decimates: about four minutes of 96 channels at 24 kHz
-_QUIET_S = 60.0  # without a result, after which the recordings that are waited for are named
 _QUIET_S = 60.0
 """Seconds without a result after which the recordings that are waited for are named."""
+_LOOK_S = 1.0
+"""Seconds between two looks at the cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +86,39 @@ def ingest_with_ray(
     address: str | None = None,
     report: Callable[[RecordingResult], None] = lambda result: None,
     report_wait: Callable[[list[str], float], None] = lambda names, seconds: None,
+    tell: Callable[[str], None] = lambda line: None,
     guard: Guard = UNWATCHED,
 ) -> IngestResult:
-    """`ingest` on the cluster at `address`, or on a local Ray that is stopped afterwards."""
+    """`ingest` on the cluster at `address`, or on a local Ray that is stopped afterwards.
+
+    Args:
+        tell: called in the driver with a line about a node that the cluster has lost, or that has joined it.
+    Raises:
+        RaydistillError: there is no cluster at the address, or a node does not reach the store or the recordings.
+    """
     with connected(address):
         workers = workers or (None if address else cores())
-        return ingest(recordings, store_uri, workers=workers, report=report, report_wait=report_wait, guard=guard)
+        check = _check_shared(recordings, store_uri) if address else None
+        cluster = ClusterWatch(tell, check=check)
+        return ingest(
+            recordings,
+            store_uri,
+            workers=workers,
+            report=report,
+            report_wait=report_wait,
+            watch=lambda: cluster.look([]),
+            guard=guard,
+        )
+
+
+def _check_shared(recordings: Sequence[Recording], store_uri: str) -> Callable[[Collection[str]], None]:
+    """Check that all nodes of the cluster reach the store and the recordings; returns the check for later nodes."""
+    local = (file for recording in recordings for file in recording.absolute().files if isinstance(file, Path))
+    if not is_uri(store_uri):
+        Path(store_uri.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+    folders = SharedFolders(written=(store_uri,), read=tuple(dict.fromkeys(str(file.parent) for file in local)))
+    folders.check()
+    return folders.check
 
 
 def ingest(
@@ -96,6 +128,7 @@ def ingest(
     workers: int | None = None,
     report: Callable[[RecordingResult], None] = lambda result: None,
     report_wait: Callable[[list[str], float], None] = lambda names, seconds: None,
+    watch: Callable[[], None] = lambda: None,
     guard: Guard = UNWATCHED,
 ) -> IngestResult:
     """Read recordings into the store, in parallel; unchanged sessions are skipped. Ray must be initialised.
@@ -107,6 +140,7 @@ def ingest(
         report: called in the driver with the result of each recording when it is known.
         report_wait: called in the driver with the names of the sessions that are waited for, and for how many seconds
             there was no result: after a minute, two, four and so on.
+        watch: called in the driver every second while it waits.
         guard: what the reading of each recording may take.
 
     Raises:
@@ -119,7 +153,7 @@ def ingest(
     stored = {entry.session: entry for entry in store.complete()}
     results: list[RecordingResult] = []
     try:
-        for result in _results(recordings, store_uri, stored, workers, report_wait, guard):
+        for result in _results(recordings, store_uri, stored, workers, report_wait, watch, guard):
             results.append(result)
             report(result)
     finally:
@@ -136,6 +170,7 @@ def _results(
     stored: dict[str, Entry],
     workers: int | None,
     report_wait: Callable[[list[str], float], None],
+    watch: Callable[[], None],
     guard: Guard,
 ) -> Iterator[RecordingResult]:
     """First those that are refused, which need no reading; then the others as they finish, largest started first."""
@@ -146,7 +181,7 @@ def _results(
     sizes = {name: sum(file.stat().st_size for file in files) for name, files in local.items()}
     present = sorted((r for r in recordings if r.name in sizes), key=lambda r: (-sizes[r.name], r.name))
     notes = overlapping(present)
-    for result in _in_parallel(present, store_uri, stored, workers, report_wait, guard):
+    for result in _in_parallel(present, store_uri, stored, workers, report_wait, watch, guard):
         is_told = result.state == "stored" and result.name in notes
         yield dataclasses.replace(result, notes=(*result.notes, notes[result.name])) if is_told else result
 
@@ -157,6 +192,7 @@ def _in_parallel(
     stored: dict[str, Entry],
     workers: int | None,
     report_wait: Callable[[list[str], float], None],
+    watch: Callable[[], None],
     guard: Guard,
 ) -> Iterator[RecordingResult]:
     """The results in the order in which tasks end. If a worker process dies, only its recording fails."""
@@ -179,7 +215,7 @@ def _in_parallel(
                 known = stored[recording.name].fingerprint if recording.name in stored else None
                 started = task.remote(recording, store_uri, known, others, its_guard, *own)
                 running[started] = (recording, its_guard)
-            done = _first_done(list(running), lambda s: report_wait([r.name for r, _ in running.values()], s))
+            done = _first_done(list(running), lambda s: report_wait([r.name for r, _ in running.values()], s), watch)
             recording, its_guard = running.pop(done)
             try:
                 yield ray.get(done)
@@ -191,18 +227,21 @@ def _in_parallel(
             ray.cancel(reference)
 
 
-def _first_done(running: "list[ray.ObjectRef]", report_wait: Callable[[float], None]) -> "ray.ObjectRef":
+def _first_done(
+    running: "list[ray.ObjectRef]", report_wait: Callable[[float], None], watch: Callable[[], None]
+) -> "ray.ObjectRef":
     """The first task that ends. `report_wait` gets the seconds so far: after a minute, two, four and so on."""
     import ray
 
-    waited_s, next_s = 0.0, _QUIET_S
+    began, next_s = time.monotonic(), _QUIET_S
     while True:
-        done, _ = ray.wait(running, num_returns=1, timeout=next_s)
+        watch()
+        done, _ = ray.wait(running, num_returns=1, timeout=min(_LOOK_S, next_s))
         if done:
             return done[0]
-        waited_s += next_s
-        report_wait(waited_s)
-        next_s = waited_s
+        if time.monotonic() - began >= next_s:
+            report_wait(next_s)
+            next_s *= 2
 
 
 def _cause_of_end(err: Exception, path: Path | Remote, guard: Guard) -> str:

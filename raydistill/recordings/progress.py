@@ -25,6 +25,8 @@ class IngestReporter:
     """To be called once for each recording."""
     wait: Callable[[list[str], float], None]
     """wait(names, seconds): there was no result for so long, and these sessions are waited for."""
+    line: Callable[[str], None]
+    """A line about something else."""
 
 
 @contextmanager
@@ -43,6 +45,9 @@ def progress_reporter(total: int, console: Console | None = None) -> Iterator[In
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         task = bar.add_task("recordings", total=total)
 
+        def show(line: str) -> None:
+            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+
         def report(result: RecordingResult) -> None:
             nonlocal count
             count += 1
@@ -51,15 +56,13 @@ def progress_reporter(total: int, console: Console | None = None) -> Iterator[In
             if details or not terminal.is_terminal:
                 seconds_left = (time.monotonic() - start) / count * (total - count)
                 position = f"  ({count} of {total}{f', {seconds_left:.0f} s left' if count < total else ''})"
-                line = f"{result.state:<8}{result.name}{details}{position}"
-                terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+                show(f"{result.state:<8}{result.name}{details}{position}")
 
         def wait(names: list[str], seconds: float) -> None:
             more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-            line = f"reading {', '.join(names[:_MOST_NAMED])}{more}; no result for {seconds:.0f} s"
-            terminal.print(line, highlight=False, markup=False, soft_wrap=True)
+            show(f"reading {', '.join(names[:_MOST_NAMED])}{more}; no result for {seconds:.0f} s")
 
-        yield IngestReporter(result=report, wait=wait)
+        yield IngestReporter(result=report, wait=wait, line=show)
 
 
 @contextmanager

@@ -37,10 +37,10 @@ class Connection:
     def __init__(self, runs: Path, experiment: str, score: str = "R2"):
         self.uri, artifacts = location(runs)
         self._file = database_file(self.uri)
+        quiet_mlflow()
         if self._file is not None and artifacts is not None:
             prepare(self._file, artifacts)
         self._identity = self._file and identity(self._file)
-        quiet_mlflow()
         from mlflow import MlflowClient
 
         if self._file is not None:

@@ -1,6 +1,7 @@
 """The SQLite file of a tracking address, before MLflow opens it."""
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def prepare(file: Path, artifacts: str) -> None:
         sqlite3.Error, OSError: it is locked, cannot be written, or the disk is full.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        _make(file)
     try:
         with contextlib.closing(sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)) as database:
             # With a write-ahead log, the UI can read while a sweep writes.
@@ -37,6 +40,28 @@ def prepare(file: Path, artifacts: str) -> None:
         raise DataError(
             f"cannot open {file}: {error}; move the file aside and run again, which rebuilds it from the job folders"
         ) from error
+
+
+def _make(file: Path) -> None:
+    """Make the file with MLflow's tables, whole or not at all.
+
+    MLflow needs seconds for it and many steps, and after half of them, when the disk is full or the process was killed,
+    refuses the file for ever.
+    """
+    from mlflow.store.db.utils import _initialize_tables
+    from sqlalchemy import create_engine
+
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    engine = create_engine(f"sqlite:///{temporary}")
+    try:
+        _initialize_tables(engine)
+        engine.dispose()
+        if not file.exists():  # another process may have been faster
+            os.replace(temporary, file)
+    finally:
+        engine.dispose()
+        for left in file.parent.glob(f"{temporary.name}*"):
+            left.unlink(missing_ok=True)
 
 
 def mend_locations(database: sqlite3.Connection, artifacts: str) -> None:

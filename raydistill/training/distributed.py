@@ -8,16 +8,16 @@ import itertools
 import json
 import math
 import shutil
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from dataclasses import dataclass
 from pathlib import Path
 
 from raydistill.cluster import is_local
 from raydistill.cluster.room import Need, Room, room
+from raydistill.cluster.threads import in_a_thread
 from raydistill.errors import RaydistillError, TimeLimitReached, TrainingError
 from raydistill.feed.feed import Feed
 from raydistill.feed.masking import Draw
@@ -193,24 +193,6 @@ def _train_together(together: deque[DistributedTraining], workers, scratch: Path
 
 def _time_is_over(training: DistributedTraining) -> bool:
     return training.task.stop_at is not None and time.time() >= training.task.stop_at
-
-
-def in_a_thread(function: Callable[[], object]) -> Future:
-    """Run `function` in another thread, so that Ctrl-C is a KeyboardInterrupt in the main thread.
-
-    In the main thread Ray Train would install its own signal handler, end the process without a message, and leave
-    the handler behind.
-    """
-    future: Future = Future()
-
-    def run():
-        try:
-            future.set_result(function())
-        except BaseException as err:
-            future.set_exception(err)
-
-    threading.Thread(target=run, daemon=True).start()  # an executor's thread would delay the end of the process
-    return future
 
 
 def need_of_worker(use_gpu: bool) -> Need:

@@ -1,6 +1,7 @@
 """A wrong address of a cluster is refused within seconds, in one line that says why."""
 
 import http.server
+import os
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from raydistill.cluster.address import check_address
 from raydistill.errors import RaydistillError
-from tests.commands import SWEEP, raydistill
+from tests.commands import COMMAND, SWEEP, raydistill
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", ":6379", "host:port", "host:99999"])
@@ -52,6 +53,32 @@ def test_address_of_another_server_is_refused_within_seconds():
     assert time.monotonic() - started < 15
     server.shutdown()
     server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "problem"),
+    [
+        ({}, "RAY_AUTH_MODE is not set; set it to `token`"),
+        ({"RAY_AUTH_MODE": "disabled"}, "RAY_AUTH_MODE is disabled; set it to `token`"),
+        ({"RAY_AUTH_MODE": "token"}, "the cluster does not accept the token of this machine, or it has none"),
+        ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "f" * 64}, "the cluster does not accept the token"),
+    ],
+)
+def test_cluster_that_asks_for_another_token_is_refused_in_one_line_at_once(local_ray, tmp_path, environment, problem):
+    address = local_ray.get_runtime_context().gcs_address
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH_")}
+    started = time.monotonic()
+    done = subprocess.run(
+        [*COMMAND, "doctor", "--address", address],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env=variables | {"HOME": str(tmp_path)} | environment,
+    )
+    assert done.returncode == 2 and time.monotonic() - started < 20
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"raydistill: --address {address}: ") and problem in line
 
 
 def test_cluster_that_listens_on_loopback_alone_is_not_waited_for(local_ray, tmp_path):

@@ -274,8 +274,8 @@ import os, resource, sys
 from pathlib import Path
 import mlflow, sqlalchemy, pandas
 from tests.tracking.test_tracker import END, open_tracker, put_all
-if sys.argv[2] == "full":
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # no file can grow larger, as on a full disk
+if size := {"full": 20_000, "made in part": 200_000}.get(sys.argv[2]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))  # no file can grow larger, as on a full disk
 elif os.getuid() == 0:
     os.setuid(65534)  # root may write everywhere
 tracker = open_tracker(Path(sys.argv[1]), lines := [])
@@ -301,6 +301,17 @@ def test_database_that_cannot_be_written_is_reported_in_a_line(runs, fault, word
     tracker = open_tracker(runs, [])
     put_all(tracker)
     assert tracker.finish(**END) and points_of(own(runs)) == ALL
+
+
+def test_database_whose_making_was_interrupted_is_made_again(tmp_path):
+    command = [sys.executable, "-c", RESTRICTED, str(tmp_path), "made in part"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+    assert (done.returncode, done.stderr) == (0, "") and "lacks 3 of 3 jobs" in done.stdout
+    assert not (tmp_path / "mlflow.db").exists()
+    tracker = open_tracker(tmp_path, [])
+    put_all(tracker)
+    assert tracker.finish(**END) and points_of(own(tmp_path)) == ALL
+    assert not list(tmp_path.glob(".mlflow.db*"))
 
 
 def test_job_that_cannot_be_read_or_logged_does_not_hold_up_the_others(runs):

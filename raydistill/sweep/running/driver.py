@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import ray
 
-from raydistill.cluster import connected
+from raydistill.cluster.waiting import Wanted
 from raydistill.errors import ConfigError, RaydistillError, TimeLimitReached
 from raydistill.evaluation.results import Results
 from raydistill.sweep.answering.conclude import conclude
@@ -25,9 +25,8 @@ from raydistill.sweep.running.jobs import SweepRun, run_jobs
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
-from raydistill.sweep.running.shared import joined
+from raydistill.sweep.running.shared import joined, watch
 from raydistill.sweep.running.trials import are_settled, run_trials
-from raydistill.sweep.running.waiting import ClusterWatch, Wanted
 from raydistill.training.distributed import need_of_worker
 
 
@@ -43,13 +42,13 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
     with contextlib.ExitStack() as stack:
 
         def start() -> JobContext:
-            stack.enter_context(joined(options.address, runs, sweep.store))
+            stack.enter_context(joined(options, runs, sweep.store))
             return JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
 
         stack.enter_context(runs.exclusive_lock(progress.line))
         if sweep.lacks_recordings:
             _check_can_record(sweep, options)
-            stack.enter_context(joined(options.address, runs, sweep.store))
+            stack.enter_context(joined(options, runs, sweep.store))
             make_recordings(sweep, progress)
             sweep = sweep.reopened()  # with the sessions that now exist
         if sweep.config.tuning:
@@ -105,8 +104,8 @@ def run_single_job(runs: RunsFolder, key: str, options: RunOptions, tell: Callab
     with runs.exclusive_lock():
         try:
             if job.is_pretraining:
-                with connected(options.address):
-                    cluster = ClusterWatch(tell, options.max_wait_s)
+                with joined(options, runs, store):
+                    cluster = watch(options, runs, store, tell)
                     wanted = Wanted(job.name, need_of_worker(context.device == "cuda"), job.workers[0])
                     for _, outcome in run_pretrainings([job], context, lambda: cluster.look([wanted])):
                         if isinstance(outcome, Exception):

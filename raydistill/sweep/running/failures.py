@@ -30,4 +30,4 @@ def advice(runs: RunsFolder, job: Job) -> str:
     log = runs.log_file(job.key)
     return (
         f"log {log}; " if log.exists() else ""
-    ) + f"to run only this job: raydistill run {job.key[:12]} --runs {shlex.quote(str(runs))}"
+    ) + f"to run only this job: raydistill run {job.key[:12]} --runs {shlex.quote(runs.place)}"

@@ -18,12 +18,12 @@ from ray.tune.search import Searcher
 
 from raydistill.cluster import cores, is_local
 from raydistill.cluster.isolation import keep_secrets_from_trials
+from raydistill.cluster.threads import in_a_thread
 from raydistill.errors import RaydistillError, TimeLimitReached, one_line
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.execute import JobContext, run_session_job
 from raydistill.sweep.running.failures import cause, log_text
 from raydistill.sweep.running.queue import Queue
-from raydistill.training.distributed import in_a_thread
 
 MAX_LOST_WORKERS = 3
 """How many times a job is started again after its process died, because the job need not be the cause."""
@@ -123,25 +123,28 @@ def run_tune(
     scratch = context.runs.scratch / "trials"
     shutil.rmtree(scratch, ignore_errors=True)
     guard = _Guard(dealer)
-    tuner = tune.Tuner(
-        tune.with_resources(trial, _place),
-        tune_config=tune.TuneConfig(
-            search_alg=guard,
-            scheduler=scheduler,
-            num_samples=samples,
-            # On a cluster, jobs wait for resources in Tune: nodes may join, and the autoscaler reacts to waiting jobs.
-            max_concurrent_trials=max(1, cores() // resources.cpus) if is_local() else None,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="jobs",
-            storage_path=str(scratch),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=MAX_LOST_WORKERS),
-            stop=_Stop(guard.stopped),
-            callbacks=[_OnLostWorker(guard)],
-        ),
-    )
+    try:
+        tuner = tune.Tuner(
+            tune.with_resources(trial, _place),
+            tune_config=tune.TuneConfig(
+                search_alg=guard,
+                scheduler=scheduler,
+                num_samples=samples,
+                # On a cluster, jobs wait for resources in Tune: nodes may join, and the autoscaler sees what waits.
+                max_concurrent_trials=max(1, cores() // resources.cpus) if is_local() else None,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="jobs",
+                storage_path=str(scratch),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=MAX_LOST_WORKERS),
+                stop=_Stop(guard.stopped),
+                callbacks=[_OnLostWorker(guard)],
+            ),
+        )
+    except OSError as err:  # Ray tries whether it can write there, and names no file
+        raise RaydistillError(f"{scratch}: cannot be written ({one_line(err)}); finished work is kept") from None
     fit = in_a_thread(tuner.fit)
     try:
         while wait([fit], timeout=CHECK_S).not_done:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from raydistill.cluster import cores, is_local
 from raydistill.cluster.room import Need, Room, room
+from raydistill.cluster.waiting import Wanted
 from raydistill.errors import RaydistillError, TimeLimitReached
 from raydistill.files import LATE_S
 from raydistill.sweep.answering.cost import Cost
@@ -29,7 +30,7 @@ from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.queue import Queue
 from raydistill.sweep.running.room import check_room, device_of, need_of_session_job
-from raydistill.sweep.running.waiting import ClusterWatch, Wanted
+from raydistill.sweep.running.shared import watch
 from raydistill.tracking.tracker import Tracker
 from raydistill.training.distributed import CHECK_S, most_workers, need_of_worker
 
@@ -94,7 +95,7 @@ class _Jobs:
         self.queue = Queue([p.job for p in plan.todo], done, run.options.fail_fast, seconds)
         self.meter = Meter(jobs_at_once(run.context, run.resources), several_machines=not is_local())
         self.bookkeeping = Bookkeeping(run.progress.line)
-        self.cluster = ClusterWatch(run.progress.line, run.options.max_wait_s)
+        self.cluster = watch(run.options, self.runs, run.context.store, run.progress.line)
         self.lanes: list[Lane] = []
         self.mirrors: dict[Lane, _Mirror] = {}
 
@@ -131,12 +132,13 @@ class _Jobs:
     def start_pretrainings(self) -> None:
         """Start the pretrainings that are ready and have room, each on workers of its own.
 
-        Where there is no room for jobs on one session next to a pretraining, it waits until none of these can run. All
-        that are ready then take turns on the same workers, which take longer to start than a small training takes.
+        Where there is no room for jobs on one session next to a pretraining, it waits until none of these can run. If
+        it has no room next to other pretrainings either, all that are ready then take turns on the same workers, which
+        take longer to start than a small training takes.
         """
         while job := self.queue.peek(pretraining=True):
             left = self.room_left(job)
-            if left > 0:
+            if left > 0 or (left == 0 and self.lanes and self.queue.exhausted):
                 self._start(at_once=1)
             elif self.lanes or self.queue.session_jobs_running:
                 return

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 
+from raydistill.cluster.threads import in_a_thread
+from raydistill.cluster.waiting import Wanted
 from raydistill.mirrored import announced
 from raydistill.sweep.planning.job import Job
 from raydistill.sweep.running.execute import JobContext, run_pretrainings
-from raydistill.sweep.running.waiting import Wanted
-from raydistill.training.distributed import in_a_thread, need_of_worker
+from raydistill.training.distributed import need_of_worker
 
 _numbers = itertools.count()
 

@@ -41,7 +41,7 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
     with contextlib.ExitStack() as stack:
         stack.enter_context(runs.exclusive_lock())
         if sweep.lacks_recordings:
-            stack.enter_context(joined(options.address, runs, sweep.store))
+            stack.enter_context(joined(options, runs, sweep.store))
             make_recordings(sweep, progress)
             sweep = sweep.reopened()  # with the sessions that now exist
         folder, searched = runs.search_folder(search.name), SearchedJob(search, sweep.entries)
@@ -51,7 +51,7 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
         tracker = _open_tracker(searched, runs, progress)
         with tracker.interrupted_by_errors():
             if points.has_next():
-                stack.enter_context(joined(options.address, runs, sweep.store))
+                stack.enter_context(joined(options, runs, sweep.store))
             context = JobContext(runs.absolute(), sweep.store, device_of(options), options.deadline.stop_at)
             run = SweepRun(
                 sweep=sweep,

@@ -17,6 +17,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from raydistill.cluster.waiting import Wanted
 from raydistill.errors import DataError, TimeLimitReached, one_line
 from raydistill.sweep.config.search import Search
 from raydistill.sweep.planning.job import Job
@@ -28,7 +29,7 @@ from raydistill.sweep.running.fanout import MAX_LOST_WORKERS, Dealer, prepare_pr
 from raydistill.sweep.running.jobs import SweepRun
 from raydistill.sweep.running.room import need_of_session_job
 from raydistill.sweep.running.rungs import valid_r2_at
-from raydistill.sweep.running.waiting import ClusterWatch, Wanted
+from raydistill.sweep.running.shared import watch as watch_cluster
 from raydistill.sweep.searching.points import Point, Points
 
 
@@ -53,7 +54,8 @@ def run_trials(points: Points, search_run: SearchRun, on_end: Callable[[FrozenTr
     events: SimpleQueue[FrozenTrial] = SimpleQueue()
     dealer, run = _PointsInTurn(points, search_run, events.put), search_run.run
     samples = search_run.search.config.trials + 1  # the sweep's own values may be outside of the space
-    deadline, cluster = run.options.deadline, ClusterWatch(run.progress.line, run.options.max_wait_s)
+    deadline, context = run.options.deadline, run.context
+    cluster = watch_cluster(run.options, context.runs, context.store, run.progress.line)
     wanted = Wanted("trials", need_of_session_job(run.sweep.config, run.context.device))
 
     def watch() -> None:

@@ -1,10 +1,14 @@
 """What a cluster has no room for is told at once and every minute, and nodes that come and go are told."""
 
+import threading
+import time
+
 import pytest
 
 from raydistill.cluster.room import Machine, Need, Room
+from raydistill.cluster.waiting import ClusterWatch, Wanted
+from raydistill.errors import RaydistillError
 from raydistill.interrupts import Interrupted
-from raydistill.sweep.running.waiting import ClusterWatch, Wanted
 
 NO_ROOM, HAS_ROOM = Room((Machine(0),), (Machine(4, 1, most=2),)), Room((Machine(4, 1),))
 JOBS = Wanted("jobs on one session", Need(1, 0.25))
@@ -13,11 +17,11 @@ JOBS = Wanted("jobs on one session", Need(1, 0.25))
 class Watched:
     """A watch on a cluster that the test changes, with a clock that the test sets."""
 
-    def __init__(self, monkeypatch, max_wait_s=float("inf")):
+    def __init__(self, monkeypatch, max_wait_s=float("inf"), check=None):
         self.now, self.room, self.nodes, self.lines = 0.0, NO_ROOM, {"a": "10.0.0.1"}, []
-        monkeypatch.setattr("raydistill.sweep.running.waiting.room", lambda: self.room)
-        monkeypatch.setattr("raydistill.sweep.running.waiting.nodes_alive", lambda: dict(self.nodes))
-        self.watch = ClusterWatch(self.lines.append, max_wait_s, lambda: self.now)
+        monkeypatch.setattr("raydistill.cluster.waiting.room", lambda: self.room)
+        monkeypatch.setattr("raydistill.cluster.waiting.nodes_alive", lambda: dict(self.nodes))
+        self.watch = ClusterWatch(self.lines.append, max_wait_s, lambda: self.now, check)
 
     def during(self, seconds, *wanted):
         """Look ten times per second."""
@@ -66,6 +70,26 @@ def test_nodes_that_come_and_go_are_told_once(monkeypatch):
     watched.during(5)
     joined, lost = watched.lines
     assert joined == "joined  node 10.0.0.2" and lost.startswith("lost    node 10.0.0.1 ")
+
+
+def test_node_that_joins_is_checked_and_what_is_wrong_with_it_is_raised(monkeypatch):
+    asked, answered = [], threading.Event()
+
+    def check(nodes):
+        asked.append(set(nodes))
+        answered.wait(10)
+        raise RaydistillError("it sees another disk")
+
+    watched = Watched(monkeypatch, check=check)
+    watched.room = HAS_ROOM
+    watched.during(5)
+    watched.nodes = {"a": "10.0.0.1", "b": "10.0.0.2"}
+    watched.during(5)  # nobody waits for the answer
+    assert asked == [{"b"}]
+    answered.set()
+    time.sleep(0.1)
+    with pytest.raises(RaydistillError, match="it sees another disk"):
+        watched.during(5)
 
 
 def test_local_ray_has_nothing_to_tell(local_ray):

@@ -1,13 +1,15 @@
-"""What a sweep on a cluster waits for, and which nodes come and go: said while it runs, because Ray says nothing."""
+"""What a command on a cluster waits for, and which nodes come and go: said while it runs, because Ray says nothing."""
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 
 from raydistill.cluster.nodes import nodes_alive
 from raydistill.cluster.room import Need, room
+from raydistill.cluster.threads import in_a_thread
 from raydistill.interrupts import Interrupted
 
 TELL_EVERY_S = 60.0
@@ -35,12 +37,18 @@ class ClusterWatch:
         tell: shows a line.
         max_wait_s: after so many seconds without room, waiting ends.
         clock: returns Unix time.
+        check: called in another thread with Ray's names of nodes that have joined; raises what is wrong with them.
     """
 
     def __init__(
-        self, tell: Callable[[str], None], max_wait_s: float = math.inf, clock: Callable[[], float] = time.time
+        self,
+        tell: Callable[[str], None],
+        max_wait_s: float = math.inf,
+        clock: Callable[[], float] = time.time,
+        check: Callable[[Collection[str]], None] | None = None,
     ):
-        self.tell, self.max_wait_s, self.clock = tell, max_wait_s, clock
+        self.tell, self.max_wait_s, self.clock, self.check = tell, max_wait_s, clock, check
+        self._checks: list[Future] = []
         self._nodes = nodes_alive()
         self._since: dict[str, float] = {}
         self._told: dict[str, float] = {}
@@ -51,6 +59,7 @@ class ClusterWatch:
 
         Raises:
             Interrupted: something has been waited for too long.
+            Exception: what `check` has raised about a node that has joined.
         """
         now = self.clock()
         if 0 <= now - self._looked < LOOK_EVERY_S:
@@ -77,5 +86,12 @@ class ClusterWatch:
         before, self._nodes = self._nodes, nodes_alive()
         for node in before.keys() - self._nodes.keys():
             self.tell(f"lost    node {before[node]:<27} what ran there starts again where there is room")
-        for node in self._nodes.keys() - before.keys():
+        joined = self._nodes.keys() - before.keys()
+        for node in joined:
             self.tell(f"joined  node {self._nodes[node]}")
+        if joined and (check := self.check):
+            self._checks.append(in_a_thread(lambda: check(joined)))
+        ended = [one for one in self._checks if one.done()]
+        self._checks = [one for one in self._checks if one not in ended]
+        for one in ended:
+            one.result()

@@ -6,6 +6,7 @@ import pytest
 from raydistill.config.load import Where, build
 from raydistill.config.recordings import IngestConfig, LfpFilters
 from raydistill.errors import DataError
+from raydistill.files import write_json
 from raydistill.recordings.python import add_session
 from raydistill.store.store import Store
 from raydistill.sweep.config.sweep import SweepConfig
@@ -42,8 +43,10 @@ def test_another_lfp_filter_leaves_only_the_jobs_that_read_lfp_to_do(tmp_path):
     ingest(store, common_average=True)
     before = plan(sweep, store.entries(), runs)
     for job in before.jobs:
-        (runs.open_job(job, {}) / "model.safetensors").write_bytes(b"weights")
-        mark_complete(runs.job_folder(job.key))
+        folder = runs.open_job(job, {})
+        (folder / "model.safetensors").write_bytes(b"weights")
+        write_json(folder / "metrics.json", {"r2": 0.1, "r2_per_axis": {}})
+        mark_complete(folder)
     assert all(p.state == DONE for p in before.refreshed(runs).planned)
 
     ingest(store, common_average=False)

@@ -31,7 +31,7 @@ def finish(runs, plan, score=lambda job: 0.5):
     for job in (p.job for p in plan.todo):
         folder = runs.open_job(job, {})
         (folder / "model.safetensors").write_bytes(b"weights")
-        metrics = {"r2": 0.1, "valid_r2": score(job), "seconds": 1.0}
+        metrics = {"r2": 0.1, "r2_per_axis": {}, "valid_r2": score(job), "seconds": 1.0}
         write_json(folder / "metrics.json", {name: value for name, value in metrics.items() if value is not None})
         mark_complete(folder)
 
@@ -155,7 +155,7 @@ def test_failed_trial_is_left_out_and_named(runs):
     for p in rest:
         folder = runs.open_job(p.job, {})
         (folder / "model.safetensors").write_bytes(b"weights")
-        write_json(folder / "metrics.json", {"valid_r2": 0.5, "seconds": 1.0})
+        write_json(folder / "metrics.json", {"r2": 0.1, "r2_per_axis": {}, "valid_r2": 0.5, "seconds": 1.0})
         mark_complete(folder)
     tuned = make_plan(runs).tuning.of("SS")
     assert tuned.trials[1].state == "failed" and "the loss is not finite" in tuned.trials[1].reason

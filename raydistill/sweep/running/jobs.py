@@ -4,7 +4,7 @@ import functools
 import itertools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from raydistill.cluster import cores, is_local
@@ -29,7 +29,7 @@ from raydistill.sweep.running.meter import Meter
 from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.queue import Queue
-from raydistill.sweep.running.room import check_room, device_of, need_of_session_job
+from raydistill.sweep.running.room import check_room, device_needed, need_of_session_job
 from raydistill.sweep.running.shared import watch
 from raydistill.tracking.tracker import Tracker
 from raydistill.training.distributed import CHECK_S, most_workers, need_of_worker
@@ -115,13 +115,12 @@ class _Jobs:
                     self.run.progress.start(lane.left[0])
         self.lanes = [lane for lane in self.lanes if not lane.is_over]
 
-    def _wanted(self) -> list[Wanted]:
-        wanted = [lane.wanted for lane in self.lanes]
+    def _wanted(self) -> Iterator[Wanted]:
+        """What needs room now; the cluster is looked at less often than this is called."""
+        yield from (lane.wanted for lane in self.lanes)
         if not self.queue.exhausted:
-            device = device_of(self.queue.session_jobs, self.run.context.device)
-            need = need_of_session_job(self.run.sweep.config, device)
-            wanted.append(Wanted("jobs on one session", need))
-        return wanted
+            device = device_needed(self.queue.session_jobs, self.run.context.device)
+            yield Wanted("jobs on one session", need_of_session_job(self.run.sweep.config, device))
 
     def watch_both(self) -> None:
         """Watch while jobs on one session run, and start pretrainings that have become ready and have room."""

@@ -13,7 +13,7 @@ from raydistill.training.hardware import hardware
 
 def provenance(machine: dict | None = None) -> dict:
     """Versions of software, and the machine on which a job is computed; None: that of this process."""
-    return present_code() | {"ray": version("ray")} | (machine or hardware())
+    return _software() | (machine or hardware())
 
 
 def model_provenance(job: Job, entries: list[Entry]) -> dict:
@@ -28,8 +28,11 @@ def model_provenance(job: Job, entries: list[Entry]) -> dict:
             e.session: {name: to_plain(norm) for name, norm in e.normalisation.items() if name != "behavior"}
             for e in entries
         },
-        "ray": version("ray"),
-    } | present_code()
+    } | _software()
+
+
+def _software() -> dict:
+    return present_code() | {"ray": version("ray")}
 
 
 def _segment_bins(job: Job, entry: Entry) -> int:

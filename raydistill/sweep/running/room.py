@@ -21,7 +21,7 @@ def check_room(config: SweepConfig, jobs: Iterable[Job], device: str, *, local: 
     """
     jobs, there_is = list(jobs), room()
     if on_sessions := [job for job in jobs if not job.is_pretraining]:
-        check_room_of_trials(config, device_of(on_sessions, device), there_is, local=local)
+        check_room_of_trials(config, device_needed(on_sessions, device), there_is, local=local)
     for job in jobs:
         if job.is_pretraining:
             _check_pretraining(job, device, there_is, local)
@@ -61,7 +61,7 @@ def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> No
     )
 
 
-def device_of(jobs: Iterable[Job], device: str) -> str:
+def device_needed(jobs: Iterable[Job], device: str) -> str:
     """cpu if none of these jobs computes on a GPU, although others of their sweep may."""
     return device if any(job.uses_gpu for job in jobs) else "cpu"
 

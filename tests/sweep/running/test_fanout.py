@@ -16,7 +16,7 @@ from raydistill.sweep.planning.spec import BaselineSpec
 from raydistill.sweep.running.execute import JobContext
 from raydistill.sweep.running.fanout import Resources, _JobsInOrder
 from raydistill.sweep.running.queue import Queue
-from raydistill.sweep.running.room import device_of
+from raydistill.sweep.running.room import device_needed
 from tests.cluster.nodes import running
 from tests.sweep.jobs import make_job
 
@@ -134,5 +134,5 @@ def test_jobs_that_need_no_gpu_are_dealt_to_the_cpu():
         "ridge": "cpu",
         "fitted": "cpu",
     }
-    assert [device_of([job], "cuda") for job in (training, ridge, fitted)] == ["cuda", "cpu", "cpu"]
-    assert device_of([ridge, training], "cuda") == "cuda" and device_of([training], "cpu") == "cpu"
+    assert [device_needed([job], "cuda") for job in (training, ridge, fitted)] == ["cuda", "cpu", "cpu"]
+    assert device_needed([ridge, training], "cuda") == "cuda" and device_needed([training], "cpu") == "cpu"

@@ -30,7 +30,7 @@ _WAKE = signal.SIGURG  # ignored by default, and used by no library here
 terminals: list[TextIO] = []
 """Streams to the terminal, the last of which is used while stderr goes elsewhere."""
 _first: list[float] = []
-"""Time of the first signal."""
+"""Time of the first signal, or of the first interrupt by another thread."""
 _thrown: list["Interrupted"] = []
 _raised: list[tuple[str, int]] = []
 """Messages and codes of those that were raised: interrupted C++ code of Ray raises a KeyboardInterrupt of its own."""
@@ -94,7 +94,7 @@ def kept() -> Iterator[None]:
 
 
 def throw(err: Interrupted) -> None:
-    """Raise `err` in the main thread, from any other thread."""
+    """Raise `err` in the main thread, from any other thread, unless that thread is ending by an earlier interrupt."""
     _thrown.append(err)
     _wake()
 
@@ -120,21 +120,20 @@ def end_at_once(code: int, message: str) -> None:
 
 
 def _handle(number: int, frame: object) -> None:
-    if _thrown:
-        err = _thrown.pop()
-    elif _dropped:
-        err = Interrupted(*_dropped.pop())
-        if _is_ending():
+    if _thrown or _dropped:
+        err = _thrown.pop() if _thrown else Interrupted(*_dropped.pop())
+        if _is_ending():  # a second exception would end the clean-up halfway
             return
     elif number == _WAKE:
         return
     elif not _first:
-        _first.append(time.monotonic())
         err = Interrupted(SIGNALS[signal.Signals(number)], 128 + number)
     elif time.monotonic() - _first[0] > TOGETHER_S:
         end_at_once(128 + number, "ended at once; finished work is kept")
     else:
         return
+    if not _first:
+        _first.append(time.monotonic())
     message, code = str(err), err.code
     _raised.append((message, code))
     # Code that cannot pass on an exception drops it.

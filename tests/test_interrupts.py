@@ -85,6 +85,42 @@ def test_interrupt_of_another_thread_is_raised_in_the_main_thread():
     assert run(code) == (0, "1 lost\n")
 
 
+def test_interrupt_of_another_thread_does_not_interrupt_the_clean_up_after_a_signal():
+    code = """
+    try:
+        with interrupts.handled():
+            try:
+                print("ready", flush=True)
+                time.sleep(20)
+            finally:
+                threading.Timer(0.1, interrupts.throw, [interrupts.Interrupted("lost", code=1)]).start()
+                time.sleep(0.5)
+                print("cleaned")
+    except interrupts.Interrupted as err:
+        print(err.code, err)
+    """
+    assert run(code, signals=[signal.SIGINT]) == (0, "cleaned\n130 interrupted\n")
+
+
+def test_signal_together_with_an_interrupt_of_another_thread_does_not_interrupt_the_clean_up():
+    code = """
+    import os
+    try:
+        with interrupts.handled():
+            threading.Timer(0.2, interrupts.throw, [interrupts.Interrupted("lost", code=1)]).start()
+            print("ready", flush=True)
+            try:
+                time.sleep(20)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.1)
+                print("cleaned")
+    except interrupts.Interrupted as err:
+        print(err.code, err)
+    """
+    assert run(code) == (0, "cleaned\n1 lost\n")
+
+
 def test_interrupt_that_a_library_drops_is_raised_again():
     code = """
     class Dropping:

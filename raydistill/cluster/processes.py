@@ -73,7 +73,8 @@ class HeadWatch:
 
     def _watch(self) -> None:
         while not self.over.wait(CHECK_S):
-            if ended := [name for name, process in self.processes.items() if process.poll() is not None]:
+            ended = [name for name, process in self.processes.items() if process.poll() is not None]
+            if ended and not self.over.is_set():  # if it is set now, they were stopped since it was waited for
                 self.lost = HEAD[ended[0]]
                 message = f"the {self.lost} of Ray has ended (was it killed, or is memory short?)"
                 throw(Interrupted(message, code=1))

@@ -21,7 +21,7 @@ def test_sweep_ended_before_its_time_prints_one_line_and_leaves_no_process(finis
     arguments = prepare(tmp_path, finished_sweep, moment)
     before = done_jobs(tmp_path)
     ending = end(tmp_path, arguments, moment, cause)
-    assert (ending.code, ending.left) == (code, {})
+    assert (ending.code, ending.left, ending.lines[1:]) == (code, {}, []), ending
     (line,) = ending.lines
     assert line.startswith("raydistill: ") and line.endswith("run the same command again to continue")
     assert ending.run_status == ("KILLED" if moment != "recordings are made" else "")

@@ -7,6 +7,7 @@ Exit codes: 0 success; 1 some jobs or recordings failed and the others finished,
 import contextlib
 import os
 import sys
+import traceback
 
 from cyclopts import App
 from cyclopts.exceptions import CycloptsError, UnusedCliTokensError
@@ -49,7 +50,17 @@ def main(argv: list[str] | None = None) -> None:
     """
     if argv is None:
         leave_working_folder()
-    sys.exit(_run(argv))
+    try:
+        code = _run(argv)
+    except Exception:
+        if argv is not None:
+            raise
+        traceback.print_exc()
+        code = 1
+    if argv is None and code and "ray" in sys.modules:
+        _flush()
+        os._exit(code)  # an orderly end would wait for threads of Ray, whose processes may have been killed
+    sys.exit(code)
 
 
 def _run(argv: list[str] | None) -> int:
@@ -79,9 +90,6 @@ def _run(argv: list[str] | None) -> int:
         ended = str(err) or "interrupted"
         with contextlib.suppress(OSError):  # the terminal may be closed
             say(f"raydistill: {ended}; finished work is kept; run the same command again to continue")
-        if argv is None and "ray" in sys.modules:  # threads of Ray may still wait for what has ended
-            _flush()
-            os._exit(code)
         return code
     return 2
 

@@ -14,6 +14,7 @@ from raydistill.cluster.cpus import cores
 from raydistill.cluster.folder import ray_folder
 from raydistill.cluster.isolation import SAFE_PATH, job_config
 from raydistill.cluster.processes import supervised
+from raydistill.cluster.threads import any_running
 from raydistill.errors import RaydistillError, one_line
 from raydistill.interrupts import end_at_once, kept
 
@@ -65,11 +66,19 @@ def connected(address: str | None = None, cpus: int | None = None) -> Iterator[N
         if address:
             with kept():  # Ray sets its own handler of SIGTERM
                 _join(address)
-            stack.callback(ray.shutdown)
+            stack.callback(_leave)
         else:
             folder = stack.enter_context(ray_folder())
             stack.enter_context(supervised(lambda: _start(cpus or cores() + 1, folder), ray.shutdown))
         yield
+
+
+def _leave() -> None:
+    """Disconnect from a cluster, unless another thread may use it: then the end of this process disconnects it."""
+    import ray
+
+    if not any_running():
+        ray.shutdown()
 
 
 def is_local() -> bool:

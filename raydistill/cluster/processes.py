@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import psutil
 
+from raydistill.cluster.threads import any_running
 from raydistill.interrupts import Interrupted, end_at_once, kept, throw
 
 HEAD = {"gcs_server": "GCS server", "raylet": "raylet"}
@@ -22,7 +23,8 @@ def supervised(start: Callable[[], None], stop: Callable[[], None]) -> Iterator[
 
     Args:
         start: starts Ray.
-        stop: stops it.
+        stop: stops it. It is not called while another thread may use Ray: the processes are killed instead, and this
+            process cannot connect to Ray again.
     """
     watch = None
     try:
@@ -33,7 +35,9 @@ def supervised(start: Callable[[], None], stop: Callable[[], None]) -> Iterator[
             yield
         finally:
             watch.over.set()
-            if not watch.lost:  # without its head, Ray would wait for it and then abort this process
+            if watch.lost or any_running():  # without its head, Ray would wait for it and then abort this process
+                end_left_over(watch.logs, wait_s=0)
+            else:
                 stop()
     except KeyboardInterrupt:
         end_left_over(watch.logs if watch else None, wait_s=3)

@@ -68,11 +68,17 @@ def start(*arguments, cwd) -> subprocess.Popen:
 
 
 def wait_until(condition, process, seconds=240):
-    """Wait until `condition()` is true while the process runs; fails if the process ends first."""
+    """Wait until `condition()` is true while the process runs; fails if the process ends first.
+
+    A command that takes too long is ended, so that it does not slow down the tests after this one.
+    """
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, "the command ended before the condition was true"
-        assert time.monotonic() < end, "the condition did not become true in time"
+        if time.monotonic() > end:
+            process.terminate()
+            process.wait(60)
+            raise AssertionError(f"the condition did not become true within {seconds} s")
         time.sleep(0.02)
 
 

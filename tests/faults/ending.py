@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -89,7 +90,11 @@ def end(folder: Path, arguments: tuple[str, ...], moment: str, event: Callable, 
     below, before = descendants(process.pid), len(lines_of(folder))
     began = time.monotonic()
     event(process)
-    code = process.wait(seconds)
+    try:
+        code = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # its Ray ends with it
+        raise
     took = time.monotonic() - began
     left = {pid: title for pid, title in below.items() if is_alive(pid)}
     return Ending(code, took, lines_of(folder)[before:], left, run_status(folder))
@@ -135,6 +140,9 @@ EVENTS = {
 
 
 def main() -> None:
+    # A shell lets commands in the background ignore these, and so would the commands that are started here.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--moments", nargs="*", default=list(MOMENTS))
     parser.add_argument("--events", nargs="*", default=list(EVENTS))

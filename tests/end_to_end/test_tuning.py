@@ -140,6 +140,14 @@ def test_terminal_and_page_show_budget_choice_and_spread(finished):
     assert len(figure) == 1 + 3 * 3
 
 
+def test_cost_of_the_run_has_its_trials_and_its_comparison(finished):
+    folder, *_ = finished
+    cost = json.loads((folder / "runs" / "sweeps" / "small" / "cost.json").read_text())
+    seconds = {line["name"]: line["seconds"] for line in cost["lines"]}
+    assert {"tuning of Distilled LFP", "distilled"} <= seconds.keys() and min(seconds.values()) > 0
+    assert cost["session_jobs"] == sum(line["jobs"] for line in cost["lines"])
+
+
 def test_mlflow_has_the_budget_the_trials_and_the_row_with_own_settings(finished):
     folder, *_ = finished
     client = MlflowClient(f"sqlite:///{folder / 'runs' / 'mlflow.db'}")

@@ -13,7 +13,7 @@ from raydistill.cluster.waiting import Wanted
 from raydistill.errors import ConfigError, RaydistillError, TimeLimitReached
 from raydistill.evaluation.results import Results
 from raydistill.sweep.answering.conclude import conclude
-from raydistill.sweep.answering.cost import in_words
+from raydistill.sweep.answering.cost import Cost, in_words, total
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.tracked import Records
 from raydistill.sweep.answering.tracking import log_finished, open_tracker
@@ -51,8 +51,9 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
             stack.enter_context(joined(options, runs, sweep.store))
             make_recordings(sweep, progress)
             sweep = sweep.reopened()  # with the sessions that now exist
+        costs: list[Cost] = []
         if sweep.config.tuning:
-            sweep = run_trials(sweep, progress, options, start)
+            sweep, costs = run_trials(sweep, progress, options, start)
         whole = sweep.plan()
         selected = narrow(whole.without_trials(), options.selection)
         if selected.todo:
@@ -62,13 +63,15 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
         records = Records(sweep)
         tracker = stack.enter_context(open_tracker(sweep, records, progress.line).interrupted_by_errors())
         log_finished(narrow(whole, options.selection), records, tracker)
-        cost = None
         if selected.todo and are_settled(whole, options.selection):
             run = SweepRun(
                 sweep=sweep, options=options, context=start(), tracker=tracker, records=records, progress=progress
             )
-            cost = run_jobs(run, selected)
-            progress.stage(in_words(cost))
+            costs.append(run_jobs(run, selected))
+            progress.stage(in_words(costs[-1]))
+        cost = total(costs)
+        if cost and len(costs) > 1:
+            progress.stage(f"trials and comparison: {in_words(cost)}")
         whole = sweep.plan()
         results = sweep.collect(whole)
         progress.stage("drawing figures")

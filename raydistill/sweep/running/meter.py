@@ -55,6 +55,7 @@ class Meter:
             overhead_s_per_job=overhead_s / self.session_jobs if has_overhead else None,
             peak_memory_gb=self.peak_memory / 1e9 if one_machine else None,
             lines=tuple(self.lines.values()),
+            session_jobs=self.session_jobs,
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container
 
 from raydistill.evaluation.results import unique
 from raydistill.evaluation.tuning import TunedMethod
-from raydistill.sweep.answering.cost import in_words
+from raydistill.sweep.answering.cost import Cost, in_words
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.answering.tracked import Records
 from raydistill.sweep.planning.plan import Plan
@@ -18,7 +18,7 @@ from raydistill.tracking.tracker import LoggedLater
 
 def run_trials(
     sweep: OpenSweep, progress: SweepProgress, options: RunOptions, start: Callable[[], JobContext]
-) -> OpenSweep:
+) -> tuple[OpenSweep, list[Cost]]:
     """Run the trials that are not done, of all methods that the selected ones need; their jobs are those of a sweep.
 
     MLflow gets them with the comparison, because until then it is not known which of them belong to it.
@@ -26,11 +26,12 @@ def run_trials(
     Args:
         start: connects to Ray, and returns where and how jobs run; called when a job has to be run.
     Returns:
-        The sweep with the settings that the trials chose.
+        The sweep with the settings that the trials chose, and the cost of each part of them that was run.
     Raises:
         KeyboardInterrupt: the command is interrupted, or the time limit of the options is reached.
     """
     tried: set[tuple[str, int | None]] = set()
+    costs: list[Cost] = []
     whole = sweep.plan()
     while ready := _ready(whole, options.selection, tried):
         tried |= {(tuned.method, tuned.draw) for tuned in ready}
@@ -50,13 +51,14 @@ def run_trials(
                 records=Records(sweep),
                 progress=progress,
             )
-            progress.stage(in_words(run_jobs(run, needed)))
+            costs.append(run_jobs(run, needed))
+            progress.stage(in_words(costs[-1]))
         sweep = sweep.replanned()
         whole = sweep.plan()
         for tuned in ready:
             if whole.tuning and (now := whole.tuning.of(tuned.method, tuned.draw)):
                 progress.line(now.in_words())
-    return sweep
+    return sweep, costs
 
 
 def _ready(whole: Plan, selection: Selection, tried: Container[tuple[str, int | None]]) -> list[TunedMethod]:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from raydistill.sweep.answering.cost import Cost, LineCost, duration, in_words
+from raydistill.sweep.answering.cost import Cost, LineCost, duration, in_words, total
 from raydistill.sweep.running.meter import Meter
 from tests.sweep.jobs import make_job
 
@@ -51,3 +51,27 @@ def test_cost_in_words_is_one_line():
     line = LineCost("ss_lfp", jobs=3, seconds=2.0)
     cost = Cost(wall_s=95.0, busy_share=0.5, overhead_s_per_job=0.67, peak_memory_gb=1.25, lines=(line,))
     assert in_words(cost) == "3 jobs in 1 min 35 s, CPU utilisation 50%, 0.67 s overhead per job, 1.2 GB of memory"
+
+
+def test_cost_of_trials_and_comparison_is_that_of_both_weighed_by_what_each_ran():
+    ran = {"busy_share": 0.5, "overhead_s_per_job": 1.0, "peak_memory_gb": 2.0, "session_jobs": 3}
+    trials = Cost(wall_s=30.0, lines=(LineCost("tuning of A", 3, 6.0), LineCost("a", 1, 1.0)), **ran)
+    second = {"busy_share": 0.9, "overhead_s_per_job": 2.0, "peak_memory_gb": 1.0, "session_jobs": 1}
+    both = total([trials, Cost(wall_s=10.0, lines=(LineCost("a", 2, 3.0),), **second)])
+    assert both == Cost(
+        wall_s=40.0,
+        busy_share=pytest.approx((0.5 * 30 + 0.9 * 10) / 40),
+        overhead_s_per_job=pytest.approx((3 * 1.0 + 1 * 2.0) / 4),
+        peak_memory_gb=2.0,
+        lines=(LineCost("tuning of A", 3, 6.0), LineCost("a", 3, 4.0)),
+        session_jobs=4,
+    )
+    assert [(line.jobs, line.seconds) for line in trials.lines] == [(3, 6.0), (1, 1.0)], "the parts are not changed"
+
+
+def test_total_of_costs_leaves_out_what_one_part_does_not_know():
+    known = Cost(wall_s=1.0, busy_share=0.5, overhead_s_per_job=1.0, peak_memory_gb=1.0, lines=(), session_jobs=2)
+    unknown = Cost(wall_s=1.0, busy_share=None, overhead_s_per_job=None, peak_memory_gb=None, lines=(), session_jobs=1)
+    both = total([known, unknown])
+    assert (both.wall_s, both.busy_share, both.overhead_s_per_job, both.peak_memory_gb) == (2.0, None, None, None)
+    assert total([]) is None

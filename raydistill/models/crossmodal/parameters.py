@@ -15,6 +15,7 @@ from raydistill.models.crossmodal.config import (
     SpikesInput,
 )
 from raydistill.models.layers.parameters import (
+    MaskedSide,
     TokenCount,
     bidirectional_parameters,
     linear_parameters,
@@ -50,7 +51,11 @@ def tokens(config: CrossModalConfig, patches: int, bins: int) -> TokenCount | No
     """A token per patch and bin; None for the backbones that read the mean over patches."""
     if not isinstance(config.backbone, TransformerBackbone):
         return None
-    return TokenCount(per_bin=patches, attended=patches * bins, layers=config.backbone.layers)
+    side, p = None, config.predictor
+    if p is not None:
+        count = predictor_parameters(config, sum(config.inputs.widths(bands=1)))
+        side = MaskedSide(parameters=count, width=p.width, layers=p.layers)
+    return TokenCount(per_bin=patches, attended=patches * bins, layers=config.backbone.layers, masked_side=side)
 
 
 def predictor_parameters(config: CrossModalConfig, patch: int) -> int:

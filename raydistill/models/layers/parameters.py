@@ -4,6 +4,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MaskedSide:
+    """What reads all tokens to reconstruct the masked ones, while the encoder reads the others alone."""
+
+    parameters: int
+    width: int
+    layers: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TokenCount:
     """How many tokens a transformer reads, from which the time of a training follows."""
 
@@ -11,6 +20,8 @@ class TokenCount:
     attended: float
     """Tokens to which each attends, as a mean over the layers."""
     layers: int
+    masked_side: MaskedSide | None = None
+    """None: the encoder reads all tokens, in place of masked ones what stands for them."""
 
 
 def linear_parameters(inputs: int, outputs: int) -> int:

@@ -44,8 +44,18 @@ def _weights_per_bin(spec: TrainingSpec, patches: int, entry: Entry) -> float:
     tokens = _tokens(spec, patches, longest_input(spec.training, entry))
     if tokens is None:
         return weights
+    side = tokens.masked_side
+    encoder = weights - (side.parameters if side else 0)
     # Attention is 2 * attended * width multiplications per layer, and twice as fast as those by weights: measured.
-    return tokens.per_bin * (weights + tokens.attended * spec.model.width * tokens.layers)
+    of_all = encoder + tokens.attended * spec.model.width * tokens.layers
+    ratio = getattr(spec.objective, "mask_ratio", None)
+    if side is None or ratio is None:
+        return tokens.per_bin * of_all
+    visible = 1 - ratio
+    of_visible = visible * (encoder + visible * tokens.attended * spec.model.width * tokens.layers)
+    of_side = side.parameters + tokens.attended * side.width * side.layers
+    reads_all_as_well = spec.objective is not None and spec.objective.needs.behavior
+    return tokens.per_bin * (of_visible + of_side + (of_all if reads_all_as_well else 0.0))
 
 
 def _tokens(spec: TrainingSpec, patches: int = 1, bins: int = 1) -> TokenCount | None:

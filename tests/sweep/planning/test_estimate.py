@@ -7,9 +7,12 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from raydistill.config.load import Where, build
+from raydistill.feed.feed import FeedBatch
+from raydistill.feed.masking import Draw
 from raydistill.feed.tokens import pack
 from raydistill.models.families import FAMILIES
 from raydistill.models.inputs import inputs_of
+from raydistill.objectives import build_objective
 from raydistill.store.session import Segment
 from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.estimate import pace, update_rates, work
@@ -64,18 +67,44 @@ def trainings(jobs):
 )
 def test_work_of_a_transformer_is_what_torch_counts(line):
     (job,), entries = trainings({"one": {"each": "all", "supervision": "full"} | line})
-    entry = entries["a_1"]
+    model, batch = model_and_batch(job, entries["a_1"])
+    with FlopCounterMode(display=False) as counted:
+        model.behavior(model.eval().latents(batch)).sum().backward()
+    per_bin = work(job, entries) / job.spec.epochs / entries["a_1"].n_bins
+    # Torch does not count attention, and parameters include the tables of embeddings, which cost next to nothing.
+    assert 0.7 < per_bin / (counted.get_total_flops() / N_BINS) < 1.7
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {},
+        {"training": {"mask_ratio": 0.1}},
+        {"family": "ndt2", "model": {"spikes_patch": 32, "layers": 6}},
+        {"supervision": "joint"},
+    ],
+    ids=str,
+)
+def test_work_of_a_masked_pretraining_counts_the_visible_tokens_for_the_encoder(line):
+    (job,), entries = trainings({"one": {"train": "spikes", "each": "all", "model": {"spikes_patch": 32}} | line})
+    model, batch = model_and_batch(job, entries["a_1"])
+    objective = build_objective(job.spec.objective, model.spec)
+    with FlopCounterMode(display=False) as counted:
+        terms = objective(model.eval(), FeedBatch(tokens=batch), Draw(0, 0))
+        sum(term.total for term in terms.values()).backward()
+    per_bin = work(job, entries) / job.spec.epochs / entries["a_1"].n_bins
+    assert 0.7 < per_bin / (counted.get_total_flops() / N_BINS) < 1.7
+
+
+def model_and_batch(job, entry):
+    """An untrained model of a job, and one segment of a session as its input."""
     spec = model_spec(job, [entry], {})
     model, inputs = FAMILIES[spec.family].build(spec), inputs_of(spec, [entry])
     random = np.random.default_rng(0)
     spikes = random.poisson(0.3, (N_BINS, N_UNITS)).astype(np.uint8)
     lfp = random.normal(size=(N_BINS, N_CHANNELS)).astype(np.float32)
-    batch = pack([inputs.tokenize(Segment("a_1", 0, "train", 0.0, spikes, lfp, np.zeros((N_BINS, 1), np.float32)))])
-    with FlopCounterMode(display=False) as counted:
-        model.behavior(model.eval().latents(batch)).sum().backward()
-    per_bin = work(job, entries) / job.spec.epochs / entry.n_bins
-    # Torch does not count attention, and parameters include the tables of embeddings, which cost next to nothing.
-    assert 0.7 < per_bin / (counted.get_total_flops() / N_BINS) < 1.7
+    segment = Segment("a_1", 0, "train", 0.0, spikes, lfp, np.zeros((N_BINS, 1), np.float32))
+    return model, pack([inputs.tokenize(segment)])
 
 
 def test_work_of_a_frozen_encoder_is_a_third():

@@ -53,7 +53,7 @@ def _finding(c: Comparison) -> str:
     if c.decodes_nothing:
         better, worse = c.means
         return (
-            f"and {c.worse} decode nothing (mean {c.measure.symbol} {better:+.3f} and {worse:+.3f}, where "
+            f"and {c.worse} decode nothing (mean {c.measure.symbol} {better:.3f} and {worse:.3f}, where "
             f"{c.measure.nothing}), so a difference between them is no gain"
         )
     if c.p_holm >= ALPHA:

@@ -97,10 +97,10 @@ class TunedMethod:
         low, middle, high = self.spread
         what = f"trial {self.best.number}: {settings_in_words(self.changes)}" if self.best.number else OWN
         own = self.trials[0].valid_r2
-        before = f", {OWN} {own:+.3f}" if self.best.number and own is not None else ""
+        before = f", {OWN} {own:.3f}" if self.best.number and own is not None else ""
         return (
-            f"{self.title}: {what} (validation R² {high:+.3f}{before}; {count}: lowest {low:+.3f}, "
-            f"median {middle:+.3f})"
+            f"{self.title}: {what} (validation R² {high:.3f}{before}; {count}: lowest {low:.3f}, "
+            f"median {middle:.3f})"
         )
 
 

@@ -113,7 +113,7 @@ class SweepProgress:
         """Show that a job is done. `metrics`: the content of its metrics.json."""
         self._count(self.done, job)
         measure = measure_of(job.spec.label)
-        score = f"{measure.symbol} {metrics[measure.key]:+.3f}  " if measure.key in metrics else ""
+        score = f"{measure.symbol} {metrics[measure.key]: .3f}  " if measure.key in metrics else ""
         if not self.console.is_terminal:
             self._line_with_eta(f"done    {job.name:<32} {score}{metrics['seconds']:.1f} s")
 

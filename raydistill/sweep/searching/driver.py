@@ -122,7 +122,7 @@ def _report(search_run: SearchRun, points: Points, trial: FrozenTrial) -> None:
         outcome = f"failed: {trial.user_attrs[CAUSE]}"
     else:
         run.tracker.job(job)
-        outcome = f"validation R² {trial.user_attrs['valid_r2']:+.3f} at epoch {trial.user_attrs['epoch']}"
+        outcome = f"validation R² {trial.user_attrs['valid_r2']: .3f} at epoch {trial.user_attrs['epoch']}"
     run.progress.line(f"trial {trial.number:<4} {outcome}  ({in_words(trial.user_attrs[VALUES])})")
 
 

@@ -144,7 +144,7 @@ def _lines(result: SearchResult) -> list[str]:
             lines.append(f"{title}  and {len(points) - MAX_LINES} more, see results.json")
     if result.front:
         lines.append("Pareto front (fewer parameters, higher validation R²):")
-        lines += [f"  {p.parameters:>12,}  {p.valid_r2:+.3f}  {in_words(p.values)}" for p in result.front]
+        lines += [f"  {p.parameters:>12,}  {p.valid_r2: .3f}  {in_words(p.values)}" for p in result.front]
     if result.importances:
         shares = ", ".join(f"{last_name(name)} {share:.0%}" for name, share in result.importances.items())
         lines.append(f"importance for validation R²: {shares}")

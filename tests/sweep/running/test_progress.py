@@ -29,7 +29,7 @@ def test_progress_prints_each_job_and_the_time_left(tmp_path):
     # A fifth of the estimated 270 s counts as measured: (30 + 54) s for (90 + 54) s of work,
     # and 180 s are left after the first job.
     assert lines[0] == "3 jobs: 0 done, 3 to run, about 4 core-minutes"
-    assert "done    a" in lines[1] and "R² +0.500  29.0 s  (2 left, 1 min 45 s)" in lines[1]
+    assert "done    a" in lines[1] and "R²  0.500  29.0 s  (2 left, 1 min 45 s)" in lines[1]
     assert "failed  b" in lines[2] and "boom  (1 left, 44 s)" in lines[2]
 
 

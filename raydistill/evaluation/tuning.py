@@ -99,8 +99,7 @@ class TunedMethod:
         own = self.trials[0].valid_r2
         before = f", {OWN} {own:.3f}" if self.best.number and own is not None else ""
         return (
-            f"{self.title}: {what} (validation R² {high:.3f}{before}; {count}: lowest {low:.3f}, "
-            f"median {middle:.3f})"
+            f"{self.title}: {what} (validation R² {high:.3f}{before}; {count}: lowest {low:.3f}, median {middle:.3f})"
         )
 
 

@@ -48,9 +48,7 @@ def test_choice_is_said_with_the_spread_and_the_score_of_the_own_settings():
         "A: trial 1: learning_rate 0.002, layers 2 (validation R² 0.400, own settings 0.100; 4 trials, 1 failed: "
         "lowest 0.100, median 0.200)"
     )
-    assert (
-        make_tuned([0.4, 0.1]).in_words().startswith("A: own settings (validation R² 0.400; 2 trials: lowest 0.100")
-    )
+    assert make_tuned([0.4, 0.1]).in_words().startswith("A: own settings (validation R² 0.400; 2 trials: lowest 0.100")
     assert (
         make_tuned([None, None]).in_words()
         == "A: no trial has a score (2 trials, 2 failed), so it has the settings of the sweep"

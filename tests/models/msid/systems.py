@@ -14,13 +14,18 @@ MODULI, ANGLES = (0.98, 0.95), (0.0634, 0.251)
 PATCH = 8
 
 
-def simulated(n_bins=30_000, n_units=12, n_channels=8, rate=0.1, seed=0):
-    """(eigenvalues, states (T, 4), counts (T, units), LFP (T, channels)), each state with a variance of 1."""
-    random = np.random.default_rng(seed)
+def true_dynamics():
+    """(4, 4) A of the simulated system."""
     dynamics = np.zeros((4, 4))
     for i, (modulus, angle) in enumerate(zip(MODULI, ANGLES, strict=True)):
         turn = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
         dynamics[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = modulus * np.array(turn)
+    return dynamics
+
+
+def simulated(n_bins=30_000, n_units=12, n_channels=8, rate=0.1, seed=0):
+    """(eigenvalues, states (T, 4), counts (T, units), LFP (T, channels)), each state with a variance of 1."""
+    random, dynamics = np.random.default_rng(seed), true_dynamics()
     noise = random.normal(size=(n_bins, 4)) * np.sqrt(1 - np.repeat(MODULI, 2) ** 2)
     states = np.zeros((n_bins, 4))
     for t in range(1, n_bins):

@@ -6,11 +6,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import PoissonRegressor
 
 from raydistill.errors import DataError
 from raydistill.models.families import FAMILIES
 from raydistill.models.files import load_model, save_model
-from tests.models.msid.systems import BIN_WIDTH_MS, batch_of, inputs_of, simulated, spec_of
+from tests.models.msid.systems import BIN_WIDTH_MS, batch_of, inputs_of, simulated, spec_of, true_dynamics
 
 N_TRAIN = 24_000
 fit = FAMILIES["msid"].fit
@@ -37,6 +38,25 @@ def largest_error(found, true):
 def test_eigenvalues_of_a_simulated_system_are_found(recording, modality, tolerance):
     model, _ = fitted(recording, modality, states=(4,))
     assert largest_error(torch.linalg.eigvals(model.dynamics).numpy(), recording[0]) < tolerance
+
+
+@pytest.mark.parametrize(("modality", "tolerance"), [("multimodal", 0.07), ("lfp", 0.04), ("spikes", 0.15)])
+def test_covariances_over_time_are_those_of_a_simulated_system(recording, modality, tolerance):
+    """C A^k P C' of log-rates and LFP, which no change of basis alters; the true loadings come from the true states."""
+    model, _ = fitted(recording, modality, states=(4,))
+    _, states, counts, lfp = recording
+    true = {
+        "spikes": np.array([PoissonRegressor(alpha=0).fit(states, of_unit).coef_ for of_unit in counts.T]),
+        "lfp": np.linalg.lstsq(np.column_stack([states, np.ones(len(states))]), lfp, rcond=None)[0][:4].T,
+    }
+    ours = {"spikes": model.log_rates[: counts.shape[1]].numpy(), "lfp": model.lfp[: lfp.shape[1]].numpy()}
+    signals = ("spikes", "lfp") if modality == "multimodal" else (modality,)
+    c, c_true = (np.concatenate([of[name] for name in signals]) for of in (ours, true))
+    present = np.linalg.norm(c_true @ c_true.T)  # each state has a variance of 1
+    for k in (0, 1, 5, 10, 20):
+        found = c @ np.linalg.matrix_power(model.dynamics.numpy(), k) @ model.states.numpy() @ c.T
+        expected = c_true @ np.linalg.matrix_power(true_dynamics(), k) @ c_true.T
+        assert np.linalg.norm(found - expected) < tolerance * present
 
 
 def test_both_signals_together_explain_the_true_states(recording):

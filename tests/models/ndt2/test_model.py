@@ -69,8 +69,9 @@ def test_tokens_are_unmoved_by_later_bins_and_moved_by_other_patches_of_their_ow
     assert moved[time == 5].min() > 0 and moved[time == 6].min() > 0
 
 
-def test_context_is_unmoved_by_data_and_moves_every_token():
-    model, batch = make_model(), make_batch()
+@pytest.mark.parametrize("causal", [True, False])
+def test_context_is_unmoved_by_data_and_moves_every_token(causal):
+    model, batch = make_model(causal=causal), make_batch()
     values = torch.randint(0, 9, batch.values.shape, dtype=torch.uint8)
     time, before = encoded(model, batch)
     _, after = encoded(model, dataclasses.replace(batch, values=values))

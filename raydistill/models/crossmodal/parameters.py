@@ -15,7 +15,7 @@ from raydistill.models.crossmodal.config import (
     SpikesInput,
 )
 from raydistill.models.layers.parameters import (
-    MaskedSide,
+    MaskedCount,
     TokenCount,
     bidirectional_parameters,
     linear_parameters,
@@ -54,7 +54,7 @@ def tokens(config: CrossModalConfig, patches: int, bins: int) -> TokenCount | No
     side, p = None, config.predictor
     if p is not None:
         count = predictor_parameters(config, sum(config.inputs.widths(bands=1)))
-        side = MaskedSide(parameters=count, width=p.width, layers=p.layers)
+        side = MaskedCount(parameters=count, width=p.width, layers=p.layers)
     return TokenCount(per_bin=patches, attended=patches * bins, layers=config.backbone.layers, masked_side=side)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MaskedSide:
+class MaskedCount:
     """What reads all tokens to reconstruct the masked ones, while the encoder reads the others alone."""
 
     parameters: int
@@ -20,7 +20,7 @@ class TokenCount:
     attended: float
     """Tokens to which each attends, as a mean over the layers."""
     layers: int
-    masked_side: MaskedSide | None = None
+    masked_side: MaskedCount | None = None
     """None: the encoder reads all tokens, in place of masked ones what stands for them."""
 
 

@@ -11,7 +11,7 @@ from raydistill.config.numbers import Limits, Positive, Size, check_limits
 from raydistill.config.training import Recipes, TrainingConfig
 from raydistill.errors import ConfigError
 from raydistill.models.crossmodal.config import CountEmbedding
-from raydistill.models.layers.parameters import MaskedSide, TokenCount, linear_parameters
+from raydistill.models.layers.parameters import MaskedCount, TokenCount, linear_parameters
 
 Probability = Annotated[float, Limits(least=0, below=1)]
 SpikeCount = Annotated[int, Limits(least=1, most=255)]
@@ -176,7 +176,7 @@ def tokens(config: Ndt2Config, patches: int, bins: int) -> TokenCount:
     """A token per patch and bin."""
     side, layers = None, config.decoder_layers
     if layers is not None:
-        side = MaskedSide(parameters=decoder_parameters(config), width=config.width, layers=layers)
+        side = MaskedCount(parameters=decoder_parameters(config), width=config.width, layers=layers)
     return TokenCount(per_bin=patches, attended=patches * bins, layers=config.layers, masked_side=side)
 
 

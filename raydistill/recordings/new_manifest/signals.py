@@ -27,6 +27,7 @@ from raydistill.recordings.new_manifest.names import (
 )
 from raydistill.recordings.new_manifest.text import Line, Section, choice, option, placeholder
 from raydistill.recordings.new_manifest.values import period_of
+from raydistill.recordings.time_columns import is_time
 
 _WIDEST_BEHAVIOR = 4
 """A matrix without a telling name and more columns is taken as LFP."""
@@ -236,14 +237,7 @@ def _behavior_section(found: Findings, look: Look) -> Section:
 
 def _columns(look: Look, width: int) -> list[Line]:
     """Names, units, and what can be done with columns."""
-    for key, texts in look.attributes.items():
-        if len(texts) == width and key.lower() in ("names", "columns", "labels", "column_names"):
-            lines = [Line(key="names_attribute", value=key, guess=f"it holds {', '.join(texts)}")]
-            names = list(texts)
-            break
-    else:
-        names = column_names(look.path, width)
-        lines = [Line(key="names", value=names, guess="from the name of the variable", questions=_asks_names(width))]
+    names, lines = _names(look, width)
     of_columns = _periods(look, width)
     periods = {name: period for name, period in zip(names, of_columns, strict=True) if period}
     units = next((k for k in ("units", "unit") if len(look.attributes.get(k, ())) == width), None)
@@ -261,8 +255,53 @@ def _columns(look: Look, width: int) -> list[Line]:
             )
         )
     elif says(look.path, _POSITIONS) and not says(look.path, _VELOCITIES):
-        lines.append(option("derive", "velocity", "to decode velocity instead of position"))
+        named = "; then name the velocities in columns" if any(line.key == "columns" for line in lines) else ""
+        lines.append(option("derive", "velocity", f"to decode velocity instead of position{named}"))
     return lines
+
+
+def _names(look: Look, width: int) -> tuple[list[str], list[Line]]:
+    """Names of the columns, and the lines that give them and leave out those that are time."""
+    stamps = _time_columns(look, width)
+    stated = next((key for key in look.attributes if _are_names(key) and len(look.attributes[key]) == width), None)
+    if stated is not None:
+        names = list(look.attributes[stated])
+        lines = [Line(key="names_attribute", value=stated, guess=f"it holds {', '.join(names)}")]
+    else:
+        others = iter(column_names(look.path, width - len(stamps)))
+        names = [f"time{stamps.index(i) or ''}" if i in stamps else next(others) for i in range(width)]
+        lines = [Line(key="names", value=names, guess="from the name of the variable", questions=_asks_names(width))]
+    if stamps:
+        kept = [name for i, name in enumerate(names) if i not in stamps]
+        first = _matrices(look, width)[0][:, stamps[0]]
+        step = float(np.median(np.diff(first)))
+        asks = (
+            f"is column {stamps[0] + 1} time? It rises by nearly equal steps of {step:.6g} from {first[0]:.6g}: if "
+            f"these are seconds, rate_hz is {1 / step:.6g} and start_s {first[0]:.6g}. If it is behavior, leave out "
+            "this line"
+        )
+        lines.append(Line(key="columns", value=kept, guess="without what rises as time does", questions=(asks,)))
+    return names, lines
+
+
+def _are_names(key: str) -> bool:
+    return key.lower() in ("names", "columns", "labels", "column_names")
+
+
+def _time_columns(look: Look, width: int) -> list[int]:
+    """Numbers of the columns that are time stamps, or numbers of samples; none if all columns rise so."""
+    matrices = _matrices(look, width) if width > 1 else []
+    found = [i for i in range(width) if matrices and all(is_time(values[:, i]) for values in matrices)]
+    return found if len(found) < width else []
+
+
+def _matrices(look: Look, width: int) -> list[np.ndarray]:
+    """(n, width) values that were looked at: of a matrix, or of some trials."""
+    if look.kind == "cell" and _is_pattern(look):
+        return []
+    found = [np.asarray(p.values) for p in _parts(look) if p.values is not None and p.values.ndim == 2]
+    turned = [values if values.shape[-1] == width else values.T for values in found]
+    return [values for values in turned if values.shape[-1] == width]
 
 
 def _unit(look: Look, period: float | None) -> str:

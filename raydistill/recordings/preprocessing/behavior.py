@@ -17,6 +17,7 @@ from raydistill.recordings.preprocessing.lost import without_lost
 from raydistill.recordings.preprocessing.smoothing import derivative, smoothed
 from raydistill.recordings.preprocessing.stamps import ascending, samples_of_pieces, usual_step
 from raydistill.recordings.raw import Trace
+from raydistill.recordings.time_columns import is_time_of
 
 _GAP = 5  # usual steps: no smoothing or derivative over a longer time without a valid sample
 
@@ -65,6 +66,12 @@ def prepared(
     chosen = options.columns or trace.names
     every = options.derive == "speed" and "speed" in chosen
     used = {name for name in trace.names if every or name in chosen or _velocity_name(name) in chosen}
+    notes += tuple(
+        f"behavior: {name} rises as the time of its samples does, or by 1 from each to the next, and is decoded; if it "
+        "is time, or the number of the sample, list the other columns in `columns`"
+        for name, column in zip(trace.names, trace.values.T, strict=True)
+        if len(trace.names) > 1 and name in used and is_time_of(column, trace.times)
+    )
     periods = periods_of(trace, options.circular, used)
     step_s = usual_step(trace.times)
     cuts = [cut for cut in samples_of_pieces(trace.times, pieces) if cut.stop - cut.start > 1]

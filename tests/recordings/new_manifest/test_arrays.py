@@ -364,3 +364,21 @@ def test_groups_that_links_lead_back_to_are_looked_into_once(tmp_path):
     assert made["spikes"] == {"times": "rec/spike_times", "unit_ids": "rec/unit", "time_unit": "s"}
     assert made["behavior"]["values"] == "rec/position"
     assert "Not used" not in new_manifest([tmp_path / "a.h5"], tmp_path)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_column_of_time_in_a_matrix_of_tracking_is_left_out_with_a_question(turned, tmp_path):
+    seconds = np.arange(SECONDS * 100) / 100
+    table = np.column_stack([seconds, circle(seconds)])
+    values = {"spike_times": TIMES, "unit": UNITS, "tracking": table.T if turned else table}
+    write(tmp_path / "day.npz", values)
+    section = guessed(tmp_path, "day.npz")["behavior"]
+    assert section["names"] == ["time", "tracking_x", "tracking_y"]
+    assert section["columns"] == ["tracking_x", "tracking_y"]
+    text = new_manifest([tmp_path / "day.npz"], tmp_path)
+    asked = " ".join(text.replace("#", "").split())
+    assert "QUESTION: is column 1 time? It rises by nearly equal steps of 0.01 from 0: if these are seconds" in asked
+    assert "rate_hz is 100 and start_s 0" in asked and "then name the velocities in columns" not in asked
+    store = stored(tmp_path, ["day.npz"], subject="m1", rate_hz=100)
+    position, times = behavior(store, "day")
+    assert position == pytest.approx(circle(times), abs=1e-3)

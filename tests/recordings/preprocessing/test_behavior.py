@@ -119,3 +119,15 @@ def test_velocity_ends_with_each_trial_of_few_samples():
     times = 1.4 * trial + np.tile(np.arange(8) / 20, 50)
     made = prepared(trace(times, 3 * times + 50 * trial), Behavior(derive="velocity"))
     assert made.values == pytest.approx(3)
+
+
+def test_column_that_rises_as_time_does_is_told_unless_it_is_left_out():
+    times = np.arange(0, 20, 0.02)
+    for column in (7 + times, 1e3 * times, np.arange(1000)):
+        tr = trace(times, np.column_stack([column, np.sin(times)]))
+        assert prepared(tr, Behavior()).notes == (
+            "behavior: position_x rises as the time of its samples does, or by 1 from each to the next, and is "
+            "decoded; if it is time, or the number of the sample, list the other columns in `columns`",
+        )
+        assert prepared(tr, Behavior(columns=("position_y",))).notes == ()
+    assert prepared(trace(times, 20 * times), Behavior()).notes == (), "a constant speed"

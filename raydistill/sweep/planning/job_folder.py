@@ -45,6 +45,34 @@ def problem_of(folder: Path, everything: bool = False) -> str:
 
 _SHARES = ("accuracy", "balanced_accuracy", "largest_class")
 _SCORES = ("r2", "valid_r2", "auc", "valid_auc", *_SHARES)
+_COUNTS = ("epoch", "best_epoch", "workers", "n_test_segments", "test_s")
+_OF_CLOCK = ("clock_r2", "skill_over_clock", "r2_other_trials", "r2_with_clock")
+_MAPPINGS = ("correlation_per_axis", "settings", "fit", "fit.chosen", "fit.valid_r2", "neural")
+"""Parts that tables and cards read as mappings, those of `fit` within it."""
+_MAPPINGS_OF_NUMBERS = ("settings", "fit.valid_r2")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _wrong_part(metrics: dict) -> str:
+    """Which part of a metrics.json, other than its scores, is not what tables, cards and MLflow read; "" if none is."""
+    for name in (*_COUNTS, *_OF_CLOCK):
+        if name in metrics and not _is_number(metrics[name]):
+            return f"`{name}` is {metrics[name]!r}"
+    for name in _MAPPINGS:
+        outer, _, inner = name.rpartition(".")
+        part = (metrics.get(outer) or {} if outer else metrics).get(inner)
+        if part is not None and not isinstance(part, dict):
+            return f"`{name}` is not a mapping"
+        if name in _MAPPINGS_OF_NUMBERS and (odd := [k for k, v in (part or {}).items() if not _is_number(v)]):
+            return f"`{name}.{odd[0]}` is {(part or {})[odd[0]]!r}"
+    for task, scores in (metrics.get("neural") or {}).items():
+        if not isinstance(scores, dict) or not all(map(_is_number, scores.values())):
+            return f"`neural.{task}` is {scores!r}"
+    note = (metrics.get("fit") or {}).get("note")
+    return "" if note is None or isinstance(note, str) else f"`fit.note` is {note!r}"
 
 
 def _is_label(label: object) -> bool:
@@ -78,7 +106,7 @@ def invalid_metric(metrics: dict | None) -> str:
             return f"`{name}` is {value}, and no R² is above 1"
         if name.startswith(("auc", "valid_auc", *_SHARES)) and not 0 <= value <= 1:
             return f"`{name}` is {value}, and must be from 0 to 1"
-    return ""
+    return _wrong_part(metrics)
 
 
 def missing_metric(metrics: dict | None, label: str | None) -> str:

@@ -22,8 +22,8 @@ COLUMNS = (
 )
 EXPLANATION = (
     "valid R²: of the trials, on validation folds; own: with the settings of the sweep file. R²: on the scored folds, "
-    "mean and median over all sessions of a method, whatever figure shows them, with the chosen settings and with those "
-    "of the sweep file."
+    "mean and median over all sessions of a method, whatever figure shows them, with the chosen settings and with "
+    "those of the sweep file."
 )
 
 

@@ -106,7 +106,7 @@ def test_command_writes_graph_and_description(folder, tmp_path):
     )
     about = json.loads((tmp_path / "out" / "decoder.json").read_text())
     assert about["behavior"] == [{"name": "x", "unit": "cm/s"}, {"name": "y", "unit": "cm/s"}]
-    assert about["state"]["0.keys"] == {"shape": [1, 49, 4, 16], "dtype": "float32"} and about["window_bins"] == 50
+    assert about["state"]["0.keys"] == {"shape": [1, 4, 50, 16], "dtype": "float32"} and about["window_bins"] == 50
     assert "not empty" in raydistill(*arguments, cwd=tmp_path, check=2).stderr
 
 

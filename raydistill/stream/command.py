@@ -125,7 +125,7 @@ def deployed(
     decoder = StreamDecoder(open_decoder(model, opened, session, embeddings_of, behavior))
     _warn(decoder, say)
     difference = deploy(decoder, opened, out, rate_hz)
-    return f"onnxruntime and torch differ by at most {difference:.1g}"
+    return f"onnxruntime and torch differ by at most {difference:.1g} (latents, and behavior in SD)"
 
 
 def send(session: str, store: str, signal: str, target: str, speed: float, say: Callable[[str], None]) -> None:

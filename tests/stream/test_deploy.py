@@ -17,10 +17,12 @@ from raydistill.models.spec import ModelSpec
 from raydistill.store.store import Store
 from raydistill.stream import deploy as deploying
 from raydistill.stream.decoder import StreamDecoder
-from raydistill.stream.deploy import deploy
+from raydistill.stream.deploy import TOLERANCE, deploy, exported, ready
 from raydistill.stream.live import LiveDecoder
+from raydistill.stream.onnx_step import in_place
 from raydistill.stream.preprocess import Preprocess
 from raydistill.stream.samples import Lines
+from raydistill.stream.step import StepModule
 from tests.commands import raydistill
 from tests.paths import ROOT
 from tests.stream.models import make_folder, save
@@ -116,6 +118,26 @@ def test_graph_that_does_not_agree_is_not_written(folder, tmp_path, monkeypatch)
     with pytest.raises(DataError, match=r"differ by .*; nothing was written"):
         deploy(decoder, store, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("weight", "bias", "agrees"), [(0.0, 1e6, True), (1.0, 1e6, True), (1.0, 0.0, False)])
+def test_behavior_agrees_up_to_rounding_whatever_its_offset_and_weights(folder, monkeypatch, weight, bias, agrees):
+    """Differences count in standard deviations of behavior; the last digits of a large offset do not."""
+    module = StepModule.of(make_decoder(folder)[0])
+    module.weights.fill_(weight)
+    module.bias.fill_(bias)
+    step = ready(module, exported(module))
+    if not agrees:
+        monkeypatch.setattr(module, "bias", module.bias + 1e-3)
+    bins = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    difference = deploying._difference(module, step, bins, np.ones(2))
+    assert (difference < TOLERANCE) == agrees
+
+
+def test_states_that_only_their_own_update_reads_are_shared(folder):
+    keys = exported(StepModule.of(make_decoder(folder)[0]))
+    assert sorted(in_place(keys)) == ["0.keys", "0.values", "1.keys", "1.values"]
+    assert in_place(exported(StepModule.of(make_decoder(folder, "mamba")[0]))) == []
 
 
 def test_graph_that_gives_no_numbers_is_not_written(folder, tmp_path):

@@ -49,7 +49,7 @@ def replayed(
     store: str,
     embeddings_of: str | None,
     behavior: tuple[str, ...],
-    say: Callable[[str], None],
+    say: Callable[[str], None] = lambda text: None,
 ) -> Replay:
     """Decode the scored segments of a session bin by bin.
 

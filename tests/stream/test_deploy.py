@@ -16,6 +16,7 @@ from raydistill.models.files import save_model
 from raydistill.models.spec import ModelSpec
 from raydistill.store.store import Store
 from raydistill.stream import deploy as deploying
+from raydistill.stream.command import deployed
 from raydistill.stream.decoder import StreamDecoder
 from raydistill.stream.deploy import TOLERANCE, deploy, exported, ready
 from raydistill.stream.live import LiveDecoder
@@ -86,6 +87,27 @@ def test_raw_samples_are_filtered_as_in_the_store_and_the_last_one_stands_for_on
     for values, count in ((np.ones((1, 7)), 7), (np.full((1, 6), np.nan), 6)):
         refused = program(tmp_path / "out", lines_of(values), "--raw")
         assert refused.returncode == 1 and f"must have 6 finite numbers, but one has {count}" in refused.stderr
+
+
+def test_z_scores_that_follow_do_so_in_the_program_too(folder, tmp_path):
+    store = Store(str(make_folder(tmp_path / "own", adapt_s=2) / "store"))
+    decoder = StreamDecoder(open_decoder(save(folder), store, "S", None, ()))
+    deploy(decoder, store, tmp_path / "out", rate_hz=100.0)
+    about = json.loads((tmp_path / "out" / "decoder.json").read_text())["preprocessing"]
+    assert (about["fitted_on"], about["share_of_bin"]) == ("train", 0.01)
+    lines = lines_of(np.random.default_rng(2).normal(size=(600, 6)) * np.linspace(1, 5, 600)[:, None])
+    _, decoded = run_program(tmp_path / "out", lines, "--raw")
+    live = LiveDecoder(decoder, lambda: Preprocess(decoder.decoder.entry, 100.0), 100.0)
+    expected = np.array(list(live.run(Lines(lines.splitlines()))))
+    assert len(decoded) == 300 and np.abs(decoded - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_deploy_says_that_z_scores_have_read_what_was_scored(folder, tmp_path):
+    store, said = make_folder(tmp_path / "own", protocol="session_zscores") / "store", []
+    deployed(save(folder), "S", str(store), None, (), tmp_path / "out", None, said.append)
+    assert "z-scores of the whole session" in said[0]
+    about = json.loads((tmp_path / "out" / "decoder.json").read_text())
+    assert about["preprocessing"]["fitted_on"] == "session"
 
 
 def test_program_answers_all_bins_of_a_model_that_is_late_but_the_last_ones(folder, tmp_path):

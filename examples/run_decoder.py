@@ -38,6 +38,7 @@ class Bins:
     def __init__(self, about):
         raw, norm = about["preprocessing"]["raw"], about["preprocessing"]
         self.raw, self.mean, self.std = raw, np.array(norm["mean"]), np.array(norm["std"])
+        self.share = norm["share_of_bin"]  # above 0: mean and SD follow slow changes
         self.decimate = Filters(raw["decimate"], raw["decimate_state"])
         self.filters = Filters(raw["filters"], raw["filters_state"])
         self.per_bin = about["bin_width_ms"] / 1000 * raw["rate_hz"]
@@ -55,13 +56,44 @@ class Bins:
             for group in self.raw["averaged_groups"]:
                 x[group] -= x[group].mean()
             self.bin, self.values = self.bin + 1, self.values[:0]
-            yield (x - self.mean) / self.std
+            difference, std = x - self.mean, self.std
+            if self.share:
+                self.mean = self.mean + self.share * difference
+                self.std = np.sqrt((1 - self.share) * (std**2 + self.share * difference**2))
+            yield difference / std
+
+
+class Step:
+    """One bin after another. The state before and after a bin take turns; what may change in place is in both."""
+
+    def __init__(self, folder, about):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(folder / about["graph"], options)
+        self.bin, self.behavior = np.zeros(about["columns"], np.float32), np.zeros(len(about["behavior"]), np.float32)
+        state = {name: np.zeros(s["shape"], s["dtype"]) for name, s in about["state"].items()}
+        other = {name: x if name in about["in_place"] else x.copy() for name, x in state.items()}
+        self.memory = state, other  # a binding holds only addresses
+        self.turns = [self.bound(state, other), self.bound(other, state)]
+
+    def bound(self, before, after):
+        io = self.session.io_binding()
+        for name, x in {"bin": self.bin, **before}.items():
+            io.bind_input(name, "cpu", 0, x.dtype, x.shape, x.ctypes.data)
+        for name, x in {"behavior": self.behavior, **{f"next_{name}": x for name, x in after.items()}}.items():
+            io.bind_output(name, "cpu", 0, x.dtype, x.shape, x.ctypes.data)
+        return io
+
+    def __call__(self, values):
+        self.bin[:] = values
+        self.session.run_with_iobinding(self.turns[0])
+        self.turns.reverse()
+        return self.behavior
 
 
 def main(folder, is_raw):
     about = json.loads((folder / "decoder.json").read_text())
-    session = onnxruntime.InferenceSession(folder / about["graph"], providers=["CPUExecutionProvider"])
-    state = {name: np.zeros(s["shape"], dtype=s["dtype"]) for name, s in about["state"].items()}
+    step = Step(folder, about)
     if is_raw and "raw" not in (about["preprocessing"] or {}):
         sys.exit(f"--raw: {folder} was written without --rate-hz")
     bins, early = Bins(about) if is_raw else None, about["lookahead_bins"]  # first outputs that answer no bin
@@ -76,8 +108,7 @@ def main(folder, is_raw):
         if len(sample) != n or not np.isfinite(sample).all():
             sys.exit(f"a line must have {n} finite numbers, but one has {len(sample)}: {line.strip()[:60]}")
         for values in bins.push(sample) if bins else [sample]:
-            behavior, _, *new = session.run(None, {"bin": values.astype(np.float32)} | state)
-            state = dict(zip(state, new, strict=True))
+            behavior = step(values)
             early -= 1
             if early < 0:
                 print(*(f"{value:.6g}" for value in behavior), flush=True)

@@ -86,7 +86,8 @@ def devices() -> list[Check]:
 
     from raydistill.models.layers.precision import has_bf16
 
-    device = f"CPU, {torch.get_num_threads()} threads; no CUDA device"
+    threads = torch.get_num_threads()
+    device = f"CPU, {threads} thread{'s' * (threads != 1)}; no CUDA device"
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         device = ", ".join(f"{card.name} ({card.total_memory / GIB:.0f} GiB)" for card in cards)

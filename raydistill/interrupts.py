@@ -21,6 +21,8 @@ SIGNALS = {
     signal.SIGHUP: "ended by SIGHUP, which a closed terminal sends",
 }
 """The signals that end a command, and what is printed."""
+CONTINUES = "finished work is kept; run the same command again to continue"
+"""What is printed after the cause."""
 TOGETHER_S = 0.5
 """Signals that come within this time count as one: a terminal or a scheduler may send several."""
 _AGAIN_S = 0.1
@@ -45,11 +47,21 @@ class Interrupted(KeyboardInterrupt):
 
     Args:
         code: exit code of the command; of a signal 128 plus its number, as a shell reports it.
+        then: what is left of the command, and what the same command would do.
     """
 
-    def __init__(self, message: str, code: int = 130):
+    def __init__(self, message: str, code: int = 130, then: str = CONTINUES):
         super().__init__(message)
-        self.code = code
+        self.code, self.then = code, then
+
+
+@contextlib.contextmanager
+def leaving(then: str) -> Iterator[None]:
+    """Let an interrupt say this instead of `CONTINUES`, in commands that cannot continue."""
+    try:
+        yield
+    except KeyboardInterrupt as err:
+        raise Interrupted(str(err) or SIGNALS[signal.SIGINT], getattr(err, "code", 130), then) from err
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ ALLOWED = {
     "evaluation/equal_settings models feed store ownership files config papers errors",
     "tracking": "files errors",
     "decode": "evaluation models feed store files config errors",
-    "stream": "decode evaluation recordings models feed store config cluster errors",
+    "stream": "decode evaluation recordings models feed store config cluster interrupts errors",
     "sweep/config": "evaluation/baselines models papers config errors",
     "sweep/planning": "sweep/config evaluation/baselines evaluation/measure evaluation/tuning "
     "evaluation/equal_settings models feed simulation papers store mirrored lease object_store marker ownership locks "
@@ -91,8 +91,8 @@ CONFINED = {
     "clarabel": ("models/msid/solver.py",),
     "pylsl": ("stream/lsl.py",),
     "zmq": ("stream/zmq.py",),
-    "onnx": ("stream/deploy.py",),
-    "onnxruntime": ("stream/deploy.py",),
+    "onnx": ("stream/deploy.py", "stream/onnx_step.py"),
+    "onnxruntime": ("stream/onnx_step.py",),
     "onnxscript": ("stream/deploy.py",),
     "matplotlib": ("evaluation/figures/",),
 }

@@ -7,7 +7,6 @@ it is installed, by onnxruntime (`raydistill deploy`).
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -68,7 +67,7 @@ def _times(name: str, config: CrossModalConfig, bins: int, memory_gb_per_s: floa
     figures = {f"{name}_parameters": n_bytes / 4, f"{name}_read_ms": n_bytes / 1e6 / memory_gb_per_s}
     figures |= _percentiles(f"{name}_torch", lambda row: stream.step(lfp=row), values)
     try:
-        from raydistill.stream.deploy import exported, on_one_thread
+        from raydistill.stream.deploy import exported, ready
     except RaydistillError:
         return figures
     width = config.width
@@ -76,14 +75,7 @@ def _times(name: str, config: CrossModalConfig, bins: int, memory_gb_per_s: floa
     module = StepModule(
         model, pack([inputs.tokenize({"lfp": values[:1]})]), stream.first_state(), CHANNELS, weights, bias
     )
-    session = on_one_thread(exported(module))
-    state = {key: value.numpy() for key, value in module.first_state.items()}
-
-    def run(state: dict[str, np.ndarray], row: np.ndarray) -> None:
-        _, _, *new = session.run(None, {"bin": row} | state)
-        state.update(zip(state, new, strict=True))
-
-    return figures | _percentiles(f"{name}_onnx", partial(run, state), values)
+    return figures | _percentiles(f"{name}_onnx", ready(module, exported(module)), values)
 
 
 def _percentiles(name: str, step: Callable[[np.ndarray], object], values: np.ndarray) -> dict[str, float]:

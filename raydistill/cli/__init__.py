@@ -24,7 +24,7 @@ from raydistill.cli.sweeps import plan, report, results, run, sweep, ui
 from raydistill.cluster.isolation import leave_working_folder
 from raydistill.config.secrets import check_no_secret
 from raydistill.errors import RaydistillError
-from raydistill.interrupts import handled
+from raydistill.interrupts import CONTINUES, handled
 from raydistill.object_store import cause_of
 
 app = App(
@@ -89,7 +89,7 @@ def _run(argv: list[str] | None) -> int:
         code = getattr(err, "code", 130)
         ended = str(err) or "interrupted"
         with contextlib.suppress(OSError):  # the terminal may be closed
-            say(f"raydistill: {ended}; finished work is kept; run the same command again to continue")
+            say(f"raydistill: {ended}; {getattr(err, 'then', CONTINUES)}")
         return code
     return 2
 

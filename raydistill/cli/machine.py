@@ -73,7 +73,8 @@ def bench(
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:
-        print(f"{report.what} on {report.device}, {report.threads} threads, {report.precision}")
+        threads = f"{report.threads} thread{'s' * (report.threads != 1)}"
+        print(f"{report.what} on {report.device}, {threads}, {report.precision}")
         for name, value in report.figures.items():
             print(f"{name:<28} {value:10.4g}")
 

@@ -138,7 +138,7 @@ def decode(
         from raydistill.stream.command import replayed
 
         _refuse("--stream reports R² and latency and writes no file", written | {"--overwrite": overwrite})
-        report = replayed(model, session, store, as_, behavior)
+        report = replayed(model, session, store, as_, behavior, say)
         print(json.dumps(report.to_json(), indent=1) if json_ else f"{session}: {report.in_words()}")
         return
     about = run(model, session, store, as_, behavior, out, picture, overwrite)

@@ -96,7 +96,7 @@ def deploy(
     """Write one step of a causal model as ONNX, for a program without torch (examples/run_decoder.py)."""
     from raydistill.stream.command import deployed
 
-    say(deployed(model, session, store, as_, behavior, out, rate_hz))
+    say(deployed(model, session, store, as_, behavior, out, rate_hz, say))
     print(out)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import psutil
 
 from raydistill.cluster.threads import any_running
-from raydistill.interrupts import Interrupted, end_at_once, kept, throw
+from raydistill.interrupts import CONTINUES, Interrupted, end_at_once, kept, throw
 
 HEAD = {"gcs_server": "GCS server", "raylet": "raylet"}
 """The processes without which Ray cannot work."""
@@ -84,7 +84,7 @@ class HeadWatch:
                 throw(Interrupted(message, code=1))
                 if not self.over.wait(UNWIND_S):
                     end_left_over(self.logs, wait_s=0)
-                    end_at_once(1, f"{message}; finished work is kept; run the same command again to continue")
+                    end_at_once(1, f"{message}; {CONTINUES}")
                 return
 
 

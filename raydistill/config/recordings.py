@@ -98,12 +98,13 @@ SCORED_WITH_VALID = ("paper", "released")
 class IngestConfig:
     """How a recording is preprocessed and stored. Every value enters the fingerprint of the stored session."""
 
-    protocol: Literal["corrected", "paper", "released", "realm"] = "corrected"
-    """`corrected` fits normalisation on the training fold and scores on the test fold. `paper` and `released` fit it
-    on the whole session and score on the validation and test folds together. `released` also reproduces two slips of
-    the published code: fold sizes that are off by one, and time stamps by which the LFP drifts one bin against the
-    spikes; and for Flint its filters and outliers. `realm` draws the folds of REALM's second version (72, 8 and 20 %),
-    fits normalisation on the whole session and scores on the test fold (docs/methods.md, Splits and protocols)."""
+    protocol: Literal["corrected", "session_zscores", "paper", "released", "realm"] = "corrected"
+    """`corrected` fits normalisation on the training fold and scores on the test fold. `session_zscores` differs from
+    it in one thing: it fits normalisation on the whole session. `paper` and `released` do so, too, and score on the
+    validation and test folds together. `released` also reproduces two slips of the published code: fold sizes that
+    are off by one, and time stamps by which the LFP drifts one bin against the spikes; and for Flint its
+    filters and outliers. `realm` draws the folds of REALM's second version (72, 8 and 20 %), fits normalisation on the
+    whole session and scores on the test fold (docs/methods.md, Splits and protocols)."""
     bin_width_ms: BinWidth = 10.0
     """Width of the session's bins in milliseconds."""
     min_rate_hz: NotNegative = 0.0
@@ -125,6 +126,9 @@ class IngestConfig:
     behavior_gap_s: Duration | None = None
     """Behavior is interpolated over dropouts up to this long. Longer ones, and by default all, stay NaN and are neither
     fitted nor scored."""
+    adapt_s: Annotated[float, Limits(above=0, most=1e8)] | None = None
+    """Mean and SD by which the LFP is z-scored follow slow changes: from those of the training fold on, both are
+    averaged over about this time. None: they stay. A decoder that runs does the same with raw samples."""
     lfp_dtype: Literal["float32", "float16"] = "float32"
     """Type in which the LFP is stored."""
     splits: Splits = field(default_factory=Splits)
@@ -137,6 +141,12 @@ class IngestConfig:
             )
         if self.protocol == "released" and self.filters is not None and self.filters.causal:
             raise ConfigError("`protocol: released` has zero-phase filters; leave out `filters.causal`")
+        if self.protocol != "corrected" and self.adapt_s is not None:
+            raise ConfigError(
+                f"`adapt_s` begins with z-scores of the training fold, but got ({self.protocol=}, {self.adapt_s=}); "
+                "leave one of them out",
+                at=("adapt_s",),
+            )
         if self.protocol == "realm":
             _check_published_folds(self.splits)
 

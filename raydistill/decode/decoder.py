@@ -78,7 +78,7 @@ def open_decoder(
         )
     score = score_model(model, store, entry, columns)
     about: dict[str, Any] = {"model": str(folder), "session": session, "as": embeddings_of or session}
-    about |= {"protocol": entry.protocol, "draw": entry.draw, "draws": draws_of(store.entries())[entry.recorded]}
+    about |= {"protocol": entry.rules, "draw": entry.draw, "draws": draws_of(store.entries())[entry.recorded]}
     about |= {name: value for name, value in score.metrics().items() if name in _REPORTED}
     return Decoder(model=model, entry=entry, columns=columns, score=score, about=about)
 

@@ -4,7 +4,7 @@ Templates escape every value, since names come from files and recordings.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -47,6 +47,9 @@ PROTOCOLS = {
     "corrected": "Normalisation is fitted on the training segments only, and the folds have exactly the configured "
     "sizes. Early stopping uses the validation fold. All scores are computed on the test fold, which is used for "
     "nothing else.",
+    "session_zscores": "As the corrected protocol, but normalisation is fitted on the whole session, the test fold "
+    "included. Early stopping uses the validation fold, and all scores are computed on the test fold. The "
+    "difference to the corrected protocol is what z-scores of whole sessions are worth, which cannot run live.",
     "paper": "The published protocol: signals are normalised over the whole session before it is split. Scores are "
     "computed over the validation and test folds together, although early stopping uses the validation fold. Scores "
     "are therefore optimistic; the corrected protocol keeps the folds separate.",
@@ -210,7 +213,7 @@ def _page(results: Results, context: ReportContext) -> dict:
         "figures": embedded(context.pictures),
         "protocol": results.protocol,
         "repeats": results.repeats,
-        "protocol_words": " ".join(PROTOCOLS[name] for name in results.protocol.split(" and ") if name in PROTOCOLS),
+        "protocol_words": " ".join(_protocol_words(results.protocol)),
         "data": {
             "sessions": context.sessions,
             "subjects": context.subjects,
@@ -234,6 +237,17 @@ def _page(results: Results, context: ReportContext) -> dict:
         "versions": context.versions,
         "sweep": context.sweep,
     }
+
+
+def _protocol_words(protocol: str) -> Iterator[str]:
+    """What the page says about `Results.protocol`, sentence by sentence."""
+    for name in protocol.split(" and "):
+        yield PROTOCOLS.get(name.partition(" ")[0], "")
+    if "z-scores follow" in protocol:
+        yield (
+            "From the mean and SD of the training segments on, the z-scores of the LFP follow slow changes, reading "
+            "nothing later (ingest.adapt_s)."
+        )
 
 
 def _panel(results: Results, panel: Panel) -> dict:

@@ -91,7 +91,7 @@ class Entry:
     aligned: bool
     """Segments are whole trials that begin at the same event, so that time alone may predict behavior."""
     protocol: str
-    """corrected, paper or released (docs/methods.md, Splits and protocols)."""
+    """corrected, session_zscores, paper, released or realm (docs/methods.md, Splits and protocols)."""
     normalisation: dict[str, Normalisation]
     """For those of spikes, lfp and behavior that the session has."""
     config: dict[str, Any]
@@ -115,6 +115,12 @@ class Entry:
     def n_columns(self) -> dict[str, int]:
         """spikes and lfp -> number of units and of channels; 0 for a signal that the session lacks."""
         return {"spikes": self.n_units, "lfp": self.n_channels}
+
+    @property
+    def rules(self) -> str:
+        """The protocol, and whether z-scores follow slow changes, such as "corrected (z-scores follow over 600 s)"."""
+        adapt_s = self.config.get("adapt_s")
+        return self.protocol if adapt_s is None else f"{self.protocol} (z-scores follow over {adapt_s:g} s)"
 
     @property
     def recorded(self) -> str:

@@ -37,6 +37,7 @@ from raydistill.store.session import Segment, Session
 from raydistill.store.session_plan import SessionPlan, is_changed, plan_session
 from raydistill.store.splits import TEST, TRAIN, VALID, Cut
 from raydistill.store.table import SIGNALS, Rows, columns_of, segments_from_table, to_table, update_digests
+from raydistill.store.zscores import followed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,6 +154,7 @@ class Store:
             return self._write(session, plan, fingerprint)
 
     def _write(self, session: Session, plan: SessionPlan, identity: str) -> Entry:
+        session = followed(session, plan.config, plan.normalisation)
         rows = Rows(session=session, normalisation=plan.normalisation, lfp_dtype=plan.config.lfp_dtype)
         base, digests, parts = folder_of(session.name), {name: hashlib.sha256() for name in HASHED}, []
         before = self._parts_before(session.name)

@@ -11,9 +11,10 @@ from typing import Any
 from raydistill.decode.decoder import open_decoder
 from raydistill.errors import DataError, RaydistillError
 from raydistill.evaluation.session_scores import scored_folds
+from raydistill.interrupts import leaving
 from raydistill.store.catalogue import Entry
 from raydistill.store.store import Store
-from raydistill.stream.decoder import StreamDecoder
+from raydistill.stream.decoder import StreamDecoder, on_z_scores
 from raydistill.stream.live import LiveDecoder
 from raydistill.stream.preprocess import Preprocess
 from raydistill.stream.replay import Replay, replay
@@ -22,6 +23,10 @@ from raydistill.stream.samples import Chunk, Lines, Source, arriving_lines
 STDIN = "standard input"
 LISTENER_S = 30.0
 """A sender waits this long for a listener."""
+
+LIVE_ENDS = "what was decoded has been given out; the same command decodes what arrives then, as a new segment"
+SENDING_ENDS = "the same command sends from the first bin on"
+"""What is printed after an interrupt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +43,30 @@ class Place:
     """How long a sender may be silent."""
 
 
-def replayed(model: Path, session: str, store: str, embeddings_of: str | None, behavior: tuple[str, ...]) -> Replay:
+def replayed(
+    model: Path,
+    session: str,
+    store: str,
+    embeddings_of: str | None,
+    behavior: tuple[str, ...],
+    say: Callable[[str], None] = lambda text: None,
+) -> Replay:
     """Decode the scored segments of a session bin by bin.
 
+    Args:
+        say: prints a message.
     Raises:
         RaydistillError: as `open_decoder`, or the model is not causal.
     """
     opened = Store(store)
-    return replay(StreamDecoder(open_decoder(model, opened, session, embeddings_of, behavior)), opened)
+    decoder = StreamDecoder(open_decoder(model, opened, session, embeddings_of, behavior))
+    _warn(decoder, say)
+    return replay(decoder, opened)
+
+
+def _warn(decoder: StreamDecoder, say: Callable[[str], None]) -> None:
+    if note := on_z_scores(decoder):
+        say(f"warning: {note}")
 
 
 def decode_live(
@@ -67,11 +88,12 @@ def decode_live(
     """
     opened = open_decoder(model, Store(store), session, embeddings_of, behavior)
     decoder = StreamDecoder(opened)
+    _warn(decoder, say)
     rate_hz = place.rate_hz
     make = None if rate_hz is None else lambda: Preprocess(opened.entry, rate_hz)
     live = LiveDecoder(decoder, make, rate_hz, say)
     source = _source(place, opened.entry.bin_width_ms, say)
-    with _sink(place.target, decoder.columns, opened.entry) as sink:
+    with leaving(LIVE_ENDS), _sink(place.target, decoder.columns, opened.entry) as sink:
         say(f"waiting for {live.expected} from {STDIN if place.source == '-' else place.source}")
         try:
             for number, values in enumerate(live.run(source)):
@@ -88,9 +110,12 @@ def deployed(
     behavior: tuple[str, ...],
     out: Path,
     rate_hz: float | None,
+    say: Callable[[str], None],
 ) -> str:
     """Write a model as a graph of one step; returns how well it agrees, as one line.
 
+    Args:
+        say: prints a message.
     Raises:
         RaydistillError: as `open_decoder` and `deploy`.
     """
@@ -98,8 +123,9 @@ def deployed(
 
     opened = Store(store)
     decoder = StreamDecoder(open_decoder(model, opened, session, embeddings_of, behavior))
+    _warn(decoder, say)
     difference = deploy(decoder, opened, out, rate_hz)
-    return f"onnxruntime and torch differ by at most {difference:.1g}"
+    return f"onnxruntime and torch differ by at most {difference:.1g} (latents, and behavior in SD)"
 
 
 def send(session: str, store: str, signal: str, target: str, speed: float, say: Callable[[str], None]) -> None:
@@ -119,7 +145,8 @@ def send(session: str, store: str, signal: str, target: str, speed: float, say: 
     columns = entry.n_columns[signal]
     if not columns:
         raise DataError(f"session {session} has no {signal}")
-    with _target(target, columns, 1000 / entry.bin_width_ms * speed, "EEG" if signal == "lfp" else "Spikes") as sender:
+    kind = "EEG" if signal == "lfp" else "Spikes"
+    with leaving(SENDING_ENDS), _target(target, columns, 1000 / entry.bin_width_ms * speed, kind) as sender:
         n = 0
         began = time.monotonic()
         for fold in scored_folds(entry):
@@ -129,7 +156,8 @@ def send(session: str, store: str, signal: str, target: str, speed: float, say: 
                     sender.send(Chunk(n, values[None]))
                     n += 1
         sender.end()
-        say(f"{n} bins of {columns} {signal} columns sent in {time.monotonic() - began:.1f} s")
+        sent = f"{n} bin{'s' * (n != 1)} of {columns} {signal} column{'s' * (columns != 1)}"
+        say(f"{sent} sent in {time.monotonic() - began:.1f} s")
 
 
 class _Printer:

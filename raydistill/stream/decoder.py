@@ -84,6 +84,22 @@ class StreamDecoder:
         return behavior[0] if self.stream.streams == 1 else behavior
 
 
+def on_z_scores(decoder: StreamDecoder) -> str:
+    """Why the score of a model says more than it will reach live, as one line; empty if it does not.
+
+    Mean and SD of a stored session are numbers, so a stream can always use them. But those of whole sessions have read
+    the bins that were scored.
+    """
+    entry, signal = decoder.decoder.entry, decoder.decoder.model.spec.modality
+    if signal == "spikes" or entry.protocol == "corrected":
+        return ""
+    return (
+        f"session {entry.session} was stored with z-scores of the whole session (`protocol: {entry.protocol}`), which "
+        "have read the scored bins: the stream uses the stored mean and SD, and a recording that it has not seen may "
+        "be decoded less well than R² says; `protocol: corrected` fits them on the training fold"
+    )
+
+
 def check_reads_raw_lfp(decoder: StreamDecoder) -> None:
     """Raise a DataError for a model of spikes, which have no raw samples and no filters."""
     if (signal := decoder.decoder.model.spec.modality) != "lfp":

@@ -11,25 +11,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from raydistill.config.plain import from_plain
+from raydistill.config.recordings import IngestConfig
 from raydistill.decode.decoder import Decoder
 from raydistill.errors import DataError
 from raydistill.evaluation.session_scores import scored_folds
 from raydistill.store.catalogue import Entry
+from raydistill.store.splits import TRAIN
 from raydistill.store.store import Store
+from raydistill.store.zscores import share_of_bin
 from raydistill.stream.decoder import StreamDecoder, check_reads_raw_lfp
 from raydistill.stream.extras import needs
+from raydistill.stream.onnx_step import NEXT, OnnxStep, in_place
 from raydistill.stream.preprocess import Preprocess
 from raydistill.stream.step import StepModule
 
 with needs("onnx", "onnx"):
-    import onnx  # noqa: F401 - the exporter imports it
-    import onnxruntime
+    import onnx  # noqa: F401 - the exporter imports both
     import onnxscript  # noqa: F401
 
 GRAPH, ABOUT = "decoder.onnx", "decoder.json"
 CHECKED_BINS = 100
 TOLERANCE = 1e-4
-"""Largest difference between onnxruntime and torch, in latents, and in behavior over the length of its weights."""
+"""Largest difference between onnxruntime and torch, in latents, and in behavior in its standard deviations."""
+LAST_DIGITS = 4
+"""Steps of float32 by which behavior may differ in any case: far from zero, they can be more than the tolerance."""
 OPSET = 20
 
 
@@ -39,7 +45,7 @@ def deploy(decoder: StreamDecoder, store: Store, folder: Path, rate_hz: float | 
     Args:
         rate_hz: of raw LFP samples, for which the coefficients of the filters are written; None: none are.
     Returns:
-        The largest difference between the two.
+        The largest difference between the two, of latents, and of behavior in standard deviations.
     Raises:
         DataError: the folder holds something, the model reads two signals, `rate_hz` is given although the model reads
             spikes or the session was stored with filters that read later samples, or onnxruntime does not agree.
@@ -49,13 +55,13 @@ def deploy(decoder: StreamDecoder, store: Store, folder: Path, rate_hz: float | 
     module = StepModule.of(decoder)
     if rate_hz is not None:
         check_reads_raw_lfp(decoder)
-    about = _about(module, decoder, rate_hz)
     graph = exported(module)
-    difference = _difference(module, graph, _bins(decoder.decoder, store))
+    about = _about(module, decoder, rate_hz) | {"in_place": in_place(graph)}
+    difference = _difference(module, ready(module, graph), _bins(decoder.decoder, store), _std(decoder.decoder))
     if not difference <= TOLERANCE:
         raise DataError(
-            f"onnxruntime and torch differ by {difference:.2g} over {CHECKED_BINS} bins, more than {TOLERANCE:g}; "
-            "nothing was written"
+            f"onnxruntime and torch differ by {difference:.2g} (latents, and behavior in SD) over {CHECKED_BINS} bins, "
+            f"more than {TOLERANCE:g}; nothing was written"
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / GRAPH).write_bytes(graph)
@@ -75,7 +81,7 @@ def exported(module: StepModule) -> bytes:
                 module,
                 inputs,
                 input_names=["bin", *module.state_names],
-                output_names=["behavior", "latents", *(f"next_{name}" for name in module.state_names)],
+                output_names=["behavior", "latents", *(f"{NEXT}{name}" for name in module.state_names)],
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,
@@ -90,6 +96,11 @@ def exported(module: StepModule) -> bytes:
     return program.model_proto.SerializeToString()
 
 
+def ready(module: StepModule, graph: bytes) -> OnnxStep:
+    """The graph of a step, ready to run from the state before the first bin."""
+    return OnnxStep(graph, {name: x.numpy() for name, x in module.first_state.items()}, in_place(graph))
+
+
 def _bins(decoder: Decoder, store: Store) -> np.ndarray:
     """(CHECKED_BINS, C) or fewer of the first scored segments."""
     rows, n, signal = [], 0, decoder.model.spec.modality
@@ -102,27 +113,22 @@ def _bins(decoder: Decoder, store: Store) -> np.ndarray:
     return np.concatenate(rows)[:CHECKED_BINS].astype(np.float32)
 
 
+def _std(decoder: Decoder) -> np.ndarray:
+    """(K,) standard deviations of the behavior, in the units of the recording."""
+    return np.asarray(decoder.entry.normalisation["behavior"].std)[decoder.column_indices]
+
+
 @torch.no_grad()
-def _difference(module: StepModule, graph: bytes, bins: np.ndarray) -> float:
-    session = on_one_thread(graph)
+def _difference(module: StepModule, step: OnnxStep, bins: np.ndarray, std: np.ndarray) -> float:
     state = list(module.first_state.values())
-    other = [values.numpy() for values in state]
-    names = ["bin", *module.state_names]
-    scale = torch.linalg.vector_norm(module.weights, dim=0).numpy()  # of behavior, per unit of the latents
     differences = []
     for values in bins:
         behavior, latents, *state = module(torch.from_numpy(values), *state)
-        theirs, their_latents, *other = session.run(None, dict(zip(names, [values, *other], strict=True)))
-        of_behavior = np.abs(theirs - behavior.numpy()) / np.maximum(scale, np.finfo(np.float32).tiny)
-        differences += [of_behavior.max(), np.abs(their_latents - latents.numpy()).max()]
+        theirs, their_latents = step(values)
+        ours = behavior.numpy()
+        beyond_rounding = np.maximum(np.abs(theirs - ours) - LAST_DIGITS * np.spacing(np.abs(ours)), 0)
+        differences += [(beyond_rounding / std).max(), np.abs(their_latents - latents.numpy()).max()]
     return float(np.max(differences))  # NaN if one is, unlike Python's max
-
-
-def on_one_thread(graph: bytes) -> onnxruntime.InferenceSession:
-    """The graph, ready to run. A step is too little work for several threads."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def _about(module: StepModule, decoder: StreamDecoder, rate_hz: float | None) -> dict:
@@ -151,7 +157,10 @@ def _about(module: StepModule, decoder: StreamDecoder, rate_hz: float | None) ->
 
 
 def _preprocessing(entry: Entry, rate_hz: float | None) -> dict:
-    """How LFP becomes the values of a bin: mean and SD of each channel, and the filters for raw samples."""
+    """How LFP becomes the values of a bin: mean and SD of each channel, on which bins they were fitted, how much a bin
+    counts if they follow slow changes, and the filters for raw samples."""
     norm = entry.normalisation["lfp"]
+    share = share_of_bin(from_plain(IngestConfig, entry.config), entry.bin_width_ms)
     filters = {} if rate_hz is None else {"raw": Preprocess(entry, rate_hz).coefficients()}
-    return {"mean": list(norm.mean), "std": list(norm.std), **filters}
+    fitted_on = TRAIN if entry.protocol == "corrected" else "session"
+    return {"mean": list(norm.mean), "std": list(norm.std), "fitted_on": fitted_on, "share_of_bin": share, **filters}

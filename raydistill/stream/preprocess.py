@@ -7,6 +7,7 @@ from raydistill.config.recordings import IngestConfig
 from raydistill.errors import DataError
 from raydistill.recordings.preprocessing.causal import CausalLfp
 from raydistill.store.catalogue import Entry
+from raydistill.store.zscores import FollowingZScores, share_of_bin
 
 
 class Preprocess:
@@ -16,13 +17,11 @@ class Preprocess:
         entry: a session that was stored with causal filters (`filters: {causal: true}`), or without any.
         rate_hz: of the samples.
         first_bin_s: start of the first bin in seconds after the first sample.
-        adapt_s: follow slow changes: mean and SD of each channel are averaged over about this time, from those of the
-            store. None: those of the store.
     Raises:
         DataError: the session was stored with filters that read later samples, or the rate is below that of the bins.
     """
 
-    def __init__(self, entry: Entry, rate_hz: float, *, first_bin_s: float = 0.0, adapt_s: float | None = None):
+    def __init__(self, entry: Entry, rate_hz: float, *, first_bin_s: float = 0.0):
         config = from_plain(IngestConfig, entry.config)
         if config.filters is not None and not config.filters.causal:
             raise DataError(
@@ -43,9 +42,7 @@ class Preprocess:
             arrays=None if table is None else np.repeat(table.array, entry.lfp_bands).tolist(),
             lfp_nan=config.lfp_nan,
         )
-        norm = entry.normalisation["lfp"]
-        self._mean, self._variance = np.array(norm.mean), np.square(norm.std)
-        self._share = 0.0 if adapt_s is None else min(1.0, entry.bin_width_ms / 1000 / adapt_s)
+        self._z_scores = FollowingZScores(entry.normalisation["lfp"], share_of_bin(config, entry.bin_width_ms))
 
     def coefficients(self) -> dict:
         """What another program needs to do the same, see `CausalLfp.coefficients`."""
@@ -66,12 +63,4 @@ class Preprocess:
         if samples.shape[1] != self.n_channels:
             raise DataError(f"samples have {samples.shape[1]} channels, but the recording has {self.n_channels}")
         values = self._chain.push(samples[:, self._channels])
-        return np.array([self._z_scored(row) for row in values], dtype=np.float32).reshape(values.shape)
-
-    def _z_scored(self, values: np.ndarray) -> np.ndarray:
-        z_scored = (values - self._mean) / np.sqrt(self._variance)
-        if self._share:
-            difference = values - self._mean
-            self._mean = self._mean + self._share * difference
-            self._variance = (1 - self._share) * (self._variance + self._share * difference**2)
-        return z_scored
+        return self._z_scores(values).astype(np.float32)

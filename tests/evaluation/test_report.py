@@ -94,6 +94,18 @@ def results(**other):
     return Results(**whole | other)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        ("session_zscores", "normalisation is fitted on the whole session"),
+        ("corrected (z-scores follow over 600 s)", "the z-scores of the LFP follow slow changes"),
+    ],
+)
+def test_page_says_on_which_bins_z_scores_are_fitted(context, protocol, words):
+    page = html(results(protocol=protocol), context)
+    assert words in page and f"<dt>protocol</dt><dd>{protocol}</dd>" in page
+
+
 @pytest.fixture
 def context(tmp_path):
     return page_context(tmp_path)

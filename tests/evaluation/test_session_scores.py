@@ -135,7 +135,7 @@ def test_past_latents_are_decoded_by_ridge_from_each_bin_and_those_before_it(sto
 def test_validation_fold_is_scored_under_the_protocols_of_the_cross_modal_paper_alone(stored):
     folds = {name: scored_folds(dataclasses.replace(stored[1], protocol=name)) for name in PROTOCOLS}
     assert folds.pop("paper") == folds.pop("released") == ("valid", "test")
-    assert folds == {"corrected": ("test",), "realm": ("test",)}
+    assert folds == {"corrected": ("test",), "session_zscores": ("test",), "realm": ("test",)}
 
 
 def test_past_latents_are_not_fitted_on_a_validation_fold_that_is_scored(stored):

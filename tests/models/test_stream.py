@@ -197,5 +197,5 @@ def test_last_bins_of_a_model_that_answers_late_need_the_stream_that_read_them()
 
 def test_state_of_another_stream_is_refused_by_name():
     stream = make_stream(make_model())
-    with pytest.raises(DataError, match=r"0.keys has the shape \(1, 57, 2, 16\) instead of \(1, 357, 2, 16\)"):
+    with pytest.raises(DataError, match=r"0.keys has the shape \(1, 2, 60, 16\) instead of \(1, 2, 360, 16\)"):
         stream.state = make_stream(make_model(), window_bins=20).state

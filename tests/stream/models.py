@@ -17,11 +17,12 @@ from raydistill.store.store import Store
 N_BINS = 2000
 
 
-def make_folder(folder, draws=1):
+def make_folder(folder, draws=1, **ingest):
     """A store with one session, whose behavior is in the last bins of the LFP, and models of it.
 
     Args:
         draws: of the folds; here, all are the same.
+        ingest: further settings of the IngestConfig.
     """
     rng = np.random.default_rng(0)
     lfp = rng.normal(size=(N_BINS, 6))
@@ -40,7 +41,8 @@ def make_folder(folder, draws=1):
     splits = Splits(segment_s=1, parent_s=2)
     for draw in range(1, draws + 1):
         session = make(draw_name("S", draw))
-        store.write(session, IngestConfig(bin_width_ms=20, filters=LfpFilters(causal=True), splits=splits), "f" * 64)
+        config = IngestConfig(bin_width_ms=20, filters=LfpFilters(causal=True), splits=splits, **ingest)
+        store.write(session, config, "f" * 64)
     store.publish()
     return folder
 

@@ -16,11 +16,14 @@ from raydistill.models.files import save_model
 from raydistill.models.spec import ModelSpec
 from raydistill.store.store import Store
 from raydistill.stream import deploy as deploying
+from raydistill.stream.command import deployed
 from raydistill.stream.decoder import StreamDecoder
-from raydistill.stream.deploy import deploy
+from raydistill.stream.deploy import TOLERANCE, deploy, exported, ready
 from raydistill.stream.live import LiveDecoder
+from raydistill.stream.onnx_step import in_place
 from raydistill.stream.preprocess import Preprocess
 from raydistill.stream.samples import Lines
+from raydistill.stream.step import StepModule
 from tests.commands import raydistill
 from tests.paths import ROOT
 from tests.stream.models import make_folder, save
@@ -86,6 +89,27 @@ def test_raw_samples_are_filtered_as_in_the_store_and_the_last_one_stands_for_on
         assert refused.returncode == 1 and f"must have 6 finite numbers, but one has {count}" in refused.stderr
 
 
+def test_z_scores_that_follow_do_so_in_the_program_too(folder, tmp_path):
+    store = Store(str(make_folder(tmp_path / "own", adapt_s=2) / "store"))
+    decoder = StreamDecoder(open_decoder(save(folder), store, "S", None, ()))
+    deploy(decoder, store, tmp_path / "out", rate_hz=100.0)
+    about = json.loads((tmp_path / "out" / "decoder.json").read_text())["preprocessing"]
+    assert (about["fitted_on"], about["share_of_bin"]) == ("train", 0.01)
+    lines = lines_of(np.random.default_rng(2).normal(size=(600, 6)) * np.linspace(1, 5, 600)[:, None])
+    _, decoded = run_program(tmp_path / "out", lines, "--raw")
+    live = LiveDecoder(decoder, lambda: Preprocess(decoder.decoder.entry, 100.0), 100.0)
+    expected = np.array(list(live.run(Lines(lines.splitlines()))))
+    assert len(decoded) == 300 and np.abs(decoded - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_deploy_says_that_z_scores_have_read_what_was_scored(folder, tmp_path):
+    store, said = make_folder(tmp_path / "own", protocol="session_zscores") / "store", []
+    deployed(save(folder), "S", str(store), None, (), tmp_path / "out", None, said.append)
+    assert "z-scores of the whole session" in said[0]
+    about = json.loads((tmp_path / "out" / "decoder.json").read_text())
+    assert about["preprocessing"]["fitted_on"] == "session"
+
+
 def test_program_answers_all_bins_of_a_model_that_is_late_but_the_last_ones(folder, tmp_path):
     store = Store(str(folder / "store"))
     decoder = StreamDecoder(open_decoder(save(folder, lookahead_bins=5), store, "S", None, ()))
@@ -106,7 +130,7 @@ def test_command_writes_graph_and_description(folder, tmp_path):
     )
     about = json.loads((tmp_path / "out" / "decoder.json").read_text())
     assert about["behavior"] == [{"name": "x", "unit": "cm/s"}, {"name": "y", "unit": "cm/s"}]
-    assert about["state"]["0.keys"] == {"shape": [1, 49, 4, 16], "dtype": "float32"} and about["window_bins"] == 50
+    assert about["state"]["0.keys"] == {"shape": [1, 4, 50, 16], "dtype": "float32"} and about["window_bins"] == 50
     assert "not empty" in raydistill(*arguments, cwd=tmp_path, check=2).stderr
 
 
@@ -116,6 +140,26 @@ def test_graph_that_does_not_agree_is_not_written(folder, tmp_path, monkeypatch)
     with pytest.raises(DataError, match=r"differ by .*; nothing was written"):
         deploy(decoder, store, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("weight", "bias", "agrees"), [(0.0, 1e6, True), (1.0, 1e6, True), (1.0, 0.0, False)])
+def test_behavior_agrees_up_to_rounding_whatever_its_offset_and_weights(folder, monkeypatch, weight, bias, agrees):
+    """Differences count in standard deviations of behavior; the last digits of a large offset do not."""
+    module = StepModule.of(make_decoder(folder)[0])
+    module.weights.fill_(weight)
+    module.bias.fill_(bias)
+    step = ready(module, exported(module))
+    if not agrees:
+        monkeypatch.setattr(module, "bias", module.bias + 1e-3)
+    bins = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    difference = deploying._difference(module, step, bins, np.ones(2))
+    assert (difference < TOLERANCE) == agrees
+
+
+def test_states_that_only_their_own_update_reads_are_shared(folder):
+    keys = exported(StepModule.of(make_decoder(folder)[0]))
+    assert sorted(in_place(keys)) == ["0.keys", "0.values", "1.keys", "1.values"]
+    assert in_place(exported(StepModule.of(make_decoder(folder, "mamba")[0]))) == []
 
 
 def test_graph_that_gives_no_numbers_is_not_written(folder, tmp_path):

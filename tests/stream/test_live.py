@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from raydistill.decode.decoder import open_decoder
 from raydistill.errors import DataError
 from raydistill.evaluation.session_scores import scored_folds
 from raydistill.store.store import Store
+from raydistill.stream.command import LIVE_ENDS
 from raydistill.stream.decoder import StreamDecoder
 from raydistill.stream.live import LiveDecoder
 from raydistill.stream.preprocess import Preprocess
@@ -32,6 +34,21 @@ def unused_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def test_interrupt_says_what_the_same_command_would_do(folder):
+    options = ("--session", "S", "--store", folder / "store", "--stream", "--from", "-", "--timeout-s", "100")
+    command = [*COMMAND, "decode", *map(str, (save(folder), *options))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, start_new_session=True, **pipes) as process:
+        process.stdin.write("0 0 0 0 0 0\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "x y\n" and process.stdout.readline()  # the second is of the bin
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-2].startswith("1 bin decoded in ")
+    assert said.splitlines()[-1] == f"raydistill: interrupted; {LIVE_ENDS}"
 
 
 @pytest.fixture(scope="module")

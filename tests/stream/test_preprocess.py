@@ -67,10 +67,26 @@ def test_other_channels_than_those_of_the_recording_are_refused(recorded):
         Preprocess(entry, RATE_HZ).push(raw[:10, :5])
 
 
-def test_z_scores_follow_a_slow_change_if_they_may(recorded):
+def test_z_scores_follow_a_slow_change_if_the_session_was_stored_so(recorded):
     raw, stored = recorded
-    entry, _ = stored("causal3", filters=LfpFilters(causal=True, highpass_hz=None, common_average=False))
+    filters = LfpFilters(causal=True, highpass_hz=None, common_average=False)
     louder = np.concatenate([raw, *[3 * raw] * 4])
-    still = Preprocess(entry, RATE_HZ).push(louder)[-1000:]
-    following = Preprocess(entry, RATE_HZ, adapt_s=10).push(louder)[-1000:]
-    assert still.std() > 2.5 and 0.7 < following.std() < 1.4
+    still = Preprocess(stored("still", filters=filters)[0], RATE_HZ).push(louder)[-1000:]
+    entry, store = stored("following", filters=filters, adapt_s=10)
+    following = Preprocess(entry, RATE_HZ).push(louder)
+    assert still.std() > 2.5 and 0.7 < following[-1000:].std() < 1.4
+    for segment in store.read(entry):
+        first = round(segment.start_s * 50)
+        assert np.abs(following[first : first + segment.n_bins] - segment.lfp).max() < 1e-4
+    assert entry.rules == "corrected (z-scores follow over 10 s)"
+
+
+def test_z_scores_of_a_whole_session_are_the_stored_ones(recorded):
+    raw, stored = recorded
+    entry, store = stored("session", filters=LfpFilters(causal=True), protocol="session_zscores")
+    arrived = Preprocess(entry, RATE_HZ).push(raw)
+    stored_bins = np.concatenate([segment.lfp for segment in store.read(entry)])
+    assert np.abs(stored_bins.mean(0)).max() < 1e-5 and np.abs(stored_bins.std(0) - 1).max() < 1e-5
+    for segment in store.read(entry):
+        first = round(segment.start_s * 50)
+        assert np.abs(arrived[first : first + segment.n_bins] - segment.lfp).max() < 1e-4

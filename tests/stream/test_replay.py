@@ -54,6 +54,16 @@ def test_score_of_one_of_several_draws_says_so(folder, tmp_path):
     assert (once.draw, once.draws) == (1, 1) and "draw" not in once.in_words()
 
 
+def test_z_scores_of_a_whole_session_are_used_with_a_warning(folder, tmp_path):
+    model, said = save(folder), []
+    store = make_folder(tmp_path, protocol="session_zscores") / "store"
+    assert replayed(model, "S", str(store), None, (), said.append).n_bins > 0
+    (warning,) = said
+    assert warning.startswith("warning: session S was stored with z-scores of the whole session (`protocol: session_z")
+    replayed(model, "S", str(folder / "store"), None, (), said.append)
+    assert len(said) == 1, "z-scores of the training fold have not read what is scored"
+
+
 def test_model_that_reads_later_bins_is_refused_with_the_setting(folder):
     model = save(folder, causal=False)
     done = raydistill("decode", model, "--session", "S", "--store", folder / "store", "--stream", cwd=folder, check=2)

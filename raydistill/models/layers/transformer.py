@@ -75,22 +75,25 @@ class Attention(nn.Module):
         return self.dropout(self.out(mixed), packing.noise)
 
     def step(
-        self, x: Tensor, angles: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, mask: Tensor
+        self, x: Tensor, angles: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, places: Tensor, bias: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The outputs for the P tokens of the next bin of n streams, and the keys and values for the bin after it.
+        """The outputs for the P tokens of the next bin of n streams, and the keys and values of all L tokens.
 
         Args:
-            keys, values: of L earlier tokens; the keys are rotated.
-            mask: which tokens each of the P tokens reads.
+            keys, values: of the last L tokens, in any order; the keys are rotated.
+            places: of the L tokens, those that the next bin replaces.
+            bias: 0 where a token is read, and -inf elsewhere.
         Shape:
-            x: (n, P, D); keys, values: (n, L, H, d); mask: (n, 1, P, L + P); output: as x, keys and values.
+            x: (n, P, D); keys, values: (n, H, L, d); places: (n, H, P, d); bias: (n, 1, P, L); output: as x, keys and
+            values.
         """
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(2)  # (n, P, 3 * D) -> 3 of (n, P, H, d)
-        keys, values = torch.cat([keys, rotate(k, *angles)], 1), torch.cat([values, v], 1)  # (n, L + P, H, d)
-        q, k, v = (y.transpose(1, 2) for y in (rotate(q, *angles), keys, values))  # (n, ., H, d) -> (n, H, ., d)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (n, H, P, d)
-        out = self.out(mixed.transpose(1, 2).flatten(2))  # (n, H, P, d) -> (n, P, H, d) -> (n, P, D)
-        return out, keys[:, x.shape[1] :], values[:, x.shape[1] :]
+        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (n, P, 3 * D) -> (3, n, H, P, d)
+        q, k = rotate(qkv[:2], *angles).unbind(0)
+        # Of the state, only these few values change: copying all of it would take most of the time of a bin.
+        keys, values = keys.scatter(2, places, k), values.scatter(2, places, qkv[2])
+        scores = (q * q.shape[-1] ** -0.5) @ keys.transpose(-1, -2) + bias  # (n, H, P, L)
+        mixed = scores.softmax(-1) @ values  # (n, H, P, d)
+        return self.out(mixed.transpose(1, 2).flatten(2)), keys, values  # (n, P, H, d) -> (n, P, D)
 
 
 class GatedMLP(nn.Module):
@@ -135,10 +138,10 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x), packing.noise)
 
     def step(
-        self, x: Tensor, angles: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, mask: Tensor
+        self, x: Tensor, angles: tuple[Tensor, Tensor], keys: Tensor, values: Tensor, places: Tensor, bias: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As `Attention.step`."""
-        mixed, keys, values = self.attention.step(self.norm1(x), angles, keys, values, mask)
+        mixed, keys, values = self.attention.step(self.norm1(x), angles, keys, values, places, bias)
         x = x + mixed
         return x + self.mlp(self.norm2(x), None), keys, values
 
@@ -188,24 +191,30 @@ class Transformer(nn.Module):
         return torch.cat(tuple(outputs), dim=-1)
 
     def initial_state(self, streams: int, patches: int, window: int) -> State:
-        """The state before the first bin: no earlier token. ValueError if the transformer is not causal."""
+        """The state before the first bin: no earlier token. ValueError if the transformer is not causal.
+
+        Keys and values of `window` bins are a ring: bin t replaces bin t - window.
+        """
         if not self.causal:
             raise ValueError("only a causal transformer can run one bin at a time")
         width = len(self.norm.weight)
-        empty = self.norm.weight.new_zeros(streams, (window - 1) * patches, width // self.head_width, self.head_width)
+        empty = self.norm.weight.new_zeros(streams, width // self.head_width, window * patches, self.head_width)
         return {f"{i}.{name}": empty for i in range(len(self.blocks)) for name in ("keys", "values")}
 
     def step(self, state: State, x: Tensor) -> tuple[State, Tensor]:
         """The new state, and the outputs of the next bin of n streams. Shape: (n, P, D) -> (n, P, D)."""
-        patches, n_earlier = x.shape[1], state["0.keys"].shape[1]
-        angles = rotary_angles(state["time"][:, None], self.head_width, x.dtype)  # two of (n, 1, 1, d)
-        token = torch.arange(n_earlier + patches, device=x.device)
-        own = torch.arange(n_earlier, n_earlier + patches, device=x.device)[:, None]  # (P, 1)
-        is_filled = token >= n_earlier - state["time"][:, None] * patches  # (n, L + P)
-        mask = is_filled[:, None, None] & (token <= own)  # (n, 1, P, L + P), the same for all heads
+        patches, (_, heads, length, _) = x.shape[1], state["0.keys"].shape
+        angles = rotary_angles(state["time"], self.head_width, x.dtype)  # two of (n, 1, d)
+        angles = (angles[0][:, None], angles[1][:, None])  # (n, 1, 1, d)
+        own = state["time"][:, None] * patches % length + torch.arange(patches, device=x.device)  # (n, P)
+        token = torch.arange(length, device=x.device)
+        is_filled = token < (state["time"][:, None] + 1) * patches  # (n, L): all, once the ring has been filled
+        is_later = (token > own[..., None]) & (token <= own[:, -1:, None])  # (n, P, L), in the same bin
+        bias = torch.zeros((), dtype=x.dtype, device=x.device).masked_fill(is_later | ~is_filled[:, None], -torch.inf)
+        places = own[:, None, :, None].expand(-1, heads, -1, self.head_width)  # (n, H, P, d)
         new: State = {}
         for i, block in enumerate(self.blocks):
             assert isinstance(block, Block)
-            x, keys, values = block.step(x, angles, state[f"{i}.keys"], state[f"{i}.values"], mask)
+            x, keys, values = block.step(x, angles, state[f"{i}.keys"], state[f"{i}.values"], places, bias[:, None])
             new |= {f"{i}.keys": keys, f"{i}.values": values}
         return new, self.norm(x)

@@ -144,7 +144,7 @@ def _data(job: Job, entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
 
 def _protocol(job: Job, entries: Sequence[Entry], metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     splits = entries[0].config.get("splits", {})
-    yield "protocol", _listed(list(dict.fromkeys(e.protocol for e in entries)))
+    yield "protocol", _listed(list(dict.fromkeys(e.rules for e in entries)))
     if splits.get("by") in SPLITS:
         in_time = splits.get("order") == "chronological"
         how = "in the order of time" if in_time else f"at random (seed {splits['seed']})"
@@ -300,6 +300,8 @@ def _limits(
         yield f"The test fold is so small that {symbol} depends much on which segments it has."
     if any(e.protocol in SCORED_WITH_VALID for e in entries):
         yield "Scores are optimistic: the published protocol scores the fold that ended the training, too."
+    if any(e.protocol == "session_zscores" for e in entries):
+        yield "Scores may be optimistic: z-scores are fitted on all folds, which a decoder that runs live cannot do."
     if any(e.protocol == "realm" for e in entries):
         yield "Scores may be optimistic: z-scores are fitted on all folds, and test units lie next to training units."
     if other_sessions:

@@ -171,7 +171,7 @@ def plan(
     used = {session for job in jobs for session in job.spec.sessions}
     unstated = Plan(
         sweep=name or sweep.name,
-        protocol=" and ".join(sorted({e.protocol for e in entries if e.session in read})),
+        protocol=" and ".join(sorted({e.rules for e in entries if e.session in read})),
         planned=planned,
         notes=(
             *_missing_of_paper(sweep, entries),
@@ -218,7 +218,8 @@ def lines(plan: Plan, code: Sequence[str] = ()) -> list[str]:
         *_about_trials(plan),
         *plan.notes,
         *code,
-        f"{len(plan.planned)} jobs: {counts}; about {seconds:.0f} core-seconds to run",
+        *([f"protocol: {plan.protocol}"] if plan.protocol else []),
+        f"{len(plan.planned)} job{'s' * (len(plan.planned) != 1)}: {counts}; about {seconds:.0f} core-seconds to run",
     ]
 
 

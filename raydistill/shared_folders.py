@@ -54,7 +54,7 @@ class SharedFolders:
         finally:
             for place in places.values():
                 place.delete([probe])
-        _raise_problem(answers)
+        _raise_problem(answers, have_joined=nodes is not None)
 
 
 def _path(folder: str) -> str:
@@ -82,18 +82,29 @@ def not_reached(about: dict) -> dict[str, str]:
     return found
 
 
-def _raise_problem(answers: list[NodeAnswer]) -> None:
-    """Raise RaydistillError about the first folder that some nodes do not reach, naming all of these."""
+def _raise_problem(answers: list[NodeAnswer], have_joined: bool) -> None:
+    """Raise RaydistillError about the first folder that some nodes do not reach, naming all of these.
+
+    Args:
+        have_joined: whether only nodes that have joined later were asked.
+    """
     for folder in dict.fromkeys(folder for answer in answers for folder in answer.value or ()):
         blind = [answer for answer in answers if folder in (answer.value or ())]
         names = ", ".join(dict.fromkeys(answer.node for answer in blind))
-        which = f"{len(blind)} of {len(answers)} nodes of the cluster ({names})"
+        if have_joined:
+            which = f"{_nodes(len(blind))} that joined the cluster just now ({names})"
+        else:
+            which = f"{len(blind)} of {_nodes(len(answers))} of the cluster ({names})"
         if reason := blind[0].value[folder]:
             raise RaydistillError(
                 f"{without_options(folder)}: {which} cannot use it: {reason}. Nodes do not have the credentials of "
                 "this command: give them a role of the cloud, or set the variables where their Ray is started"
             )
         raise RaydistillError(
-            f"{folder}: {which} do not see this folder as this machine does; let all machines mount the same disk "
+            f"{folder}: {which} cannot see this folder as this machine does; let all machines mount the same disk "
             "there, or keep it in an object store (s3://BUCKET/FOLDER)"
         )
+
+
+def _nodes(count: int) -> str:
+    return f"{count} node{'s' * (count > 1)}"

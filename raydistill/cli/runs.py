@@ -115,7 +115,8 @@ def track(
     """Send what a runs folder has of a sweep to MLflow: jobs with their curves, scores, tests, figures.
 
     The sweep may be running; nothing is run, and the runs folder is only read. What is there already is not sent
-    again. A user and password are given by MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
+    again. The exit code is 2 if MLflow does not take everything. A user and password are given by
+    MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
     """
     from raydistill.sweep.answering.opened import OpenSweep
     from raydistill.sweep.config.reading import load_sweep, with_trials
@@ -130,7 +131,7 @@ def track(
 
     planned, receipt = log_as_it_is(opened, say)
     if receipt is None:
-        return 1
+        return 2
     done, left = len(planned.jobs) - len(planned.todo), len(planned.todo)
     later = f"; {left} are not done: run the same command again later" if left else ""
     say(f"{done} of {len(planned.jobs)} jobs of {opened.name} are in {receipt.place}{later}")

@@ -27,9 +27,9 @@ def main(folder: Path, driver: int) -> None:
     """
     sys.stdin.buffer.read()
     end = time.monotonic() + GRACE_S
-    while any(_left(folder, driver)) and time.monotonic() < end:
+    while any(processes_of_ray(folder, driver)) and time.monotonic() < end:
         time.sleep(0.1)
-    for process in _left(folder, driver):
+    for process in processes_of_ray(folder, driver):
         with contextlib.suppress(Exception):  # it has just ended
             process.kill()
             process.wait(1)
@@ -40,8 +40,8 @@ def main(folder: Path, driver: int) -> None:
         time.sleep(0.2)
 
 
-def _left(folder: Path, driver: int) -> Iterator:
-    """This user's processes of Ray that have a file of the folder open; each of them has its log there."""
+def processes_of_ray(folder: Path, driver: int) -> Iterator:
+    """This user's processes of Ray that have a file of the folder open, as each has its log there; not the driver."""
     import psutil
 
     for process in psutil.process_iter():

@@ -4,9 +4,11 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 
+from raydistill.cluster.guard import processes_of_ray
 from raydistill.cluster.threads import any_running
 from raydistill.interrupts import CONTINUES, Interrupted, end_at_once, kept, throw
 
@@ -68,7 +70,7 @@ class HeadWatch:
         self.processes: dict = {name: processes[name][0].process for name in HEAD if name in processes}
         self.lost: str = ""
         """Name of the process that has ended, "" while all of them run."""
-        self.logs: str = node.get_logs_dir_path()
+        self.logs: Path = Path(node.get_logs_dir_path())
         """Folder of the files to which all processes of this Ray print."""
         self.over: threading.Event = threading.Event()
         """Set when Ray is about to be stopped."""
@@ -88,25 +90,17 @@ class HeadWatch:
                 return
 
 
-def end_left_over(logs: str | None, wait_s: float) -> None:
+def end_left_over(logs: Path | None, wait_s: float) -> None:
     """Kill the processes of this driver that have not ended by themselves after `wait_s` seconds.
 
     Args:
         logs: folder to which the processes of its Ray print, by which those are found whose parent has ended.
     """
-    below = psutil.Process().children(recursive=True)
-    others = (process for process in psutil.process_iter() if logs and process not in below)
-    processes = below + [process for process in others if _output_of(process.pid).startswith(f"{logs}/")]
+    processes = set(psutil.Process().children(recursive=True))
+    if logs:
+        processes |= set(processes_of_ray(logs, os.getpid()))
     _, alive = psutil.wait_procs(processes, timeout=wait_s)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, timeout=3)
-
-
-def _output_of(pid: int) -> str:
-    """The file to which a process of this user prints; "" if it has ended, or belongs to another user."""
-    try:
-        return os.readlink(f"/proc/{pid}/fd/1")
-    except OSError:
-        return ""

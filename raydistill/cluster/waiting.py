@@ -10,6 +10,7 @@ from datetime import datetime
 from raydistill.cluster.nodes import nodes_alive
 from raydistill.cluster.room import Need, room
 from raydistill.cluster.threads import in_a_thread
+from raydistill.errors import RaydistillError
 from raydistill.interrupts import Interrupted
 
 TELL_EVERY_S = 60.0
@@ -28,6 +29,20 @@ class Wanted:
     """What one piece of it occupies."""
     count: int = 1
     """How many pieces must run at the same time."""
+
+
+def check_possible(wanted: Wanted) -> None:
+    """Check that the cluster can come to hold one piece of the work, which would otherwise be waited for in vain.
+
+    Raises:
+        RaydistillError: it cannot.
+    """
+    there_is = room()
+    if not there_is.grown(wanted.need):
+        raise RaydistillError(
+            f"{wanted.what} could never start, because it needs {wanted.need}, but Ray has {there_is}; add such a node "
+            "to the cluster"
+        )
 
 
 class ClusterWatch:

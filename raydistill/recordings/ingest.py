@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from raydistill.cluster import connected, cores
-from raydistill.cluster.waiting import ClusterWatch
+from raydistill.cluster import connected, cores, is_local
+from raydistill.cluster.room import Need
+from raydistill.cluster.waiting import ClusterWatch, Wanted, check_possible
 from raydistill.config.fingerprint import FORMAT_VERSION, fingerprint
 from raydistill.config.names import recorded_and_draw
 from raydistill.errors import DataError, RaydistillError, one_line
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _PART_VALUES = 1 << 29  # raw values that one task decimates: about four minutes of 96 channels at 24 kHz
 _QUIET_S = 60.0
 """Seconds without a result after which the recordings that are waited for are named."""
+READING = Wanted("the reading of recordings", Need(1))
 _LOOK_S = 1.0
 """Seconds between two looks at the cluster."""
 
@@ -97,8 +99,9 @@ def ingest_with_ray(
         RaydistillError: there is no cluster at the address, or a node does not reach the store or the recordings.
     """
     with connected(address):
-        workers = workers or (None if address else cores())
-        check = _check_shared(recordings, store_uri) if address else None
+        workers = workers or (cores() if is_local() else None)
+        check_possible(READING)
+        check = None if is_local() else _check_shared(recordings, store_uri)
         cluster = ClusterWatch(tell, check=check)
         return ingest(
             recordings,
@@ -106,7 +109,7 @@ def ingest_with_ray(
             workers=workers,
             report=report,
             report_wait=report_wait,
-            watch=lambda: cluster.look([]),
+            watch=lambda: cluster.look([READING]),
             guard=guard,
         )
 

@@ -86,7 +86,7 @@ class Tracker:
             quiet_mlflow()  # here, because a process that is started while a thread imports could wait for ever
         self._outbox = Outbox(
             lambda: self._open_mirror(record),
-            lambda cause: self._say(f"MLflow at {self._address} cannot be used: {cause}; the jobs continue without it"),
+            lambda cause: self._say(f"MLflow at {self._address} cannot be used: {cause}; trying again"),
             lambda error: cause_of(error, self._uri),
         )
 

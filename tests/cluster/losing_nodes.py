@@ -1,11 +1,12 @@
-"""A sweep on three machines that are lost and come back: the table of one machine, to the last digit.
+"""A sweep on machines of which some are lost and one is added: the table of one machine, to the last digit.
 
     python -m tests.cluster.losing_nodes
 
-makes three machines out of namespaces, with one CPU for Ray each, and types what a user would: `ray up` with
-cluster.local.yaml, a sweep, `ray down`. Meanwhile it switches a machine off on which a worker of the pretraining runs,
-switches it on again, and switches off the head, which drives the sweep, in the middle of the jobs on one session. Then
-the same commands continue on the same disk. Every line is printed with the seconds since the start.
+makes machines out of namespaces, with one CPU for Ray each, and types what a user would: `ray up` with
+cluster.local.yaml, a sweep, `ray down`. The file names four machines, of which the fourth is still off. While the sweep
+runs on the other three, one is switched off for good on which a worker of the pretraining runs, and the fourth is
+switched on. In the middle of the jobs on one session, the head is switched off, which drives the sweep. Then the same
+commands continue on the same disk. Every line is printed with the seconds since the start.
 """
 
 import contextlib
@@ -43,8 +44,10 @@ CHANGES = {
 }
 PRETRAINS, HAS_A_JOB = "ray::RayTrainWorker", "ray::ImplicitFunc.train"
 """Titles of the processes of Ray in which a pretraining and a job on one session run."""
-OFF_S = 45
-"""How long a machine stays off."""
+LATE = 4
+"""The machine that is switched on late."""
+LATER_S = 45
+"""From the loss of a machine until then."""
 OF_SSH = re.compile(r"^\d{4}-\d\d-\d\d .* -- |To ensure this mount updates|onnection to 10.77|Permanently added")
 _STARTED = float(os.environ.setdefault("STARTED", str(time.monotonic())))
 """As the process says that has started this one."""
@@ -163,8 +166,8 @@ def inside(folder: Path) -> None:
         wait_until(lambda: len(lines(runs)) > 5, first)
         lost = 3 if machines.works(3, PRETRAINS) else 2  # one of its two workers may be on the head
         machines.switch_off(lost)
-        time.sleep(OFF_S)
-        machines.switch_on(lost)
+        time.sleep(LATER_S)
+        machines.switch_on(LATE)
         wait_until(lambda: machines.works(1, HAS_A_JOB) and done(runs) > 6, first)
         machines.switch_off(1)
     machines.switch_on(1)
@@ -195,8 +198,8 @@ def main() -> None:
         began = time.monotonic()
         raydistill("sweep", "sweep.yaml", "--runs", "alone", cwd=folder, check=0)
         say(f"on one machine, without a cluster: {time.monotonic() - began:.0f} s")
-        prepare(folder, package="$HOME/raydistill", machines=3)
-        text = adapted(folder, workers="10.77.0.2, 10.77.0.3")
+        prepare(folder, package="$HOME/raydistill", machines=LATE)
+        text = adapted(folder, workers="10.77.0.2, 10.77.0.3, 10.77.0.4")
         (folder / FILE).write_text(text.replace("ray start", "ray start --num-cpus=1"))
         command = f"{shlex.quote(sys.executable)} -m tests.cluster.losing_nodes --inside {folder}"
         run_there(folder, command, timeout_s=3600, captured=False).check_returncode()

@@ -78,7 +78,7 @@ def test_sweep_on_nodes_without_a_shared_disk_has_the_scores_of_one_machine(alon
 
     (here / "disk.yaml").write_text(text.replace("STORE", str(local)))
     refused = raydistill("sweep", "disk.yaml", "--address", cluster.address, cwd=here, check=2)
-    assert "2 of 3 nodes of the cluster" in refused.stderr and "do not see this folder" in refused.stderr
+    assert "2 of 3 nodes of the cluster" in refused.stderr and "cannot see this folder" in refused.stderr
     assert "training on" not in refused.stderr
 
     # Before, the nodes said that they had stored what went to their own disks.

@@ -97,6 +97,14 @@ def test_sweep_whose_jobs_are_not_all_done_is_sent_as_it_is_and_completed_later(
     assert contents_of(elsewhere) == contents_of(f"sqlite:///{folder / 'runs' / 'mlflow.db'}")
 
 
+def test_sweep_that_is_sent_to_a_server_that_is_away_says_so_and_fails(folder):
+    port = free_port()
+    failed = raydistill("track", "sweep.yaml", "--to", f"http://127.0.0.1:{port}", cwd=folder, check=2)
+    *tries, last = failed.stderr.strip().splitlines()
+    assert all(line.endswith("; trying again") for line in tries) and len(tries) <= 1
+    assert last.startswith(f"MLflow at http://127.0.0.1:{port} lacks 11 of 11 jobs (")
+
+
 def test_address_that_is_none_or_a_folder_without_the_sweep_is_refused_in_one_line(folder, tmp_path):
     refused = raydistill("track", "sweep.yaml", "--to", "localhost:5000", cwd=folder, check=2)
     assert refused.stderr.startswith("raydistill: --to localhost:5000: not an address of MLflow; give that of a server")

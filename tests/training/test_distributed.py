@@ -17,6 +17,7 @@ from raydistill.models.crossmodal.model import CrossModalModel
 from raydistill.models.files import load_model, save_model
 from raydistill.store.session import Session
 from raydistill.store.store import Store
+from raydistill.training import distributed as training_distributed
 from raydistill.training.assemble import TrainingTask
 from raydistill.training.distributed import DistributedTraining, Outcome, train_on_workers
 from raydistill.training.history import read_history
@@ -127,6 +128,18 @@ def test_workers_that_cannot_be_had_are_refused(local_ray, store, tmp_path, monk
     monkeypatch.setattr("raydistill.training.distributed.room", lambda: small)
     with pytest.raises(TrainingError, match=message):
         trained(distributed(store, tmp_path / "many", workers))
+
+
+def test_range_of_workers_is_kept_on_a_cluster_and_settled_on_one_machine(store, tmp_path, monkeypatch):
+    training = distributed(store, tmp_path / "job", 1)
+    counts = {}
+    for name, is_local in (("cluster", False), ("machine", True)):
+        monkeypatch.setattr(training_distributed, "is_local", lambda is_local=is_local: is_local)
+        monkeypatch.setattr(training_distributed, "room", lambda: Room((Machine(3), Machine(1))))
+        for workers in ((2, 2), (1, 8)):
+            counts[name, workers] = training_distributed._worker_count(dataclasses.replace(training, workers=workers))
+    assert counts["cluster", (1, 8)] == (1, 3) and counts["machine", (1, 8)] == 3  # one CPU is left for reading
+    assert counts["cluster", (2, 2)] == counts["machine", (2, 2)] == 2
 
 
 def test_outcome_that_a_network_disk_shows_late_is_waited_for(store, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def run_sweep(sweep: OpenSweep, progress: SweepProgress, options: RunOptions) ->
         if sweep.lacks_recordings:
             _check_can_record(sweep, options)
             stack.enter_context(joined(options, runs, sweep.store))
-            make_recordings(sweep, progress)
+            make_recordings(sweep, progress, watch(options, runs, sweep.store, progress.line))
             sweep = sweep.reopened()  # with the sessions that now exist
         costs: list[Cost] = []
         if sweep.config.tuning:

@@ -65,7 +65,7 @@ def run_jobs(run: SweepRun, plan: Plan) -> Cost:
         RaydistillError: the records of some jobs cannot be written.
         KeyboardInterrupt: the command is interrupted, or the time limit of the options is reached.
     """
-    check_room(run.sweep.config, [p.job for p in plan.todo], run.context.device, local=not run.options.address)
+    check_room(run.sweep.config, [p.job for p in plan.todo], run.context.device)
     jobs = _Jobs(run, plan)
     while jobs.queue.waiting or jobs.lanes:
         jobs.start_pretrainings()
@@ -160,7 +160,7 @@ class _Jobs:
             -1 if the other one has no room.
         """
         there_is, use_gpu = room(), self.run.context.device == "cuda"
-        local = not self.run.options.address
+        local = is_local()
         workers = [lane.workers for lane in self.lanes]
         if another:
             workers.append(min(another.workers[1], most_workers(there_is, use_gpu)))

@@ -2,22 +2,31 @@
 
 import ray
 
+from raydistill.cluster.room import Need
+from raydistill.cluster.waiting import ClusterWatch, Wanted, check_possible
 from raydistill.config.fingerprint import fingerprint
 from raydistill.errors import DataError
-from raydistill.recordings.ingest import ingest
+from raydistill.recordings.ingest import READING, ingest
 from raydistill.recordings.recording import Recording
 from raydistill.simulation.simulate import generate_session, session_names
 from raydistill.simulation.writers.nwb import SOURCE, write_nwb
 from raydistill.sweep.answering.opened import OpenSweep
 from raydistill.sweep.running.progress import SweepProgress
 
+LOOK_S = 1.0
+"""Seconds between two looks at the cluster."""
+_GENERATING = Wanted("the generation of recordings", Need(1))
 
-def make_recordings(sweep: OpenSweep, progress: SweepProgress) -> None:
+
+def make_recordings(sweep: OpenSweep, progress: SweepProgress, cluster: ClusterWatch) -> None:
     """Write one NWB file per session, in parallel, and ingest the files like any others. Ray must be running.
 
     Raises:
+        RaydistillError: Ray will never have a CPU for it.
         DataError: a recording cannot be ingested.
+        KeyboardInterrupt: a CPU was waited for too long.
     """
+    check_possible(_GENERATING)
     recordings = sweep.config.recordings
     assert recordings is not None, "the sweep describes recordings"
     folder = sweep.runs.path.absolute() / "recordings" / fingerprint(recordings.synthetic)[:16]
@@ -29,7 +38,11 @@ def make_recordings(sweep: OpenSweep, progress: SweepProgress) -> None:
     def generate(number, file):
         write_nwb(generate_session(recordings.synthetic, number), file)
 
-    ray.get([generate.remote(i, file) for i, file in enumerate(files.values()) if not file.exists()])
+    left = [generate.remote(i, file) for i, file in enumerate(files.values()) if not file.exists()]
+    while left:
+        cluster.look([_GENERATING])
+        ended, left = ray.wait(left, num_returns=len(left), timeout=LOOK_S)
+        ray.get(ended)  # raises their errors
     progress.stage(f"ingesting them into the store {sweep.store}")
     outcome = ingest(
         [
@@ -42,6 +55,7 @@ def make_recordings(sweep: OpenSweep, progress: SweepProgress) -> None:
             for session, file in files.items()
         ],
         sweep.store,
+        watch=lambda: cluster.look([READING]),
     )
     if outcome.failed:
         raise DataError(next(iter(outcome.failed.values())))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from raydistill.cluster import cores
+from raydistill.cluster import cores, is_local
 from raydistill.cluster.room import Need, Room, room
 from raydistill.errors import ConfigError
 from raydistill.sweep.config.sweep import SweepConfig
@@ -10,26 +10,25 @@ from raydistill.sweep.planning.job import Job
 from raydistill.training.distributed import most_workers, need_of_worker
 
 
-def check_room(config: SweepConfig, jobs: Iterable[Job], device: str, *, local: bool) -> None:
+def check_room(config: SweepConfig, jobs: Iterable[Job], device: str) -> None:
     """Check that each of these jobs fits the Ray that this process is connected to, or what it can grow to.
 
     Args:
         device: cpu or cuda.
-        local: whether Ray was started for this command, on this machine.
     Raises:
         ConfigError: one does not fit; its `at` is the value in the sweep file.
     """
     jobs, there_is = list(jobs), room()
     if on_sessions := [job for job in jobs if not job.is_pretraining]:
-        check_room_of_trials(config, device_needed(on_sessions, device), there_is, local=local)
+        check_room_of_trials(config, device_needed(on_sessions, device), there_is)
     for job in jobs:
         if job.is_pretraining:
-            _check_pretraining(job, device, there_is, local)
+            _check_pretraining(job, device, there_is)
 
 
-def check_room_of_trials(config: SweepConfig, device: str, there_is: Room | None = None, *, local: bool) -> None:
+def check_room_of_trials(config: SweepConfig, device: str, there_is: Room | None = None) -> None:
     """`check_room` of jobs that run in one process each."""
-    there_is = there_is or room()
+    there_is, local = there_is or room(), is_local()
     need, spare = need_of_session_job(config, device), int(local)  # a local Ray has one CPU more than there are
     if there_is.grown(need) and not (local and need.cpus > max(node.cpus for node in there_is.nodes) - spare):
         return
@@ -44,7 +43,7 @@ def check_room_of_trials(config: SweepConfig, device: str, there_is: Room | None
     )
 
 
-def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> None:
+def _check_pretraining(job: Job, device: str, there_is: Room) -> None:
     fewest, at, use_gpu = job.workers[0], ("jobs", job.line, "workers"), device == "cuda"
     if use_gpu and not there_is.grown(Need(0, 1)):
         raise ConfigError(_no_gpu(there_is), at=at)
@@ -52,7 +51,7 @@ def _check_pretraining(job: Job, device: str, there_is: Room, local: bool) -> No
     if possible >= fewest:
         return
     gpus = there_is.now(Need(0, 1)) if use_gpu else 0
-    has = f"this machine has {_cores()} and {gpus} GPUs" if local else f"Ray has {there_is}"
+    has = f"this machine has {_cores()} and {gpus} GPUs" if is_local() else f"Ray has {there_is}"
     raise ConfigError(
         f"`workers: {fewest}`: {job.name} could never start, because each worker needs {need_of_worker(use_gpu)} "
         f"of its own, and one CPU must be left for reading, but {has}; set `workers: [1, {fewest}]` for as many as "

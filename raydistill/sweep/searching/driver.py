@@ -17,7 +17,7 @@ from raydistill.sweep.running.options import RunOptions
 from raydistill.sweep.running.progress import SweepProgress
 from raydistill.sweep.running.recordings import make_recordings
 from raydistill.sweep.running.room import check_room_of_trials
-from raydistill.sweep.running.shared import joined
+from raydistill.sweep.running.shared import joined, watch
 from raydistill.sweep.searching.candidates import RANDOM_DRAWS
 from raydistill.sweep.searching.conclude import conclude
 from raydistill.sweep.searching.points import Points
@@ -42,7 +42,7 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
         stack.enter_context(runs.exclusive_lock())
         if sweep.lacks_recordings:
             stack.enter_context(joined(options, runs, sweep.store))
-            make_recordings(sweep, progress)
+            make_recordings(sweep, progress, watch(options, runs, sweep.store, progress.line))
             sweep = sweep.reopened()  # with the sessions that now exist
         folder, searched = runs.search_folder(search.name), SearchedJob(search, sweep.entries)
         study = open_study(searched, folder)
@@ -65,7 +65,7 @@ def run_search(search: Search, runs: RunsFolder, progress: SweepProgress, option
             for trial in ended(study):
                 tracker.job(_tracked(study.study_name, trial))
             if points.has_next():
-                check_room_of_trials(sweep.config, context.device, local=not options.address)
+                check_room_of_trials(sweep.config, context.device)
                 _run_sources(search_run, searched)
                 progress.stage(f"trials of {search.name}: {len(points.results)} of at most {points.most} done")
                 run_trials(points, search_run, lambda trial: _report(search_run, points, trial))

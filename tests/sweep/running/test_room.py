@@ -24,8 +24,9 @@ def checked(tmp_path, monkeypatch):
         jobs = OpenSweep(config, RunsFolder(tmp_path / "runs")).plan().jobs
         if there_is is not None:
             monkeypatch.setattr("raydistill.sweep.running.room.room", lambda: there_is)
+            monkeypatch.setattr("raydistill.sweep.running.room.is_local", lambda: False)
         with lines_named(file, overrides):
-            check_room(config, jobs, device, local=there_is is None)
+            check_room(config, jobs, device)
 
     return check
 

@@ -45,6 +45,10 @@ from tests.small import make_spec
 from tests.sweep.baseline_sweep import run_baselines, write_sweep
 
 SECRET = "Pl4ntedS3cret"
+SECRET_VARIABLES = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN", "GITHUB_TOKEN"),
+    *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "RAY_AUTH_TOKEN"),
+)
 PACKAGE = ROOT / "raydistill"
 RUNS_CODE = {
     *("eval", "exec", "compile", "__import__", "os.system", "os.popen", "marshal.loads", "runpy.run_path"),
@@ -215,7 +219,10 @@ def tracking_server(tmp_path):
     folder = tmp_path / "server"
     folder.mkdir()
     command += ["--backend-store-uri", f"sqlite:///{folder / 'db'}", "--artifacts-destination", str(folder / "files")]
-    server = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # ten processes that nothing here needs
+    server = subprocess.Popen(
+        command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while True:
         try:
@@ -232,7 +239,7 @@ def tracking_server(tmp_path):
 def test_no_file_that_a_sweep_writes_holds_a_secret_of_the_environment(tmp_path, tracking_server, monkeypatch):
     path = write_sweep(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://user:{SECRET}@127.0.0.1:{tracking_server}")
-    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "MLFLOW_TRACKING_TOKEN"):
+    for name in SECRET_VARIABLES:
         monkeypatch.setenv(name, SECRET)
     swept = raydistill("sweep", path, "--runs", tmp_path / "runs", cwd=tmp_path, check=0)
     page = raydistill(

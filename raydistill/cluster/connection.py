@@ -28,6 +28,9 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
 # Ray Train's controller checks its workers every 2 s by default, and a run ends only at the next check.
 os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+# By default, Ray Tune lets one trial wait at a time, so that a cluster starts its nodes one after another, and its
+# workers too. More than this many would hold up a pretraining that becomes ready, which waits behind them.
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "16")
 
 # glibc would return the memory of each training step to the system and fault it in again: with two workers on two
 # cores, 6% of the time of the steps (`raydistill bench workers`). Every process reads these when it starts; another

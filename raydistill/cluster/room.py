@@ -8,6 +8,8 @@ from raydistill.cluster.growth import POOL, autoscaling_config, is_on_growing_ku
 
 _MANY = 64
 """Nodes of one type that are looked at, if a cluster may have more."""
+_FEW = 8
+"""Pieces of work that are asked for even if a cluster that may grow has no node yet."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,15 @@ class Room:
     def grown(self, need: Need) -> int:
         """How many pieces of work the cluster holds when it has all nodes that it may start."""
         return max(self.now(need), sum(node.holds(need) * node.most for node in self.types))
+
+    def asked_for(self, need: Need) -> int:
+        """How many pieces of work to ask for at the same time, so that the cluster starts all nodes that it may start.
+
+        If nobody tells how far it grows, it is taken to double.
+        """
+        if UNKNOWN in self.types:
+            return 2 * self.now(need) + _FEW
+        return max(1, self.grown(need))
 
     def left_by(self, others: Iterable[tuple[Need, int]], need: Need) -> int:
         """How many pieces of work the cluster holds next to others, when it has all nodes that it may start.

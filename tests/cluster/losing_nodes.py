@@ -37,7 +37,7 @@ CHANGES = {
     "subjects: 1": "subjects: 2",
     "{names: [S1_03]}": SESSIONS,
     "pretraining: {epochs: 3}": "pretraining: {epochs: 40}",
-    "training: {epochs: 2}": "training: {epochs: 40}",
+    "training: {epochs: 2}": "training: {epochs: 400, patience: 400}",
     "distilled: {distill: teacher, each: held_out}": "distilled: {distill: teacher, each: held_out}\n"
     "  ss_lfp: {train: lfp, each: held_out}",
     "MS-Spike: teacher}": "MS-Spike: teacher, SS-LFP: ss_lfp}",
@@ -46,7 +46,7 @@ PRETRAINS, HAS_A_JOB = "ray::RayTrainWorker", "ray::ImplicitFunc.train"
 """Titles of the processes of Ray in which a pretraining and a job on one session run."""
 LATE = 4
 """The machine that is switched on late."""
-LATER_S = 45
+LATER_S = 15
 """From the loss of a machine until then."""
 OF_SSH = re.compile(r"^\d{4}-\d\d-\d\d .* -- |To ensure this mount updates|onnection to 10.77|Permanently added")
 _STARTED = float(os.environ.setdefault("STARTED", str(time.monotonic())))
@@ -168,7 +168,7 @@ def inside(folder: Path) -> None:
         machines.switch_off(lost)
         time.sleep(LATER_S)
         machines.switch_on(LATE)
-        wait_until(lambda: machines.works(1, HAS_A_JOB) and done(runs) > 6, first)
+        wait_until(lambda: all(machines.works(n, HAS_A_JOB) for n in (1, LATE)) and done(runs) > 6, first)
         machines.switch_off(1)
     machines.switch_on(1)
     bring_up()

@@ -64,6 +64,14 @@ def test_cluster_that_may_start_nodes_of_unknown_size_has_room_for_everything():
     assert str(growing) == "0 CPUs and 0 GPUs, and can start others"
 
 
+def test_work_is_asked_for_until_all_nodes_that_may_start_have_some():
+    assert Room((Machine(0),), (Machine(2, most=3),)).asked_for(Need(1)) == 6
+    assert Room((Machine(2), Machine(1))).asked_for(Need(1)) == 3
+    assert Room((Machine(0),)).asked_for(Need(1)) == 1  # nodes may join
+    assert Room((Machine(4),), (UNKNOWN,)).asked_for(Need(1)) == 16
+    assert Room((Machine(0),), (UNKNOWN,)).asked_for(Need(1)) == 8
+
+
 def test_room_left_others_is_what_they_leave():
     gpu_job, worker = Need(1, 0.25, not_in="pretraining"), Need(1, 1, not_in="sessions")
     server = Room((Machine(64, gpus=8),))

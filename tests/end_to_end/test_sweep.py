@@ -47,7 +47,8 @@ def test_sweeps_planned_together_count_what_they_share_once(finished_sweep, tmp_
     plan = read_json("plan", "sweep.yaml", more, cwd=finished_sweep)
     assert plan["counts"] == {"done": 11, "missing": 2, "stale": 0, "failed": 0}
     lines = raydistill("plan", "sweep.yaml", more, cwd=finished_sweep, check=0).stdout.splitlines()
-    assert len(lines) == 1 + 13 + 1 + 1 and lines[-2].startswith("done jobs are made by raydistill ")
+    assert len(lines) == 1 + 13 + 1 + 1 + 1 and lines[-3].startswith("done jobs are made by raydistill ")
+    assert lines[-2] == "protocol: corrected"
     assert lines[-1].startswith("13 jobs: 11 done, 2 missing; about ")
 
 

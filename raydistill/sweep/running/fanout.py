@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import math
 import shutil
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import wait
@@ -18,6 +20,7 @@ from ray.tune.search import Searcher
 
 from raydistill.cluster import cores, is_local
 from raydistill.cluster.isolation import keep_secrets_from_trials
+from raydistill.cluster.room import Need, room
 from raydistill.cluster.threads import in_a_thread
 from raydistill.errors import RaydistillError, TimeLimitReached, one_line
 from raydistill.sweep.planning.job import Job
@@ -29,6 +32,8 @@ MAX_LOST_WORKERS = 3
 """How many times a job is started again after its process died, because the job need not be the cause."""
 CHECK_S = 0.2
 """Seconds between two looks at what has happened in Ray Tune's thread."""
+LOOK_S = 1.0
+"""Seconds between two looks at the nodes of a cluster."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,9 @@ def fan_out(
         watch()
 
     # One more than there are jobs, so that the dealer is always asked until it says that it has finished.
-    run_tune(_trial, dealer, len(queue.waiting) + 1, context, resources, watch=deliver)
+    # Some jobs need no GPU, so CPUs say how many may run.
+    need = Need(resources.cpus, not_in="pretraining")
+    run_tune(_trial, dealer, len(queue.waiting) + 1, need, context, resources, watch=deliver)
     if not dealer.is_finished or queue.session_jobs_running:
         raise RaydistillError(
             f"Ray Tune ended with {queue.session_jobs_running} jobs running; run the same command again"
@@ -99,6 +106,7 @@ def run_tune(
     trial: Callable[[dict], None],
     dealer: "Dealer",
     samples: int,
+    need: Need,
     context: JobContext,
     resources: Resources,
     scheduler=None,
@@ -113,6 +121,7 @@ def run_tune(
         trial: called in a worker process with each configuration, which has its "resources" and its "context".
         dealer: called in Ray Tune's thread.
         samples: the largest number of configurations that the dealer may suggest.
+        need: of a trial; so many are suggested at the same time as the cluster has room for, or may come to have.
         scheduler: of Ray Tune, which may stop trials early.
         watch: called in this thread a few times per second, and once at the end.
     Raises:
@@ -122,7 +131,7 @@ def run_tune(
     keep_secrets_from_trials()
     scratch = context.runs.scratch / "trials"
     shutil.rmtree(scratch, ignore_errors=True)
-    guard = _Guard(dealer)
+    guard = _Guard(dealer, _trials_at_once(need, resources))
     try:
         tuner = tune.Tuner(
             tune.with_resources(trial, _place),
@@ -130,8 +139,6 @@ def run_tune(
                 search_alg=guard,
                 scheduler=scheduler,
                 num_samples=samples,
-                # On a cluster, jobs wait for resources in Tune: nodes may join, and the autoscaler sees what waits.
-                max_concurrent_trials=max(1, cores() // resources.cpus) if is_local() else None,
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
@@ -167,6 +174,24 @@ def _place(config: dict) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([{"CPU": resources.cpus} | gpu], bundle_label_selector=[{"pool": "!pretraining"}])
 
 
+def _trials_at_once(need: Need, resources: Resources) -> Callable[[], int]:
+    """How many trials are suggested at the same time.
+
+    On a cluster, those that have no room yet wait for it: its autoscaler starts nodes for what it sees waiting.
+    """
+    if is_local():
+        return lambda: max(1, cores() // resources.cpus)
+    looked_at, at_once = -math.inf, 0
+
+    def now() -> int:
+        nonlocal looked_at, at_once
+        if time.monotonic() - looked_at > LOOK_S:
+            looked_at, at_once = time.monotonic(), room().asked_for(need)
+        return at_once
+
+    return now
+
+
 def jobs_at_once(context: JobContext, resources: Resources) -> int:
     """The number of jobs that run at the same time on this machine, if it is the only one and all use its GPUs."""
     slots = cores() // resources.cpus
@@ -191,22 +216,36 @@ class Dealer(Searcher):
 
 
 class _Guard(Dealer):
-    """Passes everything to a dealer; after its first exception, the run stops and the dealer is not called again."""
+    """Passes everything to a dealer; after its first exception, the run stops and the dealer is not called again.
 
-    def __init__(self, dealer: Dealer):
+    Args:
+        at_most: how many trials may run or wait at the same time now.
+    """
+
+    def __init__(self, dealer: Dealer, at_most: Callable[[], int]):
         super().__init__(metric=dealer.metric, mode=dealer.mode)
-        self.dealer = dealer
+        self.dealer, self.at_most = dealer, at_most
+        self.suggested: set[str] = set()
+        """Trials that have not ended."""
         self.stopped = threading.Event()
         """Set to stop the run."""
         self.error: Exception | None = None
 
     def suggest(self, trial_id):
-        return Searcher.FINISHED if self.stopped.is_set() else self._try(self.dealer.suggest, trial_id)
+        if self.stopped.is_set():
+            return Searcher.FINISHED
+        if len(self.suggested) >= self.at_most():
+            return None
+        config = self._try(self.dealer.suggest, trial_id)
+        if isinstance(config, dict):
+            self.suggested.add(trial_id)
+        return config
 
     def on_trial_result(self, trial_id, result):
         self._try(self.dealer.on_trial_result, trial_id, result)
 
     def on_trial_complete(self, trial_id, result=None, error=False):
+        self.suggested.discard(trial_id)
         self._try(self.dealer.on_trial_complete, trial_id, result, error)
 
     def on_worker_lost(self, trial_id):

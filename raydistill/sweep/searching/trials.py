@@ -64,7 +64,7 @@ def run_trials(points: Points, search_run: SearchRun, on_end: Callable[[FrozenTr
             on_end(events.get())
         deadline.check(GRACE_S)
 
-    run_tune(_trial, dealer, samples, run.context, run.resources, _AtRungs(dealer), watch)
+    run_tune(_trial, dealer, samples, wanted.need, run.context, run.resources, _AtRungs(dealer), watch)
     if isinstance(dealer.error, OptunaError | OSError):
         raise DataError(
             f"the study of {search_run.search.name} cannot be written ({one_line(dealer.error)}); free disk space and "

@@ -14,7 +14,7 @@ from raydistill.cluster import cores
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.planning.spec import BaselineSpec
 from raydistill.sweep.running.execute import JobContext
-from raydistill.sweep.running.fanout import Resources, _JobsInOrder
+from raydistill.sweep.running.fanout import Dealer, Resources, _Guard, _JobsInOrder
 from raydistill.sweep.running.queue import Queue
 from raydistill.sweep.running.room import device_needed
 from tests.cluster.nodes import running
@@ -26,6 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 import ray
 from ray import tune
+from raydistill.cluster.room import Need
 from raydistill.sweep.planning.runs_folder import RunsFolder
 from raydistill.sweep.running.fanout import Dealer, Resources, jobs_at_once, run_tune
 from raydistill.sweep.running.execute import JobContext
@@ -65,11 +66,11 @@ context, found = JobContext(RunsFolder(Path(sys.argv[1])), "", "cuda"), {}
 for share in (0.5, 0.6):
     resources = Resources(cpus=1, gpu=share)
     jobs = Jobs(3, jobs_at_once(context, resources), context, resources)
-    run_tune(job, jobs, 3, context, resources)
+    run_tune(job, jobs, 3, Need(1), context, resources)
     found[share] = {"room": jobs.room, "seen": jobs.seen}
 mixed = Jobs(2, 2, context, Resources(cpus=1, gpu=1))
 mixed.places = [{}, {"context": replace(context, device="cpu")}]
-run_tune(job, mixed, 2, context, Resources(cpus=1, gpu=1))
+run_tune(job, mixed, 2, Need(1), context, Resources(cpus=1, gpu=1))
 found["mixed"] = {"seen": mixed.seen}
 print(json.dumps(found))
 """
@@ -84,7 +85,30 @@ class Telling(Jobs):
 ray.init(address=sys.argv[2], log_to_driver=False, logging_level="ERROR")
 context, resources = JobContext(RunsFolder(Path(sys.argv[1])), "", "cpu"), Resources(cpus=1)
 jobs = Telling(int(sys.argv[3]), int(sys.argv[3]), context, resources)
-run_tune(job, jobs, jobs.room, context, resources)
+run_tune(job, jobs, jobs.room, Need(1), context, resources)
+print(json.dumps(jobs.seen))
+"""
+
+ON_DEMAND = """
+from ray.util import placement_group_table
+from raydistill.cluster.room import Machine, Room
+from raydistill.sweep.running import fanout
+
+count, began, told = int(sys.argv[3]), time.monotonic(), []
+fanout.room = lambda: Room((), (Machine(cpus=1, most=count),))  # nodes that an autoscaler would start
+
+
+def watch():
+    waiting = sum(group["state"] == "PENDING" for group in placement_group_table().values())
+    if not told and (waiting >= count or time.monotonic() > began + 60):
+        told.append(waiting)
+        print(waiting, flush=True)
+
+
+ray.init(address=sys.argv[2], log_to_driver=False, logging_level="ERROR")
+context, resources = JobContext(RunsFolder(Path(sys.argv[1])), "", "cpu"), Resources(cpus=1)
+jobs = Jobs(count, count, context, resources)
+run_tune(job, jobs, count, Need(1), context, resources, watch=watch)
 print(json.dumps(jobs.seen))
 """
 
@@ -115,6 +139,32 @@ def test_jobs_on_a_cluster_that_begins_with_one_node_use_all_that_join(tmp_path)
                 nodes.add()
             seen = json.loads(process.communicate(timeout=200)[0])
     assert most_at_once(seen) == len(seen) == count
+
+
+def test_autoscaler_sees_a_waiting_job_for_each_node_that_it_may_start(tmp_path):
+    count = 3
+    with running() as nodes:
+        command = [sys.executable, "-c", DEALER + ON_DEMAND, str(tmp_path), nodes.address, str(count)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == f"{count}\n"
+            for _ in range(count):
+                nodes.add()
+            seen = json.loads(process.communicate(timeout=200)[0])
+    assert most_at_once(seen) == len(seen) == count
+
+
+def test_no_more_trials_are_suggested_at_the_same_time_than_there_is_room_for():
+    class Endless(Dealer):
+        def suggest(self, trial_id):
+            return {"number": trial_id}
+
+        def on_trial_complete(self, trial_id, result=None, error=False):
+            pass
+
+    guard = _Guard(Endless(metric="score", mode="max"), lambda: 2)
+    assert [guard.suggest(name) for name in "abc"] == [{"number": "a"}, {"number": "b"}, None]
+    guard.on_trial_complete("a")
+    assert [guard.suggest(name) for name in "de"] == [{"number": "d"}, None]
 
 
 def test_jobs_that_need_no_gpu_are_dealt_to_the_cpu():

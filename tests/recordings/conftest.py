@@ -55,7 +55,7 @@ def make_nwb(tmp_path, spike_trains):
             _add_lfp(nwb, lfp or {})
         if series is None:
             t = np.arange(3000) / 50
-            series = {"position": {"data": np.stack([np.sin(t), t], 1), "rate": 50.0, "starting_time": 0.0}}
+            series = {"position": {"data": np.stack([np.sin(t), np.cos(t)], 1), "rate": 50.0, "starting_time": 0.0}}
         if series:
             position = Position()
             nwb.create_processing_module("behavior", "tracking").add(position)

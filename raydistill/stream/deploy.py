@@ -129,7 +129,10 @@ def _difference(module: StepModule, step: OnnxStep, bins: np.ndarray, std: np.nd
         theirs, their_latents = step(values)
         ours = behavior.numpy()
         beyond_rounding = np.maximum(np.abs(theirs - ours) - LAST_DIGITS * np.spacing(np.abs(ours)), 0)
-        differences += [(beyond_rounding / np.maximum(std, of_latents)).max(), np.abs(their_latents - latents.numpy()).max()]
+        differences += [
+            (beyond_rounding / np.maximum(std, of_latents)).max(),
+            np.abs(their_latents - latents.numpy()).max(),
+        ]
     return float(np.max(differences))  # NaN if one is, unlike Python's max
 
 

@@ -22,6 +22,7 @@ from raydistill.cli.searches import search
 from raydistill.cli.streaming import deploy, send
 from raydistill.cli.sweeps import plan, report, results, run, sweep, ui
 from raydistill.cluster.isolation import leave_working_folder
+from raydistill.cluster.threads import any_running
 from raydistill.config.secrets import check_no_secret
 from raydistill.errors import RaydistillError
 from raydistill.interrupts import CONTINUES, handled
@@ -57,9 +58,9 @@ def main(argv: list[str] | None = None) -> None:
             raise
         traceback.print_exc()
         code = 1
-    if argv is None and code and "ray" in sys.modules:
+    if argv is None and "ray" in sys.modules and (code or any_running()):
         _flush()
-        os._exit(code)  # an orderly end would wait for threads of Ray, whose processes may have been killed
+        os._exit(code)  # an orderly end would shut Ray down, whose processes may have been killed, and wait for it
     sys.exit(code)
 
 

@@ -33,4 +33,6 @@ def any_running() -> bool:
     Ray must not be shut down then: a thread that calls Ray at that moment ends the process, with exit code 1 or by a
     segmentation fault, before the command has cleaned up.
     """
+    for thread in _threads:
+        thread.join(0.1)  # one whose result is known takes a moment to end
     return any(thread.is_alive() for thread in _threads)

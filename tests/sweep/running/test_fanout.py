@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +75,16 @@ run_tune(job, mixed, 2, Need(1), context, Resources(cpus=1, gpu=1))
 found["mixed"] = {"seen": mixed.seen}
 print(json.dumps(found))
 """
+EIGHT_GPUS = """
+from raydistill.sweep.running import fanout
+
+fanout.cores = lambda: 8  # of a server
+ray.init(num_cpus=9, num_gpus=8, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+context, resources = JobContext(RunsFolder(Path(sys.argv[1])), "", "cuda"), Resources(cpus=1, gpu=0.5)
+jobs = Jobs(8, jobs_at_once(context, resources), context, resources)
+run_tune(job, jobs, 8, Need(1), context, resources)
+print(json.dumps({"room": jobs.room, "seen": jobs.seen}))
+"""
 GROWING = """
 class Telling(Jobs):
     def suggest(self, trial_id):
@@ -127,6 +138,16 @@ def test_jobs_share_a_gpu_up_to_the_sum_of_their_shares_and_others_run_without_o
         assert most_at_once(found["seen"]) == found["room"] == min(at_once, os.cpu_count())
     mixed = json.loads(done.stdout.splitlines()[-1])["mixed"]["seen"]
     assert sorted(gpu for *_, gpu in mixed) == ["", "0"] and most_at_once(mixed) == min(2, os.cpu_count())
+
+
+def test_jobs_on_a_server_of_eight_gpus_run_at_the_same_time_and_no_gpu_has_more_than_it_holds(tmp_path):
+    program = DEALER + EIGHT_GPUS
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert most_at_once(found["seen"]) == found["room"] == len(found["seen"]) == 8
+    on_gpu = Counter(gpu for *_, gpu in found["seen"])
+    assert set(on_gpu) <= set("01234567") and max(on_gpu.values()) <= 2
 
 
 def test_jobs_on_a_cluster_that_begins_with_one_node_use_all_that_join(tmp_path):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 from raydistill.cluster import cores
 from raydistill.cluster.folder import place_for_ray
-from raydistill.errors import without_password
+from raydistill.errors import counted, without_password
 
 GIB = 2**30
 ROOMY = {"memory": 4 * GIB, "disk": 5 * GIB, "ray": 1 * GIB}
@@ -86,8 +86,7 @@ def devices() -> list[Check]:
 
     from raydistill.models.layers.precision import has_bf16
 
-    threads = torch.get_num_threads()
-    device = f"CPU, {threads} thread{'s' * (threads != 1)}; no CUDA device"
+    device = f"CPU, {counted(torch.get_num_threads(), 'thread')}; no CUDA device"
     if torch.cuda.is_available():
         cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
         device = ", ".join(f"{card.name} ({card.total_memory / GIB:.0f} GiB)" for card in cards)

@@ -105,3 +105,8 @@ def without_password(text: str) -> str:
         text,
         flags=re.I,
     )
+
+
+def counted(n: int, name: str) -> str:
+    """A number of things in words, such as "1 bin" and "2 bins"."""
+    return f"{n} {name}{'s' * (n != 1)}"

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from raydistill.bench.choose import Benchmark
 from raydistill.cli.options import ABOVE_ZERO, RUNS, Address, AsJson, Runs
 from raydistill.cli.output import say
-from raydistill.errors import ConfigError
+from raydistill.errors import ConfigError, counted
 
 
 def bench(
@@ -73,8 +73,7 @@ def bench(
     if json_:
         print(json.dumps(report.to_json(), indent=1))
     else:
-        threads = f"{report.threads} thread{'s' * (report.threads != 1)}"
-        print(f"{report.what} on {report.device}, {threads}, {report.precision}")
+        print(f"{report.what} on {report.device}, {counted(report.threads, 'thread')}, {report.precision}")
         for name, value in report.figures.items():
             print(f"{name:<28} {value:10.4g}")
 

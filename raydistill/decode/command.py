@@ -11,6 +11,7 @@ from raydistill.decode.decoder import (
     open_decoder,
     write_parquet,
 )
+from raydistill.errors import counted
 from raydistill.files import check_may_write
 from raydistill.store.store import Store
 
@@ -77,5 +78,5 @@ def summary_line(about: dict) -> str:
     axes = ", ".join(f"{name} {value:.3f}" for name, value in about["r2_per_axis"].items())
     other = f"; by least squares {about['r2_least_squares']:.3f}" if "r2_least_squares" in about else ""
     draw = draw_in_words(about["draw"], about["draws"])
-    scope = f"over {about['n_test']} bin{'s' * (about['n_test'] != 1)}, {about['protocol']} protocol{other}{draw}"
+    scope = f"over {counted(about['n_test'], 'bin')}, {about['protocol']} protocol{other}{draw}"
     return f"{about['session']}: R² {about['r2']:.3f} ({axes}) {scope}"

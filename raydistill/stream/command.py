@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raydistill.decode.decoder import open_decoder
-from raydistill.errors import DataError, RaydistillError
+from raydistill.errors import DataError, RaydistillError, counted
 from raydistill.evaluation.session_scores import scored_folds
 from raydistill.interrupts import leaving
 from raydistill.store.catalogue import Entry
@@ -156,7 +156,7 @@ def send(session: str, store: str, signal: str, target: str, speed: float, say: 
                     sender.send(Chunk(n, values[None]))
                     n += 1
         sender.end()
-        sent = f"{n} bin{'s' * (n != 1)} of {columns} {signal} column{'s' * (columns != 1)}"
+        sent = f"{counted(n, 'bin')} of {counted(columns, f'{signal} column')}"
         say(f"{sent} sent in {time.monotonic() - began:.1f} s")
 
 

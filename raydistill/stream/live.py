@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from raydistill.errors import DataError
+from raydistill.errors import DataError, counted
 from raydistill.stream.decoder import StreamDecoder, check_reads_raw_lfp
 from raydistill.stream.preprocess import Preprocess
 from raydistill.stream.replay import Latency, late_in_words
@@ -65,7 +65,7 @@ class LiveDecoder:
                 samples, restart = self._gaps.fill(chunk)
                 if restart:
                     yield from self._answers(self._decoder.finish())
-                    self._say(f"{restart}; decoding starts again after {_bins(len(self._seconds))}")
+                    self._say(f"{restart}; decoding starts again after {counted(len(self._seconds), 'bin')}")
                     self._begin()
                 for values in self._chain.push(samples) if self._chain else samples:
                     behavior = self._decoder.step(**{self._signal: values})
@@ -95,10 +95,6 @@ class LiveDecoder:
         lost = f"; {self._gaps.in_words()}" if self._gaps.in_words() else ""
         late = late_in_words(self._decoder.lookahead_bins, self._bin_width_ms)
         return (
-            f"{late}{_bins(len(self._seconds))} decoded in {latency.p50_ms:.2f} ms (median), {latency.p99_ms:.2f} ms "
-            f"(99 %), at most {latency.max_ms:.2f} ms{lost}{self._silence}"
+            f"{late}{counted(len(self._seconds), 'bin')} decoded in {latency.p50_ms:.2f} ms (median), "
+            f"{latency.p99_ms:.2f} ms (99 %), at most {latency.max_ms:.2f} ms{lost}{self._silence}"
         )
-
-
-def _bins(n: int) -> str:
-    return f"{n} bin{'s' * (n != 1)}"

@@ -10,6 +10,7 @@ import torch
 
 from raydistill.cluster.memory import peak_mb
 from raydistill.decode.decoder import draw_in_words
+from raydistill.errors import counted
 from raydistill.evaluation.decoders.scoring import PooledR2
 from raydistill.evaluation.folds import behavior_of
 from raydistill.evaluation.session_scores import scored_folds
@@ -71,10 +72,10 @@ class Replay:
         draw = draw_in_words(self.draw, self.draws)
         return (
             f"R² {self.r2:.3f} bin by bin, {self.r2_whole:.3f} over whole segments (decoded values differ by at most "
-            f"{self.largest_difference:.1g} SD{draw}); {self.n_bins} bin{'s' * (self.n_bins != 1)} of "
+            f"{self.largest_difference:.1g} SD{draw}); {counted(self.n_bins, 'bin')} of "
             f"{self.bin_width_ms:g} ms took {times.p50_ms:.2f} ms (median), {times.p99_ms:.2f} ms (99 %), at most "
             f"{times.max_ms:.2f} ms, {times.share_over_bin:.2%} of them longer than a bin; {late}"
-            f"{self.memory_mb:.0f} MB, {self.threads} thread{'s' * (self.threads != 1)}"
+            f"{self.memory_mb:.0f} MB, {counted(self.threads, 'thread')}"
         )
 
 

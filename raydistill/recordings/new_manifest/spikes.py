@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from raydistill.errors import counted
 from raydistill.recordings.new_manifest.counts import counts_line, is_counts_array
 from raydistill.recordings.new_manifest.findings import Findings, several
 from raydistill.recordings.new_manifest.looks import Look
@@ -132,7 +133,7 @@ def _list_axes(look: Look, parts: Sequence[Look], nested: bool, trials: set[int]
         asks = "one unit in several trials, as guessed, or several units? Then leave out `axes` and `times_from`"
         return ["trials"], asks, f"{n} lists of spike times, one per trial"
     asks = "are these units? If they are the trials of one unit, set axes: [trials]" if look.in_struct_array else ""
-    return [], asks, f"{n} list{'s' * (n != 1)} of spike times, one per unit"
+    return [], asks, f"{counted(n, 'list')} of spike times, one per unit"
 
 
 def _follow_each_other(parts: Sequence[Look]) -> bool:

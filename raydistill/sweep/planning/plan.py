@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from raydistill.errors import counted
 from raydistill.evaluation.equal_settings import EqualSettings
 from raydistill.evaluation.tuning import TuningResults
 from raydistill.papers.table import PAPER_OF_GROUP, PAPERS
@@ -219,7 +220,7 @@ def lines(plan: Plan, code: Sequence[str] = ()) -> list[str]:
         *plan.notes,
         *code,
         *([f"protocol: {plan.protocol}"] if plan.protocol else []),
-        f"{len(plan.planned)} job{'s' * (len(plan.planned) != 1)}: {counts}; about {seconds:.0f} core-seconds to run",
+        f"{counted(len(plan.planned), 'job')}: {counts}; about {seconds:.0f} core-seconds to run",
     ]
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from raydistill.cluster import cores
 from raydistill.cluster.terminal import reserved
+from raydistill.errors import counted
 from raydistill.evaluation.measure import measure_of
 from raydistill.sweep.answering.cost import duration
 from raydistill.sweep.planning.job import DONE, Job
@@ -98,7 +99,7 @@ class SweepProgress:
         self.estimated_s, self.ended_s = sum(self.estimates.values()), 0.0
         n = len(plan.planned)
         self.stage(
-            f"{n} job{'s' * (n != 1)}: {n - self.left} done, {self.left} to run"
+            f"{counted(n, 'job')}: {n - self.left} done, {self.left} to run"
             + (f", about {_core_time(self.estimated_s)}" if self.left else "")
         )
         self.started = self.clock()

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from raydistill.config.manifest import Behavior, Channel, Lfp, seconds_per_unit
-from raydistill.errors import DataError, suggest
+from raydistill.errors import DataError, counted, suggest
 from raydistill.recordings.files.nodes import Cells, Node, find
 from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import Counts, Signal, SpikeTrains, Trace
@@ -252,7 +252,7 @@ def taken(
     words = []
     if spikes is not None and options.spikes is not None:
         n = len(spikes.times) if isinstance(spikes, SpikeTrains) else spikes.values.shape[1]
-        words.append(f"{n} unit{'s' * (n != 1)} from {options.spikes.counts or options.spikes.times}")
+        words.append(f"{counted(n, 'unit')} from {options.spikes.counts or options.spikes.times}")
     for signal, section in zip(lfp, options.lfp, strict=True):
         plural = "s" * (signal.n_channels != 1)
         words.append(f"LFP of {signal.n_channels} channel{plural} from {section.values}")

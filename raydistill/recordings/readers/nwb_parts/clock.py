@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from raydistill.config.manifest import Behavior, Lfp, seconds_per_unit
-from raydistill.errors import DataError
+from raydistill.errors import DataError, counted
 from raydistill.recordings.raw import Run
 
 _SLICE = 1_000_000  # time stamps read at once
@@ -56,7 +56,7 @@ def uniform_clock(series, path: str, n: int, section: Lfp) -> SampleClock:
         return SampleClock(rate_hz=rate_hz, start_s=start_s)
     _check_count(series, path, n)
     if n < 2:
-        raise DataError(f"{path} has {n} sample{'s' * (n != 1)}; at least 2 are needed")
+        raise DataError(f"{path} has {counted(n, 'sample')}; at least 2 are needed")
     stamps = _Stamps(series.timestamps, n, seconds_per_unit(section.time_unit, section.rate_hz))
     first, last = _check_order(stamps, path)
     step = (last - first) / (n - 1)

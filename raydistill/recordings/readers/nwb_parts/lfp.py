@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from raydistill.config.manifest import Lfp
-from raydistill.errors import DataError
+from raydistill.errors import DataError, counted
 from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import Signal
 from raydistill.recordings.readers.nwb_parts.clock import uniform_clock
@@ -55,7 +55,7 @@ def lfp(content: NwbContent, sections: tuple[Lfp, ...] | None) -> LfpSeries:
                 signal, note = _signal(path, series, section)
             signals.append(signal)
             notes += [note] if note else []
-            taken.append(f"LFP of {signal.n_channels} channel{'s' * (signal.n_channels != 1)} from {path}")
+            taken.append(f"LFP of {counted(signal.n_channels, 'channel')} from {path}")
     return LfpSeries(signals=tuple(signals), taken=tuple(taken), notes=tuple(notes))
 
 

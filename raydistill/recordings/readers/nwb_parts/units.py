@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from raydistill.config.manifest import Spikes, UnitFilter
-from raydistill.errors import DataError, suggest
+from raydistill.errors import DataError, counted, suggest
 from raydistill.recordings.intervals import overlap
 from raydistill.recordings.planning.electrodes import table_of
 from raydistill.recordings.raw import SpikeTrains
@@ -79,7 +79,7 @@ def units(content: NwbContent, section: Spikes | None, unit_filter: UnitFilter |
     return Units(
         spikes=spikes,
         pieces=observed if len(observed) > 1 else None,
-        taken=(f"{len(rows)} unit{'s' * (len(rows) != 1)} from {path}",),
+        taken=(f"{counted(len(rows), 'unit')} from {path}",),
         notes=tuple(notes),
     )
 
